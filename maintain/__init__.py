@@ -1,0 +1,1 @@
+"""What the template's maintainers run; none of it is generated."""

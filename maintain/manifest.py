@@ -1,0 +1,44 @@
+"""The manifest of zone "ours": what every repository must have, to the byte."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+__all__ = ["MANIFEST", "OPTIONAL", "manifest_text", "write_manifest"]
+
+MANIFEST = "scripts/MANIFEST"
+# Rendered for some answers only: a repository may lack them.
+OPTIONAL = ".teamcity/"
+_YOURS = ("scripts/hooks_build.py", "scripts/hooks_deploy.py", MANIFEST)
+
+
+def manifest_text(root: Path) -> str:
+    """Return one line a file of ours: sha256 with LF line ends, path, and `optional` where it is."""
+    template = root / "template"
+    files = {
+        path: path.relative_to(template).as_posix() for path in (template / "scripts").rglob("*")
+    }
+    lines = [
+        f"{_digest(path)}  {name}"
+        for path, name in files.items()
+        if path.is_file() and name not in _YOURS and "__pycache__" not in name
+    ]
+    for folder in template.glob("*.teamcity*"):
+        lines += [
+            f"{_digest(path)}  {OPTIONAL}{path.relative_to(folder).as_posix()}  optional"
+            for path in folder.rglob("*")
+            if path.is_file()
+        ]
+    return "".join(f"{line}\n" for line in sorted(lines, key=lambda line: line.split("  ")[1]))
+
+
+def write_manifest(root: Path) -> int:
+    """Write the manifest; return the number of files it names."""
+    text = manifest_text(root)
+    (root / "template" / MANIFEST).write_text(text, encoding="utf-8", newline="\n")
+    return text.count("\n")
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest()

@@ -1,0 +1,88 @@
+"""The maintainers' verbs as an invoke namespace: names and flags, nothing else."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from invoke import Collection, Context, task
+from pipeline.edge.shell import attach
+from pipeline.tasks.session import Ended, root_of, session
+
+__all__ = ["namespace"]
+
+_PYTHON_FILES = (
+    "tasks.py",
+    "noxfile.py",
+    "maintain",
+    "tests",
+    "benchmarks",
+    "template/tasks.py",
+    "template/scripts",
+)
+
+
+def namespace(root: Path) -> Collection:
+    """Return the verbs of the template repository at `root`."""
+    collection = Collection(demo, test, check, lock, manifest, release)
+    collection.configure({"pipeline": {"root": str(root)}})
+    return collection
+
+
+@task(help={"verbose": "More lines"})
+def demo(c: Context, verbose: bool = False) -> None:
+    """Generate a repository, build it, deploy it to an embedded AWS, and watch it work."""
+    from .demo import run_demo
+
+    with session(root_of(c), json=False, verbose=verbose) as run:
+        run_demo(run.root, run.reporter)
+
+
+@task
+def test(c: Context) -> None:
+    """Run the tests; everything after `test` goes to pytest."""
+    # Each test file stays on one worker, so that its fixtures are made once.
+    _attach(c, "-m", "pytest", *(c.config.pipeline.passed_on or ("-n", "2", "--dist", "loadscope")))
+
+
+@task(help={"fix": "Correct what can be corrected"})
+def check(c: Context, fix: bool = False) -> None:
+    """Lint, check formatting and types of everything."""
+    _attach(c, "-m", "ruff", "check", *(["--fix"] if fix else []), ".")
+    _attach(c, "-m", "ruff", "format", *([] if fix else ["--check"]), ".")
+    _attach(c, "-m", "mypy")
+
+
+@task(help={"upgrade": "Take the newest versions"})
+def lock(c: Context, upgrade: bool = False) -> None:
+    """Write the tooling locks from requirements/*.in, and the generated functions' ones."""
+    from .locks import write_locks
+
+    with session(root_of(c), json=False, verbose=False) as run:
+        write_locks(run.machine, run.reporter, upgrade=upgrade)
+
+
+@task
+def manifest(c: Context) -> None:
+    """Write template/scripts/MANIFEST: path and sha256 of every file of ours."""
+    from .manifest import write_manifest
+
+    with session(root_of(c), json=False, verbose=False) as run:
+        run.reporter.line(f"{write_manifest(run.root)} files")
+
+
+@task
+def release(c: Context, version: str) -> None:
+    """Commit a release `vX.Y.Z`: the changelog must have its section, the tree must be clean."""
+    from .release import make_release
+
+    with session(root_of(c), json=False, verbose=False) as run:
+        make_release(run.root, version, run.reporter)
+
+
+def _attach(c: Context, *words: str) -> None:
+    import os
+
+    code = attach([sys.executable, *words], cwd=root_of(c), env=os.environ)
+    if code:
+        raise Ended(code)

@@ -1,0 +1,233 @@
+"""Make `.venv` from the hash-locked tooling, then run the pipeline in it.
+
+Standalone: standard library only, imports nothing of ours, so that it works on a machine
+with nothing but Python and git, and still works when the shared library is broken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+__all__ = ["LOCKS", "BootstrapError", "ensure", "find_uv", "hand_over"]
+
+LOCKS = {
+    "build": "scripts/requirements-build.txt",
+    "local": "scripts/requirements-local.txt",
+    "update": "scripts/requirements-update.txt",
+}
+_WINDOWS = os.name == "nt"
+_CTRL_C = (-2, 0xC000013A)
+_NO_PIP = (
+    "this Python has neither pip nor the venv module, so the tooling cannot be fetched.\n"
+    "Install them (on Debian and Ubuntu: apt install python3-pip python3-venv)."
+)
+
+
+class BootstrapError(Exception):
+    """The tooling cannot be set up; the message says why and what to do next."""
+
+
+def hand_over(root: Path, module: str, lock: str = LOCKS["build"]) -> None:
+    """Return in the Program's own process only; else run it as a child and exit with its code.
+
+    `module` is the caller's `__name__`: any `invoke` imports `tasks.py`, the Program runs it.
+    A child, not an `exec`: on Windows that would return to the shell before the work is done.
+    """
+    try:
+        _ensure(root, lock, lock)
+    except BootstrapError as error:
+        raise SystemExit(f"setup: {error}") from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    if module == "__main__" and Path(sys.prefix).resolve() == (root / ".venv").resolve():
+        return
+    raise SystemExit(_run([str(_python(root)), str(root / "tasks.py"), *sys.argv[1:]]))
+
+
+def ensure(root: Path, name: str) -> None:
+    """Add the tooling lock of that name (a key of LOCKS) to `.venv`, unless it is there."""
+    _ensure(root, LOCKS[name], LOCKS["build"])
+
+
+def find_uv(root: Path, lock: str = LOCKS["build"]) -> Path:
+    """Return the uv that `lock` names, fetched once a machine into the user's cache."""
+    block = _block((root / lock).read_text(), "uv")
+    if not block:
+        raise BootstrapError(f"{lock} does not name uv. Restore it: git checkout {lock}")
+    folder = _cache(root) / f"uv-{hashlib.sha256(block.encode()).hexdigest()[:16]}"
+    program = folder / ("uv.exe" if _WINDOWS else "uv")
+    if not program.is_file():
+        _fetch_uv(block, program)
+    return program
+
+
+def _run(command: Sequence[str]) -> int:
+    child = subprocess.Popen(command)
+    while True:
+        try:
+            code = child.wait()
+        except KeyboardInterrupt:
+            # The terminal sent the signal to the child as well: it decides how to end.
+            continue
+        if code in _CTRL_C:
+            return 130
+        return 128 - code if code < 0 else code
+
+
+def _ensure(root: Path, lock: str, primary: str) -> None:
+    stamp = root / ".venv" / f".{Path(lock).stem}.sha256"
+    try:
+        wanted = hashlib.sha256((root / lock).read_bytes()).hexdigest()
+    except OSError as error:
+        raise BootstrapError(f"{lock}: {error.strerror}. Restore it: git checkout {lock}") from None
+    if _is_made(root, stamp, wanted):
+        return
+    try:
+        with _alone(root):
+            if not _is_made(root, stamp, wanted):
+                _install(root, lock, primary)
+                stamp.write_text(wanted)
+    except OSError as error:
+        raise BootstrapError(
+            f"{error.filename or root}: {error.strerror}.\n"
+            "The repository's folder must be writable and have room for .venv (about 150 MB)."
+        ) from None
+
+
+def _is_made(root: Path, stamp: Path, wanted: str) -> bool:
+    try:
+        return stamp.read_text() == wanted and _python(root).exists()
+    except OSError:
+        return False
+
+
+def _python(root: Path) -> Path:
+    return root / ".venv" / ("Scripts/python.exe" if _WINDOWS else "bin/python")
+
+
+def _install(root: Path, lock: str, primary: str) -> None:
+    start = time.monotonic()
+    text = (root / lock).read_text()
+    count = len(re.findall(r"^\S+==", text, re.MULTILINE))
+    _say(f"setup: {count} locked packages from {lock} into .venv ...")
+    uv = find_uv(root, primary)
+    if lock == primary:
+        # Without a valid stamp an earlier attempt was cut short, or the lock has changed.
+        shutil.rmtree(root / ".venv", ignore_errors=True)
+        _check([uv, "venv", "--quiet", "--no-project", "--python", sys.executable, root / ".venv"])
+    with tempfile.TemporaryDirectory() as scratch:
+        rest = Path(scratch) / "requirements.txt"
+        # uv itself is there already; its 20 MB need not be fetched a second time.
+        rest.write_text(text.replace(_block(text, "uv"), ""))
+        command: list[str | Path] = [uv, "pip", "install", "--quiet", "--python", _python(root)]
+        command += ["--require-hashes", "-r", rest]
+        # What the cache holds needs no network.
+        if _call([*command, "--offline"]).returncode:
+            _check(command)
+    _say(f"setup: done in {time.monotonic() - start:.1f} s")
+
+
+def _fetch_uv(block: str, program: Path) -> None:
+    program.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=program.parent) as name:
+        scratch = Path(name)
+        requirements = scratch / "uv.txt"
+        requirements.write_text(block)
+        pip = [_pip(scratch), "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+        pip += ["--no-deps", "--only-binary", ":all:", "--require-hashes"]
+        _check([*pip, "-d", scratch, "-r", requirements])
+        wheel = next(scratch.glob("uv-*.whl"))
+        with zipfile.ZipFile(wheel) as archive:
+            member = next(
+                n for n in archive.namelist() if n.endswith(f".data/scripts/{program.name}")
+            )
+            archive.extract(member, scratch)
+        (scratch / member).chmod(0o755)
+        # Whoever is second replaces the same bytes with the same bytes.
+        (scratch / member).replace(program)
+
+
+def _pip(scratch: Path) -> str:
+    if _call([sys.executable, "-m", "pip", "--version"]).returncode == 0:
+        return sys.executable
+    folder = scratch / "venv"
+    if _call([sys.executable, "-m", "venv", str(folder)]).returncode:
+        raise BootstrapError(_NO_PIP)
+    return str(folder / ("Scripts/python.exe" if _WINDOWS else "bin/python"))
+
+
+def _block(text: str, package: str) -> str:
+    """Return the lines of one package in a lock: `name==version` and its hashes."""
+    match = re.search(rf"^{package}==.*(?:\n[ \t].*)*\n", text, re.MULTILINE)
+    return match[0] if match else ""
+
+
+def _cache(root: Path) -> Path:
+    """Return the user's cache folder, or one in the repository where no home is writable."""
+    home = os.environ.get("LOCALAPPDATA") if _WINDOWS else os.environ.get("XDG_CACHE_HOME")
+    for folder in (Path(home) if home else Path.home() / ".cache", root / ".pipeline" / "cache"):
+        with contextlib.suppress(OSError):
+            (folder / "copier-lambda").mkdir(parents=True, exist_ok=True)
+            if os.access(folder / "copier-lambda", os.W_OK):
+                return folder / "copier-lambda"
+    raise BootstrapError(f"neither the home folder nor {root} is writable. Make one of them so.")
+
+
+@contextlib.contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Hold the lock of the repository's set-up; the system frees it when the process dies."""
+    (root / ".pipeline").mkdir(exist_ok=True)
+    with (root / ".pipeline" / "setup.lock").open("a+b") as handle:
+        if sys.platform == "win32":
+            import msvcrt  # noqa: PLC0415 - only there
+
+            while True:
+                with contextlib.suppress(OSError):
+                    msvcrt.locking(handle.fileno(), msvcrt.LK_LOCK, 1)
+                    break
+        else:
+            import fcntl  # noqa: PLC0415 - not on Windows
+
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                _say("setup: another process is making .venv; waiting for it ...")
+                fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _call(command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(word) for word in command],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def _check(command: Sequence[str | Path]) -> None:
+    done = _call(command)
+    if done.returncode:
+        words = " ".join(Path(str(word)).name for word in command[:3])
+        said = "\n".join((done.stderr or done.stdout).strip().splitlines()[-12:])
+        raise BootstrapError(
+            f"`{words}` failed:\n{said}\n"
+            "If that is the network: pip's own settings and UV_DEFAULT_INDEX choose the index."
+        )
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()

@@ -1,0 +1,17 @@
+"""Your steps in a build. Yours to edit; updates of the template leave this file alone.
+
+An exception stops the build. `verify` runs these hooks as well and compares bytes, so what
+they write must depend on the repository alone: not on the clock, the machine or the network.
+"""
+
+from __future__ import annotations
+
+__all__ = ["after_package", "before_build"]
+
+
+def before_build(stage: object) -> None:
+    """Run before anything is built. `stage` is the project, as read from pyproject.toml."""
+
+
+def after_package(stage: object) -> None:
+    """Run when the package is written and before it is verified. `stage` is the package."""

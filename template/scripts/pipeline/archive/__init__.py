@@ -1,0 +1,1 @@
+"""Deterministic zip files, and NuGet packages made of them."""

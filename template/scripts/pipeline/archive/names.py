@@ -1,0 +1,60 @@
+"""Which names a zip member may have, when writing and when reading alike."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+__all__ = ["first_clash", "name_problem"]
+
+_LONGEST_NAME = 4_096
+_LONGEST_PART = 255
+_DRIVE = re.compile(r"[A-Za-z]:")
+
+
+def name_problem(name: str) -> str:
+    """Say what is wrong with a file's name, or give "" when it is safe on every system."""
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        return "the name is not valid Unicode"
+    parts = name.split("/")
+    checks = (
+        (not name, "the name is empty"),
+        (name.startswith("/") or _DRIVE.match(name) is not None, "the name is absolute"),
+        ("\\" in name, "the name holds a backslash"),
+        (any(unicodedata.category(char) == "Cc" for char in name), "the name holds a control code"),
+        (".." in parts, "the name leads out of its folder"),
+        ("" in parts or "." in parts, "the name has an empty or `.` part"),
+        (size > _LONGEST_NAME, f"the name is longer than {_LONGEST_NAME} bytes"),
+        (
+            any(len(part.encode()) > _LONGEST_PART for part in parts),
+            f"a part of the name is longer than {_LONGEST_PART} bytes",
+        ),
+    )
+    return next((problem for wrong, problem in checks if wrong), "")
+
+
+def first_clash(names: Iterable[str]) -> tuple[str, str] | None:
+    """Find two names that cannot both be files on every system.
+
+    They are equal, differ only in case or Unicode form, or one is a folder of the other.
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        key = _folded(name)
+        if key in seen:
+            return seen[key], name
+        seen[key] = name
+    for key, name in seen.items():
+        end = key.find("/")
+        while end >= 0:
+            if key[:end] in seen:
+                return seen[key[:end]], name
+            end = key.find("/", end + 1)
+    return None
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).lower()

@@ -1,0 +1,1 @@
+"""AWS: sessions, and the Lambda function of a deploy."""

@@ -1,0 +1,134 @@
+"""Sessions: the credentials and region of a deploy, proven to be in the right place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..errors import PipelineError
+from ..values.credentials import Credentials
+from .faults import faults
+
+__all__ = ["Connect", "Connection", "LambdaClient", "connect"]
+
+Call = Callable[..., dict[str, Any]]
+
+_WHERE = "AWS session"
+
+
+class LambdaClient(Protocol):
+    """The calls of boto3's Lambda client that a deploy makes, with their documented shapes."""
+
+    @property
+    def get_function(self) -> Call:
+        """Return configuration, code and tags of a function."""
+
+    @property
+    def update_function_configuration(self) -> Call:
+        """Change the settings that are named in the request."""
+
+    @property
+    def update_function_code(self) -> Call:
+        """Change the code."""
+
+    @property
+    def tag_resource(self) -> Call:
+        """Add or change tags."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A Lambda client, and where it is: `caller` is empty when nobody had to ask."""
+
+    functions: LambdaClient
+    region: str
+    caller: str = ""
+
+
+class Connect(Protocol):
+    """Something that makes a Connection: `connect` here, a stand-in in tests."""
+
+    def __call__(self, credentials: Credentials, place: Mapping[str, str]) -> Connection:
+        """Connect with `credentials` to `place` (`account`, `region`, `role`; all optional)."""
+
+
+def connect(credentials: Credentials, place: Mapping[str, str]) -> Connection:
+    """Make the Lambda client of a deploy.
+
+    An account in `place` must be the caller's, a region the session's, or PipelineError names
+    both. A role is assumed. AWS_ENDPOINT_URL and the proxies are honoured by botocore itself.
+    """
+    region = _region(credentials, place)
+    session = _session(credentials, region)
+    caller = ""
+    if place.get("role"):
+        session = _assumed(session, place["role"], region)
+    if place.get("account"):
+        caller = _proven(session, place["account"])
+    return Connection(_client(session, "lambda"), region, caller)
+
+
+def _region(credentials: Credentials, place: Mapping[str, str]) -> str:
+    declared = place.get("region", "")
+    if declared and credentials.region and declared != credentials.region:
+        raise PipelineError(
+            _WHERE,
+            f"the environment is declared in {declared}, the credentials say {credentials.region}",
+            "Correct AWS.Deployment.Region (or AWS_REGION), or the region in pyproject.toml.",
+        )
+    if not declared and not credentials.region:
+        raise PipelineError(
+            _WHERE,
+            "AWS.Deployment.Region is missing",
+            "Set that variable, the region of the step's AWS account, or AWS_REGION.",
+        )
+    return declared or credentials.region
+
+
+def _session(credentials: Credentials, region: str) -> Any:
+    import boto3  # noqa: PLC0415 - in the package, beside the library
+
+    with faults(_WHERE, ""):
+        return boto3.session.Session(
+            aws_access_key_id=credentials.key or None,
+            aws_secret_access_key=credentials.secret or None,
+            aws_session_token=credentials.token or None,
+            region_name=region,
+        )
+
+
+def _client(session: Any, service: str) -> Any:
+    from botocore.config import Config  # noqa: PLC0415 - see above
+
+    # An upload of 50 MB is one request; the default of 60 s is short for a slow line.
+    config = Config(
+        connect_timeout=10, read_timeout=180, retries={"mode": "standard", "max_attempts": 5}
+    )
+    with faults(_WHERE, ""):
+        return session.client(service, config=config)
+
+
+def _assumed(session: Any, role: str, region: str) -> Any:
+    with faults(f"role {role}", "sts:AssumeRole"):
+        answer = _client(session, "sts").assume_role(
+            RoleArn=role, RoleSessionName="pipeline-deploy"
+        )
+    given = answer["Credentials"]
+    credentials = Credentials(
+        given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], region
+    )
+    return _session(credentials, region)
+
+
+def _proven(session: Any, account: str) -> str:
+    with faults(_WHERE, "sts:GetCallerIdentity"):
+        identity = _client(session, "sts").get_caller_identity()
+    if identity["Account"] != account:
+        raise PipelineError(
+            _WHERE,
+            f"the environment belongs to account {account}, the credentials to "
+            f"{identity['Account']} ({identity['Arn']})",
+            "Nothing was changed. Use credentials of the right account.",
+        )
+    return str(identity["Arn"])

@@ -1,0 +1,1 @@
+"""Where the pipeline touches the machine: processes, git, uv, the clock, files."""

@@ -1,0 +1,120 @@
+"""Files that are either whole or not there, and a lock that dies with its process."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..errors import PipelineError
+
+__all__ = ["alone", "new_folder", "read_json", "write_json", "write_whole"]
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file in one step: a reader sees the old bytes or the new ones, never a part."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as part:
+                part.write(data)
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write sorted, indented JSON in one step."""
+    write_whole(path, json.dumps(document, indent=2, sort_keys=True).encode() + b"\n")
+
+
+def read_json(path: Path) -> Any:
+    """Return the document, or None where there is none that can be read."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """Give an empty folder that takes `target`'s place when the block ends well, else vanishes."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    except OSError as error:
+        raise unwritable(target, error) from error
+    try:
+        part.chmod(0o755)
+        yield part
+        _replace_folder(part, target)
+    except OSError as error:
+        raise unwritable(target, error) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def unwritable(path: Path, error: OSError) -> PipelineError:
+    """Return the error for a path that cannot be written."""
+    return PipelineError(
+        str(path),
+        f"cannot be written: {error.strerror or error}",
+        "Look at the free space and the permissions there.",
+    )
+
+
+@contextmanager
+def alone(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock file; `waiting` is called once when another process holds it.
+
+    The system frees the lock when its process ends, however it ends.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as handle:
+        if os.name == "nt":
+            _lock_on_windows(handle.fileno(), waiting)
+        else:
+            import fcntl  # noqa: PLC0415 - not on Windows
+
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waiting()
+                fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _lock_on_windows(descriptor: int, waiting: Callable[[], None]) -> None:
+    import msvcrt  # noqa: PLC0415 - only there
+
+    told = False
+    while True:
+        try:
+            # Tries for ten seconds before it gives up.
+            msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        except OSError:
+            if not told:
+                waiting()
+                told = True
+        else:
+            return
+
+
+def _replace_folder(part: Path, target: Path) -> None:
+    if target.exists():
+        old = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+        target.replace(old / target.name)
+        part.replace(target)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        part.replace(target)

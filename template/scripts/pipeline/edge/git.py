@@ -1,0 +1,120 @@
+"""Questions to git about one work tree."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import PipelineError
+from .shell import Result, run, scrubbed
+
+__all__ = ["Git", "TrackedFile"]
+
+_EXECUTABLE = "100755"
+_REGULAR = ("100644", _EXECUTABLE)
+
+
+@dataclass(frozen=True)
+class TrackedFile:
+    """A file in git's index, its path relative to the work tree with `/`.
+
+    `regular` is False for links and submodules; `blob` is the sha of its content.
+    """
+
+    path: str
+    executable: bool
+    regular: bool
+    blob: str
+
+
+@dataclass(frozen=True)
+class Git:
+    """A work tree; `root` is the repository's folder, which must be the work tree's top."""
+
+    root: Path
+
+    @classmethod
+    def at(cls, root: Path) -> Git | None:
+        """Return the work tree at `root`, or None where there is no `.git`."""
+        return cls(root) if (root / ".git").exists() else None
+
+    def commit(self) -> str | None:
+        """Return HEAD's full sha, or None before the first commit."""
+        done = self._git("rev-parse", "--verify", "--quiet", "HEAD^{commit}", accept=(0, 1))
+        return done.stdout.strip() or None
+
+    def branch(self) -> str | None:
+        """Return the branch's name, or None on a detached HEAD."""
+        return (
+            self._git("symbolic-ref", "--quiet", "--short", "HEAD", accept=(0, 1)).stdout.strip()
+            or None
+        )
+
+    def changes(self) -> tuple[tuple[str, str], ...]:
+        """Return (status, path) of every file that differs from HEAD; `??` means untracked."""
+        entries = self._git(
+            "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames"
+        ).stdout
+        return tuple((entry[:2], entry[3:]) for entry in entries.split("\0") if entry)
+
+    def tracked(self, *folders: str) -> tuple[TrackedFile, ...]:
+        """Return the index's files, of the whole tree or below the given folders."""
+        found = []
+        for entry in self._git("ls-files", "--stage", "-z", "--", *folders).stdout.split("\0"):
+            if entry:
+                facts, path = entry.split("\t", 1)
+                mode, blob, stage = facts.split(" ")
+                if stage != "0":
+                    raise PipelineError(
+                        "git", f"{path} has a merge conflict", "Resolve it and add the file."
+                    )
+                found.append(TrackedFile(path, mode == _EXECUTABLE, mode in _REGULAR, blob))
+        return tuple(found)
+
+    def commit_seconds(self) -> int:
+        """Return HEAD's commit time in seconds since 1970."""
+        return int(self._git("show", "-s", "--format=%ct", "HEAD").stdout)
+
+    def nearest_tag(self) -> tuple[str, int] | None:
+        """Return the nearest version tag, annotated or not, and the commits since, or None."""
+        done = self._git(
+            "describe", "--tags", "--long", "--match", "[v0-9]*.*", "HEAD", accept=(0, 128)
+        )
+        if done.code:
+            return None
+        tag, distance, _sha = done.stdout.strip().rsplit("-", 2)
+        return tag, int(distance)
+
+    def is_shallow(self) -> bool:
+        """Tell whether the clone's history is cut off."""
+        return self._git("rev-parse", "--is-shallow-repository").stdout.strip() == "true"
+
+    def remote(self) -> str | None:
+        """Return the URL of `origin`, or None."""
+        return self._git("remote", "get-url", "origin", accept=(0, 2, 128)).stdout.strip() or None
+
+    def clone_to(self, folder: Path, commit: str) -> None:
+        """Make a clean clone of one commit at `folder`, sharing this repository's objects."""
+        self._git("clone", "--quiet", "--shared", "--no-checkout", str(self.root), str(folder))
+        Git(folder).check_out(commit)
+
+    def check_out(self, commit: str) -> None:
+        """Put a commit's files into the work tree, on no branch."""
+        self._git("-c", "advice.detachedHead=false", "checkout", "--quiet", "--detach", commit)
+
+    def _git(self, *arguments: str, accept: tuple[int, ...] = (0,)) -> Result:
+        return run(
+            ["git", *arguments],
+            cwd=self.root,
+            env=_environment(os.environ),
+            accept=accept,
+            where="git",
+        )
+
+
+def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+    # Variables that a hook or an outer git set would point us at another repository; the
+    # lock would make two questions at once fail.
+    return scrubbed(environ, {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8"})

@@ -1,0 +1,62 @@
+"""The machine a verb runs on: every effect it may have, passed in as one value."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from .git import Git
+from .pythons import find_python
+from .uv import Uv
+
+__all__ = ["Machine"]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """`root` is the repository, `cache` a folder that may be deleted at any time.
+
+    `now` and `seconds` are the clocks, `uv_program` gives the locked uv, and `tooling` installs
+    one of the tooling locks by name.
+    """
+
+    root: Path
+    cache: Path
+    environ: Mapping[str, str]
+    now: Callable[[], datetime]
+    seconds: Callable[[], float]
+    uv_program: Callable[[], Path]
+    tooling: Callable[[str], None]
+
+    @property
+    def git(self) -> Git | None:
+        """The work tree, or None without `.git`."""
+        return Git.at(self.root)
+
+    @property
+    def uv(self) -> Uv:
+        """The locked uv."""
+        return Uv(self.uv_program(), self.environ)
+
+    @property
+    def output(self) -> Path:
+        """Where builds go."""
+        return self.root / "build-output"
+
+    def python(self, version: str) -> Path | None:
+        """Return the interpreter of `major.minor`, or None; a find is remembered while it exists."""
+        memory = self.cache / f"python-{version}.json"
+        try:
+            remembered = Path(json.loads(memory.read_text(encoding="utf-8")))
+            if remembered.exists():
+                return remembered
+        except (OSError, ValueError):
+            pass
+        found = find_python(version, self.environ)
+        if found:
+            memory.parent.mkdir(parents=True, exist_ok=True)
+            memory.write_text(json.dumps(str(found)), encoding="utf-8")
+        return found

@@ -1,0 +1,50 @@
+"""Finding a Python of a given minor version on this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ..errors import PipelineError
+from .shell import run
+
+__all__ = ["find_python"]
+
+_PROBE = (
+    "import sys; print('%d.%d' % sys.version_info[:2]);"
+    "print(sys._base_executable or sys.executable)"
+)
+
+
+def find_python(version: str, environ: Mapping[str, str]) -> Path | None:
+    """Return the interpreter of `version` (`major.minor`), or None where there is none.
+
+    Looks on PATH, then among pyenv's and uv's installations.
+    """
+    for candidate in _candidates(version, environ):
+        try:
+            answer = run([candidate, "-I", "-S", "-c", _PROBE], cwd=Path.cwd()).stdout.splitlines()
+        except PipelineError:
+            # A pyenv shim without that version exits with an error: look further.
+            continue
+        if answer and answer[0] == version:
+            return Path(answer[1])
+    return None
+
+
+def _candidates(version: str, environ: Mapping[str, str]) -> Iterator[Path]:
+    name = f"python{version}"
+    found = shutil.which(name, path=environ.get("PATH"))
+    roots = [Path(environ["PYENV_ROOT"])] if environ.get("PYENV_ROOT") else []
+    if found:
+        yield Path(found)
+        if Path(found).parent.name == "shims":
+            roots.append(Path(found).parents[1])
+    home = Path(environ.get("HOME") or environ.get("USERPROFILE") or os.sep)
+    for root in (*roots, home / ".pyenv"):
+        yield from sorted(root.glob(f"versions/{version}.*/bin/{name}"), reverse=True)
+    yield from sorted(
+        home.glob(f".local/share/uv/python/cpython-{version}.*/bin/{name}"), reverse=True
+    )

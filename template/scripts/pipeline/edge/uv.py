@@ -1,0 +1,96 @@
+"""uv: resolving, installing and locking Python packages."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..errors import PipelineError
+from .shell import Result, run, scrubbed
+
+__all__ = ["Uv"]
+
+_DECORATIONS = str.maketrans(dict.fromkeys("\N{MULTIPLICATION SIGN}╰─▶│", " "))
+
+
+@dataclass(frozen=True)
+class Uv:
+    """The locked uv. `program` is its path; `environ` the process environment, for its settings."""
+
+    program: Path
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    def install(self, arguments: Sequence[str | Path], *, cwd: Path, where: str) -> bool:
+        """Run `uv pip install`; return whether the cache alone was enough.
+
+        The cache is tried first, so that nothing needs a network that has been fetched before.
+        """
+        command = ["pip", "install", "--quiet", "--require-hashes", *arguments]
+        if self._run([*command, "--offline"], cwd=cwd, where=where, accept=(0, 1, 2)).code == 0:
+            return True
+        self._run(command, cwd=cwd, where=where)
+        return False
+
+    def make_venv(self, folder: Path, python: Path) -> None:
+        """Make a virtual environment at `folder` with that interpreter."""
+        self._run(
+            ["venv", "--quiet", "--no-project", "--python", python, folder],
+            cwd=folder.parent,
+            where="uv venv",
+        )
+
+    def compile(
+        self, requirements: Sequence[str], arguments: Sequence[str | Path], *, cwd: Path
+    ) -> str:
+        """Return the hash lock of the requirements: universal, without addresses or annotations."""
+        source = cwd / "requirements.in"
+        source.write_text("".join(f"{line}\n" for line in requirements), encoding="utf-8")
+        command = [
+            "pip",
+            "compile",
+            "--quiet",
+            "--universal",
+            "--generate-hashes",
+            "--no-header",
+            "--no-annotate",
+        ]
+        done = self._run(
+            [*command, "--no-emit-index-url", *arguments, source], cwd=cwd, where="uv pip compile"
+        )
+        return done.stdout
+
+    def _run(
+        self,
+        arguments: Sequence[str | Path],
+        *,
+        cwd: Path,
+        where: str,
+        accept: tuple[int, ...] = (0,),
+    ) -> Result:
+        settings = {name: value for name, value in self.environ.items() if name.startswith("UV_")}
+        env = scrubbed(self.environ, {**settings, "UV_PYTHON_DOWNLOADS": "never"})
+        try:
+            return run([self.program, *arguments], cwd=cwd, env=env, accept=accept, where=where)
+        except PipelineError as error:
+            reason = error.then or error.what
+            raise PipelineError(
+                where,
+                _plain(reason),
+                "Is the network there? The index is chosen by UV_DEFAULT_INDEX."
+                if _is_network(reason)
+                else "",
+            ) from error
+
+
+def _plain(text: str) -> str:
+    """Drop uv's decorations from its explanation."""
+    return " ".join(text.translate(_DECORATIONS).split())
+
+
+def _is_network(text: str) -> bool:
+    return any(
+        word in text.lower()
+        for word in ("dns", "connect", "network", "offline", "timed out", "fetch")
+    )

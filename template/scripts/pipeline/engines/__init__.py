@@ -1,0 +1,1 @@
+"""From locked dependencies and the function's own files to the bytes that Lambda runs."""

@@ -1,0 +1,107 @@
+"""The software bill of materials: CycloneDX JSON of the locked dependencies."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from email.message import Message
+from email.parser import BytesParser
+from email.policy import compat32
+from typing import Any
+
+from ..archive.zipreader import Archive, read_member
+from ..values.manifest import Dependency, Manifest
+from .lock import normal
+
+__all__ = ["SBOM_NAME", "Distribution", "distributions", "make_sbom"]
+
+SBOM_NAME = "sbom.cdx.json"
+_SHORT = 80  # characters; longer ones are a licence's text, not its name
+_NAMESPACE = uuid.UUID("6f1f1d0e-4b7e-5d52-9f5f-0a9f3e0c7a11")
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A distribution that lies in a dependency zip, with the licence it declares."""
+
+    name: str
+    version: str
+    licence: str
+
+
+def distributions(dependencies: Archive) -> dict[str, Distribution]:
+    """Return what is installed in a dependency zip, by normalised name.
+
+    Read from the `METADATA` files. The licence is `License-Expression`, else `License` when it
+    is one short line, else the last licence classifier.
+    """
+    found = {}
+    for entry in dependencies.entries:
+        if entry.name.endswith(".dist-info/METADATA") and entry.name.count("/") == 1:
+            data = read_member(dependencies, entry)
+            headers = BytesParser(policy=compat32).parsebytes(data, headersonly=True)
+            name, version = str(headers["Name"]), str(headers["Version"])
+            found[normal(name)] = Distribution(name, version, _licence(headers))
+    return found
+
+
+def make_sbom(manifest: Manifest, installed: dict[str, Distribution]) -> bytes:
+    """Return a build's bill of materials as sorted JSON: the same build gives the same bytes."""
+    from cyclonedx.model.bom import Bom  # noqa: PLC0415 - slow to import, needed by builds only
+    from cyclonedx.model.component import Component, ComponentType  # noqa: PLC0415
+    from cyclonedx.output.json import JsonV1Dot6  # noqa: PLC0415
+
+    bom = Bom(
+        serial_number=uuid.uuid5(
+            _NAMESPACE, f"{manifest.package_id} {manifest.function_zip.sha256}"
+        )
+    )
+    root = Component(
+        name=manifest.package_id,
+        version=manifest.version,
+        type=ComponentType.APPLICATION,
+        bom_ref=f"{manifest.package_id}@{manifest.version}",
+    )
+    bom.metadata.component = root
+    components = [
+        _component(dependency, installed[normal(dependency.name)].licence)
+        for dependency in manifest.dependencies
+    ]
+    for component in components:
+        bom.components.add(component)
+    bom.register_dependency(root, components)
+    document: dict[str, Any] = json.loads(JsonV1Dot6(bom).output_as_string())
+    # The library's clock has no place in a file that must be the same tomorrow.
+    document["metadata"].pop("timestamp", None)
+    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+
+
+def _component(dependency: Dependency, licence: str) -> Any:
+    from cyclonedx.model import HashAlgorithm, HashType  # noqa: PLC0415
+    from cyclonedx.model.component import Component, ComponentType  # noqa: PLC0415
+    from cyclonedx.model.license import DisjunctiveLicense  # noqa: PLC0415
+    from packageurl import PackageURL  # noqa: PLC0415
+
+    purl = PackageURL("pypi", name=normal(dependency.name), version=dependency.version)
+    # A lock accepts several files of one version; only a single hash identifies the one used.
+    only = dependency.hashes[0].removeprefix("sha256:") if len(dependency.hashes) == 1 else None
+    return Component(
+        name=dependency.name,
+        version=dependency.version,
+        type=ComponentType.LIBRARY,
+        purl=purl,
+        bom_ref=str(purl),
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=only)] if only else [],
+        licenses=[DisjunctiveLicense(name=licence)] if licence else [],
+    )
+
+
+def _licence(headers: Message) -> str:
+    declared = headers.get("License-Expression") or _short(headers.get("License"))
+    lines = [line for line in headers.get_all("Classifier") or [] if line.startswith("License ::")]
+    return str(declared or (lines[-1].rpartition("::")[2].strip() if lines else ""))
+
+
+def _short(text: str | None) -> str:
+    return text if text and "\n" not in text and len(text) < _SHORT else ""

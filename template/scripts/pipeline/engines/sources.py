@@ -1,0 +1,139 @@
+"""The repository's own files: which of them may travel, and what must never do so."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+from ..edge.git import Git
+from ..errors import PipelineError
+
+__all__ = ["SOURCE", "OwnFile", "function_files", "own_files", "refuse_secrets"]
+
+SOURCE = "src"
+# Names that hold secrets, or history, wherever they lie.
+_REFUSED_NAMES = (
+    ".env", ".env.*", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks",
+    "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*",
+    ".netrc", ".pypirc", ".npmrc", "credentials", "credentials.json", ".git", ".gitmodules",
+)  # fmt: skip
+_EXAMPLES = (".env.example", ".env.sample", ".env.template", "*.pub")
+# Written so that this file does not contain what it looks for.
+_REFUSED_CONTENT = (
+    (re.compile(rb"-----BEGIN (?:[A-Z]+ )*PRIVATE" rb" KEY-----"), "a private key"),
+    (re.compile(rb"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), "an AWS access key"),
+    (
+        re.compile(rb"(?i)aws_secret_access_key['\"]?\s*[:=]\s*['\"]?[0-9a-z/+]{40}\b"),
+        "an AWS secret key",
+    ),
+    (re.compile(rb"\bAPI-[A-Z0-9]{25,40}\b"), "an Octopus API key"),
+)
+# Folders that tools make beside the source and no export would hold.
+_MADE = (
+    "__pycache__",
+    ".venv",
+    ".pipeline",
+    "build-output",
+    ".pytest_cache",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".git",
+)
+
+
+@dataclass(frozen=True)
+class OwnFile:
+    """A file of the repository: its path relative to the root with `/`, and its mode."""
+
+    path: str
+    executable: bool
+
+
+def own_files(root: Path, git: Git | None) -> tuple[OwnFile, ...]:
+    """Return the repository's files: those git tracks with the index's modes, sorted by path.
+
+    Without git every file below the root counts, but what tools make. Raises PipelineError for
+    a link or a submodule below `src`, and for a tracked file that is missing on disk.
+    """
+    if git is None:
+        return tuple(_walk(root))
+    files = []
+    for tracked in git.tracked():
+        if not tracked.regular:
+            if tracked.path.startswith(f"{SOURCE}/"):
+                raise PipelineError(
+                    tracked.path,
+                    "is a link or a submodule",
+                    "Lambda takes plain files: put a copy there.",
+                )
+            continue
+        if not (root / tracked.path).is_file():
+            if tracked.path.startswith(f"{SOURCE}/"):
+                raise PipelineError(
+                    tracked.path,
+                    "git tracks it, but it is not there",
+                    f"git checkout -- {tracked.path}",
+                )
+            continue
+        files.append(OwnFile(tracked.path, tracked.executable))
+    return tuple(sorted(files, key=lambda file: file.path))
+
+
+def function_files(files: Iterable[OwnFile], nuspec: str) -> tuple[OwnFile, ...]:
+    """Return the files below `src` that go into the function zip: all but the nuspec."""
+    found = tuple(
+        file for file in files if file.path.startswith(f"{SOURCE}/") and file.path != nuspec
+    )
+    if not found:
+        raise PipelineError(
+            SOURCE,
+            "git tracks no file of the function",
+            "Add the files: git add src && git commit (a new repository starts with git init).",
+        )
+    return found
+
+
+def refuse_secrets(root: Path, files: Iterable[OwnFile]) -> None:
+    """Refuse files that look like secrets, by name or content, naming each of them."""
+    found = []
+    for file in files:
+        parts = file.path.split("/")
+        if any(_is_refused_name(part) for part in parts):
+            found.append(f"{file.path} (by its name)")
+            continue
+        data = (root / file.path).read_bytes()
+        found += [
+            f"{file.path} ({what})" for pattern, what in _REFUSED_CONTENT if pattern.search(data)
+        ]
+    if found:
+        raise PipelineError(
+            "package",
+            "these files must not leave the repository: " + ", ".join(found),
+            "Remove them from src and from git; change the secret.",
+        )
+
+
+def _is_refused_name(name: str) -> bool:
+    if any(fnmatch(name.lower(), pattern) for pattern in _EXAMPLES):
+        return False
+    return any(fnmatch(name.lower(), pattern) for pattern in _REFUSED_NAMES)
+
+
+def _walk(root: Path) -> Iterable[OwnFile]:
+    for folder, names, files in os.walk(root):
+        names[:] = sorted(name for name in names if name not in _MADE)
+        for name in sorted(files):
+            path = Path(folder) / name
+            relative = path.relative_to(root).as_posix()
+            if path.is_symlink():
+                if relative.startswith(f"{SOURCE}/"):
+                    raise PipelineError(
+                        relative, "is a link", "Lambda takes plain files: put a copy there."
+                    )
+                continue
+            if not name.endswith((".pyc", ".pyo")):
+                yield OwnFile(relative, bool(path.stat().st_mode & 0o111))

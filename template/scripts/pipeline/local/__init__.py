@@ -1,0 +1,1 @@
+"""The embedded AWS and the Lambda runtime that executes packaged functions."""

@@ -1,0 +1,161 @@
+"""Starting, finding and stopping the embedded AWS in the background."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..edge.shell import scrubbed
+from ..errors import PipelineError
+from .asynchronous import RETRY_DELAYS
+from .pool import LocalRuntime
+from .state import LocalAws, read_state
+
+__all__ = ["Background", "running", "start", "stop"]
+
+_WHERE = "embedded AWS"
+_SCRIPTS = Path(__file__).resolve().parents[2]
+_READY_SECONDS = 60.0
+_STOP_SECONDS = 10.0
+_PAUSE = 0.02
+_LAST_LINES = 15
+
+
+@dataclass(frozen=True)
+class Background:
+    """How to start one: `python` has moto installed, `environ` is this process's environment."""
+
+    state: Path
+    runtimes: Mapping[str, LocalRuntime]
+    environ: Mapping[str, str]
+    region: str = "us-east-1"
+    python: Path = field(default_factory=lambda: Path(sys.executable))
+    retry_delays: tuple[float, ...] = RETRY_DELAYS
+
+    @property
+    def log(self) -> Path:
+        """Where the server writes what it has to say."""
+        return self.state.with_name("server.log")
+
+    def command(self) -> list[str]:
+        """Return the server's command line; it holds no secret."""
+        words = [str(self.python), "-m", "pipeline.local.server", "--state", str(self.state)]
+        words += ["--region", self.region, "--log", str(self.log)]
+        words += ["--retry-delays", ",".join(map(str, self.retry_delays))]
+        for name, runtime in self.runtimes.items():
+            places = [runtime.python, runtime.ric or "", *runtime.extra_paths]
+            label = f"{name}@{runtime.version}" if runtime.version else name
+            words += ["--runtime", f"{label}={os.pathsep.join(map(str, places))}"]
+        return words
+
+
+def running(state: Path) -> LocalAws | None:
+    """Return the embedded AWS of this state file if it answers; a stale file counts as none."""
+    aws = read_state(state)
+    return aws if aws is not None and _ask(aws, "alive") == aws.pid else None
+
+
+def start(wanted: Background) -> LocalAws:
+    """Start an embedded AWS, or return the one that runs.
+
+    Two starts at once are safe: one server gets the lock, both callers get that server.
+    Raises PipelineError with the server's last lines when it does not come up.
+    """
+    found = running(wanted.state)
+    if found is not None:
+        return found
+    wanted.state.parent.mkdir(parents=True, exist_ok=True)
+    env = scrubbed(wanted.environ, {"PYTHONPATH": str(_SCRIPTS)})
+    with os.fdopen(os.open(wanted.log, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as log:
+        process = subprocess.Popen(
+            wanted.command(),
+            cwd=wanted.state.parent,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    return _awaited(wanted, process)
+
+
+def stop(state: Path) -> bool:
+    """Stop the embedded AWS and its functions; False when none was running.
+
+    A server that does not end by itself in time is killed.
+    """
+    aws = running(state)
+    if aws is None:
+        state.unlink(missing_ok=True)
+        return False
+    _ask(aws, "stop")
+    deadline = time.monotonic() + _STOP_SECONDS
+    while _alive(aws.pid):
+        if time.monotonic() > deadline:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(aws.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+            state.unlink(missing_ok=True)
+        time.sleep(_PAUSE)
+    return True
+
+
+def _awaited(wanted: Background, process: subprocess.Popen[bytes]) -> LocalAws:
+    deadline = time.monotonic() + _READY_SECONDS
+    while time.monotonic() < deadline:
+        # The lock decides who serves; the loser of two starts finds the winner here.
+        found = running(wanted.state)
+        if found is not None:
+            return found
+        if process.poll() not in {None, 4}:
+            break
+        time.sleep(_PAUSE)
+    if process.poll() is None:
+        process.terminate()
+        process.wait()
+    lines = wanted.log.read_text(encoding="utf-8", errors="replace").splitlines()
+    raise PipelineError(
+        _WHERE,
+        f"it did not start (exit code {process.returncode})",
+        "\n".join([*lines[-_LAST_LINES:], f"The whole log is {wanted.log}."]),
+    )
+
+
+def _ask(aws: LocalAws, what: str) -> int | None:
+    """Ask the server itself; return its process id, or None when it is not ours or not there."""
+    credential = f"{aws.access_key}/20260101/{aws.region}/pipeline/aws4_request"
+    request = urllib.request.Request(  # noqa: S310 - the address is our own
+        f"{aws.endpoint}/_pipeline/{what}",
+        method="GET",
+        headers={"Authorization": f"AWS4-HMAC-SHA256 Credential={credential}"},
+    )
+    # No proxy of the user may get between two processes of one machine.
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(request, timeout=5) as response:
+            return int(json.loads(response.read())["pid"])
+    except (OSError, ValueError, KeyError, urllib.error.URLError):
+        return None
+
+
+def _alive(pid: int) -> bool:
+    # If this process started the server, it has to collect it too.
+    with contextlib.suppress(ChildProcessError, AttributeError):
+        if os.waitpid(pid, os.WNOHANG)[0] == pid:
+            return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,231 @@
+"""moto's Lambda with functions that really run: our processes in the place of its containers.
+
+Replaced are three functions of moto: what HTTP calls reach, what its other services call and
+wait for (SQS, EventBridge), and what they call without waiting (S3, SNS, log subscriptions).
+moto's own way, which needs docker, is not reached any more.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote
+
+from moto.awslambda.exceptions import LambdaClientError
+from moto.awslambda.models import LambdaBackend, LambdaFunction
+from moto.awslambda.responses import LambdaResponse
+from moto.sns.models import sns_backends
+from moto.sqs.models import sqs_backends
+
+from .asynchronous import RETRY_DELAYS, AsyncQueue, Job
+from .code import FunctionConfig
+from .invocation import Invocation
+from .patches import Patches
+from .pool import Pool, Request, Target
+
+__all__ = ["Access", "Execution", "replace_execution"]
+
+_SYNC_LIMIT = 6_291_456
+_ASYNC_LIMIT = 1_048_576
+_LAMBDA_RETRIES = 2
+
+
+class _TooLargeError(LambdaClientError):
+    code = 413
+
+
+class Access:
+    """How functions reach the embedded AWS: its address and the key made for them."""
+
+    def __init__(self, endpoint: str, access_key: str, secret_key: str) -> None:
+        self.endpoint = endpoint
+        self.access_key = access_key
+        self.secret_key = secret_key
+
+
+class Execution:
+    """Runs moto's functions in the pool, writes their logs, and retries asynchronous events."""
+
+    def __init__(
+        self, pool: Pool, access: Access, *, retry_delays: tuple[float, ...] = RETRY_DELAYS
+    ) -> None:
+        self._pool = pool
+        self._access = access
+        self.queue = AsyncQueue(
+            lambda job: self.run(job.function, job.payload, request_id=job.request_id),
+            _to_dead_letters,
+            retries=_retries,
+            delays=retry_delays,
+        )
+
+    def run(
+        self, function: Any, payload: bytes, *, request_id: str = "", context: str = ""
+    ) -> Invocation:
+        """Invoke once, wait, and write the log to CloudWatch Logs."""
+        request = Request(payload, request_id or str(uuid.uuid4()), context)
+        done = self._pool.invoke(self._target(function), request)
+        _write_log(function, done)
+        return done
+
+    def close(self) -> None:
+        """Stop the queue and every process."""
+        self.queue.close()
+        self._pool.close()
+
+    def _target(self, function: Any) -> Target:
+        logging = getattr(function, "logging_config", None) or {}
+        config = FunctionConfig(
+            name=function.function_name,
+            version=str(function.version),
+            arn=function.function_arn,
+            memory=int(function.memory_size),
+            timeout=float(function.timeout),
+            region=function.region,
+            runtime=function.run_time or "",
+            environment=dict(function.environment_vars or {}),
+            endpoint=self._access.endpoint,
+            access_key=self._access.access_key,
+            secret_key=self._access.secret_key,
+            log_group=logging.get("LogGroup", ""),
+            log_format=logging.get("LogFormat", "Text"),
+        )
+        return Target(config, function.handler or "", function.code_sha_256, function.code_bytes)
+
+
+def replace_execution(patches: Patches, execution: Execution) -> None:
+    """Let every invocation, however it comes, run through `execution`."""
+    patches.replace(LambdaResponse, "invoke", lambda _: _http_invoke(execution))
+    patches.replace(LambdaBackend, "invoke", lambda _: _waiting_invoke(execution))
+    patches.replace(LambdaFunction, "invoke", lambda _: _sending_invoke(execution))
+
+
+def _http_invoke(execution: Execution) -> Callable[[Any], tuple[int, dict[str, str], bytes]]:
+    def invoke(self: Any) -> tuple[int, dict[str, str], bytes]:
+        name = unquote(self.path.rsplit("/", 2)[-2])
+        qualifier = self.querystring.get("Qualifier", [None])[0]
+        function = self.backend.get_function(name, qualifier)
+        kind = self.headers.get("X-Amz-Invocation-Type") or "RequestResponse"
+        payload = _payload(self.body, kind)
+        if kind == "DryRun":
+            return 204, {"status": "204"}, b""
+        if kind == "Event":
+            request_id = execution.queue.add(function, payload)
+            return 202, {"status": "202", "x-amzn-requestid": request_id}, b""
+        context = self.headers.get("X-Amz-Client-Context") or ""
+        if context:
+            context = base64.b64decode(context).decode()
+        done = execution.run(function, payload, context=context)
+        headers = _headers(done)
+        if self.headers.get("X-Amz-Log-Type") == "Tail":
+            headers["x-amz-log-result"] = base64.b64encode(done.log_tail()).decode()
+        return 200, headers, done.payload
+
+    return invoke
+
+
+def _waiting_invoke(execution: Execution) -> Callable[..., bytes]:
+    def invoke(  # noqa: PLR0913, PLR0917 - the arguments are moto's
+        self: Any,
+        function_name: str,
+        qualifier: str | None,
+        body: Any,
+        headers: Any,  # noqa: ARG001
+        response_headers: Any,
+    ) -> bytes:
+        done = execution.run(self.get_function(function_name, qualifier), _encoded(body))
+        response_headers.update(_headers(done))
+        return done.payload
+
+    return invoke
+
+
+def _sending_invoke(execution: Execution) -> Callable[..., bytes]:
+    def invoke(self: Any, body: Any, request_headers: Any, response_headers: Any) -> bytes:  # noqa: ARG001
+        execution.queue.add(self, _encoded(body))
+        return b""
+
+    return invoke
+
+
+def _payload(body: Any, kind: str) -> bytes:
+    payload = _encoded(body)
+    limit = _ASYNC_LIMIT if kind == "Event" else _SYNC_LIMIT
+    if len(payload) > limit:
+        message = (
+            f"{len(payload)} byte payload is too large for the {kind} invocation type "
+            f"(limit {limit} bytes)"
+        )
+        raise _TooLargeError("RequestTooLargeException", message)
+    try:
+        json.loads(payload)
+    except ValueError as error:
+        message = f"Could not parse request body into json: {error}"
+        raise LambdaClientError("InvalidRequestContentException", message) from error
+    return payload
+
+
+def _encoded(body: Any) -> bytes:
+    if isinstance(body, str):
+        body = body.encode()
+    return bytes(body or b"{}")
+
+
+def _headers(done: Invocation) -> dict[str, str]:
+    headers = {
+        "content-type": "application/json",
+        "x-amzn-requestid": done.request_id,
+        "x-amz-executed-version": done.version,
+    }
+    if done.error:
+        headers["x-amz-function-error"] = done.error
+    return headers
+
+
+def _write_log(function: Any, done: Invocation) -> None:
+    logging = getattr(function, "logging_config", None) or {}
+    group = logging.get("LogGroup") or f"/aws/lambda/{function.function_name}"
+    now = int(time.time() * 1000)
+    # One event a line, but a trace is one event: the runtime client marks it by its returns.
+    events = [
+        {"timestamp": now, "message": line.replace("\r", "\n") + "\n"}
+        for line in done.log.split("\n")
+        if line
+    ]
+    backend = function.logs_backend
+    backend.ensure_log_group(group)
+    # A warm process goes on in its stream.
+    with contextlib.suppress(Exception):
+        backend.create_log_stream(group, done.log_stream)
+    backend.put_log_events(group, done.log_stream, events)
+
+
+def _retries(function: Any) -> int:
+    """Return how often a failed event is tried again, the function's own setting first."""
+    for config in function.event_invoke_config:
+        if "MaximumRetryAttempts" in config.config:
+            return int(config.config["MaximumRetryAttempts"])
+    return _LAMBDA_RETRIES
+
+
+def _to_dead_letters(job: Job, outcome: Invocation) -> None:
+    function = job.function
+    arn = (getattr(function, "dead_letter_config", None) or {}).get("TargetArn", "")
+    if not arn:
+        return
+    _, _, service, region, account, name = arn.split(":", 5)
+    message = job.payload.decode()
+    if service == "sns":
+        sns_backends[account][region].publish(message=message, arn=arn)
+        return
+    error = json.loads(outcome.payload or b"{}").get("errorMessage", outcome.error_type)
+    attributes = {
+        "RequestID": {"DataType": "String", "StringValue": job.request_id},
+        "ErrorCode": {"DataType": "Number", "StringValue": "200"},
+        "ErrorMessage": {"DataType": "String", "StringValue": str(error)[:1024] or "unknown"},
+    }
+    sqs_backends[account][region].send_message(name, message, message_attributes=attributes)

@@ -1,0 +1,223 @@
+"""What moto silently drops of an ordinary stack, and of a function: put back.
+
+CloudFormation: a bucket's notifications and versioning; a function's architecture, tags, dead
+letters, storage, logging. A stack update leaves deployed code alone unless the template's own
+`Code` changed, as CloudFormation does. S3 events: slashes, object version and sequencer.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote_plus
+
+from moto.awslambda.models import LambdaFunction
+from moto.s3 import notifications
+from moto.s3.models import FakeBucket
+
+from .patches import Patches
+
+__all__ = ["replace_dropped"]
+
+_ATTRIBUTES = {"DeadLetterConfig": "dead_letter_config", "LoggingConfig": "logging_config"}
+_NOTIFICATIONS = {
+    "LambdaConfigurations": ("CloudFunctionConfiguration", "Function", "CloudFunction"),
+    "QueueConfigurations": ("QueueConfiguration", "Queue", "Queue"),
+    "TopicConfigurations": ("TopicConfiguration", "Topic", "Topic"),
+}
+_Wrap = Callable[..., Any]
+
+
+def replace_dropped(patches: Patches) -> None:
+    """Make moto keep what stacks and function calls say."""
+    patches.replace(LambdaFunction, "create_from_cloudformation_json", _create_function)
+    patches.replace(LambdaFunction, "update_from_cloudformation_json", _update_function)
+    patches.replace(LambdaFunction, "__init__", _init)
+    patches.replace(LambdaFunction, "get_configuration", _get_configuration)
+    patches.replace(LambdaFunction, "update_configuration", _update_configuration)
+    patches.replace(FakeBucket, "create_from_cloudformation_json", _create_bucket)
+    patches.replace(FakeBucket, "update_from_cloudformation_json", _update_bucket)
+    counter = itertools.count(1)
+    patches.replace(notifications, "_get_s3_event", lambda original: _event(original, counter))
+
+
+def _init(original: _Wrap) -> _Wrap:
+    def __init__(  # noqa: N807 - it takes the place of one
+        self: Any, account_id: str, spec: dict[str, Any], region: str, version: Any = 1
+    ) -> None:
+        original(self, account_id, spec, region, version)
+        _keep(self, spec)
+
+    return __init__
+
+
+def _get_configuration(original: _Wrap) -> _Wrap:
+    def get_configuration(self: Any, on_create: bool = False) -> Any:  # noqa: FBT001, FBT002
+        config = original(self, on_create)
+        for key, attribute in _ATTRIBUTES.items():
+            if value := getattr(self, attribute, None):
+                config[key] = value
+        return config
+
+    return get_configuration
+
+
+def _update_configuration(original: _Wrap) -> _Wrap:
+    def update_configuration(self: Any, config_updates: dict[str, Any]) -> Any:
+        # moto insists on a key that AWS lets callers leave out.
+        if "Environment" in config_updates:
+            config_updates["Environment"].setdefault("Variables", {})
+        original(self, config_updates)
+        _keep(self, config_updates)
+        return self.get_configuration()
+
+    return update_configuration
+
+
+def _keep(function: Any, settings: Mapping[str, Any]) -> None:
+    for key, attribute in _ATTRIBUTES.items():
+        if key in settings:
+            setattr(function, attribute, settings[key])
+    if "EphemeralStorage" in settings:
+        function.ephemeral_storage = int(settings["EphemeralStorage"]["Size"])
+    if "TracingConfig" in settings:
+        function.tracing_config = settings["TracingConfig"]
+
+
+def _create_function(original: _Wrap) -> _Wrap:
+    def create_from_cloudformation_json(
+        cls: Any,
+        resource_name: str,
+        cloudformation_json: Any,
+        account_id: str,
+        region_name: str,
+        **kwargs: Any,
+    ) -> Any:
+        properties = cloudformation_json["Properties"]
+        # moto turns the text of inline code into a zip in place.
+        written = json.dumps(properties["Code"], sort_keys=True)
+        _as_numbers(properties)
+        function = original(
+            cls, resource_name, cloudformation_json, account_id, region_name, **kwargs
+        )
+        function.stack_code = written
+        _apply(function, properties)
+        return function
+
+    return create_from_cloudformation_json
+
+
+def _update_function(_: _Wrap) -> _Wrap:
+    def update_from_cloudformation_json(  # noqa: PLR0913, PLR0917 - the arguments are moto's
+        cls: Any,
+        original_resource: Any,
+        new_resource_name: str,  # noqa: ARG001
+        cloudformation_json: Any,
+        account_id: str,  # noqa: ARG001
+        region_name: str,  # noqa: ARG001
+    ) -> Any:
+        properties = cloudformation_json["Properties"]
+        _as_numbers(properties)
+        original_resource.update_configuration(properties)
+        _apply(original_resource, properties)
+        written = json.dumps(properties["Code"], sort_keys=True)
+        if written != getattr(original_resource, "stack_code", written):
+            code = dict(properties["Code"])
+            if "ZipFile" in code:
+                zipped = cls._create_zipfile_from_plaintext_code(code["ZipFile"])
+                code["ZipFile"] = base64.b64encode(zipped).decode()
+            original_resource.update_function_code(code)
+            original_resource.stack_code = written
+        return original_resource
+
+    return update_from_cloudformation_json
+
+
+def _as_numbers(properties: dict[str, Any]) -> None:
+    """Parameters arrive as text; Lambda's API would have got numbers."""
+    for key in ("MemorySize", "Timeout", "ReservedConcurrentExecutions"):
+        if key in properties:
+            properties[key] = int(properties[key])
+
+
+def _apply(function: Any, properties: Mapping[str, Any]) -> None:
+    _keep(function, properties)
+    if properties.get("Architectures"):
+        function.architectures = list(properties["Architectures"])
+    if "Tags" in properties:
+        function.tags = {tag["Key"]: tag["Value"] for tag in properties["Tags"]}
+
+
+def _create_bucket(original: _Wrap) -> _Wrap:
+    def create_from_cloudformation_json(
+        cls: Any,
+        resource_name: str,
+        cloudformation_json: Any,
+        account_id: str,
+        region_name: str,
+        **kwargs: Any,
+    ) -> Any:
+        bucket = original(
+            cls, resource_name, cloudformation_json, account_id, region_name, **kwargs
+        )
+        _apply_to_bucket(bucket, cloudformation_json.get("Properties") or {})
+        return bucket
+
+    return create_from_cloudformation_json
+
+
+def _update_bucket(original: _Wrap) -> _Wrap:
+    def update_from_cloudformation_json(  # noqa: PLR0913, PLR0917 - the arguments are moto's
+        cls: Any,
+        original_resource: Any,
+        new_resource_name: str,
+        cloudformation_json: Any,
+        account_id: str,
+        region_name: str,
+    ) -> Any:
+        bucket = original(
+            cls, original_resource, new_resource_name, cloudformation_json, account_id, region_name
+        )
+        _apply_to_bucket(bucket, cloudformation_json.get("Properties") or {})
+        return bucket
+
+    return update_from_cloudformation_json
+
+
+def _apply_to_bucket(bucket: Any, properties: Mapping[str, Any]) -> None:
+    if "VersioningConfiguration" in properties:
+        bucket.versioning_status = properties["VersioningConfiguration"]["Status"]
+    written = properties.get("NotificationConfiguration") or {}
+    translated: dict[str, Any] = {}
+    for key, (section, source, target) in _NOTIFICATIONS.items():
+        translated[section] = [
+            {target: item[source], "Event": [item["Event"]], "Filter": _filter(item)}
+            for item in written.get(key, ())
+        ]
+    if written.get("EventBridgeConfiguration"):
+        translated["EventBridgeConfiguration"] = {}
+    bucket.set_notification_configuration(translated if written else None)
+
+
+def _filter(item: Mapping[str, Any]) -> dict[str, Any] | None:
+    rules = item.get("Filter", {}).get("S3Key", {}).get("Rules", ())
+    if not rules:
+        return None
+    named = [{"Name": rule["Name"].lower(), "Value": rule["Value"]} for rule in rules]
+    return {"S3Key": {"FilterRule": named}}
+
+
+def _event(original: _Wrap, counter: itertools.count[int]) -> _Wrap:
+    def _get_s3_event(event_name: str, bucket: Any, key: Any, notification_id: str) -> Any:
+        event = original(event_name, bucket, key, notification_id)
+        stored = event["Records"][0]["s3"]["object"]
+        stored["key"] = quote_plus(key.name, safe="/")
+        stored["sequencer"] = f"{next(counter):016X}"
+        if bucket.versioning_status == "Enabled":
+            stored["versionId"] = key.version_id
+        return event
+
+    return _get_s3_event

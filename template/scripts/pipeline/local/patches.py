@@ -1,0 +1,58 @@
+"""Replacing functions of moto, which offers no other way in; undone when the block ends.
+
+moto is pinned, and a replacement is refused when what it replaces has moved or changed its
+arguments: an embedded AWS that half works would be worse than none.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from contextlib import ExitStack
+from importlib.metadata import version
+from typing import Any
+
+from ..errors import PipelineError
+
+__all__ = ["Patches"]
+
+
+class Patches(ExitStack):
+    """A stack of replacements, taken back in reverse order."""
+
+    def replace(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
+        """Put `make(original)` in the place of `owner.name`.
+
+        The replacement must have the original's parameter names. Raises PipelineError when the
+        original is missing, has other parameters, or is a replacement already.
+        """
+        original = vars(owner).get(name)
+        if original is None:
+            raise _moved(owner, name, "is not there")
+        if getattr(original, "__replaced_by__", "") == __name__:
+            raise PipelineError(
+                "embedded AWS", "it runs in this process already", "Close that one first."
+            )
+        plain = original.__func__ if isinstance(original, classmethod) else original
+        replacement = make(plain)
+        if _parameters(plain) != _parameters(replacement):
+            raise _moved(owner, name, f"takes {', '.join(_parameters(plain))}")
+        ours: Any = replacement
+        if isinstance(original, classmethod):
+            ours = classmethod(replacement)
+        ours.__replaced_by__ = __name__
+        setattr(owner, name, ours)
+        self.callback(setattr, owner, name, original)
+
+
+def _parameters(function: Any) -> list[str]:
+    return list(inspect.signature(function).parameters)
+
+
+def _moved(owner: Any, name: str, what: str) -> PipelineError:
+    label = f"{getattr(owner, '__qualname__', owner.__name__)}.{name}"
+    return PipelineError(
+        "embedded AWS",
+        f"{label} of moto {version('moto')} {what}",
+        "Install the tooling of scripts/requirements-local.txt; this library fits that moto only.",
+    )

@@ -1,0 +1,116 @@
+"""The embedded AWS as a process of its own: `python -m pipeline.local.server --state FILE`.
+
+It makes its keys itself, so that no command line shows them, and writes them with its port to
+the state file (mode 0600) once it answers. It holds a lock beside that file while it lives.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ..errors import PipelineError
+from .embedded import EmbeddedAws, Options, embedded_aws, new_keys
+from .pool import LocalRuntime
+from .state import LocalAws, held, write_state
+from .wire import Environ, Start, scope
+
+__all__ = ["main", "parse_runtime"]
+
+_TAKEN = 4
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serve until told to stop; return 4 when another server has this state file."""
+    options = _parser().parse_args(arguments)
+    state = Path(options.state)
+    state.parent.mkdir(parents=True, exist_ok=True)
+    with held(state) as ours:
+        if not ours:
+            sys.stderr.write(f"{state}: another embedded AWS is running\n")
+            return _TAKEN
+        folder = Path(tempfile.mkdtemp(prefix="embedded-aws-"))
+        try:
+            _serve(state, folder, dict(parse_runtime(text) for text in options.runtime), options)
+        finally:
+            state.unlink(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+def parse_runtime(text: str) -> tuple[str, LocalRuntime]:
+    """Read `python3.13=PYTHON[:RIC[:EXTRA...]]`, separated like PATH on this machine.
+
+    `python3.13@3.12=...` says that the Python is another minor than the runtime's.
+    """
+    name, equals, places = text.partition("=")
+    name, _, version = name.partition("@")
+    python, *others = places.split(os.pathsep)
+    if not (equals and name and python):
+        raise PipelineError(
+            "--runtime", f"{text!r} names no Python", "Write --runtime python3.13=/path/to/python."
+        )
+    ric = Path(others[0]) if others and others[0] else None
+    extra = tuple(Path(path) for path in others[1:])
+    return name, LocalRuntime(Path(python), ric, version or name.removeprefix("python"), extra)
+
+
+def _serve(
+    state: Path, folder: Path, runtimes: dict[str, LocalRuntime], options: argparse.Namespace
+) -> None:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    keys = new_keys()
+    delays = tuple(float(delay) for delay in options.retry_delays.split(","))
+
+    def control(environ: Environ, start_response: Start) -> Iterable[bytes]:
+        # The functions' key opens AWS, not the server itself.
+        allowed = scope(environ).access_key == keys.access_key
+        start_response("200 OK" if allowed else "403 Forbidden", [])
+        if allowed and environ["PATH_INFO"] == "/_pipeline/stop":
+            stop.set()
+        return [json.dumps({"pid": os.getpid()}).encode()] if allowed else []
+
+    made = Options(folder, runtimes, delays)
+    with embedded_aws(made, keys, control=control) as aws:
+        write_state(state, _described(aws, options.region, str(options.log)))
+        sys.stderr.write(f"embedded AWS on {aws.endpoint}, process {os.getpid()}\n")
+        sys.stderr.flush()
+        stop.wait()
+    sys.stderr.write("embedded AWS stopped\n")
+
+
+def _described(aws: EmbeddedAws, region: str, log: str) -> LocalAws:
+    return LocalAws(
+        endpoint=aws.endpoint,
+        access_key=aws.keys.access_key,
+        secret_key=aws.keys.secret_key,
+        region=region,
+        pid=os.getpid(),
+        started=time.time(),
+        log=log,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="pipeline.local.server")
+    parser.add_argument("--state", required=True)
+    parser.add_argument("--region", default="us-east-1")
+    parser.add_argument("--runtime", action="append", default=[])
+    parser.add_argument("--retry-delays", default="1,2")
+    parser.add_argument("--log", default="")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

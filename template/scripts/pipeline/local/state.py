@@ -1,0 +1,83 @@
+"""The state file of a background embedded AWS: where it is, and the key that opens it."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+__all__ = ["LocalAws", "held", "read_state", "write_state"]
+
+
+@dataclass(frozen=True)
+class LocalAws:
+    """A running embedded AWS; `started` is in seconds since 1970."""
+
+    endpoint: str
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    region: str
+    pid: int
+    started: float
+    log: str = ""
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables with which any AWS client talks to it and to nothing else."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "NO_PROXY": "127.0.0.1,localhost",
+        }
+
+
+def read_state(path: Path) -> LocalAws | None:
+    """Return what the file says, or None when there is none that can be read."""
+    try:
+        document = json.loads(path.read_bytes())
+        known: Mapping[str, object] = {name: document[name] for name in LocalAws.__annotations__}
+        return LocalAws(**known)  # type: ignore[arg-type]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def write_state(path: Path, aws: LocalAws) -> None:
+    """Write the file in one step, readable by its owner only (mkstemp gives mode 0600)."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(handle, "w", encoding="utf-8") as part:
+        json.dump(asdict(aws), part, indent=2, sort_keys=True)
+    Path(name).replace(path)
+
+
+@contextmanager
+def held(path: Path) -> Iterator[bool]:
+    """Hold the lock beside the state file while the block runs; False when another has it.
+
+    The system frees the lock when its process ends, however it ends.
+    """
+    with path.with_suffix(".lock").open("a+b") as handle:
+        yield _locked(handle.fileno())
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        if os.name == "nt":
+            import msvcrt  # noqa: PLC0415 - only there
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        else:
+            import fcntl  # noqa: PLC0415 - not on Windows
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

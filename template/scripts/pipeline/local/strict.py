@@ -1,0 +1,276 @@
+"""A strict layer over moto's Lambda: what AWS refuses is refused, what moto ignores is honoured.
+
+moto issues no RevisionIds, takes any bytes and any setting, and ignores Architectures,
+S3ObjectVersion and the hash of a DryRun. A deploy tried only against that would pass here and
+fail in production. Covered: functions and aliases, their code, settings, versions.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import threading
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+from moto.awslambda.models import lambda_backends
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.s3.models import s3_backends
+
+from .strict_rules import REQUEST_LIMIT, Refusal, check_code, check_settings, invalid, stale
+from .wire import App, Environ, Reply, Start, call, error_reply, read_body, scope, send
+
+__all__ = ["StrictLambda"]
+
+_PATH = re.compile(
+    r"/2015-03-31/functions/?(?:(?P<name>[^/]+)/?)?"
+    r"(?:(?P<part>code|configuration|versions|aliases)/?(?P<alias>[^/]+)?)?\Z"
+)
+_VOLATILE = ("RevisionId", "FunctionArn", "LastUpdateStatus", "State", "LastModified")
+_SUCCESS = range(200, 300)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A call of the Lambda API: what it wants of which function."""
+
+    method: str
+    name: str
+    part: str
+    alias: str
+    qualifier: str
+    region: str
+    body: dict[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """`POST /code` and the like, without names."""
+        return f"{self.method} {self.part or ('function' if self.name else 'functions')}"
+
+
+class StrictLambda:
+    """A WSGI application in front of moto; one call that changes anything at a time."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._revisions: dict[tuple[str, ...], tuple[str, str]] = {}
+        self._lock = threading.RLock()
+
+    def __call__(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
+        """Check a call of the Lambda API, let moto answer it, and complete the answer."""
+        path = _PATH.match(environ.get("PATH_INFO", ""))
+        if scope(environ).service != "lambda" or not path:
+            return self._app(environ, start_response)
+        if int(environ.get("CONTENT_LENGTH") or 0) > REQUEST_LIMIT:
+            message = f"Request must be smaller than {REQUEST_LIMIT} bytes for this operation"
+            refused = error_reply(environ, 413, "RequestEntityTooLargeException", message)
+            return send(refused, start_response)
+        with self._lock:
+            try:
+                reply = self._answered(environ, path)
+            except Refusal as refusal:
+                reply = error_reply(environ, refusal.status, refusal.code, refusal.message)
+        return send(reply, start_response)
+
+    def _answered(self, environ: Environ, path: re.Match[str]) -> Reply:
+        body = read_body(environ)
+        asked = _read_call(environ, path, body)
+        self._check(asked)
+        if asked.kind == "PUT code" and asked.body.get("DryRun"):
+            return self._completed(asked, _dry_run(asked))
+        rewritten = json.dumps(asked.body).encode() if asked.body else body
+        reply = call(self._app, environ, rewritten)
+        if reply.status not in _SUCCESS:
+            return reply
+        if asked.kind == "PUT code" and asked.body.get("Architectures"):
+            function = _function(asked)
+            function.architectures = list(asked.body["Architectures"])
+            document = {**json.loads(reply.body), "Architectures": function.architectures}
+            reply = Reply(reply.status, reply.headers, json.dumps(document).encode())
+        if asked.method != "GET":
+            self._touch(asked)
+        return self._completed(asked, reply)
+
+    def _check(self, asked: _Call) -> None:
+        body = asked.body
+        if asked.kind == "POST functions":
+            check_settings(body, creating=True)
+            _resolve_code(asked, body.get("Code") or {})
+        elif asked.kind in {"PUT configuration", "PUT code"}:
+            if asked.qualifier not in {"", "$LATEST"}:
+                raise invalid("Current operation does not support versions other than $LATEST.")
+            self._check_revision(asked, body.pop("RevisionId", None))
+            check_settings(body, creating=False)
+            if asked.part == "code":
+                _resolve_code(asked, body)
+        elif asked.kind == "POST versions":
+            self._check_revision(asked, body.pop("RevisionId", None))
+            _check_published_hash(asked, body.get("CodeSha256"))
+        elif asked.kind == "PUT aliases":
+            self._check_revision(asked, body.pop("RevisionId", None))
+
+    def _check_revision(self, asked: _Call, given: str | None) -> None:
+        if not given:
+            return
+        function = _function(asked)
+        if asked.part == "aliases":
+            alias = _backend(asked).get_alias(asked.alias, asked.name)
+            current = self._revision(_alias_key(alias.to_json()), alias.to_json())
+        else:
+            config = {**function.get_configuration(), "Version": "$LATEST"}
+            current = self._revision(_function_key(asked.region, config), config)
+        if given != current:
+            raise stale()
+
+    def _revision(self, key: tuple[str, ...], document: dict[str, Any]) -> str:
+        """Return the id of this state; another state has another id, however it came about."""
+        kept = {name: value for name, value in document.items() if name not in _VOLATILE}
+        state = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+        known = self._revisions.get(key)
+        if known is None or known[0] != state:
+            known = self._revisions[key] = (state, str(uuid.uuid4()))
+        return known[1]
+
+    def _touch(self, asked: _Call) -> None:
+        """Forget the id of what was changed: also a change to the same values gets a new one."""
+        if asked.method == "DELETE" and not asked.part:
+            mine = [key for key in self._revisions if asked.name in key]
+        elif asked.part == "aliases":
+            mine = [key for key in self._revisions if key[0] == "alias" and key[-1] == asked.alias]
+        elif asked.part in {"code", "configuration"}:
+            mine = [("function", asked.region, _short(asked.name), "$LATEST")]
+        else:
+            mine = []
+        for key in mine:
+            self._revisions.pop(key, None)
+
+    def _completed(self, asked: _Call, reply: Reply) -> Reply:
+        """Add the RevisionIds that moto leaves out."""
+        try:
+            document = json.loads(reply.body)
+        except ValueError:
+            return reply
+        for item in _described(document):
+            if "AliasArn" in item:
+                item["RevisionId"] = self._revision(_alias_key(item), item)
+            elif "FunctionArn" in item and "Version" in item:
+                item["RevisionId"] = self._revision(_function_key(asked.region, item), item)
+        return Reply(reply.status, reply.headers, json.dumps(document).encode())
+
+
+def _read_call(environ: Environ, path: re.Match[str], body: bytes) -> _Call:
+    query = parse_qs(environ.get("QUERY_STRING", ""))
+    name, _, inside = _split(unquote(path["name"] or ""))
+    try:
+        document = json.loads(body) if body else {}
+    except ValueError as error:
+        raise Refusal(400, "InvalidRequestContentException", f"Could not parse: {error}") from error
+    return _Call(
+        method=environ["REQUEST_METHOD"],
+        name=name,
+        part=path["part"] or "",
+        alias=unquote(path["alias"] or ""),
+        qualifier=query.get("Qualifier", [inside])[0],
+        region=scope(environ).region,
+        body=document if isinstance(document, dict) else {},
+    )
+
+
+def _split(name: str) -> tuple[str, str, str]:
+    """Split off a qualifier: `fn:1` or an ARN with an eighth part."""
+    parts = name.split(":")
+    at = 7 if name.startswith("arn:") else 1
+    return ":".join(parts[:at]), ":", ":".join(parts[at:])
+
+
+def _short(name: str) -> str:
+    return name.rsplit(":", 1)[-1]
+
+
+def _backend(asked: _Call) -> Any:
+    return lambda_backends[DEFAULT_ACCOUNT_ID][asked.region]
+
+
+def _function(asked: _Call) -> Any:
+    """Return moto's function; one that is not there gets AWS's answer from moto itself."""
+    try:
+        return _backend(asked).get_function(asked.name)
+    except Exception as error:
+        arn = f"arn:aws:lambda:{asked.region}:{DEFAULT_ACCOUNT_ID}:function:{_short(asked.name)}"
+        raise Refusal(404, "ResourceNotFoundException", f"Function not found: {arn}") from error
+
+
+def _resolve_code(asked: _Call, code: dict[str, Any]) -> None:
+    """Replace the place of the code by its bytes, and refuse what Lambda would refuse."""
+    if "S3Bucket" in code and "S3Key" in code:
+        data = _stored(code["S3Bucket"], code["S3Key"], code.pop("S3ObjectVersion", None))
+        code.pop("S3Bucket")
+        code.pop("S3Key")
+        code["ZipFile"] = base64.b64encode(data).decode()
+    elif "ZipFile" in code:
+        data = base64.b64decode(code["ZipFile"])
+    elif "ImageUri" in code:
+        return
+    else:
+        raise invalid("Please provide a source for function code.")
+    check_code(data)
+    if asked.kind == "PUT code":
+        _function(asked)
+
+
+def _stored(bucket: str, key: str, version: str | None) -> bytes:
+    stored: Any = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
+    problem = "Error occurred while GetObject. S3 Error Code: {}. S3 Error Message: {}"
+    if bucket not in stored.buckets:
+        text = "The specified bucket does not exist"
+        raise invalid(problem.format("NoSuchBucket", text))
+    found = stored.get_object(bucket, key, version_id=version)
+    if found is None:
+        code, text = "NoSuchKey", "The specified key does not exist."
+        if version:
+            code, text = "NoSuchVersion", "The specified version does not exist."
+        raise invalid(problem.format(code, text))
+    return bytes(found.value)
+
+
+def _dry_run(asked: _Call) -> Reply:
+    """Answer as if the code had been taken, and change nothing."""
+    code = base64.b64decode(asked.body["ZipFile"])
+    config = {**_function(asked).get_configuration(), "Version": "$LATEST"}
+    config["CodeSha256"] = base64.b64encode(hashlib.sha256(code).digest()).decode()
+    config["CodeSize"] = len(code)
+    if asked.body.get("Architectures"):
+        config["Architectures"] = asked.body["Architectures"]
+    return Reply(200, (("Content-Type", "application/json"),), json.dumps(config).encode())
+
+
+def _check_published_hash(asked: _Call, given: str | None) -> None:
+    current = _function(asked).code_sha_256
+    if given and given != current:
+        raise invalid(
+            f"CodeSHA256 ({given}) is different from current CodeSHA256 in $LATEST ({current}). "
+            "Please try again with the CodeSHA256 in $LATEST."
+        )
+
+
+def _described(document: Any) -> list[dict[str, Any]]:
+    if not isinstance(document, dict):
+        return []
+    inner = [document, document.get("Configuration")]
+    for key in ("Functions", "Versions", "Aliases"):
+        inner += document.get(key) or []
+    return [item for item in inner if isinstance(item, dict)]
+
+
+def _function_key(region: str, config: dict[str, Any]) -> tuple[str, ...]:
+    return "function", region, str(config["FunctionName"]), str(config["Version"])
+
+
+def _alias_key(alias: dict[str, Any]) -> tuple[str, ...]:
+    function, _, name = str(alias["AliasArn"]).rpartition(":")
+    return "alias", function, name

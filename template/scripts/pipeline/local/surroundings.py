@@ -1,0 +1,92 @@
+"""What a function finds around it: environment variables and the start of its process.
+
+The variables are those AWS documents for Lambda's execution environment. Nothing of this
+machine's environment is passed on, so no secret of its user can be read by accident.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from .code import FunctionCode, FunctionConfig
+
+__all__ = ["NOWHERE", "function_environment", "start_command"]
+
+# Nothing listens there: a call to AWS fails at once instead of leaving this machine.
+NOWHERE = "http://127.0.0.1:1"
+_CLIENT = Path(__file__).with_name("client.py")
+# The package comes first and the runtime client last, as on Lambda. Neither this machine's
+# site-packages nor PYTHON* variables are seen (-I -S), so a missing dependency stays missing.
+_STARTER = """\
+import sys
+task, handler, *last = sys.argv[1:]
+sys.path[:] = [task, *sys.path, *last]
+sys.argv = ["awslambdaric", handler]
+from awslambdaric.__main__ import main
+main(sys.argv)
+"""
+_OWN_STARTER = """\
+import sys
+client, task, handler, *last = sys.argv[1:]
+sys.path[:] = [task, *sys.path, *last]
+with open(client, encoding="utf-8") as file:
+    code = compile(file.read(), client, "exec")
+exec(code, {"__name__": "__main__", "HANDLER": handler})
+"""
+
+
+def start_command(code: FunctionCode, bytecode: Path) -> list[str]:
+    """Return the command line of the function's process; compiled modules go to `bytecode`."""
+    options = ["-I", "-S", "-X", "utf8", "-X", f"pycache_prefix={bytecode}"]
+    last = [str(path) for path in code.extra_paths]
+    words: Sequence[str]
+    if code.ric is None:
+        options.append("-u")
+        words = [_OWN_STARTER, str(_CLIENT), str(code.folder), code.handler, *last]
+    else:
+        words = [_STARTER, str(code.folder), code.handler, *last, str(code.ric)]
+    return [str(code.runtime_python), *options, "-c", *words]
+
+
+def function_environment(
+    code: FunctionCode, config: FunctionConfig, *, api: str, scratch: Path, log_stream: str
+) -> dict[str, str]:
+    """Return the whole environment of the function's process.
+
+    `scratch` is the process's own folder in place of /tmp; the path /tmp itself is this
+    machine's. The function's own variables cannot change the reserved ones.
+    """
+    reserved = {
+        "_HANDLER": code.handler,
+        "LAMBDA_TASK_ROOT": str(code.folder),
+        "LAMBDA_RUNTIME_DIR": str(code.ric or _CLIENT.parent),
+        "AWS_LAMBDA_RUNTIME_API": api,
+        "AWS_LAMBDA_FUNCTION_NAME": config.name,
+        "AWS_LAMBDA_FUNCTION_VERSION": config.version,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(config.memory),
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_LOG_GROUP_NAME": config.group(),
+        "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_{config.runtime}",
+        "AWS_REGION": config.region,
+        "AWS_DEFAULT_REGION": config.region,
+        "AWS_ACCESS_KEY_ID": config.access_key,
+        "AWS_SECRET_ACCESS_KEY": config.secret_key,
+        "AWS_SESSION_TOKEN": "local",
+        "AWS_ENDPOINT_URL": config.endpoint or NOWHERE,
+        # boto3 would otherwise look for real credentials in the user's files and on the network.
+        "AWS_SHARED_CREDENTIALS_FILE": str(scratch / "none"),
+        "AWS_CONFIG_FILE": str(scratch / "none"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    if config.log_format == "JSON":
+        reserved["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
+    defaults = {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "LANG": "en_US.UTF-8",
+        "TZ": ":UTC",
+        "HOME": str(scratch),
+        "TMPDIR": str(scratch),
+    }
+    return {**defaults, **config.environment, **reserved}

@@ -1,0 +1,149 @@
+"""Running an unpacked package here as an Octopus worker runs it there.
+
+The script starts in a bare Python: no site-packages, no variables of this machine but those
+that a program needs to start, AWS credentials only as given. Its service messages become events.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..edge.stream import Program, stream
+from ..errors import Conflict, Interrupted, NotTheSame, PipelineError, UsageError
+from ..report.events import Artifact, Output, Progressed, Reporter
+from ..report.masking import MASK
+from ..values.credentials import Credentials
+from .messages import Message, parse
+
+__all__ = ["Job", "launch", "worker_variables"]
+
+_SCRIPT = "deploy.py"
+_KINDS: tuple[type[PipelineError], ...] = (UsageError, NotTheSame, Conflict, Interrupted)
+_KEPT = (
+    "PATH", "HOME", "USERPROFILE", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TEMP", "TMP",
+    "SYSTEMROOT", "WINDIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy",
+    "no_proxy", "AWS_CA_BUNDLE", "AWS_ENDPOINT_URL",
+)  # fmt: skip
+_LAST_LINES = 20
+_WHOLE = 100
+
+
+@dataclass(frozen=True)
+class Job:
+    """A deploy to run: the unpacked package, the Python that stands for the worker's, its inputs.
+
+    `environ` is where the few variables that any program needs are taken from, AWS's endpoint
+    among them. `parameters` are the script parameters of a "Run a script" step.
+    """
+
+    package: Path
+    python: Path
+    variables: Mapping[str, str] = field(repr=False)
+    credentials: Credentials
+    environ: Mapping[str, str] = field(repr=False)
+    parameters: tuple[str, ...] = ()
+
+
+def worker_variables(
+    environment: str, release: str, values: Mapping[str, str], *, dry_run: bool = False
+) -> dict[str, str]:
+    """Return the Octopus variables of a deploy outside Octopus; `values` are the project's own."""
+    return {
+        **values,
+        "Octopus.Environment.Name": environment,
+        "Octopus.Release.Number": release,
+        "Pipeline.DryRun": str(dry_run),
+    }
+
+
+def launch(job: Job, reporter: Reporter) -> None:
+    """Run the package's deploy script to its end, its lines and messages passed on as they come.
+
+    Raises the PipelineError that the script ended with, of the kind its exit code says, with
+    the script's result message or its last lines.
+    """
+    listener = _Listener(reporter)
+    bootstrap = Path(__file__).with_name("bootstrap.py")
+    key = secrets.token_hex(32).upper()
+    command: tuple[str | Path, ...] = (
+        job.python,
+        "-I",
+        "-S",
+        "-u",
+        bootstrap,
+        _SCRIPT,
+        *job.parameters,
+        key,
+    )
+    # Standard input, so that no secret is on a command line or on a disk.
+    stdin = json.dumps(dict(job.variables)).encode()
+    code = stream(Program(command, job.package, _environment(job), stdin), listener.take)
+    if code:
+        raise listener.error(code)
+
+
+def _environment(job: Job) -> dict[str, str]:
+    kept = {name: job.environ[name] for name in _KEPT if name in job.environ}
+    # A profile, a config file or a machine's role here is nothing that the worker has.
+    no_files = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    alone = {**no_files, "AWS_EC2_METADATA_DISABLED": "true"}
+    return {**kept, **alone, **job.credentials.as_environment()}
+
+
+@dataclass
+class _Listener:
+    """What a script said so far: the category of its lines, and the result it gave."""
+
+    reporter: Reporter
+    category: str = "default"
+    result: str = ""
+    last: list[str] = field(default_factory=list)
+
+    def take(self, line: str, is_error: bool) -> None:
+        """Pass on a line of the script."""
+        text, message = (line, None) if is_error else parse(line)
+        if text or message is None:
+            self._line(text, is_error=is_error)
+        if message is not None:
+            self._message(message)
+
+    def error(self, code: int) -> PipelineError:
+        """Return the error for an exit code."""
+        kind = next((kind for kind in _KINDS if kind.exit_code == code), PipelineError)
+        where, separator, rest = self.result.partition(": ")
+        if separator:
+            what, _, then = rest.rpartition("\n")
+            return kind(where, what, then) if what else kind(where, rest)
+        tail = "\n".join(self.last[-_LAST_LINES:])
+        return kind(_SCRIPT, self.result or f"it ended with exit code {code}", tail)
+
+    def _line(self, text: str, *, is_error: bool) -> None:
+        self.last.append(text)
+        if self.category == "warning":
+            self.reporter.warn(text.removeprefix("warning: "))
+            return
+        # After the result its text is repeated for the reader of Octopus's log; here the error
+        # that carries it is shown by the caller.
+        verbose = self.category == "verbose" or (bool(self.result) and not is_error)
+        self.reporter.line(text, verbose=verbose)
+
+    def _message(self, message: Message) -> None:
+        name, attributes = message.name, message.attributes
+        if name.startswith("stdout-"):
+            self.category = name.removeprefix("stdout-")
+        elif name == "setVariable":
+            value = MASK if attributes.get("sensitive") == "True" else attributes.get("value", "")
+            self.reporter.emit(Output(attributes.get("name", ""), value))
+        elif name == "createArtifact":
+            self.reporter.emit(Artifact(attributes.get("path", "")))
+        elif name == "progress":
+            percent = attributes.get("percentage", "")
+            done = int(percent) if percent.isdecimal() else 0
+            self.reporter.emit(Progressed("deploy", attributes.get("message", ""), done, _WHOLE))
+        elif name == "resultMessage":
+            self.result = attributes.get("message", "")

@@ -1,0 +1,66 @@
+"""A sink in front of a printer that hides secrets in every text of every event."""
+
+from __future__ import annotations
+
+import json
+import urllib.parse
+from collections.abc import Iterable
+from dataclasses import fields, replace
+from typing import Any
+
+from ..errors import PipelineError
+from .events import Event, Sink
+
+__all__ = ["MASK", "masked", "masked_text"]
+
+MASK = "********"
+# Hiding every `1` or `on` would make a log unreadable and give the secret away by its gaps.
+_SHORTEST = 4
+
+
+def masked(sink: Sink, secrets: Iterable[str]) -> Sink:
+    """Return a sink that passes events on with `secrets` hidden.
+
+    Each line of a secret counts, and its forms inside JSON, Python and URLs. Texts of fewer
+    than 4 characters cannot be hidden.
+    """
+    hidden = _forms(secrets)
+
+    def passes_on(event: Event) -> None:
+        changes: dict[str, Any] = {
+            field.name: _hide(value, hidden)
+            for field in fields(event)
+            if isinstance(value := getattr(event, field.name), (str, PipelineError))
+        }
+        sink(replace(event, **changes))
+
+    return passes_on
+
+
+def masked_text(text: str, secrets: Iterable[str]) -> str:
+    """Return a text with `secrets` hidden, by the same rules."""
+    return _hide_text(text, _forms(secrets))
+
+
+def _forms(secrets: Iterable[str]) -> list[str]:
+    found: set[str] = set()
+    for secret in secrets:
+        for text in (secret, *secret.splitlines()):
+            if len(text) >= _SHORTEST:
+                found |= {text, json.dumps(text)[1:-1], repr(text)[1:-1]}
+                found |= {urllib.parse.quote(text, safe=""), urllib.parse.quote_plus(text)}
+    # The longest first, or the rest of a secret that starts with another one would stay.
+    return sorted(found, key=lambda form: (-len(form), form))
+
+
+def _hide(value: str | PipelineError, hidden: list[str]) -> str | PipelineError:
+    if isinstance(value, str):
+        return _hide_text(value, hidden)
+    parts = (_hide_text(part, hidden) for part in (value.where, value.what, value.then))
+    return type(value)(*parts)
+
+
+def _hide_text(text: str, hidden: list[str]) -> str:
+    for form in hidden:
+        text = text.replace(form, MASK)
+    return text

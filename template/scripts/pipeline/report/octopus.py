@@ -1,0 +1,92 @@
+"""The printer for an Octopus worker: plain lines, and service messages around and between them.
+
+A message is one line of standard output, `##octopus[name attribute='...']`, with every value as
+base64 of its UTF-8. A category message changes how Octopus shows the lines after it.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from .events import (
+    Artifact,
+    BuildNumber,
+    Event,
+    Failed,
+    Line,
+    Output,
+    Progressed,
+    Warned,
+)
+from .words import words
+
+__all__ = ["OctopusPrinter", "message", "plain_text"]
+
+_PERCENT = 100
+_MARK = re.compile("##(?=octopus)", re.IGNORECASE)
+
+
+def message(name: str, /, **attributes: str) -> str:
+    """Return a service message as a line."""
+    pairs = [f" {key}='{_encoded(value)}'" for key, value in attributes.items()]
+    return f"##octopus[{name}{''.join(pairs)}]"
+
+
+def plain_text(text: str) -> str:
+    """Return a text that Octopus cannot take for a message, whoever wrote it."""
+    return _MARK.sub("# #", text)
+
+
+@dataclass(frozen=True)
+class OctopusPrinter:
+    """A sink that writes lines with `write`, which must not be standard error: that fails steps."""
+
+    write: Callable[[str], None]
+
+    def __call__(self, event: Event) -> None:
+        """Write an event's messages and its line, in the category that fits."""
+        for line in _messages(event):
+            self.write(line)
+        text = words(event)
+        category = _category(event)
+        if isinstance(event, BuildNumber):
+            text = event.text
+        if text is None:
+            return
+        if category == "default":
+            self.write(plain_text(text))
+            return
+        self.write(message(f"stdout-{category}"))
+        self.write(plain_text(text))
+        self.write(message("stdout-default"))
+
+
+def _category(event: Event) -> str:
+    if isinstance(event, Warned):
+        return "warning"
+    if isinstance(event, BuildNumber):
+        return "highlight"
+    if isinstance(event, (Progressed, Output, Artifact)):
+        return "verbose"
+    return "verbose" if isinstance(event, Line) and event.verbose else "default"
+
+
+def _messages(event: Event) -> list[str]:
+    if isinstance(event, Output):
+        return [message("setVariable", name=event.name, value=event.value)]
+    if isinstance(event, Artifact):
+        return [message("createArtifact", path=event.path, name=PurePath(event.path).name)]
+    if isinstance(event, Progressed) and event.total:
+        percent = str(min(_PERCENT, event.done * _PERCENT // event.total))
+        return [message("progress", percentage=percent, message=event.text)]
+    if isinstance(event, Failed) and not event.stage:
+        return [message("resultMessage", message=str(event.error))]
+    return []
+
+
+def _encoded(value: str) -> str:
+    return base64.b64encode(value.encode("utf-8", "replace")).decode("ascii")

@@ -1,0 +1,93 @@
+"""The printer for TeamCity: service messages between the plain lines.
+
+Escaping as TeamCity's service message format demands: `|` before `'`, `|`, `[`, `]`, `n` and
+`r` for line ends, `0x` and four hex digits for everything beyond ASCII.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .events import (
+    Artifact,
+    BuildNumber,
+    Event,
+    Failed,
+    Finished,
+    Line,
+    Progressed,
+    Started,
+    TestResults,
+    Warned,
+)
+from .words import words
+
+__all__ = ["TeamCityPrinter", "escaped", "message"]
+
+_ESCAPES = {"'": "|'", "|": "||", "[": "|[", "]": "|]", "\n": "|n", "\r": "|r"}
+_PROBLEM_LIMIT = 4000  # characters of a build problem's description
+
+
+def escaped(value: str) -> str:
+    """Return a value as it stands inside a service message."""
+    return "".join(_escape(character) for character in value)
+
+
+def message(name: str, /, *values: str, **attributes: str) -> str:
+    """Return a service message with one value, or with named attributes."""
+    if values:
+        return f"##teamcity[{name} '{escaped(values[0])}']"
+    pairs = "".join(f" {key}='{escaped(value)}'" for key, value in attributes.items())
+    return f"##teamcity[{name}{pairs}]"
+
+
+@dataclass(frozen=True)
+class TeamCityPrinter:
+    """A sink that writes lines with `write`."""
+
+    write: Callable[[str], None]
+    verbose: bool = False
+
+    def __call__(self, event: Event) -> None:
+        """Write an event's service messages and its line."""
+        for line in self._lines(event):
+            self.write(line)
+
+    def _lines(self, event: Event) -> list[str]:
+        text = words(event)
+        lines = text.splitlines() if text is not None else []
+        if isinstance(event, Started):
+            return [
+                message("blockOpened", name=event.stage),
+                message("progressMessage", event.stage),
+            ]
+        if isinstance(event, Finished):
+            return [*lines, message("blockClosed", name=event.stage)]
+        if isinstance(event, Failed):
+            return [*lines, *_failed(event)]
+        if isinstance(event, Warned):
+            return [message("message", text=event.text, status="WARNING")]
+        if isinstance(event, BuildNumber):
+            return [message("buildNumber", event.text)]
+        if isinstance(event, Artifact):
+            return [message("publishArtifacts", event.path)]
+        if isinstance(event, TestResults):
+            return [message("importData", type="junit", path=event.path)]
+        detail = isinstance(event, Progressed) or (isinstance(event, Line) and event.verbose)
+        return lines if self.verbose or not detail else []
+
+
+def _failed(event: Failed) -> list[str]:
+    if event.stage:
+        return [message("blockClosed", name=event.stage)]
+    return [message("buildProblem", description=str(event.error)[:_PROBLEM_LIMIT])]
+
+
+def _escape(character: str) -> str:
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    if character.isascii():
+        return character
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"|0x{units[at]:02X}{units[at + 1]:02X}" for at in range(0, len(units), 2))

@@ -1,0 +1,58 @@
+"""The words for an event, the same in every printer."""
+
+from __future__ import annotations
+
+from ..errors import PipelineError
+from .events import (
+    Artifact,
+    BuildNumber,
+    Event,
+    Failed,
+    Finished,
+    Line,
+    Output,
+    Progressed,
+    Started,
+    TestResults,
+    Warned,
+)
+
+__all__ = ["failure", "row", "size", "words"]
+
+_STAGE_WIDTH = 10
+_TEXT_WIDTH = 60
+_KILO = 1000
+
+
+def words(event: Event) -> str | None:  # noqa: PLR0911 - one return a kind of event
+    """Return an event as plain lines, or None for those that only some printers show."""
+    if isinstance(event, (Line, Warned)):
+        return f"warning: {event.text}" if isinstance(event, Warned) else event.text
+    if isinstance(event, Finished):
+        return row(event.stage, event.text, f"{event.seconds:.1f} s")
+    if isinstance(event, Progressed):
+        return row(event.stage, event.text, f"{event.done}/{event.total}" if event.total else "")
+    if isinstance(event, Failed):
+        return row(event.stage, "failed", "") if event.stage else failure(event.error)
+    if isinstance(event, Output):
+        return row("", f"{event.name} = {event.value}", "")
+    if isinstance(event, (Started, BuildNumber, TestResults, Artifact)):
+        return None
+    return None
+
+
+def row(stage: str, text: str, end: str) -> str:
+    """Return a line of the table that a verb's stages make."""
+    return f"  {stage:<{_STAGE_WIDTH}}{text:<{_TEXT_WIDTH}} {end}".rstrip()
+
+
+def size(count: int) -> str:
+    """Return a number of bytes for people; 1 MB is a million."""
+    if count < _KILO:
+        return f"{count} bytes"
+    return f"{count / _KILO:.1f} kB" if count < _KILO**2 else f"{count / _KILO**2:.1f} MB"
+
+
+def failure(error: PipelineError) -> str:
+    """Return an error for people: where, what, and what to do next."""
+    return str(error)

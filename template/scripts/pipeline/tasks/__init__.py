@@ -1,0 +1,29 @@
+"""The verbs of a repository as an invoke namespace: names and flags, nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from invoke import Collection
+
+from . import build, deploy, function, local
+
+__all__ = ["namespace"]
+
+
+def namespace(root: Path) -> Collection:
+    """Return the verbs of the repository at `root`."""
+    collection = Collection(
+        build.version,
+        build.lock,
+        build.test,
+        build.build,
+        build.package,
+        build.verify,
+        function.inspect,
+        function.run,
+        deploy.deploy,
+    )
+    collection.add_collection(local.verbs(), name="local")
+    collection.configure({"pipeline": {"root": str(root)}})
+    return collection

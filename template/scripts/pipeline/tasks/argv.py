@@ -1,0 +1,61 @@
+"""The argument normaliser: what people type becomes what invoke's parser takes.
+
+invoke knows positional arguments only where they are required and single. Here a verb may have
+one that is optional or repeated, and `test` passes everything after it on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+__all__ = ["Arguments", "Shape", "normalise"]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A verb's command line: the flag its bare words belong to, and the flags that take a value.
+
+    `passes_on` says that everything after the verb is not ours to parse.
+    """
+
+    positional: str = ""
+    repeated: bool = False
+    valued: Collection[str] = ()
+    passes_on: bool = False
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The words for invoke's parser, and those that were passed on to another program."""
+
+    words: tuple[str, ...]
+    passed_on: tuple[str, ...] = ()
+
+
+def normalise(words: Sequence[str], shapes: Mapping[str, Shape]) -> Arguments:
+    """Return the command line (without the program's name) for invoke.
+
+    `shapes` has every verb by its name. A bare word that is a verb's name starts that verb.
+    """
+    result: list[str] = []
+    shape: Shape | None = None
+    filled = False
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if word in shapes:
+            shape, filled = shapes[word], False
+            result.append(word)
+            if shape.passes_on:
+                return Arguments(tuple(result), tuple(rest))
+        elif shape is None or word.startswith("-"):
+            result.append(word)
+            if shape and word in shape.valued and rest:
+                result.append(rest.pop(0))
+        elif shape.positional and (shape.repeated or not filled):
+            result.append(f"{shape.positional}={word}")
+            filled = True
+        else:
+            result.append(word)
+    return Arguments(tuple(result))

@@ -1,0 +1,164 @@
+"""The verbs that make a package: version, lock, test, build, package, verify."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from invoke import Context, task
+
+from .session import Ended, root_of, session
+
+if TYPE_CHECKING:
+    from ..verbs.build import Outcome
+    from ..verbs.version import VersionOptions
+
+__all__ = ["build", "lock", "package", "test", "verify", "version"]
+
+COMMON = {"json": "One JSON document on standard output", "verbose": "More lines"}
+_VERSION = {
+    "build-number": "The build number; a build server's own is read from its variables",
+    "prerelease": "Make a prerelease with the tag `prerelease`",
+    "prerelease-tag": (
+        "Make a prerelease with this tag: a letter, then letters, digits and hyphens, 20 at most"
+    ),
+    "version-strategy": "Use this strategy instead of the one in pyproject.toml",
+    **COMMON,
+}
+
+
+@task(help=_VERSION)
+def version(
+    c: Context, build_number: str | None = None, prerelease: bool = False, prerelease_tag: str | None = None,
+    version_strategy: str | None = None, json: bool = False, verbose: bool = False,
+) -> None:  # fmt: skip
+    """Show the version that a build would have now."""
+    from ..values.buildserver import BuildServer
+    from ..values.worktree import WorkTree
+    from ..verbs.version import choose_version
+
+    with session(root_of(c), json=json, verbose=verbose) as run:
+        options = _version_options(build_number, prerelease, prerelease_tag, version_strategy)
+        server = BuildServer.from_environ(run.machine.environ)
+        tree = WorkTree.read(run.machine.git, server)
+        chosen = choose_version(run.project, options, tree, server, run.machine)
+        run.result(chosen.text, {"version": chosen.text, "prerelease": chosen.is_prerelease})
+
+
+@task(optional=["upgrade"], help={"upgrade": "Upgrade this package, or all of them", **COMMON})
+def lock(c: Context, upgrade: str | None = None, json: bool = False, verbose: bool = False) -> None:
+    """Write the hash locks in requirements/ from pyproject.toml."""
+    from dataclasses import asdict
+
+    from ..verbs.lock import lock as verb
+
+    with session(root_of(c), json=json, verbose=verbose) as run:
+        packages = (
+            None if upgrade is None or upgrade is False else [] if upgrade is True else [upgrade]
+        )
+        changes = verb(run.project, packages, run.machine, run.reporter)
+        run.answer = {"locks": [asdict(change) for change in changes]}
+
+
+@task
+def test(c: Context) -> None:
+    """Run the function's tests on its runtime; everything after `test` goes to pytest."""
+    from ..verbs.test import test_attached
+
+    with session(root_of(c), json=False, verbose=False) as run:
+        code = test_attached(run.project, c.config.pipeline.passed_on, run.machine, run.reporter)
+        if code:
+            raise Ended(1)
+
+
+@task(help={**_VERSION, "force": "Build even when nothing has changed"})
+def build(
+    c: Context, build_number: str | None = None, prerelease: bool = False, prerelease_tag: str | None = None,
+    version_strategy: str | None = None, force: bool = False, json: bool = False, verbose: bool = False,
+) -> None:  # fmt: skip
+    """Restore, test, package and verify: the versioned package in build-output/."""
+    from ..verbs.build import BuildOptions
+    from ..verbs.build import build as verb
+
+    with session(root_of(c), json=json, verbose=verbose) as run:
+        options = BuildOptions(
+            _version_options(build_number, prerelease, prerelease_tag, version_strategy), force
+        )
+        run.answer = _document(verb(run.project, options, run.machine, run.reporter), run.root)
+
+
+@task(
+    help={
+        **_VERSION,
+        "force": "Package even when nothing has changed",
+        "rebuild": "Package as this manifest says",
+        "into": "With --rebuild: the folder to write to",
+    }
+)
+def package(
+    c: Context, build_number: str | None = None, prerelease: bool = False, prerelease_tag: str | None = None,
+    version_strategy: str | None = None, force: bool = False, rebuild: str | None = None, into: str | None = None,
+    json: bool = False, verbose: bool = False,
+) -> None:  # fmt: skip
+    """Make the package alone: no tests, no verification."""
+    from ..verbs.build import BuildOptions
+    from ..verbs.build import build as verb
+    from ..verbs.verify import rebuild as rebuild_verb
+
+    with session(root_of(c), json=json, verbose=verbose) as run:
+        if rebuild and into:
+            made = rebuild_verb(Path(rebuild), Path(into), run.machine)
+            run.result(str(made), {"package": str(made)})
+            return
+        version = _version_options(build_number, prerelease, prerelease_tag, version_strategy)
+        options = BuildOptions(version, force, only_package=True)
+        run.answer = _document(verb(run.project, options, run.machine, run.reporter), run.root)
+
+
+@task(help={"package": "The package to verify; the last build's by default", **COMMON})
+def verify(
+    c: Context, package: str | None = None, json: bool = False, verbose: bool = False
+) -> None:
+    """Rebuild a package from its commit and compare every byte."""
+    from ..verbs.packages import chosen_package
+    from ..verbs.verify import verify_package
+
+    with session(root_of(c), json=json, verbose=verbose) as run:
+        path = chosen_package(package, run.machine)
+        with run.reporter.stage("verify") as stage:
+            verified = verify_package(path, run.machine, run.reporter)
+            stage.text = f"{path.name}: rebuilt from {verified.commit[:7]}, the same bytes"
+        run.answer = {
+            "package": verified.package,
+            "version": verified.version,
+            "commit": verified.commit,
+            "same": True,
+        }
+
+
+def _version_options(
+    number: str | None, prerelease: bool, tag: str | None, strategy: str | None
+) -> VersionOptions:
+    from ..errors import UsageError
+    from ..verbs.version import VersionOptions
+
+    try:
+        parsed = int(number) if number is not None else None
+    except ValueError:
+        raise UsageError(
+            "--build-number", f"{number!r} is not a whole number", "Pass one, like 7."
+        ) from None
+    return VersionOptions(parsed, prerelease, tag, strategy)
+
+
+def _document(outcome: Outcome, root: Path) -> dict[str, Any]:
+    latest = outcome.latest
+    return {
+        "version": latest.version,
+        "package": str(root / latest.package),
+        "code_sha256": outcome.code_sha256,
+        "reused": outcome.reused,
+        "dirty": latest.dirty,
+        "verified": latest.verified,
+        "why_not_verified": latest.why_not,
+    }

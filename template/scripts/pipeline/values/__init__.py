@@ -1,0 +1,1 @@
+"""Frozen values, and the named constructors that read them."""

@@ -1,0 +1,79 @@
+"""What a build server says of the build: its number, branch, commit and prerelease tag.
+
+Variables as documented by TeamCity, GitHub Actions, GitLab CI, Jenkins and Azure Pipelines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = ["PRERELEASE_TAG_VARIABLE", "BuildServer"]
+
+# No server has a variable of its own for it; set this one in the build's parameters.
+PRERELEASE_TAG_VARIABLE = "PRERELEASE_TAG"
+_REF_PREFIXES = ("refs/heads/", "origin/")
+
+
+@dataclass(frozen=True)
+class _Variables:
+    name: str
+    marker: str
+    number: str
+    branch: tuple[str, ...]
+    commit: str
+
+
+# The first branch variable with a value counts: a pull request's own branch before the
+# merge commit's. TeamCity has none of its own; its build file passes it on.
+_SERVERS = (
+    _Variables("TeamCity", "TEAMCITY_VERSION", "BUILD_NUMBER", ("TEAMCITY_BUILD_BRANCH",), "BUILD_VCS_NUMBER"),
+    _Variables("GitHub Actions", "GITHUB_ACTIONS", "GITHUB_RUN_NUMBER", ("GITHUB_HEAD_REF", "GITHUB_REF_NAME"), "GITHUB_SHA"),
+    _Variables(
+        "GitLab CI", "GITLAB_CI", "CI_PIPELINE_IID",
+        ("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "CI_COMMIT_BRANCH", "CI_COMMIT_REF_NAME"), "CI_COMMIT_SHA",
+    ),
+    _Variables("Jenkins", "JENKINS_URL", "BUILD_NUMBER", ("CHANGE_BRANCH", "BRANCH_NAME", "GIT_BRANCH"), "GIT_COMMIT"),
+    _Variables(
+        "Azure Pipelines", "TF_BUILD", "BUILD_BUILDID",
+        ("SYSTEM_PULLREQUEST_SOURCEBRANCH", "BUILD_SOURCEBRANCH"), "BUILD_SOURCEVERSION",
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class BuildServer:
+    """The build server that runs this build; `name` is empty on a developer's machine.
+
+    `build_number` and `prerelease_tag` are as the server wrote them, unchecked.
+    """
+
+    name: str = ""
+    build_number: str | None = None
+    branch: str | None = None
+    commit: str | None = None
+    prerelease_tag: str | None = None
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> BuildServer:
+        """Recognise the server by the variable that only it sets."""
+        tag = environ.get(PRERELEASE_TAG_VARIABLE) or None
+        for server in _SERVERS:
+            if environ.get(server.marker):
+                branches = (environ.get(name) for name in server.branch)
+                return cls(
+                    name=server.name,
+                    build_number=environ.get(server.number) or None,
+                    branch=_short(next((branch for branch in branches if branch), None)),
+                    commit=environ.get(server.commit) or None,
+                    prerelease_tag=tag,
+                )
+        return cls(prerelease_tag=tag)
+
+
+def _short(branch: str | None) -> str | None:
+    for prefix in _REF_PREFIXES:
+        if branch and branch.startswith(prefix):
+            return branch.removeprefix(prefix)
+    # TeamCity calls the default branch by this when nobody named it.
+    return None if branch == "<default>" else branch

@@ -1,0 +1,73 @@
+"""Whether a handler is where it is said to be, found without importing anything."""
+
+from __future__ import annotations
+
+import ast
+import io
+import zipfile
+
+from ..errors import PipelineError
+
+__all__ = ["check_handler"]
+
+
+def check_handler(code: bytes, handler: str, *, where: str) -> None:
+    """Refuse a function zip without the handler's module, or a module without that name.
+
+    The last dot splits the function off; slashes are folders, as dots are. A module that makes
+    the name in a way that only running it can show (an import of `*`) is not refused.
+    """
+    module, _, name = handler.rpartition(".")
+    path = module.replace(".", "/")
+    with zipfile.ZipFile(io.BytesIO(code)) as archive:
+        names = set(archive.namelist())
+        found = next(
+            (file for file in (f"{path}.py", f"{path}/__init__.py") if file in names), None
+        )
+        if found is None:
+            if any(
+                file.startswith(f"{path}.") and file.endswith((".so", ".pyd")) for file in names
+            ):
+                return
+            raise PipelineError(
+                where,
+                f"the handler {handler} is missing: there is no {path}.py in function.zip",
+                "Correct handler in pyproject.toml, or add the file; then build again. Nothing was changed.",
+            )
+        source = archive.read(found)
+    try:
+        tree = ast.parse(source)
+    except SyntaxError as error:
+        raise PipelineError(
+            where, f"{found}:{error.lineno}: {error.msg}", "Nothing was changed."
+        ) from error
+    bound = _top_level_names(tree)
+    if bound is not None and name not in bound:
+        raise PipelineError(
+            where,
+            f"the handler {handler} is missing: {found} defines no {name}",
+            "Correct handler in pyproject.toml, or add the function; then build again. Nothing was changed.",
+        )
+
+
+def _top_level_names(tree: ast.Module) -> set[str] | None:
+    """Return the names that a module's statements bind, those inside `if` and `try` included.
+
+    None when an import of `*` may bind any name.
+    """
+    names: set[str] = set()
+    stack: list[ast.AST] = list(tree.body)
+    while stack:
+        node = stack.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            names.add(node.name)
+            continue
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            bound = [alias.asname or alias.name.split(".")[0] for alias in node.names]
+            if "*" in bound:
+                return None
+            names.update(bound)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        stack.extend(ast.iter_child_nodes(node))
+    return names

@@ -1,0 +1,51 @@
+"""The pointer to the last build: which package the verbs take when none is named."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import PipelineError
+
+__all__ = ["LATEST_NAME", "Latest"]
+
+LATEST_NAME = "latest.json"
+
+
+@dataclass(frozen=True)
+class Latest:
+    """The last build: its version, its package relative to the repository, and what it was made of.
+
+    `inputs` is the digest of everything that went in; `verified` says whether the package was
+    rebuilt from its commit with the same bytes, and `why_not` if it was not.
+    """
+
+    version: str
+    package: str
+    package_sha256: str
+    inputs: str
+    dirty: bool | None
+    verified: bool
+    why_not: str = ""
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the JSON document."""
+        return asdict(self)
+
+    @classmethod
+    def from_document(cls, document: object) -> Latest | None:
+        """Return the value of a document read from disk, or None when it is none of ours."""
+        try:
+            return cls(**document) if isinstance(document, dict) else None
+        except TypeError:
+            return None
+
+    def package_path(self, root: Path) -> Path:
+        """Return the package's absolute path; it must be there."""
+        path = root / self.package
+        if not path.is_file():
+            raise PipelineError(
+                "package", f"{self.package} is not there any more", "Run `invoke build`."
+            )
+        return path

@@ -1,0 +1,114 @@
+"""The manifest of a build: what a package holds and where it came from.
+
+It travels inside the package as `build.json` and lies beside it in the build's folder. It
+holds no fact about the machine that built it, so the same commit gives the same manifest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..errors import PipelineError
+
+__all__ = ["MANIFEST_NAME", "Dependency", "FunctionFacts", "Manifest", "Source", "ZipFacts"]
+
+MANIFEST_NAME = "build.json"
+_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Source:
+    """The commit a package was built from; unknown facts are None."""
+
+    commit: str | None
+    branch: str | None
+    dirty: bool | None
+
+
+@dataclass(frozen=True)
+class FunctionFacts:
+    """What the deploy half sets on the function besides its code."""
+
+    name: str
+    runtime: str
+    architecture: str
+    handler: str
+    description: str
+    environment: Mapping[str, str]
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ZipFacts:
+    """The function zip: its hashes, sizes in bytes and number of files.
+
+    `code_sha256` is the base64 of the SHA-256 of the bytes, as Lambda reports it.
+    """
+
+    sha256: str
+    code_sha256: str
+    size: int
+    unzipped_size: int
+    files: int
+
+
+@dataclass(frozen=True)
+class Dependency:
+    """A locked dependency: its version and the hashes the lock accepts (`sha256:...`)."""
+
+    name: str
+    version: str
+    hashes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything that can be said of a package without the machine that made it."""
+
+    package_id: str
+    version: str
+    source: Source
+    function: FunctionFacts
+    function_zip: ZipFacts
+    dependencies: tuple[Dependency, ...]
+    tools: tuple[Dependency, ...]
+    environments: Mapping[str, Mapping[str, str]]
+
+    def to_json(self) -> bytes:
+        """Return the manifest as sorted, indented JSON with a final newline."""
+        document = {"schema": _SCHEMA, **asdict(self)}
+        text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)
+        return text.encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, data: bytes, *, where: str) -> Manifest:
+        """Read a manifest; `where` names the file in errors."""
+        try:
+            document = json.loads(data)
+            if document["schema"] != _SCHEMA:
+                raise PipelineError(
+                    where,
+                    f"the manifest has schema {document['schema']!r}, this library reads {_SCHEMA}",
+                    "Use the library of the commit that the package was built from.",
+                )
+            return cls(
+                package_id=document["package_id"],
+                version=document["version"],
+                source=Source(**document["source"]),
+                function=FunctionFacts(**document["function"]),
+                function_zip=ZipFacts(**document["function_zip"]),
+                dependencies=_dependencies(document["dependencies"]),
+                tools=_dependencies(document["tools"]),
+                environments=document["environments"],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise PipelineError(
+                where, f"this is not a manifest of ours: {error!r}", "Build the package again."
+            ) from error
+
+
+def _dependencies(items: list[dict[str, Any]]) -> tuple[Dependency, ...]:
+    return tuple(Dependency(item["name"], item["version"], tuple(item["hashes"])) for item in items)

@@ -1,0 +1,104 @@
+"""Reading a table of settings: every mistake names the file, the table and the key."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import PipelineError
+
+__all__ = ["Table"]
+
+_REQUIRED = object()
+
+
+@dataclass
+class Table:
+    """A table of a TOML file that remembers which keys were asked for."""
+
+    values: Mapping[str, Any]
+    file: str
+    name: str
+    asked: set[str] = field(default_factory=set)
+
+    def error(self, key: str, what: str, then: str) -> PipelineError:
+        """Return the error for a key of this table."""
+        return PipelineError(f"{self.file} [{self.name}] {key}", what, then)
+
+    def text(self, key: str, default: object = _REQUIRED) -> str:
+        """Return a text; without `default` a missing or empty one is an error."""
+        value = self._get(key, default)
+        if not isinstance(value, str) or (default is _REQUIRED and not value):
+            raise self.error(key, f"{value!r} is not a text", f'Write {key} = "...".')
+        return value
+
+    def texts(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        """Return a list of texts."""
+        value = self._get(key, list(default))
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self.error(key, f"{value!r} is not a list of texts", f'Write {key} = ["..."].')
+        return tuple(value)
+
+    def flag(self, key: str, *, default: bool) -> bool:
+        """Return true or false."""
+        value = self._get(key, default)
+        if not isinstance(value, bool):
+            raise self.error(key, f"{value!r} is neither true nor false", f"Write {key} = true.")
+        return value
+
+    def choice(self, key: str, choices: tuple[str, ...]) -> str:
+        """Return one of `choices`."""
+        value = self.text(key)
+        if value not in choices:
+            raise self.error(key, f"{value!r} is not known", f"Choose one of {', '.join(choices)}.")
+        return value
+
+    def mapping(self, key: str) -> dict[str, str]:
+        """Return a table of texts, in the order of the file."""
+        value = self._get(key, {})
+        if not isinstance(value, Mapping):
+            raise self.error(key, f"{value!r} is not a table", f"Write [{self.name}.{key}].")
+        for name, item in value.items():
+            if not isinstance(item, str):
+                raise self.error(f"{key}.{name}", f"{item!r} is not a text", "Put it in quotes.")
+        return dict(value)
+
+    def table(self, key: str) -> Table:
+        """Return a table inside this one."""
+        value = self._get(key, _REQUIRED)
+        if not isinstance(value, Mapping):
+            raise self.error(key, f"{value!r} is not a table", f"Write [{self.name}.{key}].")
+        return Table(value, self.file, f"{self.name}.{key}")
+
+    def tables(self, key: str) -> tuple[tuple[str, Mapping[str, Any]], ...]:
+        """Return the named tables inside a table, in the order of the file."""
+        value = self._get(key, {})
+        if not isinstance(value, Mapping) or not all(
+            isinstance(v, Mapping) for v in value.values()
+        ):
+            raise self.error(
+                key, f"{value!r} does not hold tables", f"Write [{self.name}.{key}.NAME]."
+            )
+        return tuple(value.items())
+
+    def refuse_unknown(self, *elsewhere: str) -> None:
+        """Refuse keys nobody asked for: a misspelt setting must not be silently without effect."""
+        known = self.asked | set(elsewhere)
+        for key in self.values:
+            if key not in known:
+                near = difflib.get_close_matches(key, known, 1)
+                then = (
+                    f"Did you mean {near[0]}?" if near else f"Known are {', '.join(sorted(known))}."
+                )
+                raise self.error(key, "there is no such setting", then)
+
+    def _get(self, key: str, default: object) -> Any:
+        self.asked.add(key)
+        value = self.values.get(key, default)
+        if value is _REQUIRED:
+            raise self.error(
+                key, "is missing", "Add it, or run `copier recopy` to have it rendered again."
+            )
+        return value

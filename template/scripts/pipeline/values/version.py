@@ -1,0 +1,201 @@
+"""The version of a build: four strategies, each a plain function of facts passed in.
+
+The rules every reader of the package accepts: numeric parts, then at most one prerelease
+tag of 20 characters out of letters, digits and hyphens that starts with a letter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from ..errors import PipelineError, UsageError
+
+__all__ = [
+    "DEFAULT_STRATEGY",
+    "STRATEGIES",
+    "TagFacts",
+    "Version",
+    "VersionRequest",
+    "branch_tag",
+    "strategy_named",
+]
+
+DEFAULT_STRATEGY = "SemVerWithPatchFilledAutomaticallyWithBuildNumber"
+_TAG_LIMIT = 20
+_TAG = re.compile(r"[A-Za-z][0-9A-Za-z-]*\Z")
+_GIT_TAG = re.compile(r"v?(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-([0-9A-Za-z-]+))?\Z")
+_MAX_NUMBER = 2**31 - 1  # NuGet's parts are 32-bit integers
+
+
+@dataclass(frozen=True)
+class TagFacts:
+    """What git knows of version tags: the nearest one (name, commits since) and HEAD's sha."""
+
+    nearest: tuple[str, int] | None
+    short_sha: str
+    shallow: bool
+
+
+@dataclass(frozen=True)
+class VersionRequest:
+    """Everything a version depends on. `tags` is asked only by the strategy `GitTag`."""
+
+    base: tuple[int, int]
+    strategy: str
+    now: datetime
+    build_number: int | None = None
+    prerelease_tag: str | None = None
+    tags: Callable[[], TagFacts] | None = None
+
+
+@dataclass(frozen=True)
+class Version:
+    """A package's version; `text` is the whole of it, `tag` the prerelease part or empty."""
+
+    text: str
+    tag: str = ""
+
+    @property
+    def is_prerelease(self) -> bool:
+        """Tell whether the version is a prerelease, which stops after the first environment."""
+        return bool(self.tag)
+
+    @classmethod
+    def choose(cls, request: VersionRequest) -> Version:
+        """Return the version by the request's strategy. Errors say the rule that was broken."""
+        if request.prerelease_tag is not None:
+            _check_tag(request.prerelease_tag)
+        if request.build_number is not None and not 0 <= request.build_number <= _MAX_NUMBER:
+            raise UsageError(
+                "version",
+                f"{request.build_number} is not a build number",
+                f"It is a whole number from 0 to {_MAX_NUMBER}.",
+            )
+        return STRATEGIES[strategy_named(request.strategy)](request)
+
+
+def strategy_named(name: str) -> str:
+    """Return the strategy's name in the original's spelling, whatever case it was typed in."""
+    for known in STRATEGIES:
+        if known.lower() == name.lower():
+            return known
+    raise UsageError(
+        "version",
+        f"there is no version strategy {name!r}",
+        f"Choose one of {', '.join(STRATEGIES)}.",
+    )
+
+
+def branch_tag(branch: str) -> str:
+    """Return the prerelease tag of a branch: allowed characters, a letter first, 20 at most."""
+    kept = re.sub(r"[^0-9A-Za-z-]", "", branch.replace("/", "-").replace("_", "-"))
+    if not _TAG.match(kept):
+        kept = f"p{kept}"
+    return kept[:_TAG_LIMIT].rstrip("-")
+
+
+def _check_tag(tag: str) -> None:
+    if len(tag) > _TAG_LIMIT or not _TAG.match(tag):
+        raise UsageError(
+            "version",
+            f"{tag!r} is not a prerelease tag"
+            + (f" ({len(tag)} characters)" if len(tag) > _TAG_LIMIT else ""),
+            f"It has at most {_TAG_LIMIT} letters, digits and hyphens and starts with a letter: "
+            "old NuGet readers refuse the rest.",
+        )
+
+
+def _build_number(request: VersionRequest) -> Version:
+    major, minor = request.base
+    if request.build_number is None:
+        tag = request.prerelease_tag or f"p{request.now:%y%j}-{_second_of_day(request.now):05d}"
+        return Version(f"{major}.{minor}.0-{tag}", tag)
+    number = f"{major}.{minor}.{request.build_number}"
+    if request.prerelease_tag:
+        return Version(f"{number}-{request.prerelease_tag}", request.prerelease_tag)
+    return Version(number)
+
+
+def _timestamp(request: VersionRequest) -> Version:
+    _refuse_tag(request)
+    major, minor = request.base
+    return Version(f"{major}.{minor}.{request.now:%y%j}.{_second_of_day(request.now) // 2}")
+
+
+def _year_month(request: VersionRequest) -> Version:
+    _refuse_tag(request)
+    if request.build_number is None:
+        raise UsageError(
+            "version",
+            f"the strategy {request.strategy} needs a build number",
+            "Pass --build-number, or run on a build server that has one.",
+        )
+    return Version(
+        f"{request.base[0]}.{request.now:%y}.{request.now.month:03d}.{request.build_number:04d}"
+    )
+
+
+def _git_tag(request: VersionRequest) -> Version:
+    facts = request.tags() if request.tags else None
+    if facts is None or facts.nearest is None:
+        raise _no_tag(facts)
+    name, distance = facts.nearest
+    match = _GIT_TAG.match(name)
+    if not match:
+        raise PipelineError(
+            "version", f"the nearest tag {name!r} is not a version", "Name tags vMAJOR.MINOR.PATCH."
+        )
+    major, minor, patch, tag = int(match[1]), int(match[2]), int(match[3]), match[4] or ""
+    if tag:
+        _check_tag(tag)
+    if distance:
+        # A prerelease sorts before its number, so commits after v1.2.3 lead up to 1.2.4,
+        # and those after v1.2.3-rc1 must sort after rc1.
+        patch += 0 if tag else 1
+        tag = f"{tag}-{distance:05d}" if tag else f"p{distance:05d}-g{facts.short_sha[:7]}"
+        _check_tag(tag)
+    tag = request.prerelease_tag or tag
+    number = f"{major}.{minor}.{patch}"
+    return Version(f"{number}-{tag}" if tag else number, tag)
+
+
+def _no_tag(facts: TagFacts | None) -> PipelineError:
+    if facts is None:
+        return PipelineError(
+            "version",
+            "the strategy GitTag needs git, and there is no .git here",
+            "Check out with git on the build agent.",
+        )
+    if facts.shallow:
+        return PipelineError(
+            "version",
+            "the strategy GitTag found no tag: this clone is shallow",
+            "Fetch the whole history with its tags (a fetch depth of 0).",
+        )
+    return PipelineError(
+        "version", "the strategy GitTag found no version tag", "Make the first one: git tag v1.0.0"
+    )
+
+
+def _refuse_tag(request: VersionRequest) -> None:
+    if request.prerelease_tag is not None:
+        raise UsageError(
+            "version",
+            f"the strategy {request.strategy} has no prerelease tags",
+            f"Leave the tag out, or use {DEFAULT_STRATEGY}.",
+        )
+
+
+def _second_of_day(now: datetime) -> int:
+    return now.hour * 3600 + now.minute * 60 + now.second
+
+
+STRATEGIES: dict[str, Callable[[VersionRequest], Version]] = {
+    DEFAULT_STRATEGY: _build_number,
+    "AutomaticIncrementBasedOnCurrentUtcTimestamp": _timestamp,
+    "DerivedFromYearMonthAndBuildNumber": _year_month,
+    "GitTag": _git_tag,
+}

@@ -1,0 +1,166 @@
+"""`deploy` from a developer's machine: the package's own deploy script, run as a worker runs it."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..archive.nupkg import unpack_like_octopus
+from ..archive.zipreader import open_archive, read_member
+from ..edge.machine import Machine
+from ..errors import PipelineError
+from ..octopus.launch import Job, launch, worker_variables
+from ..octopus.variables import declared_values
+from ..report.events import Output, Reporter, Sink
+from ..values.credentials import Credentials
+from ..values.latest import Latest
+from ..values.manifest import MANIFEST_NAME, Manifest
+from ..values.names import resource_name
+from ..values.project import Environment, Project
+from .build import is_stale, last_build
+
+__all__ = [
+    "Delivered",
+    "Delivery",
+    "Place",
+    "deliver",
+    "package_manifest",
+    "refuse_unfit",
+    "worker_credentials",
+]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a deploy goes: the credentials, and the variables that lead the AWS client there."""
+
+    credentials: Credentials
+    environ: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A deploy to make: the package, the environment, and whether it only shows its plan."""
+
+    package: Path
+    environment: Environment
+    dry_run: bool
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """A deploy that was made; `outputs` are what the script told later steps."""
+
+    function: str
+    environment: str
+    version: str
+    outputs: Mapping[str, str]
+
+
+def deliver(
+    project: Project, delivery: Delivery, place: Place, machine: Machine, reporter: Reporter
+) -> Delivered:
+    """Unpack the package as Octopus does and run its deploy script in a bare Python.
+
+    Raises the error that the script ended with.
+    """
+    manifest = package_manifest(delivery.package)
+    environment = delivery.environment
+    declared = {"Octopus.Environment.Name": environment.name, **environment.variables}
+    values = declared_values(manifest.function.environment, declared, machine.environ)
+    outputs: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / manifest.package_id / manifest.version
+        folder.parent.mkdir()
+        unpack_like_octopus(delivery.package, folder)
+        job = Job(
+            package=folder,
+            python=Path(sys._base_executable),  # type: ignore[attr-defined]  # noqa: SLF001 - a worker has no venv
+            variables=worker_variables(
+                environment.name, manifest.version, values, dry_run=delivery.dry_run
+            ),
+            credentials=place.credentials,
+            environ=place.environ,
+        )
+        launch(job, Reporter(_collecting(reporter.sink, outputs), reporter.seconds))
+    name = resource_name(environment.name, project.function.name)
+    return Delivered(name, environment.name, manifest.version, outputs)
+
+
+def package_manifest(package: Path) -> Manifest:
+    """Read the manifest inside a package."""
+    archive = open_archive(package)
+    for entry in archive.entries:
+        if entry.name == MANIFEST_NAME:
+            return Manifest.from_json(
+                read_member(archive, entry), where=f"{package.name} {MANIFEST_NAME}"
+            )
+    raise PipelineError(
+        package.name,
+        f"there is no {MANIFEST_NAME} in it",
+        "Deploy a package that `invoke build` made.",
+    )
+
+
+def refuse_unfit(environment: Environment, machine: Machine, *, allow_dirty: bool) -> Latest:
+    """Return the last build, or say why it must not be deployed to this environment."""
+    latest = last_build(machine)
+    where = f"deploy {environment.name}"
+    if latest is None:
+        raise PipelineError(where, "nothing has been built here yet", "Run `invoke build`.")
+    if is_stale(latest, machine):
+        raise PipelineError(
+            where,
+            f"the files have changed since {latest.version} was built",
+            "Run `invoke build`, or name a package with --package.",
+        )
+    if environment.permanent and not allow_dirty and not latest.verified:
+        raise PipelineError(
+            where,
+            f"{latest.version} is not verified: {latest.why_not}",
+            "Commit and build again, or pass --allow-dirty if you know what you are doing.",
+        )
+    return latest
+
+
+def worker_credentials(environment: Environment, environ: Mapping[str, str]) -> Credentials:
+    """Return the credentials for an environment in AWS: its profile's, else AWS's own variables."""
+    if not environment.profile:
+        return Credentials.from_environment(environ)
+    import boto3  # noqa: PLC0415 - slow to import
+    from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+
+    try:
+        session = boto3.session.Session(
+            profile_name=environment.profile, region_name=environment.region or None
+        )
+        found = session.get_credentials()
+        if found is None:
+            raise PipelineError(
+                f"deploy {environment.name}",
+                f"the profile {environment.profile!r} gives no credentials",
+                "Log in, or correct it.",
+            )
+        frozen = found.get_frozen_credentials()
+    except BotoCoreError as error:
+        raise PipelineError(
+            f"deploy {environment.name}",
+            str(error),
+            "Look at ~/.aws/config, or at profile in pyproject.toml.",
+        ) from error
+    return Credentials(
+        frozen.access_key, frozen.secret_key, frozen.token or "", session.region_name or ""
+    )
+
+
+def _collecting(sink: Sink, outputs: dict[str, str]) -> Sink:
+    def passes_on(event: object) -> None:
+        if isinstance(event, Output):
+            outputs[event.name] = event.value
+        else:
+            sink(event)  # type: ignore[arg-type]
+
+    return passes_on

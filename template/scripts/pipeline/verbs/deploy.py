@@ -1,0 +1,185 @@
+"""The deploy of an unpacked package: what Octopus runs on a worker, and `invoke deploy` here."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..aws.apply import apply
+from ..aws.function import Wait, settled
+from ..aws.session import Connect, Connection, connect
+from ..errors import Conflict, NotTheSame, PipelineError
+from ..octopus.variables import resolve
+from ..octopus.worker import WorkerContext
+from ..report.events import Failed, Output, Reporter, Sink
+from ..report.masking import masked
+from ..report.octopus import OctopusPrinter
+from ..report.words import size
+from ..values.handler import check_handler
+from ..values.manifest import MANIFEST_NAME, Manifest
+from ..values.names import resource_name
+from ..values.plan import Applied, Plan, Wanted
+from .hooks import load_hooks
+
+__all__ = ["FUNCTION_ZIP", "HOOKS", "deploy", "run_on_worker"]
+
+FUNCTION_ZIP = "function.zip"
+HOOKS = "hooks_deploy.py"
+# What Lambda takes in a request; more has to go through S3.
+_DIRECT_LIMIT = 50 * 1024 * 1024
+
+
+def run_on_worker(
+    package: Path,
+    script: Mapping[str, Any],
+    environ: Mapping[str, str],
+    write: Callable[[str], None],
+) -> int:
+    """Deploy the package in the folder `package`, and return the exit code.
+
+    `script` are the globals of the main script, where Octopus puts its variables; `write` takes
+    the lines of standard output. A bug is reported as the result, and raised.
+    """
+    sink: Sink = OctopusPrinter(write)
+    try:
+        context = WorkerContext.from_globals(script, environ)
+        sink = masked(sink, context.secrets)
+        deploy(package, context, Reporter(sink, time.monotonic))
+    except PipelineError as error:
+        sink(Failed("", error))
+        return error.exit_code
+    except Exception as error:
+        then = "This is a bug in the pipeline; its trace is in the log."
+        sink(Failed("", PipelineError("deploy", f"unexpected {error!r}", then)))
+        raise
+    return 0
+
+
+@dataclass(frozen=True)
+class _Target:
+    """Where a package goes: the environment as declared, and the function's whole name."""
+
+    environment: str
+    function: str
+    place: Mapping[str, str]
+
+
+def deploy(
+    package: Path,
+    context: WorkerContext,
+    reporter: Reporter,
+    *,
+    connect: Connect = connect,
+    wait: Wait | None = None,
+) -> Applied:
+    """Bring the function of the context's environment to what the package holds.
+
+    Checks the package, plans, runs the package's hooks, applies, and tells later steps the
+    version, the function's ARN and its CodeSha256. A dry run ends after the plan. Deploying
+    again what is there already changes nothing.
+    """
+    wait = wait or Wait(time.sleep, time.monotonic)
+    manifest = _manifest(package)
+    target = _target(manifest, context)
+    reporter.line(
+        f"{manifest.package_id} {manifest.version} to {target.function} ({target.environment})"
+    )
+    with reporter.stage("check") as stage:
+        code = _code(package, manifest)
+        where = f"deploy {target.environment}"
+        check_handler(code, manifest.function.handler, where=where)
+        hooks = load_hooks(package / HOOKS)
+        values = resolve(manifest.function.environment, context.variables, where=where)
+        stage.text = f"{FUNCTION_ZIP} {size(len(code))}, the bytes that were built"
+    with reporter.stage("plan") as stage:
+        connection = connect(context.credentials, target.place)
+        found = settled(connection.functions, target.function, wait, stage)
+        plan = Plan.between(found, Wanted.from_manifest(manifest, values, context.release))
+        stage.text = _summary(plan)
+    _show(plan, connection, reporter)
+    applied = Applied(manifest.version, target.environment, plan, found, ())
+    if context.dry_run:
+        reporter.line("Dry run: nothing was changed.")
+        return applied
+    hooks("before_deploy", plan)
+    try:
+        function = apply(plan, code, connection.functions, reporter, wait)
+    except Conflict as error:
+        raise Conflict(where, error.what, error.then) from error
+    applied = replace(applied, function=function, steps=plan.steps)
+    _tell(applied, reporter)
+    hooks("after_deploy", applied)
+    return applied
+
+
+def _manifest(package: Path) -> Manifest:
+    path = package / MANIFEST_NAME
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise _incomplete(path, error) from error
+    return Manifest.from_json(data, where=str(path))
+
+
+def _incomplete(path: Path, error: OSError) -> PipelineError:
+    then = "Deploy a whole package: one that `invoke build` made, unpacked by Octopus or by us."
+    return PipelineError(str(path), f"it cannot be read: {error.strerror}", then)
+
+
+def _target(manifest: Manifest, context: WorkerContext) -> _Target:
+    given = context.environment
+    name = next((name for name in manifest.environments if name.lower() == given.lower()), given)
+    function = context.function or resource_name(name, manifest.function.name)
+    return _Target(name, function, manifest.environments.get(name, {}))
+
+
+def _code(package: Path, manifest: Manifest) -> bytes:
+    path = package / FUNCTION_ZIP
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise _incomplete(path, error) from error
+    sha256 = hashlib.sha256(data).hexdigest()
+    if sha256 != manifest.function_zip.sha256:
+        raise NotTheSame(
+            str(path),
+            f"its sha256 is {sha256}, the manifest says {manifest.function_zip.sha256}",
+            "Nothing was changed. The package was damaged or edited: push and deploy it again.",
+        )
+    if len(data) > _DIRECT_LIMIT:
+        raise PipelineError(
+            str(path),
+            f"it has {len(data):,} bytes, Lambda takes {_DIRECT_LIMIT:,} directly",
+            "Nothing was changed. Remove dependencies that the function does not need.",
+        )
+    return data
+
+
+def _summary(plan: Plan) -> str:
+    count = len(plan.changes)
+    if not plan.steps:
+        return "nothing to change: the function is as the package has it"
+    return f"{count} change{'' if count == 1 else 's'}: {', '.join(plan.steps)}"
+
+
+def _show(plan: Plan, connection: Connection, reporter: Reporter) -> None:
+    reporter.line(f"{plan.observed.arn} {connection.caller}".rstrip(), verbose=True)
+    for change in plan.changes:
+        reporter.line(f"    {change}")
+
+
+def _tell(applied: Applied, reporter: Reporter) -> None:
+    function, wanted = applied.function, applied.plan.wanted
+    if function.architecture != wanted.architecture:
+        reporter.warn(
+            f"{function.name} is still {function.architecture}, not {wanted.architecture}: "
+            "the service did not take the architecture"
+        )
+    reporter.emit(Output("Version", applied.version))
+    reporter.emit(Output("FunctionArn", function.arn))
+    reporter.emit(Output("CodeSha256", function.code_sha256))
+    reporter.line(f"{function.name} runs {applied.version}, CodeSha256 {function.code_sha256}")

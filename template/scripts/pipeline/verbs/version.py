@@ -1,0 +1,85 @@
+"""`version`: the version this build would have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..edge.git import Git
+from ..edge.machine import Machine
+from ..errors import UsageError
+from ..values.buildserver import BuildServer
+from ..values.project import Project
+from ..values.version import (
+    DEFAULT_STRATEGY,
+    TagFacts,
+    Version,
+    VersionRequest,
+    branch_tag,
+    strategy_named,
+)
+from ..values.worktree import WorkTree
+
+__all__ = ["VersionOptions", "choose_version"]
+
+# The original's word for a prerelease that nobody named.
+_UNNAMED = "prerelease"
+_TAGGED = (DEFAULT_STRATEGY, "GitTag")
+
+
+@dataclass(frozen=True)
+class VersionOptions:
+    """What the command line says of the version."""
+
+    build_number: int | None = None
+    prerelease: bool = False
+    prerelease_tag: str | None = None
+    version_strategy: str | None = None
+
+    @property
+    def any(self) -> bool:
+        """Tell whether a flag asks for a version of its own."""
+        return self != VersionOptions()
+
+
+def choose_version(
+    project: Project, options: VersionOptions, tree: WorkTree, server: BuildServer, machine: Machine
+) -> Version:
+    """Return the build's version: flags first, then the build server, then the clock.
+
+    A build server's build of a branch that is not a release branch is a prerelease named after it.
+    """
+    strategy = strategy_named(options.version_strategy or project.version_strategy)
+    number = options.build_number if options.build_number is not None else _number(server)
+    tag = options.prerelease_tag or (_UNNAMED if options.prerelease else None)
+    branch = server.branch or tree.source.branch
+    if tag is None and strategy in _TAGGED:
+        tag = server.prerelease_tag
+        if tag is None and number is not None and branch and branch not in project.release_branches:
+            tag = branch_tag(branch)
+    git = machine.git
+    return Version.choose(
+        VersionRequest(
+            base=project.base_version,
+            strategy=strategy,
+            now=machine.now(),
+            build_number=number,
+            prerelease_tag=tag,
+            tags=(lambda: _tag_facts(git)) if git else None,
+        )
+    )
+
+
+def _number(server: BuildServer) -> int | None:
+    if server.build_number is None:
+        return None
+    if not server.build_number.isascii() or not server.build_number.isdigit():
+        raise UsageError(
+            server.name,
+            f"its build number {server.build_number!r} is not a whole number",
+            "Set the build number's format to the bare counter, or pass --build-number.",
+        )
+    return int(server.build_number)
+
+
+def _tag_facts(git: Git) -> TagFacts:
+    return TagFacts(git.nearest_tag(), git.commit() or "", git.is_shallow())

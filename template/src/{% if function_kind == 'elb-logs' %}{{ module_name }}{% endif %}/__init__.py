@@ -1,0 +1,1 @@
+"""Ships load balancer access logs from S3 to Logstash."""

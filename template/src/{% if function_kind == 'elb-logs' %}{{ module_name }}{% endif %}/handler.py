@@ -1,0 +1,61 @@
+"""The Lambda handler: an S3 event in, the lines of its objects out to Logstash.
+
+Structured logging, tracing and idempotency come with AWS Lambda Powertools, if you want them:
+add `aws-lambda-powertools` to the dependencies in pyproject.toml and run `invoke lock`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
+
+import boto3
+from botocore.config import Config
+
+from .logstash import connect
+from .records import objects_in
+from .settings import Settings
+from .shipping import S3, ship
+from .summary import summary_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["NotAllSentError", "handle", "process"]
+
+
+class NotAllSentError(Exception):
+    """Something was not read or not sent, so that Lambda must try the event again."""
+
+
+def handle(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Ship the objects of an S3 event; return the summary, which is logged as well.
+
+    Raises NotAllSentError, SettingsError or ValueError (not an S3 event).
+    """
+    settings = Settings.from_environment(os.environ)
+    name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "local")
+    return process(event, settings, s3=_s3(), function=name)
+
+
+def process(
+    event: Mapping[str, Any], settings: Settings, *, s3: S3, function: str
+) -> dict[str, Any]:
+    """Do what `handle` does, with the settings, S3 and the function's name given."""
+    summary = ship(objects_in(event), settings, s3=s3, connect=connect)
+    dimensions = {"FunctionName": function, "Environment": settings.environment}
+    print(summary_line(summary, dimensions, time.time()))  # noqa: T201 (the metrics' way out)
+    if not summary.is_complete:
+        reasons = [*summary.reading.last_few, *summary.sending.last_few]
+        message = f"{summary.failed} of {summary.encountered} lines not sent: {'; '.join(reasons)}"
+        raise NotAllSentError(message)
+    return summary.report()
+
+
+@cache
+def _s3() -> S3:
+    """Make the client at the first event; the warm ones after it find it made."""
+    config = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard"})
+    return cast("S3", boto3.client("s3", config=config))

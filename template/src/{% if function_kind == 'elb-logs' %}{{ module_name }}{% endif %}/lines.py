@@ -1,0 +1,86 @@
+"""The lines of a stored file, plain or gzip, in bounded memory."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["BrokenFileError", "ByteStream", "read_lines"]
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_GZIP_WINDOW = 31  # zlib's code for "a gzip header, the largest window"
+_CHUNK = 128 * 1024
+# The longest real line is some 70 kB (a URL and a user agent of 32 kB each, escaped).
+# A file without line ends must not fill the memory, so longer ones are cut.
+_LONGEST_LINE = 1024 * 1024
+
+
+class ByteStream(Protocol):
+    """What is needed of a file or of an S3 body."""
+
+    def read(self, amt: int, /) -> bytes:
+        """Return up to `amt` bytes, none at the end."""
+        ...
+
+
+class BrokenFileError(Exception):
+    """The file is damaged or not there in full."""
+
+
+def read_lines(stream: ByteStream) -> Iterator[list[str]]:
+    r"""Yield the lines in lists of a few hundred, empty lines included, line ends cut off.
+
+    The first two bytes decide whether the file is gzip, not its name. Bytes that are not UTF-8
+    become `\xNN`. Raises BrokenFileError when the gzip data is damaged or cut short.
+    """
+    rest = b""
+    for chunk in _plain_chunks(stream):
+        whole, end, start = chunk.rpartition(b"\n")
+        if end:
+            yield _decoded(rest + whole)
+            rest = start
+        else:
+            rest += start
+            while len(rest) > _LONGEST_LINE:
+                yield _decoded(rest[:_LONGEST_LINE])
+                rest = rest[_LONGEST_LINE:]
+    if rest:
+        yield _decoded(rest)
+
+
+def _decoded(lines: bytes) -> list[str]:
+    text = lines.decode("utf-8", errors="backslashreplace")
+    # Only \n ends a line: str.splitlines would also cut at U+2028, \x0b and others.
+    return text.replace("\r\n", "\n").removesuffix("\r").split("\n")
+
+
+def _plain_chunks(stream: ByteStream) -> Iterator[bytes]:
+    start = b""
+    while len(start) < len(_GZIP_MAGIC) and (more := stream.read(_CHUNK)):
+        start += more
+    if start.startswith(_GZIP_MAGIC):
+        yield from _unzipped(start, stream)
+        return
+    while start:
+        yield start
+        start = stream.read(_CHUNK)
+
+
+def _unzipped(data: bytes, stream: ByteStream) -> Iterator[bytes]:
+    unzip = zlib.decompressobj(_GZIP_WINDOW)
+    try:
+        while data or (data := stream.read(_CHUNK)):
+            if unzip.eof:  # a gzip file may be several, one after another
+                unzip = zlib.decompressobj(_GZIP_WINDOW)
+            if plain := unzip.decompress(data, _CHUNK):
+                yield plain
+            data = unzip.unused_data if unzip.eof else unzip.unconsumed_tail
+    except zlib.error as error:
+        message = f"damaged gzip data: {error}"
+        raise BrokenFileError(message) from error
+    if not unzip.eof:
+        message = "the gzip data is cut short"
+        raise BrokenFileError(message)

@@ -1,0 +1,118 @@
+"""From S3 objects to JSON lines on a connection."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from .lines import BrokenFileError, read_lines
+from .logstash import Connection, ConnectionLostError
+from .parse import MalformedLineError, json_members
+from .summary import Summary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from .records import S3Object
+    from .settings import Settings
+
+__all__ = ["S3", "ship"]
+
+_CONNECTIONS = 2  # the first, and one more when it breaks
+
+
+class S3(Protocol):
+    """What is needed of boto3's S3 client."""
+
+    def get_object(self, **request: str) -> Mapping[str, Any]:
+        """Return the object's `Body` to read from, and its `ETag`."""
+        ...
+
+
+def ship(
+    objects: Sequence[S3Object],
+    settings: Settings,
+    *,
+    s3: S3,
+    connect: Callable[[Settings], Connection],
+) -> Summary:
+    """Send every line of the objects over one connection, and say what became of them.
+
+    Nothing tells which lines a broken connection still delivered. So when it breaks, all of them
+    are read and sent again over a second one, each with the same id as before.
+    """
+    summary = Summary()
+    if not objects:
+        summary.end_cleanly()
+        return summary
+    for _ in range(_CONNECTIONS):
+        attempt = Summary(sending=summary.sending)
+        try:
+            with connect(settings) as connection:
+                for batch in _batches(objects, settings, s3, attempt):
+                    connection.send(batch)
+                connection.finish()
+        except ConnectionLostError as error:
+            summary.sending.add(str(error))
+            summary = max(summary, attempt, key=lambda tried: tried.encountered)
+        else:
+            attempt.end_cleanly()
+            return attempt
+    return summary
+
+
+def _batches(
+    objects: Sequence[S3Object], settings: Settings, s3: S3, summary: Summary
+) -> Iterator[bytes]:
+    """Yield JSON lines, some hundred at a time; an unreadable object does not stop the others."""
+    for place in objects:
+        try:
+            yield from _batches_of(place, settings, s3, summary)
+        except (BotoCoreError, ClientError, BrokenFileError, OSError) as error:
+            summary.reading.add(f"{place}: {error}")
+
+
+def _batches_of(place: S3Object, settings: Settings, s3: S3, summary: Summary) -> Iterator[bytes]:
+    version = {"VersionId": place.version} if place.version else {}
+    answer = s3.get_object(Bucket=place.bucket, Key=place.key, **version)
+    origin = _id_stem(place, answer)
+    constants = _constants(place, settings)
+    first = 1
+    for lines in read_lines(answer["Body"]):
+        documents = []
+        for number, line in enumerate(lines, first):
+            if not line:
+                continue
+            try:
+                members = json_members(line)
+            except MalformedLineError as error:
+                summary.parsing.add(f"{place} line {number}: {error}")
+                members = f'"message":{json.dumps(line)},"ParseError":{json.dumps(str(error))}'
+            documents.append(f'{{"id":"{origin}-{number}",{members},{constants}}}\n')
+        first += len(lines)
+        summary.encountered += len(documents)
+        summary.parsed = summary.encountered - summary.parsing.total
+        yield "".join(documents).encode()
+
+
+def _id_stem(place: S3Object, answer: Mapping[str, Any]) -> str:
+    """Name the content in 32 characters, the same at each retry; Elasticsearch allows 512 bytes."""
+    content = place.version or str(answer.get("ETag", ""))
+    name = f"{place.bucket}\0{place.key}\0{content}"
+    return hashlib.sha256(name.encode()).hexdigest()[:32]
+
+
+def _constants(place: S3Object, settings: Settings) -> str:
+    """Return the members that all lines of an object share."""
+    members = {
+        "Environment": settings.environment,
+        "Application": settings.application,
+        "Component": settings.component,
+        "SourceModuleName": settings.source_module,
+        "type": settings.type,
+        "Source": {"S3": {"Bucket": place.bucket, "Key": place.key}},
+    }
+    return json.dumps(members, separators=(",", ":"))[1:-1]

@@ -1,0 +1,1 @@
+"""Handles objects put into an S3 bucket."""

@@ -1,0 +1,59 @@
+import jetbrains.buildServer.configs.kotlin.*
+import jetbrains.buildServer.configs.kotlin.buildSteps.script
+import jetbrains.buildServer.configs.kotlin.triggers.vcs
+
+// The same file in every repository: what differs between them is in pyproject.toml.
+//
+// The build prints TeamCity's service messages itself: blocks, tests, artifacts and the build
+// number come from there and are not configured here.
+//
+// Secrets stay on the server. Define these parameters in the TeamCity project above this one:
+//   env.OCTOPUS_URL, env.OCTOPUS_API_KEY (a password), env.OCTOPUS_SPACE
+
+version = "2023.11"
+
+project {
+    buildType(Build)
+}
+
+object Build : BuildType({
+    name = "Build"
+
+    // The counter becomes BUILD_NUMBER; the build replaces it by the version.
+    buildNumberPattern = "%build.counter%"
+
+    params {
+        text(
+            "pipeline.arguments",
+            "",
+            label = "Arguments",
+            description = "For the build verb, for example: --deploy --environments CI,Staging",
+            allowEmpty = true
+        )
+    }
+
+    vcs {
+        root(DslContext.settingsRoot)
+        // The build asks git for commit, branch and changes. Where the version comes from tags,
+        // choose mirrors in the VCS root's checkout policy: a shallow clone has no tags.
+        checkoutMode = CheckoutMode.ON_AGENT
+        cleanCheckout = false
+    }
+
+    steps {
+        script {
+            name = "Build"
+            scriptContent = "python3 tasks.py build %pipeline.arguments%"
+        }
+    }
+
+    triggers {
+        vcs {
+            branchFilter = "+:*"
+        }
+    }
+
+    failureConditions {
+        executionTimeoutMin = 60
+    }
+})

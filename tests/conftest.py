@@ -1,0 +1,107 @@
+"""What every test starts from: an isolated machine, and the working tree's template."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.repositories import NEWER_THAN_ANY_RELEASE, ROOT, Render, commit_all, copy_template, git
+
+_FOREIGN = (
+    "AWS_",
+    "AGENT_",
+    "BUILD_",
+    "CI",
+    "COPIER_",
+    "GIT_",
+    "GITHUB_",
+    "GITLAB_",
+    "JENKINS_",
+    "OCTOPUS_",
+    "SYSTEM_",
+    "TEAMCITY_",
+    "TF_BUILD",
+)
+_NETWORK = {"ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def isolated_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Give the tests a home, a git identity and an environment of their own.
+
+    A developer's git hooks, signing keys, AWS profiles, build server variables or proxies must
+    neither change what a test sees nor be reached by it. Only download caches are kept: they
+    hold no settings, and without them every run would fetch the tooling again.
+    """
+    home = tmp_path_factory.mktemp("home")
+    config = home / ".gitconfig"
+    config.write_text(
+        "[user]\n\tname = Test\n\temail = test@example.invalid\n"
+        "[init]\n\tdefaultBranch = main\n[commit]\n\tgpgSign = false\n",
+        encoding="utf-8",
+    )
+    real_home = Path.home()
+    with pytest.MonkeyPatch.context() as environment:
+        for name in os.environ:
+            if name.upper().startswith(_FOREIGN) or name.upper() in _NETWORK:
+                environment.delenv(name)
+        for name, folder in (("UV_CACHE_DIR", "uv"), ("PIP_CACHE_DIR", "pip")):
+            environment.setenv(name, os.environ.get(name, str(real_home / ".cache" / folder)))
+        for name in ("HOME", "USERPROFILE"):
+            environment.setenv(name, str(home))
+        for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
+            environment.delenv(name, raising=False)
+        environment.setenv("GIT_CONFIG_GLOBAL", str(config))
+        environment.setenv("GIT_CONFIG_NOSYSTEM", "1")
+        environment.setenv("GIT_TERMINAL_PROMPT", "0")
+        yield
+
+
+@pytest.fixture(scope="session")
+def template_clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a tagged git repository with the working tree's files, committed or not.
+
+    Without it copier would test the last release instead of what is being changed.
+    """
+    clone = tmp_path_factory.mktemp("the template") / "copier-lambda"
+    listed = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (clone / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, clone / name)
+    git(clone, "init", "--quiet")
+    commit_all(clone, "The working tree")
+    git(clone, "tag", NEWER_THAN_ANY_RELEASE)
+    return clone
+
+
+@pytest.fixture(scope="session")
+def render(template_clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Render:
+    """Return a function from answers to a render. Renders are shared: only read them."""
+    rendered: dict[tuple[tuple[str, str], ...], Path] = {}
+
+    def _render(**answers: Any) -> Path:
+        key = tuple(sorted((name, repr(value)) for name, value in answers.items()))
+        if key not in rendered:
+            folder = tmp_path_factory.mktemp("a render") / "the repository"
+            rendered[key] = copy_template(template_clone, folder, answers)
+        return rendered[key]
+
+    return _render
+
+
+@pytest.fixture(scope="session")
+def questions_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the template without function and library: a render takes a moment, not a second."""
+    template = ROOT / "template"
+    folder = tmp_path_factory.mktemp("questions")
+    shutil.copy2(ROOT / "copier.yml", folder)
+    (folder / "template" / "src").mkdir(parents=True)
+    for path in [*template.glob("*.jinja"), *template.glob("src/*.jinja")]:
+        shutil.copy2(path, folder / path.relative_to(ROOT))
+    return folder

@@ -1,0 +1,317 @@
+"""Applying a plan, against AWS's documented answers and errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+from pipeline.aws.apply import apply
+from pipeline.aws.function import observe, settled
+from pipeline.errors import Conflict, NotTheSame, PipelineError
+from pipeline.report.events import Progressed, Stage
+from pipeline.values.plan import Observed, Plan, Wanted
+
+from tests.deploy.deploy_support import (
+    NAME,
+    Clock,
+    FakeLambda,
+    Recorder,
+    function_zip,
+    manifest,
+    refusal,
+)
+
+OLD = function_zip("old = 1\n")
+NEW = function_zip()
+WANTED = Wanted.from_manifest(manifest(NEW), {"GREETING": "hello", "LEVEL": "info"}, "2.0.7")
+
+
+def deploy_to(fake: FakeLambda, *, recorder: Recorder | None = None, **wait: float) -> Observed:
+    """Plan on what the fake holds, and apply."""
+    plan = Plan.between(observe(fake, NAME), WANTED)
+    return apply(plan, NEW, fake, (recorder or Recorder()).reporter, Clock().wait(**wait))
+
+
+def test_configuration_code_and_tags_in_this_order() -> None:
+    """All three steps are done in order, and the function is then as wanted."""
+    fake = FakeLambda.holding(OLD)
+    found = deploy_to(fake)
+    assert fake.writes() == [
+        "update_function_configuration",
+        "update_function_code",
+        "tag_resource",
+    ]
+    assert Plan.between(observe(fake, NAME), WANTED).steps == ()
+    assert found == observe(fake, NAME)
+
+
+def test_keys_of_others_stay() -> None:
+    """The environment is sent as a whole, with the keys that others own."""
+    fake = FakeLambda.holding(OLD)
+    deploy_to(fake)
+    assert fake.configuration["Environment"]["Variables"] == {
+        "OWNED_BY_STACK": "42",
+        "GREETING": "hello",
+        "LEVEL": "info",
+    }
+
+
+def test_only_what_differs_is_sent() -> None:
+    """An update of the description alone sends no runtime, handler or environment."""
+    fake = FakeLambda.holding(OLD)
+    deploy_to(fake)
+    fake.touch(Description="by hand")
+    fake.calls.clear()
+    deploy_to(fake)
+    request = dict(fake.calls)["update_function_configuration"]
+    assert set(request) == {"FunctionName", "RevisionId", "Description"}
+    assert fake.writes() == ["update_function_configuration"]
+
+
+def test_architecture_and_revision_are_always_sent() -> None:
+    """The code update names the architecture and the revision read after the configuration."""
+    fake = FakeLambda.holding(OLD)
+    deploy_to(fake)
+    requests = dict(fake.calls)
+    assert requests["update_function_code"]["Architectures"] == ["arm64"]
+    first = requests["update_function_configuration"]["RevisionId"]
+    second = requests["update_function_code"]["RevisionId"]
+    assert first
+    assert second
+    assert first != second
+
+
+def test_a_service_without_revisions_gets_none() -> None:
+    """Where the service gives no RevisionId, none is sent, and the deploy works."""
+    fake = FakeLambda.holding(OLD)
+    fake.with_revisions = False
+    del fake.configuration["RevisionId"]
+    deploy_to(fake)
+    assert {request.get("RevisionId", "") for _, request in fake.calls} == {""}
+
+
+def test_a_busy_function_is_waited_for() -> None:
+    """409 while another update runs is waited out, then the update goes through."""
+    fake = FakeLambda.holding(OLD)
+    busy = refusal("ResourceConflictException", "An update is in progress")
+    fake.before["update_function_code"] = [busy, busy]
+    recorder = Recorder()
+    deploy_to(fake, recorder=recorder)
+    assert fake.writes().count("update_function_code") == 3
+    assert any("An update is in progress" in event.text for event in recorder.of(Progressed))
+
+
+def test_waiting_for_a_busy_function_has_a_ceiling() -> None:
+    """A function that stays busy ends the deploy, and the message says what was done already."""
+    fake = FakeLambda.holding(OLD)
+    busy = refusal("ResourceConflictException", "An update is in progress")
+    fake.before["update_function_code"] = [busy] * 100
+    with pytest.raises(PipelineError, match="An update is in progress") as caught:
+        deploy_to(fake, ceiling=5.0)
+    assert "Already done: configure." in caught.value.then
+
+
+def test_waiting_for_an_update_has_a_ceiling_and_names_the_state() -> None:
+    """An update that does not settle ends the deploy with its last state."""
+    fake = FakeLambda.holding(OLD)
+    fake.busy_reads = 1000
+    with pytest.raises(PipelineError, match=r"after 5 s .*LastUpdateStatus InProgress"):
+        deploy_to(fake, ceiling=5.0)
+
+
+def test_a_failed_update_gives_the_reason_and_a_hint() -> None:
+    """LastUpdateStatus Failed becomes an error with AWS's reason code and what helps."""
+    fake = FakeLambda.holding(OLD)
+    fake.outcome = {
+        "LastUpdateStatus": "Failed",
+        "LastUpdateStatusReasonCode": "EniLimitExceeded",
+        "LastUpdateStatusReason": "The account is out of ENIs",
+    }
+    with pytest.raises(
+        PipelineError, match="EniLimitExceeded: The account is out of ENIs"
+    ) as caught:
+        deploy_to(fake)
+    assert "What ran before still runs." in caught.value.then
+    assert "network interface" in caught.value.then
+
+
+def test_somebody_elses_change_is_a_conflict_that_names_it() -> None:
+    """412 shows what is live and what was planned on, and nothing was changed."""
+    fake = FakeLambda.holding(OLD)
+    fake.before["update_function_configuration"] = [lambda f: f.touch(Timeout=60)]
+    with pytest.raises(Conflict) as caught:
+        deploy_to(fake)
+    assert f"somebody changed {NAME} after this deploy was planned." in caught.value.what
+    assert "live now     Timeout 60, changed 2026-11-23" in caught.value.what
+    assert "planned on   Timeout 30" in caught.value.what
+    assert caught.value.then.startswith("Nothing was changed.")
+    assert fake.configuration["Handler"] == "placeholder.handle"
+
+
+def test_a_conflict_does_not_show_environment_values() -> None:
+    """Somebody's new environment value is named by its key only."""
+    fake = FakeLambda.holding(OLD)
+    secret = {"Variables": {"OWNED_BY_STACK": "topsecret"}}
+    fake.before["update_function_configuration"] = [lambda f: f.touch(Environment=secret)]
+    with pytest.raises(Conflict, match="environment OWNED_BY_STACK") as caught:
+        deploy_to(fake)
+    assert "topsecret" not in str(caught.value)
+
+
+def test_a_change_between_the_steps_is_a_conflict() -> None:
+    """Somebody's change while ours settles is noticed, although the revision is read anew."""
+    fake = FakeLambda.holding(OLD)
+    fake.outcome = {"MemorySize": 1024}
+    with pytest.raises(Conflict, match=r"live now .*MemorySize 1024"):
+        deploy_to(fake)
+    assert "update_function_code" not in fake.writes()
+
+
+def test_a_lost_answer_to_our_own_update_is_no_conflict() -> None:
+    """412 on a repeated request is fine when what we wanted is there already."""
+    fake = FakeLambda.holding(OLD)
+    stale = refusal("PreconditionFailedException", "The RevisionId provided does not match")
+    fake.after["update_function_code"] = [stale]
+    found = deploy_to(fake)
+    assert found.code_sha256 == WANTED.code_sha256
+    assert fake.writes()[-1] == "tag_resource"
+
+
+def test_other_code_than_sent_is_not_the_same() -> None:
+    """A service that ends up with another CodeSha256 fails the deploy with both hashes."""
+    fake = FakeLambda.holding(OLD)
+    fake.after["update_function_code"] = [lambda f: f.touch(CodeSha256="signed")]
+    with pytest.raises(NotTheSame, match="signed") as caught:
+        deploy_to(fake)
+    assert WANTED.code_sha256 in caught.value.what
+    assert "tag_resource" not in fake.writes()
+
+
+def test_a_service_that_ignores_the_architecture_is_told_by_the_value() -> None:
+    """Ignoring Architectures is no conflict; the value that comes back says what is there."""
+    fake = FakeLambda.holding(OLD)
+    fake.after["update_function_code"] = [lambda f: f.touch(Architectures=["x86_64"])]
+    assert deploy_to(fake).architecture == "x86_64"
+
+
+@pytest.mark.parametrize(
+    ("method", "permission"),
+    [
+        ("update_function_configuration", "lambda:UpdateFunctionConfiguration"),
+        ("update_function_code", "lambda:UpdateFunctionCode"),
+        ("tag_resource", "lambda:TagResource"),
+        ("get_function", "lambda:GetFunction"),
+    ],
+)
+def test_access_denied_names_the_permission(method: str, permission: str) -> None:
+    """The missing permission is named, for every call that a deploy makes."""
+    fake = FakeLambda.holding(OLD)
+    fake.before[method] = [refusal("AccessDeniedException", "no")]
+    with pytest.raises(PipelineError, match=f"lack {permission}"):
+        deploy_to(fake)
+
+
+def test_access_denied_names_the_permission_that_aws_names() -> None:
+    """AWS's own words win over the call that was made."""
+    fake = FakeLambda.holding(OLD)
+    said = "User: arn:aws:iam::1:user/d is not authorized to perform: iam:PassRole on resource: x"
+    fake.before["update_function_code"] = [refusal("AccessDeniedException", said)]
+    with pytest.raises(PipelineError, match="lack iam:PassRole"):
+        deploy_to(fake)
+
+
+@pytest.mark.parametrize(
+    ("code", "then"),
+    [
+        ("ResourceNotFoundException", "stack makes the function"),
+        ("TooManyRequestsException", "in a minute"),
+        ("CodeStorageExceededException", "delete old function versions"),
+        ("InvalidParameterValueException", "pyproject.toml"),
+        ("ServiceException", "deploy again"),
+        ("UnrecognizedClientException", "AWS.Deployment.Key"),
+    ],
+)
+def test_each_refusal_says_what_to_do(code: str, then: str) -> None:
+    """AWS's code and words are kept, and what to do next is added."""
+    fake = FakeLambda.holding(OLD)
+    fake.before["update_function_code"] = [refusal(code, "AWS says so")]
+    with pytest.raises(PipelineError, match=f"{code}: AWS says so") as caught:
+        deploy_to(fake)
+    assert then in caught.value.then
+    assert caught.value.where == NAME
+
+
+def test_a_dropped_connection_is_a_known_error() -> None:
+    """A network failure says that a deploy continues where it stopped."""
+    fake = FakeLambda.holding(OLD)
+    lost = EndpointConnectionError(endpoint_url="https://lambda.eu-west-1.amazonaws.com")
+    fake.before["update_function_code"] = [lost]
+    with pytest.raises(PipelineError, match="could not be asked") as caught:
+        deploy_to(fake)
+    assert "continues where it stopped" in caught.value.then
+    assert "Already done: configure." in caught.value.then
+
+
+def test_a_deploy_continues_where_it_stopped() -> None:
+    """After a failure between the steps, a new plan holds only what is left."""
+    fake = FakeLambda.holding(OLD)
+    fake.before["update_function_code"] = [refusal("ServiceException", "oops")]
+    with pytest.raises(PipelineError):
+        deploy_to(fake)
+    fake.calls.clear()
+    deploy_to(fake)
+    assert fake.writes() == ["update_function_code", "tag_resource"]
+
+
+def read_settled(fake: FakeLambda) -> tuple[Observed, list[Any]]:
+    """Wait for the fake to settle, and return what was seen with the progress shown."""
+    shown: list[Any] = []
+    found = settled(fake, NAME, Clock().wait(ceiling=5.0), Stage("plan", shown.append))
+    return found, shown
+
+
+def test_a_pending_function_is_waited_for() -> None:
+    """A function that is just being made is waited for, showing its state."""
+    fake = FakeLambda.holding(OLD, State="Pending", StateReasonCode="Creating")
+    fake.before["get_function"] = [lambda _: None, lambda f: f.touch(State="Active")]
+    found, shown = read_settled(fake)
+    assert found.state == "Active"
+    assert "State Pending" in shown[0].text
+    assert "Creating" in shown[0].text
+
+
+def test_a_state_nobody_knows_is_waited_for_and_reported() -> None:
+    """A state that is newer than this library ends in an error only after the ceiling."""
+    fake = FakeLambda.holding(OLD, State="Thawing")
+    with pytest.raises(PipelineError, match="after 5 s it still has State Thawing"):
+        read_settled(fake)
+
+
+def test_a_failed_function_gives_the_reason() -> None:
+    """A function that could not be made is an error with AWS's reason."""
+    reasons = {"StateReasonCode": "InvalidSubnet", "StateReason": "no such subnet"}
+    fake = FakeLambda.holding(OLD, State="Failed", **reasons)
+    with pytest.raises(PipelineError, match="InvalidSubnet: no such subnet") as caught:
+        read_settled(fake)
+    assert "subnet in the stack" in caught.value.then
+
+
+def test_an_idle_function_can_be_deployed_to() -> None:
+    """Inactive means idle, and an earlier failed update is no obstacle."""
+    fake = FakeLambda.holding(OLD, State="Inactive", LastUpdateStatus="Failed")
+    assert read_settled(fake)[0].state == "Inactive"
+
+
+def test_a_container_image_is_refused() -> None:
+    """A function that runs an image cannot take a zip."""
+    with pytest.raises(PipelineError, match="container image"):
+        observe(FakeLambda.holding(OLD, PackageType="Image"), NAME)
+
+
+def test_an_environment_that_cannot_be_read_is_not_overwritten() -> None:
+    """Without kms:Decrypt the keys of others would be lost, so the deploy stops."""
+    hidden = {"Error": {"ErrorCode": "AccessDeniedException", "Message": "kms"}}
+    with pytest.raises(PipelineError, match="cannot be read") as caught:
+        observe(FakeLambda.holding(OLD, Environment=hidden), NAME)
+    assert "kms:Decrypt" in caught.value.then

@@ -1,0 +1,220 @@
+"""The deploy verb: package folder and context in, applied plan and events out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pipeline.aws.session import Connection
+from pipeline.errors import Conflict, NotTheSame, PipelineError
+from pipeline.octopus.worker import WorkerContext
+from pipeline.report.events import Line, Output, Warned
+from pipeline.values.credentials import Credentials
+from pipeline.values.plan import Applied
+from pipeline.verbs.deploy import deploy
+
+from tests.deploy.deploy_support import (
+    ARN,
+    NAME,
+    Clock,
+    FakeLambda,
+    Recorder,
+    code_sha256,
+    function_zip,
+    manifest,
+    octopus_variables,
+    write_package,
+)
+
+CODE = function_zip()
+
+
+class Deploy:
+    """One deploy against a function in memory: its inputs, and what came of it."""
+
+    def __init__(self, folder: Path, **facts: Any) -> None:
+        self.fake = FakeLambda.holding(function_zip("old = 1\n"))
+        self.recorder = Recorder()
+        self.folder = write_package(folder / "package", manifest(CODE, **facts), CODE)
+        self.connected: list[tuple[Credentials, Mapping[str, str]]] = []
+
+    def run(self, **variables: str) -> Applied:
+        """Deploy with those Octopus variables."""
+        given = {"octopusvariables": octopus_variables(**variables)}
+        context = WorkerContext.from_globals(given, {})
+        return deploy(
+            self.folder,
+            context,
+            self.recorder.reporter,
+            connect=self._connect,
+            wait=Clock().wait(),
+        )
+
+    def lines(self) -> str:
+        """Return the lines that were shown."""
+        return "\n".join(event.text for event in self.recorder.of(Line))
+
+    def _connect(self, credentials: Credentials, place: Mapping[str, str]) -> Connection:
+        self.connected.append((credentials, place))
+        return Connection(self.fake, "eu-west-1")
+
+
+def test_a_deploy_ends_with_what_the_package_holds(tmp_path: Path) -> None:
+    """Code, configuration and tags are set, and the outputs name version, ARN and hash."""
+    one = Deploy(tmp_path)
+    applied = one.run()
+    assert applied.steps == ("configure", "upload", "tag")
+    assert applied.function.code_sha256 == code_sha256(CODE)
+    assert one.fake.configuration["Environment"]["Variables"]["GREETING"] == "hello"
+    assert one.fake.tags["pipeline:package"] == "Acme.Greeter 2.0.7"
+    outputs = {event.name: event.value for event in one.recorder.of(Output)}
+    assert outputs == {"Version": "2.0.7", "FunctionArn": ARN, "CodeSha256": code_sha256(CODE)}
+    assert not one.recorder.of(Warned)
+
+
+def test_deploying_again_changes_nothing_and_says_so(tmp_path: Path) -> None:
+    """A second deploy of the same package and release makes no write, with the same outputs."""
+    one = Deploy(tmp_path)
+    one.run()
+    one.fake.calls.clear()
+    outputs = one.recorder.of(Output)
+    assert one.run().steps == ()
+    assert one.fake.writes() == []
+    assert one.recorder.of(Output) == outputs * 2
+    assert any("nothing to change" in str(event) for event in one.recorder.events)
+
+
+def test_a_dry_run_shows_the_changes_and_writes_nothing(tmp_path: Path) -> None:
+    """The changes of a dry run are those of the deploy after it."""
+    one = Deploy(tmp_path)
+    planned = one.run(Pipeline_DryRun="True")
+    assert one.fake.writes() == []
+    assert "runtime: python3.12 -> python3.13" in one.lines()
+    assert "Dry run: nothing was changed." in one.lines()
+    assert one.run().plan.changes == planned.plan.changes
+
+
+def test_a_damaged_function_zip_is_found_before_anything(tmp_path: Path) -> None:
+    """Bytes that are not the built ones end the deploy before AWS is asked."""
+    one = Deploy(tmp_path)
+    (one.folder / "function.zip").write_bytes(CODE + b"x")
+    with pytest.raises(NotTheSame, match="sha256"):
+        one.run()
+    assert one.connected == []
+
+
+@pytest.mark.parametrize("name", ["function.zip", "build.json"])
+def test_a_package_without_a_part_says_which(tmp_path: Path, name: str) -> None:
+    """A missing file of the package is named."""
+    one = Deploy(tmp_path)
+    (one.folder / name).unlink()
+    with pytest.raises(PipelineError, match=name):
+        one.run()
+
+
+def test_a_function_zip_over_the_limit_is_refused_before_aws_is_asked(tmp_path: Path) -> None:
+    """More than 50 MB cannot be sent directly."""
+    large = bytes(50 * 1024 * 1024 + 1)
+    one = Deploy(tmp_path)
+    write_package(one.folder, manifest(large), large)
+    with pytest.raises(PipelineError, match="52,428,801 bytes"):
+        one.run()
+    assert one.connected == []
+
+
+def test_a_missing_variable_is_found_before_aws_is_asked(tmp_path: Path) -> None:
+    """The variables of the function's environment are checked first, all at once."""
+    one = Deploy(tmp_path, environment={"A": "#{One}", "B": "#{Two}"})
+    with pytest.raises(PipelineError, match=r"2 variables are missing: One \(for A\); Two"):
+        one.run()
+    assert one.connected == []
+
+
+def test_the_environment_has_its_declared_spelling_and_place(tmp_path: Path) -> None:
+    """Octopus's spelling of an environment is matched in any case to the declared one."""
+    place = {"account": "123456789012", "region": "eu-west-1"}
+    one = Deploy(tmp_path, environments={"CI": place, "Production": {}})
+    one.run(Octopus_Environment_Name="ci")
+    assert one.connected[0][1] == place
+    assert one.fake.calls[0] == ("get_function", {"FunctionName": NAME})
+
+
+def test_the_name_override_wins(tmp_path: Path) -> None:
+    """AWS.Lambda.Function.Name is the whole name of the function."""
+    one = Deploy(tmp_path)
+    one.run(AWS_Lambda_Function_Name="somewhere-else")
+    assert one.fake.calls[0] == ("get_function", {"FunctionName": "somewhere-else"})
+
+
+def test_a_conflict_names_the_deploy(tmp_path: Path) -> None:
+    """A conflict says which environment's deploy it stopped."""
+    one = Deploy(tmp_path)
+    one.fake.before["update_function_configuration"] = [lambda f: f.touch(Timeout=60)]
+    with pytest.raises(Conflict) as caught:
+        one.run()
+    assert str(caught.value).startswith(f"deploy CI: somebody changed {NAME}")
+
+
+def test_a_service_without_architectures_is_a_warning(tmp_path: Path) -> None:
+    """A function that keeps its old architecture is told, not failed."""
+    one = Deploy(tmp_path)
+    one.fake.after["update_function_code"] = [lambda f: f.touch(Architectures=["x86_64"])]
+    one.run()
+    assert "still x86_64, not arm64" in one.recorder.of(Warned)[0].text
+
+
+def test_hooks_run_around_the_changes(tmp_path: Path) -> None:
+    """before_deploy gets the plan before the first write, after_deploy what was applied."""
+    one = Deploy(tmp_path)
+    seen = tmp_path / "seen"
+    (one.folder / "hooks_deploy.py").write_text(
+        "from pathlib import Path\n"
+        f"SEEN = Path({str(seen)!r})\n"
+        "def before_deploy(plan):\n"
+        "    SEEN.write_text(' '.join(plan.steps))\n"
+        "def after_deploy(applied):\n"
+        "    SEEN.write_text(SEEN.read_text() + ' then ' + applied.function.code_sha256)\n",
+        encoding="utf-8",
+    )
+    one.run()
+    assert seen.read_text(encoding="utf-8") == f"configure upload tag then {code_sha256(CODE)}"
+
+
+@pytest.mark.parametrize("hook", ["before_deploy", "after_deploy"])
+def test_an_exception_in_a_hook_stops_the_deploy(tmp_path: Path, hook: str) -> None:
+    """The error names file, hook and line; before_deploy stops it before the first write."""
+    one = Deploy(tmp_path)
+    text = f"def {hook}(stage):\n    raise ValueError('not today')\n"
+    (one.folder / "hooks_deploy.py").write_text(text, encoding="utf-8")
+    with pytest.raises(PipelineError, match=r"ValueError: not today \(line 2\)") as caught:
+        one.run()
+    assert caught.value.where == f"hooks_deploy.py {hook}"
+    assert bool(one.fake.writes()) == (hook == "after_deploy")
+
+
+def test_an_exit_in_a_hook_is_no_success(tmp_path: Path) -> None:
+    """A hook that exits with 0 stops the deploy like any exception."""
+    one = Deploy(tmp_path)
+    text = "import sys\ndef before_deploy(stage):\n    sys.exit(0)\n"
+    (one.folder / "hooks_deploy.py").write_text(text, encoding="utf-8")
+    with pytest.raises(PipelineError, match="SystemExit: 0"):
+        one.run()
+    assert one.fake.writes() == []
+
+
+def test_a_hooks_file_that_cannot_be_imported_stops_before_aws_is_asked(tmp_path: Path) -> None:
+    """An import error in the hooks is found first."""
+    one = Deploy(tmp_path)
+    (one.folder / "hooks_deploy.py").write_text("import nowhere_to_be_found\n", encoding="utf-8")
+    with pytest.raises(PipelineError, match="nowhere_to_be_found"):
+        one.run()
+    assert one.connected == []
+
+
+def test_no_variable_of_the_function_is_shown(tmp_path: Path) -> None:
+    """The values that fill the environment appear in no event: Octopus hides, artifacts don't."""
+    one = Deploy(tmp_path)
+    one.run(Greeting="hunter22-greeting")
+    assert "hunter22-greeting" not in repr(one.recorder.events)

@@ -1,0 +1,405 @@
+"""The whole package as it lies on a worker, run by a bare Python against plain moto."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import hashlib
+import io
+import json
+import os
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from moto.server import ThreadedMotoServer
+from pipeline.errors import NotTheSame, PipelineError, UsageError
+from pipeline.octopus.launch import Job, launch, worker_variables
+from pipeline.report.events import Artifact, Line, Output, Progressed, Warned
+from pipeline.values.credentials import Credentials
+
+from tests.deploy.deploy_support import (
+    COMMIT,
+    NAME,
+    SCRIPTS,
+    Recorder,
+    code_sha256,
+    function_zip,
+    manifest,
+    octopus_variables,
+    pythons,
+    write_package,
+    write_whole_package,
+)
+
+CODE = function_zip()
+CREDENTIALS = Credentials("testing-key", "testing-secret", "", "eu-west-1")
+PYTHON = Path(pythons()[0])
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    """Return the address of a plain moto server."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a whole package, on a path with a space; tests may replace its data files."""
+    return write_whole_package(tmp_path_factory.mktemp("a worker") / "2.0.7", manifest(CODE), CODE)
+
+
+@pytest.fixture
+def aws(endpoint: str, package: Path) -> Any:
+    """Return moto's Lambda client with a fresh function as a stack would make it."""
+    write_package(package, manifest(CODE), CODE)
+    (package / "hooks_deploy.py").write_bytes((SCRIPTS / "hooks_deploy.py").read_bytes())
+    session = boto3.session.Session(CREDENTIALS.key, CREDENTIALS.secret, region_name="eu-west-1")
+    config = Config(retries={"max_attempts": 0})
+    session.client("sts", endpoint_url=endpoint, config=config).get_caller_identity()
+    iam = session.client("iam", endpoint_url=endpoint, config=config)
+    functions = session.client("lambda", endpoint_url=endpoint, config=config)
+    roles = [role["RoleName"] for role in iam.list_roles()["Roles"]]
+    if "greeter" not in roles:
+        iam.create_role(RoleName="greeter", AssumeRolePolicyDocument="{}")
+    if functions.list_functions()["Functions"]:
+        functions.delete_function(FunctionName=NAME)
+    functions.create_function(
+        FunctionName=NAME,
+        Runtime="python3.12",
+        Role="arn:aws:iam::123456789012:role/greeter",
+        Handler="placeholder.handle",
+        Code={"ZipFile": function_zip("old = 1\n")},
+        Architectures=["arm64"],
+        Environment={"Variables": {"OWNED_BY_STACK": "42"}},
+    )
+    return functions
+
+
+def job(package: Path, endpoint: str = "http://127.0.0.1:9", **changes: Any) -> Job:
+    """Return a deploy of the package to moto; `changes` are the job's."""
+    given: dict[str, Any] = {
+        "package": package,
+        "python": PYTHON,
+        "variables": octopus_variables(),
+        "credentials": Credentials(),
+        "environ": {"PATH": os.environ["PATH"], "AWS_ENDPOINT_URL": endpoint},
+    }
+    return Job(**{**given, **changes})
+
+
+def run(one: Job) -> Recorder:
+    """Run a job, and return what it said."""
+    recorder = Recorder()
+    launch(one, recorder.reporter)
+    return recorder
+
+
+@pytest.mark.parametrize("python", pythons())
+@pytest.mark.parametrize("parameters", [(), ("--colour", "blue #1")])
+def test_a_package_deploys_itself_under_both_steps(
+    aws: Any, endpoint: str, package: Path, parameters: tuple[str, ...], python: str
+) -> None:
+    """With and without script parameters, the bytes and settings of the package arrive."""
+    said = run(job(package, endpoint, parameters=parameters, python=Path(python)))
+    found = aws.get_function(FunctionName=NAME)
+    configuration = found["Configuration"]
+    assert configuration["CodeSha256"] == code_sha256(CODE)
+    assert configuration["Runtime"] == "python3.13"
+    assert configuration["Handler"] == "app.handle"
+    assert configuration["Environment"]["Variables"] == {
+        "OWNED_BY_STACK": "42",
+        "GREETING": "hello",
+        "LEVEL": "info",
+    }
+    assert found["Tags"]["pipeline:commit"] == COMMIT
+    outputs = {event.name: event.value for event in said.of(Output)}
+    assert outputs["CodeSha256"] == code_sha256(CODE)
+    assert outputs["FunctionArn"].endswith(NAME)
+    assert not said.of(Warned)
+
+
+def test_deploying_again_changes_nothing(aws: Any, endpoint: str, package: Path) -> None:
+    """The second deploy says that there is nothing to change."""
+    run(job(package, endpoint))
+    modified = aws.get_function(FunctionName=NAME)["Configuration"]["LastModified"]
+    said = run(job(package, endpoint))
+    assert any("nothing to change" in event.text for event in said.of(Line))
+    assert aws.get_function(FunctionName=NAME)["Configuration"]["LastModified"] == modified
+
+
+def test_a_dry_run_and_credentials_of_the_environment(
+    aws: Any, endpoint: str, package: Path
+) -> None:
+    """Variables made outside Octopus work, AWS's own credentials too; a dry run writes nothing."""
+    variables = worker_variables("CI", "2.0.7", {"Greeting": "hi"}, dry_run=True)
+    said = run(job(package, endpoint, variables=variables, credentials=CREDENTIALS))
+    assert any("runtime: python3.12 -> python3.13" in event.text for event in said.of(Line))
+    found = aws.get_function(FunctionName=NAME)["Configuration"]
+    assert found["Handler"] == "placeholder.handle"
+
+
+def test_a_function_that_is_not_there(aws: Any, endpoint: str, package: Path) -> None:
+    """The error says that the environment's stack makes the function."""
+    aws.delete_function(FunctionName=NAME)
+    with pytest.raises(PipelineError, match="ResourceNotFoundException") as caught:
+        run(job(package, endpoint))
+    assert "stack makes the function" in str(caught.value)
+    aws.create_function(
+        FunctionName=NAME,
+        Runtime="python3.12",
+        Role="arn:aws:iam::123456789012:role/greeter",
+        Handler="x.y",
+        Code={"ZipFile": CODE},
+    )
+
+
+def test_the_wrong_account_is_refused(aws: Any, endpoint: str, package: Path) -> None:
+    """The caller must belong to the environment's account; the error names both."""
+    place = {"account": "999999999999", "region": "eu-west-1"}
+    write_package(package, manifest(CODE, environments={"CI": place}), CODE)
+    with pytest.raises(PipelineError, match="account 999999999999, the credentials to 1234"):
+        run(job(package, endpoint))
+    found = aws.get_function(FunctionName=NAME)["Configuration"]
+    assert found["Handler"] == "placeholder.handle"
+
+
+def test_the_right_account_through_a_role(aws: Any, endpoint: str, package: Path) -> None:
+    """A declared role is assumed, and the account of the role is the one that counts."""
+    place = {"account": "123456789012", "role": "arn:aws:iam::123456789012:role/greeter"}
+    write_package(package, manifest(CODE, environments={"CI": place}), CODE)
+    said = run(job(package, endpoint))
+    assert any("assumed-role/greeter/pipeline-deploy" in event.text for event in said.of(Line))
+    assert aws.get_function(FunctionName=NAME)["Configuration"]["Handler"] == "app.handle"
+
+
+def test_the_wrong_region_is_refused(package: Path) -> None:
+    """A declared region and another one of the credentials are both named."""
+    write_package(package, manifest(CODE, environments={"CI": {"region": "eu-north-1"}}), CODE)
+    with pytest.raises(PipelineError, match="eu-north-1, the credentials say eu-west-1"):
+        run(job(package))
+    write_package(package, manifest(CODE), CODE)
+
+
+def test_a_server_that_is_not_there(package: Path) -> None:
+    """No connection is a known error that names the address."""
+    with pytest.raises(PipelineError, match=r"could not be asked.*127\.0\.0\.1:9"):
+        run(job(package))
+
+
+def test_missing_credentials_are_named(aws: Any, endpoint: str, package: Path) -> None:
+    """Nothing of this machine stands in for credentials that the worker would not have."""
+    variables = worker_variables("CI", "2.0.7", {"Greeting": "hi", "AWS.Deployment.Region": "x-1"})
+    with pytest.raises(PipelineError, match="no AWS credentials") as caught:
+        run(job(package, endpoint, variables=variables))
+    assert "AWS.Deployment.Key" in str(caught.value)
+    assert aws.get_function(FunctionName=NAME)["Configuration"]["Handler"] == "placeholder.handle"
+
+
+@pytest.mark.parametrize(
+    "missing", ["Octopus.Environment.Name", "AWS.Deployment.Secret", "Greeting"]
+)
+def test_a_missing_variable_is_named(package: Path, missing: str) -> None:
+    """The message of the script reaches the caller as its error."""
+    variables = octopus_variables()
+    del variables[missing]
+    with pytest.raises(PipelineError, match=f"{missing}.*") as caught:
+        run(job(package, variables=variables))
+    assert "missing" in caught.value.what
+
+
+def test_a_missing_region_is_named(package: Path) -> None:
+    """Without any region the variable to set is named."""
+    variables = octopus_variables()
+    del variables["AWS.Deployment.Region"]
+    with pytest.raises(PipelineError, match=r"AWS\.Deployment\.Region is missing"):
+        run(job(package, variables=variables))
+
+
+def test_exit_codes_keep_the_kind_of_an_error(package: Path) -> None:
+    """A damaged zip is the error that it is inside the script, with the same text."""
+    (package / "function.zip").write_bytes(b"other")
+    with pytest.raises(NotTheSame, match="the manifest says") as caught:
+        run(job(package))
+    assert caught.value.then.startswith("Nothing was changed.")
+    (package / "function.zip").write_bytes(CODE)
+
+
+def test_a_bug_keeps_its_trace(package: Path) -> None:
+    """An unexpected exception is the result, and its trace is in the log."""
+    (package / "build.json").write_bytes(manifest(CODE).to_json().replace(b'"CI": {}', b'"CI": 5'))
+    recorder = Recorder()
+    with pytest.raises(PipelineError, match="unexpected"):
+        launch(job(package), recorder.reporter)
+    assert any("Traceback" in event.text for event in recorder.of(Line))
+    write_package(package, manifest(CODE), CODE)
+
+
+def test_secrets_are_nowhere_in_the_output(aws: Any, endpoint: str, package: Path) -> None:
+    """A hook that prints a secret through an error gets it masked; no line has it."""
+    text = "def before_deploy(stage):\n    raise ValueError('key testing-secret is bad')\n"
+    (package / "hooks_deploy.py").write_text(text, encoding="utf-8")
+    recorder = Recorder()
+    with pytest.raises(PipelineError, match=r"\*\*\*\*\*\*\*\* is bad") as caught:
+        launch(job(package, endpoint), recorder.reporter)
+    assert "testing-secret" not in repr(recorder.events) + str(caught.value)
+    assert aws.get_function(FunctionName=NAME)["Configuration"]["Handler"] == "placeholder.handle"
+
+
+def test_a_hook_may_use_the_client(aws: Any, endpoint: str, package: Path) -> None:
+    """Hooks import boto3 from the package, and what they print is a line."""
+    text = (
+        "import boto3\n"
+        "def after_deploy(applied):\n"
+        "    there = boto3.__file__.split('/')[-3]\n"
+        "    print('hook has boto3 from', there, applied.function.name)\n"
+    )
+    (package / "hooks_deploy.py").write_text(text, encoding="utf-8")
+    said = run(job(package, endpoint))
+    assert f"hook has boto3 from client {NAME}" in [event.text for event in said.of(Line)]
+    assert aws.get_function(FunctionName=NAME)["Configuration"]["Handler"] == "app.handle"
+
+
+def test_outside_octopus_the_script_says_how_to_run(package: Path) -> None:
+    """Started by hand, it exits with 2, and tells the command on standard output."""
+    done = subprocess.run(
+        [PYTHON, package / "deploy.py"], capture_output=True, text=True, check=False, env={}
+    )
+    assert done.returncode == UsageError.exit_code
+    assert "invoke deploy ENVIRONMENT" in done.stdout
+    assert done.stderr == ""
+
+
+def test_the_script_can_be_read_by_octopus_and_by_old_pythons() -> None:
+    """ASCII, nothing that Octopus substitutes, and syntax that Python 3.5 understands."""
+    source = (SCRIPTS / "deploy.py").read_bytes()
+    assert source.isascii()
+    assert b"#{" not in source
+    assert b"\r" not in source
+    ast.parse(source, feature_version=(3, 5))
+
+
+def test_too_old_a_python_gets_one_sentence(tmp_path: Path) -> None:
+    """Below 3.10 the script ends before it needs anything of the library."""
+    script = (SCRIPTS / "deploy.py").read_text(encoding="utf-8")
+    assert script.count("sys.version_info") == 2
+    older = script.replace("sys.version_info", "(3, 6, 9)")
+    (tmp_path / "deploy.py").write_text(older, encoding="utf-8")
+    done = subprocess.run(
+        [PYTHON, "-I", "-S", tmp_path / "deploy.py"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stdout.startswith("This deploy needs Python 3.10 or newer")
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""
+
+
+SCRIPT = """\
+import json, os, sys
+printverbose("detail")
+printwarning("careful")
+printhighlight("look")
+updateprogress(40, "almost")
+set_octopusvariable("Shown", "v\u00e4lue")
+set_octopusvariable("Hidden", "hunter22", True)
+createartifact("deploy.py")
+print(json.dumps({
+    "globals": sorted(name for name in globals() if not name.startswith("__")),
+    "argv": sys.argv[:-1], "key": len(sys.argv[-1]), "path": sys.path[0], "cwd": os.getcwd(),
+    "name": __name__, "here": get_octopusvariable("A"), "missing": get_octopusvariable("B"),
+    "environ": sorted(os.environ), "site": "site" in sys.modules,
+}))
+sys.stderr.write("on stderr\\n")
+failstep("it failed")
+"""
+
+
+def test_launch_gives_a_script_what_octopus_gives(tmp_path: Path) -> None:
+    """Globals, arguments, path and folder are the documented ones; messages become events."""
+    (tmp_path / "deploy.py").write_text(SCRIPT, encoding="utf-8")
+    environ = {"PATH": "/bin", "HOME": "/x", "AWS_PROFILE": "mine", "TOKEN": "hunter22"}
+    one = job(
+        tmp_path,
+        variables={"A": "ä b"},
+        environ=environ,
+        credentials=CREDENTIALS,
+        parameters=("p",),
+    )
+    recorder = Recorder()
+    with pytest.raises(PipelineError, match="it failed"):
+        launch(one, recorder.reporter)
+    lines = {event.text: event.verbose for event in recorder.of(Line)}
+    assert lines["detail"]
+    assert not lines["look"]
+    assert "on stderr" in lines
+    assert [event.text for event in recorder.of(Warned)] == ["careful"]
+    assert recorder.of(Progressed)[0].done == 40
+    assert recorder.of(Artifact) == [Artifact(str(tmp_path / "deploy.py"))]
+    outputs = {event.name: event.value for event in recorder.of(Output)}
+    assert outputs == {"Shown": "välue", "Hidden": "********"}
+    seen = json.loads(next(text for text in lines if text.startswith("{")))
+    assert set(seen["globals"]) - {"json", "os", "sys"} == {
+        "octopusvariables", "get_octopusvariable", "set_octopusvariable", "createartifact",
+        "updateprogress", "failstep", "printverbose", "printhighlight", "printwait", "printwarning",
+    }  # fmt: skip
+    assert seen["argv"] == ["deploy.py", "p"] or seen["argv"] == [str(tmp_path / "deploy.py"), "p"]
+    assert (seen["key"], seen["name"]) == (64, "__main__")
+    assert seen["path"] == seen["cwd"] == str(tmp_path)
+    assert (seen["here"], seen["missing"], seen["site"]) == ("ä b", "", False)
+    assert "AWS_PROFILE" not in seen["environ"]
+    assert "TOKEN" not in seen["environ"]
+    assert "AWS_ACCESS_KEY_ID" in seen["environ"]
+
+
+def test_a_script_that_dies_without_a_result_shows_its_last_lines(tmp_path: Path) -> None:
+    """Without a result message the error holds exit code and last lines."""
+    (tmp_path / "deploy.py").write_text("import nowhere_at_all\n", encoding="utf-8")
+    with pytest.raises(PipelineError, match="exit code 1") as caught:
+        run(job(tmp_path))
+    assert "No module named 'nowhere_at_all'" in caught.value.then
+
+
+def test_lines_arrive_while_the_script_runs(tmp_path: Path) -> None:
+    """A line is passed on before the script has ended."""
+    flag = tmp_path / "flag"
+    text = (
+        "import time, pathlib\n"
+        "print('first')\n"
+        f"flag = pathlib.Path({str(flag)!r})\n"
+        "end = time.monotonic() + 20\n"
+        "while not flag.exists() and time.monotonic() < end:\n"
+        "    time.sleep(0.01)\n"
+        "print('seen' if flag.exists() else 'too late')\n"
+    )
+    (tmp_path / "deploy.py").write_text(text, encoding="utf-8")
+    recorder = Recorder()
+
+    def answer(event: Any) -> None:
+        recorder.events.append(event)
+        if event == Line("first"):
+            flag.touch()
+
+    reporter = type(recorder.reporter)(answer)
+    launch(job(tmp_path), reporter)
+    assert [event.text for event in recorder.of(Line)] == ["first", "seen"]
+
+
+def test_a_python_that_is_not_there(tmp_path: Path) -> None:
+    """A missing interpreter is named."""
+    with pytest.raises(PipelineError, match="cannot be started"):
+        run(job(tmp_path, python=tmp_path / "python3"))
+
+
+def test_the_support_zip_is_a_zip() -> None:
+    """The hash that the tests compare is SHA-256 in base64, as Lambda documents it."""
+    assert zipfile.ZipFile(io.BytesIO(CODE)).namelist() == ["app.py"]
+    assert base64.b64decode(code_sha256(CODE)) == hashlib.sha256(CODE).digest()

@@ -1,0 +1,47 @@
+"""The load balancer log function under a plain name, and the real log lines."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from repositories import ROOT
+
+Load = Callable[[str], Any]
+
+_NAME = "elb_logs_under_test"
+
+
+@pytest.fixture(scope="session")
+def function_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that holds the function's package as `elb_logs_under_test`.
+
+    Its files have no Jinja, so copying them is what rendering does.
+    """
+    (parse,) = (ROOT / "template" / "src").glob("*/parse.py")
+    folder = tmp_path_factory.mktemp("function")
+    shutil.copytree(parse.parent, folder / _NAME, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def load(function_folder: Path) -> Iterator[Load]:
+    """Return a function from a module's short name to the module of the function's package."""
+    sys.path.insert(0, str(function_folder))
+    yield lambda name: importlib.import_module(f"{_NAME}.{name}")
+    sys.path.remove(str(function_folder))
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """Return the folder of real log lines; they are not part of this repository."""
+    folder = Path(os.environ.get("COPIER_LAMBDA_DATA", ROOT.parent / "shared/data/elb-logs"))
+    if not folder.is_dir():
+        pytest.fail(f"no real log lines in {folder}; COPIER_LAMBDA_DATA names another folder")
+    return folder

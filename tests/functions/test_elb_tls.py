@@ -1,0 +1,134 @@
+"""The TLS connection, against a real TLS listener on loopback."""
+
+from __future__ import annotations
+
+import datetime as dt
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+Serve = Callable[[ssl.SSLSocket, bytearray], None]
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a PEM file with a key and its certificate for 127.0.0.1, signed by itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "listener")])
+    now = dt.datetime.now(dt.UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path_factory.mktemp("certificate") / "both.pem"
+    file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + signed.public_bytes(serialization.Encoding.PEM)
+    )
+    return file
+
+
+@contextmanager
+def _listener(certificate: Path, serve: Serve) -> Iterator[tuple[int, bytearray]]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    received = bytearray()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def run() -> None:
+            stream, _ = server.accept()
+            with suppress(OSError), context.wrap_socket(stream, server_side=True) as secured:
+                serve(secured, received)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        yield server.getsockname()[1], received
+        thread.join(timeout=10)
+
+
+def _send(load: Any, port: int, ca_file: Path | None) -> None:
+    settings = load("settings").Settings(
+        host="127.0.0.1",
+        port=port,
+        tls=True,
+        ca_file=str(ca_file) if ca_file else None,
+        connect_timeout=2,
+        write_timeout=2,
+        environment="CI",
+        application="shop",
+        component="web",
+    )
+    with load("logstash").connect(settings) as connection:
+        connection.send(b"x" * 300_000)
+        connection.send(b"the end\n")
+        connection.finish()
+
+
+def _read_all(stream: ssl.SSLSocket, received: bytearray) -> None:
+    while data := stream.recv(65_536):
+        received += data
+
+
+def _polite(stream: ssl.SSLSocket, received: bytearray) -> None:
+    _read_all(stream, received)
+    stream.unwrap().close()
+
+
+def _blunt(stream: ssl.SSLSocket, received: bytearray) -> None:
+    """End with TCP's goodbye alone, as many servers do."""
+    _read_all(stream, received)
+
+
+def _resetting(stream: ssl.SSLSocket, received: bytearray) -> None:
+    received += stream.recv(1000)
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@pytest.mark.parametrize("serve", [_polite, _blunt])
+def test_everything_arrives_over_tls(load: Any, certificate: Path, serve: Serve) -> None:
+    """The data arrives whole, and the end is clean with or without TLS's own goodbye."""
+    with _listener(certificate, serve) as (port, received):
+        _send(load, port, certificate)
+    assert received == b"x" * 300_000 + b"the end\n"
+
+
+def test_reset_over_tls_is_not_clean(load: Any, certificate: Path) -> None:
+    """A connection that is cut counts as lost."""
+    with (
+        _listener(certificate, _resetting) as (port, _),
+        pytest.raises(load("logstash").ConnectionLostError),
+    ):
+        _send(load, port, certificate)
+
+
+def test_unknown_certificate_is_refused(load: Any, certificate: Path) -> None:
+    """A peer that nobody vouches for gets nothing."""
+    with _listener(certificate, _read_all) as (port, received):
+        with pytest.raises(load("logstash").ConnectionLostError, match="verify"):
+            _send(load, port, None)
+        assert not received

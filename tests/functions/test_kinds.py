@@ -1,0 +1,153 @@
+"""Each kind of function, rendered: its own tests pass, and its stack is what a deploy expects."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import boto3
+import pytest
+import yaml
+from moto import mock_aws
+from repositories import Render
+
+KINDS = ["elb-logs", "s3-event", "empty"]
+# What moto cannot make from a template. AWS can.
+NOT_IN_MOTO = {"AWS::CloudWatch::Alarm", "AWS::S3::BucketPolicy"}
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads CloudFormation's short forms as a dictionary of their name."""
+
+
+def _short_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> Any:
+    if isinstance(node, yaml.ScalarNode):
+        return {suffix: loader.construct_scalar(node)}
+    if isinstance(node, yaml.SequenceNode):
+        return {suffix: loader.construct_sequence(node, deep=True)}
+    raise AssertionError(node)
+
+
+_Loader.add_multi_constructor("!", _short_form)
+
+
+def _stack(render: Render, kind: str) -> str:
+    return (render(function_kind=kind) / "environment" / "stack.yaml").read_text(encoding="utf-8")
+
+
+def _names(value: Any) -> set[str]:
+    """Return the logical names that a value refers to."""
+    if isinstance(value, list):
+        return set().union(*map(_names, value))
+    if not isinstance(value, dict):
+        return set()
+    found = set().union(*map(_names, value.values()))
+    if isinstance(target := value.get("Ref") or value.get("GetAtt"), str):
+        found.add(target.split(".")[0])
+    if isinstance(text := value.get("Sub"), str):
+        found |= {part.split("}")[0].split(".")[0] for part in text.split("${")[1:]}
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_own_tests_pass(render: Render, kind: str) -> None:
+    """A fresh repository's tests pass as they are."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=render(function_kind=kind),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "skipped" not in done.stdout
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_resources_do_not_wait_for_each_other(render: Render, kind: str) -> None:
+    """There is an order in which CloudFormation can make the resources."""
+    resources = yaml.load(_stack(render, kind), _Loader)["Resources"]  # noqa: S506 (safe)
+    waiting = {
+        name: (_names(body["Properties"]) | {body.get("DependsOn")}) & set(resources)
+        for name, body in resources.items()
+    }
+    while waiting:
+        ready = {name for name, others in waiting.items() if not others & set(waiting)}
+        assert ready, f"a circle: {waiting}"
+        waiting = {name: others for name, others in waiting.items() if name not in ready}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_stack_can_be_made(render: Render, kind: str) -> None:
+    """With a function name alone the stack makes the function, its role, log and dead letters."""
+    body = _stack(render, kind)
+    declared = yaml.load(body, _Loader)["Resources"]  # noqa: S506 (safe)
+    with mock_aws():
+        cloudformation = boto3.client("cloudformation", region_name="eu-west-1")
+        cloudformation.create_stack(
+            StackName="CI-Example",
+            TemplateBody=body,
+            Parameters=[{"ParameterKey": "FunctionName", "ParameterValue": "CI-Example"}],
+            Capabilities=["CAPABILITY_IAM"],
+        )
+        (stack,) = cloudformation.describe_stacks(StackName="CI-Example")["Stacks"]
+        made = cloudformation.describe_stack_resources(StackName="CI-Example")["StackResources"]
+        function = boto3.client("lambda", region_name="eu-west-1").get_function(
+            FunctionName="CI-Example"
+        )["Configuration"]
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+    assert {resource.get("LogicalResourceId") for resource in made} - {None} == {
+        name for name, body in declared.items() if body["Type"] not in NOT_IN_MOTO
+    }
+    outputs = {output["OutputKey"] for output in stack["Outputs"]}
+    assert outputs == {"FunctionName", "FunctionArn"} | (
+        {"BucketName"} - ({"BucketName"} if kind == "empty" else set())
+    )
+    assert function["Runtime"] == "python3.13"
+    assert function["Handler"].endswith(".handler.handle")
+
+
+@pytest.mark.parametrize("kind", ["elb-logs", "s3-event"])
+def test_bucket_is_kept_and_closed(render: Render, kind: str) -> None:
+    """The bucket outlives the stack, is encrypted, is not public, and calls the function."""
+    bucket = yaml.load(_stack(render, kind), _Loader)["Resources"]["Bucket"]  # noqa: S506 (safe)
+    properties = bucket["Properties"]
+    assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+    assert "AES256" in json.dumps(properties["BucketEncryption"])
+    (target,) = properties["NotificationConfiguration"]["LambdaConfigurations"]
+    assert target == {"Event": "s3:ObjectCreated:*", "Function": {"GetAtt": "Function.Arn"}}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_role_grants_no_wildcards(render: Render, kind: str) -> None:
+    """Every statement of the role names its actions, and a resource of this stack."""
+    resources = yaml.load(_stack(render, kind), _Loader)["Resources"]  # noqa: S506 (safe)
+    policies = [
+        policy["PolicyDocument"] for policy in resources["Role"]["Properties"]["Policies"]
+    ] + [
+        body["Properties"]["PolicyDocument"]
+        for body in resources.values()
+        if body["Type"] == "AWS::IAM::Policy"
+    ]
+    statements = [statement for policy in policies for statement in policy["Statement"]]
+    assert len(statements) >= 2
+    for statement in statements:
+        assert "*" not in json.dumps(statement["Action"])
+        assert statement["Resource"] != "*"
+
+
+def test_locks_fit_together(render: Render) -> None:
+    """What the tests install never asks for another version of what the function has."""
+    for kind in KINDS:
+        folder = render(function_kind=kind) / "requirements"
+        pins = [
+            line.split(" ")[0].split("==")
+            for name in ("function.txt", "test.txt")
+            for line in (folder / name).read_text(encoding="utf-8").splitlines()
+            if "==" in line
+        ]
+        assert len({name for name, _ in pins}) == len({(name, pin) for name, pin in pins})
+        assert ("boto3" in dict(pins)) is (kind != "empty")

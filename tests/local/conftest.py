@@ -1,0 +1,85 @@
+"""Real processes, real clients: one embedded AWS in the background serves the whole folder."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pipeline.local.background import Background, start, stop
+from pipeline.local.clients import client
+from pipeline.local.pool import LocalRuntime
+from pipeline.local.state import LocalAws
+
+from tests.local.local_support import APP, MINOR, ROLE, TRUST, zipped
+
+Create = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def python() -> Path:
+    """Return the interpreter that runs the functions: the tests' own, outside its venv."""
+    return Path(getattr(sys, "_base_executable", sys.executable))
+
+
+@pytest.fixture(scope="session")
+def ric(pytestconfig: pytest.Config, python: Path) -> Path:
+    """Return a folder with AWS's runtime client for that Python, installed once."""
+    assert pytestconfig.cache is not None
+    folder = pytestconfig.cache.mkdir(f"awslambdaric-{MINOR}")
+    if not (folder / "awslambdaric").is_dir():
+        uv = Path(sys.executable).with_name("uv")
+        words = [uv, "pip", "install", "--quiet", "--target", folder, "--python", python]
+        subprocess.run([*map(str, words), "awslambdaric==4.2.2"], check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def runtimes(python: Path, ric: Path) -> dict[str, LocalRuntime]:
+    """Return the one runtime of these tests, under the name of its Python."""
+    return {f"python{MINOR}": LocalRuntime(python, ric, MINOR)}
+
+
+@pytest.fixture(scope="session")
+def aws(
+    tmp_path_factory: pytest.TempPathFactory, runtimes: dict[str, LocalRuntime]
+) -> Iterator[LocalAws]:
+    """Start one embedded AWS for all tests; retries come after a twentieth of a second."""
+    state = tmp_path_factory.mktemp("local aws") / "state.json"
+    yield start(Background(state, runtimes, {}, retry_delays=(0.05, 0.05)))
+    stop(state)
+
+
+@pytest.fixture(scope="session")
+def lambdas(aws: LocalAws) -> Any:
+    """Return a Lambda client, with the role that functions need."""
+    client(aws, "iam").create_role(RoleName="function", AssumeRolePolicyDocument=TRUST)
+    return client(aws, "lambda")
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def create(lambdas: Any) -> Create:
+    """Return a function that creates a Lambda function and gives its new name."""
+
+    def _create(**settings: Any) -> str:
+        name = f"function-{next(_numbers)}"
+        code = settings.pop("code", None) or zipped({"app.py": APP})
+        request = {
+            "FunctionName": name,
+            "Runtime": f"python{MINOR}",
+            "Handler": "app.handle",
+            "Role": ROLE,
+            "Code": {"ZipFile": code},
+            **settings,
+        }
+        lambdas.create_function(**request)
+        return name
+
+    return _create

@@ -1,0 +1,123 @@
+"""Small functions, zips and stacks for the tests of the local runtime and the embedded AWS."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
+ROLE = "arn:aws:iam::123456789012:role/function"
+TRUST = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "lambda.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+            }
+        ],
+    }
+)
+# One function that does what its event says, so that one zip serves every case.
+APP = '''\
+import json, logging, os, sys, time
+
+logging.getLogger().setLevel("INFO")
+STARTED = time.monotonic_ns()
+
+
+def inner():
+    raise ValueError("a bad value: \\N{LATIN SMALL LETTER E WITH ACUTE}")
+
+
+def handle(event, context):
+    do = event.get("do") if isinstance(event, dict) else None
+    if do == "raise":
+        inner()
+    if do == "exit":
+        sys.exit(3)
+    if do == "quiet exit":
+        os._exit(0)
+    if do == "kill":
+        os.kill(os.getpid(), 9)
+    if do == "sleep":
+        print("before sleep")
+        time.sleep(60)
+    if do == "pause":
+        time.sleep(event["seconds"])
+    if do == "unserialisable":
+        return {1, 2}
+    if do == "large":
+        return "x" * event["size"]
+    if do == "environment":
+        return dict(os.environ)
+    if do == "path":
+        return sys.path
+    if do == "print":
+        print(event["text"])
+    if do == "log":
+        logging.info(event["text"])
+    if do == "import":
+        return __import__(event["name"]).__file__
+    if do == "started":
+        return [STARTED, os.getpid()]
+    if do == "left":
+        return context.get_remaining_time_in_millis()
+    if do == "context":
+        return [context.aws_request_id, context.invoked_function_arn, context.function_version]
+    if do == "child":
+        import subprocess
+        return subprocess.Popen(["sleep", "300"]).pid
+    if do == "write":
+        with open(os.path.join(os.environ["TMPDIR"], "file"), "w") as file:
+            return file.write("text")
+    return event
+'''
+
+
+def zipped(files: Mapping[str, str], *, mode: int = 0o644) -> bytes:
+    """Return a zip of these files."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in files.items():
+            info = zipfile.ZipInfo(name)
+            info.create_system = 3
+            info.external_attr = (0o100000 | mode) << 16
+            archive.writestr(info, text)
+    return buffer.getvalue()
+
+
+def written(folder: Path, files: Mapping[str, str]) -> Path:
+    """Write these files below `folder` and return it."""
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return folder
+
+
+def eventually(found: Callable[[], Any], seconds: float = 10.0) -> Any:
+    """Ask until there is something, and return it; fail when there is nothing in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := found():
+            return value
+        time.sleep(0.02)
+    message = f"nothing came within {seconds} s"
+    raise AssertionError(message)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs: a zombie does not."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
+    except OSError:
+        return False
+    return status.rsplit(")", 1)[1].split()[0] != "Z"

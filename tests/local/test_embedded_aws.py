@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from pipeline.local.clients import client
+from pipeline.local.state import LocalAws
+
+from tests.local.local_support import APP, MINOR, eventually, zipped
+
+Create = Callable[..., str]
+
+
+def invoke(lambdas: Any, name: str, **event: Any) -> Any:
+    """Invoke and return the client's answer with the decoded payload under `Document`."""
+    answer = lambdas.invoke(FunctionName=name, LogType="Tail", Payload=json.dumps(event))
+    answer["Document"] = json.loads(answer["Payload"].read())
+    return answer
+
+
+def messages(aws: LocalAws, group: str, text: str) -> list[str]:
+    """Return the log events of a group that hold this text."""
+    logs = client(aws, "logs")
+    try:
+        events = logs.filter_log_events(logGroupName=group)["events"]
+    except ClientError:
+        return []
+    return [event["message"] for event in events if text in event["message"]]
+
+
+def test_invoke_runs_the_code(lambdas: Any, create: Create) -> None:
+    """An invocation gives the function's answer, the version that ran, and its log."""
+    answer = invoke(lambdas, create(), do="print", text="printed here")
+    assert answer["StatusCode"] == 200
+    assert answer["Document"] == {"do": "print", "text": "printed here"}
+    assert answer["ExecutedVersion"] == "$LATEST"
+    assert "FunctionError" not in answer
+    log = base64.b64decode(answer["LogResult"]).decode()
+    assert "printed here" in log
+    assert answer["ResponseMetadata"]["RequestId"] in log
+
+
+def test_an_exception_is_unhandled(lambdas: Any, create: Create) -> None:
+    """A failing function answers 200 with FunctionError Unhandled and a readable trace."""
+    answer = invoke(lambdas, create(), do="raise")
+    assert answer["StatusCode"] == 200
+    assert answer["FunctionError"] == "Unhandled"
+    assert answer["Document"]["errorType"] == "ValueError"
+    assert "\r" not in base64.b64decode(answer["LogResult"]).decode()
+
+
+def test_large_answers_have_lambdas_own_limit(lambdas: Any, create: Create) -> None:
+    """6.2 MB come back, more is Function.ResponseSizeTooLarge."""
+    name = create()
+    assert len(invoke(lambdas, name, do="large", size=6_200_000)["Document"]) == 6_200_000
+    answer = invoke(lambdas, name, do="large", size=6_300_000)
+    assert answer["Document"]["errorType"] == "Function.ResponseSizeTooLarge"
+
+
+def test_logs_arrive_in_the_functions_group(aws: LocalAws, lambdas: Any, create: Create) -> None:
+    """Every line is an event in /aws/lambda/NAME; a trace is a single one with line breaks."""
+    name = create()
+    invoke(lambdas, name, do="print", text="a line of its own")
+    assert messages(aws, f"/aws/lambda/{name}", "a line of its own") == ["a line of its own\n"]
+    invoke(lambdas, name, do="raise")
+    trace = messages(aws, f"/aws/lambda/{name}", "[ERROR] ValueError")
+    assert len(trace) == 1
+    assert "Traceback" in trace[0].splitlines()[1]
+
+
+def test_a_warm_process_serves_until_code_or_settings_change(
+    lambdas: Any, create: Create
+) -> None:
+    """The same process answers again; new code or a new setting starts another."""
+    name = create()
+    first = invoke(lambdas, name, do="started")["Document"]
+    assert invoke(lambdas, name, do="started")["Document"] == first
+    lambdas.update_function_configuration(FunctionName=name, Timeout=10)
+    second = invoke(lambdas, name, do="started")["Document"]
+    assert second != first
+    lambdas.update_function_code(FunctionName=name, ZipFile=zipped({"app.py": APP + "\n# new\n"}))
+    assert invoke(lambdas, name, do="started")["Document"] not in (first, second)
+
+
+def test_a_crash_heals_and_others_go_on(lambdas: Any, create: Create) -> None:
+    """A function that kills its process fails alone, and answers the next time."""
+    name, other = create(), create()
+    invoke(lambdas, other, do="x")
+    assert invoke(lambdas, name, do="kill")["Document"]["errorType"] == "Runtime.ExitError"
+    assert invoke(lambdas, name, do="x")["Document"] == {"do": "x"}
+    assert invoke(lambdas, other, do="x")["Document"] == {"do": "x"}
+
+
+def test_invocations_run_at_the_same_time(lambdas: Any, create: Create) -> None:
+    """Two callers do not wait for each other: each gets a process."""
+    name = create(Timeout=10)
+    invoke(lambdas, name, do="x")
+    answers: list[Any] = []
+
+    def call() -> None:
+        answers.append(invoke(lambdas, name, do="pause", seconds=0.7))
+
+    threads = [threading.Thread(target=call) for _ in range(2)]
+    began = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [answer["StatusCode"] for answer in answers] == [200, 200]
+    assert time.monotonic() - began < 1.35
+
+
+def test_a_function_reaches_the_embedded_aws_with_its_own_key(
+    aws: LocalAws, lambdas: Any, create: Create
+) -> None:
+    """Functions are given the endpoint and a key that is not the caller's."""
+    seen = invoke(lambdas, create(Environment={"Variables": {"MINE": "1"}}), do="environment")
+    environment = seen["Document"]
+    assert environment["AWS_ENDPOINT_URL"] == aws.endpoint
+    assert environment["AWS_ACCESS_KEY_ID"] not in {"", "local", aws.access_key}
+    assert aws.secret_key not in environment.values()
+    assert environment["MINE"] == "1"
+
+
+def test_versions_keep_their_code_and_say_so(lambdas: Any, create: Create) -> None:
+    """A published version runs its own code under its own number; an alias leads to it."""
+    name = create()
+    lambdas.publish_version(FunctionName=name)
+    lambdas.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+    code = "def handle(event, context):\n    return 'new'\n"
+    lambdas.update_function_code(FunctionName=name, ZipFile=zipped({"app.py": code}))
+    assert invoke(lambdas, name, do="x")["Document"] == "new"
+    for qualifier in ("1", "live"):
+        answer = lambdas.invoke(FunctionName=name, Qualifier=qualifier, Payload=b'{"do":"context"}')
+        assert answer["ExecutedVersion"] == "1"
+        assert json.loads(answer["Payload"].read())[2] == "1"
+
+
+def test_a_dry_run_runs_nothing(aws: LocalAws, lambdas: Any, create: Create) -> None:
+    """InvocationType DryRun answers 204 and writes no log."""
+    name = create()
+    payload = b'{"do":"print","text":"never"}'
+    answer = lambdas.invoke(FunctionName=name, InvocationType="DryRun", Payload=payload)
+    assert answer["StatusCode"] == 204
+    assert messages(aws, f"/aws/lambda/{name}", "never") == []
+
+
+def test_a_payload_that_is_no_json_is_refused(lambdas: Any, create: Create) -> None:
+    """Lambda takes JSON only, and says so."""
+    with pytest.raises(ClientError, match="Could not parse request body into json") as refused:
+        lambdas.invoke(FunctionName=create(), Payload=b"{not json")
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+
+
+def test_an_asynchronous_event_does_not_make_the_caller_wait(
+    aws: LocalAws, lambdas: Any, create: Create
+) -> None:
+    """InvocationType Event answers 202 at once; the function runs afterwards."""
+    name = create(Timeout=10)
+    event = json.dumps({"do": "pause", "seconds": 1.0})
+    began = time.monotonic()
+    answer = lambdas.invoke(FunctionName=name, InvocationType="Event", Payload=event)
+    assert answer["StatusCode"] == 202
+    assert time.monotonic() - began < 0.8
+    eventually(lambda: messages(aws, f"/aws/lambda/{name}", "REPORT"))
+
+
+def test_a_failing_event_is_retried_twice_and_becomes_a_dead_letter(
+    aws: LocalAws, lambdas: Any, create: Create
+) -> None:
+    """Three attempts under one request id, then the event lies in the queue with its error."""
+    sqs = client(aws, "sqs")
+    url = sqs.create_queue(QueueName=f"dead-{uuid.uuid4()}")["QueueUrl"]
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+    arn = attributes["Attributes"]["QueueArn"]
+    name = create(DeadLetterConfig={"TargetArn": arn})
+    event = b'{"do": "raise", "mark": "dead"}'
+    lambdas.invoke(FunctionName=name, InvocationType="Event", Payload=event)
+
+    def received() -> Any:
+        asked = sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"])
+        return asked.get("Messages")
+
+    (letter,) = eventually(received)
+    assert letter["Body"].encode() == event
+    said = {key: value["StringValue"] for key, value in letter["MessageAttributes"].items()}
+    assert said["ErrorMessage"] == "a bad value: \u00e9"
+    starts = messages(aws, f"/aws/lambda/{name}", "START RequestId")
+    assert len(starts) == 3
+    assert all(said["RequestID"] in start for start in starts)
+
+
+def test_fewer_retries_can_be_set(aws: LocalAws, lambdas: Any, create: Create) -> None:
+    """MaximumRetryAttempts of the function's event invoke configuration is honoured."""
+    name = create()
+    lambdas.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0)
+    lambdas.invoke(FunctionName=name, InvocationType="Event", Payload=b'{"do":"raise"}')
+    eventually(lambda: messages(aws, f"/aws/lambda/{name}", "REPORT"))
+    time.sleep(0.3)
+    assert len(messages(aws, f"/aws/lambda/{name}", "REPORT")) == 1
+
+
+def test_a_runtime_that_is_not_there_is_said(lambdas: Any, create: Create) -> None:
+    """A Node function fails as Unhandled, naming what the embedded AWS was started with."""
+    answer = invoke(lambdas, create(Runtime="nodejs22.x"), do="x")
+    assert answer["FunctionError"] == "Unhandled"
+    assert "nodejs22.x cannot run here" in answer["Document"]["errorMessage"]
+
+
+def test_another_minor_is_used_with_a_note(aws: LocalAws, lambdas: Any, create: Create) -> None:
+    """A Python runtime of another minor runs on the one that is there; the log says so."""
+    name = create(Runtime="python3.10")
+    assert invoke(lambdas, name, do="x")["Document"] == {"do": "x"}
+    (note,) = messages(aws, f"/aws/lambda/{name}", "NOTE")
+    assert f"ran on Python {MINOR}" in note
+
+
+def test_an_object_in_the_bucket_triggers_the_function(
+    aws: LocalAws, lambdas: Any, create: Create
+) -> None:
+    """A notification set by the API runs the code with the real event, and filters apply."""
+    s3 = client(aws, "s3")
+    bucket = f"bucket-{uuid.uuid4()}"
+    s3.create_bucket(Bucket=bucket)
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    code = "import json\ndef handle(event, context):\n    print(json.dumps(event))\n"
+    name = create(code=zipped({"app.py": code}))
+    arn = lambdas.get_function_configuration(FunctionName=name)["FunctionArn"]
+    rule = {"Name": "suffix", "Value": ".log"}
+    s3.put_bucket_notification_configuration(
+        Bucket=bucket,
+        NotificationConfiguration={
+            "LambdaFunctionConfigurations": [
+                {
+                    "LambdaFunctionArn": arn,
+                    "Events": ["s3:ObjectCreated:*"],
+                    "Filter": {"Key": {"FilterRules": [rule]}},
+                }
+            ]
+        },
+    )
+    s3.put_object(Bucket=bucket, Key="other.txt", Body=b"x")
+    version = s3.put_object(Bucket=bucket, Key="a folder/\u00fc+1.log", Body=b"lines")["VersionId"]
+    (message,) = eventually(lambda: messages(aws, f"/aws/lambda/{name}", "Records"))
+    stored = json.loads(message)["Records"][0]["s3"]
+    assert stored["bucket"]["name"] == bucket
+    assert stored["object"]["key"] == "a+folder/%C3%BC%2B1.log"
+    assert stored["object"]["versionId"] == version
+    assert stored["object"]["size"] == 5

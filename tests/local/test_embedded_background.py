@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pipeline.errors import PipelineError
+from pipeline.local.background import Background, running, start, stop
+from pipeline.local.clients import client
+from pipeline.local.pool import LocalRuntime
+from pipeline.local.server import parse_runtime
+from pipeline.local.state import LocalAws, read_state
+
+from tests.local.local_support import APP, MINOR, ROLE, TRUST, alive, eventually, zipped
+
+
+@pytest.fixture
+def wanted(tmp_path: Path, runtimes: dict[str, LocalRuntime]) -> Background:
+    """Return what a repository on a path with a space would start."""
+    return Background(tmp_path / "a repository" / "state.json", runtimes, {})
+
+
+def function_process(aws: LocalAws) -> int:
+    """Create a function, invoke it, and return the id of its process."""
+    client(aws, "iam").create_role(RoleName="function", AssumeRolePolicyDocument=TRUST)
+    lambdas = client(aws, "lambda")
+    request: dict[str, Any] = {"FunctionName": "fn", "Role": ROLE, "Handler": "app.handle"}
+    code = {"ZipFile": zipped({"app.py": APP})}
+    lambdas.create_function(**request, Runtime=f"python{MINOR}", Code=code)
+    answer = lambdas.invoke(FunctionName="fn", Payload=b'{"do":"started"}')
+    return int(json.loads(answer["Payload"].read())[1])
+
+
+def test_start_find_and_stop(wanted: Background) -> None:
+    """It comes up once, is found, keeps its key to its owner, and leaves nothing when stopped."""
+    aws = start(wanted)
+    assert start(wanted) == aws == running(wanted.state)
+    assert wanted.state.stat().st_mode & 0o777 == 0o600
+    assert wanted.log.stat().st_mode & 0o777 == 0o600
+    command = Path(f"/proc/{aws.pid}/cmdline").read_bytes()
+    assert aws.access_key.encode() not in command
+    assert aws.access_key not in repr(aws)
+    function = function_process(aws)
+    assert alive(function)
+    assert stop(wanted.state)
+    assert not alive(aws.pid)
+    eventually(lambda: not alive(function))
+    assert running(wanted.state) is None
+    assert not wanted.state.exists()
+    assert not stop(wanted.state)
+
+
+def test_two_repositories_and_two_starts_at_once(
+    wanted: Background, tmp_path: Path
+) -> None:
+    """Each repository has its own server, port and key; two starts of one share a server."""
+    other = replace(wanted, state=tmp_path / "other" / "state.json")
+    found: dict[int, LocalAws] = {}
+
+    def begin(number: int, background: Background) -> None:
+        found[number] = start(background)
+
+    jobs = enumerate((wanted, wanted, other))
+    threads = [threading.Thread(target=begin, args=job) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found[0] == found[1]
+    assert found[0].endpoint != found[2].endpoint
+    assert found[0].access_key != found[2].access_key
+    assert stop(wanted.state)
+    assert running(other.state) == found[2]
+    assert stop(other.state)
+
+
+def test_a_killed_server_is_noticed_and_started_again(wanted: Background) -> None:
+    """A state file without its server counts as none, and the next start replaces it."""
+    first = start(wanted)
+    function = function_process(first)
+    os.kill(first.pid, signal.SIGKILL)
+    os.waitpid(first.pid, 0)
+    assert read_state(wanted.state) == first
+    assert running(wanted.state) is None
+    eventually(lambda: not alive(function))
+    second = start(wanted)
+    assert second.access_key != first.access_key
+    assert stop(wanted.state)
+
+
+def test_a_state_file_of_somebody_else_is_stale(aws: LocalAws, tmp_path: Path) -> None:
+    """A reused port or process id does not pass for our server: it has to know the key."""
+    state = tmp_path / "state.json"
+    for wrong in (replace(aws, access_key="other"), replace(aws, pid=os.getpid())):
+        state.write_text(json.dumps(asdict(wrong)), encoding="utf-8")
+        assert running(state) is None
+    for text in ("", "{}", "[]", '{"endpoint": 1}'):
+        state.write_text(text, encoding="utf-8")
+        assert running(state) is None
+    assert not stop(state)
+    assert not state.exists()
+
+
+def test_sigterm_stops_it_cleanly(wanted: Background) -> None:
+    """The signal a machine sends on shutdown ends server, functions and state file."""
+    aws = start(wanted)
+    os.kill(aws.pid, signal.SIGTERM)
+    os.waitpid(aws.pid, 0)
+    assert not wanted.state.exists()
+
+
+def test_a_start_that_fails_shows_the_servers_last_words(wanted: Background) -> None:
+    """A Python without moto gives one error with the reason, at once, and no state file."""
+    wanted.state.parent.mkdir()
+    nothing = wanted.state.with_name("python")
+    nothing.write_text("#!/bin/sh\necho no module named moto >&2\nexit 1\n", encoding="utf-8")
+    nothing.chmod(0o755)
+    began = time.monotonic()
+    with pytest.raises(PipelineError, match="no module named moto"):
+        start(replace(wanted, python=nothing))
+    assert time.monotonic() - began < 5
+    assert not wanted.state.exists()
+
+
+def test_runtimes_travel_on_the_command_line(tmp_path: Path) -> None:
+    """What `command` writes for a runtime, `parse_runtime` reads again."""
+    runtime = LocalRuntime(tmp_path / "a b" / "python", tmp_path / "ric", "3.12", (tmp_path / "x",))
+    bare = LocalRuntime(tmp_path / "python", None, "3.13")
+    made = Background(tmp_path / "s.json", {"python3.13": runtime, "python3.14": bare}, {}).command()
+    texts = [made[at + 1] for at, word in enumerate(made) if word == "--runtime"]
+    assert dict(map(parse_runtime, texts)) == {"python3.13": runtime, "python3.14": bare}
+    with pytest.raises(PipelineError, match="names no Python"):
+        parse_runtime("python3.13")

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import inspect
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import moto.awslambda.models
+import moto.awslambda.responses
+import moto.s3.models
+import moto.s3.notifications
+import pytest
+from pipeline.errors import PipelineError
+from pipeline.local.clients import client
+from pipeline.local.embedded import Options, embedded_aws, new_keys
+from pipeline.local.patches import Patches
+from pipeline.local.pool import LocalRuntime
+from pipeline.local.state import LocalAws
+
+from tests.local.local_support import APP, MINOR, ROLE, TRUST, zipped
+
+LAMBDA = moto.awslambda.models
+# Everything of moto that is replaced, with its parameters in the version we are locked to.
+REPLACED = {
+    (moto.awslambda.responses.LambdaResponse, "invoke"): "self",
+    (LAMBDA.LambdaBackend, "invoke"): (
+        "self function_name qualifier body headers response_headers"
+    ),
+    (LAMBDA.LambdaFunction, "invoke"): "self body request_headers response_headers",
+    (LAMBDA.LambdaFunction, "__init__"): "self account_id spec region version",
+    (LAMBDA.LambdaFunction, "get_configuration"): "self on_create",
+    (LAMBDA.LambdaFunction, "update_configuration"): "self config_updates",
+    (LAMBDA.LambdaFunction, "create_from_cloudformation_json"): (
+        "cls resource_name cloudformation_json account_id region_name kwargs"
+    ),
+    (LAMBDA.LambdaFunction, "update_from_cloudformation_json"): (
+        "cls original_resource new_resource_name cloudformation_json account_id region_name"
+    ),
+    (moto.s3.models.FakeBucket, "create_from_cloudformation_json"): (
+        "cls resource_name cloudformation_json account_id region_name kwargs"
+    ),
+    (moto.s3.models.FakeBucket, "update_from_cloudformation_json"): (
+        "cls original_resource new_resource_name cloudformation_json account_id region_name"
+    ),
+    (moto.s3.notifications, "_get_s3_event"): "event_name bucket key notification_id",
+}
+
+
+def _originals() -> dict[tuple[Any, str], Any]:
+    return {(owner, name): vars(owner)[name] for owner, name in REPLACED}
+
+
+@pytest.mark.parametrize(("owner", "name"), list(REPLACED), ids=lambda part: str(part)[-40:])
+def test_moto_still_has_what_is_replaced(owner: Any, name: str) -> None:
+    """Each function of moto that is replaced is where it was, with the same parameters."""
+    found = vars(owner)[name]
+    plain = found.__func__ if isinstance(found, classmethod) else found
+    assert list(inspect.signature(plain).parameters) == REPLACED[owner, name].split()
+
+
+def test_the_replacements_work_and_are_taken_back(
+    tmp_path: Path, runtimes: dict[str, LocalRuntime]
+) -> None:
+    """In process it runs functions too; exactly the listed functions change, and only meanwhile."""
+    before = _originals()
+    with embedded_aws(Options(tmp_path, runtimes), new_keys()) as embedded:
+        assert not [key for key, value in _originals().items() if value is before[key]]
+        keys = embedded.keys
+        aws = LocalAws(embedded.endpoint, keys.access_key, keys.secret_key, "eu-west-1", 0, 0.0)
+        client(aws, "iam").create_role(RoleName="function", AssumeRolePolicyDocument=TRUST)
+        lambdas = client(aws, "lambda")
+        lambdas.create_function(
+            FunctionName="fn",
+            Role=ROLE,
+            Handler="app.handle",
+            Runtime=f"python{MINOR}",
+            Code={"ZipFile": zipped({"app.py": APP})},
+        )
+        lambdas.invoke(FunctionName="fn", InvocationType="Event", Payload=b"{}")
+        assert embedded.wait_for_events(10)
+        answer = lambdas.invoke(FunctionName="fn", Payload=b'{"do":"environment"}')
+        assert json.loads(answer["Payload"].read())["AWS_REGION"] == "eu-west-1"
+        assert len(embedded.pool.pids()) == 1
+        with (
+            pytest.raises(PipelineError, match="runs in this process already"),
+            embedded_aws(Options(tmp_path / "two", runtimes), new_keys()),
+        ):
+            pass
+    assert _originals() == before
+    assert embedded.pool.pids() == ()
+    assert not list((tmp_path / "code").iterdir())
+
+
+def test_a_moved_function_is_refused_by_name() -> None:
+    """What is missing, or takes other arguments, is an error that names moto's version."""
+
+    class Owner:
+        def method(self, one: int) -> int:
+            return one
+
+    with Patches() as patches:
+        with pytest.raises(PipelineError, match="Owner.gone of moto " + version("moto")):
+            patches.replace(Owner, "gone", lambda _: lambda: None)
+        with pytest.raises(PipelineError, match="takes self, one"):
+            patches.replace(Owner, "method", lambda _: lambda self, other: (self, other))
+        patches.replace(Owner, "method", lambda original: lambda self, one: original(self, one) + 1)
+        assert Owner().method(1) == 2
+    assert Owner().method(1) == 1

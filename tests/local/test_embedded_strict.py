@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pipeline.local.clients import client
+from pipeline.local.state import LocalAws
+from pipeline.local.strict_rules import Refusal, check_code, check_settings
+
+from tests.local.local_support import APP, MINOR, ROLE, zipped
+
+Create = Callable[..., str]
+NEW = zipped({"app.py": APP + "# new\n"})
+
+
+def refused(call: Callable[[], Any]) -> tuple[int, str, str]:
+    """Make a call that must be refused; return status, code and message."""
+    with pytest.raises(ClientError) as error:
+        call()
+    answer = error.value.response
+    code, message = answer["Error"]["Code"], answer["Error"]["Message"]
+    return answer["ResponseMetadata"]["HTTPStatusCode"], code, message
+
+
+def configuration(lambdas: Any, name: str) -> Any:
+    """Return the function's configuration."""
+    return lambdas.get_function_configuration(FunctionName=name)
+
+
+@pytest.mark.parametrize("data", [b"", b"not a zip", zipped({"a": "x"})[:-30]])
+def test_bytes_that_are_no_zip_are_refused(lambdas: Any, create: Create, data: bytes) -> None:
+    """Create and update say "Could not unzip uploaded file" and change nothing."""
+    name = create()
+    before = configuration(lambdas, name)["CodeSha256"]
+    status, code, message = refused(
+        lambda: lambdas.update_function_code(FunctionName=name, ZipFile=data)
+    )
+    assert (status, code) == (400, "InvalidParameterValueException")
+    assert message.startswith("Could not unzip uploaded file.")
+    assert configuration(lambdas, name)["CodeSha256"] == before
+    if data:
+        assert refused(lambda: create(code=data))[2] == message
+
+
+def test_code_without_any_file_is_refused() -> None:
+    """An empty zip is no function."""
+    with pytest.raises(Refusal, match="non-empty zip"):
+        check_code(zipped({}))
+
+
+def test_a_function_without_a_handler_is_refused(lambdas: Any) -> None:
+    """A zip function needs handler and runtime, and Lambda says which are mandatory."""
+    request = {"FunctionName": "x", "Role": ROLE, "Code": {"ZipFile": NEW}}
+    status, code, message = refused(lambda: lambdas.create_function(**request))
+    assert (status, code) == (400, "InvalidParameterValueException")
+    assert message.startswith("Runtime and Handler are mandatory parameters")
+
+
+def test_a_handler_that_the_zip_lacks_fails_when_it_runs(lambdas: Any, create: Create) -> None:
+    """As on AWS, a handler that is not in the zip is taken, and cannot be imported when invoked."""
+    name = create(Handler="missing.handle")
+    answer = lambdas.invoke(FunctionName=name, Payload=b"{}")
+    assert answer["FunctionError"] == "Unhandled"
+    assert b"Unable to import module 'missing'" in answer["Payload"].read()
+
+
+@pytest.mark.parametrize(
+    ("settings_", "code", "words"),
+    [
+        ({"Timeout": 901}, "ValidationException", "less than or equal to 900"),
+        ({"MemorySize": 10241}, "ValidationException", "less than or equal to 10240"),
+        ({"MemorySize": 127}, "ValidationException", "greater than or equal to 128"),
+        ({"Description": "x" * 257}, "ValidationException", "length less than or equal to 256"),
+        ({"Handler": "x" * 129}, "ValidationException", "length less than or equal to 128"),
+        ({"Handler": "a b.c"}, "ValidationException", "regular expression pattern"),
+        ({"Runtime": "python2.6"}, "InvalidParameterValueException", "enum value set: ["),
+        ({"EphemeralStorage": {"Size": 10241}}, "ValidationException", "equal to 10240"),
+        ({"Environment": {"Variables": {"AWS_REGION": "x"}}}, "Invalid", "Reserved keys used"),
+        ({"Environment": {"Variables": {"A": "x"}}}, "ValidationException", "[a-zA-Z]"),
+        ({"Environment": {"Variables": {"KEY": "x" * 4096}}}, "Invalid", "exceeded the 4KB limit"),
+    ],
+)
+def test_settings_out_of_bounds_are_refused(
+    aws: LocalAws, lambdas: Any, create: Create, settings_: Any, code: str, words: str
+) -> None:
+    """Create and update refuse what AWS refuses, with its words, and change nothing."""
+    # The client's own checks are switched off: the service has to refuse by itself.
+    unchecked = client(aws, "lambda", Config(parameter_validation=False))
+    name = create()
+    before = configuration(lambdas, name)
+    updated = refused(
+        lambda: unchecked.update_function_configuration(FunctionName=name, **settings_)
+    )
+    assert updated[0] == 400
+    assert updated[1].startswith(code)
+    assert words in updated[2]
+    request = {"FunctionName": "x", "Role": ROLE, "Code": {"ZipFile": NEW}, "Handler": "app.handle"}
+    request |= {"Runtime": f"python{MINOR}", **settings_}
+    assert refused(lambda: unchecked.create_function(**request))[1] == updated[1]
+    after = configuration(lambdas, name)
+    assert after["RevisionId"] == before["RevisionId"]
+
+
+@pytest.mark.parametrize("name", ["x" * 65, "with space", "dot.ted"])
+def test_bad_names_are_refused(aws: LocalAws, name: str) -> None:
+    """A function's name has at most 64 characters of A-Z, a-z, 0-9, - and _."""
+    unchecked = client(aws, "lambda", Config(parameter_validation=False))
+    request = {"FunctionName": name, "Role": ROLE, "Code": {"ZipFile": NEW}}
+    request |= {"Runtime": f"python{MINOR}", "Handler": "app.handle"}
+    status, code, message = refused(lambda: unchecked.create_function(**request))
+    assert (status, code) == (400, "ValidationException")
+    assert "functionName" in message
+
+
+@settings(max_examples=50, deadline=None)
+@given(timeout=st.integers(1, 900), memory=st.integers(128, 10240), text=st.text(max_size=256))
+def test_settings_within_bounds_pass(timeout: int, memory: int, text: str) -> None:
+    """Nothing that Lambda takes is refused."""
+    check_settings({"Timeout": timeout, "MemorySize": memory, "Description": text}, creating=False)
+
+
+def test_a_request_over_the_limit_is_413(aws: LocalAws, create: Create) -> None:
+    """A direct upload of more than 50 MB is RequestEntityTooLarge, before anything is read."""
+    name = create()
+    data = b"x" * 53_000_000
+    lambdas = client(aws, "lambda")
+    status, code, message = refused(
+        lambda: lambdas.update_function_code(FunctionName=name, ZipFile=data)
+    )
+    assert (status, code) == (413, "RequestEntityTooLargeException")
+    assert "70167211" in message
+
+
+def test_every_change_has_its_own_revision(lambdas: Any, create: Create) -> None:
+    """RevisionIds are issued everywhere, stay while nothing changes, and change with every change."""
+    name = create()
+    seen = [configuration(lambdas, name)["RevisionId"]]
+    assert lambdas.get_function(FunctionName=name)["Configuration"]["RevisionId"] == seen[0]
+    listed = lambdas.list_functions()["Functions"]
+    assert seen[0] in {function["RevisionId"] for function in listed}
+    update = lambdas.update_function_configuration
+    seen.append(update(FunctionName=name, Timeout=9)["RevisionId"])
+    seen.append(update(FunctionName=name, Timeout=9)["RevisionId"])
+    seen.append(lambdas.update_function_code(FunctionName=name, ZipFile=NEW)["RevisionId"])
+    assert configuration(lambdas, name)["RevisionId"] == seen[-1]
+    assert len(set(seen)) == 4
+
+
+def test_a_stale_revision_is_412(lambdas: Any, create: Create) -> None:
+    """Code, settings, versions and aliases refuse a RevisionId that is not the latest."""
+    name = create()
+    old = configuration(lambdas, name)["RevisionId"]
+    lambdas.update_function_configuration(FunctionName=name, Timeout=9, RevisionId=old)
+    lambdas.publish_version(FunctionName=name)
+    alias = lambdas.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+    moved = lambdas.update_alias(
+        FunctionName=name, Name="live", Description="x", RevisionId=alias["RevisionId"]
+    )
+    assert moved["RevisionId"] != alias["RevisionId"]
+    stale = [
+        lambda: lambdas.update_function_configuration(FunctionName=name, RevisionId=old),
+        lambda: lambdas.update_function_code(FunctionName=name, ZipFile=NEW, RevisionId=old),
+        lambda: lambdas.publish_version(FunctionName=name, RevisionId=old),
+        lambda: lambdas.update_alias(
+            FunctionName=name, Name="live", Description="y", RevisionId=alias["RevisionId"]
+        ),
+    ]
+    for call in stale:
+        status, code, message = refused(call)
+        assert (status, code) == (412, "PreconditionFailedException")
+        assert message.startswith("The Revision Id provided does not match")
+    current = configuration(lambdas, name)
+    assert current["Timeout"] == 9
+    lambdas.update_function_code(
+        FunctionName=name, ZipFile=NEW, RevisionId=current["RevisionId"]
+    )
+
+
+def test_publishing_other_code_than_expected_is_refused(lambdas: Any, create: Create) -> None:
+    """PublishVersion with another CodeSha256 names both and makes no version."""
+    name = create()
+    given_ = base64.b64encode(hashlib.sha256(NEW).digest()).decode()
+    status, code, message = refused(
+        lambda: lambdas.publish_version(FunctionName=name, CodeSha256=given_)
+    )
+    assert (status, code) == (400, "InvalidParameterValueException")
+    assert given_ in message
+    assert len(lambdas.list_versions_by_function(FunctionName=name)["Versions"]) == 1
+
+
+def test_a_dry_run_reports_the_new_hash_and_changes_nothing(lambdas: Any, create: Create) -> None:
+    """DryRun answers with the hash of the code that was sent; the function keeps its own."""
+    name = create()
+    before = configuration(lambdas, name)
+    answer = lambdas.update_function_code(FunctionName=name, ZipFile=NEW, DryRun=True)
+    assert answer["CodeSha256"] == base64.b64encode(hashlib.sha256(NEW).digest()).decode()
+    after = configuration(lambdas, name)
+    assert (after["CodeSha256"], after["RevisionId"]) == (before["CodeSha256"], before["RevisionId"])
+    status, _, message = refused(
+        lambda: lambdas.update_function_code(FunctionName=name, ZipFile=b"no zip", DryRun=True)
+    )
+    assert (status, message[:15]) == (400, "Could not unzip")
+
+
+def test_the_architecture_changes_with_the_code(lambdas: Any, create: Create) -> None:
+    """Architectures in UpdateFunctionCode is honoured, in the answer and afterwards."""
+    name = create(Architectures=["x86_64"])
+    answer = lambdas.update_function_code(FunctionName=name, ZipFile=NEW, Architectures=["arm64"])
+    assert answer["Architectures"] == ["arm64"]
+    assert configuration(lambdas, name)["Architectures"] == ["arm64"]
+
+
+def test_code_from_s3_is_the_version_that_was_asked_for(
+    aws: LocalAws, lambdas: Any, create: Create
+) -> None:
+    """S3ObjectVersion takes that version; without it the latest; what is missing is named."""
+    s3 = client(aws, "s3")
+    bucket = f"code-{uuid.uuid4()}"
+    s3.create_bucket(Bucket=bucket)
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    old = zipped({"app.py": APP + "# old\n"})
+    version = s3.put_object(Bucket=bucket, Key="code.zip", Body=old)["VersionId"]
+    s3.put_object(Bucket=bucket, Key="code.zip", Body=NEW)
+    name = create()
+    place = {"FunctionName": name, "S3Bucket": bucket, "S3Key": "code.zip"}
+    latest = lambdas.update_function_code(**place)
+    assert latest["CodeSha256"] == base64.b64encode(hashlib.sha256(NEW).digest()).decode()
+    answer = lambdas.update_function_code(**place, S3ObjectVersion=version)
+    assert answer["CodeSha256"] == base64.b64encode(hashlib.sha256(old).digest()).decode()
+    missing = {**place, "S3Key": "nothing.zip"}
+    assert "NoSuchKey" in refused(lambda: lambdas.update_function_code(**missing))[2]
+    missing = {**place, "S3Bucket": "no-such-bucket"}
+    assert "NoSuchBucket" in refused(lambda: lambdas.update_function_code(**missing))[2]
+
+
+def test_updates_of_a_version_are_refused(lambdas: Any, create: Create) -> None:
+    """Code and settings change on $LATEST only."""
+    name = create()
+    lambdas.publish_version(FunctionName=name)
+    for call in (
+        lambda: lambdas.update_function_code(FunctionName=f"{name}:1", ZipFile=NEW),
+        lambda: lambdas.update_function_configuration(FunctionName=f"{name}:1", Timeout=9),
+    ):
+        status, code, message = refused(call)
+        assert (status, code) == (400, "InvalidParameterValueException")
+        assert "other than $LATEST" in message
+
+
+def test_a_function_that_is_not_there_is_404(lambdas: Any) -> None:
+    """Reading and updating an unknown function is ResourceNotFound, with its ARN."""
+    for call in (
+        lambda: lambdas.get_function(FunctionName="unknown"),
+        lambda: lambdas.update_function_code(FunctionName="unknown", ZipFile=NEW),
+        lambda: lambdas.update_function_configuration(FunctionName="unknown", Timeout=9),
+    ):
+        status, code, message = refused(call)
+        assert (status, code) == (404, "ResourceNotFoundException")
+        assert "function:unknown" in message

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+from pipeline.local.runtime_api import RESPONSE_LIMIT, RuntimeApi, Work
+
+_PREFIX = "/2018-06-01/runtime"
+
+
+@pytest.fixture
+def api() -> Iterator[RuntimeApi]:
+    """Return a Runtime API and close it."""
+    made = RuntimeApi()
+    yield made
+    made.close()
+
+
+def ask(
+    api: RuntimeApi,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    headers: dict[str, str] | None = None,
+) -> tuple[int, http.client.HTTPMessage, bytes]:
+    """Send one request on a connection of its own."""
+    connection = http.client.HTTPConnection(api.address, timeout=5)
+    connection.request(method, path, body, headers or {})
+    response = connection.getresponse()
+    answer = response.status, response.headers, response.read()
+    connection.close()
+    return answer
+
+
+def test_next_hands_out_the_event_with_its_headers(api: RuntimeApi) -> None:
+    """`next` answers with the event's bytes and the headers of the invocation."""
+    api.offer(Work("id-1", b'{"a":1}', {"Lambda-Runtime-Aws-Request-Id": "id-1"}))
+    status, headers, body = ask(api, "GET", f"{_PREFIX}/invocation/next")
+    assert (status, body) == (200, b'{"a":1}')
+    assert headers["Lambda-Runtime-Aws-Request-Id"] == "id-1"
+    assert api.happenings.get().kind == "ready"
+
+
+@pytest.mark.parametrize("kind", ["response", "error"])
+def test_a_result_is_accepted_and_reported(api: RuntimeApi, kind: str) -> None:
+    """An answer or an error is taken with 202 and reported with its request id and type."""
+    path = f"{_PREFIX}/invocation/id-1/{kind}"
+    headers = {"Lambda-Runtime-Function-Error-Type": "Some.Type"} if kind == "error" else {}
+    assert ask(api, "POST", path, b"{}", headers)[0] == 202
+    happened = api.happenings.get(timeout=5)
+    assert (happened.request_id, happened.body) == ("id-1", b"{}")
+    assert happened.kind == ("answer" if kind == "response" else "error")
+    assert happened.error_type == headers.get("Lambda-Runtime-Function-Error-Type", "")
+
+
+def test_a_streamed_answer_with_an_error_in_its_trailers_is_an_error(api: RuntimeApi) -> None:
+    """A chunked body is put together; an error type in the trailers makes it an error."""
+    connection = http.client.HTTPConnection(api.address, timeout=5)
+    connection.putrequest("POST", f"{_PREFIX}/invocation/id-1/response")
+    connection.putheader("Transfer-Encoding", "chunked")
+    connection.putheader("Lambda-Runtime-Function-Response-Mode", "streaming")
+    connection.endheaders()
+    trailer = b"Lambda-Runtime-Function-Error-Type: Late.Error\r\n"
+    connection.send(b"3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\n" + trailer + b"\r\n")
+    assert connection.getresponse().status == 202
+    connection.close()
+    happened = api.happenings.get(timeout=5)
+    assert (happened.kind, happened.body) == ("error", b"abcdefg")
+    assert happened.error_type == "Late.Error"
+
+
+def test_an_answer_over_the_limit_gets_413(api: RuntimeApi) -> None:
+    """One byte more than Lambda takes is refused, and reported as too large."""
+    path = f"{_PREFIX}/invocation/id-1/response"
+    assert ask(api, "POST", path, b"x" * RESPONSE_LIMIT)[0] == 202
+    assert ask(api, "POST", path, b"x" * (RESPONSE_LIMIT + 1))[0] == 413
+    assert api.happenings.get(timeout=5).kind == "answer"
+    assert api.happenings.get(timeout=5).kind == "too-large"
+
+
+def test_what_it_does_not_know_is_404(api: RuntimeApi) -> None:
+    """An unknown path is an error that names it, never an empty success."""
+    for method in ("GET", "POST"):
+        status, _, body = ask(api, method, "/2018-06-01/other")
+        assert status == 404
+        assert "/2018-06-01/other" in json.loads(body)["errorMessage"]
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "http://evil.example"}, {"Host": "evil.example"}])
+def test_a_web_page_is_refused(api: RuntimeApi, headers: dict[str, str]) -> None:
+    """A request with an Origin, or for another host, gets 403 and no event."""
+    api.offer(Work("id-1", b"{}", {}))
+    assert ask(api, "GET", f"{_PREFIX}/invocation/next", headers=headers)[0] == 403
+    assert api.happenings.empty()
+
+
+def test_a_round_trip_does_not_wait_for_delayed_acknowledgements(api: RuntimeApi) -> None:
+    """Headers and body leave in one packet: the median round trip is far below the 40 ms trap."""
+    connection = http.client.HTTPConnection(api.address, timeout=5)
+    times = []
+    for number in range(30):
+        api.offer(Work(str(number), b'{"some":"event"}', {"Lambda-Runtime-Deadline-Ms": "1"}))
+        began = time.perf_counter()
+        connection.request("GET", f"{_PREFIX}/invocation/next")
+        connection.getresponse().read()
+        times.append(time.perf_counter() - began)
+    connection.close()
+    assert sorted(times)[15] < 0.02
+
+
+def test_close_lets_a_waiting_client_go() -> None:
+    """A client that waits for work sees its connection closed, not an answer."""
+    api = RuntimeApi()
+    connection = http.client.HTTPConnection(api.address, timeout=5)
+    connection.request("GET", f"{_PREFIX}/invocation/next")
+    assert api.happenings.get(timeout=5).kind == "ready"
+    api.close()
+    with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
+        connection.getresponse()

@@ -1,0 +1,40 @@
+"""Making repositories for tests: git, and copier without trust."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import copier
+
+__all__ = ["NEWER_THAN_ANY_RELEASE", "ROOT", "Render", "commit_all", "copy_template", "git"]
+
+ROOT = Path(__file__).resolve().parent.parent
+NEWER_THAN_ANY_RELEASE = "v999.0.0"
+
+Render = Callable[..., Path]
+
+
+def copy_template(source: Path, folder: Path, answers: Mapping[str, Any]) -> Path:
+    """Render `source` into `folder` without trust and without a terminal."""
+    copier.run_copy(
+        str(source), folder, data=dict(answers), defaults=True, unsafe=False, quiet=True
+    )
+    return folder
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run git in `folder` and return its output; a failure shows what git said."""
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"git {' '.join(arguments)}: {done.stderr}"
+    return done.stdout
+
+
+def commit_all(folder: Path, message: str) -> None:
+    """Commit everything in `folder`."""
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--allow-empty", "--message", message)

@@ -1,0 +1,84 @@
+"""Answers for the render matrix, and where each file of a render comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from itertools import combinations, product
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+
+from tests.repositories import ROOT
+
+__all__ = ["ANSWERS_FILE", "COMBINATIONS", "KINDS", "MODULE", "PAIRS", "QUESTIONS"]
+__all__ += ["expected_files", "is_ours", "label"]
+
+QUESTIONS: dict[str, Any] = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
+ANSWERS_FILE = ".copier-answers.yml"
+MODULE = "elb_logs_processor"
+KINDS = ("elb-logs", "s3-event", "empty")
+_OURS = ("scripts/", ".teamcity/")
+_DIMENSIONS: dict[str, tuple[Any, ...]] = {
+    "function_kind": KINDS,
+    "architecture": ("arm64", "x86_64"),
+    "runtime": ("python3.11", "python3.12", "python3.13", "python3.14"),
+    "build_servers": ((), ("teamcity",)),
+}
+
+
+def is_ours(path: str) -> bool:
+    """Tell whether a path of a rendered repository is in the zone that nobody edits."""
+    return path.startswith(_OURS) and not path.startswith("scripts/hooks_")
+
+
+def label(answers: Mapping[str, Any]) -> str:
+    """Return a combination's name for pytest."""
+    return " ".join("+".join(v) or "none" if isinstance(v, list) else v for v in answers.values())
+
+
+def expected_files(template: Path, answers: Mapping[str, Any]) -> dict[str, Path]:
+    """Return the files that a render of `answers` must have, each with its source."""
+    names = {
+        "module_name": MODULE,
+        "package_id": "ELB.Logs.Processor",
+        "_copier_conf": {"answers_file": ANSWERS_FILE},
+        **answers,
+    }
+    expected = {}
+    for path in (template / "template").rglob("*"):
+        name = path.relative_to(template / "template").as_posix().removesuffix(".jinja")
+        parts = [_jinja().from_string(part).render(names) for part in name.split("/")]
+        if path.is_file() and all(parts):
+            expected["/".join(parts)] = path
+    return expected
+
+
+@cache
+def _jinja() -> jinja2.Environment:
+    return jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701
+
+
+def _every_pair_once() -> Iterator[dict[str, Any]]:
+    """Yield combinations until each two values of two questions have met."""
+    values = product(*_DIMENSIONS.values())
+    everything = [dict(zip(_DIMENSIONS, chosen, strict=True)) for chosen in values]
+    missing = set().union(*(_pairs(answers) for answers in everything))
+    while missing:
+        best = max(everything, key=lambda answers: len(_pairs(answers) & missing))
+        missing -= _pairs(best)
+        yield {**best, "build_servers": list(best["build_servers"])}
+
+
+def _pairs(answers: Mapping[str, Any]) -> set[frozenset[tuple[str, Any]]]:
+    return {frozenset(pair) for pair in combinations(answers.items(), 2)}
+
+
+PAIRS = tuple(_every_pair_once())
+# Which files there are depends on these two alone; a whole render takes a second.
+COMBINATIONS = tuple(
+    {"function_kind": kind, "build_servers": list(servers)}
+    for kind, servers in product(KINDS, _DIMENSIONS["build_servers"])
+)

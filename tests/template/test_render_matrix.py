@@ -1,0 +1,218 @@
+"""The render matrix: what every repository that the template makes has in common."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import shutil
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+import yaml
+from pipeline.values.project import Project
+from pipeline.values.runtimes import ARCHITECTURES, RUNTIMES
+
+from tests.repositories import NEWER_THAN_ANY_RELEASE, Render, copy_template, git
+from tests.template.answers import (
+    ANSWERS_FILE,
+    COMBINATIONS,
+    MODULE,
+    PAIRS,
+    QUESTIONS,
+    expected_files,
+    is_ours,
+    label,
+)
+
+_NUSPEC = "{http://schemas.microsoft.com/packaging/2013/05/nuspec.xsd}"
+_WINDOWS_REFUSES = re.compile(r'[<>:"\\|?*\x00-\x1f]|[. ]\Z')
+_WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|\Z)", re.IGNORECASE)
+
+each_combination = pytest.mark.parametrize("answers", COMBINATIONS, ids=label)
+
+
+def _files(root: Path) -> dict[str, bytes]:
+    paths = (path for path in sorted(root.rglob("*")) if path.is_file())
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
+
+
+def _refused_by_windows(names: list[str]) -> list[str]:
+    parts = {part for name in names for part in name.split("/")}
+    bad = [p for p in parts if _WINDOWS_REFUSES.search(p) or _WINDOWS_DEVICES.match(p)]
+    lower = [name.lower() for name in names]
+    return bad + [name for name in names if lower.count(name.lower()) > 1]
+
+
+def _computed_or_asked(*, asked: bool) -> dict[str, Any]:
+    questions = {name: q for name, q in QUESTIONS.items() if not name.startswith("_")}
+    return {name: q for name, q in questions.items() if (q.get("when", True) is True) is asked}
+
+
+@each_combination
+def test_has_the_expected_files_and_no_others(
+    template_clone: Path, render: Render, answers: Mapping[str, Any]
+) -> None:
+    """A render has each file of the template whose conditions hold, and nothing else."""
+    assert sorted(_files(render(**answers))) == sorted(expected_files(template_clone, answers))
+
+
+@each_combination
+def test_top_level_is_what_the_readme_describes(render: Render, answers: Mapping[str, Any]) -> None:
+    """A repository's first level holds these names; TeamCity's folder by answer only."""
+    expected = {".gitattributes", ".gitignore", ANSWERS_FILE, "CHANGELOG.md", "README.md"}
+    expected |= {"environment", "pyproject.toml", "requirements", "scripts", "src"}
+    expected |= {"tasks.py", "tests"} | ({".teamcity"} if answers["build_servers"] else set())
+    assert {path.name for path in render(**answers).iterdir()} == expected
+
+
+@each_combination
+def test_ours_is_the_same_bytes_everywhere(
+    template_clone: Path, render: Render, answers: Mapping[str, Any]
+) -> None:
+    """Files of zone ours are the template's own bytes, whatever was answered."""
+    sources = expected_files(template_clone, answers)
+    ours = {path: content for path, content in _files(render(**answers)).items() if is_ours(path)}
+    assert ours == {path: sources[path].read_bytes() for path in ours}
+    assert "scripts/pipeline/errors.py" in ours
+    assert (".teamcity/settings.kts" in ours) == bool(answers["build_servers"])
+
+
+@each_combination
+def test_names_and_line_ends_work_on_windows_too(
+    render: Render, answers: Mapping[str, Any]
+) -> None:
+    """Each name can be checked out on Windows, and no text has a carriage return."""
+    files = _files(render(**answers))
+    assert _refused_by_windows(sorted(files)) == []
+    assert [name for name, content in files.items() if b"\r" in content] == []
+
+
+@pytest.mark.parametrize("answers", PAIRS, ids=label)
+def test_settings_say_what_was_answered(
+    questions_alone: Path, tmp_path: Path, answers: Mapping[str, Any]
+) -> None:
+    """The pipeline reads the rendered pyproject.toml and finds the answers in it."""
+    project = Project.load(copy_template(questions_alone, tmp_path / "repository", answers))
+    assert project.function.runtime.name == answers["runtime"]
+    assert project.function.architecture == answers["architecture"]
+    assert project.function.handler == f"{MODULE}.handler.handle"
+    assert project.package_id == "ELB.Logs.Processor"
+    assert project.base_version == (1, 0)
+    permanent = [environment.name for environment in project.environments if environment.permanent]
+    assert permanent == ["CI", "Staging", "Production"]
+    assert project.dependencies == (() if answers["function_kind"] == "empty" else ("boto3>=1.40",))
+    assert project.test_dependencies == ("pytest>=8",)
+
+
+@each_combination
+def test_handler_is_where_the_settings_say(render: Render, answers: Mapping[str, Any]) -> None:
+    """The handler's module exists, compiles and defines handle."""
+    handler = render(**answers) / "src" / MODULE / "handler.py"
+    source = handler.read_text(encoding="utf-8")
+    assert "handle" in compile(source, str(handler), "exec").co_names
+
+
+@each_combination
+def test_answers_file_holds_exactly_the_answers(render: Render, answers: Mapping[str, Any]) -> None:
+    """Every asked question is recorded, nothing computed is, and the version is the template's."""
+    text = (render(**answers) / ANSWERS_FILE).read_text(encoding="utf-8")
+    recorded = yaml.safe_load(text)
+    assert recorded.pop("_commit") == NEWER_THAN_ANY_RELEASE
+    assert recorded.pop("_src_path")
+    assert set(recorded) == set(_computed_or_asked(asked=True))
+    assert {name: recorded[name] for name in answers} == answers
+
+
+@each_combination
+def test_nuspec_packs_the_stage_and_the_environment(
+    render: Render, answers: Mapping[str, Any]
+) -> None:
+    """The nuspec has NuGet's required metadata and names the staged folder and environment."""
+    (nuspec,) = (render(**answers) / "src").glob("*.nuspec")
+    root = ET.fromstring(nuspec.read_bytes())  # noqa: S314
+    metadata = {child.tag: child.text for child in root.find(f"{_NUSPEC}metadata") or ()}
+    assert metadata[f"{_NUSPEC}id"] == nuspec.stem == "ELB.Logs.Processor"
+    assert metadata[f"{_NUSPEC}version"] == "$version$"
+    assert metadata[f"{_NUSPEC}authors"] == "ELB Logs Processor team"
+    assert metadata[f"{_NUSPEC}description"]
+    files = [(file.get("src"), file.get("target")) for file in root.iter(f"{_NUSPEC}file")]
+    assert files == [("$stage$/**", ""), ("environment/**", "environment")]
+
+
+def test_function_reads_the_variables_that_a_deploy_sets(render: Render) -> None:
+    """The ELB function takes the settings' variables as filled in for the embedded AWS."""
+    repository = render(**COMBINATIONS[0])
+    function = Project.load(repository).function
+    local = Project.load(repository).environment("local").variables
+    known = {**local, "Octopus.Environment.Name": "local"}
+    filled = {
+        name: re.sub(r"#\{(.*?)\}", lambda variable: known[variable[1]], value)
+        for name, value in function.environment.items()
+    }
+    code = repository / "src" / MODULE / "settings.py"
+    settings = runpy.run_path(str(code), run_name="settings")["Settings"].from_environment(filled)
+    assert (settings.host, settings.port, settings.tls) == ("127.0.0.1", 5000, False)
+    assert (settings.environment, settings.application) == ("local", "ELB Logs Processor")
+    assert [name for name in filled if f'"{name}"' not in code.read_text(encoding="utf-8")] == []
+
+
+@each_combination
+def test_git_commits_a_fresh_render_whole(
+    render: Render, tmp_path: Path, answers: Mapping[str, Any]
+) -> None:
+    """Neither .gitignore nor .gitattributes keeps or changes a file of a fresh render."""
+    rendered = render(**answers)
+    folder = shutil.copytree(rendered, tmp_path / "committed")
+    git(folder, "init", "--quiet")
+    git(folder, "add", "--all")
+    committed = tmp_path / "checked out"
+    git(folder, "checkout-index", "--all", f"--prefix={committed}/")
+    assert _files(committed) == _files(rendered)
+
+
+def test_template_has_no_name_that_windows_refuses(template_clone: Path) -> None:
+    """The template itself can be checked out on Windows, its conditional names included."""
+    names = git(template_clone, "ls-files", "-z").split("\0")[:-1]
+    assert "copier.yml" in names
+    assert _refused_by_windows(names) == []
+
+
+def test_ours_is_never_rendered(template_clone: Path) -> None:
+    """No file of zone ours has the suffix that would have copier render it."""
+    answers = {"function_kind": "empty", "build_servers": ["teamcity"]}
+    sources = expected_files(template_clone, answers)
+    assert [path for path in sources if is_ours(path) and sources[path].suffix == ".jinja"] == []
+
+
+def test_choices_are_the_librarys() -> None:
+    """The questions offer the runtimes and architectures of the library, no others."""
+    assert QUESTIONS["runtime"]["choices"] == [runtime.name for runtime in RUNTIMES]
+    assert set(QUESTIONS["architecture"]["choices"].values()) == set(ARCHITECTURES)
+
+
+def test_template_needs_no_trust() -> None:
+    """The template declares nothing that copier asks trust for (every render here is untrusted)."""
+    needs_trust = {"_tasks", "_jinja_extensions", "_migrations", "_external_data"}
+    assert needs_trust.isdisjoint(QUESTIONS)
+    assert QUESTIONS["_envops"] == {"undefined": "jinja2.StrictUndefined"}
+
+
+def test_every_question_says_where_its_answer_ends() -> None:
+    """The help of each asked question names a file or folder of the generated repository."""
+    places = re.compile(r"pyproject\.toml|README\.md|nuspec|\bsrc\b|\.teamcity")
+    asked = _computed_or_asked(asked=True)
+    assert [name for name, question in asked.items() if not places.search(question["help"])] == []
+    assert sorted(_computed_or_asked(asked=False)) == ["environment_names", "module_name"]
+
+
+def test_tools_read_the_settings(render: Render) -> None:
+    """pyproject.toml has what other tools want: a normalised name, a version, requires-python."""
+    text = (render(**COMBINATIONS[0]) / "pyproject.toml").read_text(encoding="utf-8")
+    project = tomllib.loads(text)["project"]
+    assert project["name"] == "elb-logs-processor"
+    assert project["version"] == "0"
+    assert project["requires-python"] == ">=3.13"
