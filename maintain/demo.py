@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,7 +82,7 @@ def _generate_and_build(demo: _Demo, template: Path) -> None:
         # The listener's port is free, not fixed: it comes from the process environment here.
         text = settings.read_text(encoding="utf-8")
         settings.write_text(
-            "".join(line for line in text.splitlines(keepends=True) if 'Logstash.Port" =' not in line),
+            re.sub(r'^"Logstash\.Port" =.*\n', "", text, flags=re.MULTILINE),
             encoding="utf-8",
         )
         demo.repository.commit("Generated from the template")
@@ -169,7 +170,7 @@ def _summarise(demo: _Demo) -> None:
     say(
         "\nThe bytes that were built are the bytes that ran: the deploy script inside the package\n"
         "checked the function zip against the manifest, and AWS's answer against both. The folder,\n"
-        "the embedded AWS and the function's processes are gone; downloaded packages stay in your\n"
-        "cache.\n"
+        "the embedded AWS and the function's processes are gone; downloaded packages stay in\n"
+        "your cache.\n"
         "Your own repository: copier copy URL-OF-THIS-TEMPLATE my-function"
     )

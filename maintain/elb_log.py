@@ -25,7 +25,8 @@ def classic_log(start: datetime) -> str:
         backend_status = "-" if taken < 0 else str(status)
         lines.append(
             f"{moment} demo-balancer 203.0.113.{10 + number}:{40_000 + number} {backend} "
-            f"{_seconds(forward)} {_seconds(taken)} {_seconds(back)} {status} {backend_status} {120 * number} {2048 + number} "
+            f"{_seconds(forward)} {_seconds(taken)} {_seconds(back)} {status} {backend_status} "
+            f"{120 * number} {2048 + number} "
             f'"{verb} https://shop.example.com:443{path} HTTP/1.1" "demo/1.0 (newcomer)" '
             "ECDHE-RSA-AES128-GCM-SHA256 TLSv1.2\n"
         )

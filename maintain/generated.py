@@ -41,7 +41,7 @@ class Generated:
         self, *words: str, show: Callable[[str], None], extra: Mapping[str, str] | None = None
     ) -> int:
         """Run `python3 tasks.py WORDS` with every line given to `show`; return the exit code."""
-        command = (sys.executable, self.root / "tasks.py", *words)
+        command: list[str | Path] = [sys.executable, self.root / "tasks.py", *words]
         environ = {**os.environ, **(extra or {})}
         return stream(Program(command, self.root, environ), lambda line, _is_error: show(line))
 

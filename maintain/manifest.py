@@ -14,7 +14,7 @@ _YOURS = ("scripts/hooks_build.py", "scripts/hooks_deploy.py", MANIFEST)
 
 
 def manifest_text(root: Path) -> str:
-    """Return one line a file of ours: sha256 with LF line ends, path, and `optional` where it is."""
+    """Return a line for each file of ours: sha256 with LF line ends, path, perhaps `optional`."""
     template = root / "template"
     files = {
         path: path.relative_to(template).as_posix() for path in (template / "scripts").rglob("*")

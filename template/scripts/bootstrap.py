@@ -10,12 +10,9 @@ import contextlib
 import hashlib
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
-import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -117,6 +114,8 @@ def _python(root: Path) -> Path:
 
 
 def _install(root: Path, lock: str, primary: str) -> None:
+    import tempfile  # noqa: PLC0415 - every start of a verb imports this file
+
     start = time.monotonic()
     text = (root / lock).read_text()
     count = len(re.findall(r"^\S+==", text, re.MULTILINE))
@@ -124,6 +123,8 @@ def _install(root: Path, lock: str, primary: str) -> None:
     uv = find_uv(root, primary)
     if lock == primary:
         # Without a valid stamp an earlier attempt was cut short, or the lock has changed.
+        import shutil  # noqa: PLC0415 - see above
+
         shutil.rmtree(root / ".venv", ignore_errors=True)
         _check([uv, "venv", "--quiet", "--no-project", "--python", sys.executable, root / ".venv"])
     with tempfile.TemporaryDirectory() as scratch:
@@ -139,6 +140,9 @@ def _install(root: Path, lock: str, primary: str) -> None:
 
 
 def _fetch_uv(block: str, program: Path) -> None:
+    import tempfile  # noqa: PLC0415 - see _install
+    import zipfile  # noqa: PLC0415
+
     program.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=program.parent) as name:
         scratch = Path(name)

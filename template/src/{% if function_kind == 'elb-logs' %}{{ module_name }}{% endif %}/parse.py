@@ -110,8 +110,8 @@ def _application(kind: str, rest: str, *, plain: bool) -> str:
     if not plain:
         columns = [_escaped(column) for column in columns]
     named = zip(_APPLICATION_NAMES, columns, strict=False)
-    own = [f',"{name}":"{value}"' for name, value in named if value != "-"]
-    return f',"RequestType":"{kind}"{"".join(own)}'
+    own = [f'","{name}":"{value}' for name, value in named if value != "-"]
+    return f',"RequestType":"{kind}{"".join(own)}"'
 
 
 def _times(*seconds: str) -> str:

@@ -47,7 +47,7 @@ class Machine:
         return self.root / "build-output"
 
     def python(self, version: str) -> Path | None:
-        """Return the interpreter of `major.minor`, or None; a find is remembered while it exists."""
+        """Return the interpreter of `major.minor`, or None; a find is remembered while it lasts."""
         memory = self.cache / f"python-{version}.json"
         try:
             remembered = Path(json.loads(memory.read_text(encoding="utf-8")))

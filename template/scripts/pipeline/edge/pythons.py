@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..errors import PipelineError
 from .shell import run
 
-__all__ = ["find_python"]
+__all__ = ["base_python", "find_python"]
 
 _PROBE = (
     "import sys; print('%d.%d' % sys.version_info[:2]);"
     "print(sys._base_executable or sys.executable)"
 )
+
+
+def base_python() -> Path:
+    """Return the interpreter that runs this, as it is outside any virtual environment."""
+    return Path(sys._base_executable)  # type: ignore[attr-defined]  # noqa: SLF001 - no public name
 
 
 def find_python(version: str, environ: Mapping[str, str]) -> Path | None:

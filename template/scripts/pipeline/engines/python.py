@@ -72,9 +72,10 @@ def restore(project: Project, uv: Uv, cache: Path, tools: bytes) -> Restored:
     with tempfile.TemporaryDirectory(dir=cache) as scratch:
         folder = Path(scratch) / "site"
         folder.mkdir()
+        place: list[str | Path] = ["--target", folder, "--python-platform", platform]
+        place += ["--python-version", runtime.python]
         from_cache = not packages or uv.install(
-            ["--target", folder, "--python-platform", platform, "--python-version", runtime.python]
-            + ["--only-binary", ":all:", "--no-deps", "-r", file],
+            [*place, "--only-binary", ":all:", "--no-deps", "-r", file],
             cwd=project.root,
             where=f"restore {FUNCTION_LOCK} for {runtime.name} on {architecture}",
         )
@@ -83,7 +84,6 @@ def restore(project: Project, uv: Uv, cache: Path, tools: bytes) -> Restored:
 
 
 def make_function_zip(
-    project: Project,
     own: Iterable[tuple[str, bool, Path]],
     restored: Restored,
     target: Path,

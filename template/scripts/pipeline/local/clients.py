@@ -13,7 +13,8 @@ __all__ = ["client"]
 def client(aws: LocalAws, service: str, config: Any = None) -> Any:
     """Return boto3's client of a service, with the embedded AWS's key.
 
-    `config` is a botocore Config for what the caller wants otherwise. The user's configuration, credentials, profile and proxies are not looked at.
+    `config` is a botocore Config for what the caller wants otherwise. The user's configuration,
+    credentials, profile and proxies are not looked at.
     """
     import boto3  # noqa: PLC0415 - comes with the tooling for the embedded AWS
     import botocore.session  # noqa: PLC0415

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from moto.backends import get_backend
 from moto.moto_api._internal.models import moto_api_backend
@@ -29,7 +30,7 @@ from .moto_stack import replace_dropped
 from .patches import Patches
 from .pool import LocalRuntime, Pool
 from .strict import StrictLambda
-from .wire import App, Environ, Start
+from .wire import App, Environ, Start, in_aws_words
 
 __all__ = ["EmbeddedAws", "Keys", "Options", "embedded_aws", "new_keys"]
 
@@ -102,13 +103,20 @@ def _application(options: Options, keys: Keys, port: int, control: App | None) -
     # The first import of these takes most of a second; better now than in somebody's first call.
     for service in ("lambda", "s3", "cloudformation", "logs", "iam", "sqs"):
         get_backend(service)
-    app: App = DomainDispatcherApplication(create_backend_app)
+    app = in_aws_words(DomainDispatcherApplication(_backend_app))
     if options.strict:
         app = StrictLambda(app)
     if control is not None:
         app = _with_control(app, control)
     hosts = (f"127.0.0.1:{port}", f"localhost:{port}")
     return Guard(app, keys=(keys.access_key, keys.function_key), hosts=hosts)
+
+
+def _backend_app(service: Any) -> Any:
+    app = create_backend_app(service)
+    # Otherwise Flask answers with a page that hides what went wrong.
+    app.config["PROPAGATE_EXCEPTIONS"] = True
+    return app
 
 
 def _with_control(app: App, control: App) -> App:

@@ -27,6 +27,7 @@ from .code import FunctionConfig
 from .invocation import Invocation
 from .patches import Patches
 from .pool import Pool, Request, Target
+from .wire import REQUEST_ID
 
 __all__ = ["Access", "Execution", "replace_execution"]
 
@@ -115,7 +116,7 @@ def _http_invoke(execution: Execution) -> Callable[[Any], tuple[int, dict[str, s
             return 204, {"status": "204"}, b""
         if kind == "Event":
             request_id = execution.queue.add(function, payload)
-            return 202, {"status": "202", "x-amzn-requestid": request_id}, b""
+            return 202, {"status": "202", REQUEST_ID: request_id}, b""
         context = self.headers.get("X-Amz-Client-Context") or ""
         if context:
             context = base64.b64decode(context).decode()
@@ -178,7 +179,7 @@ def _encoded(body: Any) -> bytes:
 def _headers(done: Invocation) -> dict[str, str]:
     headers = {
         "content-type": "application/json",
-        "x-amzn-requestid": done.request_id,
+        REQUEST_ID: done.request_id,
         "x-amz-executed-version": done.version,
     }
     if done.error:

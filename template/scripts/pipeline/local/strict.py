@@ -82,7 +82,7 @@ class StrictLambda:
         asked = _read_call(environ, path, body)
         self._check(asked)
         if asked.kind == "PUT code" and asked.body.get("DryRun"):
-            return self._completed(asked, _dry_run(asked))
+            return self._dry_run(asked)
         rewritten = json.dumps(asked.body).encode() if asked.body else body
         reply = call(self._app, environ, rewritten)
         if reply.status not in _SUCCESS:
@@ -126,6 +126,17 @@ class StrictLambda:
             current = self._revision(_function_key(asked.region, config), config)
         if given != current:
             raise stale()
+
+    def _dry_run(self, asked: _Call) -> Reply:
+        """Answer as if the code had been taken, and change nothing."""
+        config = {**_function(asked).get_configuration(), "Version": "$LATEST"}
+        config["RevisionId"] = self._revision(_function_key(asked.region, config), config)
+        code = base64.b64decode(asked.body["ZipFile"])
+        config["CodeSha256"] = base64.b64encode(hashlib.sha256(code).digest()).decode()
+        config["CodeSize"] = len(code)
+        if asked.body.get("Architectures"):
+            config["Architectures"] = asked.body["Architectures"]
+        return Reply(200, (("Content-Type", "application/json"),), json.dumps(config).encode())
 
     def _revision(self, key: tuple[str, ...], document: dict[str, Any]) -> str:
         """Return the id of this state; another state has another id, however it came about."""
@@ -236,17 +247,6 @@ def _stored(bucket: str, key: str, version: str | None) -> bytes:
             code, text = "NoSuchVersion", "The specified version does not exist."
         raise invalid(problem.format(code, text))
     return bytes(found.value)
-
-
-def _dry_run(asked: _Call) -> Reply:
-    """Answer as if the code had been taken, and change nothing."""
-    code = base64.b64decode(asked.body["ZipFile"])
-    config = {**_function(asked).get_configuration(), "Version": "$LATEST"}
-    config["CodeSha256"] = base64.b64encode(hashlib.sha256(code).digest()).decode()
-    config["CodeSize"] = len(code)
-    if asked.body.get("Architectures"):
-        config["Architectures"] = asked.body["Architectures"]
-    return Reply(200, (("Content-Type", "application/json"),), json.dumps(config).encode())
 
 
 def _check_published_hash(asked: _Call, given: str | None) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
 __all__ = [
+    "REQUEST_ID",
     "App",
     "Environ",
     "Reply",
@@ -19,6 +20,7 @@ __all__ = [
     "Start",
     "call",
     "error_reply",
+    "in_aws_words",
     "read_body",
     "scope",
     "send",
@@ -27,19 +29,19 @@ __all__ = [
 Environ = dict[str, Any]
 Start = Callable[..., Any]
 App = Callable[[Environ, Start], Iterable[bytes]]
+REQUEST_ID = "x-pipeline-request-id"
 _CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d{8}/([^/]*)/([^/]*)/aws4_request")
-_QUERY_SERVICES = ("cloudformation", "iam", "sts", "sns", "ec2", "autoscaling", "monitoring")
 _REASONS = {
     200: "OK",
     400: "Bad Request",
     403: "Forbidden",
     404: "Not Found",
+    405: "Method Not Allowed",
     409: "Conflict",
     412: "Precondition Failed",
     413: "Request Entity Too Large",
+    500: "Internal Server Error",
 }
-_SHORT_TEXT = 24
-_CBOR_TEXT = 0x60
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,12 @@ class Reply:
 def scope(environ: Mapping[str, Any]) -> Scope:
     """Read the credential scope of a signed request or a presigned address; empty without one."""
     found = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
-    if not found and "X-Amz-Credential" in environ.get("QUERY_STRING", ""):
-        value = parse_qs(environ["QUERY_STRING"]).get("X-Amz-Credential", [""])[0]
-        found = _CREDENTIAL.match(f"Credential={value}")
+    if not found:
+        query = parse_qs(environ.get("QUERY_STRING", ""))
+        found = _CREDENTIAL.match("Credential=" + query.get("X-Amz-Credential", [""])[0])
+        if not found and "Signature" in query:
+            # boto3 presigns addresses of S3 in the older way.
+            return Scope(query.get("AWSAccessKeyId", [""])[0], "", "s3")
     return Scope(found[1], found[2], found[3]) if found else Scope()
 
 
@@ -100,27 +105,55 @@ def send(reply: Reply, start_response: Start) -> list[bytes]:
     return [reply.body]
 
 
+def in_aws_words(app: App) -> App:
+    """Turn what moto says in its own way into what an AWS client can read.
+
+    That is a request id written over by a random one, the page of an unknown call (404), and
+    an exception inside moto.
+    """
+
+    def translated(environ: Environ, start_response: Start) -> Iterable[bytes]:
+        pages: list[int] = []
+
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            if status[:3] in {"404", "405"} and "text/html" in dict(headers).get("Content-Type", ""):
+                pages.append(int(status[:3]))
+                return None
+            return start_response(status, _with_our_id(headers), *rest)
+
+        try:
+            answer = app(environ, start)
+        except Exception as error:  # noqa: BLE001 - whatever fails inside moto
+            message = f"The embedded AWS failed on this call: {error!r}"
+            return send(error_reply(environ, 500, "InternalFailure", message), start_response)
+        if not pages:
+            return answer
+        what = f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO', '')}"
+        message = f"The embedded AWS does not know {scope(environ).service} {what}."
+        return send(error_reply(environ, pages[0], "NotImplemented", message), start_response)
+
+    return translated
+
+
+def _with_our_id(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    ours = [value for name, value in headers if name.lower() == REQUEST_ID]
+    if not ours:
+        return headers
+    kept = [pair for pair in headers if pair[0].lower() not in {REQUEST_ID, "x-amzn-requestid"}]
+    return [*kept, ("x-amzn-RequestId", ours[0])]
+
+
 def error_reply(environ: Mapping[str, Any], status: int, code: str, message: str) -> Reply:
     """Return an error in the protocol that the caller's service speaks."""
     service = scope(environ).service
-    if environ.get("HTTP_SMITHY_PROTOCOL") == "rpc-v2-cbor":
-        body = b"\xa2" + b"".join(_cbor(text) for text in ("__type", code, "message", message))
-        headers = [("Content-Type", "application/cbor"), ("smithy-protocol", "rpc-v2-cbor")]
-    elif service == "s3" or service in _QUERY_SERVICES or not service:
-        inner = f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
-        error = f"<Error>{inner}</Error>"
-        text = f"<ErrorResponse>{error}</ErrorResponse>" if service in _QUERY_SERVICES else error
-        body = f'<?xml version="1.0" encoding="UTF-8"?>\n{text}'.encode()
-        headers = [("Content-Type", "application/xml")]
-    else:
+    if service == "lambda" or "HTTP_X_AMZ_TARGET" in environ:
         body = json.dumps({"__type": code, "Type": "User", "message": message}).encode()
         headers = [("Content-Type", "application/json"), ("x-amzn-errortype", code)]
+    else:
+        inner = f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
+        text = f"<Error>{inner}</Error>"
+        if service != "s3":
+            text = f"<ErrorResponse>{text}</ErrorResponse>"
+        body = f'<?xml version="1.0" encoding="UTF-8"?>\n{text}'.encode()
+        headers = [("Content-Type", "application/xml")]
     return Reply(status, tuple(headers), body)
-
-
-def _cbor(text: str) -> bytes:
-    """Encode a text as CBOR (RFC 8949, major type 3)."""
-    data = text.encode()
-    if len(data) < _SHORT_TEXT:
-        return bytes([_CBOR_TEXT | len(data)]) + data
-    return bytes([_CBOR_TEXT | 25]) + len(data).to_bytes(2, "big") + data

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Union
 
 from ..errors import PipelineError
 
@@ -109,9 +108,18 @@ class Output:
     value: str
 
 
-Event = Union[
-    Started, Progressed, Finished, Failed, Line, Warned, BuildNumber, Artifact, TestResults, Output
-]
+Event = (
+    Started
+    | Progressed
+    | Finished
+    | Failed
+    | Line
+    | Warned
+    | BuildNumber
+    | Artifact
+    | TestResults
+    | Output
+)
 Sink = Callable[[Event], None]
 
 

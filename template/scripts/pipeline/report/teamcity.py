@@ -54,7 +54,7 @@ class TeamCityPrinter:
         for line in self._lines(event):
             self.write(line)
 
-    def _lines(self, event: Event) -> list[str]:
+    def _lines(self, event: Event) -> list[str]:  # noqa: PLR0911 - one return a kind of event
         text = words(event)
         lines = text.splitlines() if text is not None else []
         if isinstance(event, Started):

@@ -29,8 +29,9 @@ _VERSION = {
 
 @task(help=_VERSION)
 def version(
-    c: Context, build_number: str | None = None, prerelease: bool = False, prerelease_tag: str | None = None,
-    version_strategy: str | None = None, json: bool = False, verbose: bool = False,
+    c: Context, build_number: str | None = None, prerelease: bool = False,
+    prerelease_tag: str | None = None, version_strategy: str | None = None,
+    json: bool = False, verbose: bool = False,
 ) -> None:  # fmt: skip
     """Show the version that a build would have now."""
     from ..values.buildserver import BuildServer
@@ -46,17 +47,16 @@ def version(
 
 
 @task(optional=["upgrade"], help={"upgrade": "Upgrade this package, or all of them", **COMMON})
-def lock(c: Context, upgrade: str | None = None, json: bool = False, verbose: bool = False) -> None:
+def lock(
+    c: Context, upgrade: str | bool | None = None, json: bool = False, verbose: bool = False
+) -> None:
     """Write the hash locks in requirements/ from pyproject.toml."""
     from dataclasses import asdict
 
     from ..verbs.lock import lock as verb
 
     with session(root_of(c), json=json, verbose=verbose) as run:
-        packages = (
-            None if upgrade is None or upgrade is False else [] if upgrade is True else [upgrade]
-        )
-        changes = verb(run.project, packages, run.machine, run.reporter)
+        changes = verb(run.project, _to_upgrade(upgrade), run.machine, run.reporter)
         run.answer = {"locks": [asdict(change) for change in changes]}
 
 
@@ -73,8 +73,9 @@ def test(c: Context) -> None:
 
 @task(help={**_VERSION, "force": "Build even when nothing has changed"})
 def build(
-    c: Context, build_number: str | None = None, prerelease: bool = False, prerelease_tag: str | None = None,
-    version_strategy: str | None = None, force: bool = False, json: bool = False, verbose: bool = False,
+    c: Context, build_number: str | None = None, prerelease: bool = False,
+    prerelease_tag: str | None = None, version_strategy: str | None = None,
+    force: bool = False, json: bool = False, verbose: bool = False,
 ) -> None:  # fmt: skip
     """Restore, test, package and verify: the versioned package in build-output/."""
     from ..verbs.build import BuildOptions
@@ -96,8 +97,9 @@ def build(
     }
 )
 def package(
-    c: Context, build_number: str | None = None, prerelease: bool = False, prerelease_tag: str | None = None,
-    version_strategy: str | None = None, force: bool = False, rebuild: str | None = None, into: str | None = None,
+    c: Context, build_number: str | None = None, prerelease: bool = False,
+    prerelease_tag: str | None = None, version_strategy: str | None = None,
+    force: bool = False, rebuild: str | None = None, into: str | None = None,
     json: bool = False, verbose: bool = False,
 ) -> None:  # fmt: skip
     """Make the package alone: no tests, no verification."""
@@ -134,6 +136,13 @@ def verify(
             "commit": verified.commit,
             "same": True,
         }
+
+
+def _to_upgrade(flag: str | bool | None) -> list[str] | None:
+    """Return what `lock` takes: invoke gives True for a bare flag."""
+    if isinstance(flag, str):
+        return [flag]
+    return [] if flag else None
 
 
 def _version_options(

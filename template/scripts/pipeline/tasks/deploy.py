@@ -28,8 +28,8 @@ __all__ = ["deploy"]
     }
 )
 def deploy(
-    c: Context, environment: str, package: str | None = None, dry_run: bool = False, allow_dirty: bool = False,
-    json: bool = False, verbose: bool = False,
+    c: Context, environment: str, package: str | None = None, dry_run: bool = False,
+    allow_dirty: bool = False, json: bool = False, verbose: bool = False,
 ) -> None:  # fmt: skip
     """Run a package's own deploy script against an environment, as an Octopus worker would."""
     from ..local.state import LocalAws

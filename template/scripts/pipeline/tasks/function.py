@@ -36,7 +36,7 @@ def inspect(
     iterable=["event"],
     help={
         "package": "The package; the last build's by default",
-        "event": "A file with the event; standard input without it. May be repeated: all run in one process",
+        "event": "A file with the event, standard input without it; repeated, one process runs all",
         **COMMON,
     },
 )

@@ -15,19 +15,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import bootstrap
 from invoke import Context
 
-from ..edge.clock import utc_now
-from ..edge.machine import Machine
 from ..errors import PipelineError
-from ..report.events import Failed, Reporter, Sink
-from ..report.masking import masked
-from ..report.plain import PlainPrinter
-from ..values.buildserver import BuildServer
-from ..values.project import Project
+
+# `invoke --list` imports this file, and need not wait for what only a verb needs.
+if TYPE_CHECKING:
+    from ..edge.machine import Machine
+    from ..report.events import Reporter, Sink
+    from ..values.project import Project
 
 __all__ = ["Ended", "Session", "root_of", "session"]
 
@@ -60,11 +59,16 @@ class Session:
     @cached_property
     def project(self) -> Project:
         """The repository's settings."""
+        from ..values.project import Project
+
         return Project.load(self.root)
 
     @cached_property
     def machine(self) -> Machine:
         """The machine that the verb runs on."""
+        from ..edge.clock import utc_now
+        from ..edge.machine import Machine
+
         return Machine(
             root=self.root,
             cache=self.root / ".pipeline" / "cache",
@@ -84,6 +88,9 @@ def root_of(context: Context) -> Path:
 @contextmanager
 def session(root: Path, *, json: bool, verbose: bool) -> Iterator[Session]:
     """Give a task its session; print its answer or its error, and end the verb."""
+    from ..report.events import Failed, Reporter
+    from ..report.masking import masked
+
     sink, close = _printer(json=json, verbose=verbose)
     secrets = [value for name in _SECRETS if (value := os.environ.get(name))]
     running = Session(root, Reporter(masked(sink, secrets), time.monotonic), json)
@@ -112,6 +119,9 @@ def _tooling(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _printer(*, json: bool, verbose: bool) -> tuple[Sink, Callable[[], None]]:
+    from ..report.plain import PlainPrinter
+    from ..values.buildserver import BuildServer
+
     server = BuildServer.from_environ(os.environ).name
     stream = sys.stdout if server and not json else sys.stderr
     if server == "TeamCity" and not json:

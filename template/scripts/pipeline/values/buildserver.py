@@ -27,13 +27,23 @@ class _Variables:
 # The first branch variable with a value counts: a pull request's own branch before the
 # merge commit's. TeamCity has none of its own; its build file passes it on.
 _SERVERS = (
-    _Variables("TeamCity", "TEAMCITY_VERSION", "BUILD_NUMBER", ("TEAMCITY_BUILD_BRANCH",), "BUILD_VCS_NUMBER"),
-    _Variables("GitHub Actions", "GITHUB_ACTIONS", "GITHUB_RUN_NUMBER", ("GITHUB_HEAD_REF", "GITHUB_REF_NAME"), "GITHUB_SHA"),
+    _Variables(
+        "TeamCity", "TEAMCITY_VERSION", "BUILD_NUMBER",
+        ("TEAMCITY_BUILD_BRANCH",), "BUILD_VCS_NUMBER",
+    ),
+    _Variables(
+        "GitHub Actions", "GITHUB_ACTIONS", "GITHUB_RUN_NUMBER",
+        ("GITHUB_HEAD_REF", "GITHUB_REF_NAME"), "GITHUB_SHA",
+    ),
     _Variables(
         "GitLab CI", "GITLAB_CI", "CI_PIPELINE_IID",
-        ("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "CI_COMMIT_BRANCH", "CI_COMMIT_REF_NAME"), "CI_COMMIT_SHA",
+        ("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "CI_COMMIT_BRANCH", "CI_COMMIT_REF_NAME"),
+        "CI_COMMIT_SHA",
     ),
-    _Variables("Jenkins", "JENKINS_URL", "BUILD_NUMBER", ("CHANGE_BRANCH", "BRANCH_NAME", "GIT_BRANCH"), "GIT_COMMIT"),
+    _Variables(
+        "Jenkins", "JENKINS_URL", "BUILD_NUMBER",
+        ("CHANGE_BRANCH", "BRANCH_NAME", "GIT_BRANCH"), "GIT_COMMIT",
+    ),
     _Variables(
         "Azure Pipelines", "TF_BUILD", "BUILD_BUILDID",
         ("SYSTEM_PULLREQUEST_SOURCEBRANCH", "BUILD_SOURCEBRANCH"), "BUILD_SOURCEVERSION",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import io
+import sys
+import warnings
 import zipfile
 
 from ..errors import PipelineError
@@ -11,11 +13,12 @@ from ..errors import PipelineError
 __all__ = ["check_handler"]
 
 
-def check_handler(code: bytes, handler: str, *, where: str) -> None:
+def check_handler(code: bytes, handler: str, *, where: str, runtime: str = "") -> None:
     """Refuse a function zip without the handler's module, or a module without that name.
 
     The last dot splits the function off; slashes are folders, as dots are. A module that makes
-    the name in a way that only running it can show (an import of `*`) is not refused.
+    the name in a way that only running it can show (an import of `*`) is not refused. Nor is
+    one that this Python cannot read when `runtime`, like `python3.13`, has a newer one.
     """
     module, _, name = handler.rpartition(".")
     path = module.replace(".", "/")
@@ -32,12 +35,15 @@ def check_handler(code: bytes, handler: str, *, where: str) -> None:
             raise PipelineError(
                 where,
                 f"the handler {handler} is missing: there is no {path}.py in function.zip",
-                "Correct handler in pyproject.toml, or add the file; then build again. Nothing was changed.",
+                "Correct handler in pyproject.toml, or add the file; then build again. "
+                "Nothing was changed.",
             )
         source = archive.read(found)
     try:
-        tree = ast.parse(source)
+        tree = _parsed(source)
     except SyntaxError as error:
+        if runtime and sys.version_info[:2] < _version(runtime):
+            return
         raise PipelineError(
             where, f"{found}:{error.lineno}: {error.msg}", "Nothing was changed."
         ) from error
@@ -46,8 +52,24 @@ def check_handler(code: bytes, handler: str, *, where: str) -> None:
         raise PipelineError(
             where,
             f"the handler {handler} is missing: {found} defines no {name}",
-            "Correct handler in pyproject.toml, or add the function; then build again. Nothing was changed.",
+            "Correct handler in pyproject.toml, or add the function; then build again. "
+            "Nothing was changed.",
         )
+
+
+def _parsed(source: bytes) -> ast.Module:
+    with warnings.catch_warnings():
+        # They would go to standard error, where a worker sees a failure.
+        warnings.simplefilter("ignore")
+        try:
+            return ast.parse(source)
+        except ValueError as error:
+            # What Pythons before 3.12 say of a null byte.
+            raise SyntaxError(str(error)) from error
+
+
+def _version(runtime: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in runtime.removeprefix("python").split("."))
 
 
 def _top_level_names(tree: ast.Module) -> set[str] | None:

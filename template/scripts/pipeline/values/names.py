@@ -48,5 +48,5 @@ def declared_environment(name: str, declared: tuple[str, ...]) -> str:
     raise PipelineError(
         "environment",
         f"there is no environment {name!r}",
-        f"Declared are {known}. A new one needs [tool.pipeline.environments.{name}] in pyproject.toml.",
+        f"Declared are {known}. Add [tool.pipeline.environments.{name}] to pyproject.toml for it.",
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,10 +10,11 @@ from pathlib import Path
 from ..archive.nupkg import unpack_like_octopus
 from ..archive.zipreader import open_archive, read_member
 from ..edge.machine import Machine
+from ..edge.pythons import base_python
 from ..errors import PipelineError
 from ..octopus.launch import Job, launch, worker_variables
 from ..octopus.variables import declared_values
-from ..report.events import Output, Reporter, Sink
+from ..report.events import Event, Output, Reporter, Sink
 from ..values.credentials import Credentials
 from ..values.latest import Latest
 from ..values.manifest import MANIFEST_NAME, Manifest
@@ -78,7 +78,7 @@ def deliver(
         unpack_like_octopus(delivery.package, folder)
         job = Job(
             package=folder,
-            python=Path(sys._base_executable),  # type: ignore[attr-defined]  # noqa: SLF001 - a worker has no venv
+            python=base_python(),
             variables=worker_variables(
                 environment.name, manifest.version, values, dry_run=delivery.dry_run
             ),
@@ -152,15 +152,18 @@ def worker_credentials(environment: Environment, environ: Mapping[str, str]) -> 
             "Look at ~/.aws/config, or at profile in pyproject.toml.",
         ) from error
     return Credentials(
-        frozen.access_key, frozen.secret_key, frozen.token or "", session.region_name or ""
+        frozen.access_key or "",
+        frozen.secret_key or "",
+        frozen.token or "",
+        session.region_name or "",
     )
 
 
 def _collecting(sink: Sink, outputs: dict[str, str]) -> Sink:
-    def passes_on(event: object) -> None:
+    def passes_on(event: Event) -> None:
         if isinstance(event, Output):
             outputs[event.name] = event.value
         else:
-            sink(event)  # type: ignore[arg-type]
+            sink(event)
 
     return passes_on

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..edge.files import alone, new_folder
 from ..edge.machine import Machine
+from ..edge.pythons import base_python
 from ..engines.lock import pick
 from ..errors import PipelineError
 from ..local.pool import LocalRuntime
@@ -29,7 +30,7 @@ def local_runtime(runtime: Runtime, machine: Machine, reporter: Reporter) -> Loc
     python = machine.python(runtime.python)
     version = runtime.python
     if python is None:
-        python = Path(sys._base_executable)  # type: ignore[attr-defined]  # noqa: SLF001
+        python = base_python()
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         reporter.warn(f"no {runtime.name} on this machine: the function runs on Python {version}")
     return LocalRuntime(python, _client(python, machine, reporter), version)
@@ -48,25 +49,17 @@ def _client(python: Path, machine: Machine, reporter: Reporter) -> Path | None:
             with new_folder(folder) as part:
                 lock = machine.cache / f"runtime-client-{digest}.txt"
                 lock.write_text(text, encoding="utf-8")
+                place: list[str | Path] = ["--target", part, "--python", python]
                 machine.uv.install(
-                    [
-                        "--target",
-                        part,
-                        "--python",
-                        python,
-                        "--only-binary",
-                        ":all:",
-                        "--no-deps",
-                        "-r",
-                        lock,
-                    ],
+                    [*place, "--only-binary", ":all:", "--no-deps", "-r", lock],
                     cwd=machine.root,
                     where="install AWS's runtime client",
                 )
                 (part / ".lock").unlink(missing_ok=True)
         except PipelineError as error:
             reporter.warn(
-                f"AWS's runtime client cannot be installed here ({error.what}); a small one of ours is used"
+                f"AWS's runtime client cannot be installed here ({error.what}); "
+                "a small one of ours is used"
             )
             return None
     return folder

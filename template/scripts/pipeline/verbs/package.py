@@ -102,7 +102,6 @@ def make_package(project: Project, order: Order, restored: Restored, machine: Ma
     own = function_files(files, nuspec_name)
     refuse_secrets(project.root, own)
     zipped = make_function_zip(
-        project,
         [
             (file.path.removeprefix(f"{SOURCE}/"), file.executable, project.root / file.path)
             for file in own

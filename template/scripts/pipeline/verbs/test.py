@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 
 from ..edge.files import alone, new_folder
 from ..edge.machine import Machine
+from ..edge.pythons import base_python
 from ..edge.shell import attach, run, scrubbed
 from ..engines.lock import check_lock
 from ..engines.python import FUNCTION_LOCK
@@ -52,18 +53,9 @@ def run_tests(project: Project, results: Path, machine: Machine, reporter: Repor
     Raises PipelineError with the end of pytest's output when a test fails.
     """
     place = _environment(project, machine, reporter)
-    command = [
-        place.python,
-        "-m",
-        "pytest",
-        "-p",
-        "no:cacheprovider",
-        f"--junitxml={results}",
-        "-o",
-        "junit_family=xunit2",
-    ]
+    options = ["-p", "no:cacheprovider", f"--junitxml={results}", "-o", "junit_family=xunit2"]
     done = run(
-        command,
+        [place.python, "-m", "pytest", *options],
         cwd=project.root,
         env=_child_environ(machine),
         accept=(0, 1, 2, 3, 4, _NO_TESTS),
@@ -91,8 +83,11 @@ def test_attached(
         reporter.warn(place.note)
     results = machine.output / TESTS_XML
     results.parent.mkdir(parents=True, exist_ok=True)
-    command = [place.python, "-m", "pytest", f"--junitxml={results}", *arguments]
-    code = attach(command, cwd=project.root, env=_child_environ(machine))
+    code = attach(
+        [place.python, "-m", "pytest", f"--junitxml={results}", *arguments],
+        cwd=project.root,
+        env=_child_environ(machine),
+    )
     if results.is_file():
         reporter.emit(TestResults(str(results)))
     return code
@@ -109,7 +104,7 @@ def _environment(project: Project, machine: Machine, reporter: Reporter) -> _Env
     note = (
         "" if python else f"on this machine's Python: no {project.function.runtime.name} was found"
     )
-    python = python or _own_python()
+    python = python or base_python()
     locks = [project.root / FUNCTION_LOCK, project.root / TEST_LOCK]
     digest = hashlib.sha256(str(python).encode())
     for lock, requirements in zip(
@@ -146,12 +141,6 @@ def _make(folder: Path, python: Path, locks: Sequence[Path], machine: Machine) -
 def _python_in(venv: Path) -> Path:
     windows = venv / "Scripts" / "python.exe"
     return windows if windows.exists() else venv / "bin" / "python"
-
-
-def _own_python() -> Path:
-    import sys  # noqa: PLC0415 - the only fact this module needs of the running interpreter
-
-    return Path(sys._base_executable)  # type: ignore[attr-defined]  # noqa: SLF001 - the venv's own base
 
 
 def _counts(results: Path) -> tuple[int, int]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..archive.zipreader import Archive, open_archive, read_member
 from ..edge.machine import Machine
+from ..edge.pythons import base_python
 from ..edge.shell import run, scrubbed
 from ..errors import NotTheSame, PipelineError
 from ..report.events import Reporter
@@ -110,17 +110,9 @@ def _verify(
 
 
 def _rebuild_in_child(clone: Path, facts: Path, folder: Path, machine: Machine) -> Path:
-    python = Path(sys._base_executable)  # type: ignore[attr-defined]  # noqa: SLF001 - the clone makes its own .venv
-    command = [
-        python,
-        clone / "tasks.py",
-        "package",
-        "--rebuild",
-        facts,
-        "--into",
-        folder,
-        "--json",
-    ]
+    # The clone makes its own .venv, so its tasks.py is started outside ours.
+    script: list[str | Path] = [base_python(), clone / "tasks.py"]
+    command = [*script, "package", "--rebuild", facts, "--into", folder, "--json"]
     settings = {name: value for name, value in machine.environ.items() if name.startswith("UV_")}
     done = run(command, cwd=clone, env=scrubbed(machine.environ, settings), where="verify")
     return Path(json.loads(done.stdout)["package"])
@@ -135,8 +127,9 @@ def _compare(ours: Path, rebuilt: Path, commit: str) -> None:
     if left != right:
         raise NotTheSame(
             f"verify {ours.name}",
-            f"rebuilt from {commit[:12]} it is not the same: {_first_difference(ours, rebuilt, left, right)}",
-            "Something outside the commit went into the package. Build it again from a clean clone.",
+            f"rebuilt from {commit[:12]} it is not the same: "
+            + _first_difference(ours, rebuilt, left, right),
+            "Something outside the commit went into the package. Build it in a clean clone.",
         )
 
 
