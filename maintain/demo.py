@@ -7,13 +7,16 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pipeline.archive.zipreader import open_archive, raw_members, read_member
+from pipeline.archive.zipwriter import Member, compress, write_zip
 from pipeline.edge.clock import utc_now
 from pipeline.errors import PipelineError
 from pipeline.report.events import Reporter
+from pipeline.values.manifest import MANIFEST_NAME
 
 from .elb_log import classic_log
 from .generated import Generated, generate
@@ -120,12 +123,24 @@ def _deploy_and_trigger(demo: _Demo, listener: Listener) -> None:
 
 def _fail(demo: _Demo) -> None:
     with demo.step("Deploy a package whose handler is missing, and read what is said"):
-        settings = demo.repository.root / "pyproject.toml"
-        text = settings.read_text(encoding="utf-8")
-        settings.write_text(text.replace(".handler.handle", ".handler.handel"), encoding="utf-8")
-        demo.repository.commit("Misspell the handler")
-        demo.verb("package")
-        demo.verb("deploy", "local", expect=1)
+        output = demo.repository.root / "build-output"
+        latest = json.loads((output / "latest.json").read_text(encoding="utf-8"))
+        _misspell(demo.repository.root / latest["package"], output / "misspelt.nupkg")
+        demo.reporter.line("   No build makes one, so this is a copy with another manifest in it.")
+        demo.verb("deploy", "local", "--package", "build-output/misspelt.nupkg", expect=1)
+
+
+def _misspell(package: Path, copy: Path) -> None:
+    """Copy a package with a handler in its manifest that the function does not have."""
+    archive = open_archive(package)
+    members = {
+        entry.name: Member(entry.name, entry.mode & 0o777, raw)
+        for entry, raw in zip(archive.entries, raw_members(archive, archive.entries), strict=True)
+    }
+    (entry,) = (entry for entry in archive.entries if entry.name == MANIFEST_NAME)
+    manifest = read_member(archive, entry).replace(b".handler.handle", b".handler.handel")
+    members[entry.name] = replace(members[entry.name], payload=compress(manifest))
+    write_zip(copy, members.values())
 
 
 def _put(root: Path, log: str) -> str:
@@ -168,9 +183,9 @@ def _summarise(demo: _Demo) -> None:
     for number, (title, seconds) in enumerate(demo.steps, 1):
         say(f"  {number}. {title:<72}{seconds:6.1f} s")
     say(
-        "\nThe bytes that were built are the bytes that ran: the deploy script inside the package\n"
-        "checked the function zip against the manifest, and AWS's answer against both. The folder,\n"
-        "the embedded AWS and the function's processes are gone; downloaded packages stay in\n"
-        "your cache.\n"
+        "\nThe bytes that were built are the bytes that ran: the deploy script inside the\n"
+        "package checked the function zip against the manifest, and AWS's answer against\n"
+        "both. The folder, the embedded AWS and the function's processes are gone;\n"
+        "downloaded packages stay in your cache.\n"
         "Your own repository: copier copy URL-OF-THIS-TEMPLATE my-function"
     )

@@ -13,7 +13,7 @@ __all__ = ["write_locks"]
 
 _SCRIPTS = "template/scripts/requirements-{}.txt"
 # Later ones are locked to fit the earlier ones: all of them share one .venv.
-_ORDER = ("build", "local", "update", "dev")
+_ORDER = ("build", "sign", "local", "update", "dev")
 _OLDEST_PYTHON = "3.11"
 
 
@@ -34,7 +34,7 @@ def write_locks(machine: Machine, reporter: Reporter, *, upgrade: bool) -> None:
             for constraint in done:
                 arguments += ["--constraint", constraint]
             source = machine.root / "requirements" / f"{name}.in"
-            machine.uv.compile([f"-r {source}"], arguments, cwd=Path(scratch))
+            machine.uv.lock([f"-r {source}"], arguments, cwd=Path(scratch))
             write_whole(target, kept.read_bytes())
             stage.text = target.relative_to(machine.root).as_posix()
         done.append(target)

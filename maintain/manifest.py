@@ -22,7 +22,7 @@ def manifest_text(root: Path) -> str:
     lines = [
         f"{_digest(path)}  {name}"
         for path, name in files.items()
-        if path.is_file() and name not in _YOURS and "__pycache__" not in name
+        if path.is_file() and name not in _YOURS and not _is_cache(name)
     ]
     for folder in template.glob("*.teamcity*"):
         lines += [
@@ -38,6 +38,11 @@ def write_manifest(root: Path) -> int:
     text = manifest_text(root)
     (root / "template" / MANIFEST).write_text(text, encoding="utf-8", newline="\n")
     return text.count("\n")
+
+
+def _is_cache(name: str) -> bool:
+    """Tell whether tools made a file of the library's folder: nothing of ours there is hidden."""
+    return any(part.startswith(".") or part == "__pycache__" for part in name.split("/"))
 
 
 def _digest(path: Path) -> str:

@@ -22,7 +22,9 @@ _FOREIGN = (
     "GITHUB_",
     "GITLAB_",
     "JENKINS_",
+    "NUGET_",
     "OCTOPUS_",
+    "PIPELINE_",
     "SYSTEM_",
     "TEAMCITY_",
     "TF_BUILD",
@@ -52,6 +54,11 @@ def isolated_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
                 environment.delenv(name)
         for name, folder in (("UV_CACHE_DIR", "uv"), ("PIP_CACHE_DIR", "pip")):
             environment.setenv(name, os.environ.get(name, str(real_home / ".cache" / folder)))
+        # The uv that the locks name, by its hash: else every run would begin with its 20 MB.
+        fetched = Path(os.environ.get("XDG_CACHE_HOME", real_home / ".cache")) / "copier-lambda"
+        if fetched.is_dir():
+            (home / ".cache").mkdir()
+            (home / ".cache" / "copier-lambda").symlink_to(fetched)
         for name in ("HOME", "USERPROFILE"):
             environment.setenv(name, str(home))
         for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):

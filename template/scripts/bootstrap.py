@@ -20,6 +20,7 @@ __all__ = ["LOCKS", "BootstrapError", "ensure", "find_uv", "hand_over"]
 
 LOCKS = {
     "build": "scripts/requirements-build.txt",
+    "sign": "scripts/requirements-sign.txt",
     "local": "scripts/requirements-local.txt",
     "update": "scripts/requirements-update.txt",
 }
@@ -49,7 +50,9 @@ def hand_over(root: Path, module: str, lock: str = LOCKS["build"]) -> None:
         raise SystemExit(130) from None
     if module == "__main__" and Path(sys.prefix).resolve() == (root / ".venv").resolve():
         return
-    raise SystemExit(_run([str(_python(root)), str(root / "tasks.py"), *sys.argv[1:]]))
+    # What git, uv and AWS say is UTF-8, whatever the locale of this machine is.
+    python = [str(_python(root)), "-X", "utf8"]
+    raise SystemExit(_run([*python, str(root / "tasks.py"), *sys.argv[1:]]))
 
 
 def ensure(root: Path, name: str) -> None:
@@ -125,6 +128,10 @@ def _install(root: Path, lock: str, primary: str) -> None:
         # Without a valid stamp an earlier attempt was cut short, or the lock has changed.
         import shutil  # noqa: PLC0415 - see above
 
+        if (root / ".venv").is_file():
+            raise BootstrapError(
+                f"{root / '.venv'} is a file; a folder must be there. Move it away."
+            )
         shutil.rmtree(root / ".venv", ignore_errors=True)
         _check([uv, "venv", "--quiet", "--no-project", "--python", sys.executable, root / ".venv"])
     with tempfile.TemporaryDirectory() as scratch:

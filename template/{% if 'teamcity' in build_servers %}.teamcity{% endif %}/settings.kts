@@ -30,6 +30,8 @@ object Build : BuildType({
             description = "For the build verb, for example: --deploy --environments CI,Staging",
             allowEmpty = true
         )
+        // TeamCity tells a build its branch in this parameter only.
+        param("env.TEAMCITY_BUILD_BRANCH", "%teamcity.build.branch%")
     }
 
     vcs {

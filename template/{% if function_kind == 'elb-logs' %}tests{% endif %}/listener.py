@@ -11,7 +11,16 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
-__all__ = ["Listener", "close_early", "never_close", "read_all", "reset_after", "stall"]
+__all__ = [
+    "Listener",
+    "chatter",
+    "close_early",
+    "never_close",
+    "read_all",
+    "reset_after",
+    "stall",
+    "trickle",
+]
 
 Behaviour = Callable[[socket.socket, bytearray, threading.Event], None]
 
@@ -87,6 +96,19 @@ def never_close(stream: socket.socket, received: bytearray, over: threading.Even
 def stall(_stream: socket.socket, _received: bytearray, over: threading.Event) -> None:
     """Read nothing."""
     over.wait(10)
+
+
+def trickle(stream: socket.socket, received: bytearray, over: threading.Event) -> None:
+    """Read a little now and then, so that no single write takes long."""
+    while not over.wait(0.01) and (data := stream.recv(100)):
+        received += data
+
+
+def chatter(stream: socket.socket, received: bytearray, over: threading.Event) -> None:
+    """Read to the sender's end, then say a little now and then, and never close."""
+    read_all(stream, received, over)
+    while not over.wait(0.01):
+        stream.send(b".")
 
 
 def close_early(stream: socket.socket, received: bytearray, over: threading.Event) -> None:

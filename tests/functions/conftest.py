@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from repositories import ROOT
+
+from tests.repositories import ROOT, Render, copy_template
 
 Load = Callable[[str], Any]
 
@@ -36,6 +37,28 @@ def load(function_folder: Path) -> Iterator[Load]:
     sys.path.insert(0, str(function_folder))
     yield lambda name: importlib.import_module(f"{_NAME}.{name}")
     sys.path.remove(str(function_folder))
+
+
+@pytest.fixture(scope="session")
+def render(tmp_path_factory: pytest.TempPathFactory) -> Render:
+    """Return a function from answers to a render without the library, which no function needs."""
+    source = tmp_path_factory.mktemp("functions alone")
+    shutil.copy2(ROOT / "copier.yml", source)
+    shutil.copytree(
+        ROOT / "template",
+        source / "template",
+        ignore=shutil.ignore_patterns("scripts", "__pycache__", ".*_cache"),
+    )
+    made: dict[str, Path] = {}
+
+    def _render(**answers: Any) -> Path:
+        key = repr(sorted(answers.items()))
+        if key not in made:
+            folder = tmp_path_factory.mktemp("a function") / "the repository"
+            made[key] = copy_template(source, folder, answers)
+        return made[key]
+
+    return _render
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,10 +14,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-LINE = (
-    "2014-03-01T08:15:30.123456Z {name} {client} 10.1.2.3:8080 0.1 {taken} 0.3 200 200 12 {size} "
-    '"{verb} https://shop.example:443{path}?a=b HTTP/1.1" "{agent}" cipher TLSv1.2'
-)
 _quiet = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 _bare = st.text(st.characters(exclude_characters=' "\n\r', exclude_categories=["Cs"]), min_size=1)
 _path = st.text(st.characters(exclude_characters=' "?\\', exclude_categories=["Cs"]))
@@ -42,6 +39,16 @@ class _Trickle:
         return self._content.read(self._step)
 
 
+def _line(
+    name: str = "shop", path: str = "/", agent: str = "curl", taken: str = "0.2", size: int = 7
+) -> str:
+    return (
+        f"2014-03-01T08:15:30.123456Z {name} 203.0.113.7:40001 10.1.2.3:8080 0.1 {taken} 0.3 "
+        f'200 200 12 {size} "GET https://shop.example:443{path}?a=b HTTP/1.1" "{agent}" cipher '
+        "TLSv1.2"
+    )
+
+
 @_quiet
 @given(line=st.text(st.characters(exclude_categories=["Cs"])) | st.from_regex(r'[" \\a-]{5,60}'))
 def test_any_text_is_parsed_or_refused(load: Load, line: str) -> None:
@@ -49,23 +56,18 @@ def test_any_text_is_parsed_or_refused(load: Load, line: str) -> None:
     parse = load("parse")
     try:
         members = parse.json_members(line)
-    except parse.MalformedLineError as error:
-        assert "columns" in str(error)
-    else:
-        assert json.loads("{" + members + "}")["message"] == line
+    except parse.MalformedLineError:
+        return
+    assert json.loads("{" + members + "}")["message"] == line
 
 
 @_quiet
-@given(name=_bare, client=_bare, path=_path, agent=_quoted, kind=st.sampled_from(["", "h2 "]))
-def test_columns_survive(
-    load: Load, name: str, client: str, path: str, agent: str, kind: str
-) -> None:
+@given(name=_bare, path=_path, agent=_quoted, kind=st.sampled_from(["", "h2 "]))
+def test_columns_survive(load: Load, name: str, path: str, agent: str, kind: str) -> None:
     """Whatever stands in a column of text stands in its field, character for character."""
-    line = kind + LINE.format(
-        name=name, client=client, path=f"/{path}", agent=agent, verb="GET", taken="0.2", size=7
-    )
+    line = kind + _line(name=name, path=f"/{path}", agent=agent)
     fields = json.loads("{" + load("parse").json_members(line) + "}")
-    assert (fields["LoadBalancerName"], fields["PublicIpAndPort"]) == (name, client)
+    assert fields["LoadBalancerName"] == name
     assert (fields["Path"], fields["UserAgent"]) == (f"/{path}", agent)
     assert fields["message"] == line
 
@@ -74,9 +76,7 @@ def test_columns_survive(
 @given(seconds=st.floats(0, 9e5, allow_nan=False), size=st.integers(0, 2**63))
 def test_numbers_survive(load: Load, seconds: float, size: int) -> None:
     """Times become the nearest millisecond, sizes stay what they are."""
-    line = LINE.format(
-        name="n", client="c", path="/", agent="a", verb="GET", taken=f"{seconds:.6f}", size=size
-    )
+    line = _line(taken=f"{seconds:.6f}", size=size)
     fields = json.loads("{" + load("parse").json_members(line) + "}")
     assert fields["TimeTaken"] == round(float(f"{seconds:.6f}") * 1000)
     assert fields["BytesDownloadedByClient"] == size
@@ -86,15 +86,7 @@ def test_numbers_survive(load: Load, seconds: float, size: int) -> None:
 @given(agent=st.text(st.characters(exclude_characters="\\", exclude_categories=["Cs"]), min_size=1))
 def test_escaped_quotes_are_quotes(load: Load, agent: str) -> None:
     """An agent with quotes comes back as it was, when its quotes were escaped."""
-    line = LINE.format(
-        name="n",
-        client="c",
-        path="/",
-        verb="GET",
-        taken="0.2",
-        size=7,
-        agent=agent.replace('"', '\\"'),
-    )
+    line = _line(agent=agent.replace('"', '\\"'))
     fields = json.loads("{" + load("parse").json_members(line) + "}")
     assert fields["UserAgent"] == agent
 
@@ -119,13 +111,11 @@ def test_any_file_is_cut_at_its_newlines(
 def test_no_line_takes_long(load: Load, piece: str) -> None:
     """The expression takes no more than a moment for long lines made to confuse it."""
     parse = load("parse")
-    usual = LINE.format(name="n", client="c", path="/", agent="a", verb="GET", taken="0.2", size=7)
+    usual = _line()
     start = time.perf_counter()
     for line in (piece * 20_000, usual + piece * 20_000, usual + ' "' + piece * 20_000 + "\t"):
-        try:
+        with suppress(parse.MalformedLineError):
             parse.json_members(line)
-        except parse.MalformedLineError as error:
-            assert "columns" in str(error)
     assert time.perf_counter() - start < 2
 
 

@@ -7,6 +7,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from ipaddress import ip_address
@@ -71,19 +72,22 @@ def _listener(certificate: Path, serve: Serve) -> Iterator[tuple[int, bytearray]
         thread.join(timeout=10)
 
 
-def _send(load: Any, port: int, ca_file: Path | None) -> None:
-    settings = load("settings").Settings(
+def _settings(load: Any, port: int, ca_file: Path | None, write_timeout: float = 2) -> Any:
+    return load("settings").Settings(
         host="127.0.0.1",
         port=port,
         tls=True,
         ca_file=str(ca_file) if ca_file else None,
         connect_timeout=2,
-        write_timeout=2,
+        write_timeout=write_timeout,
         environment="CI",
         application="shop",
         component="web",
     )
-    with load("logstash").connect(settings) as connection:
+
+
+def _send(load: Any, port: int, ca_file: Path | None) -> None:
+    with load("logstash").connect(_settings(load, port, ca_file)) as connection:
         connection.send(b"x" * 300_000)
         connection.send(b"the end\n")
         connection.finish()
@@ -132,3 +136,21 @@ def test_unknown_certificate_is_refused(load: Any, certificate: Path) -> None:
         with pytest.raises(load("logstash").ConnectionLostError, match="verify"):
             _send(load, port, None)
         assert not received
+
+
+def _trickling(stream: ssl.SSLSocket, received: bytearray) -> None:
+    while data := stream.recv(65_536):
+        received += data
+        time.sleep(0.02)
+
+
+def test_slow_reader_over_tls_gets_no_more_than_the_timeout(load: Any, certificate: Path) -> None:
+    """The timeout is for a whole batch, though each TLS record of it moves on well before."""
+    logstash = load("logstash")
+    with _listener(certificate, _trickling) as (port, _):
+        settings = _settings(load, port, certificate, write_timeout=0.3)
+        with logstash.connect(settings) as connection:
+            began = time.monotonic()
+            with pytest.raises(logstash.ConnectionLostError, match=r"timed out|no time left"):
+                connection.send(bytes(30_000_000))
+            assert time.monotonic() - began < 5

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
 import yaml
 from moto import mock_aws
-from repositories import Render
+
+from tests.repositories import Render
 
 KINDS = ["elb-logs", "s3-event", "empty"]
-# What moto cannot make from a template. AWS can.
+# What moto alone cannot make from a template. AWS can, and so can the embedded AWS, whose kinds of
+# resources moto finds as soon as some test has imported them.
 NOT_IN_MOTO = {"AWS::CloudWatch::Alarm", "AWS::S3::BucketPolicy"}
 
 
@@ -51,18 +55,33 @@ def _names(value: Any) -> set[str]:
     return found
 
 
+@pytest.fixture(scope="module")
+def own_tests(render: Render) -> Iterator[dict[str, subprocess.Popen[str]]]:
+    """Start the tests of each kind, all at once, with pytest and nothing that plugs into it."""
+    started = {
+        kind: subprocess.Popen(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+            cwd=render(function_kind=kind),
+            env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for kind in KINDS
+    }
+    yield started
+    for process in started.values():
+        process.kill()
+        process.wait()
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_own_tests_pass(render: Render, kind: str) -> None:
+def test_own_tests_pass(own_tests: dict[str, subprocess.Popen[str]], kind: str) -> None:
     """A fresh repository's tests pass as they are."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
-        cwd=render(function_kind=kind),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    assert "skipped" not in done.stdout
+    output, _ = own_tests[kind].communicate()
+    assert own_tests[kind].returncode == 0, output
+    assert "passed" in output
+    assert "skipped" not in output
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -98,9 +117,9 @@ def test_stack_can_be_made(render: Render, kind: str) -> None:
             FunctionName="CI-Example"
         )["Configuration"]
     assert stack["StackStatus"] == "CREATE_COMPLETE"
-    assert {resource.get("LogicalResourceId") for resource in made} - {None} == {
-        name for name, body in declared.items() if body["Type"] not in NOT_IN_MOTO
-    }
+    names = {resource.get("LogicalResourceId") for resource in made} - {None}
+    certain = {name for name, body in declared.items() if body["Type"] not in NOT_IN_MOTO}
+    assert certain <= names <= declared.keys()
     outputs = {output["OutputKey"] for output in stack["Outputs"]}
     assert outputs == {"FunctionName", "FunctionArn"} | (
         {"BucketName"} - ({"BucketName"} if kind == "empty" else set())

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 from pipeline.local.background import Background, start, stop
-from pipeline.local.clients import client
+from pipeline.local.function import FunctionProcess
+from pipeline.local.function_code import FunctionCode
 from pipeline.local.pool import LocalRuntime
 from pipeline.local.state import LocalAws
 
-from tests.local.local_support import APP, MINOR, ROLE, TRUST, zipped
+from tests.local.local_support import APP, CONFIG, MINOR, ROLE, TRUST, client, written, zipped
 
 Create = Callable[..., str]
 
@@ -59,6 +60,27 @@ def lambdas(aws: LocalAws) -> Any:
     """Return a Lambda client, with the role that functions need."""
     client(aws, "iam").create_role(RoleName="function", AssumeRolePolicyDocument=TRUST)
     return client(aws, "lambda")
+
+
+@pytest.fixture(scope="module", params=["awslambdaric", "own client"])
+def code(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    python: Path,
+    ric: Path,
+) -> FunctionCode:
+    """Return the same function once for AWS's runtime client and once for our own."""
+    folder = written(tmp_path_factory.mktemp("task"), {"app.py": APP, "pkg/inner.py": APP})
+    chosen = ric if request.param == "awslambdaric" else None
+    return FunctionCode(folder, "app.handle", python, chosen)
+
+
+@pytest.fixture(scope="module")
+def process(code: FunctionCode) -> Iterator[FunctionProcess]:
+    """Return a warm process that the tests of this module share."""
+    made = FunctionProcess(code, CONFIG)
+    yield made
+    made.close()
 
 
 _numbers = itertools.count(1)

@@ -8,10 +8,19 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pipeline.local import clients
+from pipeline.local.function import FunctionProcess
+from pipeline.local.function_code import FunctionConfig
+from pipeline.local.invocation import Invocation
+from pipeline.local.state import LocalAws
+from pipeline.report.events import Event, Finished, Line, Reporter, Warned
+
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
+CONFIG = FunctionConfig("fn", timeout=5, runtime=f"python{MINOR}")
 ROLE = "arn:aws:iam::123456789012:role/function"
 TRUST = json.dumps(
     {
@@ -26,7 +35,7 @@ TRUST = json.dumps(
     }
 )
 # One function that does what its event says, so that one zip serves every case.
-APP = '''\
+APP = """\
 import json, logging, os, sys, time
 
 logging.getLogger().setLevel("INFO")
@@ -79,7 +88,13 @@ def handle(event, context):
         with open(os.path.join(os.environ["TMPDIR"], "file"), "w") as file:
             return file.write("text")
     return event
-'''
+"""
+
+
+@cache
+def client(aws: LocalAws, service: str) -> Any:
+    """Return a client that is made once: each costs a fifth of a second."""
+    return clients.client(aws, service)
 
 
 def zipped(files: Mapping[str, str], *, mode: int = 0o644) -> bytes:
@@ -121,3 +136,31 @@ def alive(pid: int) -> bool:
     except OSError:
         return False
     return status.rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def invoke(process: FunctionProcess, **event: Any) -> Invocation:
+    """Invoke with a JSON object."""
+    return process.invoke(json.dumps(event).encode())
+
+
+def answer(process: FunctionProcess, **event: Any) -> Any:
+    """Invoke and return the decoded answer."""
+    done = invoke(process, **event)
+    assert done.error is None, done.log
+    return json.loads(done.payload)
+
+
+class Seen:
+    """A sink that keeps what verbs say."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.reporter = Reporter(self.events.append)
+
+    def lines(self) -> list[str]:
+        """Return the lines and warnings."""
+        return [event.text for event in self.events if isinstance(event, Line | Warned)]
+
+    def finished(self) -> list[str]:
+        """Return what the stages achieved."""
+        return [event.text for event in self.events if isinstance(event, Finished)]

@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from pipeline.local.clients import client
 from pipeline.local.state import LocalAws
 
-from tests.local.local_support import APP, MINOR, eventually, zipped
+from tests.local.local_support import APP, MINOR, client, eventually, zipped
 
 Create = Callable[..., str]
 
@@ -75,9 +74,7 @@ def test_logs_arrive_in_the_functions_group(aws: LocalAws, lambdas: Any, create:
     assert "Traceback" in trace[0].splitlines()[1]
 
 
-def test_a_warm_process_serves_until_code_or_settings_change(
-    lambdas: Any, create: Create
-) -> None:
+def test_a_warm_process_serves_until_code_or_settings_change(lambdas: Any, create: Create) -> None:
     """The same process answers again; new code or a new setting starts another."""
     name = create()
     first = invoke(lambdas, name, do="started")["Document"]
@@ -254,3 +251,11 @@ def test_an_object_in_the_bucket_triggers_the_function(
     assert stored["object"]["key"] == "a+folder/%C3%BC%2B1.log"
     assert stored["object"]["versionId"] == version
     assert stored["object"]["size"] == 5
+
+
+def test_what_the_embedded_aws_lacks_is_said_in_words(aws: LocalAws) -> None:
+    """An unknown call, and one that fails inside moto, are AWS errors a person can read."""
+    with pytest.raises(ClientError, match=r"does not know lambda GET .*account-settings"):
+        client(aws, "lambda").get_account_settings()
+    with pytest.raises(ClientError, match="The embedded AWS failed on this call"):
+        client(aws, "cloudformation").create_stack(StackName="broken", TemplateBody="Resources: {")

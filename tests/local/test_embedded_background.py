@@ -3,8 +3,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,11 @@ from typing import Any
 import pytest
 from pipeline.errors import PipelineError
 from pipeline.local.background import Background, running, start, stop
-from pipeline.local.clients import client
 from pipeline.local.pool import LocalRuntime
 from pipeline.local.server import parse_runtime
 from pipeline.local.state import LocalAws, read_state
 
-from tests.local.local_support import APP, MINOR, ROLE, TRUST, alive, eventually, zipped
+from tests.local.local_support import APP, MINOR, ROLE, TRUST, alive, client, eventually, zipped
 
 
 @pytest.fixture
@@ -37,51 +36,41 @@ def function_process(aws: LocalAws) -> int:
     return int(json.loads(answer["Payload"].read())[1])
 
 
-def test_start_find_and_stop(wanted: Background) -> None:
-    """It comes up once, is found, keeps its key to its owner, and leaves nothing when stopped."""
-    aws = start(wanted)
-    assert start(wanted) == aws == running(wanted.state)
+def test_two_starts_at_once_make_one_server(wanted: Background, aws: LocalAws) -> None:
+    """It stands beside another repository's, only its owner reads its key, and stop ends all."""
+    with ThreadPoolExecutor() as threads:
+        one, two = threads.map(start, [wanted, wanted])
+    assert one == two == start(wanted) == running(wanted.state)
+    assert one.endpoint != aws.endpoint
+    assert one.access_key != aws.access_key
     assert wanted.state.stat().st_mode & 0o777 == 0o600
     assert wanted.log.stat().st_mode & 0o777 == 0o600
-    command = Path(f"/proc/{aws.pid}/cmdline").read_bytes()
-    assert aws.access_key.encode() not in command
-    assert aws.access_key not in repr(aws)
-    function = function_process(aws)
+    command = Path(f"/proc/{one.pid}/cmdline").read_bytes()
+    assert one.access_key.encode() not in command
+    assert one.access_key not in repr(one)
+    function = function_process(one)
     assert alive(function)
     assert stop(wanted.state)
-    assert not alive(aws.pid)
+    assert not alive(one.pid)
     eventually(lambda: not alive(function))
     assert running(wanted.state) is None
     assert not wanted.state.exists()
     assert not stop(wanted.state)
+    # The server that came second must not take the first one's place now.
+    name = str(wanted.state).encode()
+    others = [path for path in Path("/proc").glob("[0-9]*/cmdline") if name in _bytes(path)]
+    assert others == []
 
 
-def test_two_repositories_and_two_starts_at_once(
-    wanted: Background, tmp_path: Path
-) -> None:
-    """Each repository has its own server, port and key; two starts of one share a server."""
-    other = replace(wanted, state=tmp_path / "other" / "state.json")
-    found: dict[int, LocalAws] = {}
-
-    def begin(number: int, background: Background) -> None:
-        found[number] = start(background)
-
-    jobs = enumerate((wanted, wanted, other))
-    threads = [threading.Thread(target=begin, args=job) for job in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert found[0] == found[1]
-    assert found[0].endpoint != found[2].endpoint
-    assert found[0].access_key != found[2].access_key
-    assert stop(wanted.state)
-    assert running(other.state) == found[2]
-    assert stop(other.state)
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def test_a_killed_server_is_noticed_and_started_again(wanted: Background) -> None:
-    """A state file without its server counts as none, and the next start replaces it."""
+    """A state file without its server counts as none; SIGTERM ends the next one cleanly."""
     first = start(wanted)
     function = function_process(first)
     os.kill(first.pid, signal.SIGKILL)
@@ -91,7 +80,9 @@ def test_a_killed_server_is_noticed_and_started_again(wanted: Background) -> Non
     eventually(lambda: not alive(function))
     second = start(wanted)
     assert second.access_key != first.access_key
-    assert stop(wanted.state)
+    os.kill(second.pid, signal.SIGTERM)
+    os.waitpid(second.pid, 0)
+    assert not wanted.state.exists()
 
 
 def test_a_state_file_of_somebody_else_is_stale(aws: LocalAws, tmp_path: Path) -> None:
@@ -105,14 +96,6 @@ def test_a_state_file_of_somebody_else_is_stale(aws: LocalAws, tmp_path: Path) -
         assert running(state) is None
     assert not stop(state)
     assert not state.exists()
-
-
-def test_sigterm_stops_it_cleanly(wanted: Background) -> None:
-    """The signal a machine sends on shutdown ends server, functions and state file."""
-    aws = start(wanted)
-    os.kill(aws.pid, signal.SIGTERM)
-    os.waitpid(aws.pid, 0)
-    assert not wanted.state.exists()
 
 
 def test_a_start_that_fails_shows_the_servers_last_words(wanted: Background) -> None:
@@ -132,7 +115,9 @@ def test_runtimes_travel_on_the_command_line(tmp_path: Path) -> None:
     """What `command` writes for a runtime, `parse_runtime` reads again."""
     runtime = LocalRuntime(tmp_path / "a b" / "python", tmp_path / "ric", "3.12", (tmp_path / "x",))
     bare = LocalRuntime(tmp_path / "python", None, "3.13")
-    made = Background(tmp_path / "s.json", {"python3.13": runtime, "python3.14": bare}, {}).command()
+    made = Background(
+        tmp_path / "s.json", {"python3.13": runtime, "python3.14": bare}, {}
+    ).command()
     texts = [made[at + 1] for at, word in enumerate(made) if word == "--runtime"]
     assert dict(map(parse_runtime, texts)) == {"python3.13": runtime, "python3.14": bare}
     with pytest.raises(PipelineError, match="names no Python"):

@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import ClientError
-from pipeline.local.clients import client
 from pipeline.local.state import LocalAws
+
+from tests.local.local_support import client
 
 _STS = "Action=GetCallerIdentity&Version=2011-06-15"
 
@@ -81,7 +82,9 @@ def test_it_listens_on_the_loopback_interface_only(aws: LocalAws) -> None:
     port = f"{urlsplit(aws.endpoint).port:04X}"
     lines = Path(f"/proc/{aws.pid}/net/tcp").read_text(encoding="ascii").splitlines()[1:]
     listening = [line.split()[1] for line in lines if line.split()[3] == "0A"]
-    assert [address for address in listening if address.endswith(f":{port}")] == [f"0100007F:{port}"]
+    assert [address for address in listening if address.endswith(f":{port}")] == [
+        f"0100007F:{port}"
+    ]
 
 
 def test_a_presigned_address_works_with_the_right_key(aws: LocalAws) -> None:

@@ -12,13 +12,12 @@ import moto.s3.models
 import moto.s3.notifications
 import pytest
 from pipeline.errors import PipelineError
-from pipeline.local.clients import client
 from pipeline.local.embedded import Options, embedded_aws, new_keys
 from pipeline.local.patches import Patches
 from pipeline.local.pool import LocalRuntime
 from pipeline.local.state import LocalAws
 
-from tests.local.local_support import APP, MINOR, ROLE, TRUST, zipped
+from tests.local.local_support import APP, MINOR, ROLE, TRUST, client, zipped
 
 LAMBDA = moto.awslambda.models
 # Everything of moto that is replaced, with its parameters in the version we are locked to.

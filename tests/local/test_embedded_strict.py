@@ -11,14 +11,20 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pipeline.local.clients import client
+from pipeline.local import clients
 from pipeline.local.state import LocalAws
 from pipeline.local.strict_rules import Refusal, check_code, check_settings
 
-from tests.local.local_support import APP, MINOR, ROLE, zipped
+from tests.local.local_support import APP, MINOR, ROLE, client, zipped
 
 Create = Callable[..., str]
 NEW = zipped({"app.py": APP + "# new\n"})
+
+
+@pytest.fixture(scope="module")
+def unchecked(aws: LocalAws) -> Any:
+    """Return a client that checks nothing itself: the service has to refuse."""
+    return clients.client(aws, "lambda", Config(parameter_validation=False))
 
 
 def refused(call: Callable[[], Any]) -> tuple[int, str, str]:
@@ -73,29 +79,31 @@ def test_a_handler_that_the_zip_lacks_fails_when_it_runs(lambdas: Any, create: C
 
 
 @pytest.mark.parametrize(
-    ("settings_", "code", "words"),
+    ("settings_", "refusal"),
     [
-        ({"Timeout": 901}, "ValidationException", "less than or equal to 900"),
-        ({"MemorySize": 10241}, "ValidationException", "less than or equal to 10240"),
-        ({"MemorySize": 127}, "ValidationException", "greater than or equal to 128"),
-        ({"Description": "x" * 257}, "ValidationException", "length less than or equal to 256"),
-        ({"Handler": "x" * 129}, "ValidationException", "length less than or equal to 128"),
-        ({"Handler": "a b.c"}, "ValidationException", "regular expression pattern"),
-        ({"Runtime": "python2.6"}, "InvalidParameterValueException", "enum value set: ["),
-        ({"EphemeralStorage": {"Size": 10241}}, "ValidationException", "equal to 10240"),
-        ({"Environment": {"Variables": {"AWS_REGION": "x"}}}, "Invalid", "Reserved keys used"),
-        ({"Environment": {"Variables": {"A": "x"}}}, "ValidationException", "[a-zA-Z]"),
-        ({"Environment": {"Variables": {"KEY": "x" * 4096}}}, "Invalid", "exceeded the 4KB limit"),
+        ({"Timeout": 901}, ("ValidationException", "less than or equal to 900")),
+        ({"MemorySize": 10241}, ("ValidationException", "less than or equal to 10240")),
+        ({"MemorySize": 127}, ("ValidationException", "greater than or equal to 128")),
+        ({"Description": "x" * 257}, ("ValidationException", "length less than or equal to 256")),
+        ({"Handler": "x" * 129}, ("ValidationException", "length less than or equal to 128")),
+        ({"Handler": "a b.c"}, ("ValidationException", "regular expression pattern")),
+        ({"Runtime": "python2.6"}, ("InvalidParameterValueException", "enum value set: [")),
+        ({"EphemeralStorage": {"Size": 10241}}, ("ValidationException", "equal to 10240")),
+        ({"Environment": {"Variables": {"AWS_REGION": "x"}}}, ("Invalid", "Reserved keys used")),
+        ({"Environment": {"Variables": {"A": "x"}}}, ("ValidationException", "[a-zA-Z]")),
+        (
+            {"Environment": {"Variables": {"KEY": "x" * 4096}}},
+            ("Invalid", "exceeded the 4KB limit"),
+        ),
     ],
 )
 def test_settings_out_of_bounds_are_refused(
-    aws: LocalAws, lambdas: Any, create: Create, settings_: Any, code: str, words: str
+    unchecked: Any, create: Create, settings_: Any, refusal: tuple[str, str]
 ) -> None:
     """Create and update refuse what AWS refuses, with its words, and change nothing."""
-    # The client's own checks are switched off: the service has to refuse by itself.
-    unchecked = client(aws, "lambda", Config(parameter_validation=False))
+    code, words = refusal
     name = create()
-    before = configuration(lambdas, name)
+    before = configuration(unchecked, name)
     updated = refused(
         lambda: unchecked.update_function_configuration(FunctionName=name, **settings_)
     )
@@ -105,14 +113,13 @@ def test_settings_out_of_bounds_are_refused(
     request = {"FunctionName": "x", "Role": ROLE, "Code": {"ZipFile": NEW}, "Handler": "app.handle"}
     request |= {"Runtime": f"python{MINOR}", **settings_}
     assert refused(lambda: unchecked.create_function(**request))[1] == updated[1]
-    after = configuration(lambdas, name)
+    after = configuration(unchecked, name)
     assert after["RevisionId"] == before["RevisionId"]
 
 
 @pytest.mark.parametrize("name", ["x" * 65, "with space", "dot.ted"])
-def test_bad_names_are_refused(aws: LocalAws, name: str) -> None:
+def test_bad_names_are_refused(unchecked: Any, name: str) -> None:
     """A function's name has at most 64 characters of A-Z, a-z, 0-9, - and _."""
-    unchecked = client(aws, "lambda", Config(parameter_validation=False))
     request = {"FunctionName": name, "Role": ROLE, "Code": {"ZipFile": NEW}}
     request |= {"Runtime": f"python{MINOR}", "Handler": "app.handle"}
     status, code, message = refused(lambda: unchecked.create_function(**request))
@@ -127,11 +134,10 @@ def test_settings_within_bounds_pass(timeout: int, memory: int, text: str) -> No
     check_settings({"Timeout": timeout, "MemorySize": memory, "Description": text}, creating=False)
 
 
-def test_a_request_over_the_limit_is_413(aws: LocalAws, create: Create) -> None:
+def test_a_request_over_the_limit_is_413(lambdas: Any, create: Create) -> None:
     """A direct upload of more than 50 MB is RequestEntityTooLarge, before anything is read."""
     name = create()
     data = b"x" * 53_000_000
-    lambdas = client(aws, "lambda")
     status, code, message = refused(
         lambda: lambdas.update_function_code(FunctionName=name, ZipFile=data)
     )
@@ -140,7 +146,7 @@ def test_a_request_over_the_limit_is_413(aws: LocalAws, create: Create) -> None:
 
 
 def test_every_change_has_its_own_revision(lambdas: Any, create: Create) -> None:
-    """RevisionIds are issued everywhere, stay while nothing changes, and change with every change."""
+    """RevisionIds are issued everywhere, and change with every change and never else."""
     name = create()
     seen = [configuration(lambdas, name)["RevisionId"]]
     assert lambdas.get_function(FunctionName=name)["Configuration"]["RevisionId"] == seen[0]
@@ -179,9 +185,7 @@ def test_a_stale_revision_is_412(lambdas: Any, create: Create) -> None:
         assert message.startswith("The Revision Id provided does not match")
     current = configuration(lambdas, name)
     assert current["Timeout"] == 9
-    lambdas.update_function_code(
-        FunctionName=name, ZipFile=NEW, RevisionId=current["RevisionId"]
-    )
+    lambdas.update_function_code(FunctionName=name, ZipFile=NEW, RevisionId=current["RevisionId"])
 
 
 def test_publishing_other_code_than_expected_is_refused(lambdas: Any, create: Create) -> None:
@@ -203,7 +207,10 @@ def test_a_dry_run_reports_the_new_hash_and_changes_nothing(lambdas: Any, create
     answer = lambdas.update_function_code(FunctionName=name, ZipFile=NEW, DryRun=True)
     assert answer["CodeSha256"] == base64.b64encode(hashlib.sha256(NEW).digest()).decode()
     after = configuration(lambdas, name)
-    assert (after["CodeSha256"], after["RevisionId"]) == (before["CodeSha256"], before["RevisionId"])
+    assert (after["CodeSha256"], after["RevisionId"]) == (
+        before["CodeSha256"],
+        before["RevisionId"],
+    )
     status, _, message = refused(
         lambda: lambdas.update_function_code(FunctionName=name, ZipFile=b"no zip", DryRun=True)
     )

@@ -2,26 +2,19 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pipeline.errors import PipelineError
-from pipeline.local.clients import client
-from pipeline.local.code import FunctionConfig
 from pipeline.local.pool import LocalRuntime
-from pipeline.report.events import Event, Line, Reporter, Warned
-from pipeline.values.manifest import FunctionFacts
 from pipeline.values.project import Function, Project
 from pipeline.values.runtimes import RUNTIMES
 from pipeline.verbs.local import LocalTools, start_local, state_file, stop_local
-from pipeline.verbs.run import RunRequest, run_function
 
-from tests.local.local_support import APP, MINOR, eventually, zipped
+from tests.local.local_support import APP, MINOR, Seen, client, eventually, zipped
 
-FACTS = FunctionFacts("Logs", f"python{MINOR}", "x86_64", "app.handle", "", {"FROM": "m"}, {})
 STACK = """\
 AWSTemplateFormatVersion: "2010-09-09"
 Parameters:
@@ -79,6 +72,16 @@ Resources:
           - Event: s3:ObjectCreated:*
             Function: !GetAtt Function.Arn
             Filter: {S3Key: {Rules: [{Name: suffix, Value: .log}]}}
+  Policy:
+    Type: AWS::S3::BucketPolicy
+    Properties:
+      Bucket: !Ref Bucket
+      PolicyDocument:
+        Statement:
+          - Effect: Allow
+            Principal: {AWS: "arn:aws:iam::127311923021:root"}
+            Action: s3:PutObject
+            Resource: !Sub "${Bucket.Arn}/*"
   Alarm:
     Type: AWS::CloudWatch::Alarm
     Properties:
@@ -97,80 +100,6 @@ Outputs:
   FunctionName: {Value: !Ref Function}
   BucketName: {Value: !Ref Bucket}
 """.replace("RUNTIME", f"python{MINOR}")
-
-
-class Seen:
-    """A sink that keeps what verbs say."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-        self.reporter = Reporter(self.events.append)
-
-    def lines(self) -> list[str]:
-        """Return the lines and warnings."""
-        return [event.text for event in self.events if isinstance(event, Line | Warned)]
-
-    def finished(self) -> list[str]:
-        """Return what the stages achieved."""
-        return [event.text for event in self.events if type(event).__name__ == "Finished"]
-
-
-@pytest.fixture
-def request_(tmp_path: Path, python: Path, ric: Path) -> RunRequest:
-    """Return a request to run the well known function."""
-    path = tmp_path / "function.zip"
-    path.write_bytes(zipped({"app.py": APP}))
-    return RunRequest(path, FACTS, (), python, MINOR, ric)
-
-
-def test_run_feeds_every_event_to_one_warm_process(request_: RunRequest) -> None:
-    """Events run one after another in one process; logs and answers are shown in order."""
-    seen = Seen()
-    events = (b'{"do":"started"}', b'{"do":"print","text":"hello"}', b'{"do":"started"}')
-    outcome = run_function(dataclasses.replace(request_, events=events), seen.reporter)
-    assert outcome.failed == 0
-    assert outcome.invocations[0].payload == outcome.invocations[2].payload
-    lines = seen.lines()
-    assert lines.index("hello") < lines.index('{"do": "print", "text": "hello"}')
-    assert len([line for line in lines if line.startswith("REPORT")]) == 3
-
-
-def test_run_shows_a_readable_trace(request_: RunRequest) -> None:
-    """A trace has a line per frame, with the paths it would have on Lambda."""
-    seen = Seen()
-    events = (b'{"do":"raise"}', b'{"do":"x"}')
-    outcome = run_function(dataclasses.replace(request_, events=events), seen.reporter)
-    assert outcome.failed == 1
-    assert any('File "/var/task/app.py", line' in line for line in seen.lines())
-    assert Warned("Unhandled ValueError: a bad value: \u00e9") in seen.events
-    assert not [line for line in seen.lines() if "\r" in line]
-
-
-def test_run_reaches_nothing_outside(request_: RunRequest) -> None:
-    """Without an embedded AWS a call to AWS fails at once; manifest and settings meet."""
-    settings = FunctionConfig("x", environment={"MINE": "1"}, memory=512)
-    asked = dataclasses.replace(request_, events=[b'{"do":"environment"}'], settings=settings)
-    outcome = run_function(asked, Seen().reporter)
-    environment = json.loads(outcome.invocations[0].payload)
-    assert environment["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
-    assert (environment["FROM"], environment["MINE"]) == ("m", "1")
-    assert environment["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] == "512"
-    assert environment["AWS_LAMBDA_FUNCTION_NAME"] == "Logs"
-
-
-def test_run_says_that_the_python_is_another(request_: RunRequest) -> None:
-    """Another minor than the runtime's is used with a clear note."""
-    seen = Seen()
-    facts = dataclasses.replace(FACTS, runtime="python3.99")
-    run_function(dataclasses.replace(request_, function=facts, events=[b"{}"]), seen.reporter)
-    (warning,) = [event.text for event in seen.events if isinstance(event, Warned)]
-    assert warning.startswith(f"Python 3.99 is not on this machine: this runs on {MINOR}")
-
-
-def test_run_refuses_an_event_that_is_no_json(request_: RunRequest) -> None:
-    """The number of the bad event is named, and no process is left."""
-    with pytest.raises(PipelineError, match="event 2: this is not JSON"):
-        run_function(dataclasses.replace(request_, events=[b"{}", b"{"]), Seen().reporter)
 
 
 @pytest.fixture(scope="module")
@@ -195,13 +124,12 @@ def tools(runtimes: dict[str, LocalRuntime], project: Path) -> Iterator[LocalToo
 
 
 def test_start_local_makes_the_projects_stack(project: Path, tools: LocalTools) -> None:
-    """The stack is there with everything it says, its outputs are shown, gaps are named."""
+    """The stack is there with everything it says, its outputs are returned, gaps are named."""
     seen = Seen()
     started = start_local(_project(project), tools, seen.reporter)
     assert started.stack == "local-Logs"
     bucket = "local-Logs-123456789012-bucket"
     assert started.outputs == {"FunctionName": "local-Logs", "BucketName": bucket}
-    assert "FunctionName  local-Logs" in seen.lines()
     assert any("no AWS::Lambda::CodeSigningConfig" in line for line in seen.lines())
     function = client(started.aws, "lambda").get_function(FunctionName="local-Logs")
     settings = function["Configuration"]
@@ -213,7 +141,10 @@ def test_start_local_makes_the_projects_stack(project: Path, tools: LocalTools) 
     groups = client(started.aws, "logs").describe_log_groups()["logGroups"]
     assert [group["retentionInDays"] for group in groups] == [30]
     (alarm,) = client(started.aws, "cloudwatch").describe_alarms()["MetricAlarms"]
+    assert (alarm["Threshold"], alarm["Period"], alarm["Statistic"]) == (1.0, 60, "Sum")
     assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": "local-Logs"}]
+    stored = client(started.aws, "s3").get_bucket_policy(Bucket=bucket)["Policy"]
+    assert f"arn:aws:s3:::{bucket}/*" in stored
     policy = client(started.aws, "lambda").get_policy(FunctionName="local-Logs")["Policy"]
     assert "s3.amazonaws.com" in policy
 
@@ -255,16 +186,33 @@ def test_start_local_again_changes_nothing_and_an_edit_updates(
     code = lambdas.update_function_code(FunctionName="local-Logs", ZipFile=zipped({"app.py": APP}))
     seen = Seen()
     assert start_local(_project(project), tools, seen.reporter).aws == first.aws
-    assert seen.finished()[0].startswith("already running on http://127.0.0.1:")
-    assert seen.finished()[1] == "local-Logs is there already"
+    assert seen.finished() == []
+    assert seen.lines()[0].strip().startswith("local     the embedded AWS runs already, on http")
+    assert seen.lines()[1].split() == ["stack", "local-Logs", "is", "there", "already"]
     path = project / "environment" / "stack.yaml"
     path.write_text(STACK.replace("Timeout: 20", "Timeout: 33"), encoding="utf-8")
     seen = Seen()
     start_local(_project(project), tools, seen.reporter)
-    assert seen.finished()[1] == "local-Logs updated"
+    assert seen.finished() == ["local-Logs updated"]
     after = lambdas.get_function_configuration(FunctionName="local-Logs")
     assert (after["Timeout"], after["CodeSha256"]) == (33, code["CodeSha256"])
     assert after["RevisionId"] != code["RevisionId"]
+
+
+def test_a_deleted_stack_leaves_nothing(project: Path, tools: LocalTools) -> None:
+    """Deleting the stack takes function, queue and alarm along; a start makes them anew."""
+    first = start_local(_project(project), tools, Seen().reporter)
+    bucket = first.outputs["BucketName"]
+    s3 = client(first.aws, "s3")
+    for version in s3.list_object_versions(Bucket=bucket).get("Versions", ()):
+        s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
+    client(first.aws, "cloudformation").delete_stack(StackName=first.stack)
+    assert client(first.aws, "lambda").list_functions()["Functions"] == []
+    assert client(first.aws, "sqs").list_queues().get("QueueUrls", []) == []
+    assert client(first.aws, "cloudwatch").describe_alarms()["MetricAlarms"] == []
+    seen = Seen()
+    assert start_local(_project(project), tools, seen.reporter).outputs == first.outputs
+    assert seen.finished() == ["local-Logs created"]
 
 
 def test_a_stack_that_is_missing_or_wrong_is_named(
@@ -291,4 +239,4 @@ def test_stop_local_says_what_it_did(project: Path, tools: LocalTools) -> None:
     seen = Seen()
     assert stop_local(_project(project), seen.reporter)
     assert not stop_local(_project(project), seen.reporter)
-    assert seen.finished() == ["stopped", "was not running"]
+    assert seen.finished() == ["embedded AWS stopped", "no embedded AWS was running"]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
+
+from .settings import SettingsError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Connection", "ConnectionLostError", "connect"]
 
 _LISTENING = 0.0  # a timeout of no time: only look
+_UNHEARD = 4096  # Logstash has nothing to say; whatever comes is not for us
 
 
 class ConnectionLostError(Exception):
@@ -22,11 +26,16 @@ class ConnectionLostError(Exception):
 
 
 class Connection:
-    """A connected socket. Leaving its `with` block closes it, finished or not."""
+    """A connected socket. Leaving its `with` block closes it, finished or not.
 
-    def __init__(self, stream: socket.socket, timeout: float) -> None:
+    Nothing it does takes longer than `timeout` seconds, nor goes on after `deadline`, a time of
+    `time.monotonic`: a peer that takes or says a little now and then must not hold us up.
+    """
+
+    def __init__(self, stream: socket.socket, timeout: float, deadline: float) -> None:
         self._stream = stream
         self._timeout = timeout
+        self._deadline = deadline
 
     def __enter__(self) -> Self:
         return self
@@ -40,11 +49,14 @@ class Connection:
         self._stream.close()
 
     def send(self, data: bytes) -> None:
-        """Write all of it within the timeout. Raises ConnectionLostError."""
+        """Write all of it. Raises ConnectionLostError."""
+        until = self._until()
+        rest = memoryview(data)
         try:
-            self._refuse_early_end()
-            self._stream.settimeout(self._timeout)
-            self._stream.sendall(data)
+            self._refuse_early_end(until)
+            while rest:  # over TLS, sendall would give each record the whole timeout
+                self._stream.settimeout(_left(until))
+                rest = rest[self._stream.send(rest) :]
         except OSError as error:
             message = f"writing {len(data)} bytes failed: {_reason(error)}"
             raise ConnectionLostError(message) from error
@@ -55,51 +67,76 @@ class Connection:
         Only then has the peer's machine taken every byte. It is no word from Logstash itself
         that it has processed them: the protocol has none. Raises ConnectionLostError.
         """
+        until = self._until()
         try:
-            self._refuse_early_end()
-            self._stream.settimeout(self._timeout)
+            self._refuse_early_end(until)
+            self._stream.settimeout(_left(until))
             if isinstance(self._stream, ssl.SSLSocket):
                 self._stream = _end_tls(self._stream)
             self._stream.shutdown(socket.SHUT_WR)
-            while self._stream.recv(4096):
-                pass  # Logstash has nothing to say; whatever comes is not for us
+            while self._stream.recv(_UNHEARD):
+                self._stream.settimeout(_left(until))
         except OSError as error:
             message = f"no clean end of the connection: {_reason(error)}"
             raise ConnectionLostError(message) from error
 
-    def _refuse_early_end(self) -> None:
+    def _until(self) -> float:
+        return min(time.monotonic() + self._timeout, self._deadline)
+
+    def _refuse_early_end(self, until: float) -> None:
         """Notice a peer that has hung up: what we write to it now would be thrown away."""
         self._stream.settimeout(_LISTENING)
         with suppress(BlockingIOError, ssl.SSLWantReadError):
-            while self._stream.recv(4096):
-                pass
+            while self._stream.recv(_UNHEARD):
+                _left(until)
             message = "the peer closed it before all was sent"
             raise ConnectionResetError(message)
 
 
-def connect(settings: Settings) -> Connection:
+def connect(settings: Settings, deadline: float = float("inf")) -> Connection:
     """Connect, and with TLS verify the peer's certificate and name.
 
-    Raises ConnectionLostError; a `ca_file` that cannot be read is an OSError of its own.
+    Raises ConnectionLostError, SettingsError for a `ca_file` that cannot be used.
     """
-    tls = ssl.create_default_context(cafile=settings.ca_file) if settings.tls else None
+    tls = _tls(settings.ca_file) if settings.tls else None
+    until = min(time.monotonic() + settings.connect_timeout, deadline)
     address = (settings.host, settings.port)
     try:
-        stream = socket.create_connection(address, timeout=settings.connect_timeout)
+        stream = socket.create_connection(address, timeout=_left(until))
         if tls:
-            stream = _start_tls(stream, tls, settings.host)
+            stream = _start_tls(stream, tls, settings.host, until)
     except OSError as error:
         message = f"connecting to {settings.host}:{settings.port} failed: {_reason(error)}"
         raise ConnectionLostError(message) from error
-    return Connection(stream, settings.write_timeout)
+    return Connection(stream, settings.write_timeout, deadline)
 
 
-def _start_tls(stream: socket.socket, tls: ssl.SSLContext, host: str) -> socket.socket:
+def _tls(ca_file: str | None) -> ssl.SSLContext:
     try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        message = f"LOGSTASH_CA_FILE is {ca_file!r}, which is no readable PEM file: {error}"
+        raise SettingsError(message) from error
+
+
+def _start_tls(
+    stream: socket.socket, tls: ssl.SSLContext, host: str, until: float
+) -> socket.socket:
+    try:
+        stream.settimeout(_left(until))
         return tls.wrap_socket(stream, server_hostname=host)
     except OSError:
         stream.close()
         raise
+
+
+def _left(until: float) -> float:
+    """Return the seconds up to `until`. Raises TimeoutError when there are none."""
+    seconds = until - time.monotonic()
+    if seconds <= 0:
+        message = "no time left"
+        raise TimeoutError(message)
+    return seconds
 
 
 def _end_tls(stream: ssl.SSLSocket) -> socket.socket:

@@ -1,13 +1,17 @@
 """One access log line to JSON, of a classic or of an application load balancer.
 
-Millions of lines go through here, so one expression checks and cuts a line, and a column is
-escaped for JSON by itself only where the line has more than plain text and quotes.
+Millions of lines go through here. So one expression checks a line and cuts it, and for nearly all
+lines the same look tells that their columns are JSON text as they stand.
 """
 
 from __future__ import annotations
 
 import re
 from json.encoder import encode_basestring  # json.dumps of one text, not ASCII only
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["MalformedLineError", "json_members"]
 
@@ -34,29 +38,48 @@ _APPLICATION_NAMES = (
     "TransformedUri",
     "RequestTransformStatus",
 )
+_APPLICATION_MEMBERS = tuple([f'","{name}":"' for name in _APPLICATION_NAMES])
 _TIME_NAMES = ("TimeToForwardRequest", "TimeTaken", "TimeToForwardResponse")
 _MOST_AFTER_AGENT = 2  # in a classic line: cipher and protocol
 
 _TIME = r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)"
 _SECONDS = r"(-1|\d{1,9}(?:\.\d+)?)"
 _BYTES = r"(0|[1-9]\d*)"
-_BARE = r'([^ "]+)'
-# A quote after a backslash does not end a quoted column. Nothing is tried twice (`*+`), or a line
-# made to confuse would take minutes.
-_QUOTED = r'"([^"]*+(?:(?<=\\)"[^"]*+)*+)"'
-_COLUMN = r'(?:"[^"]*+(?:(?<=\\)"[^"]*+)*+"|[^ "]++)'
-# GET https://host:443/path?query HTTP/1.1; where there was no HTTP request, `- - - `.
-_REQUEST = (
-    r'"([^ "]+) (?:[A-Za-z]+://[^/?" ]*+)?([^?" ]*+(?:(?<=\\)"[^?" ]*+)*+)'
-    r'[^"]*+(?:(?<=\\)"[^"]*+)*+"'
-)
-# The type stands first in application lines only; the next 13 columns are common to both.
-_match_line = re.compile(
-    rf"(?:([a-z][a-z0-9]*) )?{_TIME} {_BARE} {_BARE} {_BARE} {_SECONDS} {_SECONDS} {_SECONDS} "
-    rf"{_BARE} {_BARE} {_BYTES} {_BYTES} {_REQUEST}(?: {_QUOTED}((?: {_COLUMN})*+))?",
-    re.ASCII,
-).fullmatch
-_find_columns = re.compile(rf"{_COLUMN}(?= |$)").findall
+
+
+def _text(stop: str, *, ordinary: bool) -> str:
+    """Match up to a character of `stop`; a quote after a backslash stops nothing.
+
+    Nothing is tried twice (`*+`), or a line made to confuse would take minutes.
+    """
+    if ordinary:
+        return rf"[^{stop}\\\x00-\x1f]*+"
+    return rf'[^{stop}]*+(?:(?<=\\)"[^{stop}]*+)*+'
+
+
+def _line_pattern(*, ordinary: bool) -> re.Pattern[str]:
+    r"""Return the pattern of a line; an ordinary one has no backslash and no control character.
+
+    The type stands first in application lines only; the next 13 columns are common to both. What
+    follows are two groups, the second beginning with the first column that has a blank in it.
+    """
+    bare = r'[^" \\\x00-\x1f]++' if ordinary else r'[^" ]++'
+    text = _text('"', ordinary=ordinary)
+    word = _text('" ', ordinary=ordinary)
+    # GET https://host:443/path?query HTTP/1.1; where there was no HTTP request, `- - - `.
+    path = _text('"? ', ordinary=ordinary)
+    request = rf'"({bare}) (?:[A-Za-z]+://[^"/? ]*+)?({path}){text}"'
+    return re.compile(
+        rf"(?:([a-z][a-z0-9]*) )?{_TIME} ({bare}) ({bare}) ({bare}) "
+        rf"{_SECONDS} {_SECONDS} {_SECONDS} ({bare}) ({bare}) {_BYTES} {_BYTES} {request}"
+        rf'(?: "({text})"((?: (?:"{word}"|{bare}))*+)((?: (?:"{text}"|{bare}))*+))?',
+        re.ASCII,
+    )
+
+
+_match_ordinary = _line_pattern(ordinary=True).fullmatch
+_match_other = _line_pattern(ordinary=False).fullmatch
+_find_columns = re.compile('"' + _text('"', ordinary=False) + r'"|[^ "]++').findall
 
 
 class MalformedLineError(ValueError):
@@ -69,30 +92,44 @@ def json_members(line: str) -> str:
     Times are whole milliseconds (a time of -1 is left out), sizes are bytes, all else is text as
     it stands in the line. Raises MalformedLineError.
     """
-    match = _match_line(line)
-    if match is None:
+    match = _match_ordinary(line)
+    is_ordinary = match is not None
+    if match is None and (match := _match_other(line)) is None:
         raise MalformedLineError(_complaint(line))
     columns = match.groups("")
-    rest = columns[-1]
-    message = encode_basestring(line)
-    plain = len(message) == len(line) + line.count('"') + 2  # only quotes had to be escaped
-    if not plain:
-        columns = tuple([_escaped(column) for column in columns])
+    words, rest = columns[15:]
+    message = line.replace('"', '\\"') if is_ordinary else _escaped(line)
+    if not is_ordinary:
+        columns = tuple([_escaped_column(column) for column in columns])
     kind, time, name, client, target, forward, taken, respond = columns[:8]
-    status, backend, uploaded, downloaded, verb, path, agent, _ = columns[8:]
+    status, backend, uploaded, downloaded, verb, path, agent = columns[8:15]
     user_agent = f',"UserAgent":"{agent}"' if agent else ""
     times = _times(forward, taken, respond)
-    others = _application(kind, rest, plain=plain) if kind else _classic(rest)
+    if not kind:
+        others = _classic(words + rest)
+    elif is_ordinary and not rest:  # so blanks and quotes only stand between columns
+        others = _application(kind, words.replace('"', "").split(" ")[1:])
+    else:
+        found = _find_columns(words + rest)
+        others = _application(kind, [_escaped_column(_unquoted(column)) for column in found])
     return (
         f'"@timestamp":"{time}","LoadBalancerName":"{name}","PublicIpAndPort":"{client}",'
         f'"InternalIpAndPort":"{target}","Status":"{status}","BackendStatus":"{backend}",'
         f'"BytesUploadedFromClient":{uploaded},"BytesDownloadedByClient":{downloaded},'
-        f'"Verb":"{verb}","Path":"{path or "/"}"{user_agent}{times}{others},"message":{message}'
+        f'"Verb":"{verb}","Path":"{path or "/"}"{user_agent}{times}{others},"message":"{message}"'
     )
 
 
-def _escaped(column: str) -> str:
-    return encode_basestring(column.replace('\\"', '"'))[1:-1]
+def _escaped(text: str) -> str:
+    return encode_basestring(text)[1:-1]
+
+
+def _escaped_column(column: str) -> str:
+    return _escaped(column.replace('\\"', '"'))
+
+
+def _unquoted(column: str) -> str:
+    return column[1:-1] if column[0] == '"' else column
 
 
 def _classic(rest: str) -> str:
@@ -102,15 +139,9 @@ def _classic(rest: str) -> str:
     return ""
 
 
-def _application(kind: str, rest: str, *, plain: bool) -> str:
-    if " " in "".join(rest.split('"')[1::2]):
-        columns = [c[1:-1] if c[0] == '"' else c for c in _find_columns(rest)]
-    else:  # no space inside quotes, as almost always
-        columns = rest.replace('"', "").split(" ")[1:]
-    if not plain:
-        columns = [_escaped(column) for column in columns]
-    named = zip(_APPLICATION_NAMES, columns, strict=False)
-    own = [f'","{name}":"{value}' for name, value in named if value != "-"]
+def _application(kind: str, columns: Iterable[str]) -> str:
+    named = zip(_APPLICATION_MEMBERS, columns, strict=False)
+    own = [member + value for member, value in named if value != "-"]
     return f',"RequestType":"{kind}{"".join(own)}"'
 
 

@@ -49,6 +49,13 @@ class Summary:
     sending: Failures = field(default_factory=Failures)
     ended_cleanly: bool = False
 
+    @classmethod
+    def of_failure(cls, reason: str) -> Summary:
+        """Return that of an invocation that could not begin to send."""
+        summary = cls()
+        summary.sending.add(reason)
+        return summary
+
     @property
     def failed(self) -> int:
         """Return how many of the lines that were read are not known to have arrived."""

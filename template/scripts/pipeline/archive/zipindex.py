@@ -12,7 +12,7 @@ import io
 import stat
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from ..errors import PipelineError
@@ -227,7 +227,8 @@ def _placed(file: BinaryIO, header: _Header, where: str) -> Entry:
         or not (unknown or told == (entry.crc, entry.packed, entry.size))
     ):
         raise refused(where, entry.name, "its local header disagrees with the central directory")
-    return replace(entry, offset=entry.offset + _LOCAL.size + name_size + extra_size)
+    at = entry.offset + _LOCAL.size + name_size + extra_size
+    return Entry(entry.name, entry.mode, entry.size, entry.packed, entry.crc, entry.method, at)
 
 
 def _check_overlaps(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,7 +14,18 @@ from typing import Any
 
 from ..errors import PipelineError
 
-__all__ = ["alone", "new_folder", "read_json", "write_json", "write_whole"]
+__all__ = [
+    "alone",
+    "new_folder",
+    "read_json",
+    "sweep",
+    "unwritable",
+    "write_json",
+    "write_whole",
+]
+
+# A dot, the name it was to have, and what `tempfile` adds.
+_HALF_WRITTEN = re.compile(r"\..+\.[A-Za-z0-9_]{8}(\.part)?\Z")
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -64,6 +76,16 @@ def new_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
+def sweep(folder: Path) -> None:
+    """Remove what a killed process left half-written in a folder that nobody else writes to now."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if _HALF_WRITTEN.match(path.name):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
 def unwritable(path: Path, error: OSError) -> PipelineError:
     """Return the error for a path that cannot be written."""
     return PipelineError(
@@ -79,8 +101,12 @@ def alone(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
 
     The system frees the lock when its process ends, however it ends.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as handle:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        opened = path.open("a+b")
+    except OSError as error:
+        raise unwritable(path, error) from error
+    with opened as handle:
         if os.name == "nt":
             _lock_on_windows(handle.fileno(), waiting)
         else:

@@ -87,6 +87,26 @@ class Git:
         tag, distance, _sha = done.stdout.strip().rsplit("-", 2)
         return tag, int(distance)
 
+    def tag_before(self, commit: str) -> str | None:
+        """Return the nearest version tag that is older than a commit, or None."""
+        words = ("describe", "--tags", "--abbrev=0", "--match", "[v0-9]*.*", f"{commit}^")
+        return self._git(*words, accept=(0, 128)).stdout.strip() or None
+
+    def is_ancestor(self, older: str, newer: str) -> bool:
+        """Tell whether a commit is in another one's history; unknown ones are not."""
+        done = self._git("merge-base", "--is-ancestor", older, newer, accept=(0, 1, 128))
+        return done.code == 0
+
+    def commits(self, since: str, until: str, most: int) -> tuple[tuple[str, str], ...]:
+        """Return (sha, subject) of what `until` has and `since` lacks, the newest first.
+
+        An empty `since` means the whole history; a commit that is not here has none.
+        """
+        words = ("log", f"--max-count={most}", "--format=%H%x00%s", until)
+        done = self._git(*words, *([f"^{since}"] if since else []), "--", accept=(0, 128))
+        pairs = (line.split("\0", 1) for line in done.stdout.splitlines() if "\0" in line)
+        return tuple((sha, subject) for sha, subject in pairs)
+
     def is_shallow(self) -> bool:
         """Tell whether the clone's history is cut off."""
         return self._git("rev-parse", "--is-shallow-repository").stdout.strip() == "true"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from .files import read_json, write_json
 from .git import Git
-from .pythons import find_python
+from .pythons import find_python, is_program
 from .uv import Uv
 
 __all__ = ["Machine"]
@@ -49,14 +49,10 @@ class Machine:
     def python(self, version: str) -> Path | None:
         """Return the interpreter of `major.minor`, or None; a find is remembered while it lasts."""
         memory = self.cache / f"python-{version}.json"
-        try:
-            remembered = Path(json.loads(memory.read_text(encoding="utf-8")))
-            if remembered.exists():
-                return remembered
-        except (OSError, ValueError):
-            pass
+        remembered = read_json(memory)
+        if isinstance(remembered, str) and is_program(Path(remembered)):
+            return Path(remembered)
         found = find_python(version, self.environ)
         if found:
-            memory.parent.mkdir(parents=True, exist_ok=True)
-            memory.write_text(json.dumps(str(found)), encoding="utf-8")
+            write_json(memory, str(found))
         return found

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import PipelineError
 from .shell import run
 
-__all__ = ["base_python", "find_python"]
+__all__ = ["base_python", "find_python", "is_program"]
 
 _PROBE = (
     "import sys; print('%d.%d' % sys.version_info[:2]);"
@@ -22,6 +22,11 @@ _PROBE = (
 def base_python() -> Path:
     """Return the interpreter that runs this, as it is outside any virtual environment."""
     return Path(sys._base_executable)  # type: ignore[attr-defined]  # noqa: SLF001 - no public name
+
+
+def is_program(path: Path) -> bool:
+    """Tell whether the path is a file that can be run; a removed Python leaves links to nothing."""
+    return path.is_file() and os.access(path, os.X_OK)
 
 
 def find_python(version: str, environ: Mapping[str, str]) -> Path | None:

@@ -41,25 +41,28 @@ class Uv:
             where="uv venv",
         )
 
-    def compile(
+    def lock(
         self, requirements: Sequence[str], arguments: Sequence[str | Path], *, cwd: Path
-    ) -> str:
-        """Return the hash lock of the requirements: universal, without addresses or annotations."""
+    ) -> None:
+        """Write a hash lock for every platform, without addresses or annotations.
+
+        `arguments` name the file (`--output-file`); what it holds already is kept where it fits.
+        """
+        self._compile(requirements, ["--universal", "--generate-hashes", *arguments], cwd)
+
+    def resolve(
+        self, requirements: Sequence[str], arguments: Sequence[str | Path], *, cwd: Path
+    ) -> None:
+        """Write the exact versions that have a wheel for the platform in `arguments`."""
+        self._compile(requirements, ["--only-binary", ":all:", *arguments], cwd)
+
+    def _compile(
+        self, requirements: Sequence[str], arguments: Sequence[str | Path], cwd: Path
+    ) -> None:
         source = cwd / "requirements.in"
         source.write_text("".join(f"{line}\n" for line in requirements), encoding="utf-8")
-        command = [
-            "pip",
-            "compile",
-            "--quiet",
-            "--universal",
-            "--generate-hashes",
-            "--no-header",
-            "--no-annotate",
-        ]
-        done = self._run(
-            [*command, "--no-emit-index-url", *arguments, source], cwd=cwd, where="uv pip compile"
-        )
-        return done.stdout
+        plain = ["--quiet", "--no-header", "--no-annotate", "--no-emit-index-url"]
+        self._run(["pip", "compile", *plain, *arguments, source], cwd=cwd, where="uv pip compile")
 
     def _run(
         self,

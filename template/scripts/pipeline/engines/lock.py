@@ -46,7 +46,8 @@ def check_lock(file: str, text: str, requirements: Sequence[str]) -> None:
             )
     known = {normal(entry.name) for entry in entries}
     for requirement in requirements:
-        name = _NAME.match(requirement)
+        # With a marker it may be for other Pythons only, and rightly not in the lock.
+        name = None if ";" in requirement else _NAME.match(requirement)
         if name and normal(name[1]) not in known:
             raise PipelineError(
                 file, f"{name[1]} is in pyproject.toml but not in the lock", "Run `invoke lock`."

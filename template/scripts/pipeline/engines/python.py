@@ -12,10 +12,13 @@ from pathlib import Path
 
 from ..archive.zipreader import open_archive, raw_members
 from ..archive.zipwriter import Member, compress, write_zip
+from ..edge.cache import seal, sealed
+from ..edge.files import alone, sweep, unwritable
 from ..edge.uv import Uv
 from ..errors import PipelineError
 from ..values.manifest import ZipFacts
-from ..values.project import Project
+from ..values.project import FROM_RUNTIME, Project
+from .left_out import files_of_tests, sdk_files
 from .lock import check_lock, locked
 
 __all__ = ["FUNCTION_LOCK", "FunctionZip", "Restored", "make_function_zip", "restore"]
@@ -31,11 +34,15 @@ _LEFT_OUT = re.compile(
 
 @dataclass(frozen=True)
 class Restored:
-    """The dependencies for the function's platform, deflated once: the path of a dependency zip."""
+    """The dependencies for the function's platform, deflated once: the path of a dependency zip.
+
+    `sha256` is that of its bytes, checked just now.
+    """
 
     path: Path
     packages: int
     from_cache: bool
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,7 @@ class FunctionZip:
 
 
 def restore(project: Project, uv: Uv, cache: Path, tools: bytes) -> Restored:
-    """Return the dependency zip of the project's lock, making it unless `cache` holds it.
+    """Return the dependency zip of the project's lock, making it unless `cache` holds it whole.
 
     Binary wheels only, for the function's Python and platform; `tools` stands for the versions
     of what makes the zip. Raises PipelineError naming a package that has no fitting wheel.
@@ -61,26 +68,52 @@ def restore(project: Project, uv: Uv, cache: Path, tools: bytes) -> Restored:
             FUNCTION_LOCK, f"cannot be read: {error.strerror}", "Run `invoke lock`."
         ) from error
     check_lock(FUNCTION_LOCK, text, project.dependencies)
-    runtime, architecture = project.function.runtime, project.function.architecture
-    platform = runtime.platform(architecture)
-    facts = f"{platform}\n{runtime.python}\n{text}".encode() + tools
-    target = cache / f"{hashlib.sha256(facts).hexdigest()[:32]}.zip"
+    target = cache / f"{_key(project, text, tools)}.zip"
     packages = len(locked(text))
-    if target.is_file():
-        return Restored(target, packages, from_cache=True)
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache) as scratch:
-        folder = Path(scratch) / "site"
-        folder.mkdir()
-        place: list[str | Path] = ["--target", folder, "--python-platform", platform]
-        place += ["--python-version", runtime.python]
-        from_cache = not packages or uv.install(
-            [*place, "--only-binary", ":all:", "--no-deps", "-r", file],
-            cwd=project.root,
-            where=f"restore {FUNCTION_LOCK} for {runtime.name} on {architecture}",
-        )
-        write_zip(target, _members(folder))
-    return Restored(target, packages, from_cache)
+    if digest := sealed(target):
+        return Restored(target, packages, from_cache=True, sha256=digest)
+    with alone(cache / "dependencies.lock", lambda: None):
+        if digest := sealed(target):
+            return Restored(target, packages, from_cache=True, sha256=digest)
+        from_cache = _make(project, uv, target, packages)
+        return Restored(target, packages, from_cache, seal(target))
+
+
+def _make(project: Project, uv: Uv, target: Path, packages: int) -> bool:
+    cache = target.parent
+    try:
+        sweep(cache)
+        with tempfile.TemporaryDirectory(dir=cache, prefix=".site.") as scratch:
+            folder = Path(scratch) / "site"
+            folder.mkdir()
+            from_cache = not packages or _install(project, uv, folder)
+            write_zip(target, _members(folder, project))
+    except OSError as error:
+        raise unwritable(cache, error) from error
+    return from_cache
+
+
+def _key(project: Project, lock: str, tools: bytes) -> str:
+    """Return what names a dependency zip: a digest of everything that decides its bytes."""
+    function = project.function
+    asked = project.dependencies if function.boto3 == FROM_RUNTIME else ()
+    facts = (
+        function.runtime.platform(function.architecture), function.runtime.python, lock,
+        function.boto3, asked, function.leave_out_tests, tools,
+    )  # fmt: skip
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
+
+
+def _install(project: Project, uv: Uv, folder: Path) -> bool:
+    runtime, architecture = project.function.runtime, project.function.architecture
+    place: list[str | Path] = ["--target", folder]
+    place += ["--python-platform", runtime.platform(architecture)]
+    place += ["--python-version", runtime.python]
+    return uv.install(
+        [*place, "--only-binary", ":all:", "--no-deps", "-r", project.root / FUNCTION_LOCK],
+        cwd=project.root,
+        where=f"restore {FUNCTION_LOCK} for {runtime.name} on {architecture}",
+    )
 
 
 def make_function_zip(
@@ -122,25 +155,37 @@ def make_function_zip(
     return FunctionZip(target, facts, _count_changes(members, last))
 
 
-def _members(folder: Path) -> list[Member]:
+def _members(folder: Path, project: Project) -> list[Member]:
+    files = {
+        path.relative_to(folder).as_posix(): path
+        for path in sorted(folder.rglob("*"))
+        if not path.is_dir() or path.is_symlink()
+    }
+    function = project.function
+    left_out = sdk_files(folder, project.dependencies) if function.boto3 == FROM_RUNTIME else ()
+    names = [name for name in files if name not in left_out and not _LEFT_OUT.search(name)]
+    tests = files_of_tests(folder, names) if function.leave_out_tests else ()
     members = []
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if _LEFT_OUT.search(name) or path.is_dir():
-            continue
+    for name in names:
+        path = files[name]
         if path.is_symlink():
             raise PipelineError(
                 FUNCTION_LOCK, f"a dependency brings the link {name}", "Lambda takes no links."
             )
-        mode = _EXECUTABLE if path.stat().st_mode & 0o111 else _PLAIN
-        members.append(Member(name, mode, compress(path.read_bytes())))
+        if name not in tests:
+            mode = _EXECUTABLE if path.stat().st_mode & 0o111 else _PLAIN
+            members.append(Member(name, mode, compress(path.read_bytes())))
     return members
 
 
 def _count_changes(members: Sequence[Member], last: Path | None) -> int | None:
     if last is None or not last.is_file():
         return None
-    before = {entry.name: entry.crc for entry in open_archive(last).entries}
+    try:
+        before = {entry.name: entry.crc for entry in open_archive(last).entries}
+    except PipelineError:
+        # A damaged last build is no reason against a new one.
+        return None
     now = {member.name: member.payload.crc for member in members}
     return sum(before.get(name) != crc for name, crc in now.items()) + len(
         before.keys() - now.keys()

@@ -6,11 +6,10 @@ import json
 import uuid
 from dataclasses import dataclass
 from email.message import Message
-from email.parser import BytesParser
-from email.policy import compat32
+from email.parser import HeaderParser
 from typing import Any
 
-from ..archive.zipreader import Archive, read_member
+from ..archive.zipreader import Archive, Entry, read_member
 from ..values.manifest import Dependency, Manifest
 from .lock import normal
 
@@ -23,26 +22,34 @@ _NAMESPACE = uuid.UUID("6f1f1d0e-4b7e-5d52-9f5f-0a9f3e0c7a11")
 
 @dataclass(frozen=True)
 class Distribution:
-    """A distribution that lies in a dependency zip, with the licence it declares."""
+    """A distribution that lies in a dependency zip, with the licence it declares.
+
+    `tags` are those of the wheel it came from, like `py3-none-any`.
+    """
 
     name: str
     version: str
     licence: str
+    tags: tuple[str, ...] = ()
 
 
 def distributions(dependencies: Archive) -> dict[str, Distribution]:
     """Return what is installed in a dependency zip, by normalised name.
 
-    Read from the `METADATA` files. The licence is `License-Expression`, else `License` when it
-    is one short line, else the last licence classifier.
+    Read from the `METADATA` and `WHEEL` files. The licence is `License-Expression`, else
+    `License` when it is one short line, else the last licence classifier.
     """
     found = {}
-    for entry in dependencies.entries:
-        if entry.name.endswith(".dist-info/METADATA") and entry.name.count("/") == 1:
-            data = read_member(dependencies, entry)
-            headers = BytesParser(policy=compat32).parsebytes(data, headersonly=True)
+    entries = {entry.name: entry for entry in dependencies.entries}
+    for path, entry in entries.items():
+        if path.endswith(".dist-info/METADATA") and path.count("/") == 1:
+            headers = _headers(dependencies, entry)
             name, version = str(headers["Name"]), str(headers["Version"])
-            found[normal(name)] = Distribution(name, version, _licence(headers))
+            wheel = entries.get(path.replace("METADATA", "WHEEL"))
+            tags = _headers(dependencies, wheel).get_all("Tag") if wheel else None
+            found[normal(name)] = Distribution(
+                name, version, _licence(headers), tuple(map(str, tags or ()))
+            )
     return found
 
 
@@ -75,6 +82,11 @@ def make_sbom(manifest: Manifest, installed: dict[str, Distribution]) -> bytes:
     # The library's clock has no place in a file that must be the same tomorrow.
     document["metadata"].pop("timestamp", None)
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+
+
+def _headers(archive: Archive, entry: Entry) -> Message:
+    text = read_member(archive, entry).decode("utf-8", "replace")
+    return HeaderParser().parsestr(text, headersonly=True)
 
 
 def _component(dependency: Dependency, licence: str) -> Any:

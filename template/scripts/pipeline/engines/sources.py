@@ -27,7 +27,7 @@ _REFUSED_CONTENT = (
     (re.compile(rb"-----BEGIN (?:[A-Z]+ )*PRIVATE" rb" KEY-----"), "a private key"),
     (re.compile(rb"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), "an AWS access key"),
     (
-        re.compile(rb"(?i)aws_secret_access_key['\"]?\s*[:=]\s*['\"]?[0-9a-z/+]{40}\b"),
+        re.compile(rb"(?i)aws_secret_access_key['\"]?\s*[:=]\s*['\"]?[0-9a-z/+]{40}(?![0-9a-z/+])"),
         "an AWS secret key",
     ),
     (re.compile(rb"\bAPI-[A-Z0-9]{25,40}\b"), "an Octopus API key"),

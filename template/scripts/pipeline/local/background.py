@@ -115,6 +115,10 @@ def _awaited(wanted: Background, process: subprocess.Popen[bytes]) -> LocalAws:
         # The lock decides who serves; the loser of two starts finds the winner here.
         found = running(wanted.state)
         if found is not None:
+            if found.pid != process.pid and os.name != "nt":
+                # Ours was the second. It must not get the lock when the first is stopped.
+                process.terminate()
+                process.wait()
             return found
         if process.poll() not in {None, 4}:
             break

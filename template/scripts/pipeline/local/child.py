@@ -18,6 +18,8 @@ __all__ = ["Child"]
 _LARGEST_LOG = 32 << 20
 _SHORTENED = b"\n[the log was cut here: more than 32 MB in one invocation]\n"
 _PIECE = 1 << 16
+# Seen but not collected: until `end` the id cannot belong to a stranger.
+_UNCOLLECTED = getattr(os, "WEXITED", 0) | getattr(os, "WNOWAIT", 0)
 
 
 class Child:
@@ -64,6 +66,14 @@ class Child:
                 return -(-int(line.split()[1]) // 1024)
         return None
 
+    def has_exited(self) -> bool:
+        """Whether the process has ended by itself."""
+        if not hasattr(os, "waitid"):
+            return self._process.poll() is not None
+        with contextlib.suppress(ChildProcessError):
+            return os.waitid(os.P_PID, self.pid, _UNCOLLECTED | os.WNOHANG) is not None
+        return True
+
     def kill(self) -> None:
         """Kill the process and its group; the exit is reported as a happening."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -84,9 +94,8 @@ class Child:
 
     def _watch(self) -> None:
         if hasattr(os, "waitid"):
-            # Seen but not collected: until `end` the id cannot belong to a stranger.
             with contextlib.suppress(ChildProcessError):
-                seen = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+                seen = os.waitid(os.P_PID, self.pid, _UNCOLLECTED)
                 if seen is not None:
                     exited = seen.si_code == os.CLD_EXITED
                     code = seen.si_status if exited else -seen.si_status

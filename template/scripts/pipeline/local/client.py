@@ -159,7 +159,7 @@ def main(handler_name: str, address: str) -> int:
     connection = http.client.HTTPConnection(address)
     try:
         handler = _find(handler_name)
-    except Exception as error:  # noqa: BLE001 - the module may raise anything while imported
+    except Exception as error:  # noqa: BLE001 - whatever the function raises is its answer
         described = _described(error, "")
         _log(described)
         _post(connection, "/init/error", json.dumps(described).encode(), described["errorType"])

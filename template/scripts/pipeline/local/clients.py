@@ -17,8 +17,8 @@ def client(aws: LocalAws, service: str, config: Any = None) -> Any:
     credentials, profile and proxies are not looked at.
     """
     import boto3  # noqa: PLC0415 - comes with the tooling for the embedded AWS
-    import botocore.session  # noqa: PLC0415
-    from botocore.config import Config  # noqa: PLC0415
+    import botocore.session  # noqa: PLC0415 - comes with the tooling for the embedded AWS
+    from botocore.config import Config  # noqa: PLC0415 - comes with the tooling for the embedded AWS
 
     nothing = {
         "profile": (None, None, None, None),
@@ -31,7 +31,7 @@ def client(aws: LocalAws, service: str, config: Any = None) -> Any:
         aws_secret_access_key=aws.secret_key,
         region_name=aws.region,
     )
-    ours = Config(proxies={}, s3={"addressing_style": "path"}, retries={"max_attempts": 1})
+    ours = Config(proxies={}, s3={"addressing_style": "path"}, retries={"total_max_attempts": 1})
     config = ours.merge(config) if config else ours
     # The stubs list every service by name; here it is a parameter.
     make: Any = session.client

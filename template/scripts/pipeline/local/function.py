@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ..errors import PipelineError
 from .child import Child
-from .code import FunctionCode, FunctionConfig
+from .function_code import FunctionCode, FunctionConfig
 from .invocation import (
     UNHANDLED,
     Figures,
@@ -122,7 +122,7 @@ class FunctionProcess:
 
     def _ready(self) -> tuple[_Start, Child]:
         """Make sure that a process waits for work, starting one where needed."""
-        if self._child is not None and not self._child.api.has_exited():
+        if self._child is not None and not self._child.has_exited():
             return _Start(time.monotonic() + self.config.timeout), self._child
         self._discard()
         limit = self.config.init_timeout
@@ -154,7 +154,7 @@ class FunctionProcess:
         env = function_environment(
             self.code, self.config, api=api.address, scratch=scratch, log_stream=self._log_stream
         )
-        command = start_command(self.code, self._bytecode or scratch / "bytecode")
+        command = start_command(self.code, self._bytecode)
         try:
             self._child = Child(api, command, env, self.code.folder)
         except OSError as error:

@@ -23,7 +23,7 @@ from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 
 from .asynchronous import RETRY_DELAYS, AsyncQueue, Job
-from .code import FunctionConfig
+from .function_code import FunctionConfig
 from .invocation import Invocation
 from .patches import Patches
 from .pool import Pool, Request, Target

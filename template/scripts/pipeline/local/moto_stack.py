@@ -18,6 +18,7 @@ from moto.awslambda.models import LambdaFunction
 from moto.s3 import notifications
 from moto.s3.models import FakeBucket
 
+from .moto_resources import add_resources
 from .patches import Patches
 
 __all__ = ["replace_dropped"]
@@ -33,6 +34,7 @@ _Wrap = Callable[..., Any]
 
 def replace_dropped(patches: Patches) -> None:
     """Make moto keep what stacks and function calls say."""
+    add_resources()
     patches.replace(LambdaFunction, "create_from_cloudformation_json", _create_function)
     patches.replace(LambdaFunction, "update_from_cloudformation_json", _update_function)
     patches.replace(LambdaFunction, "__init__", _init)
@@ -55,7 +57,7 @@ def _init(original: _Wrap) -> _Wrap:
 
 
 def _get_configuration(original: _Wrap) -> _Wrap:
-    def get_configuration(self: Any, on_create: bool = False) -> Any:  # noqa: FBT001, FBT002
+    def get_configuration(self: Any, on_create: bool = False) -> Any:
         config = original(self, on_create)
         for key, attribute in _ATTRIBUTES.items():
             if value := getattr(self, attribute, None):

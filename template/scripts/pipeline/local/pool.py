@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ..errors import PipelineError
-from .code import FunctionCode, FunctionConfig, remove_function, unpack_function
 from .function import FunctionProcess
+from .function_code import FunctionCode, FunctionConfig, remove_function, unpack_function
 from .invocation import UNHANDLED, Figures, Invocation
 
 __all__ = ["LocalRuntime", "Pool", "Request", "Target"]

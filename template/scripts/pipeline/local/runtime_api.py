@@ -88,13 +88,6 @@ class RuntimeApi:
             if happening.kind in kinds:
                 return happening
 
-    def has_exited(self) -> bool:
-        """Whether the process ended meanwhile; forgets everything else that happened."""
-        while not self.happenings.empty():
-            if self.happenings.get().kind == "exit":
-                return True
-        return False
-
     def close(self) -> None:
         """Stop listening and let a waiting client go."""
         self._work.put(None)

@@ -9,10 +9,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -20,6 +18,7 @@ from pathlib import Path
 
 from ..errors import PipelineError
 from .embedded import EmbeddedAws, Options, embedded_aws, new_keys
+from .function_code import remove_function
 from .pool import LocalRuntime
 from .state import LocalAws, held, write_state
 from .wire import Environ, Start, scope
@@ -38,12 +37,13 @@ def main(arguments: Sequence[str]) -> int:
         if not ours:
             sys.stderr.write(f"{state}: another embedded AWS is running\n")
             return _TAKEN
-        folder = Path(tempfile.mkdtemp(prefix="embedded-aws-"))
+        folder = state.with_name("work")
+        # A server that was killed could not tidy up. Compiled modules stay: they save a second.
+        remove_function(folder / "code")
         try:
             _serve(state, folder, dict(parse_runtime(text) for text in options.runtime), options)
         finally:
             state.unlink(missing_ok=True)
-            shutil.rmtree(folder, ignore_errors=True)
     return 0
 
 

@@ -71,11 +71,11 @@ def held(path: Path) -> Iterator[bool]:
 def _locked(descriptor: int) -> bool:
     try:
         if os.name == "nt":
-            import msvcrt  # noqa: PLC0415 - only there
+            import msvcrt  # noqa: PLC0415 - not on every system
 
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
         else:
-            import fcntl  # noqa: PLC0415 - not on Windows
+            import fcntl  # noqa: PLC0415 - not on every system
 
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from .code import FunctionCode, FunctionConfig
+from .function_code import FunctionCode, FunctionConfig
 
 __all__ = ["NOWHERE", "function_environment", "start_command"]
 
@@ -36,9 +36,14 @@ exec(code, {"__name__": "__main__", "HANDLER": handler})
 """
 
 
-def start_command(code: FunctionCode, bytecode: Path) -> list[str]:
-    """Return the command line of the function's process; compiled modules go to `bytecode`."""
-    options = ["-I", "-S", "-X", "utf8", "-X", f"pycache_prefix={bytecode}"]
+def start_command(code: FunctionCode, bytecode: Path | None) -> list[str]:
+    """Return the command line of the function's process.
+
+    Compiled modules go to `bytecode`, else beside their sources where that can be written.
+    """
+    options = ["-I", "-S", "-X", "utf8"]
+    if bytecode is not None:
+        options += ["-X", f"pycache_prefix={bytecode}"]
     last = [str(path) for path in code.extra_paths]
     words: Sequence[str]
     if code.ric is None:

@@ -40,7 +40,7 @@ _REASONS = {
     409: "Conflict",
     412: "Precondition Failed",
     413: "Request Entity Too Large",
-    500: "Internal Server Error",
+    501: "Not Implemented",
 }
 
 
@@ -116,7 +116,9 @@ def in_aws_words(app: App) -> App:
         pages: list[int] = []
 
         def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-            if status[:3] in {"404", "405"} and "text/html" in dict(headers).get("Content-Type", ""):
+            if status[:3] in {"404", "405"} and "text/html" in dict(headers).get(
+                "Content-Type", ""
+            ):
                 pages.append(int(status[:3]))
                 return None
             return start_response(status, _with_our_id(headers), *rest)
@@ -124,8 +126,9 @@ def in_aws_words(app: App) -> App:
         try:
             answer = app(environ, start)
         except Exception as error:  # noqa: BLE001 - whatever fails inside moto
+            # Not 500: clients would try again, and hide the cause behind what the rest of it did.
             message = f"The embedded AWS failed on this call: {error!r}"
-            return send(error_reply(environ, 500, "InternalFailure", message), start_response)
+            return send(error_reply(environ, 501, "InternalFailure", message), start_response)
         if not pages:
             return answer
         what = f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO', '')}"

@@ -16,9 +16,10 @@ __all__ = ["Message", "parse"]
 
 _MARK = "##octopus["
 _INSIDE = re.compile(
-    r"(?P<name>[A-Za-z_][\w.-]*)(?P<attributes>(?:\s+[\w.-]+\s*=\s*(?:'[^'<]*'|\"[^\"<]*\"))*)\s*"
+    r"(?P<name>[A-Za-z_][\w.-]*)(?P<attributes>(?:\s+[\w.-]+\s*=\s*(?:'[^'<]*'|\"[^\"<]*\"))*)\s*",
+    re.ASCII,
 )
-_ATTRIBUTE = re.compile(r"([\w.-]+)\s*=\s*(?:'([^']*)'|\"([^\"]*)\")")
+_ATTRIBUTE = re.compile(r"([\w.-]+)\s*=\s*(?:'([^']*)'|\"([^\"]*)\")", re.ASCII)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from invoke import Collection
 
-from . import build, deploy, function, local
+from . import build, cache, deploy, function, local, push
 
 __all__ = ["namespace"]
 
@@ -22,8 +22,10 @@ def namespace(root: Path) -> Collection:
         build.verify,
         function.inspect,
         function.run,
+        push.push,
         deploy.deploy,
     )
     collection.add_collection(local.verbs(), name="local")
+    collection.add_collection(cache.verbs(), name="cache")
     collection.configure({"pipeline": {"root": str(root)}})
     return collection

@@ -27,6 +27,9 @@ def start(c: Context, json: bool = False, verbose: bool = False) -> None:
     """Start the embedded AWS in the background, with the project's stack in it."""
     with session(root_of(c), json=json, verbose=verbose) as run:
         there = started(run)
+        run.reporter.line(f"  local     embedded AWS on {there.aws.endpoint}")
+        for name, value in there.outputs.items():
+            run.reporter.line(f"            {name:<14}{value}")
         run.answer = {
             "endpoint": there.aws.endpoint, "region": there.aws.region, "stack": there.stack,
             "outputs": dict(there.outputs), "log": there.aws.log,
@@ -44,16 +47,16 @@ def stop(c: Context, json: bool = False, verbose: bool = False) -> None:
 
 def started(run: Session) -> Started:
     """Start the embedded AWS for a session's project, or return the one that runs."""
-    from ..values.names import LOCAL_ENVIRONMENT
+    from ..values.environments import LOCAL_ENVIRONMENT
     from ..verbs.interpreter import local_runtime
     from ..verbs.local import LocalTools, start_local
 
     run.machine.tooling("local")
-    runtime = run.project.function.runtime
+    function = run.project.function
     tools = LocalTools(
         environ=run.machine.environ,
         python=Path(sys.executable),
-        runtimes={runtime.name: local_runtime(runtime, run.machine, run.reporter)},
+        runtimes={function.runtime.name: local_runtime(function, run.machine, run.reporter)},
         region=run.project.environment(LOCAL_ENVIRONMENT).region or "us-east-1",
     )
     return start_local(run.project, tools, run.reporter)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import traceback
@@ -22,8 +23,13 @@ _POSITIONALS = {
     "verify": ("--package", False),
     "run": ("--package", False),
     "inspect": ("--package", False),
+    "push": ("--package", False),
 }
 _PASS_ON = ("test",)
+_STOPPED = "Interrupted. What was whole before is whole now."
+_REPORT_IT = (
+    "This is a bug in scripts/pipeline, not in your project: please report it with these lines."
+)
 
 
 def main(namespace: Collection, root: Path) -> None:
@@ -37,8 +43,14 @@ def main(namespace: Collection, root: Path) -> None:
 
 def shapes(namespace: Collection) -> dict[str, Shape]:
     """Return the command line of every verb in the namespace."""
+    # invoke takes a flag's help out of the task while it reads the task: `--help` needs it again.
+    tasks = [namespace[name] for name in namespace.task_names]
+    texts = [dict(task.help) for task in tasks]
+    contexts = namespace.to_contexts()
+    for task, text in zip(tasks, texts, strict=True):
+        task.help = text
     found = {}
-    for context in namespace.to_contexts():
+    for context in contexts:
         valued = [name for name, argument in context.flags.items() if argument.takes_value]
         for name in (context.name, *context.aliases):
             flag, repeated = _POSITIONALS.get(str(name), ("", False))
@@ -52,37 +64,46 @@ def _run(words: Sequence[str], namespace: Collection, root: Path) -> int:  # noq
     program = Program(namespace=namespace, name="invoke", binary="invoke", version=None)
     try:
         program.create_config()
+        writes_bytecode = not sys.dont_write_bytecode
         program.parse_core(["invoke", *arguments.words])
+        # invoke keeps tasks from being compiled to disk; the library behind them is large, and
+        # would be compiled again at every start.
+        sys.dont_write_bytecode = not writes_bytecode
         program.parse_collection()
         program.parse_tasks()
         program.parse_cleanup()
         program.update_config()
         program.execute()
     except ParseError as error:
-        _say(
-            f"usage: {error}\n"
-            "Run `invoke --list` for the verbs, `invoke --help VERB` for its flags."
-        )
+        then = "Run `invoke --list` for the verbs, `invoke --help VERB` for its flags."
+        _say(f"usage: {error}\n{then}")
+        _answer(words, "usage", str(error), then)
         return _WRONG_USAGE
     except (Ended, Exit) as end:
         return end.code
     except UnexpectedExit as error:
         return int(error.result.exited)
     except KeyboardInterrupt:
-        _say("\nInterrupted. What was whole before is whole now.")
+        _say(f"\n{_STOPPED}")
+        _answer(words, "invoke", "interrupted", _STOPPED)
         return _INTERRUPTED
     except BrokenPipeError:
         # The reader of our output is gone (`| head`): nothing is left to say, nor to whom.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BUG
-    except Exception:  # noqa: BLE001 - the outermost place: what is not ours to name is a bug
-        _say(
-            f"{traceback.format_exc()}This is a bug in scripts/pipeline, not in your project: "
-            "please report it with these lines."
-        )
+    except Exception as error:  # noqa: BLE001 - the outermost place: what is not ours to name is a bug
+        _say(f"{traceback.format_exc()}{_REPORT_IT}")
+        _answer(words, "bug", repr(error), _REPORT_IT)
         return _BUG
     return 0
 
 
 def _say(text: str) -> None:
     sys.stderr.write(text + "\n")
+
+
+def _answer(words: Sequence[str], where: str, what: str, then: str) -> None:
+    """Give a program its document where no session was there to do so."""
+    if "--json" in words:
+        error = {"where": where, "what": what, "then": then}
+        sys.stdout.write(json.dumps({"error": error}, indent=2) + "\n")

@@ -30,7 +30,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Ended", "Session", "root_of", "session"]
 
-_SECRETS = ("OCTOPUS_API_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "NUGET_API_KEY")
+_SECRETS = (
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "NUGET_API_KEY",
+    "OCTOPUS_API_KEY",
+    "PIPELINE_SIGNING_KEY",
+)
 
 
 class Ended(Exception):  # noqa: N818 - the end of a verb, not always an error
@@ -49,6 +55,15 @@ class Session:
     reporter: Reporter
     json: bool = False
     answer: dict[str, Any] = field(default_factory=dict)
+    secrets: list[str] = field(default_factory=list)
+
+    def hide(self, secret: str) -> None:
+        """Keep a secret that is not in the environment out of all that is said from now on."""
+        from ..report.events import Reporter
+        from ..report.masking import masked
+
+        self.secrets.append(secret)
+        self.reporter = Reporter(masked(self.reporter.sink, [secret]), self.reporter.seconds)
 
     def result(self, text: str, answer: dict[str, Any]) -> None:
         """Show a verb's one-line result, which `--json` prints as a document instead."""
@@ -89,11 +104,11 @@ def root_of(context: Context) -> Path:
 def session(root: Path, *, json: bool, verbose: bool) -> Iterator[Session]:
     """Give a task its session; print its answer or its error, and end the verb."""
     from ..report.events import Failed, Reporter
-    from ..report.masking import masked
+    from ..report.masking import masked, masked_text
 
     sink, close = _printer(json=json, verbose=verbose)
     secrets = [value for name in _SECRETS if (value := os.environ.get(name))]
-    running = Session(root, Reporter(masked(sink, secrets), time.monotonic), json)
+    running = Session(root, Reporter(masked(sink, secrets), time.monotonic), json, {}, secrets)
     code = 0
     try:
         yield running
@@ -106,7 +121,8 @@ def session(root: Path, *, json: bool, verbose: bool) -> Iterator[Session]:
     finally:
         close()
     if json:
-        sys.stdout.write(json_format.dumps(running.answer, indent=2, ensure_ascii=False) + "\n")
+        document = json_format.dumps(running.answer, indent=2, ensure_ascii=False)
+        sys.stdout.write(masked_text(document, secrets) + "\n")
     if code:
         raise Ended(code)
 

@@ -19,6 +19,7 @@ class Latest:
 
     `inputs` is the digest of everything that went in; `verified` says whether the package was
     rebuilt from its commit with the same bytes, and `why_not` if it was not.
+    `tested` is False for a package that was made without running the tests.
     """
 
     version: str
@@ -26,6 +27,7 @@ class Latest:
     package_sha256: str
     inputs: str
     dirty: bool | None
+    tested: bool
     verified: bool
     why_not: str = ""
 

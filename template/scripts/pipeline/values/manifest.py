@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, is_dataclass
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from ..errors import PipelineError
 
@@ -88,13 +89,15 @@ class Manifest:
         """Read a manifest; `where` names the file in errors."""
         try:
             document = json.loads(data)
+            # Escapes can spell text that no file or terminal takes.
+            json.dumps(document, ensure_ascii=False).encode()
             if document["schema"] != _SCHEMA:
                 raise PipelineError(
                     where,
                     f"the manifest has schema {document['schema']!r}, this library reads {_SCHEMA}",
                     "Use the library of the commit that the package was built from.",
                 )
-            return cls(
+            manifest = cls(
                 package_id=document["package_id"],
                 version=document["version"],
                 source=Source(**document["source"]),
@@ -104,11 +107,37 @@ class Manifest:
                 tools=_dependencies(document["tools"]),
                 environments=document["environments"],
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise PipelineError(
                 where, f"this is not a manifest of ours: {error!r}", "Build the package again."
             ) from error
+        wrong = _first_misfit(manifest, cls, "")
+        if wrong:
+            raise PipelineError(
+                where,
+                f"this is not a manifest of ours: {wrong} is of another type",
+                "Build the package again.",
+            )
+        return manifest
 
 
 def _dependencies(items: list[dict[str, Any]]) -> tuple[Dependency, ...]:
     return tuple(Dependency(item["name"], item["version"], tuple(item["hashes"])) for item in items)
+
+
+def _first_misfit(value: Any, kind: Any, name: str) -> str:
+    """Name the first part of a value that is not of its declared type, or give ""."""
+    origin, inner = get_origin(kind), get_args(kind)
+    parts: list[tuple[Any, Any, str]]
+    if is_dataclass(kind):
+        hints = get_type_hints(kind)
+        parts = [(getattr(value, part), hint, part) for part, hint in hints.items()]
+    elif origin is tuple and isinstance(value, tuple):
+        parts = [(item, inner[0], name) for item in value]
+    elif origin is Mapping and isinstance(value, Mapping):
+        parts = [(item, inner[1], name) for item in value.values()]
+    else:
+        simple = inner if origin is UnionType else (kind,)
+        # JSON's true is a number to isinstance.
+        return "" if type(value) in simple else name
+    return next(filter(None, (_first_misfit(*part) for part in parts)), "")

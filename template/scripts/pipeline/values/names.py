@@ -6,10 +6,8 @@ import re
 
 from ..errors import PipelineError
 
-__all__ = ["LOCAL_ENVIRONMENT", "declared_environment", "resource_name"]
+__all__ = ["resource_name"]
 
-# The environment of the embedded AWS; it is always there and never declared.
-LOCAL_ENVIRONMENT = "local"
 _LAMBDA_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*\Z")
 
@@ -34,19 +32,3 @@ def resource_name(environment: str, function: str) -> str:
             "A stack's name starts with a letter and has only letters, digits and hyphens.",
         )
     return name
-
-
-def declared_environment(name: str, declared: tuple[str, ...]) -> str:
-    """Return the declared spelling of an environment, whatever the case it was typed in.
-
-    `local` is always known. Raises PipelineError naming the declared ones.
-    """
-    for candidate in (*declared, LOCAL_ENVIRONMENT):
-        if candidate.lower() == name.lower():
-            return candidate
-    known = ", ".join((*declared, LOCAL_ENVIRONMENT))
-    raise PipelineError(
-        "environment",
-        f"there is no environment {name!r}",
-        f"Declared are {known}. Add [tool.pipeline.environments.{name}] to pyproject.toml for it.",
-    )

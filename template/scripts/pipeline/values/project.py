@@ -5,24 +5,36 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from ..errors import PipelineError
-from .names import LOCAL_ENVIRONMENT, declared_environment, resource_name
+from ..errors import PipelineError, UsageError
+from .environments import LOCAL_ENVIRONMENT, declared_environment, refuse_twins
+from .names import resource_name
+from .octopus import OctopusSettings
 from .runtimes import ARCHITECTURES, Runtime, runtime_named
 from .settings import Table
+from .version import strategy_named
 
-__all__ = ["Environment", "Function", "Project"]
+__all__ = ["BUILT_IN_FEED", "BUNDLED", "FROM_RUNTIME", "Environment", "Function", "Project"]
 
+_FILE = "pyproject.toml"
 _BASE_VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\Z")
 _HANDLER = re.compile(r"[A-Za-z0-9_./-]+\.[A-Za-z_][A-Za-z0-9_]*\Z")
 _DESCRIPTION_LIMIT = 256
+# Where the function's boto3 comes from: the function zip, or Lambda's runtime.
+BUNDLED, FROM_RUNTIME = "bundled", "runtime"
+# The feed's name that means Octopus's built-in one.
+BUILT_IN_FEED = "octopus"
 
 
 @dataclass(frozen=True)
 class Function:
-    """The Lambda function as the deploy sets it; `environment` values may hold `#{Variable}`."""
+    """The Lambda function as the deploy sets it; `environment` values may hold `#{Variable}`.
+
+    `boto3` is BUNDLED or FROM_RUNTIME; `leave_out_tests` is about those inside dependencies.
+    """
 
     name: str
     runtime: Runtime
@@ -31,6 +43,8 @@ class Function:
     description: str
     environment: Mapping[str, str]
     tags: Mapping[str, str]
+    boto3: str = BUNDLED
+    leave_out_tests: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,7 +72,10 @@ class Environment:
 
 @dataclass(frozen=True)
 class Project:
-    """A repository's settings. `root` is absolute; every other path is relative to it."""
+    """A repository's settings. `root` is absolute; every other path is relative to it.
+
+    `feed` is where `push` publishes: BUILT_IN_FEED, a URL, or a folder.
+    """
 
     root: Path
     name: str
@@ -70,36 +87,39 @@ class Project:
     environments: tuple[Environment, ...]
     dependencies: tuple[str, ...]
     test_dependencies: tuple[str, ...]
+    octopus: OctopusSettings = field(default_factory=OctopusSettings)
+    feed: str = BUILT_IN_FEED
 
     @classmethod
     def load(cls, root: Path) -> Project:
         """Read `pyproject.toml` below `root`. Errors name the file and the key."""
         path = root / "pyproject.toml"
-        where = "pyproject.toml"
         try:
             document = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise PipelineError(
-                where, f"not found in {root}", "Run this in the repository."
+                _FILE, f"not found in {root}", "Run this in the repository."
             ) from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise PipelineError(where, f"cannot be read: {error}", "Correct that line.") from error
-        project = Table(document.get("project", {}), where, "project")
-        pipeline = Table(document.get("tool", {}).get("pipeline", {}), where, "tool.pipeline")
-        groups = Table(document.get("dependency-groups", {}), where, "dependency-groups")
+            raise PipelineError(_FILE, f"cannot be read: {error}", "Correct that line.") from error
+        project = _section(document, "project")
+        pipeline = _section(document, "tool", "pipeline")
+        groups = _section(document, "dependency-groups")
         loaded = cls(
             root=root.resolve(),
             name=project.text("name"),
             package_id=pipeline.text("package-id"),
             base_version=_base_version(pipeline),
-            version_strategy=pipeline.text("version-strategy"),
+            version_strategy=_strategy(pipeline),
             release_branches=pipeline.texts("release-branches", ("main", "master")),
             function=_function(pipeline.table("function")),
             environments=_environments(pipeline),
             dependencies=project.texts("dependencies", ()),
             test_dependencies=groups.texts("test", ()),
+            octopus=_octopus(pipeline),
+            feed=_feed(pipeline),
         )
-        pipeline.refuse_unknown("octopus")
+        pipeline.refuse_unknown()
         loaded._check_names()
         return loaded
 
@@ -116,7 +136,31 @@ class Project:
 
     def _check_names(self) -> None:
         for environment in self.environments:
-            resource_name(environment.name, self.function.name)
+            try:
+                resource_name(environment.name, self.function.name)
+            except PipelineError as error:
+                where = f"{_FILE} [tool.pipeline.function] name"
+                raise PipelineError(where, error.what, error.then) from error
+
+
+def _section(document: Mapping[str, Any], *names: str) -> Table:
+    """Return a table of the file; a missing one is empty, and its required keys are then missed."""
+    found: Any = document
+    for depth, name in enumerate(names, 1):
+        found = found.get(name, {})
+        if not isinstance(found, Mapping):
+            header = f"[{'.'.join(names[:depth])}]"
+            raise PipelineError(
+                f"{_FILE} {header}", f"{found!r} is not a table", f"Write {header}."
+            )
+    return Table(found, _FILE, ".".join(names))
+
+
+def _strategy(pipeline: Table) -> str:
+    try:
+        return strategy_named(pipeline.text("version-strategy"))
+    except UsageError as error:
+        raise pipeline.error("version-strategy", error.what, error.then) from error
 
 
 def _base_version(pipeline: Table) -> tuple[int, int]:
@@ -138,6 +182,8 @@ def _function(table: Table) -> Function:
         description=table.text("description", ""),
         environment=table.mapping("environment"),
         tags=table.mapping("tags"),
+        boto3=table.choice("boto3", (BUNDLED, FROM_RUNTIME), BUNDLED),
+        leave_out_tests=table.flag("leave-out-tests", default=False),
     )
     table.refuse_unknown()
     if not _HANDLER.match(function.handler):
@@ -155,12 +201,29 @@ def _function(table: Table) -> Function:
     return function
 
 
+def _octopus(pipeline: Table) -> OctopusSettings:
+    if "octopus" not in pipeline.values:
+        return OctopusSettings()
+    return OctopusSettings.read(pipeline.table("octopus"))
+
+
+def _feed(pipeline: Table) -> str:
+    if "push" not in pipeline.values:
+        return BUILT_IN_FEED
+    table = pipeline.table("push")
+    feed = table.text("feed", BUILT_IN_FEED)
+    table.refuse_unknown()
+    return feed
+
+
 def _environments(pipeline: Table) -> tuple[Environment, ...]:
     found = []
     for name, raw in pipeline.tables("environments"):
         table = Table(raw, pipeline.file, f"{pipeline.name}.environments.{name}")
         found.append(_environment(name, table))
         table.refuse_unknown()
+    names = [environment.name for environment in found]
+    refuse_twins(names, where=f"{pipeline.file} [{pipeline.name}.environments]")
     return tuple(found)
 
 

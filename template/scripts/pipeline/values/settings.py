@@ -48,9 +48,9 @@ class Table:
             raise self.error(key, f"{value!r} is neither true nor false", f"Write {key} = true.")
         return value
 
-    def choice(self, key: str, choices: tuple[str, ...]) -> str:
+    def choice(self, key: str, choices: tuple[str, ...], default: object = _REQUIRED) -> str:
         """Return one of `choices`."""
-        value = self.text(key)
+        value = self.text(key, default)
         if value not in choices:
             raise self.error(key, f"{value!r} is not known", f"Choose one of {', '.join(choices)}.")
         return value

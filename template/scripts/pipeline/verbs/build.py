@@ -6,13 +6,14 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ..edge.files import alone, new_folder, read_json, write_json
+from ..edge.files import alone, new_folder, read_json, sweep, write_json
 from ..edge.machine import Machine
+from ..engines.attestation import Signer
 from ..engines.sources import own_files
 from ..report.events import Artifact, BuildNumber, Reporter
 from ..values.buildserver import BuildServer
 from ..values.latest import LATEST_NAME, Latest
-from ..values.manifest import Manifest
+from ..values.manifest import MANIFEST_NAME, Manifest
 from ..values.project import Project
 from ..values.version import Version
 from ..values.worktree import WorkTree
@@ -26,8 +27,9 @@ from .package import (
     restore_dependencies,
     tools,
 )
+from .sign import attest, bundle_of, signer_of
 from .sizes import megabytes
-from .test import TESTS_XML, run_tests
+from .test import run_tests
 from .verify import unverifiable, verify_build
 from .version import VersionOptions, choose_version
 
@@ -59,6 +61,7 @@ class _Job:
     tree: WorkTree
     inputs: str
     last: Latest | None
+    signer: Signer | None
 
 
 def build(project: Project, options: BuildOptions, machine: Machine, reporter: Reporter) -> Outcome:
@@ -73,8 +76,11 @@ def build(project: Project, options: BuildOptions, machine: Machine, reporter: R
         reporter.line("another build is running in this folder; waiting for it")
 
     with alone(machine.root / ".pipeline" / "build.lock", waiting):
+        sweep(machine.output)
         tree = WorkTree.read(machine.git, server)
-        job = _Job(project, options, tree, inputs_digest(tree, machine), last_build(machine))
+        inputs, last = inputs_digest(tree, machine), last_build(machine)
+        # A key that cannot be used ends the build before it has begun.
+        job = _Job(project, options, tree, inputs, last, signer_of(machine))
         if job.last and _is_reusable(job, server, machine):
             return _reuse(job, job.last, machine, reporter)
         return _build(job, server, machine, reporter)
@@ -115,17 +121,19 @@ def _is_reusable(job: _Job, server: BuildServer, machine: Machine) -> bool:
     asked = job.options.force or job.options.version.any or server.build_number is not None
     if asked or job.last is None or job.last.inputs != job.inputs:
         return False
-    return (
-        hashlib.sha256(job.last.package_path(machine.root).read_bytes()).hexdigest()
-        == job.last.package_sha256
-    )
+    if not (job.last.tested or job.options.only_package):
+        return False
+    package = job.last.package_path(machine.root)
+    beside = all((package.parent / name).is_file() for name in (MANIFEST_NAME, FUNCTION_ZIP))
+    return beside and hashlib.sha256(package.read_bytes()).hexdigest() == job.last.package_sha256
 
 
 def _reuse(job: _Job, last: Latest, machine: Machine, reporter: Reporter) -> Outcome:
-    manifest_file = last.package_path(machine.root).parent / "build.json"
+    manifest_file = last.package_path(machine.root).parent / MANIFEST_NAME
     manifest = Manifest.from_json(manifest_file.read_bytes(), where=str(manifest_file))
     _introduce(job, last.version, reporter)
     reporter.line("  unchanged since the last build: same version, same package")
+    _sign(job, last.package_path(machine.root), reporter)
     return _conclude(last, manifest, machine, reporter, reused=True)
 
 
@@ -138,13 +146,11 @@ def _build(job: _Job, server: BuildServer, machine: Machine, reporter: Reporter)
         reporter.warn(
             f"{path} is not tracked by git: it makes the build dirty, and is not packaged"
         )
-    today = machine.now().date()
-    if notice := project.function.runtime.notice(today):
-        reporter.warn(notice)
     load_hooks(project.root / BUILD_HOOKS)("before_build", project)
     with new_folder(machine.output / version.text) as folder:
         built = _make(job, version, folder, machine, reporter)
         verified, why_not = _verify(job, built, machine, reporter)
+        _sign(job, built.package, reporter)
     package = machine.output / version.text / built.package.name
     latest = Latest(
         version=version.text,
@@ -152,6 +158,7 @@ def _build(job: _Job, server: BuildServer, machine: Machine, reporter: Reporter)
         package_sha256=hashlib.sha256(package.read_bytes()).hexdigest(),
         inputs=job.inputs,
         dirty=tree.source.dirty,
+        tested=not job.options.only_package,
         verified=verified,
         why_not=why_not,
     )
@@ -168,7 +175,7 @@ def _make(job: _Job, version: Version, folder: Path, machine: Machine, reporter:
         )
     if not job.options.only_package:
         with reporter.stage("test") as stage:
-            stage.text = str(run_tests(job.project, folder / TESTS_XML, machine, reporter))
+            stage.text = str(run_tests(job.project, folder, machine, reporter))
     last = job.last.package_path(machine.root).parent / FUNCTION_ZIP if job.last else None
     with reporter.stage("package") as stage:
         order = Order(version.text, job.tree.source, folder, last)
@@ -177,6 +184,10 @@ def _make(job: _Job, version: Version, folder: Path, machine: Machine, reporter:
         stage.text = f"{FUNCTION_ZIP} {megabytes(facts.size)}, {facts.files} files" + (
             f", {changed} changed" if changed is not None else ""
         )
+    # What runs functions is needed here only: an unchanged build has no time to import it.
+    from .check import check_build  # noqa: PLC0415
+
+    check_build(job.project, built, restored, machine, reporter)
     return built
 
 
@@ -192,6 +203,13 @@ def _verify(job: _Job, built: Built, machine: Machine, reporter: Reporter) -> tu
     return False, reason
 
 
+def _sign(job: _Job, package: Path, reporter: Reporter) -> None:
+    if job.signer:
+        with reporter.stage("sign") as stage:
+            attest(package, job.signer)
+            stage.text = f"attestation beside the package, key {job.signer.key_id[:16]}"
+
+
 def _introduce(job: _Job, version: str, reporter: Reporter) -> None:
     function = job.project.function
     what = f"{job.project.package_id} {version}"
@@ -204,6 +222,8 @@ def _conclude(
 ) -> Outcome:
     package = latest.package_path(machine.root)
     reporter.emit(Artifact(str(package)))
+    if bundle_of(package).is_file():
+        reporter.emit(Artifact(str(bundle_of(package))))
     reporter.line(f"{latest.package}   {megabytes(package.stat().st_size)}")
     reporter.line(f"CodeSha256 {manifest.function_zip.code_sha256}")
     return Outcome(latest, manifest.function_zip.code_sha256, reused)

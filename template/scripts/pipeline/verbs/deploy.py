@@ -89,9 +89,8 @@ def deploy(
         f"{manifest.package_id} {manifest.version} to {target.function} ({target.environment})"
     )
     with reporter.stage("check") as stage:
-        code = _code(package, manifest)
         where = f"deploy {target.environment}"
-        check_handler(code, manifest.function.handler, where=where)
+        code = _code(package, manifest, where)
         hooks = load_hooks(package / HOOKS)
         values = resolve(manifest.function.environment, context.variables, where=where)
         stage.text = f"{FUNCTION_ZIP} {size(len(code))}, the bytes that were built"
@@ -137,7 +136,7 @@ def _target(manifest: Manifest, context: WorkerContext) -> _Target:
     return _Target(name, function, manifest.environments.get(name, {}))
 
 
-def _code(package: Path, manifest: Manifest) -> bytes:
+def _code(package: Path, manifest: Manifest, where: str) -> bytes:
     path = package / FUNCTION_ZIP
     try:
         data = path.read_bytes()
@@ -156,6 +155,8 @@ def _code(package: Path, manifest: Manifest) -> bytes:
             f"it has {len(data):,} bytes, Lambda takes {_DIRECT_LIMIT:,} directly",
             "Nothing was changed. Remove dependencies that the function does not need.",
         )
+    function = manifest.function
+    check_handler(data, function.handler, where=where, runtime=function.runtime)
     return data
 
 

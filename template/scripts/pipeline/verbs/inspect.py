@@ -2,113 +2,215 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..archive.nupkg import PackageListing, PackedFile, read
-from ..archive.zipreader import read_member
+from ..archive.nuspec import Element
+from ..edge.machine import Machine
+from ..engines.attestation import load_verifier
+from ..engines.provenance import STATEMENT_NAME
+from ..engines.sbom import SBOM_NAME
+from ..errors import NotTheSame, PipelineError
 from ..values.manifest import MANIFEST_NAME, Manifest
+from .contents import Contents, read_contents
+from .package import FUNCTION_ZIP
+from .picture import readable, row, rows
+from .proof import Proof, prove
+from .sign import bundle_of
 from .sizes import megabytes
 
-__all__ = ["Inspection", "inspect_package"]
+__all__ = ["Inspection", "inspect_package", "refusal", "verify_provenance"]
 
-_LISTED = 12  # dependencies named before the rest are counted
+_PLACES = 6  # folders and files named before the rest are counted
+_NUGET_SIGNATURE = ".signature.p7s"
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """A package's facts: `manifest` is None for a package that this pipeline did not build."""
+    """A package's facts; `proof` is there when they were asked to be checked."""
 
-    path: Path
-    listing: PackageListing
-    manifest: Manifest | None
+    contents: Contents
+    proof: Proof | None = None
 
     def lines(self) -> list[str]:
-        """Return the picture for people."""
-        nuspec, files = self.listing.nuspec, self.listing.files
-        size = self.path.stat().st_size
-        lines = [f"{nuspec.id} {nuspec.version}   {megabytes(size)}, {len(files)} files"]
-        lines += [_row("says", nuspec.description), _row("by", nuspec.authors)]
-        lines += (
-            _function_lines(self.manifest)
-            if self.manifest
-            else [_row("made by", "something else: no manifest inside")]
-        )
-        groups = Counter(
-            name.split("/")[0] + ("/" if "/" in name else "")
-            for name in (file.name for file in files)
-        )
-        for name, count in sorted(groups.items()):
-            unpacked = sum(
-                file.entry.size for file in files if file.name.split("/")[0] == name.rstrip("/")
-            )
-            many = f"{count} file{'' if count == 1 else 's'}, " if name.endswith("/") else ""
-            lines.append(_row("", f"{name:<24}{many}{megabytes(unpacked)}"))
-        return lines
+        """Return the picture for people; of a checked package, what the check gave."""
+        contents = self.contents
+        nuspec, manifest = contents.listing.nuspec, contents.manifest
+        head = f"{readable(nuspec.id)} {readable(nuspec.version)}"
+        first = f"{head}   {megabytes(contents.size)}, {_count(len(contents.listing.files))}"
+        if self.proof:
+            return [first, row("sha256", contents.sha256), *self.proof.lines()]
+        return [
+            first,
+            *rows("says", readable(nuspec.description).split(), most=2),
+            row("by", nuspec.authors),
+            *(_function_lines(contents, manifest) if manifest else _foreign_lines(contents)),
+            *rows("inside", _places(_sizes(contents)), gap=3, most=4),
+            *_row_if("CodeSha256", manifest.function_zip.code_sha256 if manifest else ""),
+            row("sha256", contents.sha256),
+            *rows("holds", _holds(contents), gap=3),
+        ]
 
     def document(self) -> dict[str, Any]:
         """Return the picture for programs."""
-        nuspec = self.listing.nuspec
-        return {
-            "package": str(self.path),
+        contents = self.contents
+        nuspec, manifest = contents.listing.nuspec, contents.manifest
+        bundle = bundle_of(contents.path)
+        found: dict[str, Any] = {
+            "package": str(contents.path),
             "id": nuspec.id,
             "version": nuspec.version,
             "authors": nuspec.authors,
             "description": nuspec.description,
-            "size": self.path.stat().st_size,
-            "manifest": _plain(self.manifest),
+            "size": contents.size,
+            "sha256": contents.sha256,
+            "manifest": json.loads(manifest.to_json()) if manifest else None,
+            "manifest_problem": contents.note,
+            "dependencies": _dependencies(contents),
+            "attestation": str(bundle) if bundle.is_file() else None,
             "files": [
                 {"name": file.name, "size": file.entry.size, "packed": file.entry.packed}
-                for file in self.listing.files
+                for file in contents.listing.files
             ],
         }
+        return {**found, "provenance": self.proof.document()} if self.proof else found
 
 
 def inspect_package(path: Path) -> Inspection:
     """Read a package without writing anything; a hostile one is refused."""
-    listing = read(path)
-    return Inspection(path, listing, _manifest(listing))
+    return Inspection(read_contents(path))
 
 
-def _manifest(listing: PackageListing) -> Manifest | None:
-    found: PackedFile | None = next(
-        (file for file in listing.files if file.name == MANIFEST_NAME), None
-    )
-    if found is None:
+def verify_provenance(path: Path, key: Path | None, machine: Machine) -> Inspection:
+    """Inspect a package and check what its documents claim; `key` is a public key in PEM form.
+
+    Raises NotTheSame for a package that is damaged or hostile; what does not fit in a sound one
+    is in the proof.
+    """
+    verifier = None
+    if key is not None:
+        try:
+            pem = key.read_bytes()
+        except OSError as error:
+            then = "Name the file of the public key."
+            raise PipelineError("--key", f"{key}: {error.strerror}", then) from error
+        machine.tooling("sign")
+        verifier = load_verifier(pem, str(key))
+    try:
+        contents = read_contents(path)
+        return Inspection(contents, prove(contents, verifier))
+    except PipelineError as error:
+        raise NotTheSame(error.where, error.what, error.then) from error
+
+
+def refusal(found: Inspection) -> NotTheSame | None:
+    """Return the error that names every mismatch of a package, or None when there is none."""
+    wrong = found.proof.mismatches if found.proof else []
+    if not wrong:
         return None
-    return Manifest.from_json(
-        read_member(listing.archive, found.entry), where=f"{listing.archive.where} {MANIFEST_NAME}"
+    listed = "".join(f"\n  {readable(text)}" for text in wrong)
+    return NotTheSame(
+        f"inspect {found.contents.path.name}",
+        ("1 thing does" if len(wrong) == 1 else f"{len(wrong)} things do") + f" not fit:{listed}",
+        "Do not deploy it. Take the package from the feed again, or build it again.",
     )
 
 
-def _function_lines(manifest: Manifest) -> list[str]:
-    function, code, source = manifest.function, manifest.function_zip, manifest.source
+def _row_if(name: str, text: str) -> list[str]:
+    """Return a row, or none without text."""
+    return [row(name, text)] if text else []
+
+
+def _function_lines(contents: Contents, manifest: Manifest) -> list[str]:
+    function, source = manifest.function, manifest.source
     commit = (source.commit or "no commit")[:12]
     state = {None: "not known whether clean", True: "dirty", False: "clean"}[source.dirty]
-    names = [f"{item.name} {item.version}" for item in manifest.dependencies]
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    needs = [f"{item.name} {item.version}" for item in manifest.dependencies]
+    runs = [function.name, f"{function.runtime} {function.architecture}", function.handler]
+    lines = [
+        row("from", f"{source.branch or 'no branch'}@{commit}, {state}"),
+        *rows("function", map(readable, runs), gap=3),
+    ]
+    if contents.function is not None:
+        entries = contents.function.entries
+        unzipped = megabytes(sum(entry.size for entry in entries))
+        packed = megabytes(contents.entries[FUNCTION_ZIP].size)
+        lines.append(row("code", f"{packed}, {unzipped} unzipped, {_count(len(entries))}"))
+        sizes = ((entry.name, entry.size) for entry in entries)
+        lines += rows("", _places(sizes), gap=3, most=2)
+    return lines + rows("needs", _listed(needs) or ["nothing but Python"], most=4)
+
+
+def _foreign_lines(contents: Contents) -> list[str]:
+    nuspec = contents.listing.nuspec
+    made = "something else: " + (readable(contents.note) or "no manifest inside")
+    needs = [f"{item['name']} {item['version']}".strip() for item in _dependencies(contents)]
+    urls = [nuspec.text("projectUrl"), nuspec.text("repository")]
     return [
-        _row("from", f"{source.branch or 'no branch'}@{commit}, {state}"),
-        _row(
-            "function",
-            f"{function.name}   {function.runtime} {function.architecture}   {function.handler}",
-        ),
-        _row(
-            "code",
-            f"{megabytes(code.size)}, {megabytes(code.unzipped_size)} unzipped, {code.files} files",
-        ),
-        _row("", f"CodeSha256 {code.code_sha256}"),
-        _row("needs", ", ".join(names[:_LISTED]) + more if names else "nothing but Python"),
+        *rows("made by", made.split(), most=2),
+        *_row_if("licence", nuspec.text("license") or nuspec.text("licenseUrl")),
+        *_row_if("home", next(filter(None, urls), "")),
+        *rows("needs", _listed(needs) or ["no other package"], most=4),
     ]
 
 
-def _row(name: str, text: str) -> str:
-    return f"  {name:<10}{text}".rstrip()
+def _dependencies(contents: Contents) -> list[dict[str, str]]:
+    if contents.manifest is not None:
+        found = [(item.name, item.version) for item in contents.manifest.dependencies]
+    else:
+        elements = _named(contents.listing.nuspec.metadata, "dependency")
+        found = [
+            (str(known.get("id", "")), str(known.get("version", "")))
+            for known in (dict(element.attributes) for element in elements)
+        ]
+    # A package for several frameworks names a dependency once for each.
+    return [{"name": name, "version": version} for name, version in dict.fromkeys(found)]
 
 
-def _plain(manifest: Manifest | None) -> Any:
-    import json  # noqa: PLC0415 - the manifest's own form is its JSON
+def _named(elements: Iterable[Element], name: str) -> Iterator[Element]:
+    for element in elements:
+        if element.name == name:
+            yield element
+        yield from _named(element.children, name)
 
-    return json.loads(manifest.to_json()) if manifest else None
+
+def _holds(contents: Contents) -> list[str]:
+    names = {MANIFEST_NAME: "manifest", SBOM_NAME: "SBOM", STATEMENT_NAME: "provenance"}
+    found = [text for name, text in names.items() if name in contents.entries]
+    if contents.manifest is None:
+        found = []
+    found += ["NuGet's signature"] if _NUGET_SIGNATURE in contents.entries else []
+    beside = "attestation" if bundle_of(contents.path).is_file() else "no attestation"
+    return [", ".join(found) or "no manifest, SBOM or provenance", f"{beside} beside it"]
+
+
+def _sizes(contents: Contents) -> Iterator[tuple[str, int]]:
+    return ((file.name, file.entry.size) for file in contents.listing.files)
+
+
+def _places(files: Iterable[tuple[str, int]]) -> list[str]:
+    """Return the largest folders and files at the root with their plain sizes."""
+    sizes: dict[str, list[int]] = {}
+    for name, size in files:
+        first, slash, _ = name.partition("/")
+        sizes.setdefault(first + slash, []).append(size)
+    ordered = sorted(sizes.items(), key=lambda item: (-sum(item[1]), item[0]))
+    listed = [
+        f"{readable(name)} {megabytes(sum(found))}"
+        + (f" ({_count(len(found))})" if name.endswith("/") else "")
+        for name, found in ordered[:_PLACES]
+    ]
+    rest = [size for _, found in ordered[_PLACES:] for size in found]
+    return [*listed, f"and {_count(len(rest))} more, {megabytes(sum(rest))}"] if rest else listed
+
+
+def _listed(names: Iterable[str]) -> list[str]:
+    *first, last = [*map(readable, names)] or [""]
+    return [*(f"{name}," for name in first), last] if last else []
+
+
+def _count(files: int) -> str:
+    return f"{files} file" + ("" if files == 1 else "s")

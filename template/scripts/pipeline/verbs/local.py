@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,8 @@ from ..local.clients import client
 from ..local.pool import LocalRuntime
 from ..local.state import LocalAws
 from ..report.events import Reporter
-from ..values.names import LOCAL_ENVIRONMENT, resource_name
+from ..values.environments import LOCAL_ENVIRONMENT
+from ..values.names import resource_name
 from ..values.project import Project
 
 __all__ = ["LocalTools", "Started", "start_local", "state_file", "stop_local"]
@@ -22,7 +22,7 @@ __all__ = ["LocalTools", "Started", "start_local", "state_file", "stop_local"]
 _STACK = Path("environment") / "stack.yaml"
 _STATE = Path(".pipeline") / "local" / "state.json"
 _WHERE = "local"
-_WAIT_SECONDS = 60.0
+_COMPLETE = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
 _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"]
 
 
@@ -34,7 +34,6 @@ class LocalTools:
     python: Path
     runtimes: Mapping[str, LocalRuntime]
     region: str = "us-east-1"
-    sleep: Callable[[float], None] = time.sleep
 
 
 @dataclass(frozen=True)
@@ -56,49 +55,56 @@ def start_local(project: Project, tools: LocalTools, reporter: Reporter) -> Star
 
     Raises PipelineError when it does not start or the stack is refused.
     """
-    state = state_file(project.root)
-    with reporter.stage("embedded AWS") as stage:
-        aws = running(state)
-        stage.text = "already running"
-        if aws is None:
-            aws = start(
-                Background(state, tools.runtimes, tools.environ, tools.region, tools.python)
-            )
-            stage.text = "started"
-        stage.text += f" on {aws.endpoint}, process {aws.pid}"
+    aws = _running(state_file(project.root), tools, reporter)
     name = resource_name(LOCAL_ENVIRONMENT, project.function.name)
     cloudformation = client(aws, "cloudformation")
-    with reporter.stage("stack") as stage:
-        stage.text = f"{name} {_put_stack(cloudformation, project.root / _STACK, name)}"
-        stack = _settled(cloudformation, name, tools.sleep)
-    _warn_of_left_out(cloudformation, name, reporter)
+    template = _read(project.root / _STACK)
+    if _template(cloudformation, name) == template:
+        reporter.line(f"  stack     {name} is there already", verbose=True)
+    else:
+        with reporter.stage("stack") as stage:
+            stage.text = f"{name} {_put_stack(cloudformation, template, name)}"
+        _warn_of_left_out(cloudformation, name, reporter)
+    stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
     outputs = {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", ())}
-    for key, value in outputs.items():
-        reporter.line(f"{key}  {value}")
     return Started(aws, name, outputs)
+
+
+def _running(state: Path, tools: LocalTools, reporter: Reporter) -> LocalAws:
+    aws = running(state)
+    if aws is not None:
+        reporter.line(f"  local     the embedded AWS runs already, on {aws.endpoint}", verbose=True)
+        return aws
+    with reporter.stage("local") as stage:
+        stage.progress("starting the embedded AWS")
+        wanted = Background(state, tools.runtimes, tools.environ, tools.region, tools.python)
+        aws = start(wanted)
+        stage.text = f"embedded AWS on {aws.endpoint}, process {aws.pid}"
+    return aws
 
 
 def stop_local(project: Project, reporter: Reporter) -> bool:
     """Stop the project's embedded AWS with all that is in it; False when none was running."""
-    with reporter.stage("embedded AWS") as stage:
+    with reporter.stage("local") as stage:
         stopped = stop(state_file(project.root))
-        stage.text = "stopped" if stopped else "was not running"
+        stage.text = "embedded AWS stopped" if stopped else "no embedded AWS was running"
     return stopped
 
 
-def _put_stack(cloudformation: Any, path: Path, name: str) -> str:
-    """Create or update the stack and say which; an unchanged template does nothing."""
-    from botocore.exceptions import ClientError  # noqa: PLC0415 - comes with the local tooling
-
+def _read(path: Path) -> str:
     try:
-        template = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         then = "Every repository keeps its stack there; copy the template's into it."
         raise PipelineError(_WHERE, f"{path} cannot be read: {error.strerror}", then) from error
+
+
+def _put_stack(cloudformation: Any, template: str, name: str) -> str:
+    """Create or update the stack and say which."""
+    from botocore.exceptions import ClientError  # noqa: PLC0415 - comes with the local tooling
+
     try:
         there = _template(cloudformation, name)
-        if there == template:
-            return "is there already"
         summary = cloudformation.get_template_summary(TemplateBody=template)
         known = {parameter["ParameterKey"] for parameter in summary.get("Parameters", ())}
         wanted = {"FunctionName": name}
@@ -123,31 +129,22 @@ def _put_stack(cloudformation: Any, path: Path, name: str) -> str:
 
 
 def _template(cloudformation: Any, name: str) -> str | None:
-    """Return the template the stack was made from, None without a stack."""
-    stacks = [item["StackName"] for item in _live_stacks(cloudformation)]
-    if name not in stacks:
-        return None
-    return str(cloudformation.get_template(StackName=name)["TemplateBody"])
+    """Return the template the stack was made from, None without a whole stack.
+
+    moto makes stacks while the caller waits: what is not complete by then never will be.
+    """
+    for stack in _live_stacks(cloudformation):
+        if stack["StackName"] != name:
+            continue
+        if stack["StackStatus"] in _COMPLETE:
+            return str(cloudformation.get_template(StackName=name)["TemplateBody"])
+        cloudformation.delete_stack(StackName=name)
+    return None
 
 
 def _live_stacks(cloudformation: Any) -> list[dict[str, Any]]:
     pages = cloudformation.get_paginator("describe_stacks").paginate()
     return [stack for page in pages for stack in page["Stacks"]]
-
-
-def _settled(cloudformation: Any, name: str, sleep: Callable[[float], None]) -> dict[str, Any]:
-    """Wait until the stack is complete and return it."""
-    waited = 0.0
-    while True:
-        stack: dict[str, Any] = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
-        status = stack["StackStatus"]
-        if status in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
-            return stack
-        if not status.endswith("_IN_PROGRESS") or waited > _WAIT_SECONDS:
-            reason = stack.get("StackStatusReason", "no reason was given")
-            raise PipelineError(f"{_WHERE} stack {name}", f"{status}: {reason}")
-        sleep(0.1)
-        waited += 0.1
 
 
 def _warn_of_left_out(cloudformation: Any, name: str, reporter: Reporter) -> None:

@@ -48,51 +48,58 @@ def lock(
     `upgrade` is None to keep what is locked where it still fits, empty to upgrade everything,
     or the packages to upgrade. The tests' packages are locked to fit the function's.
     """
+    runtime, architecture = project.function.runtime, project.function.architecture
+    function = _Wanted(FUNCTION_LOCK, project.dependencies, runtime.platform(architecture))
+    tests = _Wanted(TEST_LOCK, project.test_dependencies, constraint=project.root / FUNCTION_LOCK)
     changes = []
-    function = project.root / FUNCTION_LOCK
-    jobs = (
-        (FUNCTION_LOCK, project.dependencies, ()),
-        (TEST_LOCK, project.test_dependencies, (function,)),
-    )
-    for file, requirements, constraints in jobs:
+    for wanted in (function, tests):
         with reporter.stage("lock") as stage:
-            change = _lock_one(project, file, requirements, (constraints, upgrade), machine)
-            stage.text = f"{file}   {change}"
+            stage.progress(f"{wanted.file}   resolving")
+            change = _lock_one(project, wanted, upgrade, machine)
+            stage.text = f"{wanted.file}   {change}"
             changes.append(change)
     return tuple(changes)
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """A lock to write. With a `platform` only versions that have a wheel for it will do."""
+
+    file: str
+    requirements: tuple[str, ...]
+    platform: str = ""
+    constraint: Path | None = None
+
+
 def _lock_one(
-    project: Project,
-    file: str,
-    requirements: Sequence[str],
-    how: tuple[Sequence[Path], Sequence[str] | None],
-    machine: Machine,
+    project: Project, wanted: _Wanted, upgrade: Sequence[str] | None, machine: Machine
 ) -> LockChange:
-    constraints, upgrade = how
-    target = project.root / file
+    target = project.root / wanted.file
     before = target.read_text(encoding="utf-8") if target.is_file() else ""
-    with tempfile.TemporaryDirectory() as scratch:
-        kept = Path(scratch) / "locked.txt"
+    python: list[str | Path] = ["--python-version", project.function.runtime.python]
+    upgrades = [] if upgrade is None else ["--upgrade"]
+    if upgrade:
+        upgrades = [word for name in upgrade for word in ("--upgrade-package", name)]
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        kept, fitting = scratch / "locked.txt", scratch / "fitting.txt"
         kept.write_text(before, encoding="utf-8")
-        arguments: list[str | Path] = [
-            "--python-version",
-            project.function.runtime.python,
-            "--output-file",
-            kept,
-        ]
-        for constraint in constraints:
-            arguments += ["--constraint", constraint]
-        if upgrade is not None:
-            arguments += [word for name in upgrade for word in ("--upgrade-package", name)] or [
-                "--upgrade"
-            ]
-        machine.uv.compile(requirements, arguments, cwd=Path(scratch))
+        arguments = [*python, *upgrades, "--output-file", kept]
+        if wanted.constraint:
+            arguments += ["--constraint", wanted.constraint]
+        if wanted.platform:
+            # A universal resolution takes the newest version, also where it has a wheel for
+            # other platforms only; so Lambda's platform decides on the versions.
+            fitting.write_text(before, encoding="utf-8")
+            place = [*python, *upgrades, "--python-platform", wanted.platform]
+            machine.uv.resolve(wanted.requirements, [*place, "--output-file", fitting], cwd=scratch)
+            arguments += ["--constraint", fitting]
+        machine.uv.lock(wanted.requirements, arguments, cwd=scratch)
         text = kept.read_text(encoding="utf-8")
-    check_lock(file, text, requirements)
+    check_lock(wanted.file, text, wanted.requirements)
     if text != before:
         write_whole(target, text.encode())
-    return _change(file, locked(before), locked(text))
+    return _change(wanted.file, locked(before), locked(text))
 
 
 def _change(file: str, before: Sequence[Dependency], after: Sequence[Dependency]) -> LockChange:

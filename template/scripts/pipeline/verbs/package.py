@@ -6,16 +6,27 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..archive.globs import select_all
 from ..archive.nupkg import PackageFile, pack
 from ..archive.nuspec import Nuspec, Repository, fill_tokens, parse
 from ..archive.zipreader import open_archive, raw_members
 from ..archive.zipwriter import Member, Raw, compress, store, write_zip
+from ..edge.cache import seal, sealed
 from ..edge.files import write_whole
 from ..edge.machine import Machine
 from ..engines.client import DISTRIBUTIONS, client_files
 from ..engines.lock import locked, normal
+from ..engines.provenance import (
+    STATEMENT_NAME,
+    Origin,
+    encoded,
+    library_digest,
+    make_predicate,
+    make_statement,
+    plain_sha256,
+)
 from ..engines.python import FUNCTION_LOCK, FunctionZip, Restored, make_function_zip, restore
 from ..engines.sbom import SBOM_NAME, Distribution, distributions, make_sbom
 from ..engines.sources import SOURCE, OwnFile, function_files, own_files, refuse_secrets
@@ -113,7 +124,9 @@ def make_package(project: Project, order: Order, restored: Restored, machine: Ma
     installed = distributions(open_archive(restored.path))
     manifest = _manifest(project, order, zipped, installed)
     staged = _staged(project, manifest, installed, zipped, machine)
-    package = _pack(project, order, (nuspec_name, files), staged)
+    wheels = {name: found.tags for name, found in installed.items()}
+    origin = Origin(manifest, library_digest(project.root), wheels)
+    package = _pack(project, origin, order.folder, (nuspec_name, files), staged)
     built = Built(package, zipped, manifest)
     load_hooks(project.root / BUILD_HOOKS)("after_package", built)
     return built
@@ -176,40 +189,55 @@ def _client(manifest: Manifest, machine: Machine) -> dict[str, Raw]:
     """Return the trimmed AWS client, deflated once for each set of versions."""
     versions = repr([(tool.name, tool.version) for tool in manifest.tools])
     cached = machine.cache / f"client-{hashlib.sha256(versions.encode()).hexdigest()[:16]}.zip"
-    if not cached.is_file():
+    if not sealed(cached):
         cached.parent.mkdir(parents=True, exist_ok=True)
-        write_zip(
-            cached,
-            [Member(f"client/{name}", 0o644, compress(data)) for name, data in client_files()],
-        )
+        members = [Member(f"client/{name}", 0o644, compress(data)) for name, data in client_files()]
+        write_zip(cached, members)
+        seal(cached)
     archive = open_archive(cached)
     names = (entry.name for entry in archive.entries)
     return dict(zip(names, raw_members(archive, archive.entries), strict=True))
 
 
 def _pack(
-    project: Project, order: Order, sources: tuple[str, Iterable[OwnFile]], staged: dict[str, Raw]
+    project: Project,
+    origin: Origin,
+    folder: Path,
+    sources: tuple[str, Iterable[OwnFile]],
+    staged: dict[str, Raw],
 ) -> Path:
     nuspec_name, files = sources
-    nuspec = _read_nuspec(project, nuspec_name, order.version)
+    manifest = origin.manifest
+    nuspec = _read_nuspec(project, nuspec_name, manifest.version)
     repository = {f"{_STAGE}/{name}": raw for name, raw in staged.items()}
-    paths = [*(file.path for file in files), *repository]
-    chosen = select_all(paths, nuspec.files)
-    extras = [OwnFile(source, executable=False) for source, _ in chosen if source not in repository]
-    refuse_secrets(project.root, extras)
+    statement = f"{_STAGE}/{STATEMENT_NAME}"
+    paths = [*(file.path for file in files), *repository, statement]
+    chosen = _chosen(nuspec_name, nuspec, paths)
+    extras = [source for source, _ in chosen if source not in repository and source != statement]
+    refuse_secrets(project.root, [OwnFile(source, executable=False) for source in extras])
+    repository.update({name: compress((project.root / name).read_bytes()) for name in extras})
     content = [
-        PackageFile(
-            target,
-            repository[source]
-            if source in repository
-            else compress((project.root / source).read_bytes()),
-        )
-        for source, target in chosen
+        PackageFile(target, repository[source]) for source, target in chosen if source != statement
     ]
-    target = order.folder / f"{project.package_id}.{order.version}.nupkg"
-    source = Repository("", order.source.commit or "", order.source.branch or "")
+    # Last, for it names the bytes of all others; a nuspec may rename it, or leave it out.
+    last = compress(encoded(_statement(origin, content)))
+    content += [PackageFile(target, last) for source, target in chosen if source == statement]
+    target = folder / f"{project.package_id}.{manifest.version}.nupkg"
+    source = Repository("", manifest.source.commit or "", manifest.source.branch or "")
     pack(nuspec, content, target, repository=source)
     return target
+
+
+def _statement(origin: Origin, content: Iterable[PackageFile]) -> dict[str, Any]:
+    digests = {file.name: plain_sha256(file.payload) for file in content}
+    return make_statement(digests, make_predicate(origin))
+
+
+def _chosen(name: str, nuspec: Nuspec, paths: list[str]) -> list[tuple[str, str]]:
+    try:
+        return select_all(paths, nuspec.files)
+    except PipelineError as error:
+        raise PipelineError(f"{name} {error.where}", error.what, error.then) from error
 
 
 def _read_nuspec(project: Project, name: str, version: str) -> Nuspec:

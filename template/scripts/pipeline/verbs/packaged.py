@@ -9,11 +9,11 @@ from pathlib import Path
 from ..archive.zipreader import open_archive, read_member
 from ..edge.machine import Machine
 from ..errors import PipelineError
-from ..local.code import FunctionConfig
+from ..local.function_code import FunctionConfig
 from ..octopus.variables import declared_values, resolve
 from ..report.events import Reporter
+from ..values.environments import LOCAL_ENVIRONMENT
 from ..values.manifest import MANIFEST_NAME, Manifest
-from ..values.names import LOCAL_ENVIRONMENT
 from ..values.project import Project
 from .build import BuildOptions, build, is_stale, last_build
 from .interpreter import local_runtime
@@ -54,7 +54,7 @@ def run_packaged(
     local = project.environment(LOCAL_ENVIRONMENT)
     declared = {"Octopus.Environment.Name": local.name, **local.variables}
     values = resolve(templates, declared_values(templates, declared, machine.environ), where="run")
-    runtime = local_runtime(project.function.runtime, machine, reporter)
+    runtime = local_runtime(project.function, machine, reporter)
     with tempfile.TemporaryDirectory() as scratch:
         function_zip = Path(scratch) / FUNCTION_ZIP
         function_zip.write_bytes(read_member(archive, members[FUNCTION_ZIP]))
@@ -65,6 +65,7 @@ def run_packaged(
             python=runtime.python,
             python_version=runtime.version,
             ric=runtime.ric,
+            extra_paths=runtime.extra_paths,
             settings=FunctionConfig("run", timeout=_TIMEOUT_SECONDS, environment=values),
         )
         return run_function(request, reporter)

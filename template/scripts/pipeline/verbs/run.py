@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import PipelineError
-from ..local.code import FunctionCode, FunctionConfig, remove_function, unpack_function
 from ..local.function import FunctionProcess
+from ..local.function_code import FunctionCode, FunctionConfig, remove_function, unpack_function
 from ..local.invocation import Invocation
 from ..report.events import Reporter
 from ..values.manifest import FunctionFacts

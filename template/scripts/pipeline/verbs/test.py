@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from ..edge.cache import is_whole_folder, seal_folder
 from ..edge.files import alone, new_folder
 from ..edge.machine import Machine
-from ..edge.pythons import base_python
-from ..edge.shell import attach, run, scrubbed
+from ..edge.pythons import base_python, is_program
+from ..edge.shell import Result, attach, run, scrubbed
 from ..engines.lock import check_lock
 from ..engines.python import FUNCTION_LOCK
 from ..errors import PipelineError
 from ..report.events import Reporter, TestResults
-from ..values.project import Project
+from ..values.project import FROM_RUNTIME, Project
+from .runtime_folders import runtime_sdk
 
-__all__ = ["TESTS_XML", "TEST_LOCK", "TestOutcome", "run_tests", "test_attached"]
+__all__ = [
+    "POST_DEPLOYMENT",
+    "TESTS_XML",
+    "TEST_LOCK",
+    "Apart",
+    "TestOutcome",
+    "run_apart",
+    "run_tests",
+    "test_attached",
+]
 
 TEST_LOCK = "requirements/test.txt"
 TESTS_XML = "tests.xml"
+# Tests of what was deployed: a build leaves them out, each deployment through Octopus runs them.
+POST_DEPLOYMENT = "tests/post_deployment"
 _NO_TESTS = 5  # pytest's exit code when it collected none
 _SHOWN_LINES = 40
 
@@ -42,27 +56,33 @@ class TestOutcome:
 
 
 @dataclass(frozen=True)
+class Apart:
+    """Tests apart from a build's: their folder, their JUnit file, and variables they get."""
+
+    folder: str
+    results: Path
+    variables: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class _Environment:
     python: Path
     note: str
+    sdk: str
 
 
-def run_tests(project: Project, results: Path, machine: Machine, reporter: Reporter) -> TestOutcome:
-    """Run the tests with captured output; `results` gets the JUnit file.
+def run_tests(project: Project, folder: Path, machine: Machine, reporter: Reporter) -> TestOutcome:
+    """Run the tests with captured output; `folder` gets a copy of the JUnit file.
 
     Raises PipelineError with the end of pytest's output when a test fails.
     """
     place = _environment(project, machine, reporter)
-    options = ["-p", "no:cacheprovider", f"--junitxml={results}", "-o", "junit_family=xunit2"]
-    done = run(
-        [place.python, "-m", "pytest", *options],
-        cwd=project.root,
-        env=_child_environ(machine),
-        accept=(0, 1, 2, 3, 4, _NO_TESTS),
-        where="test",
-    )
+    results = _results(machine)
+    words = (f"--ignore={POST_DEPLOYMENT}",)
+    done = _pytest(place, words, results, _child_environ(machine), project)
     if results.is_file():
         reporter.emit(TestResults(str(results)))
+        shutil.copy2(results, folder / TESTS_XML)
     if done.code not in (0, _NO_TESTS):
         tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-_SHOWN_LINES:])
         raise PipelineError(
@@ -74,6 +94,22 @@ def run_tests(project: Project, results: Path, machine: Machine, reporter: Repor
     return TestOutcome(passed, skipped, place.note)
 
 
+def run_apart(
+    project: Project, apart: Apart, machine: Machine, reporter: Reporter
+) -> tuple[TestOutcome | None, str]:
+    """Run tests that are not part of a build; return what passed, or None, and pytest's words."""
+    place = _environment(project, machine, reporter)
+    apart.results.parent.mkdir(parents=True, exist_ok=True)
+    apart.results.unlink(missing_ok=True)
+    environ = {**_child_environ(machine), **apart.variables}
+    done = _pytest(place, (apart.folder,), apart.results, environ, project)
+    if apart.results.is_file():
+        reporter.emit(TestResults(str(apart.results)))
+    tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-_SHOWN_LINES:])
+    passed, skipped = _counts(apart.results)
+    return (TestOutcome(passed, skipped, place.note) if done.code == 0 else None), tail
+
+
 def test_attached(
     project: Project, arguments: Sequence[str], machine: Machine, reporter: Reporter
 ) -> int:
@@ -81,16 +117,44 @@ def test_attached(
     place = _environment(project, machine, reporter)
     if place.note:
         reporter.warn(place.note)
-    results = machine.output / TESTS_XML
-    results.parent.mkdir(parents=True, exist_ok=True)
-    code = attach(
-        [place.python, "-m", "pytest", f"--junitxml={results}", *arguments],
-        cwd=project.root,
-        env=_child_environ(machine),
-    )
+    if place.sdk:
+        reporter.line(place.sdk)
+    results = _results(machine)
+    command: list[str | Path] = [place.python, "-m", "pytest", f"--junitxml={results}", *arguments]
+    if not any(POST_DEPLOYMENT in argument for argument in arguments):
+        command.append(f"--ignore={POST_DEPLOYMENT}")
+    code = attach(command, cwd=project.root, env=_child_environ(machine))
     if results.is_file():
         reporter.emit(TestResults(str(results)))
     return code
+
+
+def _pytest(
+    place: _Environment,
+    words: Sequence[str],
+    results: Path,
+    environ: Mapping[str, str],
+    project: Project,
+) -> Result:
+    command: list[str | Path] = [place.python, "-m", "pytest", "-p", "no:cacheprovider"]
+    return run(
+        [*command, f"--junitxml={results}", "-o", "junit_family=xunit2", *words],
+        cwd=project.root,
+        env=environ,
+        accept=(0, 1, 2, 3, 4, _NO_TESTS),
+        where="test",
+    )
+
+
+def _results(machine: Machine) -> Path:
+    """Return where pytest writes its JUnit file; no earlier run's is left there.
+
+    A build server reads the file some time later, so it is not one that a failed build removes.
+    """
+    results = machine.output / TESTS_XML
+    results.parent.mkdir(parents=True, exist_ok=True)
+    results.unlink(missing_ok=True)
+    return results
 
 
 def _child_environ(machine: Machine) -> dict[str, str]:
@@ -117,17 +181,24 @@ def _environment(project: Project, machine: Machine, reporter: Reporter) -> _Env
         text = lock.read_text(encoding="utf-8")
         check_lock(lock.relative_to(project.root).as_posix(), text, requirements)
         digest.update(text.encode())
+    sdk, told = None, ""
+    if project.function.boto3 == FROM_RUNTIME:
+        sdk, told = runtime_sdk(python, machine)
+        digest.update(str(sdk).encode())
     folder = machine.cache / f"tests-{digest.hexdigest()[:16]}"
     with alone(
         machine.cache / "tests.lock",
         lambda: reporter.line("another test run is preparing; waiting for it"),
     ):
-        if not _python_in(folder).exists():
-            _make(folder, python, locks, machine)
-    return _Environment(_python_in(folder), note)
+        if not (is_whole_folder(folder) and is_program(_python_in(folder))):
+            _make(folder, python, (locks, sdk), machine)
+    return _Environment(_python_in(folder), note, told)
 
 
-def _make(folder: Path, python: Path, locks: Sequence[Path], machine: Machine) -> None:
+def _make(
+    folder: Path, python: Path, content: tuple[Sequence[Path], Path | None], machine: Machine
+) -> None:
+    locks, sdk = content
     with new_folder(folder) as part:
         machine.uv.make_venv(part, python)
         names = [argument for lock in locks for argument in ("-r", lock)]
@@ -136,6 +207,11 @@ def _make(folder: Path, python: Path, locks: Sequence[Path], machine: Machine) -
             cwd=machine.root,
             where="install what the tests need",
         )
+        if sdk:
+            # After everything that is installed, as on Lambda.
+            site = next(part.glob("[Ll]ib/**/site-packages"))
+            (site / "zz_runtime_sdk.pth").write_text(f"{sdk}\n", encoding="utf-8")
+        seal_folder(part, folder)
 
 
 def _python_in(venv: Path) -> Path:

@@ -1,0 +1,84 @@
+"""Whether what a cache holds is still what was put there.
+
+A file carries its SHA-256 beside it, a folder a digest of its files' names and sizes: a disk that
+ran full, a killed process or a curious hand must not end up in a package. What does not fit is
+made again, so both checks answer with None or False and raise nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from .files import write_whole
+
+__all__ = ["clear", "is_whole_folder", "seal", "seal_folder", "sealed"]
+
+_SEAL = ".sha256"
+_BYTECODE = "__pycache__"
+
+
+def seal(path: Path) -> str:
+    """Write the file's SHA-256 beside it, and return it in hex."""
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    write_whole(_seal_of(path), digest.encode())
+    return digest
+
+
+def sealed(path: Path) -> str | None:
+    """Return the file's SHA-256 in hex, or None when it is missing or not what was sealed."""
+    try:
+        expected = _seal_of(path).read_bytes()
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
+    return digest if expected == digest.encode() else None
+
+
+def seal_folder(folder: Path, target: Path) -> None:
+    """Write a digest of the folder's listing beside `target`, which it is going to become."""
+    write_whole(_seal_of(target), _listing(folder))
+
+
+def is_whole_folder(folder: Path) -> bool:
+    """Tell whether the folder has the files it was sealed with; compiled modules do not count."""
+    try:
+        return folder.is_dir() and _seal_of(folder).read_bytes() == _listing(folder)
+    except OSError:
+        return False
+
+
+def clear(folder: Path) -> tuple[int, int]:
+    """Remove everything in a cache folder; return how many files and bytes went.
+
+    Lock files stay: another process may be waiting for one.
+    """
+    files = size = 0
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.suffix == ".lock":
+            continue
+        inside = [path] if not path.is_dir() or path.is_symlink() else [*path.rglob("*")]
+        counted = [item.lstat().st_size for item in inside if item.is_symlink() or item.is_file()]
+        files, size = files + len(counted), size + sum(counted)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    return files, size
+
+
+def _seal_of(path: Path) -> Path:
+    return path.with_name(path.name + _SEAL)
+
+
+def _listing(folder: Path) -> bytes:
+    lines = []
+    for base, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if name != _BYTECODE]
+        place = os.path.relpath(base, folder)
+        with os.scandir(base) as found:
+            sizes = {item.name: item.stat(follow_symlinks=False).st_size for item in found}
+        lines += [f"{place}/{name} {sizes.get(name)}" for name in files]
+    return hashlib.sha256("\n".join(sorted(lines)).encode("utf-8", "replace")).hexdigest().encode()

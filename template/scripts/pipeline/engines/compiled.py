@@ -1,0 +1,131 @@
+"""Compiled files in a function zip: whether Lambda's machine, libc and Python can load them."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Container, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from ..archive.zipreader import Archive, raw_members, read_member
+from ..archive.zipwriter import DEFLATED
+from ..edge.files import read_json, write_json
+from ..values.runtimes import Runtime
+from .elf import START, Binary, is_binary, read_binary
+
+__all__ = ["compiled_files", "compiled_reasons", "foreign", "owner", "remembered"]
+
+# Never compiled, and nearly all there is; the others are looked at whatever their names are.
+_TEXT = (".py", ".pyi", ".json", ".gz", ".txt", ".typed")
+# Launchers that setuptools and others carry as data: no Linux would ever start them.
+_WINDOWS_PROGRAM = ".exe"
+_TAGGED = re.compile(r"\.(?:cpython-(\d)(\d+)([a-z]*)|(pypy|pp)[\w.-]*)-[\w-]+\.so\Z")
+_MUSL = re.compile(r"-linux-musl[\w]*\.so\Z")
+
+
+def compiled_files(archive: Archive, skip: Container[str] = ()) -> dict[str, Binary]:
+    """Return what the compiled files of a zip were made for, by name; `skip` is not looked at."""
+    candidates = [
+        entry
+        for entry in archive.entries
+        if entry.name not in skip and not entry.name.endswith((*_TEXT, _WINDOWS_PROGRAM))
+    ]
+    found = {}
+    for entry, raw in zip(candidates, raw_members(archive, candidates), strict=True):
+        start = raw.data[:START]
+        if raw.method == DEFLATED:
+            start = zlib.decompressobj(-zlib.MAX_WBITS).decompress(raw.data, START)
+        if is_binary(start) and (binary := read_binary(read_member(archive, entry))):
+            found[entry.name] = binary
+    return found
+
+
+def remembered(archive: Archive, memory: Path) -> dict[str, Binary]:
+    """Return `compiled_files` of a zip whose bytes `memory`'s name stands for, read only once."""
+    document = read_json(memory)
+    try:
+        return {
+            name: Binary(**{**facts, "glibc": tuple(facts["glibc"])})
+            for name, facts in document.items()
+        }
+    except (AttributeError, KeyError, TypeError):
+        found = compiled_files(archive)
+        write_json(memory, {name: asdict(binary) for name, binary in found.items()})
+        return found
+
+
+def compiled_reasons(
+    files: Mapping[str, Binary], runtime: Runtime, architecture: str, own: Container[str]
+) -> list[str]:
+    """Return why the runtime could not load some of `files`, a reason for each package and cause.
+
+    `own` holds the names of the repository's own files.
+    """
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for name, binary in sorted(files.items()):
+        cause = _cause(name, binary, runtime, architecture)
+        if cause:
+            grouped.setdefault((owner(name, own), cause), []).append(name)
+    return [
+        f"{package}: {names[0]}{_more(names)} {cause}; take {_remedy(package)}"
+        for (package, cause), names in grouped.items()
+    ]
+
+
+def foreign(binaries: Mapping[str, Binary], machine: str, tag: str) -> bool:
+    """Tell whether some are for another machine, or another Python, than the one here.
+
+    `machine` is in Lambda's words, `tag` like `313`.
+    """
+    return any(
+        binary.machine != machine or (_tag(name) or tag) != tag for name, binary in binaries.items()
+    )
+
+
+def owner(name: str, own: Container[str] = ()) -> str:
+    """Return what a person calls the part of the function zip that a file belongs to."""
+    if name in own:
+        return f"src/{name.partition('/')[0]}"
+    top = name.partition("/")[0]
+    return re.sub(r"(\.libs|-[^-]*\.dist-info|\.py|(\.[\w-]+)?\.so)\Z", "", top)
+
+
+def _cause(name: str, binary: Binary, runtime: Runtime, architecture: str) -> str:
+    if binary.problem:
+        return f"cannot be loaded: {binary.problem}"
+    if binary.format != "ELF":
+        system = "macOS" if binary.format == "Mach-O" else "Windows"
+        return f"is for {system} ({binary.format}), Lambda is Linux"
+    if binary.machine != architecture:
+        return f"is for {binary.machine}, the function runs on {architecture}"
+    return _misfit(name, binary, runtime)
+
+
+def _misfit(name: str, binary: Binary, runtime: Runtime) -> str:
+    tag = _tag(name)
+    if tag and f"cp{tag}" != runtime.python_tag:
+        return f"is for another Python ({tag}), {runtime.name} does not see it"
+    if _MUSL.search(name):
+        return "is for musl, Lambda has glibc"
+    if binary.glibc > runtime.glibc:
+        needs, has = (".".join(map(str, version)) for version in (binary.glibc, runtime.glibc))
+        return f"needs glibc {needs}, {runtime.name} has {has}"
+    return ""
+
+
+def _tag(name: str) -> str:
+    match = _TAGGED.search(name)
+    if not match:
+        return ""
+    return match[4] or f"{match[1]}{match[2]}{match[3]}"
+
+
+def _more(names: list[str]) -> str:
+    return f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+
+
+def _remedy(package: str) -> str:
+    if package.startswith("src/"):
+        return "it out of src, or build it for the function's platform"
+    return "another version of it, or another runtime or architecture in pyproject.toml"

@@ -1,0 +1,152 @@
+"""What Lambda refuses of a function's size and settings, by the limits of its public API.
+
+Every check is a function of values and returns reasons, each a sentence for a person. Figures
+as of 2026-11-23.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Container, Iterable, Mapping
+
+from ..archive.zipreader import Entry
+from ..values.manifest import ZipFacts
+from .compiled import owner
+
+__all__ = [
+    "MEBIBYTE",
+    "UNZIPPED_LIMIT",
+    "ZIP_LIMIT",
+    "description_reasons",
+    "environment_reasons",
+    "handler_reasons",
+    "name_reasons",
+    "size_reasons",
+    "tag_reasons",
+]
+
+MEBIBYTE = 1 << 20
+UNZIPPED_LIMIT = 250 * MEBIBYTE
+ZIP_LIMIT = 50 * MEBIBYTE
+_ENVIRONMENT_LIMIT = 4096
+_HANDLER_LIMIT = 128
+_DESCRIPTION_LIMIT = 256
+_TAG_KEY_LIMIT, _TAG_VALUE_LIMIT, _TAGS_LIMIT = 128, 256, 50
+_SHOWN = 5
+_TEST_FOLDER = re.compile(r"/tests?/")
+_SDK = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
+_VARIABLE = re.compile(r"[a-zA-Z][a-zA-Z0-9_]+\Z")
+# AWS's own list. Other names it gives a meaning, like AWS_LAMBDA_EXEC_WRAPPER, may be set.
+_RESERVED = frozenset(
+    [
+        "_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_INITIALIZATION_TYPE",
+        "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_ACCESS_KEY",
+        "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+        "AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR",
+    ]
+)  # fmt: skip
+
+
+def size_reasons(facts: ZipFacts, entries: Iterable[Entry], own: Container[str] = ()) -> list[str]:
+    """Return why the function zip is too large, with what is largest in it; sizes in bytes."""
+    entries = tuple(entries)
+    reasons = []
+    if facts.unzipped_size > UNZIPPED_LIMIT:
+        size, largest = _mebibytes(facts.unzipped_size), _largest(entries, own, packed=False)
+        reasons.append(
+            f"the function is {size} unzipped, Lambda takes 250 MB; "
+            f"largest are {largest}{_savings(entries)}"
+        )
+    if facts.size > ZIP_LIMIT:
+        largest = _largest(entries, own, packed=True)
+        reasons.append(
+            f"function.zip is {_mebibytes(facts.size)}, a direct upload takes 50 MB, and there is "
+            "no setting yet for a bucket to upload it through; "
+            f"largest are {largest}{_savings(entries)}"
+        )
+    return reasons
+
+
+def environment_reasons(variables: Mapping[str, str], where: str) -> list[str]:
+    """Return why the values for `where` are too large together; Lambda measures them as JSON."""
+    text = json.dumps(dict(variables), separators=(",", ":"), ensure_ascii=False)
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size <= _ENVIRONMENT_LIMIT:
+        return []
+    longest = max(variables, key=lambda name: len(variables[name]))
+    what = f"the environment for {where} is {size} bytes, Lambda takes {_ENVIRONMENT_LIMIT}"
+    return [f"{what}; the longest is {longest}: keep it in a parameter store, or in the package"]
+
+
+def name_reasons(names: Iterable[str]) -> list[str]:
+    """Return why Lambda refuses names of environment variables."""
+    reasons = []
+    for name in names:
+        if name in _RESERVED:
+            reasons.append(f"{name} is set by Lambda itself: choose another name for this variable")
+        elif not _VARIABLE.match(name):
+            reasons.append(
+                f"{name!r} is no name for an environment variable: Lambda takes a letter, then "
+                "at least one more letter, digit or underscore"
+            )
+    return reasons
+
+
+def tag_reasons(tags: Mapping[str, str]) -> list[str]:
+    """Return why AWS refuses tags."""
+    reasons = [f"{len(tags)} tags, AWS takes {_TAGS_LIMIT}"] if len(tags) > _TAGS_LIMIT else []
+    for key, value in tags.items():
+        if key.lower().startswith("aws:"):
+            reasons.append(f"the tag {key}: names that start with aws: are AWS's own")
+        if not 0 < len(key) <= _TAG_KEY_LIMIT:
+            reasons.append(f"the tag {key[:40]!r}: its name has {_of(key, _TAG_KEY_LIMIT)}")
+        if len(value) > _TAG_VALUE_LIMIT:
+            reasons.append(f"the tag {key[:40]!r}: its value has {_of(value, _TAG_VALUE_LIMIT)}")
+    return reasons
+
+
+def handler_reasons(handler: str) -> list[str]:
+    """Return why Lambda refuses a handler, whatever is in the zip."""
+    if len(handler) > _HANDLER_LIMIT:
+        return [f"the handler has {_of(handler, _HANDLER_LIMIT)}"]
+    return [f"the handler {handler!r} holds a space"] if re.search(r"\s", handler) else []
+
+
+def description_reasons(description: str) -> list[str]:
+    """Return why Lambda refuses a description."""
+    if len(description) > _DESCRIPTION_LIMIT:
+        return [f"the description has {_of(description, _DESCRIPTION_LIMIT)}"]
+    return []
+
+
+def _of(text: str, limit: int) -> str:
+    return f"{len(text)} characters, AWS takes {'1 to ' if not text else ''}{limit}"
+
+
+def _largest(entries: Iterable[Entry], own: Container[str], *, packed: bool) -> str:
+    sizes: dict[str, int] = {}
+    for entry in entries:
+        part = owner(entry.name, own)
+        sizes[part] = sizes.get(part, 0) + (entry.packed if packed else entry.size)
+    first = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:_SHOWN]
+    return ", ".join(f"{name} {_mebibytes(size)}" for name, size in first)
+
+
+def _savings(entries: Iterable[Entry]) -> str:
+    """Say what the two settings that make a zip smaller would leave out, unzipped."""
+    sdk = tests = 0
+    for entry in entries:
+        if entry.name.partition("/")[0].removesuffix(".py") in _SDK:
+            sdk += entry.size
+        elif _TEST_FOLDER.search(entry.name):
+            tests += entry.size
+    found = [f'boto3 = "runtime" may leave out {_mebibytes(sdk)}'] if sdk else []
+    found += [f"leave-out-tests = true up to {_mebibytes(tests)}"] if tests else []
+    return f". In [tool.pipeline.function], {' and '.join(found)}" if found else ""
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / MEBIBYTE:.1f} MB"

@@ -1,0 +1,146 @@
+"""Pre-flight: everything that Lambda or Octopus would refuse of a package, said before it is one.
+
+Each check is a function of values that returns reasons; this module gathers the values and asks
+all of them. Nothing here needs a network, credentials or an account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from ..archive.nupkg import read
+from ..archive.zipreader import open_archive, read_member
+from ..errors import PipelineError
+from ..local.pool import LocalRuntime
+from ..octopus.variables import names_in, resolve
+from ..values.environments import LOCAL_ENVIRONMENT
+from ..values.manifest import ZipFacts
+from ..values.project import Project
+from .compiled import compiled_files, compiled_reasons, remembered
+from .handler_check import FunctionFiles, HandlerCheck, handler_check
+from .known import known_values
+from .limits import (
+    MEBIBYTE,
+    description_reasons,
+    environment_reasons,
+    handler_reasons,
+    name_reasons,
+    size_reasons,
+    tag_reasons,
+)
+from .python import Restored
+from .rootfiles import SCRIPTS, script_reasons, substitution_reasons
+
+__all__ = ["Candidate", "Checked", "Place", "preflight"]
+
+_STACK = Path("environment") / "stack.yaml"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A package that is made, but not handed over yet, and what it was made of."""
+
+    project: Project
+    package: Path
+    function_zip: Path
+    facts: ZipFacts
+    restored: Restored
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the check runs: `cache` may be deleted, `runtime` gives what stands for Lambda's."""
+
+    cache: Path
+    environ: Mapping[str, str]
+    today: date
+    runtime: Callable[[], LocalRuntime]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A package that nothing speaks against: what was found, and what to know besides."""
+
+    text: str
+    notes: tuple[str, ...]
+
+
+def preflight(candidate: Candidate, place: Place) -> Checked:
+    """Return what was checked; raises one PipelineError that lists every reason against it."""
+    function = candidate.project.function
+    zipped = _opened(candidate, place)
+    reasons = [
+        *size_reasons(candidate.facts, zipped.archive.entries, zipped.own),
+        *compiled_reasons(zipped.binaries, function.runtime, function.architecture, zipped.own),
+        *handler_reasons(function.handler),
+        *description_reasons(function.description),
+        *tag_reasons(function.tags),
+        *_environment(candidate.project, place.environ),
+        *_root(candidate.package),
+    ]
+    handler = _handler(candidate, zipped, place)
+    reasons += [handler.reason] if handler.reason else []
+    if reasons:
+        listed = "".join(f"\n  {number}. {text}" for number, text in enumerate(reasons, 1))
+        raise PipelineError(
+            "check",
+            f"this package would be refused or fail, reasons found: {len(reasons)}{listed}",
+            "Nothing was written to build-output. Correct them and build again.",
+        )
+    size = f"{max(0.1, candidate.facts.unzipped_size / MEBIBYTE):.1f} of 250 MB unzipped"
+    notes = (function.runtime.notice(place.today), handler.note)
+    return Checked(f"{size}, {handler.found}", tuple(note for note in notes if note))
+
+
+def _opened(candidate: Candidate, place: Place) -> FunctionFiles:
+    archive = open_archive(candidate.function_zip)
+    dependencies = open_archive(candidate.restored.path)
+    brought = frozenset(entry.name for entry in dependencies.entries)
+    memory = place.cache / f"compiled-{candidate.restored.sha256[:32]}.json"
+    binaries = {**remembered(dependencies, memory), **compiled_files(archive, brought)}
+    return FunctionFiles(archive, frozenset(e.name for e in archive.entries) - brought, binaries)
+
+
+def _root(package: Path) -> list[str]:
+    listing = read(package)
+    scripts = {
+        file.name: read_member(listing.archive, file.entry)
+        for file in listing.files
+        if "/" not in file.name and file.name.lower().endswith(SCRIPTS)
+    }
+    return [
+        *script_reasons(file.name for file in listing.files),
+        *substitution_reasons(scripts),
+    ]
+
+
+def _environment(project: Project, environ: Mapping[str, str]) -> list[str]:
+    templates = project.function.environment
+    reasons = name_reasons(templates)
+    for key, template in templates.items():
+        every = dict.fromkeys(names_in({key: template}), "")
+        try:
+            resolve({key: template}, every, where="check")
+        except PipelineError as error:
+            reasons.append(f"{error.what}: {error.then[:1].lower()}{error.then[1:]}")
+    if reasons:
+        return reasons
+    for environment in project.environments:
+        known = known_values(templates, environment, environ)
+        reasons += environment_reasons({**known.others, **known.values}, environment.name)
+    return reasons
+
+
+def _handler(candidate: Candidate, zipped: FunctionFiles, place: Place) -> HandlerCheck:
+    project = candidate.project
+    local = project.environment(LOCAL_ENVIRONMENT)
+    known = known_values(project.function.environment, local, place.environ)
+    try:
+        stack = (project.root / _STACK).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        stack = ""
+    places = (place.cache / "import", stack)
+    return handler_check(project.function, zipped, place.runtime(), known, places)

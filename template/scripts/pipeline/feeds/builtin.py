@@ -1,0 +1,95 @@
+"""Octopus's built-in feed, through its REST API.
+
+Pushing as go-octopusdeploy's package_service.go and api-client.ts's packageRepository.ts do it;
+reading as in Octopus's documented example of downloading a package from the built-in feed.
+"""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from ..edge.http import Http, HttpError, Request, Response, shown
+from ..edge.upload import Upload
+from .compare import compare_download
+from .feed import ABSENT, SAME, Candidate, Found, Progress, unknown
+
+__all__ = ["BuiltInFeed"]
+
+_EXISTS = "already exists"
+# The server does not say how it hashed: the digest's length in bytes tells.
+_ALGORITHMS = {20: "sha1", 32: "sha256", 64: "sha512"}
+_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class BuiltInFeed:
+    """The built-in feed of one space; `api` is its base, such as `https://host/api/Spaces-1`."""
+
+    http: Http
+    api: str
+    headers: Mapping[str, str] = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The feed as people know it, with the server it is on."""
+        return f"the built-in feed of {shown(self.api).partition('/api')[0]}"
+
+    def find(self, package: Candidate) -> Found:
+        """Compare by the package's hash, else by its file."""
+        label = quote(f"{package.id}.{package.version}", safe="")
+        request = Request(
+            "GET", f"{self.api}/packages/packages-{label}", self.headers,
+            expect=(HTTPStatus.NOT_FOUND,),
+        )  # fmt: skip
+        try:
+            answer = self.http.request(request)
+        except HttpError as error:
+            return unknown(f"{error.where}: {error.what}")
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return ABSENT
+        if _has_hash_of(package, answer.json()):
+            return SAME
+        download = Request("GET", f"{self.api}/packages/{label}/raw", self.headers)
+        found = compare_download(package, self.http, download)
+        return unknown("its file is not to be had") if found is ABSENT else found
+
+    def send(self, package: Candidate, progress: Progress) -> bool:
+        """Push the package, never over another one.
+
+        A version that is there is 409 on some servers and 400 on others; 200 means that the
+        server kept what it had.
+        """
+        refusals = (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT)
+        url = f"{self.api}/packages/raw?overwriteMode=FailIfExists"
+        body = Upload(package.path, "file", package.file_name, progress)
+        request = Request("POST", url, self.headers, body=body, seconds=_SECONDS)
+        try:
+            answer = self.http.request(request)
+        except HttpError as error:
+            if error.status == HTTPStatus.CONFLICT or (
+                error.status in refusals and _EXISTS in error.what.lower()
+            ):
+                return False
+            raise
+        return answer.status == HTTPStatus.CREATED or _has_hash_of(package, _document(answer))
+
+
+def _document(answer: Response) -> Any:
+    return answer.json() if answer.status == HTTPStatus.OK else None
+
+
+def _has_hash_of(package: Candidate, resource: Any) -> bool:
+    if not isinstance(resource, dict):
+        return False
+    text = next((str(value) for key, value in resource.items() if key.lower() == "hash"), "")
+    try:
+        found = binascii.unhexlify(text)
+    except ValueError:
+        return False
+    algorithm = _ALGORITHMS.get(len(found))
+    return bool(algorithm) and package.digest(str(algorithm)) == found

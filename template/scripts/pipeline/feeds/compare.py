@@ -1,0 +1,71 @@
+"""Whether two package files are the same package: the same bytes, or the same content.
+
+A feed may sign what it gets, or write the zip anew. The files inside and the nuspec's metadata
+are then still ours; they include the manifest with the digests of all that was built.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from http import HTTPStatus
+from pathlib import Path
+from typing import BinaryIO
+
+from ..archive.nupkg import PackageListing, read
+from ..archive.zipreader import read_member
+from ..edge.http import Http, HttpError, Request
+from ..errors import PipelineError
+from .feed import ABSENT, SAME, Candidate, Found, other, unknown
+
+__all__ = ["compare_download", "compare_file"]
+
+_SIGNATURE = ".signature.p7s"
+_NAMED = 3
+
+
+def compare_file(package: Candidate, path: Path) -> Found:
+    """Compare a package with the feed's file at `path`."""
+    if Candidate(path, package.id, package.version, 0).digest("sha256") == package.digest("sha256"):
+        return SAME
+    ours = read(package.path)
+    try:
+        theirs = read(path)
+        before, after = _content(theirs), _content(ours)
+    except PipelineError as error:
+        return other(f"what it has is no sound package: {error.what}")
+    names = sorted(name for name in before | after if before.get(name) != after.get(name))
+    if not names:
+        return SAME
+    rest = len(names) - _NAMED
+    return other(
+        "different in " + ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+    )
+
+
+def compare_download(package: Candidate, http: Http, request: Request) -> Found:
+    """Compare a package with what a request answers; 404 means that there is nothing."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "theirs.nupkg"
+        try:
+            with path.open("wb") as file:
+                http.download(request, lambda block: _write(file, block))
+        except HttpError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return ABSENT
+            return unknown(f"{error.where}: {error.what}")
+        return compare_file(package, path)
+
+
+def _write(file: BinaryIO, block: bytes) -> None:
+    file.write(block)
+
+
+def _content(listing: PackageListing) -> dict[str, bytes]:
+    metadata = hashlib.sha256(repr(sorted(map(repr, listing.nuspec.metadata))).encode()).digest()
+    files = {
+        file.name: hashlib.sha256(read_member(listing.archive, file.entry)).digest()
+        for file in listing.files
+        if file.name != _SIGNATURE
+    }
+    return {**files, "the nuspec": metadata}

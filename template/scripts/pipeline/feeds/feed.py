@@ -1,0 +1,94 @@
+"""What a feed is to a push: it tells what it has under a version, and it takes a package."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ..archive.nupkg import read
+
+__all__ = ["ABSENT", "SAME", "Candidate", "Feed", "Found", "Progress", "State", "other", "unknown"]
+
+Progress = Callable[[int, int], None]
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A package file that is to be published: the identity in its nuspec, its size in bytes."""
+
+    path: Path
+    id: str
+    version: str
+    size: int
+
+    @classmethod
+    def read(cls, path: Path) -> Candidate:
+        """Read a package. Raises PipelineError where the file is none."""
+        nuspec = read(path).nuspec
+        return cls(path, nuspec.id, nuspec.version, path.stat().st_size)
+
+    @property
+    def file_name(self) -> str:
+        """The file name that feeds and Octopus read id and version from."""
+        return f"{self.id}.{self.version}.nupkg"
+
+    def digest(self, algorithm: str) -> bytes:
+        """Return a digest of the file."""
+        found = hashlib.new(algorithm)
+        with self.path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                found.update(block)
+        return found.digest()
+
+
+class State(enum.Enum):
+    """What a feed has under a package's id and version."""
+
+    ABSENT = "nothing"
+    SAME = "the same package"
+    OTHER = "another package"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A look into a feed; `why` says what differs, or why nothing could be seen."""
+
+    state: State
+    why: str = ""
+
+
+ABSENT = Found(State.ABSENT)
+SAME = Found(State.SAME)
+
+
+def other(why: str) -> Found:
+    """Return that the feed has another package under the same version."""
+    return Found(State.OTHER, why)
+
+
+def unknown(why: str) -> Found:
+    """Return that the feed does not let us see what it has."""
+    return Found(State.UNKNOWN, why)
+
+
+class Feed(Protocol):
+    """A place that packages are published to, and never replaced in."""
+
+    @property
+    def name(self) -> str:
+        """The feed as messages name it."""
+
+    def find(self, package: Candidate) -> Found:
+        """Look what is there. Raises PipelineError where the feed cannot be reached."""
+
+    def send(self, package: Candidate, progress: Progress) -> bool:
+        """Send the package once; False where the feed says that it has that version.
+
+        Raises NoAnswerError where it is unknown whether it arrived.
+        """

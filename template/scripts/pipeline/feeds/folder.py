@@ -1,0 +1,94 @@
+"""A folder as a feed: the flat layout, `Id.Version.nupkg` side by side."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..edge.files import unwritable
+from ..errors import PipelineError
+from .compare import compare_file
+from .feed import ABSENT, Candidate, Found, Progress, unknown
+
+__all__ = ["FolderFeed"]
+
+# File systems without hard links say so in one of these ways.
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL)
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class FolderFeed:
+    """A folder that must be there: one that is not may be a share that is not mounted."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The folder's path."""
+        return str(self.folder)
+
+    def find(self, package: Candidate) -> Found:
+        """Look for the file; ids and versions have no case."""
+        try:
+            names = sorted(path.name for path in self.folder.iterdir())
+        except OSError as error:
+            raise PipelineError(
+                self.name,
+                f"this folder cannot be read: {error.strerror}",
+                "Make it, mount it, or correct --feed or feed in [tool.pipeline.push].",
+            ) from error
+        wanted = package.file_name.casefold()
+        name = next((name for name in names if name.casefold() == wanted), "")
+        if not name:
+            return ABSENT
+        try:
+            return compare_file(package, self.folder / name)
+        except OSError as error:
+            return unknown(f"{name} cannot be read: {error.strerror}")
+
+    def send(self, package: Candidate, progress: Progress) -> bool:
+        """Copy the package in one step: a reader sees all of it or nothing."""
+        target = self.folder / package.file_name
+        try:
+            handle, name = tempfile.mkstemp(dir=self.folder, prefix=".", suffix=".part")
+        except OSError as error:
+            raise unwritable(target, error) from error
+        part = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file, package.path.open("rb") as source:
+                while block := source.read(_BLOCK):
+                    file.write(block)
+                    progress(file.tell(), package.size)
+                file.flush()
+                os.fsync(file.fileno())
+            part.chmod(0o644)
+            return _place(part, target)
+        except OSError as error:
+            raise unwritable(target, error) from error
+        finally:
+            with contextlib.suppress(OSError):
+                part.unlink()
+
+
+def _place(part: Path, target: Path) -> bool:
+    """Give a file its name unless that is taken, and tell whether it was free."""
+    try:
+        target.hardlink_to(part)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+    else:
+        return True
+    # Without links two pushes in the same moment could both find the name free; a reader that
+    # sees half a package would be worse.
+    if target.exists():
+        return False
+    part.replace(target)
+    return True

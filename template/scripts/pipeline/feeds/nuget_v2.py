@@ -1,0 +1,104 @@
+"""A NuGet v2 feed: packages are put to the source itself, and read through OData.
+
+Write-only feeds, as Octopus's own `/nuget/packages`, answer reading with an error: nothing can
+then be compared.
+"""
+
+from __future__ import annotations
+
+import base64
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import quote, urljoin, urlsplit
+
+from ..edge.http import HttpError, Request, Response, shown
+from .compare import compare_download
+from .feed import ABSENT, SAME, Candidate, Found, Progress, unknown
+from .nuget import Source, put_package
+
+__all__ = ["NugetV2"]
+
+_ATOM = "{http://www.w3.org/2005/Atom}"
+_DATA = "{http://schemas.microsoft.com/ado/2007/08/dataservices}"
+_ALGORITHMS = {"SHA512": "sha512", "SHA256": "sha256"}
+
+
+@dataclass(frozen=True)
+class NugetV2:
+    """A v2 feed."""
+
+    source: Source
+
+    @property
+    def name(self) -> str:
+        """The feed's URL."""
+        return shown(self.source.url)
+
+    def find(self, package: Candidate) -> Found:
+        """Compare by the entry's package hash, else by the file that it leads to."""
+        base = self.source.url.rstrip("/") if _has_path(self.source.url) else self._api
+        key = f"Id='{quote(package.id)}',Version='{quote(package.version)}'"
+        try:
+            answer = self._read(f"{base}/Packages({key})", HTTPStatus.NOT_FOUND)
+            if answer.status == HTTPStatus.NOT_FOUND:
+                # A feed that cannot be read says 404 as well, to this question too.
+                self._read(f"{base}/FindPackagesById()?id='{quote(package.id)}'")
+                return ABSENT
+        except HttpError as error:
+            return unknown(f"{error.where}: {error.what}")
+        return self._compare(package, answer, f"{base}/")
+
+    def send(self, package: Candidate, progress: Progress) -> bool:
+        """Push the package; only a source without a path has a path of its own for that."""
+        url = self.source.url if _has_path(self.source.url) else f"{self._api}/package"
+        return put_package(self.source, url, package, progress)
+
+    @property
+    def _api(self) -> str:
+        return self.source.url.rstrip("/") + "/api/v2"
+
+    def _read(self, url: str, *expect: int) -> Response:
+        accept = {"Accept": "application/atom+xml,application/xml"}
+        return self.source.http.request(Request("GET", url, accept, expect=expect))
+
+    def _compare(self, package: Candidate, answer: Response, base: str) -> Found:
+        entry = _entry(answer.body)
+        if entry is None:
+            return unknown(f"{answer.where}: the answer is no package entry")
+        algorithm = _ALGORITHMS.get(_text(entry, "PackageHashAlgorithm").upper(), "")
+        if algorithm and _decoded(_text(entry, "PackageHash")) == package.digest(algorithm):
+            return SAME
+        content = entry.find(f"{_ATOM}content")
+        address = content.get("src", "") if content is not None else ""
+        if not address:
+            return unknown(f"{answer.where}: the entry does not lead to the package's file")
+        request = Request("GET", urljoin(base, address))
+        found = compare_download(package, self.source.http, request)
+        return unknown("the entry leads nowhere") if found is ABSENT else found
+
+
+def _has_path(url: str) -> bool:
+    return urlsplit(url).path.strip("/") != ""
+
+
+def _entry(body: bytes) -> ET.Element | None:
+    if b"<!DOCTYPE" in body:
+        return None
+    try:
+        root = ET.fromstring(body)  # noqa: S314 - without a document type there are no entities
+    except ET.ParseError:
+        return None
+    return root if root.tag == f"{_ATOM}entry" else None
+
+
+def _text(entry: ET.Element, name: str) -> str:
+    found = next(entry.iter(f"{_DATA}{name}"), None)
+    return (found.text or "").strip() if found is not None else ""
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        return b""

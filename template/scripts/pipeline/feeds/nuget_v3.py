@@ -1,0 +1,85 @@
+"""A NuGet v3 feed: a service index that names where to push and where to read.
+
+The resources are those of NuGet.Protocol's ServiceTypes.cs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urljoin
+
+from ..edge.http import Request, shown
+from ..errors import PipelineError
+from .compare import compare_download
+from .feed import Candidate, Found, Progress, unknown
+from .nuget import Source, put_package
+
+__all__ = ["NugetV3", "normal_version"]
+
+_PUSH = "PackagePublish/2.0.0"
+_READ = "PackageBaseAddress/3.0.0"
+
+
+@dataclass(frozen=True)
+class NugetV3:
+    """A v3 feed; `read` is empty for one that cannot be read without a search."""
+
+    source: Source
+    push: str
+    read: str
+
+    @classmethod
+    def open(cls, source: Source) -> NugetV3:
+        """Read the service index. Raises PipelineError for a feed that takes no packages."""
+        answer = source.http.request(Request("GET", source.url))
+        resources = dict(_resources(answer.json()))
+        if _PUSH not in resources:
+            raise PipelineError(
+                shown(source.url),
+                f"this service index has no {_PUSH}: "
+                + (f"it has {', '.join(sorted(resources))}" if resources else "it is none"),
+                "Look at the URL: it is that of a NuGet v3 feed which takes packages.",
+            )
+        addresses = (urljoin(source.url, resources.get(kind, "")) for kind in (_PUSH, _READ))
+        push, read = addresses
+        return cls(source, push, read if _READ in resources else "")
+
+    @property
+    def name(self) -> str:
+        """The feed's URL."""
+        return shown(self.source.url)
+
+    def find(self, package: Candidate) -> Found:
+        """Download what the feed has, by lower-case id and normalised version, and compare."""
+        if not self.read:
+            return unknown(f"its service index has no {_READ}")
+        name, version = package.id.lower(), normal_version(package.version).lower()
+        path = f"{quote(name)}/{quote(version)}/{quote(f'{name}.{version}')}.nupkg"
+        request = Request("GET", f"{self.read.rstrip('/')}/{path}")
+        return compare_download(package, self.source.http, request)
+
+    def send(self, package: Candidate, progress: Progress) -> bool:
+        """Push the package."""
+        return put_package(self.source, self.push, package, progress)
+
+
+def normal_version(version: str) -> str:
+    """Return a version as v3 feeds spell it: three numbers or four, no leading zeros, no `+`."""
+    numbers, hyphen, tag = version.partition("+")[0].partition("-")
+    parts = [str(int(part)) for part in numbers.split(".")]
+    parts += ["0"] * (3 - len(parts))
+    if parts[3:] == ["0"]:
+        parts.pop()
+    return ".".join(parts) + hyphen + tag
+
+
+def _resources(index: Any) -> Iterator[tuple[str, str]]:
+    """Yield (type, address); the first of a type comes last, and so counts in a dictionary."""
+    resources = index.get("resources") if isinstance(index, dict) else None
+    for resource in reversed(resources if isinstance(resources, list) else []):
+        if isinstance(resource, dict) and isinstance(resource.get("@id"), str):
+            kinds = resource.get("@type")
+            for kind in kinds if isinstance(kinds, list) else [kinds]:
+                yield str(kind), resource["@id"]

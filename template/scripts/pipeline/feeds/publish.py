@@ -1,0 +1,151 @@
+"""Publishing a package once: the same one again is success, another one is refused.
+
+The feed is looked into before anything is sent, because not every feed refuses a version that
+it has, and again after a broken connection, because the package may have arrived.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from ..edge.http import HttpError, NoAnswerError
+from ..errors import Conflict, PipelineError
+from ..report.events import Stage
+from .feed import Candidate, Feed, Found, State
+
+__all__ = ["Published", "Rules", "publish"]
+
+# A gateway's errors: the feed behind it may or may not have got the package.
+_DROPPED = (
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+)
+_ATTEMPTS = 3
+_PAUSE = 2.0  # seconds, for a server that is still busy with what it got
+
+
+@dataclass(frozen=True)
+class Published:
+    """A package that is in the feed now; `sent` says whether this push brought it there.
+
+    `warning` is empty, or what the reader has to know of a push that went well in the end.
+    """
+
+    sent: bool
+    text: str
+    warning: str = ""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """`skip_duplicate` accepts a version that is there and cannot be compared."""
+
+    skip_duplicate: bool = False
+    sleep: Callable[[float], None] = time.sleep
+
+
+def publish(feed: Feed, package: Candidate, stage: Stage, rules: Rules) -> Published:
+    """Bring a package to a feed, once.
+
+    Raises Conflict where the version is there and is another package, or cannot be compared;
+    PipelineError where the feed refuses it, or where nobody can tell whether it arrived.
+    """
+    done = _settled(feed, package, feed.find(package), Published(sent=False, text=_already(feed)))
+    for attempt in range(1, _ATTEMPTS + 1):
+        if done:
+            return done
+        try:
+            if feed.send(package, _reporting(stage, feed)):
+                return Published(sent=True, text=f"to {feed.name}")
+            return _refused(feed, package, rules)
+        except (NoAnswerError, HttpError) as error:
+            if isinstance(error, HttpError) and _is_final(error):
+                raise
+            if _is_resent(error):
+                rules.sleep(_PAUSE)
+            done = _after(feed, package, error, last=attempt == _ATTEMPTS)
+        stage.progress("the connection broke and the package is not there: sending it again")
+    raise AssertionError  # the last attempt returns or raises
+
+
+def _settled(feed: Feed, package: Candidate, found: Found, same: Published) -> Published | None:
+    if found.state is State.OTHER:
+        raise Conflict(
+            _where(package),
+            f"{feed.name} has another package under this version: {found.why}",
+            "Build again under a new version. Nothing was replaced.",
+        )
+    return same if found.state is State.SAME else None
+
+
+def _refused(feed: Feed, package: Candidate, rules: Rules) -> Published:
+    """Decide about a version that the feed says it has."""
+    found = feed.find(package)
+    done = _settled(feed, package, found, Published(sent=False, text=_already(feed)))
+    if done:
+        return done
+    why = found.why or "the feed does not show it"
+    if rules.skip_duplicate:
+        text = f"{feed.name} has this version already, accepted by --skip-duplicate"
+        return Published(sent=False, text=text, warning=f"{text}; it could not be compared: {why}")
+    raise Conflict(
+        _where(package),
+        f"{feed.name} has this version already, and it could not be compared: {why}",
+        "Build again under a new version, or accept what is there with --skip-duplicate.",
+    )
+
+
+def _after(
+    feed: Feed, package: Candidate, error: NoAnswerError | HttpError, *, last: bool
+) -> Published | None:
+    """Look whether the package arrived although the push failed; None means: send it again."""
+    try:
+        found = feed.find(package)
+    except PipelineError as second:
+        raise _lost(feed, package, error, str(second.what)) from error
+    warning = f"the push failed ({error.what}), but the package is there"
+    done = _settled(
+        feed, package, found, Published(sent=True, text=f"to {feed.name}", warning=warning)
+    )
+    if done:
+        return done
+    if found.state is State.UNKNOWN and _is_resent(error):
+        raise _lost(feed, package, error, found.why) from error
+    if last or not _is_resent(error):
+        raise error
+    return None
+
+
+def _lost(feed: Feed, package: Candidate, error: PipelineError, why: str) -> PipelineError:
+    return PipelineError(
+        _where(package),
+        f"{error.what}; whether {feed.name} has the package now cannot be seen: {why}",
+        "Look into the feed. Push again with --skip-duplicate if it is there.",
+    )
+
+
+def _is_final(error: HttpError) -> bool:
+    """Tell whether the server turned the push away before it looked at the package."""
+    final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
+    return error.status in final or error.status // 100 == 3  # noqa: PLR2004 - a redirect
+
+
+def _is_resent(error: NoAnswerError | HttpError) -> bool:
+    return isinstance(error, NoAnswerError) or error.status in _DROPPED
+
+
+def _reporting(stage: Stage, feed: Feed) -> Callable[[int, int], None]:
+    return lambda done, total: stage.progress(f"sending to {feed.name}", done, total)
+
+
+def _already(feed: Feed) -> str:
+    return f"{feed.name} has it already, the same package"
+
+
+def _where(package: Candidate) -> str:
+    return f"push {package.id} {package.version}"

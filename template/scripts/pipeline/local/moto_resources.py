@@ -1,0 +1,168 @@
+"""Resources of an ordinary stack that moto's CloudFormation does not know: alarms, bucket policies.
+
+moto finds the classes by itself, as direct subclasses of its model of a resource.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from moto.cloudformation import parsing
+from moto.cloudwatch.models import cloudwatch_backends
+from moto.core.common_models import CloudFormationModel
+from moto.s3.exceptions import MissingBucket
+from moto.s3.models import s3_backends
+
+__all__ = ["StackAlarm", "StackBucketPolicy", "add_resources"]
+
+_ALARM = {
+    "name": "AlarmName",
+    "namespace": "Namespace",
+    "metric_name": "MetricName",
+    "comparison_operator": "ComparisonOperator",
+    "statistic": "Statistic",
+    "extended_statistic": "ExtendedStatistic",
+    "description": "AlarmDescription",
+    "treat_missing_data": "TreatMissingData",
+    "unit": "Unit",
+}
+_NUMBERS = {
+    "evaluation_periods": "EvaluationPeriods",
+    "datapoints_to_alarm": "DatapointsToAlarm",
+    "period": "Period",
+    "threshold": "Threshold",
+}
+_ACTIONS = {
+    "alarm_actions": "AlarmActions",
+    "ok_actions": "OKActions",
+    "insufficient_data_actions": "InsufficientDataActions",
+}
+
+
+def add_resources() -> None:
+    """Let moto look again for the resources it knows; it remembers what it found before."""
+    parsing.get_model_map.cache_clear()
+    parsing.get_name_type_map.cache_clear()
+
+
+class _Resource:
+    """A resource that is put the same way when it is made and when it is changed."""
+
+    def __init__(self, name: str) -> None:
+        self.physical_resource_id = name
+
+    @staticmethod
+    def put(name: str, properties: Mapping[str, Any], account: str, region: str) -> str:
+        """Make the resource, or overwrite it, and return its physical id."""
+        raise NotImplementedError
+
+    @classmethod
+    def create_from_cloudformation_json(
+        cls,
+        resource_name: str,
+        cloudformation_json: dict[str, Any],
+        account_id: str,
+        region_name: str,
+        **kwargs: Any,  # noqa: ARG003
+    ) -> Any:
+        properties = cloudformation_json["Properties"]
+        return cls(cls.put(resource_name, properties, account_id, region_name))
+
+    @classmethod
+    def update_from_cloudformation_json(
+        cls,
+        original_resource: Any,
+        new_resource_name: str,  # noqa: ARG003
+        cloudformation_json: dict[str, Any],
+        account_id: str,
+        region_name: str,
+    ) -> Any:
+        name = original_resource.physical_resource_id
+        cls.put(name, cloudformation_json["Properties"], account_id, region_name)
+        return original_resource
+
+
+class StackAlarm(_Resource, CloudFormationModel):
+    """AWS::CloudWatch::Alarm on one metric."""
+
+    @staticmethod
+    def cloudformation_name_type() -> str:
+        """Return the property that names the resource."""
+        return "AlarmName"
+
+    @staticmethod
+    def cloudformation_type() -> str:
+        """Return the type as templates spell it."""
+        return "AWS::CloudWatch::Alarm"
+
+    @staticmethod
+    def put(name: str, properties: Mapping[str, Any], account: str, region: str) -> str:
+        """Make the alarm, or overwrite it; parameters arrive as text."""
+        given = {**properties, "AlarmName": name}
+        settings: dict[str, Any] = {key: given.get(source) for key, source in _ALARM.items()}
+        for key, source in _NUMBERS.items():
+            settings[key] = float(given[source]) if source in given else None
+        for key in ("evaluation_periods", "datapoints_to_alarm", "period"):
+            settings[key] = None if settings[key] is None else int(settings[key])
+        for key, source in _ACTIONS.items():
+            settings[key] = given.get(source, [])
+        settings["dimensions"] = given.get("Dimensions", [])
+        cloudwatch_backends[account][region].put_metric_alarm(**settings)
+        return name
+
+    @classmethod
+    def delete_from_cloudformation_json(
+        cls,
+        resource_name: str,
+        cloudformation_json: dict[str, Any],  # noqa: ARG003
+        account_id: str,
+        region_name: str,
+    ) -> None:
+        """Remove the alarm."""
+        cloudwatch_backends[account_id][region_name].delete_alarms([resource_name])
+
+
+class StackBucketPolicy(_Resource, CloudFormationModel):
+    """AWS::S3::BucketPolicy."""
+
+    @staticmethod
+    def cloudformation_name_type() -> str:
+        """Return the property that names the resource."""
+        return ""
+
+    @staticmethod
+    def cloudformation_type() -> str:
+        """Return the type as templates spell it."""
+        return "AWS::S3::BucketPolicy"
+
+    @staticmethod
+    def put(name: str, properties: Mapping[str, Any], account: str, region: str) -> str:  # noqa: ARG004
+        """Set the bucket's policy, without what moto would misunderstand.
+
+        moto denies without looking at conditions, so "deny without TLS" would deny everything.
+        """
+        document = properties["PolicyDocument"]
+        judged = [
+            statement
+            for statement in document.get("Statement", ())
+            if not (statement.get("Effect") == "Deny" and statement.get("Condition"))
+        ]
+        policy = json.dumps({**document, "Statement": judged}).encode()
+        s3_backends[account]["aws"].put_bucket_policy(properties["Bucket"], policy)
+        # When the stack is deleted its references are not resolved any more.
+        return str(properties["Bucket"])
+
+    @classmethod
+    def delete_from_cloudformation_json(
+        cls,
+        resource_name: str,
+        cloudformation_json: dict[str, Any],  # noqa: ARG003
+        account_id: str,
+        region_name: str,  # noqa: ARG003
+    ) -> None:
+        """Remove the bucket's policy, unless it went with its bucket."""
+        with contextlib.suppress(MissingBucket):
+            s3_backends[account_id]["aws"].delete_bucket_policy(resource_name)

@@ -1,0 +1,175 @@
+"""One space of an Octopus server: where it is, what it knows, and its resources.
+
+Endpoints and shapes as in go-octopusdeploy and Octopus's TypeScript client, which older and
+newer servers both serve; link templates of the server are not needed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from ..edge.http import Http, HttpError, Request
+from ..errors import PipelineError
+from .document import Document, read, text
+
+__all__ = ["Access", "Octopus", "connect"]
+
+_PAGE = 100
+# The first server with the executions API, by Octopus's TypeScript client.
+_EXECUTIONS = (2022, 3, 5512)
+_DEVELOPMENT = "0.0.0"
+
+
+@dataclass(frozen=True)
+class Access:
+    """How to reach Octopus: the address, which may have a path, a key, and a space's name."""
+
+    url: str
+    key: str = field(repr=False)
+    space: str = ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of every request."""
+        return {"X-Octopus-ApiKey": self.key, "Accept": "application/json"}
+
+
+@dataclass(frozen=True)
+class Octopus:
+    """A space. `space_id` is empty on servers from before there were spaces (2019.1)."""
+
+    http: Http
+    access: Access
+    version: str
+    space_id: str
+    space_name: str
+
+    @property
+    def api(self) -> str:
+        """The address that the space's resources are below."""
+        base = f"{_base(self.access)}/api"
+        return f"{base}/{self.space_id}" if self.space_id else base
+
+    @property
+    def has_executions(self) -> bool:
+        """Tell whether releases and deployments are made by the executions API."""
+        numbers = tuple(int(part) for part in re.findall(r"\d+", self.version)[:3])
+        return self.version.startswith(_DEVELOPMENT) or numbers >= _EXECUTIONS
+
+    @property
+    def whole_server(self) -> Octopus:
+        """The same server without a space, for the few resources that are not in one."""
+        return replace(self, space_id="", space_name="")
+
+    def link(self, path: str) -> str:
+        """Return the page of the web portal that shows something, such as `tasks/ServerTasks-1`."""
+        space = f"{self.space_id}/" if self.space_id else ""
+        return f"{_base(self.access)}/app#/{space}{path}"
+
+    def get(self, path: str, **query: object) -> Any:
+        """Read a resource."""
+        return self._request("GET", path, query=query)
+
+    def find(self, path: str) -> Document | None:
+        """Read a resource that may not be there."""
+        try:
+            found: Document = self.get(path)
+        except HttpError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+        return found
+
+    def post(self, path: str, document: Document, **query: object) -> Any:
+        """Send a document; raises NoAnswerError when it is unknown whether it had its effect."""
+        return self._request("POST", path, document, query)
+
+    def put(self, path: str, document: Document) -> Any:
+        """Replace a resource."""
+        return self._request("PUT", path, document)
+
+    def delete(self, path: str) -> None:
+        """Remove a resource; one that is gone already is no error."""
+        try:
+            self._request("DELETE", path)
+        except HttpError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+
+    def all(self, path: str, **query: object) -> Iterator[Document]:
+        """Yield the resources of a collection, page by page."""
+        seen = 0
+        while True:
+            page = self.get(path, **query, skip=seen, take=_PAGE)
+            items = read(page, "Items", [])
+            yield from items
+            seen += len(items)
+            if not items or seen >= int(read(page, "TotalResults", 0)):
+                return
+
+    def named(self, path: str, name: str) -> Document | None:
+        """Return the resource of a collection with that name in any case, or None."""
+        for item in self.all(path, partialName=name):
+            if text(item, "Name").casefold() == name.casefold():
+                return item
+        return None
+
+    def _request(
+        self, method: str, path: str, document: Document | None = None,
+        query: Mapping[str, object] | None = None,
+    ) -> Any:  # fmt: skip
+        words = f"?{urlencode(query, quote_via=quote)}" if query else ""
+        url = f"{self.api}/{path}{words}"
+        return self.http.request(Request(method, url, self.access.headers, document)).json()
+
+
+def connect(http: Http, access: Access) -> Octopus:
+    """Return the space that `access` names; the server's default one when it names none.
+
+    Raises PipelineError where the server does not know the space, or is no Octopus.
+    """
+    root = Octopus(http, access, "", "", "").get("")
+    version = text(root, "Version") if isinstance(root, Mapping) else ""
+    if not version:
+        raise PipelineError(
+            f"Octopus at {_base(access)}",
+            "this is not an Octopus server: /api tells no version",
+            "Correct OCTOPUS_URL; a path in front of /api belongs to it.",
+        )
+    server = Octopus(http, access, version, "", "")
+    try:
+        spaces = list(server.all("spaces"))
+    except HttpError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        return _without_spaces(server)
+    for space in spaces:
+        is_it = text(space, "Name").casefold() == access.space.casefold()
+        if is_it if access.space else read(space, "IsDefault"):
+            return Octopus(http, access, version, text(space, "Id"), text(space, "Name"))
+    raise PipelineError(
+        f"Octopus at {_base(access)}",
+        f"there is no space {access.space!r}" if access.space else "there is no default space",
+        f"The API key sees {', '.join(text(space, 'Name') for space in spaces) or 'none'}. Set "
+        "OCTOPUS_SPACE, or space in pyproject.toml [tool.pipeline.octopus].",
+    )
+
+
+def _without_spaces(server: Octopus) -> Octopus:
+    wanted = server.access.space
+    if wanted.casefold() not in ("", "default"):
+        raise PipelineError(
+            f"Octopus {server.version} at {_base(server.access)}",
+            f"this server has no spaces, so there is no space {wanted!r}",
+            'Set space = "Default" in pyproject.toml [tool.pipeline.octopus].',
+        )
+    return server
+
+
+def _base(access: Access) -> str:
+    return access.url.rstrip("/").removesuffix("/api")

@@ -1,0 +1,97 @@
+"""Starting a release's deployment to an environment, once even where the answer gets lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from ..edge.http import HttpError, NoAnswerError
+from ..errors import PipelineError
+from .client import Octopus
+from .document import Document, read, text
+from .environments import OctopusEnvironment
+from .releases import Release
+
+__all__ = ["Run", "start_deployment"]
+
+_ATTEMPTS = 2
+
+
+@dataclass(frozen=True)
+class Run:
+    """A deployment that was started: its server task, and where people look at it."""
+
+    task: str
+    project: str
+    environment: str
+    version: str
+    link: str
+
+
+def start_deployment(octopus: Octopus, release: Release, environment: OctopusEnvironment) -> Run:
+    """Start the deployment and return its task.
+
+    Raises PipelineError with the server's words where it refuses, as lifecycles make it do.
+    """
+    before = _started(octopus, release, environment)
+    task = ""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            task = _create(octopus, release, environment)
+        except NoAnswerError:
+            new = _started(octopus, release, environment).items() - before.items()
+            task = max(new)[1] if new else ""
+            if not task and attempt == _ATTEMPTS:
+                raise
+        except HttpError as error:
+            raise _refused(release, environment, error) from error
+        if task:
+            break
+    return Run(
+        task,
+        release.project.name,
+        environment.name,
+        release.version,
+        octopus.link(f"tasks/{task}"),
+    )
+
+
+def _create(octopus: Octopus, release: Release, environment: OctopusEnvironment) -> str:
+    if not octopus.has_executions:
+        document = {"ReleaseId": release.id, "EnvironmentId": environment.id}
+        return text(octopus.post("deployments", document), "TaskId")
+    answer = octopus.post(
+        "deployments/create/untenanted/v1",
+        {
+            "spaceId": octopus.space_id,
+            "spaceIdOrName": octopus.space_id,
+            "projectName": release.project.id,
+            "releaseVersion": release.version,
+            "environmentNames": [environment.id],
+        },
+    )
+    tasks: list[Document] = read(answer, "DeploymentServerTasks", [])
+    return text(tasks[0], "ServerTaskId") if tasks else ""
+
+
+def _started(octopus: Octopus, release: Release, environment: OctopusEnvironment) -> dict[str, str]:
+    """Return the tasks of the release's deployments to the environment, by the deployment's id."""
+    return {
+        text(deployment, "Id"): text(deployment, "TaskId")
+        for deployment in octopus.all(f"releases/{release.id}/deployments")
+        if text(deployment, "EnvironmentId") == environment.id
+    }
+
+
+def _refused(release: Release, environment: OctopusEnvironment, error: HttpError) -> PipelineError:
+    then = (
+        "Look at the lifecycle of the project's channel: the release has to pass its earlier "
+        f"phases first, and {environment.name} has to be in one of them."
+        if error.status == HTTPStatus.BAD_REQUEST
+        else error.then
+    )
+    return PipelineError(
+        f"deploy {environment.name}",
+        f"project {release.project.name}, release {release.version}: {error.text or error.what}",
+        then,
+    )

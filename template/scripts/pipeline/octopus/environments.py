@@ -1,0 +1,170 @@
+"""Octopus environments: found by name, made, and removed; ours say in their description whose."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+from ..edge.http import HttpError, NoAnswerError
+from ..errors import PipelineError
+from .client import Octopus
+from .document import Document, changed, read, text, texts
+
+__all__ = [
+    "OctopusEnvironment",
+    "all_environments",
+    "description",
+    "ensure_environment",
+    "find_environment",
+    "find_environments",
+    "remove_environment",
+]
+
+# What marks an environment as ours; nothing else in Octopus can hold it.
+_MARK = re.compile(r"Made by env\.create for (?P<owner>\S+?)\.(?: Expires (?P<end>\S+?)\.)?$")
+_STAMP = "%Y-%m-%dT%H:%MZ"
+
+
+@dataclass(frozen=True)
+class OctopusEnvironment:
+    """An environment: `owner` is the package id it was made for, empty where we did not make it.
+
+    `expires` is None where it was made without an end.
+    """
+
+    id: str
+    name: str
+    owner: str = ""
+    expires: datetime | None = None
+
+    @classmethod
+    def of(cls, document: Document) -> OctopusEnvironment:
+        """Read the resource."""
+        mark = _MARK.search(text(document, "Description"))
+        end = mark["end"] if mark else None
+        return cls(
+            text(document, "Id"),
+            text(document, "Name"),
+            mark["owner"] if mark else "",
+            datetime.strptime(end, _STAMP).replace(tzinfo=UTC) if end else None,
+        )
+
+
+def description(owner: str, expires: datetime | None) -> str:
+    """Return the description of an environment of ours. `expires` is rounded to minutes."""
+    end = f" Expires {expires.astimezone(UTC).strftime(_STAMP)}." if expires else ""
+    return f"Made by env.create for {owner}.{end}"
+
+
+def find_environment(octopus: Octopus, name: str) -> OctopusEnvironment | None:
+    """Return the environment of that name in any case, or None."""
+    found = octopus.named("environments", name)
+    return OctopusEnvironment.of(found) if found else None
+
+
+def find_environments(octopus: Octopus, names: Sequence[str]) -> list[OctopusEnvironment]:
+    """Return the environments of these names, in their order.
+
+    Raises one PipelineError that names all that are not there, and those that are.
+    """
+    known = {env.name.casefold(): env for env in all_environments(octopus)}
+    missing = [name for name in names if name.casefold() not in known]
+    if missing:
+        there = ", ".join(env.name for env in known.values()) or "none"
+        raise PipelineError(
+            "Octopus environments",
+            f"not found in space {octopus.space_name or 'Default'}: {', '.join(missing)}",
+            f"There are {there}. Temporary ones are made by `invoke env.create NAME`.",
+        )
+    return [known[name.casefold()] for name in names]
+
+
+def all_environments(octopus: Octopus) -> list[OctopusEnvironment]:
+    """Return every environment of the space, in Octopus's order."""
+    return [OctopusEnvironment.of(document) for document in octopus.all("environments")]
+
+
+def ensure_environment(octopus: Octopus, name: str, text_: str) -> tuple[OctopusEnvironment, bool]:
+    """Return the environment and whether it was made just now; one of ours is brought up to date.
+
+    Scripts may register machines in it. Raises PipelineError for one that we did not make.
+    """
+    there = octopus.named("environments", name)
+    created = there is None
+    if there is None:
+        wanted = {
+            "Name": name,
+            "Description": text_,
+            "AllowDynamicInfrastructure": True,
+            "UseGuidedFailure": False,
+        }
+        try:
+            there = octopus.post("environments", wanted)
+        except NoAnswerError:
+            # Made or not: the next run continues from what is there.
+            there = octopus.named("environments", name)
+            if there is None:
+                raise
+    if not OctopusEnvironment.of(there).owner:
+        raise PipelineError(
+            f"env.create {name}",
+            "there is an environment of that name in Octopus that env.create did not make",
+            "Choose another name; or delete that one in Octopus if nobody needs it.",
+        )
+    is_ready = read(there, "AllowDynamicInfrastructure") is True
+    if not is_ready or text(there, "Description") != text_:
+        ready = changed(there, Description=text_, AllowDynamicInfrastructure=True)
+        there = octopus.put(f"environments/{text(there, 'Id')}", ready)
+    return OctopusEnvironment.of(there), created
+
+
+def remove_environment(octopus: Octopus, environment: OctopusEnvironment) -> None:
+    """Remove an environment; one that is gone already is no error.
+
+    Raises PipelineError with the server's words and the list of what refers to it.
+    """
+    try:
+        octopus.delete(f"environments/{environment.id}")
+    except (HttpError, NoAnswerError) as error:
+        # With many deployments the removal outlasts a gateway's patience, and goes on.
+        if octopus.find(f"environments/{environment.id}") is None:
+            return
+        if not isinstance(error, HttpError) or error.status != HTTPStatus.BAD_REQUEST:
+            raise
+        users = _users(octopus, environment.id)
+        listed = "\n".join(f"  {user}" for user in users) or "  nothing that this key may see"
+        raise PipelineError(
+            f"env.delete {environment.name}",
+            f"Octopus refuses: {error.text}\nWhat refers to it:\n{listed}",
+            "Take it out there, then run this again.",
+        ) from error
+
+
+def _users(octopus: Octopus, environment_id: str) -> list[str]:
+    machines = [
+        f"machine {text(machine, 'Name')}"
+        for machine in octopus.all("machines", environmentIds=environment_id)
+    ]
+    phases = [
+        f"lifecycle {text(lifecycle, 'Name')}, phase {text(phase, 'Name')}"
+        for lifecycle in octopus.all("lifecycles")
+        for phase in read(lifecycle, "Phases", [])
+        if environment_id
+        in (*texts(phase, "AutomaticDeploymentTargets"), *texts(phase, "OptionalDeploymentTargets"))
+    ]
+    return machines + phases + _steps(octopus, environment_id)
+
+
+def _steps(octopus: Octopus, environment_id: str) -> list[str]:
+    found = []
+    for project in octopus.all("projects"):
+        process = octopus.find(f"deploymentprocesses/{text(project, 'DeploymentProcessId')}")
+        for step in read(process or {}, "Steps", []):
+            for action in read(step, "Actions", []):
+                named = texts(action, "Environments") + texts(action, "ExcludedEnvironments")
+                if environment_id in named:
+                    found.append(f"project {text(project, 'Name')}, step {text(action, 'Name')}")
+    return found

@@ -1,0 +1,113 @@
+"""Temporary environments in lifecycles: in an optional phase of their own, in front.
+
+In a phase of others a temporary environment would count for promotion: either releases would
+have to be deployed to it, or a deployment to it would do instead of one to CI. An optional phase
+may be passed by, and what stands before it in the lifecycle need not be done first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import quote
+
+from ..errors import PipelineError
+from .client import Octopus
+from .document import Document, changed, read, text, texts
+from .environments import OctopusEnvironment
+from .projects import OctopusProject
+
+__all__ = ["PHASE", "admit", "expel"]
+
+PHASE = "Temporary environments"
+_TARGETS = ("AutomaticDeploymentTargets", "OptionalDeploymentTargets")
+_ATTEMPTS = 3
+
+
+def admit(
+    octopus: Octopus, projects: Iterable[OctopusProject], environment: OctopusEnvironment
+) -> list[str]:
+    """Let the projects' releases be deployed to the environment; return the lifecycles changed.
+
+    Nothing needs to be done in a lifecycle without phases, or with a phase for any environment.
+    """
+    done = []
+    for lifecycle_id in sorted(set(_lifecycles_of(octopus, projects))):
+        for _ in range(_ATTEMPTS):
+            lifecycle = octopus.get(f"lifecycles/{quote(lifecycle_id)}")
+            if _admits(lifecycle, environment.id):
+                break
+            octopus.put(f"lifecycles/{lifecycle_id}", _with(lifecycle, environment.id))
+            # Somebody may have written in between: the loop reads again.
+            done.append(text(lifecycle, "Name"))
+        else:
+            raise PipelineError(
+                f"Octopus lifecycle {text(lifecycle, 'Name')}",
+                f"{environment.name} is not in it after {_ATTEMPTS} attempts to put it there",
+                "Somebody else is changing it: run this again.",
+            )
+    return list(dict.fromkeys(done))
+
+
+def expel(octopus: Octopus, environment: OctopusEnvironment) -> list[str]:
+    """Take the environment out of every lifecycle, and return those that changed.
+
+    A phase of others that would be left empty is not touched: it would then be one for any
+    environment. The removal of the environment will name it.
+    """
+    done = []
+    for lifecycle in list(octopus.all("lifecycles")):
+        phases = [_without(phase, environment.id) for phase in read(lifecycle, "Phases", [])]
+        kept = [phase for phase in phases if text(phase, "Name") != PHASE or _targets(phase)]
+        if kept != read(lifecycle, "Phases", []):
+            octopus.put(f"lifecycles/{text(lifecycle, 'Id')}", changed(lifecycle, Phases=kept))
+            done.append(text(lifecycle, "Name"))
+    return done
+
+
+def _lifecycles_of(octopus: Octopus, projects: Iterable[OctopusProject]) -> Iterable[str]:
+    for project in projects:
+        channels = octopus.all(f"projects/{project.id}/channels")
+        ids = [project.lifecycle_id, *(text(channel, "LifecycleId") for channel in channels)]
+        yield from filter(None, ids)
+
+
+def _admits(lifecycle: Document, environment_id: str) -> bool:
+    phases = read(lifecycle, "Phases", [])
+    # The phase of any environment is entered when those before it are done; that is its owner's
+    # choice, and an environment in it would make it one for that environment alone.
+    return not phases or any(
+        environment_id in _targets(phase) or not _targets(phase) for phase in phases
+    )
+
+
+def _with(lifecycle: Document, environment_id: str) -> Document:
+    phases = list(read(lifecycle, "Phases", []))
+    for number, phase in enumerate(phases):
+        if text(phase, "Name") == PHASE:
+            targets = [*texts(phase, "OptionalDeploymentTargets"), environment_id]
+            phases[number] = changed(phase, OptionalDeploymentTargets=targets)
+            return changed(lifecycle, Phases=phases)
+    ours = {
+        "Name": PHASE,
+        "AutomaticDeploymentTargets": [],
+        "OptionalDeploymentTargets": [environment_id],
+        "MinimumEnvironmentsBeforePromotion": 0,
+        "IsOptionalPhase": True,
+    }
+    return changed(lifecycle, Phases=[ours, *phases])
+
+
+def _without(phase: Document, environment_id: str) -> Document:
+    if environment_id not in _targets(phase):
+        return phase
+    if text(phase, "Name") != PHASE and set(_targets(phase)) == {environment_id}:
+        return phase
+    left = {
+        name: [target for target in texts(phase, name) if target != environment_id]
+        for name in _TARGETS
+    }
+    return changed(phase, **left)
+
+
+def _targets(phase: Document) -> list[str]:
+    return [target for name in _TARGETS for target in texts(phase, name)]

@@ -1,0 +1,158 @@
+"""Octopus projects: finding them, and which of their steps deploy a package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from ..errors import PipelineError
+from .client import Octopus
+from .document import Document, read, text, texts
+
+__all__ = ["OctopusProject", "PackageStep", "find_projects", "package_steps", "projects_like"]
+
+DEPLOY_A_PACKAGE = "Octopus.TentaclePackage"
+_ROLES = "Octopus.Action.TargetRoles"
+_SOURCE = "Octopus.Action.Script.ScriptSource"
+_SCRIPT = "Octopus.Action.Script.ScriptFileName"
+_ON_SERVER = "Octopus.Action.RunOnServer"
+
+
+@dataclass(frozen=True)
+class OctopusProject:
+    """A project: its id, name and slug, its lifecycle, and the path of its deployment process."""
+
+    id: str
+    name: str
+    slug: str
+    lifecycle_id: str
+    process: str
+
+    @classmethod
+    def of(cls, document: Document) -> OctopusProject:
+        """Read the resource."""
+        id_ = text(document, "Id")
+        settings = read(document, "PersistenceSettings", {})
+        process = f"deploymentprocesses/{quote(text(document, 'DeploymentProcessId'))}"
+        if text(settings, "Type") == "VersionControlled":
+            branch = quote(text(settings, "DefaultBranch"), safe="")
+            process = f"projects/{id_}/{branch}/deploymentprocesses"
+        names = (text(document, "Name"), text(document, "Slug"), text(document, "LifecycleId"))
+        return cls(id_, *names, process)
+
+
+@dataclass(frozen=True)
+class PackageStep:
+    """A step that uses our package: how it runs the package's script, and for which machines.
+
+    `environments` and `without` are the ids of the environments it is limited to and leaves out.
+    """
+
+    name: str
+    kind: str
+    roles: tuple[str, ...]
+    script_source: str
+    script: str
+    on_worker: bool
+    environments: tuple[str, ...]
+    without: tuple[str, ...]
+
+    @property
+    def unpacks_on_target(self) -> bool:
+        """Tell whether it is "Deploy a package", which needs a machine with a disk."""
+        return self.kind == DEPLOY_A_PACKAGE
+
+    def runs_in(self, environment_id: str) -> bool:
+        """Tell whether the step is for this environment."""
+        limited = self.environments and environment_id not in self.environments
+        return not limited and environment_id not in self.without
+
+
+def find_projects(octopus: Octopus, names: Sequence[str]) -> list[OctopusProject]:
+    """Return the projects of these names (ids and slugs are names too), in their order.
+
+    Raises one PipelineError that names all that are not there.
+    """
+    found = {name: _find(octopus, name) for name in names}
+    missing = [name for name, document in found.items() if document is None]
+    if missing:
+        raise PipelineError(
+            "Octopus projects",
+            f"not found in space {octopus.space_name or 'Default'}: {', '.join(missing)}",
+            "Correct --projects, or project in pyproject.toml [tool.pipeline.octopus]; "
+            "OCTOPUS_SPACE says in which space to look.",
+        )
+    return [OctopusProject.of(document) for document in found.values() if document is not None]
+
+
+def projects_like(octopus: Octopus, prefix: str) -> list[OctopusProject]:
+    """Return the projects whose names begin with a prefix, in any case; at least one."""
+    found = [
+        OctopusProject.of(document)
+        for document in octopus.all("projects", partialName=prefix)
+        if text(document, "Name").casefold().startswith(prefix.casefold())
+    ]
+    if not found:
+        raise PipelineError(
+            "Octopus projects",
+            f"no project's name begins with {prefix!r}",
+            "Correct --octopus-project-prefix.",
+        )
+    return sorted(found, key=lambda project: project.name)
+
+
+def package_steps(octopus: Octopus, project: OctopusProject, package_id: str) -> list[PackageStep]:
+    """Return the steps of the deployment process that use the package, disabled ones apart.
+
+    Raises PipelineError where there is none: a release would then deploy nothing.
+    """
+    process = octopus.get(project.process)
+    found = [
+        _step(step, action)
+        for step in read(process, "Steps", [])
+        for action in read(step, "Actions", [])
+        if not read(action, "IsDisabled") and _uses(action, package_id)
+    ]
+    if not found:
+        raise PipelineError(
+            f"Octopus project {project.name}",
+            f"no step of its deployment process uses the package {package_id}",
+            'Add a step "Run a script" with its script from this package, file deploy.py: '
+            + octopus.link(f"projects/{project.slug}/deployments/process"),
+        )
+    return found
+
+
+def _find(octopus: Octopus, name: str) -> Document | None:
+    return octopus.find(f"projects/{quote(name, safe='')}") or octopus.named("projects", name)
+
+
+def _uses(action: Document, package_id: str) -> bool:
+    packages = read(action, "Packages", [])
+    used = [text(package, "PackageId") for package in packages]
+    # What servers from before 2018 have instead of references.
+    used.append(_property(action, "Octopus.Action.Package.PackageId"))
+    return package_id.casefold() in (name.casefold() for name in used)
+
+
+def _step(step: Document, action: Document) -> PackageStep:
+    return PackageStep(
+        name=text(action, "Name") or text(step, "Name"),
+        kind=text(action, "ActionType"),
+        roles=tuple(role.strip() for role in _property(step, _ROLES).split(",") if role.strip()),
+        script_source=_property(action, _SOURCE),
+        script=_property(action, _SCRIPT),
+        on_worker=_property(action, _ON_SERVER).casefold() == "true",
+        environments=tuple(texts(action, "Environments")),
+        without=tuple(texts(action, "ExcludedEnvironments")),
+    )
+
+
+def _property(owner: Document, name: str) -> str:
+    """Return a property that is a plain text; names of properties are data, their casing stays."""
+    properties: Mapping[str, Any] = read(owner, "Properties", {})
+    # A server that writes small letters writes these keys so, too.
+    value = properties.get(name, properties.get(name[:1].lower() + name[1:], ""))
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,165 @@
+"""Octopus releases: one per project and version, always with the same packages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from ..edge.http import HttpError, NoAnswerError
+from ..errors import Conflict, PipelineError
+from .client import Octopus
+from .document import Document, read, text
+from .projects import OctopusProject
+
+__all__ = ["Release", "Wanted", "ensure_release"]
+
+_ATTEMPTS = 2
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The release to make of a package: its version is the package's, its notes are Markdown."""
+
+    package_id: str
+    version: str
+    notes: str
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release that is there; `created` says whether it was made just now."""
+
+    id: str
+    version: str
+    project: OctopusProject
+    created: bool
+
+
+@dataclass(frozen=True)
+class _Use:
+    """A package of the deployment process, as a release selects it."""
+
+    action: str
+    reference: str
+    package_id: str
+    last_version: str
+
+
+def ensure_release(octopus: Octopus, project: OctopusProject, wanted: Wanted) -> Release:
+    """Return the project's release of this version, made now unless it is there.
+
+    Raises Conflict where it is there with another version of the package, PipelineError with
+    the server's words where it refuses the release.
+    """
+    where = f"release {project.name} {wanted.version}"
+    path = f"projects/{project.id}/releases/{quote(wanted.version, safe='')}"
+    template = octopus.get(f"projects/{project.id}/deploymentprocesses/template")
+    uses = [_use(package) for package in read(template, "Packages", [])]
+    there, created = octopus.find(path), False
+    for attempt in range(1, _ATTEMPTS + 1):
+        if there:
+            break
+        try:
+            _create(octopus, project, wanted, uses)
+            created = True
+        except NoAnswerError:
+            # It may have arrived: only looking tells.
+            if attempt == _ATTEMPTS:
+                raise
+        except HttpError as error:
+            if not (there := octopus.find(path)):
+                raise _refused(where, error, wanted) from error
+        there = octopus.find(path)
+    if there is None:
+        raise PipelineError(where, "the server made it, and does not show it", "Try again.")
+    _refuse_others(there, uses, wanted, where)
+    return Release(text(there, "Id"), wanted.version, project, created)
+
+
+def _use(package: Document) -> _Use:
+    return _Use(
+        text(package, "ActionName") or text(package, "StepName"),
+        text(package, "PackageReferenceName"),
+        text(package, "PackageId") or text(package, "NuGetPackageId"),
+        text(package, "VersionSelectedLastRelease"),
+    )
+
+
+def _create(
+    octopus: Octopus, project: OctopusProject, wanted: Wanted, uses: Sequence[_Use]
+) -> None:
+    if not octopus.has_executions:
+        octopus.post("releases", _by_steps(project, wanted, uses), ignoreChannelRules="false")
+        return
+    document: dict[str, Any] = {
+        "spaceId": octopus.space_id,
+        "spaceIdOrName": octopus.space_id,
+        "projectName": project.id,
+        "releaseVersion": wanted.version,
+        "releaseNotes": wanted.notes,
+        "ignoreIfAlreadyExists": False,
+        "ignoreChannelRules": False,
+    }
+    if all(_is_ours(use, wanted) for use in uses):
+        document["packageVersion"] = wanted.version
+    else:
+        # The other packages of the process get the version that Octopus chooses.
+        document["packages"] = [f"{wanted.package_id}:{wanted.version}"]
+    octopus.post("releases/create/v1", document)
+
+
+def _by_steps(project: OctopusProject, wanted: Wanted, uses: Sequence[_Use]) -> Document:
+    """Return the document of the older endpoint, where every package needs its version."""
+    selected = []
+    for use in uses:
+        version = wanted.version if _is_ours(use, wanted) else use.last_version
+        if not version:
+            raise PipelineError(
+                f"release {project.name} {wanted.version}",
+                f"step {use.action!r} uses {use.package_id} too, which no release had so far",
+                "Make the project's first release in Octopus; later ones take its version.",
+            )
+        selected.append(
+            {"ActionName": use.action, "PackageReferenceName": use.reference, "Version": version}
+        )
+    return {
+        "ProjectId": project.id,
+        "Version": wanted.version,
+        "ReleaseNotes": wanted.notes,
+        "SelectedPackages": selected,
+    }
+
+
+def _is_ours(use: _Use, wanted: Wanted) -> bool:
+    return use.package_id.casefold() == wanted.package_id.casefold()
+
+
+def _refuse_others(there: Document, uses: Iterable[_Use], wanted: Wanted, where: str) -> None:
+    """Compare what the release holds: a release of that version may be of another package."""
+    selected = {
+        (text(item, "ActionName") or text(item, "StepName"), text(item, "PackageReferenceName")):
+        text(item, "Version")
+        for item in read(there, "SelectedPackages", [])
+    }  # fmt: skip
+    for use in uses:
+        version = selected.get((use.action, use.reference), "")
+        if _is_ours(use, wanted) and version != wanted.version:
+            has = f"version {version} of" if version else "no version of"
+            raise Conflict(
+                where,
+                f"it is there already, and its step {use.action!r} has {has} {wanted.package_id}",
+                "Build a new version; or delete the release in Octopus and run this again.",
+            )
+
+
+def _refused(where: str, error: HttpError, wanted: Wanted) -> PipelineError:
+    then = (
+        f"Push the package first (`invoke push`), and look whether the project's channel takes "
+        f"the version {wanted.version}: its rules may exclude prereleases."
+        if error.status == HTTPStatus.BAD_REQUEST
+        else error.then
+    )
+    return PipelineError(where, error.text or error.what, then)

@@ -1,0 +1,202 @@
+"""Waiting for server tasks: their logs as they grow, within a bound, through server restarts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from itertools import islice
+
+from ..edge.http import HttpError
+from ..errors import Interrupted, PipelineError
+from ..report.events import Reporter, Stage
+from .client import Octopus
+from .deployments import Run
+from .document import Document, read, text
+from .tasks_log import LogLine, TaskLog
+
+__all__ = ["Patience", "wait_for"]
+
+_BATCH = 50
+_WHOLE_LOG = 2147483647  # Octopus's own number for "all"
+# With a limit of 200 requests a minute, half of it is left to everybody else.
+_SECONDS_A_REQUEST = 0.6
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait, and whether a task that takes longer is cancelled. All in seconds."""
+
+    seconds: float = 600.0
+    cancel_on_timeout: bool = False
+    poll: float = 2.0
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+@dataclass
+class _Followed:
+    run: Run
+    log: TaskLog = field(default_factory=TaskLog)
+    activity: str = ""
+    state: str = "Queued"
+    waits: bool = False
+    failure: str = ""
+
+
+@dataclass
+class _Waiter:
+    octopus: Octopus
+    stage: Stage
+    reporter: Reporter
+    several: bool
+    unreachable: bool = False
+
+    def look(self, followed: Sequence[_Followed]) -> list[_Followed]:
+        """Read states and logs; return those that are not complete.
+
+        A server that does not answer is one that is being restarted: nothing is complete then.
+        """
+        try:
+            tasks = self._tasks([one.run.task for one in followed])
+            going_on = [one for one in followed if self._follow(one, tasks)]
+        except PipelineError as error:
+            if isinstance(error, HttpError) and not _is_passing(error.status):
+                raise
+            if not self.unreachable:
+                self.reporter.line(f"    Octopus does not answer, still waiting: {error.what}")
+            self.unreachable = True
+            return list(followed)
+        self.unreachable = False
+        return going_on
+
+    def cancel(self, followed: Sequence[_Followed]) -> str:
+        """Ask for the end of tasks, and say what became of that."""
+        for one in followed:
+            try:
+                self.octopus.whole_server.post(f"tasks/{one.run.task}/cancel", {})
+            except PipelineError as error:
+                return f"and cannot be cancelled: {error.what}"
+        return "and was cancelled"
+
+    def _tasks(self, ids: list[str]) -> dict[str, Document]:
+        found: dict[str, Document] = {}
+        for batch in _batches(ids):
+            # Never without ids: that would mean every task there is.
+            page = self.octopus.get("tasks", ids=",".join(batch), skip=0, take=len(batch))
+            found |= {text(task, "Id"): task for task in read(page, "Items", [])}
+        unknown = [task for task in ids if task not in found]
+        if unknown:
+            raise HttpError(
+                "Octopus tasks",
+                f"the server does not know {', '.join(unknown)} any more",
+                "Look in Octopus what became of it.",
+                status=HTTPStatus.NOT_FOUND,
+            )
+        return found
+
+    def _follow(self, one: _Followed, tasks: dict[str, Document]) -> bool:
+        """Pass on what is new; tell whether the task goes on.
+
+        The log is read after the state, so that the last lines of a complete task are in it.
+        """
+        task = tasks[one.run.task]
+        one.state = text(task, "State")
+        details = self.octopus.get(f"tasks/{one.run.task}/details", verbose="true", tail=_WHOLE_LOG)
+        self._show(one, one.log.unread(details))
+        percent = int(read(read(details, "Progress", {}), "ProgressPercentage", 0))
+        self.stage.progress(f"{one.run.project}: {one.state}", percent, 100)
+        waits = bool(read(task, "HasPendingInterruptions", default=False))
+        if waits and not one.waits:
+            self.reporter.warn(
+                f"{one.run.project} waits for a person in {one.run.environment} (a manual "
+                f"intervention or guided failure): {one.run.link}"
+            )
+        one.waits = waits
+        if not read(task, "IsCompleted", default=False):
+            return True
+        if not read(task, "FinishedSuccessfully", default=False):
+            one.failure = text(task, "ErrorMessage") or f"its state is {one.state}"
+        if one.log.cut:
+            self.reporter.warn(f"the server left out lines of this log: {one.run.link}")
+        return False
+
+    def _show(self, one: _Followed, lines: list[LogLine]) -> None:
+        for line in lines:
+            if line.activity != one.activity:
+                one.activity = line.activity
+                owner = f"{one.run.project}: " if self.several else ""
+                self.reporter.line(f"    {owner}{line.activity}")
+            if line.category in ("Warning", "Alert"):
+                self.reporter.warn(line.text)
+            else:
+                mark = "error: " if line.category in ("Error", "Fatal") else ""
+                self.reporter.line(
+                    f"      {mark}{line.text}", verbose=line.category in ("Verbose", "Trace")
+                )
+
+
+def wait_for(
+    octopus: Octopus, runs: Sequence[Run], patience: Patience, stage: Stage, reporter: Reporter
+) -> None:
+    """Wait until every task is complete, and show their logs meanwhile.
+
+    Raises PipelineError that names every task that failed or took too long, Interrupted (after
+    having cancelled what was running) where the user stops the verb.
+    """
+    waiter = _Waiter(octopus, stage, reporter, several=len(runs) > 1)
+    everything = [_Followed(run) for run in runs]
+    going_on: list[_Followed] = everything
+    deadline = patience.clock() + patience.seconds
+    try:
+        while going_on := waiter.look(going_on):
+            left = deadline - patience.clock()
+            if left <= 0:
+                break
+            # States come in one request, each log in one of its own.
+            pause = max(patience.poll, (1 + len(going_on)) * _SECONDS_A_REQUEST)
+            patience.sleep(min(pause, left))
+    except KeyboardInterrupt:
+        done = waiter.cancel(going_on)
+        what = "; ".join(f"{_named(one)} {done}" for one in going_on)
+        raise Interrupted(stage.name, f"interrupted: {what}", _links(going_on)) from None
+    if going_on:
+        raise _took_too_long(waiter, going_on, patience)
+    failed = [one for one in everything if one.failure]
+    if failed:
+        what = "; ".join(f"{_named(one)} failed: {one.failure}" for one in failed)
+        raise PipelineError(stage.name, what, _links(failed))
+
+
+def _took_too_long(
+    waiter: _Waiter, going_on: Sequence[_Followed], patience: Patience
+) -> PipelineError:
+    done = waiter.cancel(going_on) if patience.cancel_on_timeout else "and goes on"
+    what = "; ".join(
+        f"{_named(one)} is {'waiting for a person' if one.waits else one.state} after "
+        f"{patience.seconds:.0f} s {done}"
+        for one in going_on
+    )
+    return PipelineError(
+        waiter.stage.name, what, f"{_links(going_on)}\nWait longer with --wait SECONDS."
+    )
+
+
+def _is_passing(status: int) -> bool:
+    passing = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in passing
+
+
+def _batches(ids: list[str]) -> Iterator[list[str]]:
+    rest = iter(ids)
+    while batch := list(islice(rest, _BATCH)):
+        yield batch
+
+
+def _named(one: _Followed) -> str:
+    return f"project {one.run.project}, release {one.run.version}, task {one.run.task}"
+
+
+def _links(followed: Sequence[_Followed]) -> str:
+    return "\n".join(one.run.link for one in followed)

@@ -1,0 +1,146 @@
+"""The verbs of temporary environments: env.create, env.delete, env.list, env.reap."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from invoke import Collection, Context, task
+
+from .build import COMMON
+from .release import octopus_options
+from .secrets import OCTOPUS_FLAGS, octopus_access
+from .session import Session, root_of, session
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ..verbs.environments import EnvironmentOptions
+
+__all__ = ["verbs"]
+
+_PROJECTS = "The Octopus projects, separated by commas; pyproject.toml's by default"
+_PERIOD = re.compile(r"([1-9][0-9]{0,3})([hd])\Z")
+
+
+def verbs() -> Collection:
+    """Return the verbs, to be added under the name `env`."""
+    return Collection(create, delete, list_, reap)
+
+
+@task(
+    help={
+        "name": "The environment's name",
+        "projects": _PROJECTS,
+        "expires": "When env.reap may remove it: a number of hours or days, like 8h or 3d",
+        **OCTOPUS_FLAGS,
+        **COMMON,
+    }
+)
+def create(
+    c: Context, name: str, projects: str | None = None, expires: str | None = None,
+    octopus_server_url: str | None = None, octopus_api_key: str | None = None,
+    octopus_space: str | None = None, json: bool = False, verbose: bool = False,
+) -> None:  # fmt: skip
+    """Make a temporary environment in Octopus, with a machine that its releases deploy to."""
+    from dataclasses import replace
+
+    from ..verbs.environments import create_environment
+
+    with session(root_of(c), json=json, verbose=verbose) as run:
+        options = _options(run, (octopus_server_url, octopus_api_key, octopus_space), projects)
+        options = replace(options, expires=_end(run, expires))
+        made = create_environment(run.project, name, options, run.machine, run.reporter)
+        end = made.expires.isoformat() if made.expires else ""
+        run.answer = {"environment": made.name, "id": made.id, "expires": end}
+
+
+@task(
+    help={
+        "name": "The environment's name",
+        "confirm": "Its name again, for one that env.create did not make",
+        **OCTOPUS_FLAGS,
+        **COMMON,
+    }
+)
+def delete(
+    c: Context, name: str, confirm: str | None = None,
+    octopus_server_url: str | None = None, octopus_api_key: str | None = None,
+    octopus_space: str | None = None, json: bool = False, verbose: bool = False,
+) -> None:  # fmt: skip
+    """Deregister a temporary environment's machines and remove it from Octopus."""
+    from dataclasses import replace
+
+    from ..verbs.environments import delete_environment
+
+    with session(root_of(c), json=json, verbose=verbose) as run:
+        options = _options(run, (octopus_server_url, octopus_api_key, octopus_space))
+        options = replace(options, confirm=confirm or "")
+        done = delete_environment(run.project, name, options, run.machine, run.reporter)
+        run.answer = {"environment": name, "removed": done}
+
+
+@task(name="list", help={**OCTOPUS_FLAGS, **COMMON})
+def list_(
+    c: Context, octopus_server_url: str | None = None, octopus_api_key: str | None = None,
+    octopus_space: str | None = None, json: bool = False, verbose: bool = False,
+) -> None:  # fmt: skip
+    """List the environments in Octopus: whose they are, when they end, their machines."""
+    from dataclasses import asdict
+
+    from ..verbs.environments import list_environments
+
+    with session(root_of(c), json=json, verbose=verbose) as run:
+        options = _options(run, (octopus_server_url, octopus_api_key, octopus_space))
+        found = list_environments(run.project, options.octopus, run.machine, run.reporter)
+        for one in found:
+            kind = "permanent" if one.permanent else f"for {one.owner}" if one.owner else ""
+            end = f"until {one.expires}" if one.expires else ""
+            words = [f"{one.name:<20}", f"{kind:<30}", end, ", ".join(one.machines)]
+            run.reporter.line(" ".join(words).rstrip())
+        run.answer = {"environments": [asdict(one) for one in found]}
+
+
+@task(help={"dry-run": "Show which ones, remove none", **OCTOPUS_FLAGS, **COMMON})
+def reap(
+    c: Context, dry_run: bool = False, octopus_server_url: str | None = None,
+    octopus_api_key: str | None = None, octopus_space: str | None = None,
+    json: bool = False, verbose: bool = False,
+) -> None:  # fmt: skip
+    """Remove this project's temporary environments whose time is over."""
+    from dataclasses import replace
+
+    from ..verbs.environments import reap_environments
+
+    with session(root_of(c), json=json, verbose=verbose) as run:
+        options = _options(run, (octopus_server_url, octopus_api_key, octopus_space))
+        options = replace(options, dry_run=dry_run)
+        names = reap_environments(run.project, options, run.machine, run.reporter)
+        run.answer = {"environments": names, "dry_run": dry_run}
+
+
+def _options(
+    run: Session, flags: tuple[str | None, str | None, str | None], projects: str | None = None
+) -> EnvironmentOptions:
+    from ..verbs.environments import EnvironmentOptions
+
+    access = octopus_access(run, *flags)
+    return EnvironmentOptions(octopus_options(access, None, projects, None))
+
+
+def _end(run: Session, flag: str | None) -> datetime | None:
+    from datetime import timedelta
+
+    from ..errors import UsageError
+
+    if flag is None:
+        return None
+    period = _PERIOD.match(flag)
+    if not period:
+        raise UsageError(
+            "--expires", f"{flag!r} is no period", "Pass hours or days, like 8h or 3d."
+        )
+    number = int(period[1])
+    return run.machine.now() + (
+        timedelta(hours=number) if period[2] == "h" else timedelta(days=number)
+    )

@@ -1,0 +1,132 @@
+"""`push`: a package to a folder, a NuGet feed, or Octopus's built-in feed, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ..edge.http import Http
+from ..edge.machine import Machine
+from ..errors import PipelineError, UsageError
+from ..feeds.builtin import BuiltInFeed
+from ..feeds.feed import Candidate, Feed
+from ..feeds.folder import FolderFeed
+from ..feeds.nuget import Source, is_v3
+from ..feeds.nuget_v2 import NugetV2
+from ..feeds.nuget_v3 import NugetV3
+from ..feeds.publish import Rules, publish
+from ..octopus.client import Access, connect
+from ..report.events import Reporter
+from ..values.project import BUILT_IN_FEED, Project
+from .build_information import announce
+from .deliver import package_manifest
+from .sizes import megabytes
+
+__all__ = ["PushOptions", "Pushed", "push"]
+
+
+@dataclass(frozen=True)
+class PushOptions:
+    """What the command line and the environment say of a push.
+
+    `feed` is empty for the project's own; a folder in it is relative to the current one.
+    `octopus` has empty texts where nothing says which server to use.
+    """
+
+    feed: str = ""
+    skip_duplicate: bool = False
+    nuget_key: str = field(default="", repr=False)
+    octopus: Access = field(default_factory=lambda: Access("", ""))
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """A package that is in a feed; `sent` is False when it was there before."""
+
+    package_id: str
+    version: str
+    feed: str
+    sent: bool
+
+
+def push(
+    project: Project, package: Path, options: PushOptions, machine: Machine, reporter: Reporter
+) -> Pushed:
+    """Publish a package, and its build information where an Octopus server is named.
+
+    Raises Conflict where the feed has another package under the version, PipelineError where it
+    refuses this one. Build information that cannot be sent is a warning: the package is there.
+    """
+    candidate = Candidate.read(package)
+    http = Http(machine.environ, tell=reporter.line)
+    with reporter.stage("push") as stage:
+        feed = _feed(project, options, http, reporter)
+        done = publish(feed, candidate, stage, Rules(options.skip_duplicate))
+        stage.text = f"{done.text}, {megabytes(candidate.size)}"
+    if done.warning:
+        reporter.warn(done.warning)
+    if options.octopus.url and options.octopus.key:
+        _inform(package, options.octopus, http, machine, reporter)
+    return Pushed(candidate.id, candidate.version, feed.name, done.sent)
+
+
+def _feed(project: Project, options: PushOptions, http: Http, reporter: Reporter) -> Feed:
+    name = options.feed or project.feed
+    if name == BUILT_IN_FEED:
+        octopus = connect(http, _whole(options.octopus))
+        return BuiltInFeed(http, octopus.api, octopus.access.headers)
+    if "://" not in name:
+        # A folder of pyproject.toml is the repository's; one of the command line is the shell's.
+        folder = Path(name).expanduser()
+        return FolderFeed(folder.resolve() if options.feed else project.root / folder)
+    if urlsplit(name).scheme not in ("http", "https"):
+        raise UsageError(
+            "push",
+            f"{name} is no feed",
+            f"It is a folder, an http or https URL, or `{BUILT_IN_FEED}`.",
+        )
+    if options.nuget_key and _is_readable_on_the_way(name):
+        reporter.warn(f"{urlsplit(name).hostname}: the API key travels unencrypted; use https")
+    source = Source(http, name, options.nuget_key)
+    return NugetV3.open(source) if is_v3(name) else NugetV2(source)
+
+
+def _whole(access: Access) -> Access:
+    values = {"OCTOPUS_URL": access.url, "OCTOPUS_API_KEY": access.key}
+    missing = [variable for variable, value in values.items() if not value]
+    if missing:
+        raise PipelineError(
+            "push",
+            f"the feed is Octopus's built-in one, and {' and '.join(missing)} is not set",
+            "Set it, or name another feed with --feed or with feed in [tool.pipeline.push].",
+        )
+    return access
+
+
+def _is_readable_on_the_way(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        here = ip_address(host).is_loopback
+    except ValueError:
+        here = host == "localhost"
+    return urlsplit(url).scheme == "http" and not here
+
+
+def _inform(
+    package: Path, access: Access, http: Http, machine: Machine, reporter: Reporter
+) -> None:
+    try:
+        manifest = package_manifest(package)
+    except PipelineError:
+        reporter.line(f"{package.name} was not built here: no build information", verbose=True)
+        return
+    try:
+        text = announce(connect(http, access), manifest, machine)
+    except PipelineError as error:
+        reporter.warn(
+            f"the package is in the feed, its build information is not in Octopus: {error}"
+        )
+    else:
+        reporter.line(f"  build information: {text}")

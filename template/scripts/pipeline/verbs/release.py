@@ -1,0 +1,231 @@
+"""`release`: one Octopus release a project, then environment after environment, each tested."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..edge.http import Http
+from ..edge.machine import Machine
+from ..errors import PipelineError, UsageError
+from ..octopus.client import Access, Octopus, connect
+from ..octopus.deployments import start_deployment
+from ..octopus.environments import OctopusEnvironment, find_environments
+from ..octopus.fitting import refuse_misfits
+from ..octopus.machines import targets_of
+from ..octopus.projects import OctopusProject, find_projects, package_steps, projects_like
+from ..octopus.releases import Release, Wanted, ensure_release
+from ..octopus.waiting import Patience, wait_for
+from ..report.events import Reporter
+from ..values.latest import Latest
+from ..values.manifest import Manifest
+from ..values.project import Project
+from .deliver import package_manifest, refuse_unfit
+from .octopus_notes import release_notes
+from .post_deployment import POST_DEPLOYMENT, run_post_deployment_tests
+
+__all__ = [
+    "OctopusOptions",
+    "Released",
+    "chosen_projects",
+    "connected",
+    "deploy_build",
+    "release_package",
+]
+
+
+@dataclass(frozen=True)
+class OctopusOptions:
+    """What the command line and the environment say of Octopus.
+
+    Without `projects` the ones whose names begin with `prefix` are meant, else the one of
+    pyproject.toml. `environments` are in the order of deployment; none means a release alone.
+    """
+
+    access: Access
+    projects: tuple[str, ...] = ()
+    prefix: str = ""
+    environments: tuple[str, ...] = ()
+    patience: Patience = field(default_factory=Patience)
+    allow_dirty: bool = False
+
+
+@dataclass(frozen=True)
+class Released:
+    """What was done: the releases by project, where they are deployed now, what was left out.
+
+    `tasks` are the links of the deployments' server tasks.
+    """
+
+    version: str
+    projects: tuple[str, ...]
+    deployed: tuple[str, ...]
+    left_out: tuple[str, ...]
+    tasks: tuple[str, ...]
+
+
+def deploy_build(
+    project: Project, latest: Latest, options: OctopusOptions, machine: Machine, reporter: Reporter
+) -> Released:
+    """Release and deploy the last build, whose package is in a feed that Octopus reads.
+
+    Raises PipelineError for a build that is stale, or not fit for a permanent environment.
+    """
+    declared = [_declared(project, name) for name in options.environments]
+    for environment in project.environments:
+        if environment.name in declared:
+            refuse_unfit(environment, machine, allow_dirty=options.allow_dirty)
+    return release_package(project, latest.package_path(machine.root), options, machine, reporter)
+
+
+def release_package(
+    project: Project, package: Path, options: OctopusOptions, machine: Machine, reporter: Reporter
+) -> Released:
+    """Make the releases of a package and deploy them to each environment in turn.
+
+    A prerelease stops after the first environment. Raises PipelineError where Octopus refuses,
+    or a deployment or a post-deployment test fails; later environments are then not touched.
+    """
+    manifest = package_manifest(package)
+    names = [_declared(project, name) for name in options.environments]
+    if len({name.casefold() for name in names}) != len(names):
+        raise UsageError(
+            "--environments", f"{', '.join(names)}: one is there twice", "Name each once."
+        )
+    octopus = connected(options, machine, reporter)
+    projects = chosen_projects(octopus, project, options, reporter)
+    environments = find_environments(octopus, names) if names else []
+    job = _Job(project, octopus, options, machine, reporter)
+    used, left_out = _until_prerelease(manifest, environments, reporter)
+    job.check(projects, manifest, used)
+    releases = job.release(projects, manifest)
+    tasks: list[str] = []
+    for environment in used:
+        tasks += job.deploy(releases, environment)
+        job.test(environment, is_last=environment is used[-1] and not left_out)
+    return Released(
+        manifest.version,
+        tuple(release.project.name for release in releases),
+        tuple(environment.name for environment in used),
+        tuple(environment.name for environment in left_out),
+        tuple(tasks),
+    )
+
+
+def connected(options: OctopusOptions, machine: Machine, reporter: Reporter) -> Octopus:
+    """Return the space that the options name. Raises PipelineError that names what is not set."""
+    values = {"OCTOPUS_URL": options.access.url, "OCTOPUS_API_KEY": options.access.key}
+    missing = [variable for variable, value in values.items() if not value]
+    if missing:
+        raise PipelineError(
+            "Octopus",
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set",
+            "Set it in the environment; `--octopus-api-key -` reads the key from standard input.",
+        )
+    return connect(
+        Http(machine.environ, sleep=options.patience.sleep, tell=reporter.line), options.access
+    )
+
+
+@dataclass(frozen=True)
+class _Job:
+    project: Project
+    octopus: Octopus
+    options: OctopusOptions
+    machine: Machine
+    reporter: Reporter
+
+    def check(
+        self,
+        projects: Sequence[OctopusProject],
+        manifest: Manifest,
+        environments: Sequence[OctopusEnvironment],
+    ) -> None:
+        """Refuse deployment processes that could not work, before anything is made."""
+        for project in projects:
+            steps = package_steps(self.octopus, project, manifest.package_id)
+            for environment in environments:
+                mine = [step for step in steps if step.runs_in(environment.id)]
+                if not mine:
+                    raise PipelineError(
+                        f"Octopus project {project.name}",
+                        f"no step that uses {manifest.package_id} runs in {environment.name}",
+                        "Correct the steps' conditions in the deployment process.",
+                    )
+                targets = targets_of(self.octopus, environment)
+                refuse_misfits(project, mine, targets, environment.name)
+
+    def release(self, projects: Sequence[OctopusProject], manifest: Manifest) -> list[Release]:
+        """Make the releases that are not there."""
+        notes = release_notes(self.octopus, manifest, self.machine)
+        wanted = Wanted(manifest.package_id, manifest.version, notes)
+        releases = []
+        for project in projects:
+            with self.reporter.stage("release") as stage:
+                release = ensure_release(self.octopus, project, wanted)
+                there = "" if release.created else ", there already with the same package"
+                stage.text = f"{project.name} {release.version}{there}"
+            releases.append(release)
+        return releases
+
+    def deploy(self, releases: Sequence[Release], environment: OctopusEnvironment) -> list[str]:
+        """Deploy all releases to one environment at a time, and wait for all."""
+        with self.reporter.stage(f"deploy {environment.name}") as stage:
+            runs = [start_deployment(self.octopus, release, environment) for release in releases]
+            for run in runs:
+                self.reporter.line(f"    {run.project}: {run.link}")
+            wait_for(self.octopus, runs, self.options.patience, stage, self.reporter)
+            stage.text = f"{releases[0].version}, {', '.join(run.project for run in runs)}"
+        return [run.link for run in runs]
+
+    def test(self, environment: OctopusEnvironment, *, is_last: bool) -> None:
+        """Run the post-deployment tests where there are some; the next environment waits."""
+        if not (self.project.root / POST_DEPLOYMENT).is_dir():
+            return
+        with self.reporter.stage(f"test {environment.name}") as stage:
+            outcome = run_post_deployment_tests(
+                self.project, environment.name, self.machine, self.reporter
+            )
+            stage.text = f"{outcome}, post-deployment" + ("" if is_last else "; on to the next")
+
+
+def chosen_projects(
+    octopus: Octopus, project: Project, options: OctopusOptions, reporter: Reporter
+) -> list[OctopusProject]:
+    """Return the projects that the options or pyproject.toml name; at least one."""
+    if options.projects:
+        if options.prefix:
+            reporter.warn("--projects and --octopus-project-prefix: the list of projects counts")
+        return find_projects(octopus, options.projects)
+    if options.prefix:
+        return projects_like(octopus, options.prefix)
+    if not project.octopus.project:
+        raise UsageError(
+            "Octopus projects",
+            "none is named",
+            "Pass --projects, or set project in pyproject.toml [tool.pipeline.octopus].",
+        )
+    return find_projects(octopus, [project.octopus.project])
+
+
+def _until_prerelease(
+    manifest: Manifest, environments: Sequence[OctopusEnvironment], reporter: Reporter
+) -> tuple[list[OctopusEnvironment], list[OctopusEnvironment]]:
+    first, rest = list(environments[:1]), list(environments[1:])
+    if "-" not in manifest.version or not rest:
+        return first + rest, []
+    reporter.warn(
+        f"{manifest.version} is a prerelease: it goes to {first[0].name} and stops there; "
+        f"{', '.join(env.name for env in rest)} need{'s' if len(rest) == 1 else ''} a build with "
+        "a build number and without a prerelease tag"
+    )
+    return first, rest
+
+
+def _declared(project: Project, name: str) -> str:
+    """Return the declared spelling of an environment; others are Octopus's alone."""
+    for environment in project.environments:
+        if environment.name.casefold() == name.casefold():
+            return environment.name
+    return name

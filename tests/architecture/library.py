@@ -1,0 +1,84 @@
+"""The shared library as syntax trees, and the files of this repository."""
+
+from __future__ import annotations
+
+import ast
+import io
+import tokenize
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from pipeline.engines.stage import DEPLOY_HALF
+
+from tests.repositories import ROOT, git
+
+__all__ = ["LIBRARY", "Module", "code_lines", "deploy_half", "modules", "repository_files"]
+
+LIBRARY = ROOT / "template" / "scripts" / "pipeline"
+_NO_CODE = {
+    tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT,
+    tokenize.ENDMARKER,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module of the library: its name below `pipeline` with dots, its source, its tree."""
+
+    name: str
+    path: Path
+    source: str
+    tree: ast.Module
+
+    @property
+    def part(self) -> str:
+        """The folder it is in, or its own name at the top."""
+        return self.name.split(".")[0]
+
+
+@cache
+def modules() -> tuple[Module, ...]:
+    """Return every module of the library; a package counts by its folder's name."""
+    found = []
+    for path in sorted(LIBRARY.rglob("*.py")):
+        parts = path.relative_to(LIBRARY).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        source = path.read_text(encoding="utf-8")
+        found.append(Module(name, path, source, ast.parse(source)))
+    return tuple(found)
+
+
+def deploy_half() -> list[Module]:
+    """Return the modules that land in the package."""
+    paths = {LIBRARY / f"{name}.py" for name in DEPLOY_HALF}
+    return [module for module in modules() if module.path in paths]
+
+
+def code_lines(source: str) -> set[int]:
+    """Return the numbers of the lines that hold code: no blank lines, comments, docstrings."""
+    lines: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in _NO_CODE:
+            lines |= set(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(source)):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and _is_docstring(body[0]):
+            lines -= set(range(body[0].lineno, body[0].end_lineno + 1))
+    return lines
+
+
+def _is_docstring(node: ast.stmt) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+@cache
+def repository_files() -> tuple[Path, ...]:
+    """Return the repository's files, those not yet committed included."""
+    listed = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    paths = (ROOT / name for name in listed.split("\0") if name)
+    return tuple(sorted({path for path in paths if path.is_file()}))

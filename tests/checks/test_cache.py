@@ -1,0 +1,238 @@
+"""What lies in a cache is used only while it is what was put there."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pipeline.archive.zipreader import open_archive
+from pipeline.edge.cache import clear, is_whole_folder, seal, seal_folder, sealed
+from pipeline.edge.files import new_folder, sweep
+from pipeline.edge.machine import Machine
+from pipeline.edge.uv import Uv
+from pipeline.engines.python import restore
+from pipeline.engines.sbom import distributions
+from pipeline.errors import PipelineError
+from pipeline.values.project import Project
+
+LOCK = "".join(f"{name}==1.0 --hash=sha256:{'0' * 64}\n" for name in ("boto3", "six", "tool"))
+SETTINGS = """\
+[project]
+name = "x"
+dependencies = ["boto3", "tool"]
+[tool.pipeline]
+package-id = "X"
+base-version = "1.0"
+version-strategy = "GitTag"
+[tool.pipeline.function]
+name = "X"
+runtime = "python3.13"
+architecture = "arm64"
+handler = "app.handle"
+"""
+
+
+class _Index(Uv):
+    """A uv whose index holds three packages, and that counts what it installs."""
+
+    def install(self, arguments: Any, *, cwd: Path, where: str) -> bool:
+        """Write the packages as uv would."""
+        del cwd, where
+        folder = Path(arguments[arguments.index("--target") + 1])
+        for name, requires in (("boto3", "six"), ("six", ""), ("tool", "")):
+            files = {
+                f"{name}/__init__.py": f"name = {name!r}\n" * 50,
+                f"{name}/tests/test_it.py": "",
+                f"{name}-1.0.dist-info/METADATA": f"Name: {name}\nVersion: 1.0\n"
+                + (f"Requires-Dist: {requires}\n" if requires else ""),
+            }
+            record = f"{name}-1.0.dist-info/RECORD"
+            for path, text in {**files, record: "".join(f"{file},,\n" for file in files)}.items():
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).write_text(text, encoding="utf-8")
+        with (self.program.parent / "installed").open("a", encoding="utf-8") as log:
+            log.write("once\n")
+        return True
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """Return a project whose lock names three packages."""
+    root = tmp_path / "repository"
+    (root / "requirements").mkdir(parents=True)
+    (root / "requirements" / "function.txt").write_text(LOCK, encoding="utf-8")
+    (root / "pyproject.toml").write_text(SETTINGS, encoding="utf-8")
+    return Project.load(root)
+
+
+def _installs(tmp_path: Path) -> int:
+    return (tmp_path / "installed").read_text(encoding="utf-8").count("once")
+
+
+def test_a_dependency_zip_is_made_once(project: Project, tmp_path: Path) -> None:
+    """The second build takes the first one's zip, and knows its digest."""
+    uv = _Index(tmp_path / "uv")
+    first = restore(project, uv, tmp_path / "cache", b"")
+    second = restore(project, uv, tmp_path / "cache", b"")
+    assert (second.path, second.sha256, second.from_cache) == (first.path, first.sha256, True)
+    assert _installs(tmp_path) == 1
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "no seal", "other seal", "empty seal"])
+def test_a_damaged_dependency_zip_is_made_again(
+    project: Project, tmp_path: Path, damage: str
+) -> None:
+    """A zip that is not what was sealed is never used; the new one has the same bytes."""
+    uv = _Index(tmp_path / "uv")
+    first = restore(project, uv, tmp_path / "cache", b"")
+    whole = first.path.read_bytes()
+    seal_file = first.path.with_name(f"{first.path.name}.sha256")
+    match damage:
+        case "cut":
+            first.path.write_bytes(whole[:-1])
+        case "flip":
+            first.path.write_bytes(whole[:40] + bytes([whole[40] ^ 1]) + whole[41:])
+        case "no seal":
+            seal_file.unlink()
+        case "other seal":
+            seal_file.write_text("0" * 64, encoding="ascii")
+        case _:
+            seal_file.write_bytes(b"")
+    again = restore(project, uv, tmp_path / "cache", b"")
+    assert again.path.read_bytes() == whole
+    assert again.sha256 == first.sha256
+    assert _installs(tmp_path) == 2
+
+
+def test_settings_have_zips_of_their_own(project: Project, tmp_path: Path) -> None:
+    """Each setting that decides what is left out has its own zip in the cache."""
+    uv = _Index(tmp_path / "uv")
+    base = project.function
+    functions = [
+        base,
+        replace(base, boto3="runtime"),
+        replace(base, leave_out_tests=True),
+        replace(base, boto3="runtime", leave_out_tests=True),
+    ]
+    made = [
+        restore(replace(project, function=function), uv, tmp_path / "cache", b"")
+        for function in functions
+    ]
+    held = [set(distributions(open_archive(zipped.path))) for zipped in made]
+    assert held == [{"boto3", "six", "tool"}, {"tool"}, {"boto3", "six", "tool"}, {"tool"}]
+    with_tests = [
+        any("/tests/" in entry.name for entry in open_archive(zipped.path).entries)
+        for zipped in made
+    ]
+    assert with_tests == [True, True, False, False]
+
+
+def test_a_cache_that_cannot_be_written(project: Project, tmp_path: Path) -> None:
+    """A file where the cache should be is an error that names it."""
+    (tmp_path / "cache").write_bytes(b"")
+    with pytest.raises(PipelineError, match="cannot be written"):
+        restore(project, _Index(tmp_path / "uv"), tmp_path / "cache", b"")
+
+
+def test_several_at_once(project: Project, tmp_path: Path) -> None:
+    """Whoever fills one cache at the same time gets the same whole zip, made once."""
+    uv = _Index(tmp_path / "uv")
+
+    def make(_: int) -> str | None:
+        return restore(project, uv, tmp_path / "cache", b"").sha256
+
+    with ThreadPoolExecutor(8) as pool:
+        digests = set(pool.map(make, range(16)))
+    assert digests == {sealed(next((tmp_path / "cache").glob("*.zip")))}
+    assert _installs(tmp_path) == 1
+
+
+def test_seals(tmp_path: Path) -> None:
+    """A file is sealed with its digest, and a missing file has no digest."""
+    file = tmp_path / "file"
+    assert sealed(file) is None
+    file.write_bytes(b"content")
+    assert sealed(file) is None
+    assert seal(file) == sealed(file)
+    file.unlink()
+    assert sealed(file) is None
+
+
+def test_sealed_folders(tmp_path: Path) -> None:
+    """A folder is whole while its files' names and sizes are those it was sealed with."""
+    target = tmp_path / "folder"
+    assert not is_whole_folder(target)
+    with new_folder(target) as part:
+        (part / "pkg").mkdir()
+        (part / "pkg" / "a.py").write_bytes(b"1")
+        seal_folder(part, target)
+    assert is_whole_folder(target)
+    (target / "pkg" / "__pycache__").mkdir()
+    (target / "pkg" / "__pycache__" / "a.pyc").write_bytes(b"compiled")
+    assert is_whole_folder(target)
+    (target / "pkg" / "a.py").write_bytes(b"")
+    assert not is_whole_folder(target)
+    (target / "pkg" / "a.py").unlink()
+    assert not is_whole_folder(target)
+
+
+def test_clearing(tmp_path: Path) -> None:
+    """Everything goes but locks, read-only files and links too; links' targets stay."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_bytes(b"12345")
+    cache = tmp_path / "cache"
+    (cache / "folder").mkdir(parents=True)
+    (cache / "folder" / "a").write_bytes(b"123")
+    (cache / "folder" / "a").chmod(0o444)
+    (cache / "b").write_bytes(b"1234")
+    (cache / "link").symlink_to(outside)
+    (cache / "x.lock").write_bytes(b"")
+    files, size = clear(cache)
+    assert files == 3
+    assert size >= 7
+    assert [path.name for path in cache.iterdir()] == ["x.lock"]
+    assert (outside / "kept").is_file()
+    assert clear(tmp_path / "nowhere") == (0, 0)
+
+
+def test_leftovers_are_swept(tmp_path: Path) -> None:
+    """What a killed process left goes; what looks like anything else stays."""
+    left = [".2.0.7.abcdefgh", ".latest.json.x1_y2z38"]
+    kept = [".gitignore", ".gitkeep", "2.0.7", "latest.json", ".a.short"]
+    (tmp_path / left[0]).mkdir()
+    (tmp_path / left[0] / "half.nupkg").write_bytes(b"PK")
+    (tmp_path / left[1]).write_bytes(b"{")
+    (tmp_path / ".function.zip.abcdefgh.part").write_bytes(b"PK")
+    for name in kept:
+        (tmp_path / name).write_bytes(b"")
+    sweep(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+    sweep(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("remembered", ['"/nowhere/python3.99"', "{}", "", '"/"', "3"])
+def test_a_vanished_python_is_looked_for_again(tmp_path: Path, remembered: str) -> None:
+    """The memory of an interpreter is used only while it leads to a program."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    python = programs / "python3.99"
+    python.write_text(f"#!/bin/sh\necho 3.99\necho {python}\n", encoding="utf-8")
+    python.chmod(0o755)
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / "python-3.99.json").write_text(remembered, encoding="utf-8")
+    machine = _machine(tmp_path, {"PATH": f"{programs}:/bin:/usr/bin", "HOME": str(tmp_path)})
+    assert machine.python("3.99") == python
+    python.unlink()
+    assert machine.python("3.99") is None
+
+
+def _machine(root: Path, environ: dict[str, str]) -> Machine:
+    def never(*_: Any) -> Any:
+        raise AssertionError
+
+    return Machine(root, root / "cache", environ, never, never, never, never)

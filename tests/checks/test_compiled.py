@@ -1,0 +1,139 @@
+"""Compiled files against the function's runtime and architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from pipeline.engines.compiled import (
+    compiled_files,
+    compiled_reasons,
+    foreign,
+    owner,
+    remembered,
+)
+from pipeline.engines.elf import Binary
+from pipeline.values.runtimes import Runtime, runtime_named
+
+from tests.checks.checks_support import ARM64, PE, elf, zip_of
+
+OLD, NEW = (runtime_named(name, where="test") for name in ("python3.11", "python3.13"))
+GOOD = Binary("ELF", "arm64", (2, 17))
+
+
+def _reasons(
+    files: Mapping[str, Binary], runtime: Runtime = NEW, own: frozenset[str] = frozenset()
+) -> list[str]:
+    return compiled_reasons(files, runtime, "arm64", own)
+
+
+@pytest.mark.parametrize(
+    ("name", "binary", "runtime", "said"),
+    [
+        ("p/a.so", Binary("ELF", "x86_64"), NEW, "is for x86_64, the function runs on arm64"),
+        ("p/a.pyd", Binary("PE"), NEW, "is for Windows (PE), Lambda is Linux"),
+        ("p/a.so", Binary("Mach-O"), NEW, "is for macOS (Mach-O), Lambda is Linux"),
+        ("p/a.so", Binary("ELF", problem="its headers are damaged"), NEW, "headers are damaged"),
+        ("p/a.so", Binary("ELF", "arm64", (2, 27)), OLD, "needs glibc 2.27, python3.11 has 2.26"),
+        ("p/a.so", Binary("ELF", "arm64", (2, 35)), NEW, "needs glibc 2.35, python3.13 has 2.34"),
+        ("p/a.cpython-312-aarch64-linux-gnu.so", GOOD, NEW, "is for another Python (312)"),
+        ("p/a.cpython-313t-aarch64-linux-gnu.so", GOOD, NEW, "is for another Python (313t)"),
+        ("p/a.pypy311-pp73-aarch64-linux-gnu.so", GOOD, NEW, "is for another Python (pypy)"),
+        ("p/a.cpython-313-aarch64-linux-musl.so", GOOD, NEW, "is for musl, Lambda has glibc"),
+    ],
+)
+def test_what_the_runtime_cannot_load(
+    name: str, binary: Binary, runtime: Runtime, said: str
+) -> None:
+    """Each cause is told with the package and the file."""
+    (reason,) = _reasons({name: binary}, runtime)
+    assert reason.startswith(f"p: {name} ")
+    assert said in reason
+
+
+@pytest.mark.parametrize(
+    ("name", "runtime", "glibc"),
+    [
+        ("p/a.cpython-313-aarch64-linux-gnu.so", NEW, (2, 34)),
+        ("p/a.cpython-311-aarch64-linux-gnu.so", OLD, (2, 26)),
+        ("p/a.abi3.so", NEW, (2, 17)),
+        ("p.libs/libfoo-1234.so.6", NEW, (2, 28)),
+    ],
+)
+def test_what_it_can_load(name: str, runtime: Runtime, glibc: tuple[int, int]) -> None:
+    """The runtime's own tag, the stable interface, plain libraries, and the floor itself."""
+    assert _reasons({name: Binary("ELF", "arm64", glibc)}, runtime) == []
+
+
+def test_a_package_is_told_once() -> None:
+    """Thirty files of one package with one cause are one reason that counts them."""
+    files = {f"numpy/core/m{number:02}.so": Binary("ELF", "x86_64") for number in range(30)}
+    files["numpy.libs/libblas.so.3"] = Binary("ELF", "x86_64")
+    (reason,) = _reasons(files)
+    assert reason.startswith("numpy: numpy.libs/libblas.so.3 (and 30 more) is for x86_64")
+
+
+def test_own_files_are_told_as_ours() -> None:
+    """A file of the repository is named by where it lies there, with another remedy."""
+    (reason,) = _reasons({"app/fast.so": Binary("PE")}, own=frozenset(["app/fast.so"]))
+    assert reason.startswith("src/app: ")
+    assert "out of src" in reason
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("numpy/core/x.py", "numpy"),
+        ("numpy.libs/libblas.so", "numpy"),
+        ("numpy-2.3.1.dist-info/METADATA", "numpy"),
+        ("six.py", "six"),
+        ("_cffi_backend.cpython-313-aarch64-linux-gnu.so", "_cffi_backend"),
+    ],
+)
+def test_the_owner_of_a_file(name: str, expected: str) -> None:
+    """Libraries, metadata and single modules count to their package."""
+    assert owner(name) == expected
+
+
+def test_only_compiled_files_are_found(tmp_path: Path) -> None:
+    """Names do not matter, the bytes do; launchers for Windows are data and left alone."""
+    archive = zip_of(
+        tmp_path / "function.zip",
+        {
+            "a/lib.so.6": elf(ARM64, ["GLIBC_2.17"]),
+            "a/tool": elf(),
+            "a/windows.pyd": PE,
+            "setuptools/cli-64.exe": PE,
+            "a/elf.py": elf(),
+            "a/empty": b"",
+            "a/text.cfg": b"MZ",
+        },
+    )
+    found = compiled_files(archive)
+    assert found == {
+        "a/lib.so.6": GOOD,
+        "a/tool": Binary("ELF", "x86_64"),
+        "a/windows.pyd": Binary("PE"),
+    }
+    assert compiled_files(archive, skip={"a/tool", "a/windows.pyd"}) == {"a/lib.so.6": GOOD}
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"a.so": {}}', b'{"a.so": 3}'])
+def test_the_memory_heals(tmp_path: Path, damage: bytes) -> None:
+    """What was read once is remembered; a damaged memory is read again and put right."""
+    archive = zip_of(tmp_path / "a.zip", {"a.so": elf(ARM64, ["GLIBC_2.17"])})
+    memory = tmp_path / "memory.json"
+    memory.write_bytes(damage)
+    assert remembered(archive, memory) == {"a.so": GOOD}
+    (tmp_path / "a.zip").unlink()
+    assert remembered(archive, memory) == {"a.so": GOOD}
+
+
+def test_foreign_files() -> None:
+    """Files for another machine or another Python minor cannot be imported here, others can."""
+    here = {"a.abi3.so": GOOD, "b.cpython-313-aarch64-linux-gnu.so": GOOD}
+    assert not foreign(here, "arm64", "313")
+    assert foreign(here, "x86_64", "313")
+    assert foreign(here, "arm64", "312")
+    assert not foreign({}, "x86_64", "311")

@@ -1,0 +1,56 @@
+"""Scripts at a package's root that Octopus would run, or change before it runs them."""
+
+from __future__ import annotations
+
+import pytest
+from pipeline.engines.rootfiles import script_reasons, substitution_reasons
+
+from tests.repositories import ROOT
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"{stem}.{extension}"
+        for stem in ("Deploy", "deploy", "PreDeploy", "POSTDEPLOY", "DeployFailed")
+        for extension in ("sh", "ps1", "csx", "PY")
+    ],
+)
+def test_scripts_that_octopus_would_run(name: str) -> None:
+    """A script of any stage in any language and any case is refused by name."""
+    (reason,) = script_reasons(["deploy.py", name])
+    assert f"Octopus would run {name}, at the package's root" in reason
+
+
+def test_scripts_that_it_leaves_alone() -> None:
+    """Ours, other names, other endings, and whatever lies in a folder."""
+    names = [
+        "deploy.py",
+        "hooks_deploy.py",
+        "tools/deploy.sh",
+        "deploy.txt",
+        "deploy",
+        "redeploy.sh",
+    ]
+    assert script_reasons(names) == []
+
+
+def test_a_package_without_our_script() -> None:
+    """Without deploy.py at the root there is nothing that Octopus could run."""
+    (reason,) = script_reasons(["scripts/deploy.py"])
+    assert "no deploy.py at the package's root" in reason
+
+
+def test_text_that_octopus_would_replace() -> None:
+    """A variable in a script's source is told with its line."""
+    (reason,) = substitution_reasons(
+        {"a.py": b"fine", "b.ps1": b"one\n# two\n$x = '#{Some.Name}'\n"}
+    )
+    assert reason.startswith("b.ps1:3 holds #{Some.Name}: Octopus replaces that")
+
+
+def test_our_own_script_is_safe() -> None:
+    """Nothing in the deploy script, and in the hooks beside it, looks like a variable."""
+    scripts = ROOT / "template" / "scripts"
+    sources = {name: (scripts / name).read_bytes() for name in ("deploy.py", "hooks_deploy.py")}
+    assert substitution_reasons(sources) == []

@@ -1,0 +1,204 @@
+"""The function's own files: git decides which, and secrets never travel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pipeline.edge.git import Git
+from pipeline.engines.sources import OwnFile, function_files, own_files, refuse_secrets
+from pipeline.errors import PipelineError
+
+from tests.repositories import commit_all, git
+
+# Put together here, so that no scanner takes this file for a leak.
+SECRETS = {
+    "an AWS access key": "key = '" + "AKIA" + "ABCDEFGHIJKLMNOP" + "'",
+    "an AWS secret key": "aws_secret_access_key" + " = " + "aB3/" * 10,
+    "a private key": "-----BEGIN RSA PRIVATE" + " KEY-----",
+    "an Octopus API key": "x = 'API" + "-ABCDEFGHIJKLMNOPQRSTUVWXYZ'",
+}
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """Return a repository with a function, a nuspec and a script, committed."""
+    root = tmp_path / "orders"
+    (root / "src" / "app").mkdir(parents=True)
+    (root / "src" / "app" / "handler.py").write_text("def handle(e, c): ...\n", encoding="utf-8")
+    (root / "src" / "Acme.Orders.nuspec").write_text("<package/>\n", encoding="utf-8")
+    (root / "README.md").write_text("# Orders\n", encoding="utf-8")
+    git(root, "init", "--quiet")
+    commit_all(root, "First")
+    return root
+
+
+def test_the_files_are_those_git_tracks(repository: Path) -> None:
+    """Untracked and ignored files are not taken, however they lie there."""
+    (repository / "src" / "app" / "scratch.py").write_text("", encoding="utf-8")
+    (repository / ".gitignore").write_text("*.log\n", encoding="utf-8")
+    (repository / "src" / "debug.log").write_text("", encoding="utf-8")
+    paths = [file.path for file in own_files(repository, Git(repository))]
+    assert paths == ["README.md", "src/Acme.Orders.nuspec", "src/app/handler.py"]
+
+
+def test_the_function_is_what_lies_below_src(repository: Path) -> None:
+    """All of it but the nuspec; nothing from beside it."""
+    files = own_files(repository, Git(repository))
+    assert function_files(files, "src/Acme.Orders.nuspec") == (
+        OwnFile("src/app/handler.py", executable=False),
+    )
+
+
+def test_modes_come_from_the_index(repository: Path) -> None:
+    """What the disk says of a mode differs between machines; what git recorded does not."""
+    tool = repository / "src" / "tool.sh"
+    tool.write_text("#!/bin/sh\n", encoding="utf-8")
+    tool.chmod(0o644)
+    git(repository, "add", "src/tool.sh")
+    git(repository, "update-index", "--chmod=+x", "src/tool.sh")
+    (repository / "README.md").chmod(0o755)
+    modes = {file.path: file.executable for file in own_files(repository, Git(repository))}
+    assert modes["src/tool.sh"]
+    assert not modes["README.md"]
+
+
+def test_a_staged_file_counts_before_its_commit(repository: Path) -> None:
+    """`git add` is enough to be packaged; the build is dirty, not incomplete."""
+    (repository / "src" / "new name.py").write_text("", encoding="utf-8")
+    git(repository, "add", "src")
+    assert "src/new name.py" in [file.path for file in own_files(repository, Git(repository))]
+
+
+@pytest.mark.parametrize("with_git", [True, False])
+def test_links_below_src_are_refused(repository: Path, *, with_git: bool) -> None:
+    """A link is named; one elsewhere is no concern of the function."""
+    (repository / "linked.md").symlink_to("README.md")
+    git(repository, "add", "--all")
+    here = Git(repository) if with_git else None
+    assert "linked.md" not in [file.path for file in own_files(repository, here)]
+    (repository / "src" / "link.py").symlink_to("app/handler.py")
+    git(repository, "add", "--all")
+    with pytest.raises(PipelineError, match=r"^src/link\.py: is a link"):
+        own_files(repository, here)
+
+
+def test_a_submodule_below_src_is_refused(repository: Path) -> None:
+    """Its files are not this repository's: it is named."""
+    sha = git(repository, "rev-parse", "HEAD").strip()
+    git(repository, "update-index", "--add", "--cacheinfo", f"160000,{sha},src/vendored")
+    with pytest.raises(PipelineError, match=r"^src/vendored: is a link or a submodule"):
+        own_files(repository, Git(repository))
+
+
+def test_a_tracked_file_that_is_gone_is_refused(repository: Path) -> None:
+    """A function must not silently lose a file; the error says how to get it back."""
+    (repository / "README.md").unlink()
+    own_files(repository, Git(repository))
+    (repository / "src" / "app" / "handler.py").unlink()
+    with pytest.raises(PipelineError, match="it is not there") as error:
+        own_files(repository, Git(repository))
+    assert error.value.where == "src/app/handler.py"
+    assert error.value.then == "git checkout -- src/app/handler.py"
+
+
+def test_a_merge_conflict_is_named(repository: Path) -> None:
+    """Between two versions of a file none is the function's."""
+    handler = repository / "src" / "app" / "handler.py"
+    git(repository, "switch", "--quiet", "--create", "other")
+    handler.write_text("other = 1\n", encoding="utf-8")
+    commit_all(repository, "Other")
+    git(repository, "switch", "--quiet", "main")
+    handler.write_text("mine = 1\n", encoding="utf-8")
+    commit_all(repository, "Mine")
+    with pytest.raises(AssertionError):
+        git(repository, "merge", "--quiet", "other")
+    with pytest.raises(PipelineError, match=r"src/app/handler\.py has a merge conflict"):
+        own_files(repository, Git(repository))
+
+
+def test_a_repository_without_a_function_says_so(repository: Path) -> None:
+    """Nothing tracked below src is an error with the command that helps."""
+    git(repository, "rm", "--quiet", "-r", "--cached", "src/app")
+    with pytest.raises(PipelineError, match="git tracks no file of the function") as error:
+        function_files(own_files(repository, Git(repository)), "src/Acme.Orders.nuspec")
+    assert "git add src" in error.value.then
+
+
+def test_an_export_has_the_same_files(repository: Path) -> None:
+    """Without git every file counts but what tools make; modes are the disk's."""
+    tracked = own_files(repository, Git(repository))
+    for made in (".venv/x.py", "build-output/y", "src/__pycache__/z.pyc", ".pipeline/q"):
+        (repository / made).parent.mkdir(parents=True, exist_ok=True)
+        (repository / made).write_text("", encoding="utf-8")
+    assert tuple(sorted(own_files(repository, None), key=lambda file: file.path)) == tracked
+    (repository / "src" / "app" / "handler.py").chmod(0o755)
+    assert OwnFile("src/app/handler.py", executable=True) in own_files(repository, None)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "src/.env", "src/.env.production", "src/.ENV", "src/server.pem", "src/Server.KEY",
+        "src/id_rsa", "src/id_ed25519", "src/store.p12", "src/store.pfx", "src/store.jks",
+        "src/.netrc", "src/.pypirc", "src/.npmrc", "src/credentials", "src/.aws/credentials",
+        "src/credentials.json", "src/.git/config", "src/.gitmodules",
+    ],
+)  # fmt: skip
+def test_a_secret_is_known_by_its_name(tmp_path: Path, name: str) -> None:
+    """In any case and in any folder; its content is not even read."""
+    with pytest.raises(PipelineError) as error:
+        refuse_secrets(tmp_path, [OwnFile(name, executable=False)])
+    assert f"{name} (by its name)" in error.value.what
+    assert "change the secret" in error.value.then
+
+
+@pytest.mark.parametrize("name", ["src/.env.example", "src/.env.sample", "src/id_rsa.pub"])
+def test_examples_and_public_keys_may_travel(tmp_path: Path, name: str) -> None:
+    """What is made to be seen is not refused."""
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).write_text("HOST=\n", encoding="utf-8")
+    refuse_secrets(tmp_path, [OwnFile(name, executable=False)])
+
+
+@pytest.mark.parametrize("what", SECRETS)
+def test_a_secret_is_known_by_its_content(tmp_path: Path, what: str) -> None:
+    """The patterns of keys are found in any file, and the error says which kind, not the secret."""
+    (tmp_path / "settings.py").write_text(f"a = 1\n{SECRETS[what]}\n", encoding="utf-8")
+    with pytest.raises(PipelineError) as error:
+        refuse_secrets(tmp_path, [OwnFile("settings.py", executable=False)])
+    assert f"settings.py ({what})" in error.value.what
+    assert SECRETS[what] not in str(error.value)
+
+
+def test_every_secret_is_named_at_once(tmp_path: Path) -> None:
+    """Nobody has to build five times to find five files."""
+    files = []
+    for number, content in enumerate(SECRETS.values()):
+        (tmp_path / f"{number}.py").write_text(content, encoding="utf-8")
+        files.append(OwnFile(f"{number}.py", executable=False))
+    files.append(OwnFile(".env", executable=False))
+    with pytest.raises(PipelineError) as error:
+        refuse_secrets(tmp_path, files)
+    assert all(file.path in error.value.what for file in files)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "AKIA", "AKIA-EXAMPLE", "xAKIAABCDEFGHIJKLMNOP", "API-KEY", "aws_secret_access_key = ''",
+        "-----BEGIN PUBLIC KEY-----", "-----BEGIN CERTIFICATE-----",
+    ],
+)  # fmt: skip
+def test_what_only_looks_like_one_may_travel(tmp_path: Path, content: str) -> None:
+    """Talking of keys is no leak."""
+    (tmp_path / "a.py").write_text(content, encoding="utf-8")
+    refuse_secrets(tmp_path, [OwnFile("a.py", executable=False)])
+
+
+def test_the_module_itself_is_no_secret() -> None:
+    """The patterns do not find themselves, or no repository could be packaged."""
+    from pipeline.engines import sources  # noqa: PLC0415 - the file is the subject here
+
+    path = Path(sources.__file__)
+    refuse_secrets(path.parent, [OwnFile(path.name, executable=False)])

@@ -1,0 +1,79 @@
+"""A small repository with some history, and a package that its last commit was built into."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+from pipeline.archive.nupkg import PackageFile, pack
+from pipeline.archive.nuspec import fill_tokens, parse
+from pipeline.archive.zipwriter import store
+from pipeline.values.manifest import Manifest, Source
+
+from tests.deploy.deploy_support import manifest
+from tests.repositories import ROOT, commit_all, git
+from tests.values.values_support import SETTINGS, write_settings
+
+__all__ = ["PASSWORD", "SUBJECTS", "built", "facts", "repository", "run_push"]
+
+PASSWORD = "a-password-of-git"  # noqa: S105 - nobody's
+SUBJECTS = ("First", "Second: with `quotes` and é", "Third", "Fourth")
+_REMOTE = f"https://me:{PASSWORD}@git.acme.example/team/greeter.git"
+_NUSPEC = (
+    "<package><metadata><id>$id$</id><version>$version$</version><authors>Acme</authors>"
+    "<description>Greets</description></metadata></package>"
+)
+_PROGRAM = (
+    "import sys; from pathlib import Path; from pipeline.tasks import namespace; "
+    "from pipeline.tasks.program import main; root = Path.cwd(); main(namespace(root), root)"
+)
+
+
+def repository(folder: Path, settings: str = "") -> Path:
+    """Make a repository with a commit for each of SUBJECTS; the second one is tagged v2.0."""
+    folder.mkdir()
+    write_settings(folder, SETTINGS + settings)
+    git(folder, "init", "--quiet")
+    git(folder, "remote", "add", "origin", _REMOTE)
+    for number, subject in enumerate(SUBJECTS):
+        (folder / "code.py").write_text(f"# {number}\n", encoding="utf-8")
+        commit_all(folder, f"{subject}\n\nWith a body.")
+        if number == 1:
+            git(folder, "tag", "v2.0")
+    return folder
+
+
+def facts(root: Path, revision: str = "HEAD") -> Manifest:
+    """Return the manifest of a package that was built from a commit."""
+    commit = git(root, "rev-parse", revision).strip()
+    return dataclasses.replace(manifest(b"code"), source=Source(commit, "main", dirty=False))
+
+
+def built(root: Path, path: Path) -> Path:
+    """Write the package of the repository's last commit."""
+    made = facts(root)
+    text = _NUSPEC.replace("$id$", made.package_id).replace("$version$", made.version)
+    files = {"build.json": made.to_json(), "function.zip": b"code"}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    members = [PackageFile(name, store(data)) for name, data in files.items()]
+    pack(fill_tokens(parse(text.encode(), "test"), {}), members, path)
+    return path
+
+
+def run_push(
+    root: Path, *words: str, environ: dict[str, str] | None = None, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run `push` as a process, with nothing in its environment but `environ`."""
+    return subprocess.run(
+        [sys.executable, "-c", _PROGRAM, "push", *words],
+        cwd=root,
+        env={"PYTHONPATH": str(ROOT / "template" / "scripts"), "PATH": "/usr/bin:/bin"}
+        | (environ or {}),
+        input=stdin,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )

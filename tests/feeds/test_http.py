@@ -1,0 +1,313 @@
+"""The HTTP layer: what is repeated and what never is, proxies, certificates, errors in words."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pipeline.edge.http import Http, HttpError, NoAnswerError, Request
+from pipeline.edge.http_words import body_words
+from pipeline.edge.network import proxy_for
+from pipeline.edge.upload import Upload
+from pipeline.errors import PipelineError
+
+from tests.feeds.certificates import write_certificate
+from tests.feeds.feed_support import http
+from tests.standins.loopback import Answer, Asked, Fault, Loopback, serving
+from tests.standins.proxy import proxying
+
+NOWHERE = "feed.invalid"
+
+
+def echo(asked: Asked) -> Answer:
+    """Answer with the method and the path."""
+    return Answer(200, f"{asked.method} {asked.path}".encode())
+
+
+@pytest.fixture
+def server() -> Iterator[Loopback]:
+    """Run a server that answers everything."""
+    with serving(echo) as found:
+        yield found
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> Iterator[tuple[Loopback, Path]]:
+    """Run a server behind a certificate that nobody knows, and return the certificate's file."""
+    certificate = write_certificate(tmp_path / "ca.pem", NOWHERE)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with serving(echo, context) as found:
+        yield found, certificate
+
+
+@pytest.mark.parametrize("drop", ["before", "after"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_what_may_have_had_its_effect_is_never_repeated(
+    server: Loopback, method: str, drop: str
+) -> None:
+    """One request, and an error of its own kind: only the caller can look what became of it."""
+    server.faults.append(Fault(method, drop=drop))
+    with pytest.raises(NoAnswerError, match="no answer"):
+        http().request(Request(method, server.url, body=b"x" * 1000))
+    assert server.methods() == [method]
+
+
+def test_reading_is_repeated(server: Loopback) -> None:
+    """After a broken connection and after a gateway's error, with pauses that grow."""
+    server.faults.append(Fault("GET", drop="before"))
+    server.faults.extend(Fault("GET", answer=Answer(status)) for status in (502, 503))
+    waits: list[float] = []
+    assert http(waits=waits).request(Request("GET", f"{server.url}/a")).text == "GET /a"
+    assert waits == [1.0, 2.0, 4.0]
+
+
+def test_reading_is_given_up_in_the_end(server: Loopback) -> None:
+    """The last answer is the error."""
+    server.faults.extend([Fault("GET", answer=Answer(503, b"busy"))] * 9)
+    with pytest.raises(HttpError, match=r"status 503 .*busy"):
+        http().request(Request("GET", server.url))
+    assert len(server.asked) == 4
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
+def test_a_server_that_limits_requests_is_obeyed(
+    server: Loopback, method: str, tmp_path: Path
+) -> None:
+    """429 means that nothing was done: the request is repeated, whole, when it is time."""
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    server.faults.append(Fault(method, answer=Answer(429, headers={"Retry-After": "17"})))
+    server.faults.append(Fault(method, answer=Answer(429, headers={"Retry-After": "soon"})))
+    waits: list[float] = []
+    said: list[str] = []
+    client = Http({}, sleep=waits.append, tell=said.append)
+    body = None if method == "GET" else Upload(path, "f", "f")
+    assert client.request(Request(method, server.url, body=body)).status == 200
+    assert waits == [17.0, 2.0]
+    assert "trying again in 17 s" in said[0]
+    assert len({asked.body for asked in server.asked}) == 1
+
+
+def test_nobody_waits_for_hours(server: Loopback) -> None:
+    """A pause that is longer than a verb may last is an error with the server's words."""
+    late = Answer(429, b'{"ErrorMessage": "Too many"}', {"Retry-After": "86400"})
+    server.faults.append(Fault("GET", answer=late))
+    with pytest.raises(HttpError, match=r"status 429 .*Too many"):
+        http().request(Request("GET", server.url))
+
+
+def test_an_expected_status_is_an_answer(server: Loopback) -> None:
+    """Not an error, and not repeated."""
+    server.faults.append(Fault("GET", answer=Answer(503, b"{}")))
+    assert http().request(Request("GET", server.url, expect=(503,))).json() == {}
+
+
+def test_a_server_that_is_not_there_is_named() -> None:
+    """After some attempts, which a request that never left may have."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    waits: list[float] = []
+    with pytest.raises(PipelineError, match=rf"127\.0\.0\.1:{port}.*cannot be reached") as caught:
+        http(waits=waits).request(Request("POST", f"http://127.0.0.1:{port}/x"))
+    assert not isinstance(caught.value, NoAnswerError)
+    assert len(waits) == 3
+
+
+@pytest.mark.parametrize("url", ["", "feed", "ftp://host/x", "http:///x", "//host/x"])
+def test_what_is_no_address_is_refused(url: str) -> None:
+    """Before anything is opened."""
+    with pytest.raises(PipelineError, match="no address of a server"):
+        http().request(Request("GET", url))
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (
+            b'{"ErrorMessage": "There was a problem", "Errors": ["No such lifecycle", "And this"]}',
+            "There was a problem\nNo such lifecycle\nAnd this",
+        ),
+        (b'{"errorMessage": "a problem", "errors": ["reason"]}', "a problem\nreason"),
+        (b'{"Errors": {"Name": ["too long"]}, "Details": {"x": "y"}}', "['too long']\ny"),
+        (b"<html><head><style>p{}</style></head><h1>502</h1> nginx</html>", "502 nginx"),
+        (b"not json", "not json"),
+        (b'{"other": 1}', '{"other": 1}'),
+        (b"\xff\xfe", "��"),
+        (b"", ""),
+    ],
+)
+def test_an_error_keeps_the_servers_words(server: Loopback, body: bytes, words: str) -> None:
+    """Octopus's own errors in either casing, markup and raw text; the status is always there."""
+    server.faults.append(Fault("POST", answer=Answer(400, body)))
+    with pytest.raises(HttpError) as caught:
+        http().request(Request("POST", server.url))
+    assert caught.value.status == 400
+    assert caught.value.text == words
+    assert caught.value.what.startswith("status 400 Bad Request")
+
+
+@given(st.binary(max_size=300) | st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.just("Errors"), inner),
+).map(lambda document: json.dumps(document).encode()))  # fmt: skip
+def test_any_body_has_words(body: bytes) -> None:
+    """Whatever a server sends, reading its error does not fail, and stays short."""
+    assert len(body_words(body)) < 2010
+
+
+def test_a_secret_that_the_server_repeats_is_hidden(server: Loopback) -> None:
+    """Some servers put the key they do not know into their error."""
+    server.faults.append(Fault("GET", answer=Answer(401, b"unknown key API-SECRET")))
+    request = Request("GET", server.url, {"X-Octopus-ApiKey": "API-SECRET"})
+    with pytest.raises(HttpError, match=r"unknown key \*{8}"):
+        http().request(request)
+
+
+def test_a_password_in_an_address_is_sent_and_never_shown(server: Loopback) -> None:
+    """As basic authentication; errors name the address without it."""
+    url = server.url.replace("//", "//me:pass%40word@") + "/x"
+    http().request(Request("GET", url))
+    assert server.asked[0].headers["authorization"] == "Basic bWU6cGFzc0B3b3Jk"
+    server.faults.append(Fault("GET", answer=Answer(403)))
+    with pytest.raises(HttpError) as caught:
+        http().request(Request("GET", url))
+    assert "pass" not in str(caught.value)
+
+
+def test_a_redirect_of_reading_goes_on_without_the_keys(server: Loopback) -> None:
+    """What a feed's storage gets is no secret of the feed."""
+    with serving(echo) as storage:
+        server.faults.append(
+            Fault("GET", answer=Answer(302, headers={"Location": f"{storage.url}/file"}))
+        )
+        request = Request("GET", server.url, {"X-NuGet-ApiKey": "secret", "X-Other": "kept"})
+        assert http().request(request).text == "GET /file"
+        assert "x-nuget-apikey" not in storage.asked[0].headers
+        assert storage.asked[0].headers["x-other"] == "kept"
+
+
+def test_a_redirect_of_writing_is_an_error_that_says_where_to(server: Loopback) -> None:
+    """A body must not go anywhere else than the user said."""
+    moved = Answer(307, headers={"Location": "https://me:secret@elsewhere.example/push"})
+    server.faults.append(Fault("PUT", answer=moved))
+    with pytest.raises(HttpError, match="status 307") as caught:
+        http().request(Request("PUT", server.url, body=b"x"))
+    assert caught.value.then.startswith("The server points to https://elsewhere.example/push")
+
+
+def test_an_answer_that_is_not_json_is_shown(server: Loopback) -> None:
+    """A login page where a document was expected."""
+    with pytest.raises(PipelineError, match="not JSON: GET /api"):
+        http().request(Request("GET", f"{server.url}/api")).json()
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
+def test_an_http_proxy_is_used(server: Loopback, variable: str) -> None:
+    """With its user and password, for a name that only the proxy could know."""
+    with proxying(server.url) as proxy:
+        environ = {variable: proxy.url.replace("//", "//me:word@")}
+        answer = http(environ).request(Request("PUT", f"http://{NOWHERE}/a?b=1", body=b"x"))
+        assert answer.text == "PUT /a?b=1"
+        assert proxy.asked == [("PUT", f"http://{NOWHERE}/a?b=1", "Basic bWU6d29yZA==")]
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_a_tls_server_is_reached_through_a_proxy_with_its_own_ca(
+    tls: tuple[Loopback, Path], variable: str
+) -> None:
+    """The proxy sees the host's name and nothing else."""
+    server, certificate = tls
+    with proxying(server.url) as proxy:
+        environ = {"https_proxy": proxy.url, variable: str(certificate)}
+        port = server.url.rpartition(":")[2]
+        answer = http(environ).request(Request("GET", f"https://{NOWHERE}:{port}/a"))
+        assert answer.text == "GET /a"
+        assert [asked[:2] for asked in proxy.asked] == [("CONNECT", f"{NOWHERE}:{port}")]
+
+
+def test_a_certificate_that_is_not_trusted_is_an_error_at_once(
+    tls: tuple[Loopback, Path],
+) -> None:
+    """With the variables that help; nothing is sent, and nothing is tried again."""
+    waits: list[float] = []
+    with pytest.raises(PipelineError, match="certificate is not trusted") as caught:
+        http(waits=waits).request(Request("GET", tls[0].url))
+    assert "REQUESTS_CA_BUNDLE" in caught.value.then
+    assert waits == []
+    assert tls[0].asked == []
+
+
+@pytest.mark.parametrize("content", [None, b"no certificates"])
+def test_a_ca_file_of_no_use_is_named(tmp_path: Path, content: bytes | None) -> None:
+    """By the variable that names it."""
+    path = tmp_path / "ca.pem"
+    if content:
+        path.write_bytes(content)
+    with pytest.raises(PipelineError, match="no certificates") as caught:
+        http({"REQUESTS_CA_BUNDLE": str(path)}).request(Request("GET", "https://127.0.0.1:9/"))
+    assert caught.value.where == f"REQUESTS_CA_BUNDLE={path}"
+
+
+@pytest.mark.parametrize(
+    ("url", "environ", "proxy"),
+    [
+        ("http://a.example/", {"HTTP_PROXY": "p:8080"}, "http://p:8080"),
+        ("https://a.example/", {"HTTP_PROXY": "http://p"}, ""),
+        ("https://a.example/", {"HTTPS_PROXY": "http://p", "https_proxy": "http://q"}, "http://q"),
+        ("https://a.example/", {"ALL_PROXY": "http://p", "NO_PROXY": "b.example"}, "http://p"),
+        ("https://a.example/", {"ALL_PROXY": "http://p", "NO_PROXY": ".example"}, ""),
+        ("https://a.example:8443/", {"ALL_PROXY": "http://p", "no_proxy": "a.example"}, ""),
+        ("https://me:x@a.example/", {"ALL_PROXY": "http://p", "no_proxy": "a.example"}, ""),
+        ("https://a.example/", {"ALL_PROXY": "http://p", "NO_PROXY": "*"}, ""),
+    ],
+)
+def test_proxies_are_chosen_as_everywhere(url: str, environ: dict[str, str], proxy: str) -> None:
+    """By scheme, the lower case first, and never for what NO_PROXY names."""
+    assert proxy_for(url, environ) == proxy
+
+
+def test_a_proxy_of_another_kind_is_refused() -> None:
+    """Instead of a request that goes around it."""
+    with pytest.raises(PipelineError, match="socks5://p:1080 is not an http proxy"):
+        http({"ALL_PROXY": "socks5://me:word@p:1080"}).request(Request("GET", "http://a.example/"))
+
+
+@given(content=st.binary(max_size=5000), sizes=st.lists(st.integers(1, 900), min_size=1))
+def test_a_form_is_the_same_in_any_pieces(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, sizes: list[int]
+) -> None:
+    """As long as its header says, with the file in it, however it is read."""
+    path = tmp_path_factory.mktemp("upload") / "file"
+    path.write_bytes(content)
+    steps: list[tuple[int, int]] = []
+    upload = Upload(path, "package", 'a "b".nupkg', lambda done, total: steps.append((done, total)))
+    whole = upload.opened().read()
+    body = upload.opened()
+    pieces: list[bytes] = []
+    while piece := body.read(sizes[len(pieces) % len(sizes)]):
+        pieces.append(piece)
+    assert b"".join(pieces) == whole
+    assert len(whole) == int(upload.headers()["Content-Length"])
+    assert content in whole
+    assert steps[-1] == (len(content), len(content))
+    assert len(steps) <= 2 * 101
+
+
+def test_a_large_file_is_never_in_memory(tmp_path: Path, server: Loopback) -> None:
+    """It is read in blocks, and its progress is told in percents."""
+    path = tmp_path / "large"
+    path.write_bytes(bytes(5_000_000))
+    steps: list[int] = []
+    upload = Upload(path, "f", "f", lambda done, _: steps.append(done))
+    assert http().request(Request("POST", server.url, body=upload)).status == 200
+    assert len(server.asked[0].body) == int(server.asked[0].headers["content-length"])
+    assert "transfer-encoding" not in server.asked[0].headers
+    assert 50 < len(steps) <= 101
+    assert steps == sorted(steps)

@@ -1,0 +1,250 @@
+"""Publishing: once, never over another package, and never twice, whatever breaks on the way."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pipeline.edge.http import HttpError, NoAnswerError
+from pipeline.errors import Conflict, PipelineError
+from pipeline.feeds.feed import SAME, Candidate
+from pipeline.feeds.nuget import Source
+from pipeline.feeds.nuget_v2 import NugetV2
+from pipeline.feeds.nuget_v3 import NugetV3
+
+from tests.feeds.feed_support import Pusher, http, package
+from tests.feeds.places import KINDS, SERVERS, Place, place
+from tests.standins.loopback import Answer, Fault, Loopback
+from tests.standins.nuget_v2 import KEY, NugetV2Feed
+from tests.standins.nuget_v3 import NugetV3Feed
+
+
+@pytest.fixture(params=KINDS)
+def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """Run each kind of feed."""
+    with place(request.param, tmp_path / "feed") as found:
+        yield found
+
+
+@pytest.fixture(params=SERVERS)
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """Run each kind of feed that is behind a connection."""
+    with place(request.param, tmp_path / "feed") as found:
+        yield found
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Candidate:
+    """Return a package."""
+    return package(tmp_path / "made", b"ours")
+
+
+def signed(made: Candidate) -> bytes:
+    """Return a package's bytes as a feed that signs and compresses anew would give them back."""
+    target = made.path.with_suffix(".signed")
+    with zipfile.ZipFile(made.path) as source, zipfile.ZipFile(target, "w") as copy:
+        for info in reversed(source.infolist()):
+            copy.writestr(info.filename, source.read(info), zipfile.ZIP_DEFLATED, 9)
+        copy.writestr(".signature.p7s", b"a signature")
+    return target.read_bytes()
+
+
+def test_a_package_arrives_and_the_same_one_is_not_sent_again(
+    anywhere: Place, made: Candidate
+) -> None:
+    """Every byte of it; the second push is a success that says so and sends nothing."""
+    assert Pusher()(anywhere.feed, made).sent
+    assert anywhere.stored() == [made.path.read_bytes()]
+    pushes = anywhere.pushes()
+    again = Pusher()(anywhere.feed, made)
+    assert (again.sent, again.warning) == (False, "")
+    assert "has it already, the same package" in again.text
+    assert anywhere.pushes() == pushes
+
+
+@pytest.mark.parametrize("skip", [True, False])
+def test_another_package_under_the_same_version_is_refused(
+    anywhere: Place, made: Candidate, tmp_path: Path, *, skip: bool
+) -> None:
+    """With what differs, before anything is sent, and whatever --skip-duplicate says."""
+    before = package(tmp_path / "made", b"theirs").path.read_bytes()
+    anywhere.put(before)
+    with pytest.raises(Conflict, match=r"another package .* different in code\.py") as caught:
+        Pusher()(anywhere.feed, made, skip_duplicate=skip)
+    assert "new version" in caught.value.then
+    assert anywhere.stored() == [before]
+    assert anywhere.pushes() == 0
+
+
+def test_a_package_that_the_feed_has_written_anew_is_the_same(
+    anywhere: Place, made: Candidate
+) -> None:
+    """A signature and other compression do not make it another package."""
+    anywhere.put(signed(made))
+    assert "the same package" in Pusher()(anywhere.feed, made).text
+    assert anywhere.pushes() == 0
+
+
+def test_other_metadata_makes_another_package(
+    anywhere: Place, made: Candidate, tmp_path: Path
+) -> None:
+    """The nuspec counts too: it is what feeds show."""
+    anywhere.put(package(tmp_path / "made", b"ours", text="Another text").path.read_bytes())
+    with pytest.raises(Conflict, match="different in the nuspec"):
+        Pusher()(anywhere.feed, made)
+
+
+def test_a_damaged_file_in_the_feed_is_another_package(anywhere: Place, made: Candidate) -> None:
+    """A push must not end well because nobody could read what is there."""
+    anywhere.put(made.path.read_bytes()[:-30])
+    with pytest.raises(Conflict, match="no sound package"):
+        Pusher()(anywhere.feed, made)
+
+
+def test_a_lost_answer_is_not_a_second_push(server: Place, made: Candidate) -> None:
+    """The package is there: that is found out by looking, and said."""
+    server.lose()
+    done = Pusher()(server.feed, made)
+    assert (done.sent, server.pushes()) == (True, 1)
+    assert "the package is there" in done.warning
+
+
+def test_a_connection_that_breaks_in_the_middle_is_tried_again(
+    server: Place, tmp_path: Path
+) -> None:
+    """After a look that found nothing there; whole, and with the progress starting again."""
+    large = package(tmp_path / "made", bytes(3_000_000))
+    server.drop(2)
+    pusher = Pusher()
+    assert pusher(server.feed, large).sent
+    assert server.pushes() == 3
+    assert server.stored() == [large.path.read_bytes()]
+    assert pusher.progress[-1] == (large.size, large.size)
+
+
+def test_a_connection_that_always_breaks_is_given_up(server: Place, made: Candidate) -> None:
+    """After three attempts, and with the reason."""
+    server.drop(5)
+    with pytest.raises(NoAnswerError, match="no answer"):
+        Pusher()(server.feed, made)
+    assert server.pushes() == 3
+    assert server.stored() == []
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_gateway_that_gives_up_is_like_a_broken_connection(
+    server: Place, made: Candidate, status: int
+) -> None:
+    """Look first, then send again."""
+    server.fail(status, False)  # noqa: FBT003
+    assert Pusher()(server.feed, made).sent
+    assert server.pushes() == 2
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_an_error_although_the_package_was_taken_is_a_warning(
+    v2: NugetV2Feed, v2_server: Loopback, made: Candidate, status: int
+) -> None:
+    """Octopus once answered with the error of a release that a push had started."""
+    fault = Fault("PUT", answer=Answer(status, b'{"ErrorMessage":"Release"}'), handled=True)
+    v2_server.faults.append(fault)
+    done = Pusher()(NugetV2(Source(http(), f"{v2_server.url}/nuget", KEY)), made)
+    assert (done.sent, len(v2.packages)) == (True, 1)
+    assert f"status {status}" in done.warning
+    assert "Release" in done.warning
+
+
+def test_an_error_of_the_server_is_an_error_in_its_words(server: Place, made: Candidate) -> None:
+    """Without a second attempt, when the package is not there."""
+    server.fail(500, False)  # noqa: FBT003
+    with pytest.raises(HttpError, match="status 500"):
+        Pusher()(server.feed, made)
+    assert server.pushes() == 1
+
+
+@pytest.mark.parametrize("protocol", ["v2", "v3"])
+def test_a_version_that_cannot_be_compared_is_refused_or_accepted_on_request(
+    protocol: str, request: pytest.FixtureRequest, made: Candidate
+) -> None:
+    """A feed that takes packages and shows none: 409 is an error that says so."""
+    content: NugetV2Feed | NugetV3Feed = request.getfixturevalue(protocol)
+    server: Loopback = request.getfixturevalue(f"{protocol}_server")
+    content.readable = False
+    feed = _opened(protocol, server)
+    assert Pusher()(feed, made).sent
+    with pytest.raises(Conflict, match="could not be compared") as caught:
+        Pusher()(feed, made)
+    assert "--skip-duplicate" in caught.value.then
+    accepted = Pusher()(feed, made, skip_duplicate=True)
+    assert not accepted.sent
+    assert "could not be compared" in accepted.warning
+    server.faults.append(Fault("PUT", drop="after"))
+    with pytest.raises(PipelineError, match="cannot be seen"):
+        Pusher()(feed, made)
+
+
+def test_a_server_that_would_replace_is_not_asked_to(
+    v2: NugetV2Feed, v2_server: Loopback, made: Candidate, tmp_path: Path
+) -> None:
+    """Some feeds are set up to overwrite: looking first is what keeps a version what it is."""
+    v2.replaces = True
+    feed = NugetV2(Source(http(), f"{v2_server.url}/nuget", KEY))
+    Pusher()(feed, made)
+    with pytest.raises(Conflict):
+        Pusher()(feed, package(tmp_path / "made", b"another"))
+    assert list(v2.packages.values()) == [made.path.read_bytes()]
+
+
+@pytest.mark.parametrize("hashes", [True, False])
+def test_a_v2_feed_is_compared_by_hash_or_by_file(
+    v2: NugetV2Feed, v2_server: Loopback, made: Candidate, *, hashes: bool
+) -> None:
+    """The file is downloaded only where the entry has no hash."""
+    v2.hashes = hashes
+    feed = NugetV2(Source(http(), f"{v2_server.url}/nuget/", KEY))
+    Pusher()(feed, made)
+    assert feed.find(made) == SAME
+    assert any("/package/" in asked.path for asked in v2_server.asked) is not hashes
+
+
+def test_a_v3_file_is_read_through_a_redirect(
+    v3: NugetV3Feed, v3_server: Loopback, tmp_path: Path
+) -> None:
+    """By lower-case id and normalised version, as v3 spells them."""
+    v3.redirects = True
+    odd = package(tmp_path / "made", b"x", version="02.00.7.0")
+    feed = _opened("v3", v3_server)
+    assert Pusher()(feed, odd).sent
+    assert feed.find(odd) == SAME
+    assert (
+        v3_server.asked[-1].path == "/elsewhere/v3/flat/acme.sample/2.0.7/acme.sample.2.0.7.nupkg"
+    )
+
+
+@pytest.mark.parametrize("key", ["", "a-wrong-key"])
+@pytest.mark.parametrize("protocol", ["v2", "v3"])
+def test_a_key_that_is_not_taken_says_which_variable_to_set(
+    protocol: str, key: str, request: pytest.FixtureRequest, made: Candidate
+) -> None:
+    """And does not show the key."""
+    feed = _opened(protocol, request.getfixturevalue(f"{protocol}_server"), key)
+    with pytest.raises(PipelineError, match="API key") as caught:
+        Pusher()(feed, made)
+    assert "NUGET_API_KEY" in caught.value.then
+    assert "a-wrong-key" not in str(caught.value)
+
+
+def test_an_index_that_takes_no_packages_is_refused(v3_server: Loopback) -> None:
+    """With the resource that it lacks and those that it has."""
+    other = Answer(200, b'{"resources": [{"@id": "x", "@type": "SearchQueryService"}]}')
+    v3_server.faults.append(Fault("GET", answer=other))
+    with pytest.raises(PipelineError, match=r"no PackagePublish/2\.0\.0: it has SearchQuery"):
+        _opened("v3", v3_server)
+
+
+def _opened(protocol: str, server: Loopback, key: str = KEY) -> NugetV2 | NugetV3:
+    if protocol == "v2":
+        return NugetV2(Source(http(), f"{server.url}/nuget", key))
+    return NugetV3.open(Source(http(), f"{server.url}/v3/index.json", key))

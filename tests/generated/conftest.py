@@ -1,0 +1,45 @@
+"""Generated repositories, ready to use: rendered and set up once, then copied."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.generated.repository import Repository
+from tests.repositories import Render
+
+Fresh = Callable[[], Repository]
+
+
+@pytest.fixture(scope="session")
+def unused(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """Return a set-up repository with an empty function. Only copy it."""
+    folder = tmp_path_factory.mktemp("generated") / "an unused repository"
+    shutil.copytree(render(function_kind="empty"), folder)
+    made = Repository(folder)
+    made.start_here()
+    # Leaves .venv, the tests' environment and the AWS client behind, for every copy.
+    made.must("build", "--build-number", "1")
+    shutil.rmtree(folder / "build-output")
+    return made
+
+
+@pytest.fixture(scope="session")
+def _shared(unused: Repository, tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    return unused.copy(tmp_path_factory.mktemp("shared") / "the repository")
+
+
+@pytest.fixture
+def repository(_shared: Repository) -> Repository:
+    """Return a repository as it was generated: clean, never built, its `.venv` set up."""
+    _shared.reset()
+    return _shared
+
+
+@pytest.fixture
+def fresh(unused: Repository, tmp_path: Path) -> Fresh:
+    """Return a function that makes a repository nobody else uses."""
+    return lambda: unused.copy(tmp_path / "a fresh repository")

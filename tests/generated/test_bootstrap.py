@@ -1,0 +1,205 @@
+"""The way from a clone to a running verb."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from pipeline.edge.pythons import find_python
+
+from tests.generated.conftest import Fresh
+from tests.generated.repository import Done, Repository, environment, set_up_child, wait_for_text
+from tests.repositories import git
+
+TOO_OLD = ("3.10", "3.9", "3.8", "2.7")
+STAMP = ".requirements-build.sha256"
+# Whatever asks for the network gets a refused connection at once.
+NO_NETWORK = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
+
+
+@pytest.fixture
+def clone(unused: Repository, tmp_path: Path) -> Repository:
+    """Return a repository right after a clone: nothing is set up."""
+    git(tmp_path, "clone", "--quiet", str(unused.root), "a clone")
+    return Repository(tmp_path / "a clone")
+
+
+def imports(repository: Repository, module: str) -> bool:
+    """Tell whether `.venv` has the module."""
+    python = repository.root / ".venv" / "bin" / "python"
+    done = subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def is_one_sentence(done: Done, *words: str) -> bool:
+    """Tell whether the error is for people: a few lines, no trace, naming what is wrong."""
+    return (
+        done.code == 1
+        and "Traceback" not in done.err
+        and len(done.err.strip().splitlines()) <= 5
+        and all(word in done.err for word in words)
+    )
+
+
+def test_python_and_invoke_do_the_same(repository: Repository) -> None:
+    """`python3 tasks.py` and any `invoke` give the same answer, from sub-folders too."""
+    words = ("version", "--build-number", "7")
+    for folder in (repository.root, repository.root / "src" / repository.module()):
+        invoke = subprocess.run(
+            [sys.executable, "-m", "invoke", *words],
+            cwd=folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (invoke.returncode, invoke.stdout, invoke.stderr) == (0, "1.0.7\n", "")
+        assert repository.verb(*words, cwd=folder) == Done(0, "1.0.7\n", "")
+
+
+def test_a_foreign_invoke_gets_the_exit_code(repository: Repository) -> None:
+    """The code of the verb is the code of the `invoke` that was called."""
+    done = subprocess.run(
+        [sys.executable, "-m", "invoke", "version", "--build-number", "x"],
+        cwd=repository.root,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "'x' is not a whole number" in done.stderr
+
+
+def test_a_clone_sets_itself_up_without_a_network(clone: Repository) -> None:
+    """With warm caches the first verb needs no network, and says what it does."""
+    done = clone.must("version", "--build-number", "7", extra=NO_NETWORK)
+    assert done.out == "1.0.7\n"
+    assert "locked packages from scripts/requirements-build.txt" in done.err
+    again = clone.must("build", "--build-number", "7", extra={**NO_NETWORK, "UV_OFFLINE": "1"})
+    assert "setup:" not in again.err
+
+
+@pytest.mark.parametrize("missing", [STAMP, "bin/python", "."])
+def test_a_half_made_venv_heals(repository: Repository, missing: str) -> None:
+    """A `.venv` without its stamp, its interpreter or anything at all is made anew."""
+    broken = repository.root / ".venv" / missing
+    if broken.is_dir():
+        shutil.rmtree(broken)
+        broken.mkdir()
+    else:
+        broken.unlink()
+    assert repository.must("version", "--build-number", "7").out == "1.0.7\n"
+    assert (repository.root / ".venv" / STAMP).is_file()
+
+
+def test_a_killed_set_up_heals(clone: Repository) -> None:
+    """A set-up that was killed on the way leaves nothing that the next verb trips over."""
+    child = subprocess.Popen(
+        clone.command("version"), env=environment(), stderr=subprocess.PIPE, process_group=0
+    )
+    while not (clone.root / ".venv").exists():
+        time.sleep(0.002)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.communicate()
+    assert child.returncode == -signal.SIGKILL
+    assert clone.must("version", "--build-number", "7").out == "1.0.7\n"
+
+
+def test_several_at_once_are_safe(clone: Repository, tmp_path: Path) -> None:
+    """First verbs at the same time say that they wait; one of them makes `.venv`, all succeed."""
+    (clone.root / ".pipeline").mkdir()
+    logs = [tmp_path / "one.txt", tmp_path / "two.txt"]
+    with (clone.root / ".pipeline" / "setup.lock").open("a+b") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        children = [clone.started("version", "--build-number", "7", log=log) for log in logs]
+        for log in logs:
+            wait_for_text(log, "another process is making .venv; waiting")
+    ends = [child.communicate(timeout=60)[0] for child in children]
+    assert ends == ["1.0.7\n"] * 2
+    assert [child.returncode for child in children] == [0, 0]
+    assert sum("setup: done" in log.read_text(encoding="utf-8") for log in logs) == 1
+
+
+def test_no_pip_and_no_venv(clone: Repository, tmp_path: Path) -> None:
+    """A Python with neither pip nor the venv module is told what to install."""
+    for module in ("pip", "venv"):
+        folder = tmp_path / "stub" / module
+        folder.mkdir(parents=True)
+        (folder / "__init__.py").write_text("raise ImportError")
+    (tmp_path / "home").mkdir()
+    extra = {"PYTHONPATH": str(tmp_path / "stub"), "HOME": str(tmp_path / "home")}
+    done = clone.verb("version", extra=extra)
+    assert is_one_sentence(done, "setup:", "neither pip nor the venv module", "python3-venv"), done
+
+
+def test_too_old_a_python(repository: Repository) -> None:
+    """A Python older than 3.11 is told so, in one line, also one that knows no annotations."""
+    found = {version: find_python(version, os.environ) for version in TOO_OLD}
+    old = {version: python for version, python in found.items() if python}
+    assert old, f"none of Python {', '.join(TOO_OLD)} is on this machine: install one"
+    for version, python in old.items():
+        done = repository.verb("version", python=python)
+        said = f"tasks.py: Python 3.11 or newer is needed, this is {version}.\n"
+        assert done == Done(1, "", said), done
+
+
+@pytest.mark.parametrize("name", [".venv", ".pipeline"])
+def test_a_file_in_the_way(clone: Repository, name: str) -> None:
+    """Where a folder of the set-up cannot be made, the path is named and nothing is traced."""
+    (clone.root / name).write_text("in the way")
+    assert is_one_sentence(clone.verb("version"), "setup:", str(clone.root / name))
+
+
+def test_a_read_only_folder(clone: Repository) -> None:
+    """A folder that cannot be written to is named, with what is needed of it."""
+    clone.root.chmod(0o555)
+    try:
+        done = subprocess.run(
+            clone.command("version"),
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=lambda: set_up_child(read_only=True),
+        )
+    finally:
+        clone.root.chmod(0o755)
+    shown = Done(done.returncode, done.stdout, done.stderr)
+    words = ("setup:", str(clone.root), "Permission denied", "must be writable")
+    assert is_one_sentence(shown, *words), shown
+
+
+def test_a_lock_that_is_missing(clone: Repository) -> None:
+    """Without the tooling's lock the file is named, and how to get it back."""
+    (clone.root / "scripts" / "requirements-build.txt").unlink()
+    done = clone.verb("version")
+    assert is_one_sentence(done, "git checkout scripts/requirements-build.txt"), done
+
+
+def test_later_locks_wait_until_they_are_needed(fresh: Fresh) -> None:
+    """The embedded AWS is not installed by a build, but by the first verb that needs it."""
+    repository = fresh()
+    repository.must("build")
+    assert not imports(repository, "moto")
+    done = repository.must("run", "--event", "tests/events/hello.json")
+    assert "scripts/requirements-local.txt" in done.err
+    assert imports(repository, "moto")
+    # The first lock is still in place: no second set-up.
+    assert "setup:" not in repository.must("version").err
+
+
+def test_a_broken_library_still_has_a_bootstrap(clone: Repository) -> None:
+    """The bootstrap imports nothing of the library, so that a broken one can be replaced."""
+    clone.write("scripts/pipeline/__init__.py", "raise RuntimeError('broken')\n")
+    done = clone.verb("version")
+    assert (clone.root / ".venv" / STAMP).is_file()
+    assert done.code == 1
+    assert "RuntimeError: broken" in done.err

@@ -1,0 +1,166 @@
+"""What a build makes, when it makes it again, and what it says of the source."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+from tests.generated.conftest import Fresh
+from tests.generated.repository import Repository, wait_for_text
+from tests.repositories import git
+
+PATIENT_HOOK = """\
+import time
+from pathlib import Path
+
+
+def before_build(stage):
+    for _ in range(3000):
+        if Path(".pipeline", "go").exists():
+            return
+        time.sleep(0.01)
+"""
+
+
+def sha256(path: Path) -> bytes:
+    """Return the digest of a file."""
+    return hashlib.sha256(path.read_bytes()).digest()
+
+
+def package_of(repository: Repository) -> Path:
+    """Return the last build's package."""
+    return repository.root / str(repository.latest()["package"])
+
+
+def test_the_files_of_a_build(repository: Repository) -> None:
+    """A build leaves package, function zip, manifest, bill of materials and test results."""
+    done = repository.must("build", "--build-number", "7")
+    package = package_of(repository)
+    assert {path.name for path in package.parent.iterdir()} >= {
+        package.name,
+        "function.zip",
+        "build.json",
+        "sbom.cdx.json",
+        "tests.xml",
+    }
+    assert "<testsuites" in (package.parent / "tests.xml").read_text(encoding="utf-8")
+    manifest = json.loads((package.parent / "build.json").read_text(encoding="utf-8"))
+    printed = base64.b64encode(sha256(package.parent / "function.zip")).decode()
+    assert f"CodeSha256 {printed}" in done.err
+    assert manifest["function_zip"]["code_sha256"] == printed
+    assert manifest["source"] == {
+        "commit": git(repository.root, "rev-parse", "HEAD").strip(),
+        "branch": "main",
+        "dirty": False,
+    }
+    latest = repository.latest()
+    assert latest["version"] == "1.0.7"
+    assert latest["package_sha256"] == sha256(package).hex()
+    assert latest["verified"]
+
+
+def test_the_package_opens(repository: Repository) -> None:
+    """The package holds the function zip as it lies beside it, and what a worker needs."""
+    repository.must("package", "--build-number", "7")
+    package = package_of(repository)
+    with zipfile.ZipFile(package) as archive:
+        assert archive.testzip() is None
+        names = set(archive.namelist())
+        inside = archive.read("function.zip")
+        # What stands at the root is what Octopus runs: our script, and nothing that wins over it.
+        assert {name for name in names if "/" not in name} >= {"deploy.py", "build.json"}
+    assert inside == (package.parent / "function.zip").read_bytes()
+    assert {"pipeline/verbs/deploy.py", "client/boto3/__init__.py"} <= names
+    assert "environment/stack.yaml" in names
+    assert not [name for name in names if name.startswith(("src/", "tests/", ".git"))]
+    with zipfile.ZipFile(package.parent / "function.zip") as archive:
+        assert f"{repository.module()}/handler.py" in archive.namelist()
+
+
+def test_an_unchanged_build_is_the_last_build(repository: Repository) -> None:
+    """Without a change the version and the package stay; `--force` or a version flag asks anew."""
+    first = repository.must("build", "--json").document
+    again = repository.must("build", "--json").document
+    assert again == {**first, "reused": True}
+    for flags in (["--force"], ["--build-number", "7"], ["--prerelease"]):
+        assert not repository.must("package", "--json", *flags).document["reused"]
+
+
+def test_a_change_makes_a_new_build(repository: Repository) -> None:
+    """A changed, an added and a committed file each make the last build stale."""
+    handler = f"src/{repository.module()}/handler.py"
+    repository.must("package")
+    repository.edit(handler, "return", "# a comment\n    return")
+    assert not repository.must("package", "--json").document["reused"]
+    repository.write("notes.txt", "a note\n")
+    assert not repository.must("package", "--json").document["reused"]
+    repository.commit()
+    clean = repository.must("package", "--json").document
+    assert (clean["reused"], clean["dirty"]) == (False, False)
+    # Someone touches or removes the package itself: it is not taken for the build's.
+    Path(clean["package"]).write_bytes(b"")
+    assert not repository.must("package", "--json").document["reused"]
+
+
+def test_a_dirty_build_says_so(repository: Repository) -> None:
+    """Changed and untracked files make a build dirty; the untracked are named and left out."""
+    repository.edit(f"src/{repository.module()}/handler.py", "return", "# changed\n    return")
+    repository.write(f"src/{repository.module()}/forgotten.py", "")
+    done = repository.must("build", "--build-number", "7")
+    assert "dirty (1 changed, 1 untracked)" in done.err
+    assert f"src/{repository.module()}/forgotten.py is not tracked" in done.err
+    assert "verify skipped" in done.err
+    latest = repository.latest()
+    assert (latest["dirty"], latest["verified"]) == (True, False)
+    with zipfile.ZipFile(package_of(repository).parent / "function.zip") as archive:
+        assert f"{repository.module()}/forgotten.py" not in archive.namelist()
+        assert b"# changed" in archive.read(f"{repository.module()}/handler.py")
+
+
+def test_without_git(fresh: Fresh) -> None:
+    """An export without `.git` builds: the build server names the commit, verify is skipped."""
+    repository = fresh()
+    shutil.rmtree(repository.root / ".git")
+    server = {
+        "TEAMCITY_VERSION": "2025.07",
+        "BUILD_NUMBER": "9",
+        "BUILD_VCS_NUMBER": "f" * 40,
+    }
+    done = repository.must("build", extra=server)
+    assert "verify skipped: there is no .git here" in done.out
+    latest = repository.latest()
+    assert (latest["version"], latest["dirty"], latest["verified"]) == ("1.0.9", None, False)
+    manifest = json.loads((package_of(repository).parent / "build.json").read_text("utf-8"))
+    assert manifest["source"]["commit"] == "f" * 40
+
+
+def test_before_the_first_commit(fresh: Fresh) -> None:
+    """A repository whose files are added but not committed builds, and says what is missing."""
+    repository = fresh()
+    shutil.rmtree(repository.root / ".git")
+    git(repository.root, "init", "--quiet")
+    nothing = repository.verb("package", "--build-number", "7")
+    assert nothing.code == 1
+    assert "git tracks no file of the function" in nothing.err
+    git(repository.root, "add", "--all")
+    done = repository.must("build", "--build-number", "7")
+    assert "nothing is committed yet" in done.err
+
+
+def test_two_builds_at_once(repository: Repository, tmp_path: Path) -> None:
+    """Two builds in one folder run one after the other; the second takes the first one's."""
+    repository.write("scripts/hooks_build.py", PATIENT_HOOK)
+    repository.commit()
+    first = repository.started("build", "--json", log=tmp_path / "first.txt")
+    wait_for_text(tmp_path / "first.txt", "main@")
+    second = repository.started("build", "--json", log=tmp_path / "second.txt")
+    wait_for_text(tmp_path / "second.txt", "another build is running in this folder")
+    (repository.root / ".pipeline" / "go").touch()
+    answers = [json.loads(child.communicate(timeout=60)[0]) for child in (first, second)]
+    (repository.root / ".pipeline" / "go").unlink()
+    assert [answer["reused"] for answer in answers] == [False, True]
+    assert answers[0]["package"] == answers[1]["package"]

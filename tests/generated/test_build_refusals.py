@@ -1,0 +1,169 @@
+"""What stops a build, and that nothing half-written is left of it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.generated.repository import Done, Repository
+from tests.repositories import git
+
+PRIVATE_KEY = "-----BEGIN RSA PRIVATE" + " KEY-----\nMIIB\n"
+
+
+def refused(
+    repository: Repository, *words: str, verb: str = "package", extra: dict[str, str] | None = None
+) -> Done:
+    """Build, expect a known error that names `words`, and nothing left of the build."""
+    done = repository.verb(verb, "--build-number", "7", extra=extra)
+    assert done.code == 1, done
+    assert "Traceback" not in done.err
+    missing = [word for word in words if word not in done.err]
+    assert not missing, f"{missing} not in\n{done.err}"
+    assert set(repository.output()) <= {"tests.xml"}
+    return done
+
+
+def wheel(folder: Path, name: str, platform: str) -> str:
+    """Write an empty wheel for a platform and return its hash."""
+    info = f"{name}-1.0.dist-info"
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(f"{name}.py", "")
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        archive.writestr(
+            f"{info}/WHEEL",
+            f"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: py3-none-{platform}\n",
+        )
+        archive.writestr(f"{info}/RECORD", "")
+    (folder / f"{name}-1.0-py3-none-{platform}.whl").write_bytes(buffer.getvalue())
+    return hashlib.sha256(buffer.getvalue()).hexdigest()
+
+
+def source(folder: Path, name: str) -> str:
+    """Write an empty source distribution and return its hash."""
+    path = folder / f"{name}-1.0.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        text = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n".encode()
+        member = tarfile.TarInfo(f"{name}-1.0/PKG-INFO")
+        member.size = len(text)
+        archive.addfile(member, io.BytesIO(text))
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_failing_test(repository: Repository) -> None:
+    """A failing test stops the build before anything is packaged, and shows which it was."""
+    repository.write("tests/test_wrong.py", "def test_wrong():\n    assert 1 == 2\n")
+    done = refused(
+        repository, "test", "test_wrong", "assert 1 == 2", "Nothing was packaged", verb="build"
+    )
+    assert "function.zip" not in done.err
+
+
+@pytest.mark.parametrize("kind", ["wheel for another platform", "source only"])
+def test_a_dependency_without_a_fitting_wheel(
+    repository: Repository, tmp_path: Path, kind: str
+) -> None:
+    """A locked package that has no wheel for the function's platform is named."""
+    name = "windowsonly" if kind.startswith("wheel") else "sourceonly"
+    digest = wheel(tmp_path, name, "win32") if name == "windowsonly" else source(tmp_path, name)
+    repository.edit("pyproject.toml", "dependencies = []", f'dependencies = ["{name}"]')
+    repository.write("requirements/function.txt", f"{name}==1.0 --hash=sha256:{digest}\n")
+    index = {"UV_NO_INDEX": "1", "UV_FIND_LINKS": str(tmp_path)}
+    refused(repository, name, "requirements/function.txt", extra=index)
+
+
+def test_a_lock_that_does_not_fit(repository: Repository) -> None:
+    """A dependency that is asked for but not locked is named, with the verb that locks it."""
+    repository.edit("pyproject.toml", "dependencies = []", 'dependencies = ["Left_Pad>=1"]')
+    refused(repository, "requirements/function.txt", "Left_Pad", "invoke lock")
+
+
+def test_a_lock_without_hashes(repository: Repository) -> None:
+    """A lock somebody wrote by hand, without hashes, is not installed."""
+    repository.edit("pyproject.toml", "dependencies = []", 'dependencies = ["six"]')
+    repository.write("requirements/function.txt", "six==1.17.0\n")
+    refused(repository, "requirements/function.txt", "six 1.17.0", "hash")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        (".env", "A=1\n", ".env"),
+        ("server.pem", "x\n", "server.pem"),
+        ("settings.py", f'KEY = """{PRIVATE_KEY}"""\n', "a private key"),
+        ("aws.py", 'KEY = "AKIA' + 'IOSFODNN7EXAMPLE"\n', "an AWS access key"),
+    ],
+)
+def test_secrets(repository: Repository, name: str, content: str, said: str) -> None:
+    """A tracked file that looks like a secret, by name or content, stops the build by name."""
+    path = f"src/{repository.module()}/{name}"
+    repository.write(path, content)
+    git(repository.root, "add", "--force", path)
+    refused(repository, path, said)
+
+
+def test_a_link_in_the_source(repository: Repository) -> None:
+    """A link below `src` is refused: Lambda takes plain files."""
+    path = repository.root / "src" / repository.module() / "link.py"
+    path.symlink_to("handler.py")
+    git(repository.root, "add", "--all")
+    refused(repository, f"src/{repository.module()}/link.py", "link")
+
+
+@pytest.mark.parametrize("stage", ["before_build", "after_package"])
+def test_a_hook_that_raises(repository: Repository, stage: str) -> None:
+    """A hook's exception stops the build, with file, stage, line and what it said."""
+    text = f"def {stage}(stage):\n    x = 1\n    raise ValueError('out of cheese')\n"
+    repository.write("scripts/hooks_build.py", text)
+    refused(repository, "hooks_build.py", stage, "ValueError: out of cheese", "line 3")
+
+
+def test_a_hook_that_exits(repository: Repository) -> None:
+    """A hook cannot end a build halfway as if it had succeeded."""
+    repository.write(
+        "scripts/hooks_build.py", "import sys\n\n\ndef before_build(stage):\n    sys.exit(0)\n"
+    )
+    refused(repository, "hooks_build.py", "before_build", "SystemExit", "line 5")
+
+
+def test_a_hook_with_a_syntax_error(repository: Repository) -> None:
+    """Hooks that cannot be imported are named with their line."""
+    repository.write("scripts/hooks_build.py", "def before_build(stage)\n    pass\n")
+    refused(repository, "hooks_build.py", "SyntaxError", "line 1")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("</metadata>", "</metadat>", "line"),
+        ("<id>ELB.Logs.Processor</id>", "<id>Another.Id</id>", "'Another.Id'"),
+        ("$version$", "$nonsense$", "nonsense"),
+        ('src="environment/**"', 'src="../**"', "../**"),
+    ],
+)
+def test_a_wrong_nuspec(repository: Repository, old: str, new: str, said: str) -> None:
+    """A nuspec that cannot be read, or does not fit, is named with what is wrong in it."""
+    repository.edit(repository.nuspec(), old, new)
+    refused(repository, repository.nuspec(), said)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('base-version = "1.0"', 'base-version = "1"', "base-version"),
+        ('handler = "', 'handler = "1 2', "handler"),
+        ('runtime = "python3.13"', 'runtime = "python2.7"', "python2.7"),
+        ("[tool.pipeline]\n", "[tool.pipeline]\nnonsense = 1\n", "nonsense"),
+        ("[tool.pipeline]\n", "[tool.pipeline\n", "pyproject.toml"),
+    ],
+)
+def test_wrong_settings(repository: Repository, old: str, new: str, said: str) -> None:
+    """A mistake in pyproject.toml is named with its file and key."""
+    repository.edit("pyproject.toml", old, new)
+    refused(repository, "pyproject.toml", said)

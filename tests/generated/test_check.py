@@ -1,0 +1,131 @@
+"""The pre-flight check as a part of `build` and `package`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from tests.generated.conftest import Fresh
+from tests.generated.repository import Repository
+from tests.generated.test_build import package_of
+from tests.repositories import Render
+
+_TABLE = "[tool.pipeline.function]\n"
+
+
+def test_a_good_package_says_what_it_needs(repository: Repository) -> None:
+    """Size and handler are told in one line, by `package` as by `build`."""
+    for verb in ("build", "package"):
+        done = repository.must(verb, "--force")
+        assert "check     0.1 of 250 MB unzipped, handler imported in 0." in done.err
+
+
+def test_every_reason_at_once(repository: Repository) -> None:
+    """Settings, scripts, compiled files and the handler are told in one error; nothing is left."""
+    module = repository.module()
+    repository.edit(
+        "pyproject.toml",
+        "[tool.pipeline.function.environment]\n",
+        '[tool.pipeline.function.tags]\n"aws:team" = "a"\n'
+        '[tool.pipeline.function.environment]\nAWS_REGION = "x"\nB = "y"\n'
+        'GOOD = "#{if X}y#{/if}"\n',
+    )
+    repository.write(f"src/{module}/handler.py", "import nowhere_at_all\n")
+    repository.write(f"src/{module}/fast.so", "MZ" + "\0" * 58 + "@\0\0\0PE\0\0")
+    repository.write("extra/PreDeploy.ps1", "Write-Host '#{Secret}'\n")
+    repository.edit(
+        repository.nuspec(), "  </files>", '    <file src="extra/**" target="" />\n  </files>'
+    )
+    repository.commit()
+    done = repository.verb("package", "--json")
+    error = done.document["error"]
+    assert (done.code, error["where"]) == (1, "check")
+    reasons = error["what"].splitlines()[1:]
+    expected = (
+        f"src/{module}: {module}/fast.so is for Windows",
+        "the tag aws:team",
+        "AWS_REGION is set by Lambda itself",
+        "'B' is no name for an environment variable",
+        "GOOD holds #{if X}",
+        "Octopus would run PreDeploy.ps1, at the package's root, beside deploy.py",
+        "PreDeploy.ps1:1 holds #{Secret}",
+        f"cannot be imported: src/{module}/handler.py:1: No module named 'nowhere_at_all'",
+    )
+    assert len(reasons) == len(expected), error["what"]
+    for number, (reason, text) in enumerate(zip(reasons, expected, strict=True), 1):
+        assert reason.startswith(f"  {number}. ")
+        assert text in reason
+    assert repository.output() == []
+
+
+def test_a_large_environment_is_told_by_environment(repository: Repository) -> None:
+    """A value that only one environment makes too long is counted there."""
+    repository.edit(
+        "pyproject.toml",
+        "[tool.pipeline.function.environment]\n",
+        '[tool.pipeline.function.environment]\nTEXT_1 = "#{Text}"\n',
+    )
+    text = (repository.root / "pyproject.toml").read_text(encoding="utf-8")
+    names = [
+        line.removeprefix("[tool.pipeline.environments.").rstrip("]")
+        for line in text.splitlines()
+        if line.startswith("[tool.pipeline.environments.")
+    ]
+    longest = "x" * 4096
+    repository.write(
+        "pyproject.toml",
+        f'{text}\n[tool.pipeline.environments.{names[-1]}.variables]\nText = "{longest}"\n',
+    )
+    repository.commit()
+    done = repository.verb("package")
+    assert done.code == 1
+    assert f"the environment for {names[-1]} is 41" in done.err
+    assert "reasons found: 1" in done.err
+
+
+def test_the_runtimes_boto3(render: Render, fresh: Fresh, tmp_path: Path) -> None:
+    """With `boto3 = "runtime"` the zip has none, and tests, check and `run` still find one."""
+    repository = fresh()
+    module = repository.module()
+    repository.edit("pyproject.toml", "dependencies = []", 'dependencies = ["boto3>=1.40"]')
+    repository.edit("pyproject.toml", _TABLE, f'{_TABLE}boto3 = "runtime"\n')
+    lock = render(function_kind="s3-event") / "requirements" / "function.txt"
+    repository.write("requirements/function.txt", lock.read_text(encoding="utf-8"))
+    source = "import boto3\ndef handle(event, context):\n    return boto3.__version__\n"
+    repository.write(f"src/{module}/handler.py", source)
+    for test in repository.root.glob("tests/test_*.py"):
+        test.unlink()
+    repository.write(
+        "tests/test_handler.py",
+        f"from {module}.handler import handle\ndef test_it():\n    assert handle(1, 2)\n",
+    )
+    repository.commit()
+    done = repository.must("build")
+    assert "boto3 1.44.5 of requirements/function.txt stands for the runtime's" in done.err
+    folder = package_of(repository).parent
+    with zipfile.ZipFile(folder / "function.zip") as archive:
+        assert {name.partition("/")[0] for name in archive.namelist()} == {module}
+    manifest = json.loads((folder / "build.json").read_text(encoding="utf-8"))
+    bill = json.loads((folder / "sbom.cdx.json").read_text(encoding="utf-8"))
+    assert manifest["dependencies"] == bill.get("components", []) == []
+    event = tmp_path / "event.json"
+    event.write_text("{}", encoding="utf-8")
+    ran = repository.must("run", "--event", str(event), "--json")
+    assert ran.document["invocations"][0]["answer"] == "1.44.5"
+
+
+def test_unchanged_builds_do_not_load_the_runtime(repository: Repository) -> None:
+    """What runs functions is imported by a check only: unchanged builds stay quick."""
+    code = (
+        "import sys; sys.path.insert(0, 'scripts'); import pipeline.verbs.build;"
+        "print([name for name in sys.modules if name.startswith('pipeline.local')])"
+    )
+    python = repository.root / ".venv" / "bin" / "python"
+    program = str(python) if python.exists() else sys.executable
+    done = subprocess.run(
+        [program, "-c", code], cwd=repository.root, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,108 @@
+"""`deploy`: the package's own script, against the embedded AWS, and what is refused elsewhere."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.generated.repository import Repository
+
+
+@pytest.fixture(scope="module")
+def local(unused: Repository, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
+    """Return a repository whose embedded AWS runs."""
+    made = unused.copy(tmp_path_factory.mktemp("local") / "with an embedded AWS")
+    try:
+        made.must("local.start")
+        yield made
+    finally:
+        made.must("local.stop")
+
+
+def test_deploying_to_the_embedded_aws(local: Repository) -> None:
+    """A dry run changes nothing, a deploy what it said, and the next one has nothing to do."""
+    built = local.must("package", "--json").document
+    dry = local.must("deploy", "local", "--dry-run", "--json")
+    assert dry.document["dry_run"] is True
+    assert dry.document["outputs"] == {}
+    assert "Dry run: nothing was changed." in dry.err
+    first = local.must("deploy", "LOCAL", "--json")
+    assert first.document["function"] == "local-ElbLogsProcessor"
+    assert first.document["outputs"]["CodeSha256"] == built["code_sha256"]
+    # The dry run has shown what was then done: it had left it undone.
+    shown = [line for line in dry.err.splitlines() if " -> " in line]
+    assert shown
+    assert shown == [line for line in first.err.splitlines() if " -> " in line]
+    again = local.must("deploy", "local")
+    assert "nothing to change" in again.err
+    assert " -> " not in again.err
+
+
+def test_a_package_of_another_version_is_brought(local: Repository) -> None:
+    """A named package goes there as it is, and is told apart from the last one."""
+    package = local.must("package", "--build-number", "8", "--json").document["package"]
+    local.must("package", "--build-number", "9")
+    done = local.must("deploy", "local", "--package", package, "--json")
+    assert done.document["version"] == "1.0.8"
+    assert "1.0.8" in done.err
+
+
+def test_a_damaged_package_changes_nothing(local: Repository, tmp_path: Path) -> None:
+    """A package whose handler or bytes are not the built ones is refused by its own script."""
+    package = Path(local.must("package", "--build-number", "10", "--json").document["package"])
+    local.must("deploy", "local")
+    for member, old, new, code, said in (
+        ("build.json", b".handler.handle", b".handler.handel", 1, "defines no handel"),
+        ("function.zip", b"handle", b"handel", 3, "its sha256 is"),
+    ):
+        copy = tmp_path / f"{member}.nupkg"
+        with zipfile.ZipFile(package) as source, zipfile.ZipFile(copy, "w") as target:
+            for info in source.infolist():
+                data = source.read(info)
+                target.writestr(info, data.replace(old, new) if info.filename == member else data)
+        done = local.verb("deploy", "local", "--package", str(copy))
+        assert done.code == code, done.err
+        assert said in done.err
+        assert "Nothing was changed" in done.err
+    assert "nothing to change" in local.must("deploy", "local").err
+
+
+def test_what_is_not_deployed(repository: Repository) -> None:
+    """An environment beyond this machine gets no missing, stale, dirty or unverified build."""
+
+    def refused(*words: str) -> None:
+        done = repository.verb("deploy", "ci", "--json")
+        error = done.document["error"]
+        assert (done.code, error["where"]) == (1, "deploy CI")
+        told = json.dumps(error)
+        assert [word for word in words if word not in told] == [], told
+
+    refused("nothing has been built here yet", "invoke build")
+    built = repository.must("package", "--build-number", "7").err
+    assert "1.0.7" in built
+    refused("1.0.7 is not verified")
+    repository.write("notes.txt", "not committed\n")
+    refused("the files have changed since 1.0.7 was built")
+    repository.must("package", "--build-number", "8")
+    refused("1.0.8 is not verified", "--allow-dirty")
+
+
+def test_a_verified_build_wants_credentials(repository: Repository) -> None:
+    """A build that may go out stops where the credentials are missing, and says so."""
+    repository.must("build", "--build-number", "7")
+    done = repository.verb("deploy", "ci")
+    assert done.code == 1
+    assert "credentials" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_an_unknown_environment(repository: Repository) -> None:
+    """An environment that nobody declared is named beside those that are."""
+    done = repository.verb("deploy", "nowhere")
+    assert done.code == 1
+    for word in ("'nowhere'", "CI", "Production", "local"):
+        assert word in done.err

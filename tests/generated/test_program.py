@@ -1,0 +1,158 @@
+"""The command line of a generated repository: arguments, exit codes, interruption."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tests.generated.conftest import Fresh
+from tests.generated.repository import Repository, environment, set_up_child
+
+SLOW_TEST = """\
+import time
+from pathlib import Path
+
+
+def test_slowly():
+    Path("build-output/started").touch()
+    time.sleep(60)
+"""
+OWN_TASK = """\
+
+import invoke
+
+
+@invoke.task
+def greet(c, name="world"):
+    \"\"\"Greet somebody.\"\"\"
+    print(f"Hello, {name}!")
+
+
+ns.add_task(greet)
+
+if __name__"""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("nonsense", "nonsense"),
+        ("deploy", "environment"),
+        ("build --nonsense", "--nonsense"),
+        ("verify one.nupkg two.nupkg", "two.nupkg"),
+        ("version --build-number", "build_number"),
+        ("version --build-number seven", "'seven' is not a whole number"),
+        ("version --build-number=-1", "-1 is not a build number"),
+        ("version --prerelease-tag a.b", "'a.b' is not a prerelease tag"),
+        ("version --prerelease-tag abcdefghijklmnopqrstu", "(21 characters)"),
+        ("version --version-strategy nonsense", "no version strategy 'nonsense'"),
+    ],
+)
+def test_wrong_usage(repository: Repository, words: str, said: str) -> None:
+    """A command line that cannot be understood ends with 2 and says which word it was."""
+    done = repository.verb(*words.split())
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "where"),
+    [
+        ("build --json --nonsense", 2, "usage"),
+        ("version --json --build-number seven", 2, "--build-number"),
+        ("verify --json nothing.nupkg", 1, "package"),
+        ("deploy nowhere --json", 1, "environment"),
+    ],
+)
+def test_errors_as_json(repository: Repository, words: str, code: int, where: str) -> None:
+    """With `--json` an error is one document as well, and people still read it elsewhere."""
+    done = repository.verb(*words.split())
+    assert done.code == code
+    error = done.document["error"]
+    assert error["where"] == where
+    assert error["what"] in done.err
+
+
+def test_a_bug_keeps_its_trace_and_its_document(repository: Repository) -> None:
+    """What nobody foresaw says that it is a bug of ours, with its trace."""
+    repository.edit(
+        "scripts/pipeline/verbs/version.py", "    strategy = ", "    1 / 0\n    strategy = "
+    )
+    done = repository.verb("version", "--json")
+    assert done.code == 1
+    assert "ZeroDivisionError" in done.document["error"]["what"]
+    assert "Traceback" in done.err
+    assert "not in your project" in done.err
+
+
+def test_help_says_what_each_flag_does(repository: Repository) -> None:
+    """`--help VERB` has a text beside every flag, `--list` one beside every verb."""
+    shown = repository.must("--help", "build").out
+    assert "--force" in shown
+    assert "Build even when nothing has changed" in shown
+    assert "The build number" in shown
+    listed = repository.must("--list").out
+    for verb in ("version", "lock", "build", "verify", "run", "deploy", "local.start"):
+        assert f"\n  {verb} " in listed
+
+
+def test_several_verbs_in_one_line(repository: Repository) -> None:
+    """Verbs run one after the other, each with its own flags."""
+    done = repository.must("version", "--build-number", "3", "version", "--build-number=4")
+    assert done.out == "1.0.3\n1.0.4\n"
+
+
+def test_arguments_of_the_tests_pass_through(repository: Repository) -> None:
+    """Everything after `test` is pytest's, the names of our own flags and verbs included."""
+    done = repository.must("test", "-k", "no_such_name or handle", "--maxfail=1", "-q", "-rN")
+    assert "passed" in done.out
+    nothing = repository.verb("test", "-k", "build", "--verbose", "--co")
+    assert nothing.code == 1
+    assert "deselected" in nothing.out
+    assert repository.output() == ["tests.xml"]
+
+
+def test_own_tasks(repository: Repository) -> None:
+    """A task that a team adds to tasks.py stands beside ours."""
+    repository.edit("tasks.py", "\nif __name__", OWN_TASK)
+    assert repository.must("greet", "--name", "team").out == "Hello, team!\n"
+    assert "Greet somebody" in repository.must("--list").out
+    assert (
+        repository.must("version", "--build-number", "7", "greet").out == "1.0.7\nHello, world!\n"
+    )
+
+
+def test_ctrl_c_during_a_build(fresh: Fresh) -> None:
+    """An interrupted build ends with 130, with nothing half-written and no lock left."""
+    repository = fresh()
+    repository.write("tests/test_slow.py", SLOW_TEST)
+    child = subprocess.Popen(
+        repository.command("build", "--build-number", "7", "--json"),
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+        preexec_fn=set_up_child,  # noqa: PLW1509 - no thread of ours runs here
+    )
+    started = repository.root / "build-output" / "started"
+    end = time.monotonic() + 30
+    while not started.exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    os.killpg(child.pid, signal.SIGINT)
+    out, err = child.communicate(timeout=20)
+    assert child.returncode == 130, err
+    assert "Interrupted" in err
+    assert "Traceback" not in err
+    assert '"interrupted"' in out
+    started.unlink()
+    # pytest itself writes its results when it is interrupted.
+    assert set(repository.output()) <= {"tests.xml"}
+    (repository.root / "tests" / "test_slow.py").unlink()
+    again = repository.must("build", "--build-number", "7")
+    assert "waiting" not in again.err

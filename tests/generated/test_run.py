@@ -1,0 +1,63 @@
+"""`run`: the packaged function on this machine."""
+
+from __future__ import annotations
+
+import json
+
+from tests.generated.repository import Repository
+
+EVENT = "tests/events/hello.json"
+
+
+def handler_of(repository: Repository) -> str:
+    """Return the path of the function's handler."""
+    return f"src/{repository.module()}/handler.py"
+
+
+def test_an_event_gets_its_answer(repository: Repository) -> None:
+    """`run` builds when nothing is built, and shows what the function logs and answers."""
+    done = repository.must("run", "--event", EVENT)
+    assert '"Hello, ' in done.err
+    assert "REPORT RequestId" in done.err
+    assert "latest.json" in repository.output()
+    again = repository.must("run", "--event", EVENT, "--event", EVENT, "--json")
+    answers = [one["answer"] for one in again.document["invocations"]]
+    assert answers[0] == answers[1]
+    assert again.err.count("INIT_START") == 1
+    assert "  package " not in again.err
+
+
+def test_events_from_standard_input(repository: Repository) -> None:
+    """Without `--event` the event comes from standard input; what is no JSON is refused."""
+    name = {"name": "Zürich"}
+    done = repository.must("run", "--json", stdin=json.dumps(name, ensure_ascii=False))
+    assert "Zürich" in json.dumps(done.document["invocations"][0]["answer"], ensure_ascii=False)
+    wrong = repository.verb("run", stdin="{no")
+    assert wrong.code == 1
+    assert "this is not JSON" in wrong.err
+    missing = repository.verb("run", "--event", "tests/events/nothing.json")
+    assert missing.code == 1
+    assert "tests/events/nothing.json: No such file" in missing.err
+
+
+def test_a_stale_build_is_built_again(repository: Repository) -> None:
+    """What runs is what lies there now; a function that fails ends with 1 and its own error."""
+    repository.must("package")
+    repository.write("tests/test_handler.py", "def test_nothing():\n    pass\n")
+    repository.write(
+        handler_of(repository), "def handle(event, context):\n    raise LookupError('lost keys')\n"
+    )
+    done = repository.verb("run", "--event", EVENT, "--json")
+    assert done.code == 1
+    (invocation,) = done.document["invocations"]
+    assert invocation["answer"]["errorType"] == "LookupError"
+    assert invocation["answer"]["errorMessage"] == "lost keys"
+    assert invocation["error"]
+    assert "lost keys" in done.err
+
+
+def test_a_named_package(repository: Repository) -> None:
+    """A package that is named runs as it is, whatever the work tree holds."""
+    package = repository.must("package", "--json").document["package"]
+    repository.write(handler_of(repository), "this is no Python\n")
+    assert '"Hello, ' in repository.must("run", package, "--event", EVENT).err

@@ -1,0 +1,310 @@
+"""`inspect`: the picture of any package on one screen, and hostile ones refused."""
+
+from __future__ import annotations
+
+import json
+import random
+import struct
+import zipfile
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pipeline.engines.attestation import load_signer, load_verifier
+from pipeline.errors import PipelineError
+from pipeline.values.manifest import MANIFEST_NAME
+from pipeline.verbs.contents import read_contents
+from pipeline.verbs.inspect import Inspection, inspect_package
+from pipeline.verbs.proof import prove
+from pipeline.verbs.sign import attest, bundle_of
+
+from tests.provenance.provenance_support import (
+    changed,
+    contents,
+    invoke,
+    packed,
+    private_pem,
+    public_pem,
+    zipped,
+)
+
+KEY = ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+SPEC = b"<package><metadata><id>A</id><version>1.0.0</version>%b</metadata></package>"
+FOREIGN = SPEC % (
+    b"<authors>Jane</authors><description>Somebody else's.</description><license>MIT</license>"
+    b'<dependencies><group targetFramework="net8.0"><dependency id="Other" version="[1.0,2.0)"/>'
+    b'</group><group><dependency id="Other" version="[1.0,2.0)"/></group></dependencies>'
+)
+
+
+def test_ours_fits_one_screen(tmp_path: Path) -> None:
+    """Id, version, origin, function, dependencies, places, hashes and documents in 80 x 24."""
+    found = inspect_package(packed(tmp_path / "a.nupkg"))
+    lines = found.lines()
+    text = "\n".join(lines)
+    assert len(lines) <= 23
+    assert max(map(len, lines)) <= 80
+    for part in (
+        "Acme.Sample 2.0.7",
+        "main@c0ffee012345, clean",
+        "python3.13 arm64",
+        "acme.handler.handle",
+        "six 1.17.0",
+        "4 files",
+        found.contents.sha256,
+        "CodeSha256",
+        "manifest, SBOM, provenance",
+        "no attestation beside it",
+    ):
+        assert part in text
+
+
+def test_a_foreign_package_is_shown_too(tmp_path: Path) -> None:
+    """No manifest: what the nuspec and the listing say, a dependency of two groups once."""
+    files = {"A.nuspec": FOREIGN, "lib/net8.0/a.dll": b"MZ" * 9_000, "readme.md": b"# A"}
+    (tmp_path / "a.nupkg").write_bytes(zipped(files))
+    found = inspect_package(tmp_path / "a.nupkg")
+    text = "\n".join(found.lines())
+    for part in ("A 1.0.0", "by          Jane", "no manifest inside", "MIT", "lib/ 18 kB (1 file)"):
+        assert part in text
+    assert text.count("Other [1.0,2.0)") == 1
+    assert found.document()["dependencies"] == [{"name": "Other", "version": "[1.0,2.0)"}]
+    assert found.document()["manifest"] is None
+
+
+def test_somebody_elses_build_json_is_no_reason_to_refuse(tmp_path: Path) -> None:
+    """A foreign package may have a file of that name; the picture says what it is not."""
+    files = {"A.nuspec": SPEC % b"", MANIFEST_NAME: b'{"schema": 1}'}
+    (tmp_path / "a.nupkg").write_bytes(zipped(files))
+    assert "not a manifest of ours" in "\n".join(inspect_package(tmp_path / "a.nupkg").lines())
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [("function", 7), ("function_zip", {"size": "x"}), ("dependencies", [{"name": 1}])],
+)
+def test_a_manifest_of_odd_types_is_none_of_ours(tmp_path: Path, part: str, value: object) -> None:
+    """What is no text where text belongs must not end in a traceback."""
+
+    def change(document: dict[str, object]) -> None:
+        document[part] = value
+
+    found = inspect_package(packed(tmp_path / "a.nupkg", changed(MANIFEST_NAME, change)))
+    assert found.contents.manifest is None
+    assert "not a manifest of ours" in found.contents.note
+    assert found.lines()
+
+
+def test_a_package_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    """Escapes, line breaks and direction marks in names and texts are shown as spaces."""
+    evil = "\x1b[2J\u202egpj\x9b31m\nok"
+
+    def change(document: dict[str, dict[str, str]]) -> None:
+        document["function"]["name"] = evil
+        document["source"]["branch"] = evil
+        document["function"]["runtime"] = evil
+
+    ours = inspect_package(packed(tmp_path / "a.nupkg", changed(MANIFEST_NAME, change)))
+    described = SPEC % "<description>a\u202e\u009b31mb</description>".encode()
+    (tmp_path / "b.nupkg").write_bytes(zipped({"A.nuspec": described, "a\u202eb/c": b""}))
+    theirs = inspect_package(tmp_path / "b.nupkg")
+    proof = prove(ours.contents, None)
+    for line in [*ours.lines(), *theirs.lines(), *Inspection(ours.contents, proof).lines()]:
+        assert line.isprintable(), ascii(line)
+
+
+def _raw_zip(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files:
+            archive.writestr(name, data)
+
+
+def _patched(name: bytes, at: int, value: bytes) -> Callable[[Path], None]:
+    """Return a change of the central directory's record of a name, `at` bytes into it."""
+
+    def change(path: Path) -> None:
+        data = bytearray(path.read_bytes())
+        start = data.rindex(name) - 46 + at
+        data[start : start + len(value)] = value
+        path.write_bytes(data)
+
+    return change
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-30])
+
+
+def _nothing(path: Path) -> None:
+    assert path.is_file()
+
+
+_OURS = ("A.nuspec", SPEC % b"")
+_ENTITY = b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]>'
+HOSTILE = {
+    "traversal": ([_OURS, ("../../evil.py", b"x")], _nothing, "out of its folder"),
+    "encoded traversal": ([_OURS, ("%2e%2e/evil.py", b"x")], _nothing, "out of its folder"),
+    "absolute": ([_OURS, ("/etc/evil", b"x")], _nothing, "absolute"),
+    "drive": ([_OURS, ("C:/evil", b"x")], _nothing, "absolute"),
+    "duplicates": ([_OURS, ("a.txt", b"x"), ("A.txt", b"y")], _nothing, "clash"),
+    "bomb by ratio": ([_OURS, ("a.bin", bytes(8 << 20))], _nothing, "zip bomb"),
+    "bomb by size": (
+        [_OURS, ("a.bin", b"ab")],
+        _patched(b"a.bin", 24, struct.pack("<I", 0xFFFFFFF0)),
+        "bytes",
+    ),
+    "lying size": (
+        [_OURS, ("a.bin", b"abc" * 100)],
+        _patched(b"a.bin", 24, struct.pack("<I", 299)),
+        "disagrees",
+    ),
+    "lying nuspec": (
+        [("A.nuspec", SPEC % b"<authors>a</authors>")],
+        _patched(b"A.nuspec", 16, b"\0\0\0\0"),
+        "disagrees",
+    ),
+    "two nuspecs": ([_OURS, ("B.nuspec", SPEC % b"")], _nothing, "A.nuspec, B.nuspec"),
+    "no nuspec": ([("a.txt", b"x")], _nothing, "has none"),
+    "external entity": ([("A.nuspec", _ENTITY + SPEC % b"&b;")], _nothing, "document type"),
+    "no central directory": ([_OURS], _cut, "a.nupkg"),
+    "damaged central directory": ([_OURS], _patched(b"A.nuspec", 0, b"XX"), "central directory"),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_package_is_refused_and_nothing_is_written(tmp_path: Path, kind: str) -> None:
+    """One message without a traceback, exit code 1, and no file anywhere beside it."""
+    files, change, said = HOSTILE[kind]
+    path = tmp_path / "in" / "a.nupkg"
+    path.parent.mkdir()
+    _raw_zip(path, files)
+    change(path)
+    with pytest.raises(PipelineError) as caught:
+        inspect_package(path)
+    assert said in str(caught.value)
+    assert [item.name for item in tmp_path.rglob("*") if item.is_file()] == ["a.nupkg"]
+
+
+@pytest.mark.parametrize("kind", ["traversal", "bomb by ratio", "external entity"])
+def test_the_verb_refuses_hostile_packages(tmp_path: Path, kind: str) -> None:
+    """The command says what is wrong; with --json that is the document."""
+    files, change, said = HOSTILE[kind]
+    _raw_zip(tmp_path / "a.nupkg", files)
+    change(tmp_path / "a.nupkg")
+    plain = invoke(tmp_path, "inspect", "a.nupkg")
+    assert (plain.returncode, plain.stdout) == (1, "")
+    assert said in plain.stderr
+    assert "Traceback" not in plain.stderr
+    checked = invoke(tmp_path, "inspect", "a.nupkg", "--verify-provenance", "--json")
+    assert checked.returncode == 3
+    assert said in json.loads(checked.stdout)["error"]["what"]
+    assert [item.name for item in tmp_path.iterdir()] == ["a.nupkg"]
+
+
+def test_the_verb_names_every_mismatch_and_exits_3(tmp_path: Path) -> None:
+    """For people on standard error, for programs in the document."""
+    files = contents()
+    files["deploy.py"] += b"#"
+    files["extra.py"] = b""
+    packed(tmp_path / "a.nupkg", files)
+    plain = invoke(tmp_path, "inspect", "a.nupkg", "--verify-provenance")
+    assert plain.returncode == 3
+    assert "2 things do not fit" in plain.stderr
+    assert "extra.py is in the package" in plain.stderr
+    told = invoke(tmp_path, "inspect", "a.nupkg", "--verify-provenance", "--json")
+    assert told.returncode == 3
+    provenance = json.loads(told.stdout)["provenance"]
+    assert provenance["verified"] is False
+    assert len(provenance["mismatches"]) == 2
+
+
+def test_the_verb_says_what_is_proven_and_what_is_not(tmp_path: Path) -> None:
+    """A package whose parts fit: exit code 0, and both lists in the same words."""
+    packed(tmp_path / "a.nupkg")
+    done = invoke(tmp_path, "inspect", "a.nupkg", "--verify-provenance")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("  proven  ") == 4
+    assert done.stdout.count("  not proven  ") == 2
+    told = invoke(tmp_path, "inspect", "a.nupkg", "--verify-provenance", "--json")
+    assert json.loads(told.stdout)["provenance"]["verified"] is True
+
+
+def test_a_key_alone_or_a_missing_one_is_told(tmp_path: Path) -> None:
+    """--key without --verify-provenance is wrong usage; a file that is not there is named."""
+    packed(tmp_path / "a.nupkg")
+    alone = invoke(tmp_path, "inspect", "a.nupkg", "--key", "k.pub")
+    assert (alone.returncode, alone.stdout) == (2, "")
+    assert "--verify-provenance" in alone.stderr
+    missing = invoke(tmp_path, "inspect", "a.nupkg", "--verify-provenance", "--key", "k.pub")
+    assert missing.returncode == 1
+    assert "k.pub" in missing.stderr
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
+    """Return the bytes of a signed package and of its attestation."""
+    package = packed(tmp_path_factory.mktemp("good") / "a.nupkg")
+    bundle = attest(package, load_signer(private_pem(KEY), "key"))
+    return package.read_bytes(), bundle.read_bytes()
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.randoms(use_true_random=False), st.booleans())
+def test_damage_is_refused_or_found(
+    tmp_path: Path, good: tuple[bytes, bytes], dice: random.Random, at_the_end: bool
+) -> None:
+    """Whatever bytes differ: a known error, or a package that its attestation does not fit."""
+    package, bundle = good
+    bad = bytearray(package)
+    # Most headers are at the end; flips elsewhere mostly hit compressed bytes.
+    start = max(0, len(bad) - 900) if at_the_end else 0
+    for _ in range(dice.randint(1, 4)):
+        bad[dice.randrange(start, len(bad))] ^= 1 << dice.randrange(8)
+    path = tmp_path / "a.nupkg"
+    path.write_bytes(bad)
+    bundle_of(path).write_bytes(bundle)
+    with suppress(PipelineError):
+        found = inspect_package(path)
+        assert found.lines()
+        assert json.dumps(found.document(), ensure_ascii=False).encode()
+        proof = prove(read_contents(path), load_verifier(public_pem(KEY), "key"))
+        assert bytes(bad) == package or proof.mismatches
+
+
+# Any character: JSON's escapes can spell half of a surrogate pair too.
+_TEXT = st.text(st.characters())
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | _TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data())
+def test_odd_documents_never_end_in_a_traceback(tmp_path: Path, data: st.DataObject) -> None:
+    """Any JSON in any place of the package's documents: shown, or known to be wrong."""
+    files = contents()
+    name = data.draw(st.sampled_from([MANIFEST_NAME, "sbom.cdx.json", "provenance.json"]))
+    document = json.loads(files[name])
+    place = document
+    while data.draw(st.booleans()) and isinstance(place, (dict, list)) and place:
+        keys = sorted(place) if isinstance(place, dict) else list(range(len(place)))
+        key = data.draw(st.sampled_from(keys))
+        if data.draw(st.booleans()) or not isinstance(place[key], (dict, list)):
+            place[key] = data.draw(_JSON)
+            break
+        place = place[key]
+    files[name] = json.dumps(document).encode()
+    path = packed(tmp_path / "a.nupkg", files)
+    found = Inspection(read_contents(path), prove(read_contents(path), None))
+    assert all(line.isprintable() for line in [*found.lines(), *inspect_package(path).lines()])
+    assert json.dumps(found.document(), ensure_ascii=False).encode("utf-8", "surrogatepass")

@@ -1,0 +1,170 @@
+"""`inspect --verify-provenance`: what fits, what does not, and that all of it is named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pipeline.engines.provenance import STATEMENT_NAME
+from pipeline.engines.sbom import SBOM_NAME
+from pipeline.values.manifest import MANIFEST_NAME
+from pipeline.verbs.contents import read_contents
+from pipeline.verbs.proof import Proof, prove
+
+from tests.provenance.provenance_support import (
+    COMMIT,
+    DEPLOY,
+    FUNCTION,
+    WHEEL,
+    Files,
+    changed,
+    contents,
+    dirty,
+    manifest_of,
+    packed,
+    sealed,
+    zipped,
+)
+
+
+def proof(tmp_path: Path, files: Files | None = None, **how: Any) -> Proof:
+    """Pack the files and check the package."""
+    return prove(read_contents(packed(tmp_path / "a.nupkg", files, **how)), None)
+
+
+def test_a_package_whose_parts_fit_is_proven(tmp_path: Path) -> None:
+    """Statement, manifest and SBOM fit the bytes; what cannot be known is said."""
+    found = proof(tmp_path)
+    assert found.mismatches == []
+    document = found.document()
+    assert document["verified"] is True
+    assert len(document["proven"]) == 4
+    assert "5 files" in document["proven"][0]
+    assert any(COMMIT[:12] in text for text in document["not_proven"])
+    assert any("who built it" in text for text in document["not_proven"])
+
+
+def test_every_changed_missing_and_added_file_is_named(tmp_path: Path) -> None:
+    """Three things are wrong: three are told, with both digests where there are two."""
+    files = contents()
+    files["deploy.py"] = DEPLOY.replace(b"d", b"D")
+    files["PreDeploy.sh"] = b"rm -rf /\n"
+    del files["environment/stack yaml+"]
+    wrong = proof(tmp_path, files).mismatches
+    assert len(wrong) == 3
+    assert wrong[0].startswith("PreDeploy.sh is in the package")
+    assert "deploy.py has sha256" in wrong[1]
+    assert "environment/stack yaml+, which is not in the package" in wrong[2]
+
+
+def test_another_function_zip_is_found_by_statement_and_manifest(tmp_path: Path) -> None:
+    """Each fact of the manifest about the function zip is compared with its bytes."""
+    files = contents()
+    files["function.zip"] = zipped({**FUNCTION, "evil.py": b"import os\n"})
+    text = "\n".join(proof(tmp_path, files).mismatches)
+    for fact in ("sha256", "code_sha256", "size", "unzipped_size", "files"):
+        assert f"function.zip {fact} is" in text
+    assert "function.zip has sha256" in text
+
+
+def _set(*path: str | int, to: Any) -> Callable[[Any], None]:
+    def change(document: Any) -> None:
+        for step in path[:-1]:
+            document = document[step]
+        document[path[-1]] = to
+
+    return change
+
+
+_DEFINITION = ("predicate", "buildDefinition")
+CHANGES = [
+    (MANIFEST_NAME, _set("version", to="2.0.8"), "the nuspec's version is 2.0.7, not 2.0.8"),
+    (MANIFEST_NAME, _set("source", "commit", to="f" * 40), "the nuspec's commit is c0ffee"),
+    (MANIFEST_NAME, _set("package_id", to="Evil"), "the nuspec's id is Acme.Sample, not Evil"),
+    (MANIFEST_NAME, _set("function_zip", "files", to=3), "function.zip files is 3, not 4"),
+    (MANIFEST_NAME, _set("function", "runtime", to="python3.11"), "runtime is python3.13"),
+    (MANIFEST_NAME, _set("dependencies", to=[]), "dependency six is 1.17.0, not missing"),
+    (SBOM_NAME, _set("components", to=[]), "dependency six is missing, not 1.17.0"),
+    (SBOM_NAME, _set("components", 0, "version", to="1.16.0"), "six is 1.16.0, not 1.17.0"),
+    (
+        SBOM_NAME,
+        _set("components", 0, "hashes", to=[{"alg": "SHA-256", "content": "0" * 64}]),
+        "six has a hash that the lock does not accept",
+    ),
+    (SBOM_NAME, _set("metadata", "component", "version", to="9"), "is about Acme.Sample 9"),
+    (SBOM_NAME, _set("metadata", to=7), "is not a CycloneDX document"),
+    (STATEMENT_NAME, _set("_type", to="x"), "_type is x, not https://in-toto.io/Statement/v1"),
+    (STATEMENT_NAME, _set("predicate", to=[]), "predicate is []"),
+    (
+        STATEMENT_NAME,
+        _set(*_DEFINITION, "externalParameters", "architecture", to="x86_64"),
+        "architecture is x86_64, not arm64",
+    ),
+    (
+        STATEMENT_NAME,
+        _set(*_DEFINITION, "resolvedDependencies", 0, "digest", "gitCommit", to="f" * 40),
+        f"gitCommit is {'f' * 40}, not {COMMIT}",
+    ),
+    (
+        STATEMENT_NAME,
+        _set(*_DEFINITION, "resolvedDependencies", 2, "annotations", to={}),
+        f"acceptedSha256 is missing, not ['{WHEEL}".replace("'", '"'),
+    ),
+    (STATEMENT_NAME, _set("subject", to="none"), "is not an in-toto statement"),
+]
+
+
+@pytest.mark.parametrize(("name", "change", "said"), CHANGES)
+def test_a_false_claim_is_named_with_what_is_true(
+    tmp_path: Path, name: str, change: Callable[[Any], None], said: str
+) -> None:
+    """Each document is compared with the others and with the bytes, not only hashed."""
+    wrong = proof(tmp_path, changed(name, change)).mismatches
+    assert any(said in text for text in wrong), wrong
+
+
+@pytest.mark.parametrize("name", [MANIFEST_NAME, SBOM_NAME, STATEMENT_NAME])
+@pytest.mark.parametrize("data", [None, b"", b"[" * 100_000, b"\xff", b"null", b'{"subject": 3}'])
+def test_a_missing_or_unreadable_document_is_a_mismatch(
+    tmp_path: Path, name: str, data: bytes | None
+) -> None:
+    """No form of damage passes for a proof, and none ends in a traceback."""
+    files = contents()
+    if data is None:
+        del files[name]
+    else:
+        files[name] = data
+    assert any(name in text for text in proof(tmp_path, files).mismatches)
+
+
+def test_the_nuspecs_commit_and_version_count(tmp_path: Path) -> None:
+    """A package that was packed again under another version is found out."""
+    text = "\n".join(proof(tmp_path, version="9.9.9", commit="f" * 40).mismatches)
+    assert "the nuspec's version is 9.9.9, not 2.0.7" in text
+    assert f"the nuspec's commit is {'f' * 40}, not {COMMIT}" in text
+
+
+def test_a_dirty_build_does_not_claim_its_commit(tmp_path: Path) -> None:
+    """The statement says that the work tree differed, and the check repeats it."""
+    files = contents()
+    manifest = dirty(manifest_of(files["function.zip"]))
+    files[MANIFEST_NAME] = manifest.to_json()
+    files = sealed(files, manifest)
+    source = json.loads(files[STATEMENT_NAME])["predicate"]["buildDefinition"]
+    assert source["resolvedDependencies"][0]["annotations"]["dirty"] is True
+    found = proof(tmp_path, files)
+    assert found.mismatches == []
+    assert any("not known to be clean" in text for text in found.document()["not_proven"])
+
+
+def test_a_file_named_twice_makes_no_statement(tmp_path: Path) -> None:
+    """Two digests for one file would let either pass."""
+
+    def twice(statement: Any) -> None:
+        statement["subject"].append(statement["subject"][0])
+
+    wrong = proof(tmp_path, changed(STATEMENT_NAME, twice)).mismatches
+    assert wrong == [f"{STATEMENT_NAME} is not an in-toto statement"]

@@ -1,0 +1,130 @@
+"""The terminal: a live line while a stage runs, and in the end the same words as everywhere."""
+
+from __future__ import annotations
+
+import re
+from io import StringIO
+
+import pytest
+from pipeline.errors import PipelineError
+from pipeline.report.events import (
+    Artifact,
+    BuildNumber,
+    Event,
+    Failed,
+    Finished,
+    Line,
+    Output,
+    Progressed,
+    Started,
+    Warned,
+)
+from pipeline.report.plain import PlainPrinter
+from pipeline.report.terminal import TerminalPrinter
+from rich.console import Console
+
+_TOKENS = re.compile(r"\x1b\[(\??)([0-9;]*)([A-Za-z])|(\r)|(\n)|([^\x1b\r\n]+)")
+ERROR = PipelineError("restore", "no wheel for six", "Lock again.")
+GOOD: tuple[Event, ...] = (
+    Line("Acme.Orders 2.0.7   main@3f2c1ab, clean"),
+    BuildNumber("2.0.7"),
+    Started("restore"),
+    Progressed("restore", "fetching"),
+    Progressed("restore", "fetching", 3, 14),
+    Finished("restore", "14 packages, locked", 0.1),
+    Warned("a file is not tracked"),
+    Line("a detail", verbose=True),
+    Started("test"),
+    Finished("test", "23 passed", 1.2),
+    Output("Url", "x"),
+    Artifact("/x/y"),
+    Line("CodeSha256 kL2x0="),
+)
+BAD: tuple[Event, ...] = (
+    Started("restore"),
+    Progressed("restore", "fetching"),
+    Failed("restore", ERROR),
+    Failed("", ERROR),
+)
+
+
+def screen(written: str) -> list[str]:
+    """Return the lines that a terminal shows after the text: moves and erasures are carried out."""
+    lines, row, column = [""], 0, 0
+    for match in _TOKENS.finditer(written):
+        _, count, code, carriage, newline, text = match.groups()
+        if text:
+            lines[row] = lines[row].ljust(column)[:column] + text + lines[row][column + len(text) :]
+            column += len(text)
+        elif carriage:
+            column = 0
+        elif newline:
+            row, column = row + 1, 0
+            lines += [""] * (row + 1 - len(lines))
+        elif code == "A":
+            row = max(0, row - int(count or "1"))
+        elif code == "K" and count == "2":
+            lines[row] = ""
+        else:
+            assert code in "mhl", match[0]
+    return [line.rstrip() for line in lines if line.strip()]
+
+
+def drawn(events: tuple[Event, ...], *, colour: bool = True, verbose: bool = False) -> str:
+    """Return everything that the printer writes to a terminal."""
+    stream = StringIO()
+    console = Console(
+        file=stream, force_terminal=True, width=120, no_color=not colour, legacy_windows=False
+    )
+    printer = TerminalPrinter(console, verbose=verbose)
+    for event in events:
+        printer(event)
+    printer.close()
+    return stream.getvalue()
+
+
+def plain(events: tuple[Event, ...], *, verbose: bool = False) -> list[str]:
+    """Return the lines of the plain printer."""
+    lines: list[str] = []
+    printer = PlainPrinter(lines.append, verbose=verbose)
+    for event in events:
+        printer(event)
+    return [line.rstrip() for text in lines for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("events", [GOOD, BAD], ids=["good", "bad"])
+@pytest.mark.parametrize("colour", [True, False])
+def test_the_words_are_those_of_the_plain_printer(
+    events: tuple[Event, ...], *, colour: bool
+) -> None:
+    """What stays on the screen is what a log would hold, with colour or without."""
+    assert screen(drawn(events, colour=colour)) == plain(events)
+
+
+def test_details_are_shown_on_request() -> None:
+    """`--verbose` adds the verbose lines; progress stays in the live line."""
+    shown = screen(drawn(GOOD, verbose=True))
+    assert "a detail" in shown
+    assert "a detail" not in screen(drawn(GOOD))
+
+
+def test_a_running_stage_is_seen_and_then_gone() -> None:
+    """The live line says what goes on; with the stage's end it is away and the cursor is back."""
+    written = drawn((Started("restore"), Progressed("restore", "fetching", 3, 14)))
+    assert "fetching" in written
+    assert screen(written) == []
+    assert written.rindex("\x1b[?25h") > written.rindex("\x1b[?25l")
+
+
+def test_no_colour_means_none() -> None:
+    """Without colour no colour code is written, in the live line neither."""
+    codes = re.findall(r"\x1b\[([0-9;]*)m", drawn(GOOD + BAD, colour=False))
+    colours = {str(code) for code in (*range(30, 50), *range(90, 108))}
+    assert not [code for code in codes if set(code.split(";")) & colours]
+
+
+@pytest.mark.parametrize("text", ["[bold]x[/bold]", "[/]", "a [b] c", ":smile:"])
+def test_markup_in_a_text_is_text(text: str) -> None:
+    """What a user or a package is called never becomes a style, nor an error."""
+    events: tuple[Event, ...] = (Started(text), Progressed(text, text), Line(text), Warned(text))
+    assert screen(drawn(events)) == plain(events)

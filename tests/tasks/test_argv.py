@@ -1,0 +1,84 @@
+"""The argument normaliser: optional and repeated positionals, and nothing ever lost."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pipeline.tasks.argv import Arguments, Shape, normalise
+
+SHAPES = {
+    "build": Shape(valued=("--build-number", "-b")),
+    "run": Shape("--package", valued=("--event", "--package")),
+    "status": Shape("--environment", repeated=True, valued=("--environment",)),
+    "deploy": Shape(),
+    "test": Shape(passes_on=True),
+}
+words = st.lists(
+    st.sampled_from(
+        [*SHAPES, "--json", "--event", "-b", "--build-number=7", "--package=x", "a.json", "CI"]
+    )
+    | st.text(max_size=5)
+)
+
+
+@pytest.mark.parametrize(
+    ("typed", "normal"),
+    [
+        ("", ""),
+        ("--list", "--list"),
+        ("build", "build"),
+        ("build --json", "build --json"),
+        ("run x.nupkg", "run --package=x.nupkg"),
+        ("run --event e.json x.nupkg", "run --event e.json --package=x.nupkg"),
+        ("run x.nupkg --event e.json", "run --package=x.nupkg --event e.json"),
+        ("run --event=e.json x.nupkg", "run --event=e.json --package=x.nupkg"),
+        ("run one two", "run --package=one two"),
+        ("status", "status"),
+        ("status CI Production", "status --environment=CI --environment=Production"),
+        ("deploy CI --dry-run", "deploy CI --dry-run"),
+        ("build run x", "build run --package=x"),
+        ("run x run y", "run --package=x run --package=y"),
+        ("build -b run", "build -b run"),
+        ("run --event build", "run --event build"),
+        ("build --build-number", "build --build-number"),
+    ],
+)
+def test_a_command_line_becomes_invokes(typed: str, normal: str) -> None:
+    """Bare words get their flag, values stay values even where they are called like a verb."""
+    assert normalise(typed.split(), SHAPES) == Arguments(tuple(normal.split()))
+
+
+def test_everything_after_test_passes_through() -> None:
+    """Flags, verbs and separators behind `test` are pytest's."""
+    typed = ["build", "test", "-k", "build", "--", "--json", "test"]
+    assert normalise(typed, SHAPES) == Arguments(
+        ("build", "test"), ("-k", "build", "--", "--json", "test")
+    )
+
+
+@given(words)
+def test_no_word_is_lost_or_moved(typed: list[str]) -> None:
+    """Every word comes out in its place, as it was or behind the flag it belongs to."""
+    done = normalise(typed, SHAPES)
+    flags = [shape.positional for shape in SHAPES.values() if shape.positional]
+    for before, after in zip(typed, (*done.words, *done.passed_on), strict=True):
+        assert after in (before, *(f"{flag}={before}" for flag in flags))
+
+
+@given(words)
+def test_flags_are_never_touched(typed: list[str]) -> None:
+    """What starts with a hyphen is for invoke to understand."""
+    done = normalise(typed, SHAPES)
+    for before, after in zip(typed, (*done.words, *done.passed_on), strict=True):
+        if before.startswith("-"):
+            assert after == before
+
+
+@given(words)
+def test_only_test_passes_words_on(typed: list[str]) -> None:
+    """Words are passed on behind `test` as a verb, and then all of them."""
+    done = normalise(typed, SHAPES)
+    if done.passed_on:
+        assert done.words[-1] == "test"
+        assert list(done.passed_on) == typed[len(done.words) :]
