@@ -120,7 +120,9 @@ def test_a_server_that_is_not_there_is_named() -> None:
     assert len(waits) == 3
 
 
-@pytest.mark.parametrize("url", ["", "feed", "ftp://host/x", "http:///x", "//host/x"])
+@pytest.mark.parametrize(
+    "url", ["", "feed", "ftp://host/x", "http:///x", "//host/x", "http://[x", "http://h:p"]
+)
 def test_what_is_no_address_is_refused(url: str) -> None:
     """Before anything is opened."""
     with pytest.raises(PipelineError, match="no address of a server"):

@@ -248,3 +248,15 @@ def _opened(protocol: str, server: Loopback, key: str = KEY) -> NugetV2 | NugetV
     if protocol == "v2":
         return NugetV2(Source(http(), f"{server.url}/nuget", key))
     return NugetV3.open(Source(http(), f"{server.url}/v3/index.json", key))
+
+
+def test_a_user_makes_the_key_a_password_for_its_own_host_alone(
+    v3_server: Loopback, made: Candidate
+) -> None:
+    """Some hosts want basic authentication for reading and pushing; storage elsewhere does not."""
+    source = Source(http(), f"{v3_server.url}/v3/index.json", KEY, "me")
+    assert Pusher()(NugetV3.open(source), made).sent
+    assert len(v3_server.asked) == 3
+    for asked in v3_server.asked:
+        assert asked.headers["authorization"] == "Basic bWU6a2V5LW9mLXRoZS1mZWVk"
+    assert source.headers("https://storage.example/v3/file") == {}

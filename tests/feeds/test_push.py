@@ -145,7 +145,8 @@ def test_octopus_hears_of_a_package_in_another_feed(root: Path) -> None:
     [
         (("--feed", "octopus"), 1, "OCTOPUS_URL and OCTOPUS_API_KEY is not set"),
         (("--feed", "ftp://host/feed"), 2, "is no feed"),
-        (("--feed", "http://[bad/index.json"), 1, ""),
+        (("--feed", "http://[bad/index.json"), 2, "is no feed"),
+        (("--feed", "http://host:port/index.json"), 1, "no address of a server"),
         (("nothing.nupkg",), 1, "nothing.nupkg is not there"),
     ],
 )

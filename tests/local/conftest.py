@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import bootstrap
 import pytest
+from pipeline.edge.files import alone
 from pipeline.local.background import Background, start, stop
 from pipeline.local.function import FunctionProcess
 from pipeline.local.function_code import FunctionCode
@@ -17,6 +19,7 @@ from pipeline.local.pool import LocalRuntime
 from pipeline.local.state import LocalAws
 
 from tests.local.local_support import APP, CONFIG, MINOR, ROLE, TRUST, client, written, zipped
+from tests.repositories import ROOT
 
 Create = Callable[..., str]
 
@@ -32,10 +35,11 @@ def ric(pytestconfig: pytest.Config, python: Path) -> Path:
     """Return a folder with AWS's runtime client for that Python, installed once."""
     assert pytestconfig.cache is not None
     folder = pytestconfig.cache.mkdir(f"awslambdaric-{MINOR}")
-    if not (folder / "awslambdaric").is_dir():
-        uv = Path(sys.executable).with_name("uv")
-        words = [uv, "pip", "install", "--quiet", "--target", folder, "--python", python]
-        subprocess.run([*map(str, words), "awslambdaric==4.2.2"], check=True)
+    with alone(folder.with_suffix(".lock"), lambda: None):
+        if not (folder / "awslambdaric").is_dir():
+            uv = bootstrap.find_uv(ROOT, "requirements/dev.txt")
+            words = [uv, "pip", "install", "--quiet", "--target", folder, "--python", python]
+            subprocess.run([*map(str, words), "awslambdaric==4.2.2"], check=True)
     return folder
 
 

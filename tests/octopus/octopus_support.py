@@ -7,9 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.edge.http import Http
+from pipeline.octopus.client import Access, Octopus, connect
 from pipeline.report.events import Event, Failed, Finished, Line, Reporter, Warned
+from pipeline.values.manifest import FunctionFacts, Manifest, Source, ZipFacts
+from pipeline.values.project import Project
 
-__all__ = ["Clock", "Events", "package_file"]
+from tests.standins.octopus_server import KEY, OctopusServer
+
+__all__ = ["Clock", "Events", "built", "opened", "package_file", "project_in"]
 
 
 @dataclass
@@ -80,4 +86,53 @@ def package_file(folder: Path, package: str, version: str) -> Path:
     nuspec = f"<package><metadata>{names}</metadata></package>"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(f"{package}.nuspec", nuspec)
+    return path
+
+
+def opened(server: OctopusServer, clock: Clock, space: str = "") -> Octopus:
+    """Return a connection to a stand-in that waits by the clock."""
+    return connect(Http({}, sleep=clock.sleep), Access(server.url, KEY, space))
+
+
+SETTINGS = """\
+[project]
+name = "orders"
+
+[tool.pipeline]
+package-id = "Acme.Orders"
+base-version = "2.0"
+version-strategy = "GitTag"
+
+[tool.pipeline.function]
+name = "Orders"
+runtime = "python3.13"
+architecture = "arm64"
+handler = "orders.handler.handle"
+
+[tool.pipeline.environments.CI]
+permanent = true
+
+[tool.pipeline.environments.Staging]
+permanent = true
+
+[tool.pipeline.octopus]
+project = "Orders"
+"""
+FACTS = FunctionFacts("Orders", "python3.13", "arm64", "orders.handler.handle", "", {}, {})
+
+
+def project_in(folder: Path, more: str = "") -> Project:
+    """Return a project; `more` goes to the end of `[tool.pipeline.octopus]`."""
+    (folder / "pyproject.toml").write_text(f"{SETTINGS}{more}", encoding="utf-8")
+    return Project.load(folder)
+
+
+def built(folder: Path, version: str = "2.0.7") -> Path:
+    """Return a package as far as a release looks into one: its manifest."""
+    path = package_file(folder, "Acme.Orders", version)
+    digests = ZipFacts("", "", 0, 0, 0)
+    source = Source("a" * 40, "main", dirty=False)
+    manifest = Manifest("Acme.Orders", version, source, FACTS, digests, (), (), {})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("build.json", manifest.to_json())
     return path

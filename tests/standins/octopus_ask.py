@@ -25,7 +25,7 @@ class Body:
     def __init__(self, document: object) -> None:
         if not isinstance(document, dict):
             raise Refusal(400, "The request body is not a JSON document.")
-        self.fields = {str(key).lower(): value for key, value in document.items()}
+        self.fields = {str(key).lower(): _capital(value) for key, value in document.items()}
 
     def __call__(self, name: str, default: Any = None) -> Any:
         """Return a property, or `default` where it is absent or null."""
@@ -48,6 +48,13 @@ class Body:
     def document(self, base: Mapping[str, Any], *names: str) -> Document:
         """Return `base` with the named properties set from this document, in Octopus's spelling."""
         return {**base, **{name: self(name, base.get(name)) for name in names}}
+
+
+def _capital(value: Any) -> Any:
+    """Return a value with the property names inside it in Octopus's own casing."""
+    if isinstance(value, dict):
+        return {key[:1].upper() + key[1:]: _capital(inner) for key, inner in value.items()}
+    return [_capital(inner) for inner in value] if isinstance(value, list) else value
 
 
 @dataclass(frozen=True)

@@ -253,6 +253,7 @@ def _cased(value: Any, casing: str) -> Any:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet: else each answer waits for an acknowledgement
     octopus: ClassVar[OctopusServer]
 
     def log_message(self, *_: Any) -> None:

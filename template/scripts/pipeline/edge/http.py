@@ -21,7 +21,7 @@ from urllib3 import exceptions as faults
 
 from ..errors import PipelineError
 from .http_words import body_words, hint
-from .network import Network
+from .network import Network, no_address
 from .upload import Upload
 
 __all__ = ["Http", "HttpError", "NoAnswerError", "Request", "Response", "shown"]
@@ -213,7 +213,10 @@ class _Repeatable(Exception):  # noqa: N818 - not an error yet
 
 
 def _split_user(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # refused where the connection is made
+        return url, ""
     user, at, host = parts.netloc.rpartition("@")
     return (urlunsplit(parts._replace(netloc=host)), unquote(user)) if at else (url, "")
 
@@ -246,6 +249,8 @@ def _turned_away(
 def _failure(request: Request, error: faults.HTTPError) -> Exception:
     reason = error.reason if isinstance(error, faults.MaxRetryError) else error
     text = _reason(error)
+    if isinstance(reason, faults.LocationValueError):
+        return no_address(shown(request.url))
     if isinstance(reason, faults.SSLError) and _is_about_trust(reason):
         return PipelineError(
             request.where,

@@ -16,7 +16,7 @@ import urllib3
 
 from ..errors import PipelineError
 
-__all__ = ["Network", "proxy_for"]
+__all__ = ["Network", "no_address", "proxy_for"]
 
 _CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -30,11 +30,13 @@ class Network:
 
     def pool(self, url: str) -> urllib3.PoolManager:
         """Return the connections for a URL. Raises PipelineError for a setting of no use."""
-        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
-            raise PipelineError(
-                url, "this is no address of a server", "It starts with https:// and a host name."
-            )
-        key = urlsplit(url).scheme, proxy_for(url, self._environ)
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:
+            raise no_address(url) from error
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise no_address(url)
+        key = parts.scheme, proxy_for(url, self._environ)
         if key not in self._pools:
             self._pools[key] = self._make(*key)
         return self._pools[key]
@@ -66,6 +68,13 @@ def proxy_for(url: str, environ: Mapping[str, str]) -> str:
         return ""
     proxy = _setting(environ, f"{parts.scheme}_proxy") or _setting(environ, "all_proxy")
     return proxy if not proxy or "://" in proxy else f"http://{proxy}"
+
+
+def no_address(url: str) -> PipelineError:
+    """Return the error for a text that is no URL of a server."""
+    return PipelineError(
+        url, "this is no address of a server", "It starts with https:// and a host name."
+    )
 
 
 def _setting(environ: Mapping[str, str], name: str) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +24,13 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class FolderFeed:
-    """A folder that must be there: one that is not may be a share that is not mounted."""
+    """A folder that must be there: one that is not may be a share that is not mounted.
+
+    `link` gives a file a second name, unless there is one of that name.
+    """
 
     folder: Path
+    link: Callable[[Path, Path], None] = os.link
 
     @property
     def name(self) -> str:
@@ -67,28 +72,27 @@ class FolderFeed:
                 file.flush()
                 os.fsync(file.fileno())
             part.chmod(0o644)
-            return _place(part, target)
+            return self._place(part, target)
         except OSError as error:
             raise unwritable(target, error) from error
         finally:
             with contextlib.suppress(OSError):
                 part.unlink()
 
-
-def _place(part: Path, target: Path) -> bool:
-    """Give a file its name unless that is taken, and tell whether it was free."""
-    try:
-        target.hardlink_to(part)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-    else:
+    def _place(self, part: Path, target: Path) -> bool:
+        """Give a file its name unless that is taken, and tell whether it was free."""
+        try:
+            self.link(part, target)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+        else:
+            return True
+        # Without links two pushes in the same moment could both find the name free; a reader
+        # that sees half a package would be worse.
+        if target.exists():
+            return False
+        part.replace(target)
         return True
-    # Without links two pushes in the same moment could both find the name free; a reader that
-    # sees half a package would be worse.
-    if target.exists():
-        return False
-    part.replace(target)
-    return True

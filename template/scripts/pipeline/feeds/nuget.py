@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -21,11 +21,24 @@ _SECONDS = 600.0
 
 @dataclass(frozen=True)
 class Source:
-    """A NuGet source: the connections, its URL without a trailing slash, the API key or ""."""
+    """A NuGet source: the connections, its URL, the API key or "".
+
+    With a `user`, the key is also the password of basic authentication, which some hosts want
+    for reading and pushing alike.
+    """
 
     http: Http
     url: str
     key: str = field(default="", repr=False)
+    user: str = ""
+
+    def headers(self, url: str) -> dict[str, str]:
+        """Return the headers of a request; the password goes to the source's own host alone."""
+        here, there = urlsplit(self.url), urlsplit(url)
+        if not self.user or (here.scheme, here.netloc) != (there.scheme, there.netloc):
+            return {}
+        pair = base64.b64encode(f"{self.user}:{self.key}".encode()).decode()
+        return {"Authorization": f"Basic {pair}"}
 
 
 def is_v3(url: str) -> bool:
@@ -39,12 +52,11 @@ def put_package(source: Source, url: str, package: Candidate, progress: Progress
     `PUT`, a form with the field `package`, the key in a header, a slash at the URL's end: as
     in NuGet.Client's PackageUpdateResource.cs. Any 2xx is success.
     """
-    headers: Mapping[str, str] = {KEY_HEADER: source.key} if source.key else {}
+    url = url.rstrip("/") + "/"
+    headers = source.headers(url) | ({KEY_HEADER: source.key} if source.key else {})
     body = Upload(package.path, "package", "package.nupkg", progress)
     conflict = HTTPStatus.CONFLICT
-    request = Request(
-        "PUT", url.rstrip("/") + "/", headers, body=body, expect=(conflict,), seconds=_SECONDS
-    )
+    request = Request("PUT", url, headers, body=body, expect=(conflict,), seconds=_SECONDS)
     try:
         return source.http.request(request).status != conflict
     except HttpError as error:
@@ -53,6 +65,7 @@ def put_package(source: Source, url: str, package: Candidate, progress: Progress
             raise PipelineError(
                 error.where,
                 f"the feed {problem}: {error.what}",
-                "Set NUGET_API_KEY to a key that may push there.",
+                "Set NUGET_API_KEY to a key that may push there, and NUGET_USER too where the feed "
+                "wants a user and a password.",
             ) from error
         raise

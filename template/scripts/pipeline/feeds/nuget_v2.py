@@ -60,7 +60,8 @@ class NugetV2:
 
     def _read(self, url: str, *expect: int) -> Response:
         accept = {"Accept": "application/atom+xml,application/xml"}
-        return self.source.http.request(Request("GET", url, accept, expect=expect))
+        headers = accept | self.source.headers(url)
+        return self.source.http.request(Request("GET", url, headers, expect=expect))
 
     def _compare(self, package: Candidate, answer: Response, base: str) -> Found:
         entry = _entry(answer.body)
@@ -73,7 +74,8 @@ class NugetV2:
         address = content.get("src", "") if content is not None else ""
         if not address:
             return unknown(f"{answer.where}: the entry does not lead to the package's file")
-        request = Request("GET", urljoin(base, address))
+        url = urljoin(base, address)
+        request = Request("GET", url, self.source.headers(url))
         found = compare_download(package, self.source.http, request)
         return unknown("the entry leads nowhere") if found is ABSENT else found
 

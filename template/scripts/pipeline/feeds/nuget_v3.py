@@ -33,7 +33,7 @@ class NugetV3:
     @classmethod
     def open(cls, source: Source) -> NugetV3:
         """Read the service index. Raises PipelineError for a feed that takes no packages."""
-        answer = source.http.request(Request("GET", source.url))
+        answer = source.http.request(Request("GET", source.url, source.headers(source.url)))
         resources = dict(_resources(answer.json()))
         if _PUSH not in resources:
             raise PipelineError(
@@ -57,7 +57,8 @@ class NugetV3:
             return unknown(f"its service index has no {_READ}")
         name, version = package.id.lower(), normal_version(package.version).lower()
         path = f"{quote(name)}/{quote(version)}/{quote(f'{name}.{version}')}.nupkg"
-        request = Request("GET", f"{self.read.rstrip('/')}/{path}")
+        url = f"{self.read.rstrip('/')}/{path}"
+        request = Request("GET", url, self.source.headers(url))
         return compare_download(package, self.source.http, request)
 
     def send(self, package: Candidate, progress: Progress) -> bool:

@@ -60,16 +60,18 @@ def publish(feed: Feed, package: Candidate, stage: Stage, rules: Rules) -> Publi
         if done:
             return done
         try:
-            if feed.send(package, _reporting(stage, feed)):
-                return Published(sent=True, text=f"to {feed.name}")
-            return _refused(feed, package, rules)
+            taken = feed.send(package, _reporting(stage, feed))
         except (NoAnswerError, HttpError) as error:
             if isinstance(error, HttpError) and _is_final(error):
                 raise
             if _is_resent(error):
                 rules.sleep(_PAUSE)
             done = _after(feed, package, error, last=attempt == _ATTEMPTS)
-        stage.progress("the connection broke and the package is not there: sending it again")
+            stage.progress("the connection broke and the package is not there: sending it again")
+        else:
+            if taken:
+                return Published(sent=True, text=f"to {feed.name}")
+            return _refused(feed, package, rules)
     raise AssertionError  # the last attempt returns or raises
 
 

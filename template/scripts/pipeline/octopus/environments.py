@@ -25,6 +25,7 @@ __all__ = [
 
 # What marks an environment as ours; nothing else in Octopus can hold it.
 _MARK = re.compile(r"Made by env\.create for (?P<owner>\S+?)\.(?: Expires (?P<end>\S+?)\.)?$")
+_IN_USE = (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT)
 _STAMP = "%Y-%m-%dT%H:%MZ"
 
 
@@ -44,13 +45,15 @@ class OctopusEnvironment:
     def of(cls, document: Document) -> OctopusEnvironment:
         """Read the resource."""
         mark = _MARK.search(text(document, "Description"))
-        end = mark["end"] if mark else None
-        return cls(
-            text(document, "Id"),
-            text(document, "Name"),
-            mark["owner"] if mark else "",
-            datetime.strptime(end, _STAMP).replace(tzinfo=UTC) if end else None,
-        )
+        owner, end = (mark["owner"], _moment(mark["end"] or "")) if mark else ("", None)
+        return cls(text(document, "Id"), text(document, "Name"), owner, end)
+
+
+def _moment(stamp: str) -> datetime | None:
+    try:
+        return datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
+    except ValueError:  # none, or what somebody wrote by hand
+        return None
 
 
 def description(owner: str, expires: datetime | None) -> str:
@@ -132,7 +135,7 @@ def remove_environment(octopus: Octopus, environment: OctopusEnvironment) -> Non
         # With many deployments the removal outlasts a gateway's patience, and goes on.
         if octopus.find(f"environments/{environment.id}") is None:
             return
-        if not isinstance(error, HttpError) or error.status != HTTPStatus.BAD_REQUEST:
+        if not isinstance(error, HttpError) or error.status not in _IN_USE:
             raise
         users = _users(octopus, environment.id)
         listed = "\n".join(f"  {user}" for user in users) or "  nothing that this key may see"

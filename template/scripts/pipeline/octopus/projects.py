@@ -22,17 +22,21 @@ _ON_SERVER = "Octopus.Action.RunOnServer"
 
 @dataclass(frozen=True)
 class OctopusProject:
-    """A project: its id, name and slug, its lifecycle, and the path of its deployment process."""
+    """A project: its id, name and slug, its lifecycle, and the path of its deployment process.
+
+    `channel_id` is that of its default channel; empty on servers from before there were channels.
+    """
 
     id: str
     name: str
     slug: str
     lifecycle_id: str
     process: str
+    channel_id: str
 
     @classmethod
-    def of(cls, document: Document) -> OctopusProject:
-        """Read the resource."""
+    def read(cls, octopus: Octopus, document: Document) -> OctopusProject:
+        """Return the project of a resource."""
         id_ = text(document, "Id")
         settings = read(document, "PersistenceSettings", {})
         process = f"deploymentprocesses/{quote(text(document, 'DeploymentProcessId'))}"
@@ -40,7 +44,9 @@ class OctopusProject:
             branch = quote(text(settings, "DefaultBranch"), safe="")
             process = f"projects/{id_}/{branch}/deploymentprocesses"
         names = (text(document, "Name"), text(document, "Slug"), text(document, "LifecycleId"))
-        return cls(id_, *names, process)
+        channels = read(octopus.find(f"projects/{id_}/channels") or {}, "Items", [])
+        defaults = [text(channel, "Id") for channel in channels if read(channel, "IsDefault")]
+        return cls(id_, *names, process, "".join(defaults[:1]))
 
 
 @dataclass(frozen=True)
@@ -84,13 +90,13 @@ def find_projects(octopus: Octopus, names: Sequence[str]) -> list[OctopusProject
             "Correct --projects, or project in pyproject.toml [tool.pipeline.octopus]; "
             "OCTOPUS_SPACE says in which space to look.",
         )
-    return [OctopusProject.of(document) for document in found.values() if document is not None]
+    return [OctopusProject.read(octopus, project) for project in found.values() if project]
 
 
 def projects_like(octopus: Octopus, prefix: str) -> list[OctopusProject]:
     """Return the projects whose names begin with a prefix, in any case; at least one."""
     found = [
-        OctopusProject.of(document)
+        OctopusProject.read(octopus, document)
         for document in octopus.all("projects", partialName=prefix)
         if text(document, "Name").casefold().startswith(prefix.casefold())
     ]
@@ -104,16 +110,16 @@ def projects_like(octopus: Octopus, prefix: str) -> list[OctopusProject]:
 
 
 def package_steps(octopus: Octopus, project: OctopusProject, package_id: str) -> list[PackageStep]:
-    """Return the steps of the deployment process that use the package, disabled ones apart.
+    """Return the steps of the deployment process that use the package in the default channel.
 
-    Raises PipelineError where there is none: a release would then deploy nothing.
+    Disabled ones do not count. Raises PipelineError where there is none: a release would then deploy nothing.
     """
     process = octopus.get(project.process)
     found = [
         _step(step, action)
         for step in read(process, "Steps", [])
         for action in read(step, "Actions", [])
-        if not read(action, "IsDisabled") and _uses(action, package_id)
+        if _uses(action, package_id) and _runs(action, project.channel_id)
     ]
     if not found:
         raise PipelineError(
@@ -135,6 +141,11 @@ def _uses(action: Document, package_id: str) -> bool:
     # What servers from before 2018 have instead of references.
     used.append(_property(action, "Octopus.Action.Package.PackageId"))
     return package_id.casefold() in (name.casefold() for name in used)
+
+
+def _runs(action: Document, channel_id: str) -> bool:
+    channels = texts(action, "Channels")
+    return not read(action, "IsDisabled") and (not channels or channel_id in channels)
 
 
 def _step(step: Document, action: Document) -> PackageStep:

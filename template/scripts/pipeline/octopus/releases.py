@@ -56,7 +56,8 @@ def ensure_release(octopus: Octopus, project: OctopusProject, wanted: Wanted) ->
     """
     where = f"release {project.name} {wanted.version}"
     path = f"projects/{project.id}/releases/{quote(wanted.version, safe='')}"
-    template = octopus.get(f"projects/{project.id}/deploymentprocesses/template")
+    channel = {"channel": project.channel_id} if project.channel_id else {}
+    template = octopus.get(f"projects/{project.id}/deploymentprocesses/template", **channel)
     uses = [_use(package) for package in read(template, "Packages", [])]
     there, created = octopus.find(path), False
     for attempt in range(1, _ATTEMPTS + 1):
@@ -125,8 +126,10 @@ def _by_steps(project: OctopusProject, wanted: Wanted, uses: Sequence[_Use]) -> 
         selected.append(
             {"ActionName": use.action, "PackageReferenceName": use.reference, "Version": version}
         )
+    channel = {"ChannelId": project.channel_id} if project.channel_id else {}
     return {
         "ProjectId": project.id,
+        **channel,
         "Version": wanted.version,
         "ReleaseNotes": wanted.notes,
         "SelectedPackages": selected,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from itertools import islice
@@ -16,7 +16,7 @@ from .deployments import Run
 from .document import Document, read, text
 from .tasks_log import LogLine, TaskLog
 
-__all__ = ["Patience", "wait_for"]
+__all__ = ["Patience", "interrupted", "wait_for"]
 
 _BATCH = 50
 _WHOLE_LOG = 2147483647  # Octopus's own number for "all"
@@ -70,15 +70,6 @@ class _Waiter:
             return list(followed)
         self.unreachable = False
         return going_on
-
-    def cancel(self, followed: Sequence[_Followed]) -> str:
-        """Ask for the end of tasks, and say what became of that."""
-        for one in followed:
-            try:
-                self.octopus.whole_server.post(f"tasks/{one.run.task}/cancel", {})
-            except PipelineError as error:
-                return f"and cannot be cancelled: {error.what}"
-        return "and was cancelled"
 
     def _tasks(self, ids: list[str]) -> dict[str, Document]:
         found: dict[str, Document] = {}
@@ -158,29 +149,41 @@ def wait_for(
             pause = max(patience.poll, (1 + len(going_on)) * _SECONDS_A_REQUEST)
             patience.sleep(min(pause, left))
     except KeyboardInterrupt:
-        done = waiter.cancel(going_on)
-        what = "; ".join(f"{_named(one)} {done}" for one in going_on)
-        raise Interrupted(stage.name, f"interrupted: {what}", _links(going_on)) from None
+        raise interrupted(octopus, [one.run for one in going_on], stage.name) from None
     if going_on:
         raise _took_too_long(waiter, going_on, patience)
     failed = [one for one in everything if one.failure]
     if failed:
-        what = "; ".join(f"{_named(one)} failed: {one.failure}" for one in failed)
-        raise PipelineError(stage.name, what, _links(failed))
+        what = "; ".join(f"{_named(one.run)} failed: {one.failure}" for one in failed)
+        raise PipelineError(stage.name, what, _links(one.run for one in failed))
+
+
+def interrupted(octopus: Octopus, runs: Sequence[Run], where: str) -> Interrupted:
+    """Cancel tasks because the user stops the verb, and return the error that says so."""
+    what = "; ".join(f"{_named(run)} {_cancelled(octopus, run)}" for run in runs)
+    return Interrupted(where, f"interrupted: {what or 'nothing was running'}", _links(runs))
 
 
 def _took_too_long(
     waiter: _Waiter, going_on: Sequence[_Followed], patience: Patience
 ) -> PipelineError:
-    done = waiter.cancel(going_on) if patience.cancel_on_timeout else "and goes on"
-    what = "; ".join(
-        f"{_named(one)} is {'waiting for a person' if one.waits else one.state} after "
-        f"{patience.seconds:.0f} s {done}"
-        for one in going_on
-    )
-    return PipelineError(
-        waiter.stage.name, what, f"{_links(going_on)}\nWait longer with --wait SECONDS."
-    )
+    said = []
+    for one in going_on:
+        state = "waiting for a person" if one.waits else one.state
+        cancel = patience.cancel_on_timeout
+        then = _cancelled(waiter.octopus, one.run) if cancel else "and goes on"
+        said.append(f"{_named(one.run)} is {state} after {patience.seconds:.0f} s {then}")
+    links = _links(one.run for one in going_on)
+    then = f"{links}\nWait longer with --wait SECONDS."
+    return PipelineError(waiter.stage.name, "; ".join(said), then)
+
+
+def _cancelled(octopus: Octopus, run: Run) -> str:
+    try:
+        octopus.whole_server.post(f"tasks/{run.task}/cancel", {})
+    except PipelineError as error:
+        return f"and cannot be cancelled: {error.what}"
+    return "and was cancelled"
 
 
 def _is_passing(status: int) -> bool:
@@ -194,9 +197,9 @@ def _batches(ids: list[str]) -> Iterator[list[str]]:
         yield batch
 
 
-def _named(one: _Followed) -> str:
-    return f"project {one.run.project}, release {one.run.version}, task {one.run.task}"
+def _named(run: Run) -> str:
+    return f"project {run.project}, release {run.version}, task {run.task}"
 
 
-def _links(followed: Sequence[_Followed]) -> str:
-    return "\n".join(one.run.link for one in followed)
+def _links(runs: Iterable[Run]) -> str:
+    return "\n".join(run.link for run in runs)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from invoke import Collection
 
-from . import build, cache, deploy, function, local, push
+from . import build, cache, deploy, env, function, local, push, release
 
 __all__ = ["namespace"]
 
@@ -23,8 +23,10 @@ def namespace(root: Path) -> Collection:
         function.inspect,
         function.run,
         push.push,
+        release.release,
         deploy.deploy,
     )
+    collection.add_collection(env.verbs(), name="env")
     collection.add_collection(local.verbs(), name="local")
     collection.add_collection(cache.verbs(), name="cache")
     collection.configure({"pipeline": {"root": str(root)}})

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json as json_format
 import sys
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from invoke import Context, task
 
-from ..errors import PipelineError, UsageError
+from ..errors import UsageError
 from .build import COMMON
-from .session import Ended, root_of, session
+from .session import Ended, Session, root_of, session
 
 if TYPE_CHECKING:
     from ..local.invocation import Invocation
@@ -62,6 +63,7 @@ def inspect(
     help={
         "package": "The package; the last build's by default",
         "event": "A file with the event, standard input without it; repeated, one process runs all",
+        "watch": "Run the files in src instead, without a build, again at each save until Ctrl-C",
         **COMMON,
     },
 )
@@ -69,14 +71,18 @@ def run(
     c: Context,
     event: list[str],
     package: str | None = None,
+    watch: bool = False,
     json: bool = False,
     verbose: bool = False,
 ) -> None:
     """Run the packaged function on this machine, under AWS's own runtime client."""
     from ..verbs.packaged import packaged, run_packaged
+    from ..verbs.run import read_event
 
     with session(root_of(c), json=json, verbose=verbose) as here:
-        events = [_read(Path(name)) for name in event] or [_standard_input(here.root)]
+        if watch:
+            _watch(here, event, package)
+        events = [read_event(Path(name)) for name in event] or [_standard_input(here.root)]
         chosen = packaged(here.project, package, here.machine, here.reporter)
         here.machine.tooling("local")
         outcome = run_packaged(here.project, chosen, events, here.machine, here.reporter)
@@ -85,13 +91,15 @@ def run(
             raise Ended(1)
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise PipelineError(
-            "--event", f"{path}: {error.strerror}", "Name a JSON file, like those in tests/events."
-        ) from error
+def _watch(here: Session, event: list[str], package: str | None) -> NoReturn:
+    from ..verbs.watch import Watched, watch
+
+    if package or here.json:
+        what = "it runs the files in src, not a package" if package else "it never has an answer"
+        raise UsageError("--watch", what, f"Leave out {package or '--json'}.")
+    given = () if event else (_standard_input(here.root),)
+    here.machine.tooling("local")
+    watch(Watched(tuple(map(Path, event)), given), here.machine, here.reporter, time.sleep)
 
 
 def _standard_input(root: Path) -> bytes:

@@ -24,6 +24,7 @@ _POSITIONALS = {
     "run": ("--package", False),
     "inspect": ("--package", False),
     "push": ("--package", False),
+    "release": ("--package", False),
 }
 _PASS_ON = ("test",)
 _STOPPED = "Interrupted. What was whole before is whole now."

@@ -39,6 +39,7 @@ def push(
             feed or "",
             skip_duplicate,
             secret(run, "--nuget-api-key", nuget_api_key, "NUGET_API_KEY"),
+            run.machine.environ.get("NUGET_USER", ""),
             octopus_access(run, octopus_server_url, octopus_api_key, octopus_space),
         )
         path = chosen_package(package, run.machine)

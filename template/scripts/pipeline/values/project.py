@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import PipelineError, UsageError
 from .environments import LOCAL_ENVIRONMENT, declared_environment, refuse_twins
+from .manifest import FunctionFacts
 from .names import resource_name
 from .octopus import OctopusSettings
 from .runtimes import ARCHITECTURES, Runtime, runtime_named
@@ -45,6 +46,18 @@ class Function:
     tags: Mapping[str, str]
     boto3: str = BUNDLED
     leave_out_tests: bool = False
+
+    def facts(self) -> FunctionFacts:
+        """Return what a manifest says of it."""
+        return FunctionFacts(
+            name=self.name,
+            runtime=self.runtime.name,
+            architecture=self.architecture,
+            handler=self.handler,
+            description=self.description,
+            environment=self.environment,
+            tags=self.tags,
+        )
 
 
 @dataclass(frozen=True)

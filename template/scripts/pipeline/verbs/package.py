@@ -32,7 +32,7 @@ from ..engines.sbom import SBOM_NAME, Distribution, distributions, make_sbom
 from ..engines.sources import SOURCE, OwnFile, function_files, own_files, refuse_secrets
 from ..engines.stage import deploy_half
 from ..errors import PipelineError
-from ..values.manifest import MANIFEST_NAME, Dependency, FunctionFacts, Manifest, Source
+from ..values.manifest import MANIFEST_NAME, Dependency, Manifest, Source
 from ..values.project import Project
 from .hooks import load_hooks
 
@@ -135,22 +135,13 @@ def make_package(project: Project, order: Order, restored: Restored, machine: Ma
 def _manifest(
     project: Project, order: Order, zipped: FunctionZip, installed: dict[str, Distribution]
 ) -> Manifest:
-    function = project.function
     lock = (project.root / FUNCTION_LOCK).read_text(encoding="utf-8")
     versions = {name: found.version for name, found in installed.items()}
     return Manifest(
         package_id=project.package_id,
         version=order.version,
         source=order.source,
-        function=FunctionFacts(
-            name=function.name,
-            runtime=function.runtime.name,
-            architecture=function.architecture,
-            handler=function.handler,
-            description=function.description,
-            environment=function.environment,
-            tags=function.tags,
-        ),
+        function=project.function.facts(),
         function_zip=zipped.facts,
         # A universal lock also names what other platforms and Pythons need.
         dependencies=tuple(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..archive.zipreader import open_archive, read_member
@@ -21,7 +21,7 @@ from .package import FUNCTION_ZIP
 from .packages import chosen_package
 from .run import RunOutcome, RunRequest, run_function
 
-__all__ = ["packaged", "run_packaged"]
+__all__ = ["packaged", "run_packaged", "run_settings"]
 
 _TIMEOUT_SECONDS = 60
 
@@ -50,10 +50,7 @@ def run_packaged(
             "Run a package that `invoke build` made.",
         )
     manifest = Manifest.from_json(read_member(archive, members[MANIFEST_NAME]), where=package.name)
-    templates = manifest.function.environment
-    local = project.environment(LOCAL_ENVIRONMENT)
-    declared = {"Octopus.Environment.Name": local.name, **local.variables}
-    values = resolve(templates, declared_values(templates, declared, machine.environ), where="run")
+    settings = run_settings(project, manifest.function.environment, machine)
     runtime = local_runtime(project.function, machine, reporter)
     with tempfile.TemporaryDirectory() as scratch:
         function_zip = Path(scratch) / FUNCTION_ZIP
@@ -66,6 +63,16 @@ def run_packaged(
             python_version=runtime.version,
             ric=runtime.ric,
             extra_paths=runtime.extra_paths,
-            settings=FunctionConfig("run", timeout=_TIMEOUT_SECONDS, environment=values),
+            settings=settings,
         )
         return run_function(request, reporter)
+
+
+def run_settings(
+    project: Project, templates: Mapping[str, str], machine: Machine
+) -> FunctionConfig:
+    """Return how `run` runs a function: its variables are filled with those of `local`."""
+    local = project.environment(LOCAL_ENVIRONMENT)
+    declared = {"Octopus.Environment.Name": local.name, **local.variables}
+    values = resolve(templates, declared_values(templates, declared, machine.environ), where="run")
+    return FunctionConfig("run", timeout=_TIMEOUT_SECONDS, environment=values)

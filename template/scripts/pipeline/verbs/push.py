@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ..edge.http import Http
+from ..edge.http import Http, shown
 from ..edge.machine import Machine
 from ..errors import PipelineError, UsageError
 from ..feeds.builtin import BuiltInFeed
@@ -38,6 +38,7 @@ class PushOptions:
     feed: str = ""
     skip_duplicate: bool = False
     nuget_key: str = field(default="", repr=False)
+    nuget_user: str = ""
     octopus: Access = field(default_factory=lambda: Access("", ""))
 
 
@@ -81,15 +82,15 @@ def _feed(project: Project, options: PushOptions, http: Http, reporter: Reporter
         # A folder of pyproject.toml is the repository's; one of the command line is the shell's.
         folder = Path(name).expanduser()
         return FolderFeed(folder.resolve() if options.feed else project.root / folder)
-    if urlsplit(name).scheme not in ("http", "https"):
+    if not _is_web_address(name):
         raise UsageError(
             "push",
-            f"{name} is no feed",
+            f"{shown(name)} is no feed",
             f"It is a folder, an http or https URL, or `{BUILT_IN_FEED}`.",
         )
     if options.nuget_key and _is_readable_on_the_way(name):
         reporter.warn(f"{urlsplit(name).hostname}: the API key travels unencrypted; use https")
-    source = Source(http, name, options.nuget_key)
+    source = Source(http, name, options.nuget_key, options.nuget_user)
     return NugetV3.open(source) if is_v3(name) else NugetV2(source)
 
 
@@ -103,6 +104,14 @@ def _whole(access: Access) -> Access:
             "Set it, or name another feed with --feed or with feed in [tool.pipeline.push].",
         )
     return access
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def _is_readable_on_the_way(url: str) -> bool:

@@ -172,10 +172,13 @@ class _Job:
     def deploy(self, releases: Sequence[Release], environment: OctopusEnvironment) -> list[str]:
         """Deploy all releases to one environment at a time, and wait for all."""
         with self.reporter.stage(f"deploy {environment.name}") as stage:
-            runs = [start_deployment(self.octopus, release, environment) for release in releases]
-            for run in runs:
-                self.reporter.line(f"    {run.project}: {run.link}")
-            wait_for(self.octopus, runs, self.options.patience, stage, self.reporter)
+            runs, refusal = self._start(releases, environment, stage.name)
+            try:
+                wait_for(self.octopus, runs, self.options.patience, stage, self.reporter)
+            finally:
+                # What was started before the refusal has been waited for, and is in the log.
+                if refusal and not runs_failed(runs):
+                    raise refusal
             stage.text = f"{releases[0].version}, {', '.join(run.project for run in runs)}"
         return [run.link for run in runs]
 

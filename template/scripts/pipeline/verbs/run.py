@@ -15,7 +15,7 @@ from ..local.invocation import Invocation
 from ..report.events import Reporter
 from ..values.manifest import FunctionFacts
 
-__all__ = ["RunOutcome", "RunRequest", "run_function"]
+__all__ = ["RunOutcome", "RunRequest", "read_event", "run_function", "run_unpacked"]
 
 _TASK_ROOT = "/var/task"
 
@@ -51,6 +51,16 @@ class RunOutcome:
         return sum(1 for invocation in self.invocations if invocation.error)
 
 
+def read_event(path: Path) -> bytes:
+    """Return an event file's bytes. Raises PipelineError."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PipelineError(
+            "--event", f"{path}: {error.strerror}", "Name a JSON file, like those in tests/events."
+        ) from error
+
+
 def run_function(request: RunRequest, reporter: Reporter) -> RunOutcome:
     """Unpack the function, run every event in one warm process, and show log and answers.
 
@@ -61,24 +71,36 @@ def run_function(request: RunRequest, reporter: Reporter) -> RunOutcome:
     with tempfile.TemporaryDirectory(prefix="run-") as scratch:
         folder = Path(scratch, "task")
         unpack_function(request.function_zip, folder)
-        code = FunctionCode(
-            folder=folder,
-            handler=request.function.handler,
-            runtime_python=request.python,
-            ric=request.ric,
-            extra_paths=request.extra_paths,
-        )
-        process = FunctionProcess(code, _config(request))
-        done = []
         try:
-            for number, event in enumerate(request.events, 1):
-                _check_event(number, event)
-                invocation = process.invoke(event)
-                _show(invocation, folder, reporter)
-                done.append(invocation)
+            return run_unpacked(request, folder, reporter)
         finally:
-            process.close()
             remove_function(folder)
+
+
+def run_unpacked(
+    request: RunRequest, folder: Path, reporter: Reporter, *, bytecode: Path | None = None
+) -> RunOutcome:
+    """Do what `run_function` does, with the function unpacked in `folder` already.
+
+    Compiled modules go to `bytecode`, which later runs may share.
+    """
+    code = FunctionCode(
+        folder=folder,
+        handler=request.function.handler,
+        runtime_python=request.python,
+        ric=request.ric,
+        extra_paths=request.extra_paths,
+    )
+    process = FunctionProcess(code, _config(request), bytecode=bytecode)
+    done = []
+    try:
+        for number, event in enumerate(request.events, 1):
+            _check_event(number, event)
+            invocation = process.invoke(event)
+            _show(invocation, folder, reporter)
+            done.append(invocation)
+    finally:
+        process.close()
     return RunOutcome(tuple(done))
 
 

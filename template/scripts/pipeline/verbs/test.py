@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,13 +138,16 @@ def _pytest(
     project: Project,
 ) -> Result:
     command: list[str | Path] = [place.python, "-m", "pytest", "-p", "no:cacheprovider"]
-    return run(
-        [*command, f"--junitxml={results}", "-o", "junit_family=xunit2", *words],
-        cwd=project.root,
-        env=environ,
-        accept=(0, 1, 2, 3, 4, _NO_TESTS),
-        where="test",
-    )
+    # pytest keeps the folders of its last runs; a build is to leave nothing but its output.
+    with tempfile.TemporaryDirectory() as scratch:
+        report = [f"--junitxml={results}", "-o", "junit_family=xunit2"]
+        return run(
+            [*command, *report, f"--basetemp={scratch}/tests", *words],
+            cwd=project.root,
+            env=environ,
+            accept=(0, 1, 2, 3, 4, _NO_TESTS),
+            where="test",
+        )
 
 
 def _results(machine: Machine) -> Path:

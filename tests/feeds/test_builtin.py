@@ -1,0 +1,118 @@
+"""The built-in feed's answers beyond the usual ones: other statuses, casings, hashes, rights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pipeline.edge.http import HttpError
+from pipeline.errors import Conflict
+from pipeline.feeds.builtin import BuiltInFeed
+from pipeline.feeds.feed import SAME, Candidate, State
+
+from tests.feeds.feed_support import Pusher, http, package
+from tests.standins.loopback import Answer, Asked, serving
+
+ABSENT = Answer(404, b'{"ErrorMessage": "The resource was not found."}')
+# The text: api-client.ts packageRepository.test.ts.
+EXISTS = "A package with the same name and version already exists and overwriting is off."
+
+
+@dataclass
+class Feed:
+    """The three answers that a push may ask for; the last one is for the package's file."""
+
+    push: Answer
+    resource: Answer = ABSENT
+    file: Answer = ABSENT
+
+    def __call__(self, asked: Asked) -> Answer | None:
+        """Answer a request."""
+        assert asked.headers["x-octopus-apikey"] == "API-KEY"
+        name = "Acme.Sample.2.0.7"
+        # Paths: Octopus's docs, "Download package from built-in feed" and "Push package".
+        return {
+            ("POST", "/api/Spaces-1/packages/raw?overwriteMode=FailIfExists"): self.push,
+            ("GET", f"/api/Spaces-1/packages/packages-{name}"): self.resource,
+            ("GET", f"/api/Spaces-1/packages/{name}/raw"): self.file,
+        }.get((asked.method, asked.path))
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Candidate:
+    """Return a package."""
+    return package(tmp_path / "made", b"ours")
+
+
+def feed_at(url: str) -> BuiltInFeed:
+    """Return the feed of a server."""
+    return BuiltInFeed(http(), f"{url}/api/Spaces-1", {"X-Octopus-ApiKey": "API-KEY"})
+
+
+def document(**properties: str) -> bytes:
+    """Return a JSON document."""
+    return json.dumps(properties).encode()
+
+
+def test_a_package_that_the_server_kept_is_compared(made: Candidate) -> None:
+    """200 means that a file was there: the same one by its hash, or else a look at it."""
+    same = document(Hash=made.digest("sha1").hex())
+    with serving(Feed(Answer(200, same))) as server:
+        assert Pusher()(feed_at(server.url), made).sent
+    other = Feed(Answer(200, document(Hash="00" * 20)))
+    with serving(other) as server, pytest.raises(Conflict, match="could not be compared"):
+        Pusher()(feed_at(server.url), made)
+
+
+@pytest.mark.parametrize("key", ["ErrorMessage", "errorMessage"])
+@pytest.mark.parametrize("status", [400, 409])
+def test_a_version_that_is_there_is_known_by_status_or_words(
+    made: Candidate, status: int, key: str
+) -> None:
+    """In either casing; a server that shows nothing cannot be compared with."""
+    with serving(Feed(Answer(status, document(**{key: EXISTS})))) as server:
+        with pytest.raises(Conflict, match="could not be compared"):
+            Pusher()(feed_at(server.url), made)
+        done = Pusher()(feed_at(server.url), made, skip_duplicate=True)
+        assert (done.sent, "could not be compared" in done.warning) == (False, True)
+
+
+def test_another_refusal_is_told_in_the_servers_words(made: Candidate) -> None:
+    """400 is not always a version that is there."""
+    refusal = json.dumps({"ErrorMessage": "A problem.", "Errors": ["The feed is full."]}).encode()
+    words = r"A problem\.\nThe feed is full\."
+    with serving(Feed(Answer(400, refusal))) as server, pytest.raises(HttpError, match=words):
+        Pusher()(feed_at(server.url), made)
+
+
+def test_a_key_that_may_only_push_is_enough(made: Candidate) -> None:
+    """The role "Package Publisher" may not look: the first push goes through all the same."""
+    forbidden = Answer(403, document(ErrorMessage="You do not have permission"))
+    with serving(Feed(Answer(201), forbidden)) as server:
+        assert Pusher()(feed_at(server.url), made).sent
+    there = Feed(Answer(409), forbidden)
+    with serving(there) as server, pytest.raises(Conflict, match="You do not have permission"):
+        Pusher()(feed_at(server.url), made)
+
+
+@pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha512"])
+@pytest.mark.parametrize("key", ["Hash", "hash"])
+def test_a_hash_of_any_kind_is_compared(made: Candidate, algorithm: str, key: str) -> None:
+    """Its length tells which one it is; the file is not downloaded."""
+    digest = hashlib.new(algorithm, made.path.read_bytes()).hexdigest().upper()
+    with serving(Feed(ABSENT, Answer(200, document(**{key: digest})))) as server:
+        assert feed_at(server.url).find(made) == SAME
+        assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("digest", ["", "no hash", "00", "00" * 20])
+def test_without_a_hash_that_fits_the_file_is_compared(made: Candidate, digest: str) -> None:
+    """A hash of a kind we do not know must not make the same package another one."""
+    file = Answer(200, made.path.read_bytes())
+    with serving(Feed(ABSENT, Answer(200, document(Hash=digest)), file)) as server:
+        assert feed_at(server.url).find(made) == SAME
+    with serving(Feed(ABSENT, Answer(200, document(Hash=digest)))) as server:
+        assert feed_at(server.url).find(made).state is State.UNKNOWN

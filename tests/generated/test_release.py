@@ -1,0 +1,130 @@
+"""A built package through Octopus, as a build server does it: the verbs as processes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.generated.repository import Repository
+from tests.standins.octopus_server import KEY, OctopusServer, script_step
+from tests.standins.octopus_state import State
+
+GATE = """\
+import os
+
+
+def test_the_environment_is_right():
+    assert os.environ["ENVIRONMENT"] == "CI"
+    assert not [name for name in os.environ if name.startswith("OCTOPUS_")]
+"""
+
+
+@pytest.fixture
+def octopus() -> Iterator[OctopusServer]:
+    """Return a stand-in with CI and Staging, each with a cloud region."""
+    with OctopusServer(State(time.monotonic)) as server:
+        for name in ("CI", "Staging"):
+            made = server.space.add("environments", {"Name": name, "Description": ""})
+            machine = {"Name": name, "EnvironmentIds": [made["Id"]], "Roles": ["lambda"]}
+            endpoint = {"CommunicationStyle": "None", "DefaultWorkerPoolId": ""}
+            server.space.add("machines", {**machine, "Endpoint": endpoint})
+        yield server
+    assert server.unknown == []
+
+
+def access(server: OctopusServer) -> dict[str, str]:
+    """Return the variables that lead to a stand-in."""
+    return {"OCTOPUS_URL": server.url, "OCTOPUS_API_KEY": KEY}
+
+
+def prepared(repository: Repository, server: OctopusServer) -> str:
+    """Build version 1.0.7 and let Octopus have it and a project for it; return the package id."""
+    repository.must("build", "--build-number", "7")
+    package = repository.nuspec().removeprefix("src/").removesuffix(".nuspec")
+    server.add_project("ELB Logs Processor", script_step(package))
+    server.add_package(package, "1.0.7")
+    return package
+
+
+def test_a_build_goes_through_ci_and_its_tests_to_staging(
+    repository: Repository, octopus: OctopusServer
+) -> None:
+    """Release with notes, CI, post-deployment tests that stop it there; then on to Staging."""
+    repository.write("tests/post_deployment/test_gate.py", GATE)
+    repository.commit("Test what was deployed")
+    prepared(repository, octopus)
+    words = ("release", "--environments", "ci,Staging")
+    done = repository.verb(*words, "--json", extra=access(octopus))
+    assert done.code == 1
+    assert done.document["error"]["where"] == "test Staging"
+    assert "'Staging' == 'CI'" in done.document["error"]["what"]
+    assert len(octopus.space.deployments) == 2
+    assert "Test what was deployed" in next(iter(octopus.space.releases.values()))["ReleaseNotes"]
+    repository.edit("tests/post_deployment/test_gate.py", '== "CI"', 'in ("CI", "Staging")')
+    package = f"build-output/{repository.latest()['version']}"
+    (file,) = (repository.root / package).glob("*.nupkg")
+    again = repository.must(
+        "release", str(file), "--environments=CI,Staging", extra=access(octopus)
+    )
+    assert "1 passed, post-deployment" in again.err
+    assert "deploy Staging" in again.err
+    assert KEY not in again.err + again.out
+    assert repository.output() == [
+        "1.0.7", "latest.json", "post-deployment-CI.xml", "post-deployment-Staging.xml",
+        "tests.xml",
+    ]  # fmt: skip
+
+
+def test_a_temporary_environment_by_its_verbs(
+    repository: Repository, octopus: OctopusServer
+) -> None:
+    """env.create, release to it, env.list, env.delete, env.reap: each with its document."""
+    package = prepared(repository, octopus)
+    extra = access(octopus)
+    made = repository.must("env.create", "Test-1", "--expires", "8h", "--json", extra=extra)
+    assert made.document["environment"] == "Test-1"
+    done = repository.must("release", "--environments", "Test-1", "--json", extra=extra)
+    assert done.document["deployed"] == ["Test-1"]
+    listed = repository.must("env.list", "--json", extra=extra).document["environments"]
+    assert [found["owner"] for found in listed] == ["", "", package]
+    reaped = repository.must("env.reap", "--json", extra=extra).document
+    assert reaped == {"environments": [], "dry_run": False}
+    gone = repository.must("env.delete", "test-1", "--json", extra=extra).document
+    assert gone == {"environment": "test-1", "removed": True}
+    refused = repository.verb("env.delete", "CI", "--confirm", "CI", extra=extra)
+    assert refused.code == 1
+    assert "permanent" in refused.err
+    assert len(octopus.space.environments) == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("release", "--wait", "soon"),
+        ("release", "--wait=-1"),
+        ("release", "--environments", "CI,ci"),
+        ("env.create", "Test-1", "--expires", "tomorrow"),
+        ("env.create",),
+    ],
+)
+def test_wrong_usage_is_said_before_anything_happens(
+    repository: Repository, octopus: OctopusServer, words: tuple[str, ...]
+) -> None:
+    """Exit code 2, and nothing is sent."""
+    prepared(repository, octopus)
+    done = repository.verb(*words, extra=access(octopus))
+    assert done.code == 2, done.err
+    assert not [request for request in octopus.requests if request.startswith("POST")]
+
+
+def test_the_key_may_come_on_standard_input(repository: Repository, octopus: OctopusServer) -> None:
+    """`-` reads it; written as a flag it works, with a warning, and is hidden in all output."""
+    words = ("env.list", "--octopus-server-url", octopus.url, "--octopus-api-key")
+    quiet = repository.must(*words, "-", stdin=f"{KEY}\n")
+    loud = repository.must(*words, KEY)
+    assert "CI" in quiet.err
+    assert "warning" not in quiet.err
+    assert "warning" in loud.err
+    assert KEY not in loud.err

@@ -1,0 +1,139 @@
+"""The client: spaces by name, addresses with a path, pages, both casings, old servers."""
+
+from __future__ import annotations
+
+import pytest
+from pipeline.edge.http import Http, HttpError
+from pipeline.errors import PipelineError
+from pipeline.octopus.client import Access, Octopus, connect
+from pipeline.octopus.document import changed, read, text, texts
+
+from tests.octopus.octopus_support import Clock, opened
+from tests.standins.octopus_server import KEY, Fault, OctopusServer
+from tests.standins.octopus_state import State
+
+
+@pytest.mark.parametrize("casing", ["Pascal", "camel"])
+@pytest.mark.parametrize(("asked", "found"), [("", "Spaces-1"), ("second SPACE", "Spaces-2")])
+def test_a_space_is_found_by_its_name(
+    server: OctopusServer, clock: Clock, casing: str, asked: str, found: str
+) -> None:
+    """In any case, in either casing of the answers; without a name it is the default one."""
+    server.casing = casing
+    server.add_space("Second Space")
+    octopus = opened(server, clock, asked)
+    assert octopus.space_id == found
+    assert octopus.api == f"{server.url}/api/{found}"
+    assert octopus.link("tasks/ServerTasks-7") == f"{server.url}/app#/{found}/tasks/ServerTasks-7"
+
+
+def test_an_unknown_space_is_named_with_those_that_are_there(
+    server: OctopusServer, clock: Clock
+) -> None:
+    """The reader learns what the key sees, and where the name is set."""
+    with pytest.raises(PipelineError) as error:
+        opened(server, clock, "Nowhere")
+    assert "'Nowhere'" in error.value.what
+    assert "Default" in error.value.then
+    assert "OCTOPUS_SPACE" in error.value.then
+
+
+@pytest.mark.parametrize("ending", ["", "/", "/api", "/api/"])
+def test_an_address_may_have_a_path(clock: Clock, ending: str) -> None:
+    """What stands before /api is kept, however the address ends."""
+    with OctopusServer(State(clock), base="/deploy/octo") as server:
+        access = Access(f"{server.url}{ending}", KEY)
+        octopus = connect(Http({}, sleep=clock.sleep), access)
+        assert list(octopus.all("environments")) == []
+    assert server.requests[-1].startswith("GET /deploy/octo/api/Spaces-1/environments?")
+    assert server.unknown == []
+
+
+def test_a_server_from_before_spaces_is_asked_without_one(
+    server: OctopusServer, clock: Clock
+) -> None:
+    """2018 and older: resources are below /api, and `Default` means that server."""
+    server.state.version = "3.5.4"
+    octopus = opened(server, clock, "Default")
+    assert (octopus.space_id, octopus.has_executions) == ("", False)
+    octopus.post("environments", {"Name": "CI"})
+    assert [text(e, "Name") for e in octopus.all("environments")] == ["CI"]
+    with pytest.raises(PipelineError, match="no spaces"):
+        opened(server, clock, "Second Space")
+
+
+@pytest.mark.parametrize(
+    ("version", "has"),
+    [("2022.3.5511", False), ("2022.3.5512", True), ("2026.1.1-hotfix.3", True), ("0.0.0-x", True)],
+)
+def test_the_version_decides_about_the_executions_api(version: str, has: bool) -> None:
+    """From the one that Octopus's own client asks for; a development server has all."""
+    octopus = Octopus(Http({}), Access("http://host", "key"), version, "Spaces-1", "Default")
+    assert octopus.has_executions is has
+
+
+def test_every_page_of_a_collection_is_read(server: OctopusServer, clock: Clock) -> None:
+    """250 resources come in three pages, each once."""
+    for number in range(250):
+        server.space.add("environments", {"Name": f"Test-{number}"})
+    octopus = opened(server, clock)
+    names = [text(environment, "Name") for environment in octopus.all("environments")]
+    assert names == [f"Test-{number}" for number in range(250)]
+    assert sum("/environments?" in request for request in server.requests) == 3
+
+
+def test_a_name_is_compared_whole(server: OctopusServer, clock: Clock) -> None:
+    """`Test-1` is not `Test-10`, although the server's search finds both."""
+    server.space.add("environments", {"Name": "Test-10"})
+    octopus = opened(server, clock)
+    assert octopus.named("environments", "Test-1") is None
+    assert octopus.named("environments", "tEST-10") is not None
+
+
+def test_errors_come_in_the_servers_own_words(server: OctopusServer, clock: Clock) -> None:
+    """ErrorMessage and every entry of Errors, and the key is nowhere."""
+    octopus = opened(server, clock)
+    octopus.post("environments", {"Name": "CI"})
+    with pytest.raises(HttpError) as error:
+        octopus.post("environments", {"Name": "ci"})
+    assert "There was a problem with your request." in error.value.what
+    assert "An environment with the name 'ci' already exists." in error.value.what
+    assert KEY not in str(error.value)
+    assert KEY not in repr(octopus)
+
+
+def test_a_wrong_key_is_said_to_be_wrong(server: OctopusServer, clock: Clock) -> None:
+    """401 with what the server says, and what to look at."""
+    with pytest.raises(HttpError) as error:
+        connect(Http({}, sleep=clock.sleep), Access(server.url, "API-WRONG"))
+    assert "must be logged in" in error.value.what
+    assert "API key" in error.value.then
+
+
+def test_something_else_at_the_address_is_not_taken_for_octopus(
+    server: OctopusServer, clock: Clock
+) -> None:
+    """JSON without a version is named as what it is not."""
+    server.faults.append(Fault("GET /api/$", 200, body=b'{"status": "up"}'))
+    with pytest.raises(PipelineError, match="not an Octopus server"):
+        opened(server, clock)
+
+
+def test_removing_what_is_gone_is_no_error(server: OctopusServer, clock: Clock) -> None:
+    """Removal may be repeated."""
+    opened(server, clock).delete("environments/Environments-99")
+    assert server.requests[-1].startswith("DELETE ")
+
+
+@pytest.mark.parametrize("document", [{"Id": "X-1", "Roles": None}, {"id": "X-1"}])
+def test_both_casings_are_read(document: dict[str, object]) -> None:
+    """A property is found with a small first letter as well; null is absent."""
+    assert text(document, "Id") == "X-1"
+    assert texts(document, "Roles") == []
+    assert read(document, "Name", "none") == "none"
+
+
+def test_a_changed_document_keeps_its_casing() -> None:
+    """What goes back to the server has no property twice."""
+    assert changed({"name": "a", "other": 1}, Name="b") == {"name": "b", "other": 1}
+    assert changed({"Name": "a"}, Name="b", Roles=[]) == {"Name": "b", "Roles": []}

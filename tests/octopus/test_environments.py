@@ -1,0 +1,367 @@
+"""Temporary environments: made with a machine, removed after it, and every step repeatable."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pipeline.errors import PipelineError
+from pipeline.octopus.client import Access
+from pipeline.octopus.lifecycles import PHASE
+from pipeline.verbs.environments import (
+    EnvironmentOptions,
+    create_environment,
+    delete_environment,
+    list_environments,
+    reap_environments,
+)
+from pipeline.verbs.release import OctopusOptions
+
+from tests.octopus.octopus_support import Clock, Events, project_in
+from tests.standins.octopus_server import KEY, Fault, OctopusServer, script_step, step
+from tests.standins.octopus_state import Document, Space
+from tests.values.values_support import NOON, machine
+
+UNPACK = step("Octopus.TentaclePackage", "Acme.Orders")
+BY_MACHINE = 'worker = "machine:Octopus Server"\n'
+
+
+class Verbs:
+    """The verbs on one server, by name, for a project with these settings."""
+
+    def __init__(self, server: OctopusServer, folder: Path, events: Events) -> None:
+        self.server, self.events, self.machine = server, events, machine(folder)
+        self.project, self.folder = project_in(folder), folder
+
+    def settings(self, text: str) -> None:
+        """Use other settings of `[tool.pipeline.octopus]`."""
+        self.project = project_in(self.folder, text)
+
+    def options(self, **more: object) -> EnvironmentOptions:
+        """Return the options."""
+        access = OctopusOptions(Access(self.server.url, KEY))
+        return EnvironmentOptions(access, **more)  # type: ignore[arg-type]
+
+    def create(self, name: str, **more: object) -> str:
+        """Run env.create and return the environment's id."""
+        options = self.options(**more)
+        made = create_environment(self.project, name, options, self.machine, self.events.reporter)
+        return made.id
+
+    def delete(self, name: str, **more: object) -> bool:
+        """Run env.delete."""
+        options = self.options(**more)
+        return delete_environment(self.project, name, options, self.machine, self.events.reporter)
+
+    def reap(self, **more: object) -> list[str]:
+        """Run env.reap."""
+        options = self.options(**more)
+        return reap_environments(self.project, options, self.machine, self.events.reporter)
+
+
+@pytest.fixture
+def space(server: OctopusServer) -> Space:
+    """Return the default space: CI, a Tentacle in it, and Orders with a script step."""
+    environment = server.space.add("environments", {"Name": "CI", "Description": ""})
+    server.space.add(
+        "machines",
+        {
+            "Name": "Octopus Server",
+            "EnvironmentIds": [environment["Id"]],
+            "Roles": ["lambda"],
+            "Endpoint": {"CommunicationStyle": "TentaclePassive", "Uri": "https://h:10933/"},
+        },
+    )
+    server.add_project("Orders", script_step("Acme.Orders"))
+    return server.space
+
+
+@pytest.fixture
+def verbs(server: OctopusServer, tmp_path: Path, events: Events) -> Verbs:
+    """Return the verbs."""
+    return Verbs(server, tmp_path, events)
+
+
+def phases(space: Space) -> list[tuple[str, list[str]]]:
+    """Return the phases of the default lifecycle with their environments' names."""
+    (lifecycle,) = space.lifecycles.values()
+    return [
+        (phase["Name"], [space.environments[id_]["Name"] for id_ in targets(phase)])
+        for phase in lifecycle["Phases"]
+    ]
+
+
+def targets(phase: Document) -> list[str]:
+    """Return the ids of a phase's environments."""
+    return [*phase["AutomaticDeploymentTargets"], *phase["OptionalDeploymentTargets"]]
+
+
+def with_phase(space: Space, *names: str) -> None:
+    """Give the lifecycle one phase with these environments."""
+    (lifecycle,) = space.lifecycles.values()
+    lifecycle["Phases"].append(
+        {
+            "Id": "phase",
+            "Name": "First",
+            "AutomaticDeploymentTargets": [],
+            "OptionalDeploymentTargets": [space.named("environments", n)["Id"] for n in names],
+            "MinimumEnvironmentsBeforePromotion": 0,
+            "IsOptionalPhase": False,
+        }
+    )
+
+
+def machines(space: Space) -> dict[str, list[str]]:
+    """Return the machines with their environments' names."""
+    return {
+        found["Name"]: [space.environments[id_]["Name"] for id_ in found["EnvironmentIds"]]
+        for found in space.machines.values()
+    }
+
+
+@pytest.mark.parametrize("casing", ["Pascal", "camel"])
+def test_an_environment_comes_with_a_cloud_region_and_goes(
+    server: OctopusServer, space: Space, verbs: Verbs, casing: str
+) -> None:
+    """Made with dynamic infrastructure, a machine of the step's role, in a phase of its own."""
+    server.casing = casing
+    with_phase(space, "CI")
+    id_ = verbs.create("Test-1")
+    assert space.environments[id_]["AllowDynamicInfrastructure"] is True
+    (region,) = (found for found in space.machines.values() if id_ in found["EnvironmentIds"])
+    assert region["Name"] == "Test-1-Orders"
+    assert region["Roles"] == ["lambda"]
+    assert region["Endpoint"] == {"CommunicationStyle": "None", "DefaultWorkerPoolId": ""}
+    assert phases(space) == [(PHASE, ["Test-1"]), ("First", ["CI"])]
+    assert verbs.delete("test-1") is True
+    assert machines(space) == {"Octopus Server": ["CI"]}
+    assert phases(space) == [("First", ["CI"])]
+    assert [found["Name"] for found in space.environments.values()] == ["CI"]
+    assert verbs.delete("Test-1") is False
+
+
+def test_the_machine_goes_before_the_environment(
+    server: OctopusServer, space: Space, verbs: Verbs
+) -> None:
+    """The order that leaves no machine without an environment."""
+    verbs.create("Test-1")
+    verbs.delete("Test-1")
+    removals = [r.split("/")[-2] for r in server.requests if r.startswith("DELETE")]
+    assert removals == ["machines", "environments"]
+    assert len(space.machines) == 1
+
+
+def test_creating_again_changes_nothing(server: OctopusServer, space: Space, verbs: Verbs) -> None:
+    """The second time nothing is written."""
+    with_phase(space, "CI")
+    first = verbs.create("Test-1")
+    seen = len(server.requests)
+    assert verbs.create("test-1") == first
+    assert [r for r in server.requests[seen:] if not r.startswith("GET")] == []
+    assert len(space.machines) == 2
+
+
+@pytest.mark.parametrize("step_", ["POST /api/Spaces-1/machines", "PUT /api/Spaces-1/lifecycles"])
+def test_a_half_made_environment_is_continued(
+    server: OctopusServer, space: Space, verbs: Verbs, step_: str
+) -> None:
+    """After a failure in the middle the same command completes it."""
+    with_phase(space, "CI")
+    server.faults.append(Fault(step_, 400, body=b'{"ErrorMessage": "not now"}'))
+    with pytest.raises(PipelineError, match="not now"):
+        verbs.create("Test-1")
+    verbs.create("Test-1")
+    assert machines(space)["Test-1-Orders"] == ["Test-1"]
+    assert phases(space)[0] == (PHASE, ["Test-1"])
+
+
+@pytest.mark.parametrize("step_", ["DELETE .*/machines", "PUT .*/lifecycles", "DELETE .*/env"])
+def test_a_half_removed_environment_is_continued(
+    server: OctopusServer, space: Space, verbs: Verbs, step_: str
+) -> None:
+    """Whatever was done before the failure stays done."""
+    with_phase(space, "CI")
+    verbs.create("Test-1")
+    server.faults.append(Fault(step_, 400, body=b'{"ErrorMessage": "not now"}'))
+    with pytest.raises(PipelineError, match="not now"):
+        verbs.delete("Test-1")
+    assert verbs.delete("Test-1") is True
+    assert len(space.environments) == 1
+
+
+def test_a_lost_answer_makes_no_second_environment(
+    server: OctopusServer, space: Space, verbs: Verbs
+) -> None:
+    """The environment that was made is found and used; a lost removal is looked after."""
+    server.faults.append(Fault("POST /api/Spaces-1/environments", "lose"))
+    verbs.create("Test-1")
+    assert len(space.environments) == 2
+    server.faults.append(Fault("DELETE .*/environments", "lose"))
+    assert verbs.delete("Test-1") is True
+
+
+def test_a_shared_machine_gets_the_environment_and_keeps_its_own(
+    space: Space, verbs: Verbs
+) -> None:
+    """`machine:NAME` adds the environment to it, and takes it out again."""
+    verbs.settings(BY_MACHINE)
+    verbs.create("Test-1")
+    assert machines(space) == {"Octopus Server": ["CI", "Test-1"]}
+    (found,) = space.machines.values()
+    assert found["Endpoint"]["CommunicationStyle"] == "TentaclePassive"
+    verbs.delete("Test-1")
+    assert machines(space) == {"Octopus Server": ["CI"]}
+
+
+def test_the_worker_pool_is_found_by_name(space: Space, verbs: Verbs) -> None:
+    """`worker-pool` names the pool of the cloud region; an unknown one is named."""
+    verbs.settings('worker-pool = "default worker pool"\n')
+    verbs.create("Test-1")
+    region = next(m for m in space.machines.values() if m["Name"] == "Test-1-Orders")
+    assert region["Endpoint"]["DefaultWorkerPoolId"] in space.pools
+    verbs.settings('worker-pool = "Nowhere"\n')
+    with pytest.raises(PipelineError, match="Nowhere"):
+        verbs.create("Test-2")
+
+
+@pytest.mark.parametrize(
+    ("process", "settings", "what"),
+    [
+        (UNPACK, "", "has no disk"),
+        (script_step("Acme.Orders", "deploy.ps1"), "", "'deploy.ps1'"),
+        (script_step("Acme.Other"), "", "no step"),
+        (UNPACK, 'worker = "machine:Nowhere"\n', "none of that name"),
+    ],
+)
+@pytest.mark.usefixtures("space")
+def test_a_process_that_does_not_fit_is_refused_before_anything_is_made(
+    server: OctopusServer, verbs: Verbs, process: Document, settings: str, what: str
+) -> None:
+    """The same check as a release's, for the machine that would be registered."""
+    next(iter(server.space.processes.values()))["Steps"] = [process]
+    verbs.settings(settings)
+    with pytest.raises(PipelineError, match=what):
+        verbs.create("Test-1")
+    assert [r for r in server.requests if not r.startswith("GET")] == []
+
+
+def test_deploy_a_package_fits_a_shared_machine(space: Space, verbs: Verbs) -> None:
+    """With a disk, the step that a cloud region cannot run is fine."""
+    next(iter(space.processes.values()))["Steps"] = [UNPACK]
+    verbs.settings(BY_MACHINE)
+    verbs.create("Test-1")
+    assert machines(space)["Octopus Server"] == ["CI", "Test-1"]
+
+
+def test_a_step_that_is_limited_to_others_is_refused(space: Space, verbs: Verbs) -> None:
+    """Nothing would be deployed to the new environment."""
+    (process,) = space.processes.values()
+    process["Steps"][0]["Actions"][0]["Environments"] = ["Environments-1"]
+    with pytest.raises(PipelineError, match="limited to other environments"):
+        verbs.create("Test-1")
+
+
+@pytest.mark.parametrize("name", ["CI", "staging", "local"])
+def test_permanent_environments_are_left_alone(
+    server: OctopusServer, verbs: Verbs, name: str
+) -> None:
+    """Neither made nor removed, in any case of the name, and nothing is even asked."""
+    with pytest.raises(PipelineError, match=name):
+        verbs.create(name)
+    with pytest.raises(PipelineError, match=name):
+        verbs.delete(name, confirm=name)
+    assert server.requests == []
+
+
+def test_an_environment_of_others_is_not_taken_over(space: Space, verbs: Verbs) -> None:
+    """It is neither changed nor removed; the latter only with its name repeated."""
+    space.add("environments", {"Name": "Trial", "Description": "by hand"})
+    with pytest.raises(PipelineError, match="did not make"):
+        verbs.create("Trial")
+    with pytest.raises(PipelineError, match="did not make") as error:
+        verbs.delete("Trial")
+    assert "--confirm Trial" in error.value.then
+    assert verbs.delete("Trial", confirm="Trial") is True
+
+
+def test_what_refers_to_an_environment_is_listed(space: Space, verbs: Verbs) -> None:
+    """Steps and phases of others that hold it, beside the server's own words."""
+    id_ = verbs.create("Test-1")
+    with_phase(space, "Test-1")
+    (process,) = space.processes.values()
+    process["Steps"][0]["Actions"][0]["Environments"] = [id_]
+    with pytest.raises(PipelineError) as error:
+        verbs.delete("Test-1")
+    assert "This environment is in use" in error.value.what
+    assert "project Orders, step Deploy" in error.value.what
+    assert "lifecycle Default Lifecycle, phase First" in error.value.what
+    assert "run this again" in error.value.then
+
+
+def test_a_phase_for_any_environment_is_left_as_it_is(space: Space, verbs: Verbs) -> None:
+    """A first entry would make it a phase for that environment alone."""
+    with_phase(space)
+    verbs.create("Test-1")
+    assert phases(space) == [("First", [])]
+
+
+def test_two_temporary_environments_share_the_phase(space: Space, verbs: Verbs) -> None:
+    """It goes with the last of them."""
+    with_phase(space, "CI")
+    verbs.create("Test-1")
+    verbs.create("Test-2")
+    assert phases(space)[0] == (PHASE, ["Test-1", "Test-2"])
+    verbs.delete("Test-1")
+    assert phases(space)[0] == (PHASE, ["Test-2"])
+    verbs.delete("Test-2")
+    assert phases(space) == [("First", ["CI"])]
+
+
+@pytest.mark.usefixtures("space")
+def test_the_list_says_whose_they_are_and_what_is_in_them(verbs: Verbs) -> None:
+    """Permanent ones, ours with their end, and those of others."""
+    verbs.create("Test-1", expires=NOON + timedelta(hours=8))
+    options = verbs.options().octopus
+    found = list_environments(verbs.project, options, verbs.machine, verbs.events.reporter)
+    assert [(e.name, e.permanent, e.owner, e.machines) for e in found] == [
+        ("CI", True, "", ("Octopus Server",)),
+        ("Test-1", False, "Acme.Orders", ("Test-1-Orders",)),
+    ]
+    assert found[1].expires == "2026-11-23T20:00:00+00:00"
+
+
+def test_only_what_is_over_and_ours_is_reaped(space: Space, verbs: Verbs) -> None:
+    """Not those without an end, nor those of another package; a dry run removes none."""
+    verbs.create("Over", expires=NOON - timedelta(minutes=1))
+    verbs.create("Later", expires=NOON + timedelta(minutes=1))
+    verbs.create("Endless")
+    other = space.named("environments", "Over")["Description"].replace("Orders", "Other")
+    space.add("environments", {"Name": "Another", "Description": other})
+    assert verbs.reap(dry_run=True) == ["Over"]
+    assert len(space.environments) == 5
+    assert verbs.reap() == ["Over"]
+    assert len(space.environments) == 4
+    assert verbs.reap() == []
+
+
+def test_creating_again_moves_the_end(space: Space, verbs: Verbs) -> None:
+    """A new end counts; without one the old stays."""
+    id_ = verbs.create("Test-1", expires=NOON)
+    verbs.create("Test-1")
+    assert "2026-11-23T12:00Z" in space.environments[id_]["Description"]
+    verbs.create("Test-1", expires=NOON + timedelta(days=2))
+    assert "2026-11-25T12:00Z" in space.environments[id_]["Description"]
+
+
+def test_somebody_elses_change_to_the_lifecycle_is_not_lost(
+    server: OctopusServer, clock: Clock, space: Space, verbs: Verbs
+) -> None:
+    """A write that is undone by another one is noticed and repeated."""
+    with_phase(space, "CI")
+    # Accepted and then overwritten by somebody else, as far as we can see.
+    server.faults.append(Fault("PUT .*/lifecycles", 200, body=b"{}"))
+    verbs.create("Test-1")
+    assert phases(space)[0] == (PHASE, ["Test-1"])
+    assert len([r for r in server.requests if r.startswith("PUT") and "lifecycles" in r]) == 2
+    assert clock.now == 0
