@@ -24,7 +24,7 @@ _PYTHON_FILES = (
 
 def namespace(root: Path) -> Collection:
     """Return the verbs of the template repository at `root`."""
-    collection = Collection(demo, test, check, lock, manifest, release)
+    collection = Collection(demo, test, check, bench, lock, manifest, release)
     collection.configure({"pipeline": {"root": str(root)}})
     return collection
 
@@ -51,6 +51,12 @@ def check(c: Context, fix: bool = False) -> None:
     _attach(c, "-m", "ruff", "check", *(["--fix"] if fix else []), ".")
     _attach(c, "-m", "ruff", "format", *([] if fix else ["--check"]), ".")
     _attach(c, "-m", "mypy")
+
+
+@task
+def bench(c: Context) -> None:
+    """Measure build times beside other tools; needs Info-ZIP, and a network the first time."""
+    _attach(c, "benchmarks/build_times.py")
 
 
 @task(help={"upgrade": "Take the newest versions"})

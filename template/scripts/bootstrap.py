@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-__all__ = ["LOCKS", "BootstrapError", "ensure", "find_uv", "hand_over"]
+__all__ = ["LOCKS", "BootstrapError", "ensure", "find_uv", "hand_over", "venv_python"]
 
 LOCKS = {
     "build": "scripts/requirements-build.txt",
@@ -51,7 +51,7 @@ def hand_over(root: Path, module: str, lock: str = LOCKS["build"]) -> None:
     if module == "__main__" and Path(sys.prefix).resolve() == (root / ".venv").resolve():
         return
     # What git, uv and AWS say is UTF-8, whatever the locale of this machine is.
-    python = [str(_python(root)), "-X", "utf8"]
+    python = [str(venv_python(root)), "-X", "utf8"]
     raise SystemExit(_run([*python, str(root / "tasks.py"), *sys.argv[1:]]))
 
 
@@ -107,12 +107,13 @@ def _ensure(root: Path, lock: str, primary: str) -> None:
 
 def _is_made(root: Path, stamp: Path, wanted: str) -> bool:
     try:
-        return stamp.read_text() == wanted and _python(root).exists()
+        return stamp.read_text() == wanted and venv_python(root).exists()
     except OSError:
         return False
 
 
-def _python(root: Path) -> Path:
+def venv_python(root: Path) -> Path:
+    """Return the interpreter of `.venv`, whether it is there or not."""
     return root / ".venv" / ("Scripts/python.exe" if _WINDOWS else "bin/python")
 
 
@@ -138,7 +139,7 @@ def _install(root: Path, lock: str, primary: str) -> None:
         rest = Path(scratch) / "requirements.txt"
         # uv itself is there already; its 20 MB need not be fetched a second time.
         rest.write_text(text.replace(_block(text, "uv"), ""))
-        command: list[str | Path] = [uv, "pip", "install", "--quiet", "--python", _python(root)]
+        command: list[str | Path] = [uv, "pip", "install", "--quiet", "--python", venv_python(root)]
         command += ["--require-hashes", "-r", rest]
         # What the cache holds needs no network.
         if _call([*command, "--offline"]).returncode:

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pipeline.archive.zipreader import open_archive
 from pipeline.edge.cache import clear, is_whole_folder, seal, seal_folder, sealed
 from pipeline.edge.files import new_folder, sweep
 from pipeline.edge.machine import Machine
 from pipeline.edge.uv import Uv
-from pipeline.engines.python import restore
+from pipeline.engines.python import Restored, restore
 from pipeline.engines.sbom import distributions
 from pipeline.errors import PipelineError
 from pipeline.values.project import Project
@@ -68,6 +67,12 @@ def project(tmp_path: Path) -> Project:
     return Project.load(root)
 
 
+def _file(restored: Restored) -> Path:
+    """Return the dependency zip on disk."""
+    assert isinstance(restored.archive.source, Path)
+    return restored.archive.source
+
+
 def _installs(tmp_path: Path) -> int:
     return (tmp_path / "installed").read_text(encoding="utf-8").count("once")
 
@@ -77,7 +82,7 @@ def test_a_dependency_zip_is_made_once(project: Project, tmp_path: Path) -> None
     uv = _Index(tmp_path / "uv")
     first = restore(project, uv, tmp_path / "cache", b"")
     second = restore(project, uv, tmp_path / "cache", b"")
-    assert (second.path, second.sha256, second.from_cache) == (first.path, first.sha256, True)
+    assert (second.archive, second.sha256, second.from_cache) == (first.archive, first.sha256, True)
     assert _installs(tmp_path) == 1
 
 
@@ -88,13 +93,14 @@ def test_a_damaged_dependency_zip_is_made_again(
     """A zip that is not what was sealed is never used; the new one has the same bytes."""
     uv = _Index(tmp_path / "uv")
     first = restore(project, uv, tmp_path / "cache", b"")
-    whole = first.path.read_bytes()
-    seal_file = first.path.with_name(f"{first.path.name}.sha256")
+    path = _file(first)
+    whole = path.read_bytes()
+    seal_file = path.with_name(f"{path.name}.sha256")
     match damage:
         case "cut":
-            first.path.write_bytes(whole[:-1])
+            path.write_bytes(whole[:-1])
         case "flip":
-            first.path.write_bytes(whole[:40] + bytes([whole[40] ^ 1]) + whole[41:])
+            path.write_bytes(whole[:40] + bytes([whole[40] ^ 1]) + whole[41:])
         case "no seal":
             seal_file.unlink()
         case "other seal":
@@ -102,7 +108,7 @@ def test_a_damaged_dependency_zip_is_made_again(
         case _:
             seal_file.write_bytes(b"")
     again = restore(project, uv, tmp_path / "cache", b"")
-    assert again.path.read_bytes() == whole
+    assert _file(again).read_bytes() == whole
     assert again.sha256 == first.sha256
     assert _installs(tmp_path) == 2
 
@@ -121,11 +127,10 @@ def test_settings_have_zips_of_their_own(project: Project, tmp_path: Path) -> No
         restore(replace(project, function=function), uv, tmp_path / "cache", b"")
         for function in functions
     ]
-    held = [set(distributions(open_archive(zipped.path))) for zipped in made]
+    held = [set(distributions(zipped.archive)) for zipped in made]
     assert held == [{"boto3", "six", "tool"}, {"tool"}, {"boto3", "six", "tool"}, {"tool"}]
     with_tests = [
-        any("/tests/" in entry.name for entry in open_archive(zipped.path).entries)
-        for zipped in made
+        any("/tests/" in entry.name for entry in zipped.archive.entries) for zipped in made
     ]
     assert with_tests == [True, True, False, False]
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from pipeline.engines.compiled import compiled_files
-from pipeline.engines.handler_check import FunctionFiles, HandlerCheck, handler_check
+from pipeline.engines.function_files import FunctionFiles, HandlerCheck
+from pipeline.engines.handler_check import handler_check
 from pipeline.engines.known import Known
 from pipeline.local.pool import LocalRuntime
 from pipeline.values.project import Function

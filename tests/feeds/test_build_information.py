@@ -102,7 +102,7 @@ def test_a_commit_that_is_not_here_has_no_commits(root: Path, tmp_path: Path) ->
 def test_octopus_gets_it_once(root: Path, server: OctopusServer) -> None:
     """A second time it is there already, and stays as it is; the next build starts from it."""
     octopus = connected(server)
-    assert announce(octopus, facts(root, "HEAD~1"), machine(root)) == "1 commits, main"
+    assert announce(octopus, facts(root, "HEAD~1"), machine(root)) == "1 commit, main"
     again = announce(octopus, facts(root, "HEAD~1"), machine(root, JENKINS))
     assert again == "Octopus has it already"
     (kept,) = server.space.build_information.values()

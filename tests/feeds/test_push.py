@@ -143,7 +143,7 @@ def test_octopus_hears_of_a_package_in_another_feed(root: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
-        (("--feed", "octopus"), 1, "OCTOPUS_URL and OCTOPUS_API_KEY is not set"),
+        (("--feed", "octopus"), 1, "needs it: OCTOPUS_URL, OCTOPUS_API_KEY"),
         (("--feed", "ftp://host/feed"), 2, "is no feed"),
         (("--feed", "http://[bad/index.json"), 2, "is no feed"),
         (("--feed", "http://host:port/index.json"), 1, "no address of a server"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.generated.repository import Repository
+from tests.local.local_support import unreadable_aws
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,18 @@ def test_deploying_to_the_embedded_aws(local: Repository) -> None:
     again = local.must("deploy", "local")
     assert "nothing to change" in again.err
     assert " -> " not in again.err
+
+
+def test_nothing_of_the_users_aws_is_read(local: Repository, tmp_path: Path) -> None:
+    """With AWS files that nobody can parse, and a profile in none of them, all goes on locally."""
+    user = unreadable_aws(tmp_path)
+    user["HOME"] = user["USERPROFILE"] = os.environ["HOME"]  # the downloads are there
+    local.must("package", extra=user)
+    again = local.must("local.start", "--verbose", extra=user)
+    assert "runs already" in again.err
+    assert "CodeSha256" in local.must("deploy", "local", extra=user).err
+    done = local.must("run", "--event", "tests/events/hello.json", extra=user)
+    assert '"Hello, ' in done.err
 
 
 def test_a_package_of_another_version_is_brought(local: Repository) -> None:

@@ -40,7 +40,8 @@ if __name__"""
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("nonsense", "nonsense"),
+        ("nonsense", "there is no verb 'nonsense'"),
+        ("bild", "there is no verb 'bild'; did you mean build?"),
         ("deploy", "environment"),
         ("build --nonsense", "--nonsense"),
         ("verify one.nupkg two.nupkg", "two.nupkg"),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from tests.generated.repository import Repository
+from tests.generated.repository import Repository, environment, set_up_child, wait_for_text
 from tests.standins.octopus_server import KEY, OctopusServer, script_step
-from tests.standins.octopus_state import State
+from tests.standins.octopus_state import Moment, State
 
 GATE = """\
 import os
@@ -99,24 +102,45 @@ def test_a_temporary_environment_by_its_verbs(
     assert len(octopus.space.environments) == 2
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
+def test_wrong_usage_is_said_before_anything_happens(
+    repository: Repository, octopus: OctopusServer
+) -> None:
+    """Exit code 2, and nothing is sent."""
+    prepared(repository, octopus)
+    for words in (
         ("release", "--wait", "soon"),
         ("release", "--wait=-1"),
         ("release", "--environments", "CI,ci"),
         ("env.create", "Test-1", "--expires", "tomorrow"),
         ("env.create",),
-    ],
-)
-def test_wrong_usage_is_said_before_anything_happens(
-    repository: Repository, octopus: OctopusServer, words: tuple[str, ...]
-) -> None:
-    """Exit code 2, and nothing is sent."""
+    ):
+        done = repository.verb(*words, extra=access(octopus))
+        assert done.code == 2, done.err
+    assert octopus.requests == []
+
+
+def test_ctrl_c_cancels_the_deployment(repository: Repository, octopus: OctopusServer) -> None:
+    """The verb ends with 130 and says that the task was cancelled; nothing goes on unwatched."""
     prepared(repository, octopus)
-    done = repository.verb(*words, extra=access(octopus))
-    assert done.code == 2, done.err
-    assert not [request for request in octopus.requests if request.startswith("POST")]
+    octopus.state.script = lambda *_: (Moment(0.0, "at work", state="Executing"),)
+    log = repository.root / ".pipeline" / "release.log"
+    with log.open("wb") as stderr:
+        child = subprocess.Popen(
+            repository.command("release", "--environments", "CI"),
+            env=environment(access(octopus)),
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            process_group=0,
+            preexec_fn=set_up_child,  # noqa: PLW1509 - what the stand-in's threads hold is not used
+        )
+        wait_for_text(log, "at work")
+        os.killpg(child.pid, signal.SIGINT)
+        code = child.wait(timeout=20)
+    said = log.read_text(encoding="utf-8")
+    assert code == 130, said
+    assert "task ServerTasks-1 and was cancelled" in said
+    assert "Traceback" not in said
+    assert octopus.space.tasks["ServerTasks-1"].state(time.monotonic()) == "Canceled"
 
 
 def test_the_key_may_come_on_standard_input(repository: Repository, octopus: OctopusServer) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+from pathlib import Path
 
-from tests.generated.repository import Repository
+from tests.generated.repository import Repository, environment, set_up_child, wait_for_text
 
 EVENT = "tests/events/hello.json"
 
@@ -61,3 +65,36 @@ def test_a_named_package(repository: Repository) -> None:
     package = repository.must("package", "--json").document["package"]
     repository.write(handler_of(repository), "this is no Python\n")
     assert '"Hello, ' in repository.must("run", package, "--event", EVENT).err
+
+
+def test_watch_runs_again_at_a_save_until_ctrl_c(repository: Repository, tmp_path: Path) -> None:
+    """`--watch` needs no build and makes none; Ctrl-C is its end, with 130 and without a trace."""
+    log = tmp_path / "log"
+    with log.open("wb") as stderr:
+        child = subprocess.Popen(
+            repository.command("run", "--watch", "--event", EVENT),
+            cwd=repository.root,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stderr=stderr,
+            process_group=0,
+            preexec_fn=set_up_child,  # noqa: PLW1509 - no thread of ours runs here
+        )
+    try:
+        wait_for_text(log, "1 answered")
+        repository.edit(handler_of(repository), "Hello, ", "Good morning, ")
+        wait_for_text(log, '"Good morning, ')
+    finally:
+        os.killpg(child.pid, signal.SIGINT)
+        code = child.wait(20)
+    assert code == 130
+    assert "Traceback" not in log.read_text(encoding="utf-8")
+    assert not (repository.root / "build-output").exists()
+
+
+def test_watch_is_for_the_work_tree(repository: Repository) -> None:
+    """Neither a package nor `--json` fits to `--watch`."""
+    for word in ("some.nupkg", "--json"):
+        done = repository.verb("run", word, "--watch", "--event", EVENT)
+        assert done.code == 2
+        assert f"Leave out {word}." in done.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import time
 import zipfile
@@ -61,6 +62,10 @@ def handle(event, context):
         time.sleep(60)
     if do == "pause":
         time.sleep(event["seconds"])
+    if do == "meet":
+        open(os.path.join(event["here"], str(os.getpid())), "w").close()
+        while len(os.listdir(event["here"])) < 2:
+            time.sleep(0.005)
     if do == "unserialisable":
         return {1, 2}
     if do == "large":
@@ -97,6 +102,17 @@ def client(aws: LocalAws, service: str) -> Any:
     return clients.client(aws, service)
 
 
+def function_process(aws: LocalAws) -> int:
+    """Create a function, invoke it, and return the id of its process."""
+    client(aws, "iam").create_role(RoleName="function", AssumeRolePolicyDocument=TRUST)
+    lambdas = client(aws, "lambda")
+    request: dict[str, Any] = {"FunctionName": "fn", "Role": ROLE, "Handler": "app.handle"}
+    code = {"ZipFile": zipped({"app.py": APP})}
+    lambdas.create_function(**request, Runtime=f"python{MINOR}", Code=code)
+    answer = lambdas.invoke(FunctionName="fn", Payload=b'{"do":"started"}')
+    return int(json.loads(answer["Payload"].read())[1])
+
+
 def zipped(files: Mapping[str, str], *, mode: int = 0o644) -> bytes:
     """Return a zip of these files."""
     buffer = io.BytesIO()
@@ -107,6 +123,24 @@ def zipped(files: Mapping[str, str], *, mode: int = 0o644) -> bytes:
             info.external_attr = (0o100000 | mode) << 16
             archive.writestr(info, text)
     return buffer.getvalue()
+
+
+def unreadable_aws(home: Path) -> dict[str, str]:
+    """Return a user's environment with AWS settings in it, and files that nobody can parse.
+
+    botocore fails when it reads them, and with a profile that they do not have.
+    """
+    files = written(home, {".aws/config": "no ini file", ".aws/credentials": "no ini file"})
+    return {
+        **os.environ,
+        "HOME": str(files),
+        "USERPROFILE": str(files),
+        "AWS_PROFILE": "nobody",
+        "AWS_CONFIG_FILE": str(files / ".aws" / "config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(files / ".aws" / "credentials"),
+        "AWS_ACCESS_KEY_ID": "the user's own",
+        "AWS_SECRET_ACCESS_KEY": "the user's own",
+    }
 
 
 def written(folder: Path, files: Mapping[str, str]) -> Path:

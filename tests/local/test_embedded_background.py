@@ -7,7 +7,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pipeline.errors import PipelineError
@@ -16,7 +15,7 @@ from pipeline.local.pool import LocalRuntime
 from pipeline.local.server import parse_runtime
 from pipeline.local.state import LocalAws, read_state
 
-from tests.local.local_support import APP, MINOR, ROLE, TRUST, alive, client, eventually, zipped
+from tests.local.local_support import alive, eventually, function_process
 
 
 @pytest.fixture
@@ -25,56 +24,19 @@ def wanted(tmp_path: Path, runtimes: dict[str, LocalRuntime]) -> Background:
     return Background(tmp_path / "a repository" / "state.json", runtimes, {})
 
 
-def function_process(aws: LocalAws) -> int:
-    """Create a function, invoke it, and return the id of its process."""
-    client(aws, "iam").create_role(RoleName="function", AssumeRolePolicyDocument=TRUST)
-    lambdas = client(aws, "lambda")
-    request: dict[str, Any] = {"FunctionName": "fn", "Role": ROLE, "Handler": "app.handle"}
-    code = {"ZipFile": zipped({"app.py": APP})}
-    lambdas.create_function(**request, Runtime=f"python{MINOR}", Code=code)
-    answer = lambdas.invoke(FunctionName="fn", Payload=b'{"do":"started"}')
-    return int(json.loads(answer["Payload"].read())[1])
-
-
 def test_two_starts_at_once_make_one_server(wanted: Background, aws: LocalAws) -> None:
-    """It stands beside another repository's, only its owner reads its key, and stop ends all."""
+    """It stands beside another repository's; when it is killed, the next start makes a new one."""
     with ThreadPoolExecutor() as threads:
-        one, two = threads.map(start, [wanted, wanted])
-    assert one == two == start(wanted) == running(wanted.state)
-    assert one.endpoint != aws.endpoint
-    assert one.access_key != aws.access_key
-    assert wanted.state.stat().st_mode & 0o777 == 0o600
-    assert wanted.log.stat().st_mode & 0o777 == 0o600
-    command = Path(f"/proc/{one.pid}/cmdline").read_bytes()
-    assert one.access_key.encode() not in command
-    assert one.access_key not in repr(one)
-    function = function_process(one)
-    assert alive(function)
-    assert stop(wanted.state)
-    assert not alive(one.pid)
-    eventually(lambda: not alive(function))
-    assert running(wanted.state) is None
-    assert not wanted.state.exists()
-    assert not stop(wanted.state)
-    # The server that came second must not take the first one's place now.
-    name = str(wanted.state).encode()
-    others = [path for path in Path("/proc").glob("[0-9]*/cmdline") if name in _bytes(path)]
-    assert others == []
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
-
-
-def test_a_killed_server_is_noticed_and_started_again(wanted: Background) -> None:
-    """A state file without its server counts as none; SIGTERM ends the next one cleanly."""
-    first = start(wanted)
+        first, again = threads.map(start, [wanted, wanted])
+    assert first == again == start(wanted) == running(wanted.state)
+    assert first.endpoint != aws.endpoint
+    assert first.access_key != aws.access_key
+    _check_that_only_its_owner_reads_its_key(wanted, first)
     function = function_process(first)
     os.kill(first.pid, signal.SIGKILL)
     os.waitpid(first.pid, 0)
+    # The server that came second must not take the first one's place now.
+    assert _servers(wanted) == []
     assert read_state(wanted.state) == first
     assert running(wanted.state) is None
     eventually(lambda: not alive(function))
@@ -83,6 +45,26 @@ def test_a_killed_server_is_noticed_and_started_again(wanted: Background) -> Non
     os.kill(second.pid, signal.SIGTERM)
     os.waitpid(second.pid, 0)
     assert not wanted.state.exists()
+
+
+def _check_that_only_its_owner_reads_its_key(wanted: Background, aws: LocalAws) -> None:
+    assert wanted.state.stat().st_mode & 0o777 == 0o600
+    assert wanted.log.stat().st_mode & 0o777 == 0o600
+    assert aws.access_key not in wanted.log.read_text(encoding="utf-8")
+    assert aws.access_key.encode() not in Path(f"/proc/{aws.pid}/cmdline").read_bytes()
+    assert aws.access_key not in repr(aws)
+
+
+def _servers(wanted: Background) -> list[Path]:
+    name = str(wanted.state).encode()
+    return [path for path in Path("/proc").glob("[0-9]*/cmdline") if name in _bytes(path)]
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def test_a_state_file_of_somebody_else_is_stale(aws: LocalAws, tmp_path: Path) -> None:

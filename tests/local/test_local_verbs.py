@@ -3,17 +3,27 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pipeline.errors import PipelineError
 from pipeline.local.pool import LocalRuntime
+from pipeline.local.state import LocalAws, write_state
 from pipeline.values.project import Function, Project
 from pipeline.values.runtimes import RUNTIMES
 from pipeline.verbs.local import LocalTools, start_local, state_file, stop_local
 
-from tests.local.local_support import APP, MINOR, Seen, client, eventually, zipped
+from tests.local.local_support import (
+    APP,
+    MINOR,
+    Seen,
+    alive,
+    client,
+    eventually,
+    function_process,
+    unreadable_aws,
+    zipped,
+)
 
 STACK = """\
 AWSTemplateFormatVersion: "2010-09-09"
@@ -117,10 +127,14 @@ def _project(root: Path) -> Project:
 
 
 @pytest.fixture(scope="module")
-def tools(runtimes: dict[str, LocalRuntime], project: Path) -> Iterator[LocalTools]:
-    """Return what start_local needs; whatever it started is stopped in the end."""
-    yield LocalTools({}, Path(sys.executable), runtimes, "eu-west-1")
-    stop_local(_project(project), Seen().reporter)
+def tools(aws: LocalAws, runtimes: dict[str, LocalRuntime], project: Path) -> LocalTools:
+    """Return what start_local needs; the shared embedded AWS runs for the project already.
+
+    Its region is another one, where nothing of the other tests is.
+    """
+    state_file(project).parent.mkdir(parents=True)
+    write_state(state_file(project), dataclasses.replace(aws, region="eu-west-1"))
+    return LocalTools({}, Path(sys.executable), runtimes, "eu-west-1")
 
 
 def test_start_local_makes_the_projects_stack(project: Path, tools: LocalTools) -> None:
@@ -233,10 +247,26 @@ def test_a_stack_that_is_missing_or_wrong_is_named(
         start_local(wrong, tools, Seen().reporter)
 
 
-def test_stop_local_says_what_it_did(project: Path, tools: LocalTools) -> None:
-    """Stopping says that it stopped, and the second time that nothing was running."""
-    assert tools.python.exists()
+def test_a_start_and_a_stop_of_ones_own(tmp_path: Path, runtimes: dict[str, LocalRuntime]) -> None:
+    """A start brings stack and all; a stop ends server and functions, and says what it did.
+
+    Nothing of the user's is read meanwhile: his AWS files are such that reading them fails.
+    """
+    (tmp_path / "environment").mkdir()
+    (tmp_path / "environment" / "stack.yaml").write_text(STACK, encoding="utf-8")
+    tools = LocalTools(unreadable_aws(tmp_path / "home"), Path(sys.executable), runtimes)
     seen = Seen()
-    assert stop_local(_project(project), seen.reporter)
-    assert not stop_local(_project(project), seen.reporter)
+    aws = start_local(_project(tmp_path), tools, seen.reporter).aws
+    assert seen.finished() == [
+        f"embedded AWS on {aws.endpoint}, process {aws.pid}",
+        "local-Logs created",
+    ]
+    function = function_process(aws)
+    assert alive(function)
+    seen = Seen()
+    assert stop_local(_project(tmp_path), seen.reporter)
+    assert not alive(aws.pid)
+    eventually(lambda: not alive(function))
+    assert not state_file(tmp_path).exists()
+    assert not stop_local(_project(tmp_path), seen.reporter)
     assert seen.finished() == ["embedded AWS stopped", "no embedded AWS was running"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -111,16 +111,12 @@ def repository(root: Path) -> Path:
     return root
 
 
-@pytest.fixture(scope="module")
-def started(
-    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
-) -> Iterator[Watching]:
-    """Watch a repository until the tests of this module are over."""
-    assert pytestconfig.cache is not None
-    folder = tmp_path_factory.mktemp("watch")
+@contextmanager
+def watched(folder: Path, cache: Path) -> Iterator[Watching]:
+    """Watch a new repository below `folder` as long as the block lasts."""
     root, log, temporary = repository(folder / "a repository"), folder / "log", folder / "tmp"
     temporary.mkdir()
-    words = [root, pytestconfig.cache.mkdir("watch"), shutil.which("uv") or "", root / EVENT]
+    words = [root, cache, Path(sys.executable).with_name("uv"), root / EVENT]
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-c", CHILD, *map(str, words)],
@@ -137,10 +133,18 @@ def started(
         process.wait()
 
 
-@pytest.fixture
-def watching(started: Watching) -> Watching:
-    """Return the watched repository as it was at first, with nothing left to be said."""
-    return started
+@pytest.fixture(scope="session")
+def cache(pytestconfig: pytest.Config) -> Path:
+    """Return a folder that keeps the runtime client for the next tests."""
+    assert pytestconfig.cache is not None
+    return pytestconfig.cache.mkdir("watch")
+
+
+@pytest.fixture(scope="module")
+def watching(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Watching]:
+    """Watch one repository in all tests; each leaves it as it was."""
+    with watched(tmp_path_factory.mktemp("watch"), cache) as watching:
+        yield watching
 
 
 def test_what_was_saved_is_what_runs(watching: Watching) -> None:
@@ -208,12 +212,12 @@ def test_what_changes_nothing_runs_nothing(watching: Watching) -> None:
     assert "1 answered" in watching.save(HANDLER, ECHO.format(1))
 
 
-def test_ctrl_c_ends_it_and_leaves_nothing(tmp_path: Path, watching: Watching) -> None:
+def test_ctrl_c_ends_it_and_leaves_nothing(tmp_path: Path, cache: Path) -> None:
     """An interrupt ends with 130, without a trace, and without a file of ours."""
-    watching.process.send_signal(signal.SIGINT)
-    assert watching.process.wait(10) == 130
-    said = watching.run(re.compile(r"\Z"))
-    assert "Traceback" not in said
-    assert list(watching.root.parent.joinpath("tmp").iterdir()) == []
+    with watched(tmp_path, cache) as watching:
+        watching.process.send_signal(signal.SIGINT)
+        assert watching.process.wait(10) == 130
+        assert "Traceback" not in watching.run(re.compile(r"\Z"))
+    assert list((tmp_path / "tmp").iterdir()) == []
     assert not (watching.root / "build-output").exists()
     assert not (watching.root / ".pipeline").exists()

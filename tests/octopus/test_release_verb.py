@@ -13,7 +13,8 @@ from pipeline.verbs.release import OctopusOptions, Released, release_package
 
 from tests.octopus.octopus_support import Clock, Events, built, project_in
 from tests.standins.octopus_server import KEY, Fault, OctopusServer, script_step, step
-from tests.standins.octopus_state import FAILED, Document, Space
+from tests.standins.octopus_state import DEPLOYED as DONE
+from tests.standins.octopus_state import FAILED, Document, Moment, Space
 from tests.values.values_support import machine
 
 Release = Callable[..., Released]
@@ -145,6 +146,41 @@ def test_all_projects_go_to_an_environment_together(
     assert where == sorted(where)
 
 
+def test_what_was_started_before_a_refusal_is_waited_for(
+    server: OctopusServer, space: Space, release: Release, events: Events
+) -> None:
+    """The first project's deployment is watched to its end, then the second one's refusal told."""
+    server.add_project("Two", script_step("Acme.Orders"))
+    answer = b'{"ErrorMessage": "no", "Errors": ["The environment is frozen."]}'
+    server.faults.append(Fault(DEPLOYED, 400, times=0, body=answer))
+
+    def script(*_: str) -> tuple[Moment, ...]:
+        server.faults[0].times = 1
+        return DONE
+
+    server.state.script = script
+    with pytest.raises(PipelineError) as error:
+        release("CI", "Staging", projects=("Orders", "Two"))
+    assert "project Two" in error.value.what
+    assert "The environment is frozen." in error.value.what
+    assert "unpacked" in events.lines
+    assert "frozen" in events.warnings[0]
+    assert len(space.deployments) == 1
+
+
+def test_a_step_of_another_channel_does_not_count(
+    server: OctopusServer, release: Release, space: Space
+) -> None:
+    """Releases are made in the default channel: what runs in others only is no hindrance."""
+    other = step("Octopus.TentaclePackage", "Acme.Orders")
+    other["Actions"][0]["Channels"] = ["Channels-99"]
+    other["Actions"][0]["Packages"] = []
+    other["Actions"][0]["Properties"] = {"Octopus.Action.Package.PackageId": "Acme.Orders"}
+    server.add_project("Both", other, script_step("Acme.Orders"))
+    assert release("CI", projects=("Both",)).deployed == ("CI",)
+    assert len(space.deployments) == 1
+
+
 def test_projects_are_chosen_by_a_prefix(
     server: OctopusServer, space: Space, release: Release, events: Events
 ) -> None:
@@ -181,6 +217,40 @@ def test_the_same_release_is_used_again(
     assert len(space.releases) == 1
     assert len(space.deployments) == 2
     assert server.requests.count(CREATED) == 1
+
+
+@pytest.mark.parametrize("version", ["2026.3.1024", "2018.10.1"])
+def test_other_packages_of_the_process_have_versions_of_their_own(
+    server: OctopusServer, space: Space, release: Release, version: str
+) -> None:
+    """Ours gets its version, the others what Octopus chooses, or what the last release had."""
+    tools = step("Octopus.Script", "Acme.Tools")
+    tools["Name"] = tools["Actions"][0]["Name"] = "Tools"
+    server.add_project("Both", script_step("Acme.Orders"), tools)
+    server.add_package("Acme.Tools", "0.3.0")
+    server.add_package("Acme.Orders", "2.0.6")
+    release(version="2.0.6", projects=("Both",))
+    server.state.version = version
+    release(projects=("Both",))
+    made = [
+        {package["ActionName"]: package["Version"] for package in found["SelectedPackages"]}
+        for found in space.releases.values()
+    ]
+    assert made == [
+        {"Deploy": "2.0.6", "Tools": "0.3.0"},
+        {"Deploy": "2.0.7", "Tools": "0.3.0"},
+    ]
+
+
+def test_an_old_server_needs_a_first_release_for_other_packages(
+    server: OctopusServer, release: Release, space: Space
+) -> None:
+    """There is no version to take: the error names step and package."""
+    server.state.version = "2018.10.1"
+    server.add_project("Both", script_step("Acme.Orders"), step("Octopus.Script", "Acme.Tools"))
+    with pytest.raises(PipelineError, match=r"uses Acme\.Tools too"):
+        release(projects=("Both",))
+    assert space.releases == {}
 
 
 @pytest.mark.parametrize("version", ["2026.3.1024", "2018.10.1"])

@@ -205,6 +205,12 @@ def _process(ask: Ask, id: str) -> Answer:  # noqa: A002
 
 def _template(ask: Ask, project: str) -> Answer:
     """go-octopusdeploy pkg/deployments/deployment_process_template.go."""
+    releases = [r for r in ask.space.releases.values() if r["ProjectId"] == project]
+    selected = {
+        (package["ActionName"], package["PackageReferenceName"]): package["Version"]
+        for release in releases[-1:]
+        for package in release["SelectedPackages"]
+    }
     packages = [
         {
             "StepName": step,
@@ -213,6 +219,7 @@ def _template(ask: Ask, project: str) -> Answer:
             "PackageReferenceName": package["Name"],
             "FeedId": package["FeedId"],
             "IsResolvable": True,
+            "VersionSelectedLastRelease": selected.get((action, package["Name"])),
         }
         for step, action, package in process_packages(ask.space, project)
     ]

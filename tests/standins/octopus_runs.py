@@ -61,9 +61,18 @@ def _chosen(space: Space, project: Document, body: Body) -> list[Document]:
     for step, action, package in process_packages(space, project["Id"]):
         keys = (folded(step), folded(action), folded(package["PackageId"]))
         version = next((named[key] for key in keys if key in named), body("PackageVersion"))
+        version = version or _newest(space, package)
         _refuse_missing(space, package, version)
-        chosen.append(_selected(action, package["Name"], version))
+        chosen.append(_selected(action, package["Name"], str(version)))
     return chosen
+
+
+def _newest(space: Space, package: Document) -> str | None:
+    """Without a version the newest one is taken: OctopusDeploy/Issues #6912."""
+    there = [
+        p["Version"] for p in space.packages.values() if p["PackageId"] == package["PackageId"]
+    ]
+    return there[-1] if there else None
 
 
 def _selected(action: str, reference: str, version: str) -> Document:
@@ -90,7 +99,8 @@ def _refuse_twin(there: Document | None, version: str) -> None:
 def _channel(space: Space, project: Document, name: str) -> Document:
     channels = [c for c in space.channels.values() if c["ProjectId"] == project["Id"]]
     for channel in channels:
-        if channel["IsDefault"] if not name else folded(channel["Name"]) == folded(name):
+        named = folded(name) in (folded(channel["Name"]), folded(channel["Id"]))
+        if named if name else channel["IsDefault"]:
             return channel
     raise Refusal(400, f"The channel '{name}' was not found.")
 
@@ -126,7 +136,7 @@ def _create_old(ask: Ask) -> Answer:
             raise Refusal(400, f"No package version was specified for the step '{step}'")
         _refuse_missing(ask.space, package, version)
         chosen.append(_selected(action, package["Name"], version))
-    channel = _channel(ask.space, project, "")
+    channel = _channel(ask.space, project, body("ChannelId", ""))
     if ask.query.get("ignoreChannelRules") != "true":
         _check_rules(channel, chosen)
     release = {**body.document({}, "Version", "ReleaseNotes"), "SelectedPackages": chosen}

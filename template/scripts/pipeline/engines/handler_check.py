@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..archive.mirror import mirror
-from ..archive.zipreader import Archive
 from ..edge.files import alone
 from ..errors import PipelineError
 from ..local.function_code import FunctionCode, FunctionConfig
@@ -24,35 +21,17 @@ from ..values.environments import LOCAL_ENVIRONMENT
 from ..values.handler import check_handler
 from ..values.project import Function
 from .compiled import foreign, owner
-from .elf import Binary
+from .function_files import FunctionFiles, HandlerCheck
 from .handler_import import ImportFailure, import_handler
 from .known import Known
 
-__all__ = ["FunctionFiles", "HandlerCheck", "handler_check"]
+__all__ = ["handler_check"]
 
 _MACHINES = {"aarch64": "arm64", "amd64": "x86_64"}
 _STACK = "environment/stack.yaml"
 # Kinds of failure whose message says it all.
 _SAID = ("ImportModuleError", "HandlerNotFound", "UserCodeSyntaxError", "exit")
 _MISSING = re.compile(r"No module named '(\w+)")
-
-
-@dataclass(frozen=True)
-class FunctionFiles:
-    """The function zip: `own` are the names of the repository's files, the others' are brought."""
-
-    archive: Archive
-    own: frozenset[str]
-    binaries: Mapping[str, Binary]
-
-
-@dataclass(frozen=True)
-class HandlerCheck:
-    """What became of the handler: `found` for a reader, why not, and what to know besides."""
-
-    found: str = ""
-    reason: str = ""
-    note: str = ""
 
 
 def handler_check(

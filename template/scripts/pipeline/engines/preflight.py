@@ -10,17 +10,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..archive.nupkg import read
 from ..archive.zipreader import open_archive, read_member
 from ..errors import PipelineError
-from ..local.pool import LocalRuntime
 from ..octopus.variables import names_in, resolve
 from ..values.environments import LOCAL_ENVIRONMENT
+from ..values.handler import check_handler
 from ..values.manifest import ZipFacts
 from ..values.project import Project
 from .compiled import compiled_files, compiled_reasons, remembered
-from .handler_check import FunctionFiles, HandlerCheck, handler_check
+from .function_files import FunctionFiles, HandlerCheck
 from .known import known_values
 from .limits import (
     MEBIBYTE,
@@ -33,6 +34,9 @@ from .limits import (
 )
 from .python import Restored
 from .rootfiles import SCRIPTS, script_reasons, substitution_reasons
+
+if TYPE_CHECKING:
+    from ..local.pool import LocalRuntime
 
 __all__ = ["Candidate", "Checked", "Place", "preflight"]
 
@@ -52,12 +56,15 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Place:
-    """Where the check runs: `cache` may be deleted, `runtime` gives what stands for Lambda's."""
+    """Where the check runs: `cache` may be deleted, `runtime` gives what stands for Lambda's.
+
+    Without `runtime` the handler is looked for in the source and not imported.
+    """
 
     cache: Path
     environ: Mapping[str, str]
     today: date
-    runtime: Callable[[], LocalRuntime]
+    runtime: Callable[[], LocalRuntime] | None
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,7 @@ def preflight(candidate: Candidate, place: Place) -> Checked:
 
 def _opened(candidate: Candidate, place: Place) -> FunctionFiles:
     archive = open_archive(candidate.function_zip)
-    dependencies = open_archive(candidate.restored.path)
+    dependencies = candidate.restored.archive
     brought = frozenset(entry.name for entry in dependencies.entries)
     memory = place.cache / f"compiled-{candidate.restored.sha256[:32]}.json"
     binaries = {**remembered(dependencies, memory), **compiled_files(archive, brought)}
@@ -136,6 +143,11 @@ def _environment(project: Project, environ: Mapping[str, str]) -> list[str]:
 
 def _handler(candidate: Candidate, zipped: FunctionFiles, place: Place) -> HandlerCheck:
     project = candidate.project
+    if place.runtime is None:
+        return _found(candidate)
+    # It brings what runs functions along, and takes as long to import as all the rest.
+    from .handler_check import handler_check  # noqa: PLC0415
+
     local = project.environment(LOCAL_ENVIRONMENT)
     known = known_values(project.function.environment, local, place.environ)
     try:
@@ -144,3 +156,13 @@ def _handler(candidate: Candidate, zipped: FunctionFiles, place: Place) -> Handl
         stack = ""
     places = (place.cache / "import", stack)
     return handler_check(project.function, zipped, place.runtime(), known, places)
+
+
+def _found(candidate: Candidate) -> HandlerCheck:
+    function = candidate.project.function
+    code = candidate.function_zip.read_bytes()
+    try:
+        check_handler(code, function.handler, where="check", runtime=function.runtime.name)
+    except PipelineError as error:
+        return HandlerCheck(reason=error.what)
+    return HandlerCheck("handler found")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..archive.zipreader import open_archive, raw_members
+from ..archive.zipreader import Archive, open_archive, raw_members
 from ..archive.zipwriter import Member, compress, write_zip
 from ..edge.cache import seal, sealed
 from ..edge.files import alone, sweep, unwritable
@@ -34,12 +34,12 @@ _LEFT_OUT = re.compile(
 
 @dataclass(frozen=True)
 class Restored:
-    """The dependencies for the function's platform, deflated once: the path of a dependency zip.
+    """The dependencies for the function's platform, deflated once, as an opened dependency zip.
 
     `sha256` is that of its bytes, checked just now.
     """
 
-    path: Path
+    archive: Archive
     packages: int
     from_cache: bool
     sha256: str
@@ -71,12 +71,13 @@ def restore(project: Project, uv: Uv, cache: Path, tools: bytes) -> Restored:
     target = cache / f"{_key(project, text, tools)}.zip"
     packages = len(locked(text))
     if digest := sealed(target):
-        return Restored(target, packages, from_cache=True, sha256=digest)
+        return Restored(open_archive(target), packages, from_cache=True, sha256=digest)
     with alone(cache / "dependencies.lock", lambda: None):
         if digest := sealed(target):
-            return Restored(target, packages, from_cache=True, sha256=digest)
+            return Restored(open_archive(target), packages, from_cache=True, sha256=digest)
         from_cache = _make(project, uv, target, packages)
-        return Restored(target, packages, from_cache, seal(target))
+        digest = seal(target)
+        return Restored(open_archive(target), packages, from_cache, digest)
 
 
 def _make(project: Project, uv: Uv, target: Path, packages: int) -> bool:
@@ -126,7 +127,7 @@ def make_function_zip(
 
     `own` holds (name in the zip, executable, file). A name that a dependency has too is refused.
     """
-    archive = open_archive(restored.path)
+    archive = restored.archive
     members = [
         Member(entry.name, entry.mode & 0o777, raw)
         for entry, raw in zip(archive.entries, raw_members(archive, archive.entries), strict=True)

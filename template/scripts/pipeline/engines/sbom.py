@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import HeaderParser
+from pathlib import Path
 from typing import Any
 
 from ..archive.zipreader import Archive, Entry, read_member
+from ..edge.cache import seal, sealed
+from ..edge.files import read_json, write_json
 from ..values.manifest import Dependency, Manifest
 from .lock import normal
 
@@ -17,6 +21,7 @@ __all__ = ["SBOM_NAME", "Distribution", "distributions", "make_sbom"]
 
 SBOM_NAME = "sbom.cdx.json"
 _SHORT = 80  # characters; longer ones are a licence's text, not its name
+_ROOT = "the package"  # until it has its name
 _NAMESPACE = uuid.UUID("6f1f1d0e-4b7e-5d52-9f5f-0a9f3e0c7a11")
 
 
@@ -53,35 +58,56 @@ def distributions(dependencies: Archive) -> dict[str, Distribution]:
     return found
 
 
-def make_sbom(manifest: Manifest, installed: dict[str, Distribution]) -> bytes:
-    """Return a build's bill of materials as sorted JSON: the same build gives the same bytes."""
+def make_sbom(
+    manifest: Manifest, installed: dict[str, Distribution], memory: Path | None = None
+) -> bytes:
+    """Return a build's bill of materials as sorted JSON: the same build gives the same bytes.
+
+    What it says of the dependencies is kept in the folder `memory`, for the library that knows
+    CycloneDX takes longer to import than a whole package takes to be made.
+    """
+    known = [(item, installed[normal(item.name)].licence) for item in manifest.dependencies]
+    known.sort(key=lambda pair: (pair[0].name, pair[0].version))
+    document = _remembered(known, memory) if memory else _described(known)
+    ref = f"{manifest.package_id}@{manifest.version}"
+    root = {"bom-ref": ref, "name": manifest.package_id, "version": manifest.version}
+    document["metadata"]["component"].update(root)
+    number = uuid.uuid5(_NAMESPACE, f"{manifest.package_id} {manifest.function_zip.sha256}")
+    document["serialNumber"] = number.urn
+    for dependency in document["dependencies"]:
+        if dependency["ref"] == _ROOT:
+            dependency["ref"] = ref
+    document["dependencies"].sort(key=lambda dependency: str(dependency["ref"]))
+    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+
+
+def _remembered(known: list[tuple[Dependency, str]], memory: Path) -> dict[str, Any]:
+    digest = hashlib.sha256(repr(known).encode()).hexdigest()[:32]
+    path = memory / f"sbom-{digest}.json"
+    if not sealed(path):
+        write_json(path, _described(known))
+        seal(path)
+    document: dict[str, Any] = read_json(path)
+    return document
+
+
+def _described(known: list[tuple[Dependency, str]]) -> dict[str, Any]:
+    """Return the bill of materials of a component without a name, as CycloneDX has it."""
     from cyclonedx.model.bom import Bom  # noqa: PLC0415 - slow to import, needed by builds only
     from cyclonedx.model.component import Component, ComponentType  # noqa: PLC0415
     from cyclonedx.output.json import JsonV1Dot6  # noqa: PLC0415
 
-    bom = Bom(
-        serial_number=uuid.uuid5(
-            _NAMESPACE, f"{manifest.package_id} {manifest.function_zip.sha256}"
-        )
-    )
-    root = Component(
-        name=manifest.package_id,
-        version=manifest.version,
-        type=ComponentType.APPLICATION,
-        bom_ref=f"{manifest.package_id}@{manifest.version}",
-    )
+    bom = Bom()
+    root = Component(name=_ROOT, type=ComponentType.APPLICATION, bom_ref=_ROOT)
     bom.metadata.component = root
-    components = [
-        _component(dependency, installed[normal(dependency.name)].licence)
-        for dependency in manifest.dependencies
-    ]
+    components = [_component(dependency, licence) for dependency, licence in known]
     for component in components:
         bom.components.add(component)
     bom.register_dependency(root, components)
     document: dict[str, Any] = json.loads(JsonV1Dot6(bom).output_as_string())
     # The library's clock has no place in a file that must be the same tomorrow.
     document["metadata"].pop("timestamp", None)
-    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+    return document
 
 
 def _headers(archive: Archive, entry: Entry) -> Message:

@@ -19,7 +19,7 @@ from ..edge.shell import scrubbed
 from ..errors import PipelineError
 from .asynchronous import RETRY_DELAYS
 from .pool import LocalRuntime
-from .state import LocalAws, read_state
+from .state import NOTHING_REAL, LocalAws, read_state
 
 __all__ = ["Background", "running", "start", "stop"]
 
@@ -75,7 +75,7 @@ def start(wanted: Background) -> LocalAws:
     if found is not None:
         return found
     wanted.state.parent.mkdir(parents=True, exist_ok=True)
-    env = scrubbed(wanted.environ, {"PYTHONPATH": str(_SCRIPTS)})
+    env = scrubbed(wanted.environ, {"PYTHONPATH": str(_SCRIPTS), **NOTHING_REAL})
     with os.fdopen(os.open(wanted.log, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as log:
         process = subprocess.Popen(
             wanted.command(),

@@ -10,7 +10,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-__all__ = ["LocalAws", "held", "read_state", "write_state"]
+__all__ = ["NOTHING_REAL", "LocalAws", "held", "read_state", "write_state"]
+
+# An AWS client looks into the user's files even where it is given all it needs.
+NOTHING_REAL = {
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
 
 
 @dataclass(frozen=True)
@@ -33,9 +40,7 @@ class LocalAws:
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            **NOTHING_REAL,
             "NO_PROXY": "127.0.0.1,localhost",
         }
 

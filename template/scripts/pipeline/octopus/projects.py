@@ -112,7 +112,8 @@ def projects_like(octopus: Octopus, prefix: str) -> list[OctopusProject]:
 def package_steps(octopus: Octopus, project: OctopusProject, package_id: str) -> list[PackageStep]:
     """Return the steps of the deployment process that use the package in the default channel.
 
-    Disabled ones do not count. Raises PipelineError where there is none: a release would then deploy nothing.
+    Disabled ones do not count. Raises PipelineError where there is none: a release would then
+    deploy nothing.
     """
     process = octopus.get(project.process)
     found = [

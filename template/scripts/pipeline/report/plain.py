@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from .events import Event, Line, Progressed
 from .words import words
 
-__all__ = ["PlainPrinter"]
+__all__ = ["PlainPrinter", "plain_lines"]
+
+
+def plain_lines(event: Event, *, verbose: bool) -> list[str]:
+    """Return an event's lines, if it has any; details and progress only when `verbose`."""
+    detail = isinstance(event, Progressed) or (isinstance(event, Line) and event.verbose)
+    text = words(event)
+    if text is None or (detail and not verbose):
+        return []
+    return text.splitlines() or [""]
 
 
 @dataclass(frozen=True)
@@ -19,8 +28,6 @@ class PlainPrinter:
     verbose: bool = False
 
     def __call__(self, event: Event) -> None:
-        """Write an event's line, if it has one."""
-        detail = isinstance(event, Progressed) or (isinstance(event, Line) and event.verbose)
-        text = words(event)
-        if text is not None and (self.verbose or not detail):
-            self.write(text)
+        """Write an event's lines."""
+        for line in plain_lines(event, verbose=self.verbose):
+            self.write(line)

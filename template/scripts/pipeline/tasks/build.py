@@ -117,9 +117,19 @@ def package(
         run.answer = _document(verb(run.project, options, run.machine, run.reporter), run.root)
 
 
-@task(help={"package": "The package to verify; the last build's by default", **COMMON})
+@task(
+    help={
+        "package": "The package to verify; the last build's by default",
+        "cold": "Use nothing that an earlier build has kept",
+        **COMMON,
+    }
+)
 def verify(
-    c: Context, package: str | None = None, json: bool = False, verbose: bool = False
+    c: Context,
+    package: str | None = None,
+    cold: bool = False,
+    json: bool = False,
+    verbose: bool = False,
 ) -> None:
     """Rebuild a package from its commit and compare every byte."""
     from ..verbs.packages import chosen_package
@@ -128,7 +138,7 @@ def verify(
     with session(root_of(c), json=json, verbose=verbose) as run:
         path = chosen_package(package, run.machine)
         with run.reporter.stage("verify") as stage:
-            verified = verify_package(path, run.machine, run.reporter)
+            verified = verify_package(path, run.machine, run.reporter, cold=cold)
             stage.text = f"{path.name}: rebuilt from {verified.commit[:7]}, the same bytes"
         run.answer = {
             "package": verified.package,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
+import re
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from invoke import Collection, Program
@@ -17,6 +19,7 @@ from .session import Ended
 
 __all__ = ["main", "shapes"]
 
+_UNKNOWN = re.compile("No idea what '(.+)' is!")
 _WRONG_USAGE, _INTERRUPTED, _BUG = 2, 130, 1
 # Bare words of these verbs belong to this flag; True where there may be several.
 _POSITIONALS = {
@@ -60,7 +63,8 @@ def shapes(namespace: Collection) -> dict[str, Shape]:
 
 
 def _run(words: Sequence[str], namespace: Collection, root: Path) -> int:  # noqa: PLR0911 - one return an ending
-    arguments = normalise(words, shapes(namespace))
+    known = shapes(namespace)
+    arguments = normalise(words, known)
     namespace.configure({"pipeline": {"root": str(root), "passed_on": list(arguments.passed_on)}})
     program = Program(namespace=namespace, name="invoke", binary="invoke", version=None)
     try:
@@ -76,9 +80,10 @@ def _run(words: Sequence[str], namespace: Collection, root: Path) -> int:  # noq
         program.update_config()
         program.execute()
     except ParseError as error:
+        what = _usage(str(error), known)
         then = "Run `invoke --list` for the verbs, `invoke --help VERB` for its flags."
-        _say(f"usage: {error}\n{then}")
-        _answer(words, "usage", str(error), then)
+        _say(f"usage: {what}\n{then}")
+        _answer(words, "usage", what, then)
         return _WRONG_USAGE
     except (Ended, Exit) as end:
         return end.code
@@ -97,6 +102,17 @@ def _run(words: Sequence[str], namespace: Collection, root: Path) -> int:  # noq
         _answer(words, "bug", repr(error), _REPORT_IT)
         return _BUG
     return 0
+
+
+def _usage(said: str, known: Iterable[str]) -> str:
+    """Say what invoke's parser has against the command line, with what was probably meant."""
+    unknown = _UNKNOWN.fullmatch(said)
+    if not unknown:
+        return said
+    word = unknown[1]
+    near = difflib.get_close_matches(word, list(known), 1)
+    kind = "flag" if word.startswith("-") else "verb"
+    return f"there is no {kind} {word!r}" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def _say(text: str) -> None:

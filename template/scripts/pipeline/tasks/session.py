@@ -21,6 +21,7 @@ import bootstrap
 from invoke import Context
 
 from ..errors import PipelineError
+from .printers import Write, server_printer
 
 # `invoke --list` imports this file, and need not wait for what only a verb needs.
 if TYPE_CHECKING:
@@ -139,11 +140,9 @@ def _printer(*, json: bool, verbose: bool) -> tuple[Sink, Callable[[], None]]:
     from ..values.buildserver import BuildServer
 
     server = BuildServer.from_environ(os.environ).name
-    stream = sys.stdout if server and not json else sys.stderr
-    if server == "TeamCity" and not json:
-        from ..report.teamcity import TeamCityPrinter
-
-        return TeamCityPrinter(_writer(stream), verbose=verbose), _nothing
+    if server and not json:
+        return server_printer(server, _writer(sys.stdout), os.environ, verbose=verbose)
+    stream = sys.stderr
     if stream.isatty() and not server and os.environ.get("TERM") != "dumb":
         from rich.console import Console
 
@@ -154,7 +153,7 @@ def _printer(*, json: bool, verbose: bool) -> tuple[Sink, Callable[[], None]]:
     return PlainPrinter(_writer(stream), verbose=verbose), _nothing
 
 
-def _writer(stream: TextIO) -> Callable[[str], None]:
+def _writer(stream: TextIO) -> Write:
     def write(line: str) -> None:
         stream.write(line + "\n")
         stream.flush()

@@ -30,10 +30,11 @@ def declared_environment(name: str, declared: tuple[str, ...]) -> str:
 
     `local` is always known. Raises PipelineError naming the declared ones.
     """
-    for candidate in (*declared, LOCAL_ENVIRONMENT):
+    names = tuple(dict.fromkeys((*declared, LOCAL_ENVIRONMENT)))
+    for candidate in names:
         if candidate.lower() == name.lower():
             return candidate
-    known = ", ".join((*declared, LOCAL_ENVIRONMENT))
+    known = ", ".join(names)
     raise PipelineError(
         "environment",
         f"there is no environment {name!r}",

@@ -17,6 +17,7 @@ from ..values.manifest import MANIFEST_NAME, Manifest
 from ..values.project import Project
 from ..values.version import Version
 from ..values.worktree import WorkTree
+from .check import Made, check_build
 from .hooks import load_hooks
 from .package import (
     BUILD_HOOKS,
@@ -184,10 +185,8 @@ def _make(job: _Job, version: Version, folder: Path, machine: Machine, reporter:
         stage.text = f"{FUNCTION_ZIP} {megabytes(facts.size)}, {facts.files} files" + (
             f", {changed} changed" if changed is not None else ""
         )
-    # What runs functions is needed here only: an unchanged build has no time to import it.
-    from .check import check_build  # noqa: PLC0415
-
-    check_build(job.project, built, restored, machine, reporter)
+    made = Made(built, restored, imports=not job.options.only_package)
+    check_build(job.project, made, machine, reporter)
     return built
 
 

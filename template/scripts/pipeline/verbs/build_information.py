@@ -23,7 +23,8 @@ def announce(octopus: Octopus, manifest: Manifest, machine: Machine) -> str:
     facts = build_facts(manifest, previous_commit(octopus, manifest.package_id), machine)
     if not inform(octopus, facts):
         return "Octopus has it already"
-    return f"{len(facts.commits)} commits, {facts.branch or 'no branch'}"
+    count = len(facts.commits)
+    return f"{count} commit{'' if count == 1 else 's'}, {facts.branch or 'no branch'}"
 
 
 def build_facts(manifest: Manifest, previous: str, machine: Machine) -> BuildFacts:

@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 from ..edge.machine import Machine
 from ..engines.preflight import Candidate, Place, preflight
 from ..engines.python import Restored
-from ..local.pool import LocalRuntime
 from ..report.events import Reporter
 from ..values.project import Project
-from .interpreter import local_runtime
 from .package import Built
 
-__all__ = ["check_build"]
+if TYPE_CHECKING:
+    from ..local.pool import LocalRuntime
+
+__all__ = ["Made", "check_build"]
 
 
-def check_build(
-    project: Project, built: Built, restored: Restored, machine: Machine, reporter: Reporter
-) -> None:
+@dataclass(frozen=True)
+class Made:
+    """What packaging made, and of what; `imports` asks for an import of the handler."""
+
+    built: Built
+    restored: Restored
+    imports: bool
+
+
+def check_build(project: Project, made: Made, machine: Machine, reporter: Reporter) -> None:
     """Check a build that nobody has been given yet; raises PipelineError with every reason."""
 
     def runtime() -> LocalRuntime:
+        from .interpreter import local_runtime  # noqa: PLC0415 - what runs functions is large
+
         return local_runtime(project.function, machine, reporter)
 
-    zipped = built.function_zip
-    candidate = Candidate(project, built.package, zipped.path, zipped.facts, restored)
-    place = Place(machine.cache, machine.environ, machine.now().date(), runtime)
+    zipped = made.built.function_zip
+    candidate = Candidate(project, made.built.package, zipped.path, zipped.facts, made.restored)
+    today = machine.now().date()
+    place = Place(machine.cache, machine.environ, today, runtime if made.imports else None)
     with reporter.stage("check") as stage:
         checked = preflight(candidate, place)
         stage.text = checked.text

@@ -121,7 +121,7 @@ def make_package(project: Project, order: Order, restored: Restored, machine: Ma
         order.folder / FUNCTION_ZIP,
         order.last,
     )
-    installed = distributions(open_archive(restored.path))
+    installed = distributions(restored.archive)
     manifest = _manifest(project, order, zipped, installed)
     staged = _staged(project, manifest, installed, zipped, machine)
     wheels = {name: found.tags for name, found in installed.items()}
@@ -161,7 +161,7 @@ def _staged(
     zipped: FunctionZip,
     machine: Machine,
 ) -> dict[str, Raw]:
-    sbom = make_sbom(manifest, installed)
+    sbom = make_sbom(manifest, installed, machine.cache)
     write_whole(zipped.path.parent / MANIFEST_NAME, manifest.to_json())
     write_whole(zipped.path.parent / SBOM_NAME, sbom)
     staged = {

@@ -100,7 +100,7 @@ def _whole(access: Access) -> Access:
     if missing:
         raise PipelineError(
             "push",
-            f"the feed is Octopus's built-in one, and {' and '.join(missing)} is not set",
+            f"not set, and Octopus's built-in feed needs it: {', '.join(missing)}",
             "Set it, or name another feed with --feed or with feed in [tool.pipeline.push].",
         )
     return access

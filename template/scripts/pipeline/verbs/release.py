@@ -10,13 +10,13 @@ from ..edge.http import Http
 from ..edge.machine import Machine
 from ..errors import PipelineError, UsageError
 from ..octopus.client import Access, Octopus, connect
-from ..octopus.deployments import start_deployment
+from ..octopus.deployments import Run, start_deployment
 from ..octopus.environments import OctopusEnvironment, find_environments
 from ..octopus.fitting import refuse_misfits
 from ..octopus.machines import targets_of
 from ..octopus.projects import OctopusProject, find_projects, package_steps, projects_like
 from ..octopus.releases import Release, Wanted, ensure_release
-from ..octopus.waiting import Patience, wait_for
+from ..octopus.waiting import Patience, interrupted, wait_for
 from ..report.events import Reporter
 from ..values.latest import Latest
 from ..values.manifest import Manifest
@@ -173,14 +173,30 @@ class _Job:
         """Deploy all releases to one environment at a time, and wait for all."""
         with self.reporter.stage(f"deploy {environment.name}") as stage:
             runs, refusal = self._start(releases, environment, stage.name)
-            try:
-                wait_for(self.octopus, runs, self.options.patience, stage, self.reporter)
-            finally:
-                # What was started before the refusal has been waited for, and is in the log.
-                if refusal and not runs_failed(runs):
-                    raise refusal
+            wait_for(self.octopus, runs, self.options.patience, stage, self.reporter)
+            if refusal:
+                raise refusal
             stage.text = f"{releases[0].version}, {', '.join(run.project for run in runs)}"
         return [run.link for run in runs]
+
+    def _start(
+        self, releases: Sequence[Release], environment: OctopusEnvironment, where: str
+    ) -> tuple[list[Run], PipelineError | None]:
+        runs: list[Run] = []
+        try:
+            for release in releases:
+                run = start_deployment(self.octopus, release, environment)
+                runs.append(run)
+                self.reporter.line(f"    {run.project}: {run.link}")
+        except KeyboardInterrupt:
+            raise interrupted(self.octopus, runs, where) from None
+        except PipelineError as error:
+            if not runs:
+                raise
+            # Nobody would watch over those that were started already.
+            self.reporter.warn(f"{error.what}\nWaiting for what was started before that.")
+            return runs, error
+        return runs, None
 
     def test(self, environment: OctopusEnvironment, *, is_last: bool) -> None:
         """Run the post-deployment tests where there are some; the next environment waits."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from .package import BUILD_HOOKS, FUNCTION_ZIP, Built, Order, make_package, rest
 
 __all__ = ["Verified", "rebuild", "unverifiable", "verify_build", "verify_package"]
 
+_FULL_SHA = re.compile("[0-9a-f]{40}(?:[0-9a-f]{24})?")
 # The files that decide how a package is made: with the same ones in the commit this process
 # can rebuild it, with others the commit's own library has to.
 _LIBRARY = ("scripts/MANIFEST", "scripts/requirements-build.txt")
@@ -40,6 +42,8 @@ def unverifiable(manifest: Manifest, machine: Machine) -> str:
         return "there is no .git here to rebuild from"
     if manifest.source.commit is None:
         return "nothing is committed yet"
+    if not _FULL_SHA.fullmatch(manifest.source.commit):
+        return f"{manifest.source.commit!r} is not the full name of a commit"
     if manifest.source.dirty is None:
         return "it was built without .git, so what it was built from is not known"
     return "the work tree differs from its commit" if manifest.source.dirty else ""
@@ -50,8 +54,13 @@ def verify_build(built: Built, machine: Machine, reporter: Reporter) -> None:
     _verify(built.package, built.function_zip.path, built.manifest, machine, reporter)
 
 
-def verify_package(package: Path, machine: Machine, reporter: Reporter) -> Verified:
-    """Rebuild any package of this repository from the commit its manifest names, and compare."""
+def verify_package(
+    package: Path, machine: Machine, reporter: Reporter, *, cold: bool = False
+) -> Verified:
+    """Rebuild any package of this repository from the commit its manifest names, and compare.
+
+    `cold` uses nothing that an earlier build has kept: dependencies are deflated once more.
+    """
     archive = open_archive(package)
     manifest = Manifest.from_json(
         _member(archive, MANIFEST_NAME), where=f"{package.name} {MANIFEST_NAME}"
@@ -64,7 +73,8 @@ def verify_package(package: Path, machine: Machine, reporter: Reporter) -> Verif
     with tempfile.TemporaryDirectory() as scratch:
         inner = Path(scratch) / FUNCTION_ZIP
         inner.write_bytes(_member(archive, FUNCTION_ZIP))
-        _verify(package, inner, manifest, machine, reporter)
+        used = replace(machine, cache=Path(scratch) / "cache") if cold else machine
+        _verify(package, inner, manifest, used, reporter)
     return Verified(str(package), manifest.version, str(manifest.source.commit))
 
 

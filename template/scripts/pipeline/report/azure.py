@@ -1,0 +1,54 @@
+"""Azure Pipelines: groups, issues, the build's number, test results and artifacts.
+
+Logging commands escape `%` as `%AZP25`, CR and LF, in properties `;` and `]` as well.
+"""
+
+from __future__ import annotations
+
+from .events import Artifact, BuildNumber, Event, Failed, TestResults, Warned
+
+__all__ = ["Azure", "command"]
+
+_DATA = {"%": "%AZP25", "\r": "%0D", "\n": "%0A"}
+_PROPERTY = {**_DATA, ";": "%3B", "]": "%5D"}
+
+
+def command(name: str, data: str = "", **properties: str) -> str:
+    """Return a logging command."""
+    pairs = ";".join(f"{key}={_escaped(value, _PROPERTY)}" for key, value in properties.items())
+    return f"##vso[{name}{' ' if pairs else ''}{pairs}]{_escaped(data, _DATA)}"
+
+
+class Azure:
+    """The style of Azure's log."""
+
+    def opening(self, stage: str) -> str:
+        """Return the line that opens a group."""
+        return f"##[group]{' '.join(stage.split())}"
+
+    def closing(self) -> str:
+        """Return the line that closes a group."""
+        return "##[endgroup]"
+
+    def special(self, event: Event) -> list[str] | None:  # noqa: PLR0911 - one return a kind
+        """Return the commands for everything that Azure can show."""
+        if isinstance(event, Warned):
+            return [command("task.logissue", event.text, type="warning")]
+        if isinstance(event, Failed) and not event.stage:
+            return [command("task.logissue", str(event.error), type="error")]
+        if isinstance(event, BuildNumber):
+            return [command("build.updatebuildnumber", event.text)]
+        if isinstance(event, Artifact):
+            place = {"containerfolder": "package", "artifactname": "package"}
+            return [command("artifact.upload", event.path, **place)]
+        if isinstance(event, TestResults):
+            return [command("results.publish", type="JUnit", resultFiles=event.path)]
+        return None
+
+    def inert(self, line: str) -> str:
+        """Break what would be a command: the agent looks for them anywhere in a line."""
+        return line.replace("##vso[", "## vso[").replace("##[", "## [")
+
+
+def _escaped(value: str, escapes: dict[str, str]) -> str:
+    return "".join(escapes.get(character, character) for character in value)
