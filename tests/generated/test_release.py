@@ -80,6 +80,28 @@ def test_a_build_goes_through_ci_and_its_tests_to_staging(
     ]  # fmt: skip
 
 
+def test_one_command_builds_pushes_releases_and_deploys(
+    repository: Repository, octopus: OctopusServer
+) -> None:
+    """`build --deploy` with the original's parameters; a missing key stops it before the build."""
+    package = repository.nuspec().removeprefix("src/").removesuffix(".nuspec")
+    octopus.add_project("ELB Logs Processor", script_step(package))
+    words = ("build", "--build-number", "8", "--deploy", "--environments", "CI,Staging")
+    refused = repository.verb(*words)
+    assert refused.code == 2
+    assert "OCTOPUS_URL and OCTOPUS_API_KEY not set" in refused.err
+    assert repository.output() == []
+    done = repository.must(*words, "--component", "any", "--json", extra=access(octopus))
+    assert done.document["pushed"]["sent"] is True
+    assert done.document["released"]["deployed"] == ["CI", "Staging"]
+    assert done.document["version"] == "1.0.8"
+    again = repository.must(*words, "--json", extra=access(octopus))
+    assert again.document["pushed"]["sent"] is False
+    assert KEY not in done.err + done.out
+    misplaced = repository.verb("build", "--environments", "CI")
+    assert misplaced.code == 2
+
+
 def test_a_temporary_environment_by_its_verbs(
     repository: Repository, octopus: OctopusServer
 ) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +14,7 @@ from typing import Any
 import bootstrap
 import pytest
 from pipeline.edge.files import alone
-from pipeline.local.background import Background, start, stop
+from pipeline.local.background import Background, start
 from pipeline.local.function import FunctionProcess
 from pipeline.local.function_code import FunctionCode
 from pipeline.local.pool import LocalRuntime
@@ -53,10 +55,16 @@ def runtimes(python: Path, ric: Path) -> dict[str, LocalRuntime]:
 def aws(
     tmp_path_factory: pytest.TempPathFactory, runtimes: dict[str, LocalRuntime]
 ) -> Iterator[LocalAws]:
-    """Start one embedded AWS for all tests; retries come after a twentieth of a second."""
+    """Start one embedded AWS for all tests; retries come after a twentieth of a second.
+
+    It is ended by SIGTERM, as a machine does that shuts down, and has to tidy up then too.
+    """
     state = tmp_path_factory.mktemp("local aws") / "state.json"
-    yield start(Background(state, runtimes, {}, retry_delays=(0.05, 0.05)))
-    stop(state)
+    started = start(Background(state, runtimes, {}, retry_delays=(0.05, 0.05)))
+    yield started
+    os.kill(started.pid, signal.SIGTERM)
+    os.waitpid(started.pid, 0)
+    assert not state.exists()
 
 
 @pytest.fixture(scope="session")

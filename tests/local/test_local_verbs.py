@@ -22,6 +22,7 @@ from tests.local.local_support import (
     eventually,
     function_process,
     unreadable_aws,
+    written,
     zipped,
 )
 
@@ -250,13 +251,19 @@ def test_a_stack_that_is_missing_or_wrong_is_named(
 def test_a_start_and_a_stop_of_ones_own(tmp_path: Path, runtimes: dict[str, LocalRuntime]) -> None:
     """A start brings stack and all; a stop ends server and functions, and says what it did.
 
-    Nothing of the user's is read meanwhile: his AWS files are such that reading them fails.
+    What a killed server left is no hindrance, and makes no key. Nothing of the user's is read
+    meanwhile: his AWS files are such that reading them fails.
     """
     (tmp_path / "environment").mkdir()
     (tmp_path / "environment" / "stack.yaml").write_text(STACK, encoding="utf-8")
+    left = written(state_file(tmp_path).parent, {"work/code/0/app.py": ""})
+    killed = LocalAws("http://127.0.0.1:1", "key", "secret", "eu-west-1", 1, 0.0)
+    write_state(state_file(tmp_path), killed)
     tools = LocalTools(unreadable_aws(tmp_path / "home"), Path(sys.executable), runtimes)
     seen = Seen()
     aws = start_local(_project(tmp_path), tools, seen.reporter).aws
+    assert not (left / "work" / "code").exists()
+    assert (len(aws.access_key), aws.pid != killed.pid) == (28, True)
     assert seen.finished() == [
         f"embedded AWS on {aws.endpoint}, process {aws.pid}",
         "local-Logs created",

@@ -30,7 +30,7 @@ class Azure:
         """Return the line that closes a group."""
         return "##[endgroup]"
 
-    def special(self, event: Event) -> list[str] | None:  # noqa: PLR0911 - one return a kind
+    def special(self, event: Event) -> list[str] | None:
         """Return the commands for everything that Azure can show."""
         if isinstance(event, Warned):
             return [command("task.logissue", event.text, type="warning")]

@@ -7,15 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 from invoke import Context, task
 
-from .session import Ended, root_of, session
+from ..errors import UsageError
+from .flags import COMMON
+from .release import RELEASE_FLAGS, octopus_options
+from .secrets import octopus_access
+from .session import Ended, Session, root_of, session
 
 if TYPE_CHECKING:
+    from ..octopus.client import Access
+    from ..values.latest import Latest
     from ..verbs.build import Outcome
+    from ..verbs.release import OctopusOptions
     from ..verbs.version import VersionOptions
 
 __all__ = ["build", "lock", "package", "test", "verify", "version"]
 
-COMMON = {"json": "One JSON document on standard output", "verbose": "More lines"}
 _VERSION = {
     "build-number": "The build number; a build server's own is read from its variables",
     "prerelease": "Make a prerelease with the tag `prerelease`",
@@ -71,11 +77,23 @@ def test(c: Context) -> None:
             raise Ended(1)
 
 
-@task(help={**_VERSION, "force": "Build even when nothing has changed"})
+@task(
+    help={
+        **_VERSION,
+        "force": "Build even when nothing has changed",
+        "deploy": "Then push, make the releases, and deploy them",
+        "component": "Taken for the sake of old build configurations; it changes nothing",
+        **RELEASE_FLAGS,
+    }
+)
 def build(
     c: Context, build_number: str | None = None, prerelease: bool = False,
     prerelease_tag: str | None = None, version_strategy: str | None = None,
-    force: bool = False, json: bool = False, verbose: bool = False,
+    force: bool = False, deploy: bool = False, environments: str | None = None,
+    projects: str | None = None, octopus_project_prefix: str | None = None,
+    octopus_server_url: str | None = None, octopus_api_key: str | None = None,
+    octopus_space: str | None = None, component: str | None = None,  # noqa: ARG001 - see its help
+    json: bool = False, verbose: bool = False,
 ) -> None:  # fmt: skip
     """Restore, test, package and verify: the versioned package in build-output/."""
     from ..verbs.build import BuildOptions
@@ -85,7 +103,43 @@ def build(
         options = BuildOptions(
             _version_options(build_number, prerelease, prerelease_tag, version_strategy), force
         )
-        run.answer = _document(verb(run.project, options, run.machine, run.reporter), run.root)
+        where = (environments, projects, octopus_project_prefix)
+        if not deploy and any(where):
+            raise UsageError("build", "--environments and --projects go with --deploy", "Add it.")
+        access = octopus_access(run, octopus_server_url, octopus_api_key, octopus_space)
+        if deploy:
+            _refuse_missing(access)
+        wanted = octopus_options(access, *where) if deploy else None
+        outcome = verb(run.project, options, run.machine, run.reporter)
+        run.answer = _document(outcome, run.root)
+        if wanted:
+            run.answer |= _published(run, outcome.latest, wanted)
+
+
+def _refuse_missing(access: Access) -> None:
+    """Say what a deploy will lack before anything is built."""
+    given = {"OCTOPUS_URL": access.url, "OCTOPUS_API_KEY": access.key}
+    if missing := [name for name, value in given.items() if not value]:
+        raise UsageError(
+            "build --deploy", f"{' and '.join(missing)} not set", "Set them in the environment."
+        )
+
+
+def _published(run: Session, latest: Latest, options: OctopusOptions) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from ..verbs.push import PushOptions, push
+    from ..verbs.release import deploy_build
+
+    package = latest.package_path(run.root)
+    feed = PushOptions(
+        nuget_key=run.machine.environ.get("NUGET_API_KEY", ""),
+        nuget_user=run.machine.environ.get("NUGET_USER", ""),
+        octopus=options.access,
+    )
+    pushed = push(run.project, package, feed, run.machine, run.reporter)
+    released = deploy_build(run.project, latest, options, run.machine, run.reporter)
+    return {"pushed": asdict(pushed), "released": asdict(released)}
 
 
 @task(

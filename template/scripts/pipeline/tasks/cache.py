@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from invoke import Collection, Context, task
 
-from .build import COMMON
+from .flags import COMMON
 from .session import root_of, session
 
 __all__ = ["verbs"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from invoke import Context, task
 
-from .build import COMMON
+from .flags import COMMON
 from .local import started
 from .session import Session, root_of, session
 

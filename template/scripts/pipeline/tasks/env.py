@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from invoke import Collection, Context, task
 
-from .build import COMMON
+from .flags import COMMON
 from .release import octopus_options
 from .secrets import OCTOPUS_FLAGS, octopus_access
 from .session import Session, root_of, session

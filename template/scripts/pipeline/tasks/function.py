@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 from invoke import Context, task
 
 from ..errors import UsageError
-from .build import COMMON
+from .flags import COMMON
 from .session import Ended, Session, root_of, session
 
 if TYPE_CHECKING:

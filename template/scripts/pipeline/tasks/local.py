@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from invoke import Collection, Context, task
 
-from .build import COMMON
+from .flags import COMMON
 from .session import Session, root_of, session
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from invoke import Context, task
 
-from .build import COMMON
+from .flags import COMMON
 from .secrets import OCTOPUS_FLAGS, octopus_access, secret
 from .session import root_of, session
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from invoke import Context, task
 
-from .build import COMMON
+from .flags import COMMON
 from .secrets import OCTOPUS_FLAGS, octopus_access
 from .session import root_of, session
 
