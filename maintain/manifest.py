@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
-__all__ = ["MANIFEST", "OPTIONAL", "manifest_text", "write_manifest"]
+__all__ = ["MANIFEST", "manifest_text", "write_manifest"]
 
 MANIFEST = "scripts/MANIFEST"
-# Rendered for some answers only: a repository may lack them.
-OPTIONAL = ".teamcity/"
+# Build servers' files are rendered for some answers only: a repository may lack them.
+_BY_ANSWER = re.compile(r"\A\{% if '[a-z]+' in build_servers %\}([^{}]+)\{% endif %\}")
 _YOURS = ("scripts/hooks_build.py", "scripts/hooks_deploy.py", MANIFEST)
 
 
@@ -24,12 +25,10 @@ def manifest_text(root: Path) -> str:
         for path, name in files.items()
         if path.is_file() and name not in _YOURS and not _is_cache(name)
     ]
-    for folder in template.glob("*.teamcity*"):
-        lines += [
-            f"{_digest(path)}  {OPTIONAL}{path.relative_to(folder).as_posix()}  optional"
-            for path in folder.rglob("*")
-            if path.is_file()
-        ]
+    for path in template.rglob("*"):
+        name, by_answer = _BY_ANSWER.subn(r"\1", path.relative_to(template).as_posix())
+        if by_answer and path.is_file():
+            lines.append(f"{_digest(path)}  {name}  optional")
     return "".join(f"{line}\n" for line in sorted(lines, key=lambda line: line.split("  ")[1]))
 
 

@@ -145,10 +145,27 @@ def test_teamcity_sees_why_a_build_failed(repository: Repository) -> None:
 
 def test_other_build_servers_get_plain_lines(repository: Repository) -> None:
     """On a build server without a printer of its own the lines go to standard output."""
-    done = repository.must("package", extra={"GITLAB_CI": "true", "CI_PIPELINE_IID": "13"})
+    done = repository.must("package", extra={"JENKINS_URL": "j", "BUILD_NUMBER": "13"})
     assert done.err == ""
     assert " 1.0.13 " in done.out
     assert "##teamcity" not in done.out
+
+
+def test_github_actions(repository: Repository, tmp_path: Path) -> None:
+    """Groups and the error's annotation in the log; outputs and a summary in GitHub's files."""
+    outputs, summary = tmp_path / "outputs", tmp_path / "summary"
+    extra = {"GITHUB_ACTIONS": "true", "GITHUB_RUN_NUMBER": "14"}
+    extra |= {"GITHUB_OUTPUT": str(outputs), "GITHUB_STEP_SUMMARY": str(summary)}
+    done = repository.must("package", extra=extra)
+    assert done.err == ""
+    opened, closed = done.out.count("::group::"), done.out.count("::endgroup::")
+    assert opened == closed > 0
+    assert "version<<END\n1.0.14\nEND\n" in outputs.read_text(encoding="utf-8")
+    assert str(repository.root / repository.latest()["package"]) in outputs.read_text()
+    assert summary.read_text(encoding="utf-8").startswith("### 1.0.14\n")
+    failed = repository.verb("deploy", "nowhere", extra=extra)
+    assert failed.code != 0
+    assert "::error title=" in failed.out
 
 
 def test_secrets_are_masked(repository: Repository) -> None:

@@ -103,15 +103,15 @@ def test_initialisation_over_its_limit_is_repeated_within_the_invocation(
     code: FunctionCode, tmp_path: Path
 ) -> None:
     """A module that takes longer than init's limit gets the function's own time, as on Lambda."""
-    slow = "import time\ntime.sleep(0.3)\ndef handle(event, context):\n    return 'slow'\n"
+    slow = "import time\ntime.sleep(0.2)\ndef handle(event, context):\n    return 'slow'\n"
     folder = written(tmp_path, {"app.py": slow})
-    config = replace(CONFIG, init_timeout=0.15, timeout=4)
+    config = replace(CONFIG, init_timeout=0.1, timeout=4)
     process = FunctionProcess(replace(code, folder=folder), config)
     done = process.invoke(b"{}")
     process.close()
     assert done.payload == b'"slow"'
     assert "INIT_REPORT" in done.log
-    short = FunctionProcess(replace(code, folder=folder), replace(config, timeout=0.15))
+    short = FunctionProcess(replace(code, folder=folder), replace(config, timeout=0.1))
     assert short.invoke(b"{}").error_type == "Sandbox.Timedout"
     short.close()
 

@@ -212,11 +212,12 @@ def test_githubs_files() -> None:
     ]
     assert summary == []
     files.close()
-    assert summary == [
+    shown = (
         "### 2.0.7\n\n| stage | | |\n|---|---|---:|\n"
         "| restore | 14 packages \\| cached | 0.1 s |\n| test | failed |  |\n\n"
         "    test: 1 failed\n    ```\n    <b>\n\n"
-    ]
+    )
+    assert summary == [shown]
 
 
 def test_a_verb_without_stages_has_no_summary() -> None:

@@ -152,9 +152,6 @@ def _say(handler: BaseHTTPRequestHandler, answer: Answer) -> None:
     for name, value in answer.headers.items():
         handler.send_header(name, value)
     handler.send_header("Content-Length", str(len(answer.body)))
-    if handler.headers.get("User-Agent", "").startswith("NuGet"):
-        # Mono sometimes waits most of a minute for a connection that is kept for it.
-        handler.send_header("Connection", "close")
     handler.end_headers()
     if handler.command != "HEAD":
         handler.wfile.write(answer.body)

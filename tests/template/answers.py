@@ -13,19 +13,26 @@ import yaml
 
 from tests.repositories import ROOT
 
-__all__ = ["ANSWERS_FILE", "COMBINATIONS", "KINDS", "MODULE", "PAIRS", "QUESTIONS"]
+__all__ = ["ANSWERS_FILE", "COMBINATIONS", "KINDS", "MODULE", "PAIRS", "QUESTIONS", "SERVERS"]
 __all__ += ["expected_files", "is_ours", "label"]
 
 QUESTIONS: dict[str, Any] = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
 ANSWERS_FILE = ".copier-answers.yml"
 MODULE = "elb_logs_processor"
 KINDS = ("elb-logs", "s3-event", "empty")
-_OURS = ("scripts/", ".teamcity/")
+SERVERS = {
+    "teamcity": ".teamcity/settings.kts",
+    "github": ".github/workflows/build.yml",
+    "gitlab": ".gitlab-ci.yml",
+    "jenkins": "Jenkinsfile",
+    "azure": "azure-pipelines.yml",
+}
+_OURS = ("scripts/", *SERVERS.values())
 _DIMENSIONS: dict[str, tuple[Any, ...]] = {
     "function_kind": KINDS,
     "architecture": ("arm64", "x86_64"),
     "runtime": ("python3.11", "python3.12", "python3.13", "python3.14"),
-    "build_servers": ((), ("teamcity",)),
+    "build_servers": ((), ("teamcity",), ("github", "gitlab", "jenkins", "azure")),
 }
 
 

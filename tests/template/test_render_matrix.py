@@ -23,6 +23,7 @@ from tests.template.answers import (
     MODULE,
     PAIRS,
     QUESTIONS,
+    SERVERS,
     expected_files,
     is_ours,
     label,
@@ -62,10 +63,11 @@ def test_has_the_expected_files_and_no_others(
 
 @each_combination
 def test_top_level_is_what_the_readme_describes(render: Render, answers: Mapping[str, Any]) -> None:
-    """A repository's first level holds these names; TeamCity's folder by answer only."""
+    """A repository's first level holds these names; build servers' files by answer only."""
     expected = {".gitattributes", ".gitignore", ANSWERS_FILE, "CHANGELOG.md", "README.md"}
     expected |= {"environment", "pyproject.toml", "requirements", "scripts", "src"}
-    expected |= {"tasks.py", "tests"} | ({".teamcity"} if answers["build_servers"] else set())
+    expected |= {"tasks.py", "tests"}
+    expected |= {SERVERS[server].split("/")[0] for server in answers["build_servers"]}
     assert {path.name for path in render(**answers).iterdir()} == expected
 
 
@@ -78,7 +80,8 @@ def test_ours_is_the_same_bytes_everywhere(
     ours = {path: content for path, content in _files(render(**answers)).items() if is_ours(path)}
     assert ours == {path: sources[path].read_bytes() for path in ours}
     assert "scripts/pipeline/errors.py" in ours
-    assert (".teamcity/settings.kts" in ours) == bool(answers["build_servers"])
+    chosen = {SERVERS[server] for server in answers["build_servers"]}
+    assert {path for path in ours if not path.startswith("scripts/")} == chosen
 
 
 @each_combination
@@ -183,7 +186,7 @@ def test_template_has_no_name_that_windows_refuses(template_clone: Path) -> None
 
 def test_ours_is_never_rendered(template_clone: Path) -> None:
     """No file of zone ours has the suffix that would have copier render it."""
-    answers = {"function_kind": "empty", "build_servers": ["teamcity"]}
+    answers = {"function_kind": "empty", "build_servers": list(SERVERS)}
     sources = expected_files(template_clone, answers)
     assert [path for path in sources if is_ours(path) and sources[path].suffix == ".jinja"] == []
 

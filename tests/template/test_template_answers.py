@@ -132,7 +132,7 @@ _ACCEPTED = [
     ("octopus_space", "x" * 200),
     ("octopus_project", "#{not a variable here}"),
     ("build_servers", []),
-    ("build_servers", ["teamcity"]),
+    ("build_servers", ["teamcity", "github", "gitlab", "jenkins", "azure"]),
 ]
 
 

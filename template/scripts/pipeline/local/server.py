@@ -15,13 +15,16 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import PipelineError
-from .embedded import EmbeddedAws, Options, embedded_aws, new_keys
 from .function_code import remove_function
 from .pool import LocalRuntime
 from .state import LocalAws, held, write_state
 from .wire import Environ, Start, scope
+
+if TYPE_CHECKING:
+    from .embedded import EmbeddedAws
 
 __all__ = ["main", "parse_runtime"]
 
@@ -67,6 +70,9 @@ def parse_runtime(text: str) -> tuple[str, LocalRuntime]:
 def _serve(
     state: Path, folder: Path, runtimes: dict[str, LocalRuntime], options: argparse.Namespace
 ) -> None:
+    # Takes a second: a server that came second has gone by now.
+    from .embedded import Options, embedded_aws, new_keys  # noqa: PLC0415
+
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -1,0 +1,160 @@
+"""The build servers' files: they parse, build with our one command, and give nothing away."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.repositories import ROOT
+from tests.template.answers import QUESTIONS, SERVERS
+
+COMMAND = re.compile(r"python3 tasks\.py build (?:\$PIPELINE_ARGUMENTS|%pipeline\.arguments%)")
+YAML = ("github", "gitlab", "azure")
+
+
+def text_of(server: str) -> str:
+    """Return the build file of a server as the template has it."""
+    first, _, rest = SERVERS[server].partition("/")
+    name = f"{{% if '{server}' in build_servers %}}{first}{{% endif %}}"
+    return (ROOT / "template" / name / rest).read_text(encoding="utf-8")
+
+
+def parsed(server: str) -> Any:
+    """Return a YAML build file as data; PyYAML reads `on` as true."""
+    return yaml.safe_load(text_of(server))
+
+
+def scripts(node: Any) -> Iterator[str]:
+    """Yield every shell script in a YAML build file."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key in ("run", "bash", "inlineScript"):
+                yield value
+            elif key in ("script", "before_script") and isinstance(value, list):
+                yield "\n".join(value)
+            else:
+                yield from scripts(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from scripts(value)
+
+
+def test_every_server_that_is_offered_has_a_file() -> None:
+    """The question's choices are the files there are."""
+    assert set(QUESTIONS["build_servers"]["choices"].values()) == set(SERVERS)
+    assert all(text_of(server) for server in SERVERS)
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_every_server_runs_the_one_command(server: str) -> None:
+    """Each builds with `python3 tasks.py build` and the arguments that a person gave."""
+    text = text_of(server)
+    assert len(COMMAND.findall(text)) == 1
+    assert text.count("tasks.py") == 1
+
+
+@pytest.mark.parametrize("server", YAML)
+def test_scripts_are_shell(server: str, tmp_path: Path) -> None:
+    """Bash can read every script of a YAML build file, and nothing is pasted into one."""
+    found = list(scripts(parsed(server)))
+    assert found
+    for script in found:
+        assert "${{" not in script
+        (tmp_path / "script").write_text(script, encoding="utf-8")
+        done = subprocess.run(
+            ["bash", "-n", tmp_path / "script"], capture_output=True, text=True, check=False
+        )
+        assert done.stderr == ""
+
+
+def test_jenkins_script_is_shell(tmp_path: Path) -> None:
+    """The shell in the Jenkinsfile, as Groovy hands it over, writes the profile it is meant to."""
+    (found,) = re.findall(r"sh '''(.*?)'''", text_of("jenkins"), re.DOTALL)
+    script = found.replace("\\\n", "").replace("\\\\", "\\")
+    python = tmp_path / "python3"
+    python.write_text('#!/bin/sh\necho "$@"\ncat "$AWS_CONFIG_FILE"\n', encoding="utf-8")
+    python.chmod(0o755)
+    environ = {"PATH": f"{tmp_path}:/usr/bin:/bin", "AWS_ROLE_ARN": "arn:role"}
+    environ |= {"AWS_TOKEN_FILE": "/t", "PIPELINE_ARGUMENTS": "--prerelease-tag *"}
+    done = subprocess.run(
+        ["sh", "-e", "-c", script], env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    assert done.stdout == (
+        "tasks.py build --prerelease-tag *\n"
+        "[profile pipeline]\nrole_arn = arn:role\nweb_identity_token_file = /t\n"
+    )
+
+
+def test_gitlab_exchanges_its_token(tmp_path: Path) -> None:
+    """With a role, the job's token and a profile are in a folder that nobody else reads."""
+    (script,) = parsed("gitlab")["build"]["before_script"]
+    environ = {"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path)}
+    environ |= {"AWS_ROLE_ARN": "arn:role", "AWS_ID_TOKEN": "token%s"}
+    command = ["sh", "-e", "-c", f'{script}\ncat "$AWS_CONFIG_FILE"']
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    (folder,) = tmp_path.iterdir()
+    assert folder.stat().st_mode & 0o077 == 0
+    assert (folder / "token").read_text(encoding="utf-8") == "token%s"
+    assert done.stdout.splitlines() == [
+        "[profile pipeline]",
+        "role_arn = arn:role",
+        f"web_identity_token_file = {folder / 'token'}",
+    ]
+
+
+def test_azure_drops_what_is_not_defined(tmp_path: Path) -> None:
+    """A secret that Azure left unfilled is no key; one that it filled is."""
+    script = list(scripts(parsed("azure")))[-1]
+    python = tmp_path / "python3"
+    python.write_text('#!/bin/sh\necho "${NUGET_API_KEY-none} $OCTOPUS_API_KEY $@"\n')
+    python.chmod(0o755)
+    environ = {"PATH": f"{tmp_path}:/usr/bin:/bin", "NUGET_API_KEY": "$(NUGET_API_KEY)"}
+    environ |= {"OCTOPUS_API_KEY": "API-KEY", "PIPELINE_ARGUMENTS": " "}
+    command = ["bash", "--noprofile", "--norc", "-e", "-c", script]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("none API-KEY tasks.py build\n", "")
+
+
+def test_github_gives_the_job_little_and_pins_its_actions() -> None:
+    """The contents to read, a token for AWS, no token left in .git, and actions by commit."""
+    workflow = parsed("github")
+    assert workflow["permissions"] == {"contents": "read", "id-token": "write"}
+    steps = workflow["jobs"]["build"]["steps"]
+    actions = [step["uses"] for step in steps if "uses" in step]
+    assert len(actions) == 5
+    assert [action for action in actions if not re.search(r"@[0-9a-f]{40}\Z", action)] == []
+    assert all(re.search(rf"{action} # v\d", text_of("github")) for action in actions)
+    assert steps[0]["with"] == {"fetch-depth": 0, "persist-credentials": False}
+    secret = [step for step in steps if "secrets." in str(step)]
+    assert [step.get("name") for step in secret] == ["Build"]
+
+
+def test_history_is_whole() -> None:
+    """Each server fetches all commits and tags."""
+    assert parsed("gitlab")["variables"]["GIT_DEPTH"] == "0"
+    azure = parsed("azure")["jobs"][0]["steps"][0]
+    assert (azure["fetchDepth"], azure["fetchTags"]) == (0, True)
+    assert parsed("github")["jobs"]["build"]["steps"][0]["with"]["fetch-depth"] == 0
+
+
+def test_azure_gets_no_anchors() -> None:
+    """Azure reads YAML without anchors and aliases."""
+    tokens = yaml.scan(text_of("azure"), Loader=yaml.SafeLoader)
+    assert not [token for token in tokens if isinstance(token, (yaml.AnchorToken, yaml.AliasToken))]
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_no_project_is_in_a_build_file(server: str) -> None:
+    """Nothing of an answer, and no key: the same file serves everybody."""
+    text = text_of(server)
+    assert "{%" not in text
+    assert not re.search(r"(?i)elb|logs processor|API-[A-Z0-9]{8}|AKIA", text)
+    assert not re.search(r"(?i)set -[a-z]*x|printenv|\benv\s*\|", text)
