@@ -42,6 +42,13 @@ def test_the_files_are_those_git_tracks(repository: Path) -> None:
     assert paths == ["README.md", "src/Acme.Orders.nuspec", "src/app/handler.py"]
 
 
+def test_folders_above_the_repository_do_not_matter(repository: Path, tmp_path: Path) -> None:
+    """A clone below folders called packages and tests has the same files."""
+    elsewhere = tmp_path / "packages" / "tests" / "orders"
+    git(tmp_path, "clone", "--quiet", str(repository), str(elsewhere))
+    assert own_files(elsewhere, Git(elsewhere)) == own_files(repository, Git(repository))
+
+
 def test_the_function_is_what_lies_below_src(repository: Path) -> None:
     """All of it but the nuspec; nothing from beside it."""
     files = own_files(repository, Git(repository))

@@ -93,7 +93,7 @@ def test_a_bug_keeps_its_trace_and_its_document(repository: Repository) -> None:
 
 def test_help_says_what_each_flag_does(repository: Repository) -> None:
     """`--help VERB` has a text beside every flag, `--list` one beside every verb."""
-    shown = repository.must("--help", "build").out
+    shown = " ".join(repository.must("--help", "build").out.split())
     assert "--force" in shown
     assert "Build even when nothing has changed" in shown
     assert "The build number" in shown

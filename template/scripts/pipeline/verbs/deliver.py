@@ -127,35 +127,36 @@ def refuse_unfit(environment: Environment, machine: Machine, *, allow_dirty: boo
 
 
 def worker_credentials(environment: Environment, environ: Mapping[str, str]) -> Credentials:
-    """Return the credentials for an environment in AWS: its profile's, else AWS's own variables."""
-    if not environment.profile:
-        return Credentials.from_environment(environ)
+    """Return the credentials for an environment in AWS.
+
+    Its profile's; else those in AWS's own variables; else what boto3 finds where it looks:
+    the default profile, a web identity, a role of this machine.
+    """
+    given = Credentials.from_environment(environ)
+    if given.key and not environment.profile:
+        return given
     import boto3  # noqa: PLC0415 - slow to import
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415
 
+    where, profile = f"deploy {environment.name}", environment.profile
     try:
         session = boto3.session.Session(
-            profile_name=environment.profile, region_name=environment.region or None
+            profile_name=profile or None, region_name=environment.region or None
         )
         found = session.get_credentials()
-        if found is None:
-            raise PipelineError(
-                f"deploy {environment.name}",
-                f"the profile {environment.profile!r} gives no credentials",
-                "Log in, or correct it.",
-            )
-        frozen = found.get_frozen_credentials()
+        frozen = found.get_frozen_credentials() if found else None
     except BotoCoreError as error:
+        then = "Look at ~/.aws/config, or at profile in pyproject.toml."
+        raise PipelineError(where, str(error), then) from error
+    if frozen is None or not frozen.access_key or not frozen.secret_key:
         raise PipelineError(
-            f"deploy {environment.name}",
-            str(error),
-            "Look at ~/.aws/config, or at profile in pyproject.toml.",
-        ) from error
+            where,
+            "there are no AWS credentials" + (f" in {profile!r}" if profile else ""),
+            "Log in, set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile in "
+            f"[tool.pipeline.environments.{environment.name}].",
+        )
     return Credentials(
-        frozen.access_key or "",
-        frozen.secret_key or "",
-        frozen.token or "",
-        session.region_name or "",
+        frozen.access_key, frozen.secret_key, frozen.token or "", session.region_name or ""
     )
 
 
