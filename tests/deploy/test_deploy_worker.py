@@ -20,7 +20,7 @@ from botocore.config import Config
 from moto.server import ThreadedMotoServer
 from pipeline.errors import NotTheSame, PipelineError, UsageError
 from pipeline.octopus.launch import Job, launch, worker_variables
-from pipeline.report.events import Artifact, Line, Output, Progressed, Warned
+from pipeline.report.events import Achieved, Artifact, Line, Output, Progressed, Warned
 from pipeline.values.credentials import Credentials
 
 from tests.deploy.deploy_support import (
@@ -341,7 +341,7 @@ def test_launch_gives_a_script_what_octopus_gives(tmp_path: Path) -> None:
         launch(one, recorder.reporter)
     lines = {event.text: event.verbose for event in recorder.of(Line)}
     assert lines["detail"]
-    assert not lines["look"]
+    assert [event.text for event in recorder.of(Achieved)] == ["look"]
     assert "on stderr" in lines
     assert [event.text for event in recorder.of(Warned)] == ["careful"]
     assert recorder.of(Progressed)[0].done == 40

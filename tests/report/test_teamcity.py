@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pipeline.errors import PipelineError
 from pipeline.report.events import (
+    Achieved,
     Artifact,
     BuildNumber,
     Event,
@@ -121,3 +122,13 @@ def test_details_are_shown_on_request() -> None:
     events = (Progressed("restore", "half"), Line("detail", verbose=True), Line("always"))
     assert printed(*events) == ["always"]
     assert len(printed(*events, verbose=True)) == 3
+
+
+def test_what_was_achieved_is_the_builds_status() -> None:
+    """The line is there for readers, and TeamCity's list of builds shows it after its own text."""
+    lines: list[str] = []
+    TeamCityPrinter(lines.append)(Achieved("Deployed (CI, Staging)"))
+    assert lines == [
+        "Deployed (CI, Staging)",
+        "##teamcity[buildStatus text='{build.status.text}; Deployed (CI, Staging)']",
+    ]

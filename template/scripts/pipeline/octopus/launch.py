@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..edge.stream import Program, stream
 from ..errors import Conflict, Interrupted, NotTheSame, PipelineError, UsageError
-from ..report.events import Artifact, Output, Progressed, Reporter
+from ..report.events import Achieved, Artifact, Output, Progressed, Reporter
 from ..report.masking import MASK
 from ..values.credentials import Credentials
 from .messages import Message, parse
@@ -124,6 +124,9 @@ class _Listener:
 
     def _line(self, text: str, *, is_error: bool) -> None:
         self.last.append(text)
+        if self.category == "highlight":
+            self.reporter.emit(Achieved(text))
+            return
         if self.category == "warning":
             self.reporter.warn(text.removeprefix("warning: "))
             return

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from ..errors import PipelineError
 
 __all__ = [
+    "Achieved",
     "Artifact",
     "BuildNumber",
     "Event",
@@ -80,6 +81,13 @@ class Warned:
 
 
 @dataclass(frozen=True)
+class Achieved:
+    """What a verb brought about in the end, for places that show one line of it at a glance."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class BuildNumber:
     """The version this build has, for build servers that show it."""
 
@@ -115,6 +123,7 @@ Event = (
     | Failed
     | Line
     | Warned
+    | Achieved
     | BuildNumber
     | Artifact
     | TestResults

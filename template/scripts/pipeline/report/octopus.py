@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from .events import (
+    Achieved,
     Artifact,
     BuildNumber,
     Event,
@@ -68,7 +69,7 @@ class OctopusPrinter:
 def _category(event: Event) -> str:
     if isinstance(event, Warned):
         return "warning"
-    if isinstance(event, BuildNumber):
+    if isinstance(event, (Achieved, BuildNumber)):
         return "highlight"
     if isinstance(event, (Progressed, Output, Artifact)):
         return "verbose"

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .events import (
+    Achieved,
     Artifact,
     BuildNumber,
     Event,
@@ -68,6 +69,9 @@ class TeamCityPrinter:
             return [*lines, *_failed(event)]
         if isinstance(event, Warned):
             return [message("message", text=event.text, status="WARNING")]
+        if isinstance(event, Achieved):
+            # TeamCity puts its own text where the braces are.
+            return [*lines, message("buildStatus", text=f"{{build.status.text}}; {event.text}")]
         if isinstance(event, BuildNumber):
             return [message("buildNumber", event.text)]
         if isinstance(event, Artifact):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..errors import PipelineError
 from .events import (
+    Achieved,
     Artifact,
     BuildNumber,
     Event,
@@ -26,7 +27,7 @@ _KILO = 1000
 
 def words(event: Event) -> str | None:  # noqa: PLR0911 - one return a kind of event
     """Return an event as plain lines, or None for those that only some printers show."""
-    if isinstance(event, (Line, Warned)):
+    if isinstance(event, (Line, Warned, Achieved)):
         return f"warning: {event.text}" if isinstance(event, Warned) else event.text
     if isinstance(event, Finished):
         return row(event.stage, event.text, f"{event.seconds:.1f} s")

@@ -15,7 +15,7 @@ from ..aws.session import Connect, Connection, connect
 from ..errors import Conflict, NotTheSame, PipelineError
 from ..octopus.variables import resolve
 from ..octopus.worker import WorkerContext
-from ..report.events import Failed, Output, Reporter, Sink
+from ..report.events import Achieved, Failed, Output, Reporter, Sink
 from ..report.masking import masked
 from ..report.octopus import OctopusPrinter
 from ..report.words import size
@@ -183,4 +183,5 @@ def _tell(applied: Applied, reporter: Reporter) -> None:
     reporter.emit(Output("Version", applied.version))
     reporter.emit(Output("FunctionArn", function.arn))
     reporter.emit(Output("CodeSha256", function.code_sha256))
-    reporter.line(f"{function.name} runs {applied.version}, CodeSha256 {function.code_sha256}")
+    done = f"{function.name} runs {applied.version}, CodeSha256 {function.code_sha256}"
+    reporter.emit(Achieved(done))

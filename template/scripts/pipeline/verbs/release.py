@@ -17,7 +17,7 @@ from ..octopus.machines import targets_of
 from ..octopus.projects import OctopusProject, find_projects, package_steps, projects_like
 from ..octopus.releases import Release, Wanted, ensure_release
 from ..octopus.waiting import Patience, interrupted, wait_for
-from ..report.events import Reporter
+from ..report.events import Achieved, Reporter
 from ..values.latest import Latest
 from ..values.manifest import Manifest
 from ..values.project import Project
@@ -104,6 +104,8 @@ def release_package(
     for environment in used:
         tasks += job.deploy(releases, environment)
         job.test(environment, is_last=environment is used[-1] and not left_out)
+    if used:
+        reporter.emit(Achieved(f"Deployed ({', '.join(item.name for item in used)})"))
     return Released(
         manifest.version,
         tuple(release.project.name for release in releases),
