@@ -53,6 +53,16 @@ def test_a_package_is_rebuilt_from_its_commit(repository: Repository) -> None:
     assert "the same bytes" in repository.must("verify", str(package)).err
 
 
+def test_nothing_kept_is_needed_or_trusted(repository: Repository) -> None:
+    """`--cold` deflates the dependencies once more and leaves no trace in the cache."""
+    repository.must("package", "--build-number", "7")
+    cache = repository.root / ".pipeline" / "cache"
+    kept = {path: path.stat().st_mtime_ns for path in cache.glob("*.zip")}
+    done = repository.must("verify", "--cold", "--json")
+    assert done.document["same"] is True
+    assert {path: path.stat().st_mtime_ns for path in cache.glob("*.zip")} == kept
+
+
 def test_an_edited_package(repository: Repository) -> None:
     """A package in which one byte was changed ends with 3 and names the member and the byte."""
     repository.must("package", "--build-number", "7")
