@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.generated.repository import set_up_child
 from tests.local.local_support import MINOR
 from tests.repositories import ROOT, commit_all, git
 
@@ -123,6 +124,7 @@ def watched(folder: Path, cache: Path) -> Iterator[Watching]:
             env={**os.environ, "PYTHONPATH": str(SCRIPTS), "TMPDIR": str(temporary)},
             stdout=output,
             stderr=output,
+            preexec_fn=set_up_child,  # noqa: PLW1509 - nothing else runs in this process then
         )
     watching = Watching(root, process, log)
     try:

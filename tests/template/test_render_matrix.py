@@ -137,7 +137,7 @@ def test_nuspec_packs_the_stage_and_the_environment(
     """The nuspec has NuGet's required metadata and names the staged folder and environment."""
     (nuspec,) = (render(**answers) / "src").glob("*.nuspec")
     root = ET.fromstring(nuspec.read_bytes())  # noqa: S314
-    metadata = {child.tag: child.text for child in root.find(f"{_NUSPEC}metadata") or ()}
+    metadata = {child.tag: child.text for child in root.iterfind(f"{_NUSPEC}metadata/*")}
     assert metadata[f"{_NUSPEC}id"] == nuspec.stem == "ELB.Logs.Processor"
     assert metadata[f"{_NUSPEC}version"] == "$version$"
     assert metadata[f"{_NUSPEC}authors"] == "ELB Logs Processor team"
