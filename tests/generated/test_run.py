@@ -60,6 +60,18 @@ def test_a_stale_build_is_built_again(repository: Repository) -> None:
     assert "lost keys" in done.err
 
 
+def test_another_python_is_told_once(repository: Repository) -> None:
+    """A package that is there runs on the Python that is there, with one warning about it."""
+    repository.edit("pyproject.toml", 'runtime = "python3.13"', 'runtime = "python3.14"')
+    repository.commit()
+    bare = {"PATH": os.defpath, "PYENV_ROOT": str(repository.root / "nowhere")}
+    repository.must("package", extra=bare)
+    done = repository.must("run", "--event", EVENT, extra=bare)
+    warnings = [line for line in done.err.splitlines() if line.startswith("warning: ")]
+    assert len(warnings) == 1, done.err
+    assert "Python 3.14 is not on this machine" in warnings[0]
+
+
 def test_a_named_package(repository: Repository) -> None:
     """A package that is named runs as it is, whatever the work tree holds."""
     package = repository.must("package", "--json").document["package"]

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import bootstrap
 import pytest
 
 from tests.generated.repository import set_up_child
@@ -117,7 +118,8 @@ def watched(folder: Path, cache: Path) -> Iterator[Watching]:
     """Watch a new repository below `folder` as long as the block lasts."""
     root, log, temporary = repository(folder / "a repository"), folder / "log", folder / "tmp"
     temporary.mkdir()
-    words = [root, cache, Path(sys.executable).with_name("uv"), root / EVENT]
+    uv = bootstrap.find_uv(ROOT, "requirements/dev.txt")
+    words = [root, cache, uv, root / EVENT]
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-c", CHILD, *map(str, words)],

@@ -19,11 +19,14 @@ __all__ = ["local_runtime"]
 _CLIENT = ("awslambdaric", "simplejson", "snapshot-restore-py")
 
 
-def local_runtime(function: Function, machine: Machine, reporter: Reporter) -> LocalRuntime:
+def local_runtime(
+    function: Function, machine: Machine, reporter: Reporter, *, warns: bool = True
+) -> LocalRuntime:
     """Return the runtime's Python and a runtime client made for it, installed when first needed.
 
-    Another Python than the runtime's is used with a warning. Where the client has no wheel,
-    our own small one takes its place. A function that has its boto3 from the runtime gets one.
+    Another Python than the runtime's is used with a warning, which a caller that says so itself
+    does without (`warns`). Where the client has no wheel, our own small one takes its place. A
+    function that has its boto3 from the runtime gets one.
     """
     runtime = function.runtime
     python = machine.python(runtime.python)
@@ -31,7 +34,9 @@ def local_runtime(function: Function, machine: Machine, reporter: Reporter) -> L
     if python is None:
         python = base_python()
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
-        reporter.warn(f"no {runtime.name} on this machine: the function runs on Python {version}")
+        if warns:
+            text = f"no {runtime.name} on this machine: the function runs on Python {version}"
+            reporter.warn(text)
     extra: tuple[Path, ...] = ()
     if function.boto3 == FROM_RUNTIME:
         sdk, told = runtime_sdk(python, machine)

@@ -51,7 +51,8 @@ def run_packaged(
         )
     manifest = Manifest.from_json(read_member(archive, members[MANIFEST_NAME]), where=package.name)
     settings = run_settings(project, manifest.function.environment, machine)
-    runtime = local_runtime(project.function, machine, reporter)
+    # `run_function` names the Python, and what may come of it.
+    runtime = local_runtime(project.function, machine, reporter, warns=False)
     with tempfile.TemporaryDirectory() as scratch:
         function_zip = Path(scratch) / FUNCTION_ZIP
         function_zip.write_bytes(read_member(archive, members[FUNCTION_ZIP]))
