@@ -192,6 +192,8 @@ def _timed(run: Callable[[], None]) -> float:
 def _quiet(command: Sequence[str | Path], cwd: Path) -> None:
     path = os.pathsep.join([str(Path(sys.base_prefix) / "bin"), os.environ.get("PATH", "")])
     environ = {**os.environ, "PATH": path, "SAM_CLI_TELEMETRY": "0"}
+    # With it every start compiles every module again: nobody works like that.
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(
         [str(word) for word in command],
         cwd=cwd,

@@ -7,12 +7,12 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.archive.zipreader import open_archive, raw_members, read_member
-from pipeline.archive.zipwriter import Member, compress, write_zip
+from pipeline.archive.zipreader import members_of, open_archive
+from pipeline.archive.zipwriter import Member, compress, plain, write_zip
 from pipeline.edge.clock import utc_now
 from pipeline.errors import PipelineError
 from pipeline.report.events import Reporter
@@ -133,13 +133,9 @@ def _fail(demo: _Demo) -> None:
 def _misspell(package: Path, copy: Path) -> None:
     """Copy a package with a handler in its manifest that the function does not have."""
     archive = open_archive(package)
-    members = {
-        entry.name: Member(entry.name, entry.mode & 0o777, raw)
-        for entry, raw in zip(archive.entries, raw_members(archive, archive.entries), strict=True)
-    }
-    (entry,) = (entry for entry in archive.entries if entry.name == MANIFEST_NAME)
-    manifest = read_member(archive, entry).replace(b".handler.handle", b".handler.handel")
-    members[entry.name] = replace(members[entry.name], payload=compress(manifest))
+    members = {member.name: member for member in members_of(archive)}
+    manifest = plain(members[MANIFEST_NAME].payload).replace(b".handler.handle", b".handler.handel")
+    members[MANIFEST_NAME] = Member(MANIFEST_NAME, 0o644, compress(manifest))
     write_zip(copy, members.values())
 
 

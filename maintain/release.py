@@ -25,7 +25,8 @@ def make_release(root: Path, version: str, reporter: Reporter) -> None:
     """
     if not _VERSION.match(version):
         raise UsageError("release", f"{version!r} is not a release", "It is vMAJOR.MINOR.PATCH.")
-    if Git(root).changes():
+    status = Git(root).status()
+    if status.changed or status.untracked:
         raise PipelineError("release", "the work tree differs from its commit", "Commit first.")
     changelog = root / "CHANGELOG.md"
     text = changelog.read_text(encoding="utf-8")

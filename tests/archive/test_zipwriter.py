@@ -20,7 +20,9 @@ from pipeline.archive.zipwriter import (
     STORED,
     Member,
     Raw,
+    block_of,
     compress,
+    listed,
     store,
     write_zip,
 )
@@ -119,6 +121,34 @@ def test_members_are_copied_without_compressing_again(tmp_path: Path) -> None:
     copies = zip(archive.entries, raw_members(archive, archive.entries), strict=True)
     write_zip(tmp_path / "b.zip", [Member(entry.name, entry.mode, raw) for entry, raw in copies])
     assert (tmp_path / "b.zip").read_bytes() == path.read_bytes()
+
+
+@settings(max_examples=40, deadline=None)
+@given(FILES, FILES)
+def test_a_zip_may_begin_with_another(
+    first: dict[str, tuple[int, bytes, bool]], second: dict[str, tuple[int, bytes, bool]]
+) -> None:
+    """Its members are there as they were, then come the others; what clashes is refused."""
+    one, two = (
+        [Member(n, mode, compress(d) if p else store(d)) for n, (mode, d, p) in files.items()]
+        for files in (first, second)
+    )
+    start, whole = zipped(one), io.BytesIO()
+    if first_clash([*first, *second]):
+        with pytest.raises(PipelineError, match="clash"):
+            write_zip(whole, two, block_of(start))
+        return
+    digest = write_zip(whole, two, block_of(start))
+    assert digest == hashlib.sha256(whole.getvalue()).hexdigest()
+    archive = open_archive(whole.getvalue())
+    assert [e.name for e in archive.entries] == [*sorted(first), *sorted(second)]
+    plain = {name: (mode, data) for name, (mode, data, _) in {**first, **second}.items()}
+    assert {e.name: (e.mode, read_member(archive, e)) for e in archive.entries} == plain
+    with zipfile.ZipFile(whole) as other:
+        assert other.testzip() is None
+    assert listed(block_of(whole.getvalue()).directory) == {
+        entry.name: (entry.crc, entry.size) for entry in archive.entries
+    }
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pipeline.edge.cache import clear, is_whole_folder, seal, seal_folder, sealed
+from pipeline.edge.cache import clear, is_whole_folder, keep, seal_folder, sealed
 from pipeline.edge.files import new_folder, sweep
 from pipeline.edge.machine import Machine
 from pipeline.edge.uv import Uv
-from pipeline.engines.python import Restored, restore
-from pipeline.engines.sbom import distributions
+from pipeline.engines.python import restore
 from pipeline.errors import PipelineError
 from pipeline.values.project import Project
 
@@ -67,10 +67,10 @@ def project(tmp_path: Path) -> Project:
     return Project.load(root)
 
 
-def _file(restored: Restored) -> Path:
+def _file(tmp_path: Path) -> Path:
     """Return the dependency zip on disk."""
-    assert isinstance(restored.archive.source, Path)
-    return restored.archive.source
+    (found,) = (tmp_path / "cache").glob("*.zip")
+    return found
 
 
 def _installs(tmp_path: Path) -> int:
@@ -78,11 +78,11 @@ def _installs(tmp_path: Path) -> int:
 
 
 def test_a_dependency_zip_is_made_once(project: Project, tmp_path: Path) -> None:
-    """The second build takes the first one's zip, and knows its digest."""
+    """The second build takes the first one's zip, and what was read of it."""
     uv = _Index(tmp_path / "uv")
     first = restore(project, uv, tmp_path / "cache", b"")
     second = restore(project, uv, tmp_path / "cache", b"")
-    assert (second.archive, second.sha256, second.from_cache) == (first.archive, first.sha256, True)
+    assert second == replace(first, from_cache=True)
     assert _installs(tmp_path) == 1
 
 
@@ -93,7 +93,7 @@ def test_a_damaged_dependency_zip_is_made_again(
     """A zip that is not what was sealed is never used; the new one has the same bytes."""
     uv = _Index(tmp_path / "uv")
     first = restore(project, uv, tmp_path / "cache", b"")
-    path = _file(first)
+    path = _file(tmp_path)
     whole = path.read_bytes()
     seal_file = path.with_name(f"{path.name}.sha256")
     match damage:
@@ -108,8 +108,7 @@ def test_a_damaged_dependency_zip_is_made_again(
         case _:
             seal_file.write_bytes(b"")
     again = restore(project, uv, tmp_path / "cache", b"")
-    assert _file(again).read_bytes() == whole
-    assert again.sha256 == first.sha256
+    assert path.read_bytes() == again.zip == first.zip == whole
     assert _installs(tmp_path) == 2
 
 
@@ -127,11 +126,9 @@ def test_settings_have_zips_of_their_own(project: Project, tmp_path: Path) -> No
         restore(replace(project, function=function), uv, tmp_path / "cache", b"")
         for function in functions
     ]
-    held = [set(distributions(zipped.archive)) for zipped in made]
+    held = [set(zipped.brought.distributions) for zipped in made]
     assert held == [{"boto3", "six", "tool"}, {"tool"}, {"boto3", "six", "tool"}, {"tool"}]
-    with_tests = [
-        any("/tests/" in entry.name for entry in zipped.archive.entries) for zipped in made
-    ]
+    with_tests = [any("/tests/" in name for name in zipped.files) for zipped in made]
     assert with_tests == [True, True, False, False]
 
 
@@ -146,24 +143,43 @@ def test_several_at_once(project: Project, tmp_path: Path) -> None:
     """Whoever fills one cache at the same time gets the same whole zip, made once."""
     uv = _Index(tmp_path / "uv")
 
-    def make(_: int) -> str | None:
-        return restore(project, uv, tmp_path / "cache", b"").sha256
+    def make(_: int) -> bytes:
+        return restore(project, uv, tmp_path / "cache", b"").zip
 
     with ThreadPoolExecutor(8) as pool:
-        digests = set(pool.map(make, range(16)))
-    assert digests == {sealed(next((tmp_path / "cache").glob("*.zip")))}
+        zips = set(pool.map(make, range(16)))
+    assert zips == {_file(tmp_path).read_bytes()}
     assert _installs(tmp_path) == 1
 
 
 def test_seals(tmp_path: Path) -> None:
-    """A file is sealed with its digest, and a missing file has no digest."""
+    """A file is given back with its digest while it is what was sealed."""
     file = tmp_path / "file"
     assert sealed(file) is None
     file.write_bytes(b"content")
     assert sealed(file) is None
-    assert seal(file) == sealed(file)
+    keep(file, b"content")
+    assert sealed(file) == (b"content", hashlib.sha256(b"content").hexdigest())
+    file.write_bytes(b"other")
+    assert sealed(file) is None
     file.unlink()
     assert sealed(file) is None
+
+
+@pytest.mark.parametrize("memory", [b"", b"{}", b"[]", b'{"distributions": {}, "binaries": 3}'])
+def test_what_was_read_of_the_dependencies_heals(
+    project: Project, tmp_path: Path, memory: bytes
+) -> None:
+    """What an edit, or another version of the library, left there is read anew and put right."""
+    uv, cache = _Index(tmp_path / "uv"), tmp_path / "cache"
+    first = restore(project, uv, cache, b"").brought
+    assert first.distributions["tool"].version == "1.0"
+    (remembered,) = cache.glob("brought-*.json")
+    good = remembered.read_bytes()
+    for put in (remembered.write_bytes, lambda data: keep(remembered, data)):
+        put(memory)
+        assert restore(project, uv, cache, b"").brought == first
+        assert remembered.read_bytes() == good
 
 
 def test_sealed_folders(tmp_path: Path) -> None:

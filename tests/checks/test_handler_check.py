@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pipeline.archive.zipreader import members_of
 from pipeline.engines.compiled import compiled_files
 from pipeline.engines.function_files import FunctionFiles, HandlerCheck
 from pipeline.engines.handler_check import handler_check
@@ -44,9 +45,10 @@ def checker(tmp_path: Path, under: LocalRuntime) -> Check:
         plain = {
             name: data.encode() if isinstance(data, str) else data for name, data in files.items()
         }
-        archive = zip_of(tmp_path / "function.zip", plain)
+        path = tmp_path / "function.zip"
+        binaries = compiled_files(members_of(zip_of(path, plain)))
         own = frozenset(plain) - frozenset(brought)
-        zipped = FunctionFiles(archive, own, compiled_files(archive))
+        zipped = FunctionFiles(path, own, binaries)
         function = Function("F", _runtime(), "x86_64", handler, "", {}, {})
         return handler_check(function, zipped, under, known, (tmp_path / "import", stack))
 

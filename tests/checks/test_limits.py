@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -29,21 +30,25 @@ def _entry(name: str, size: int) -> Entry:
     return Entry(name, 0o644, size, size // 4, 0, 8, 0)
 
 
+def _entries(*entries: Entry) -> Callable[[], tuple[Entry, ...]]:
+    return lambda: entries
+
+
 def test_the_largest_function_that_fits() -> None:
     """250 MB unzipped and 50 MB zipped are taken, a byte more of either is not."""
-    assert size_reasons(_facts(size=50 * _MB, unzipped=262_144_000), []) == []
-    assert len(size_reasons(_facts(size=50 * _MB + 1, unzipped=262_144_001), [])) == 2
+    assert size_reasons(_facts(size=50 * _MB, unzipped=262_144_000), _entries()) == []
+    assert len(size_reasons(_facts(size=50 * _MB + 1, unzipped=262_144_001), _entries())) == 2
 
 
 def test_a_large_function_says_what_is_large() -> None:
     """The largest parts come first with their sizes, and the settings that would leave some out."""
-    entries = [
+    entries = _entries(
         _entry("numpy/core/a.so", 90 * _MB),
         _entry("numpy.libs/blas.so", 40 * _MB),
         _entry("pandas/tests/big.csv", 100 * _MB),
         _entry("botocore/data/ec2.json", 60 * _MB),
         _entry("app/model.bin", 10 * _MB),
-    ]
+    )
     (reason,) = size_reasons(_facts(unzipped=300 * _MB), entries, {"app/model.bin"})
     assert "300.0 MB unzipped, Lambda takes 250 MB" in reason
     assert "numpy 130.0 MB, pandas 100.0 MB, botocore 60.0 MB, src/app 10.0 MB" in reason
@@ -53,7 +58,8 @@ def test_a_large_function_says_what_is_large() -> None:
 
 def test_a_large_zip_has_no_way_around_yet() -> None:
     """Over 50 MB a bucket would be needed; that there is no setting for one is said."""
-    (reason,) = size_reasons(_facts(size=60 * _MB, unzipped=60 * _MB), [_entry("a/b", 60 * _MB)])
+    entries = _entries(_entry("a/b", 60 * _MB))
+    (reason,) = size_reasons(_facts(size=60 * _MB, unzipped=60 * _MB), entries)
     assert "function.zip is 60.0 MB" in reason
     assert "no setting yet for a bucket" in reason
     assert "a 15.0 MB" in reason

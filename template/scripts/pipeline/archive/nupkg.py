@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
-from xml.sax.saxutils import escape, quoteattr
 
 from ..errors import PipelineError
 from .extract import extract
 from .names import first_clash, name_problem
-from .nuspec import Nuspec, Repository, parse, render_for_package
+from .nuspec import AS_ATTRIBUTE, AS_TEXT, Nuspec, Repository, parse, render_for_package
 from .zipreader import DEFAULT_LIMITS, Archive, Entry, Limits, open_archive, read_member
 from .zipwriter import Member, Raw, compress, write_zip
 
@@ -70,8 +69,8 @@ def pack(
     output: Path,
     *,
     repository: Repository | None = None,
-) -> None:
-    """Write a package whose bytes depend on the arguments alone.
+) -> str:
+    """Write a package whose bytes depend on the arguments alone; return its SHA-256 in hex.
 
     Raises PipelineError for an empty package, names that some reader would lose, and where
     `write_zip` does.
@@ -93,7 +92,7 @@ def pack(
     }
     members = [Member(_escaped(file.name), 0o644, file.payload) for file in files]
     members += [Member(name, 0o644, compress(data)) for name, data in parts.items()]
-    write_zip(output, members)
+    return write_zip(output, members)
 
 
 def read(path: Path, limits: Limits = DEFAULT_LIMITS) -> PackageListing:
@@ -197,7 +196,9 @@ def _core_properties(nuspec: Nuspec) -> bytes:
         "version": nuspec.version,
         "keywords": nuspec.text("tags"),
     }
-    rows = "".join(f"  <{name}>{escape(text)}</{name}>\n" for name, text in fields.items())
+    rows = "".join(
+        f"  <{name}>{text.translate(AS_TEXT)}</{name}>\n" for name, text in fields.items()
+    )
     start = (
         f'<coreProperties xmlns="{_OPC}/metadata/core-properties" '
         'xmlns:dc="http://purl.org/dc/elements/1.1/">\n'
@@ -219,7 +220,7 @@ def _content_types(names: Iterable[str]) -> bytes:
         for extension, kind in sorted(extensions.items())
     ]
     rows += [
-        f'  <Override PartName={quoteattr("/" + name)} ContentType="{_FILE_TYPE}" />'
+        f'  <Override PartName="/{name.translate(AS_ATTRIBUTE)}" ContentType="{_FILE_TYPE}" />'
         for name in sorted(others)
     ]
     start = f'<Types xmlns="{_OPC}/content-types">'

@@ -11,12 +11,13 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from xml.sax.saxutils import escape, quoteattr
 
 from ..errors import PipelineError
 from .globs import FileEntry
 
 __all__ = [
+    "AS_ATTRIBUTE",
+    "AS_TEXT",
     "Element",
     "Nuspec",
     "Repository",
@@ -37,7 +38,11 @@ _LARGEST_NUMBER = 2**31 - 1
 _ID = re.compile(r"\w+(?:[.-]\w+)*")
 _VERSION = re.compile(r"([0-9]{1,10}(?:\.[0-9]{1,10}){2,3})(?:-([A-Za-z][0-9A-Za-z-]*))?")
 _TOKEN = re.compile(r"\$(\w*)\$")
-_ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+# For `str.translate`; the standard library's own escaping brings all of urllib along. A bare
+# carriage return would come back as a line feed.
+AS_TEXT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"})
+AS_ATTRIBUTE = {**AS_TEXT, **str.maketrans({'"': "&quot;", "\n": "&#10;", "\t": "&#9;"})}
 
 
 @dataclass(frozen=True)
@@ -248,12 +253,13 @@ def _lines(item: Element, indent: str, where: str) -> list[str]:
         if illegal:
             what = f"<{item.name}> holds {illegal.group()!r}, which XML cannot"
             raise PipelineError(where, what, "Remove the character.")
-    attributes = "".join(f" {name}={quoteattr(value)}" for name, value in item.attributes)
+    attributes = "".join(
+        f' {name}="{value.translate(AS_ATTRIBUTE)}"' for name, value in item.attributes
+    )
     start = f"{indent}<{item.name}{attributes}"
     if item.children:
         inner = [line for child in item.children for line in _lines(child, f"{indent}  ", where)]
         return [f"{start}>", *inner, f"{indent}</{item.name}>"]
     if not item.text:
         return [f"{start} />"]
-    # A bare carriage return would come back as a line feed.
-    return [f"{start}>{escape(item.text, {chr(13): '&#13;'})}</{item.name}>"]
+    return [f"{start}>{item.text.translate(AS_TEXT)}</{item.name}>"]

@@ -13,7 +13,7 @@ import stat
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from ..errors import PipelineError
 from .names import first_clash, name_problem
@@ -49,8 +49,7 @@ class Limits:
     small: int = 1 << 20
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A file of an archive: `mode` holds permission bits, `offset` is where its bytes begin."""
 
     name: str

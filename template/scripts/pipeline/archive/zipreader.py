@@ -11,13 +11,14 @@ from typing import BinaryIO
 
 from ..errors import PipelineError
 from .zipindex import Entry, Limits, exactly, list_entries, refused
-from .zipwriter import DEFLATED, Raw
+from .zipwriter import DEFLATED, Member, Raw
 
 __all__ = [
     "DEFAULT_LIMITS",
     "Archive",
     "Entry",
     "Limits",
+    "members_of",
     "open_archive",
     "raw_member",
     "raw_members",
@@ -85,6 +86,12 @@ def raw_members(archive: Archive, entries: Iterable[Entry]) -> Iterator[Raw]:
                 yield Raw(data, entry.crc, entry.size, entry.method)
     except OSError as error:
         raise _unreadable(archive.where, error) from error
+
+
+def members_of(archive: Archive) -> Iterator[Member]:
+    """Give all files as the archive holds them, for another zip."""
+    for entry, raw in zip(archive.entries, raw_members(archive, archive.entries), strict=True):
+        yield Member(entry.name, entry.mode, raw)
 
 
 def _opened(source: Path | bytes) -> BinaryIO:

@@ -4,25 +4,44 @@ Entries are sorted by name; dates are fixed at 1980-01-01 00:00, the earliest a 
 there are no extra fields, no data descriptors and no comments. AWS Lambda and Info-ZIP take the
 modes from the upper half of the external attributes, which holds Unix modes when the creating
 system is 3.
+
+A zip may begin with all of another one that was written here: its members are then copied as one
+block, records and directory alike, whatever their number.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import struct
 import tempfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from ..errors import PipelineError
 from .names import first_clash, name_problem
 
-__all__ = ["DEFLATED", "LEVEL", "STORED", "Member", "Raw", "compress", "store", "write_zip"]
+__all__ = [
+    "DEFLATED",
+    "LEVEL",
+    "NOTHING",
+    "STORED",
+    "Block",
+    "Listed",
+    "Member",
+    "Raw",
+    "block_of",
+    "compress",
+    "directory_of",
+    "listed",
+    "plain",
+    "store",
+    "write_zip",
+]
 
 STORED = 0
 DEFLATED = 8
@@ -31,6 +50,7 @@ LEVEL = 6  # libdeflate: smaller than zlib's level 6 and many times as fast; cha
 _LOCAL = struct.Struct("<4s5H3I2H")
 _CENTRAL = struct.Struct("<4s6H3I5H2I")
 _END = struct.Struct("<4s4H2IH")
+_LISTED = struct.Struct("<16xI4xIH16x")  # of a central record: checksum, plain size, name's size
 _VERSION = 20  # 2.0: deflate and folders
 _UNIX = 3
 _UTF8_NAME = 0x800
@@ -41,23 +61,43 @@ _MOST_MEMBERS = 0xFFFE  # the next number up announces a zip64 file, as 0xFFFFFF
 _MOST_BYTES = 0xFFFFFFFE
 
 
-@dataclass(frozen=True)
-class Raw:
-    """A payload as a zip holds it; `crc` and `size` are those of the plain bytes."""
+class Raw(NamedTuple):
+    """A payload as a zip holds it; `crc` and `size` are those of the plain bytes.
+
+    So is `sha256`, in hex, which is empty unless somebody has worked it out already.
+    """
 
     data: bytes
     crc: int
     size: int
     method: int
+    sha256: str = ""
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(NamedTuple):
     """One file of a zip: `mode` is 0o644 or 0o755."""
 
     name: str
     mode: int
     payload: Raw
+
+
+class Block(NamedTuple):
+    """All members of a zip that was written here, as it holds them: another one may begin so."""
+
+    records: memoryview
+    directory: bytes
+    members: int
+
+
+class Listed(NamedTuple):
+    """What a central directory says of a member's plain bytes."""
+
+    crc: int
+    size: int
+
+
+NOTHING = Block(memoryview(b""), b"", 0)
 
 
 def compress(data: bytes) -> Raw:
@@ -70,26 +110,55 @@ def compress(data: bytes) -> Raw:
     return Raw(packed, zlib.crc32(data), len(data), DEFLATED)
 
 
-def store(data: bytes) -> Raw:
+def store(data: bytes, sha256: str = "") -> Raw:
     """Keep the bytes as they are."""
-    return Raw(data, zlib.crc32(data), len(data), STORED)
+    return Raw(data, zlib.crc32(data), len(data), STORED, sha256)
 
 
-def write_zip(target: Path | IO[bytes], members: Iterable[Member]) -> None:
-    """Write the members, sorted by name, to a path or to an open binary file.
+def plain(raw: Raw) -> bytes:
+    """Return the plain bytes of a payload that was made here."""
+    return raw.data if raw.method == STORED else zlib.decompress(raw.data, -zlib.MAX_WBITS)
 
-    A path is replaced only once the zip is whole. Raises PipelineError for names that are unsafe
-    or clash, for modes other than 0644 and 0755, for what only zip64 could hold, and when the
-    file cannot be written.
+
+def block_of(data: bytes) -> Block:
+    """Return the members of a zip that `write_zip` made."""
+    _, _, _, _, count, length, start, _ = _END.unpack(data[-_END.size :])
+    return Block(memoryview(data)[:start], data[start : start + length], count)
+
+
+def directory_of(path: Path) -> bytes:
+    """Return the central directory of a zip that `write_zip` made, reading nothing else."""
+    with path.open("rb") as file:
+        file.seek(-_END.size, os.SEEK_END)
+        *_, length, start, _ = _END.unpack(file.read())
+        file.seek(start)
+        return file.read(length)
+
+
+def listed(directory: bytes) -> dict[str, Listed]:
+    """Return the members of a central directory that `write_zip` made, by name."""
+    found, at = {}, 0
+    while at < len(directory):
+        crc, size, length = _LISTED.unpack_from(directory, at)
+        at += _LISTED.size + length
+        found[directory[at - length : at].decode()] = Listed(crc, size)
+    return found
+
+
+def write_zip(target: Path | IO[bytes], members: Iterable[Member], begin: Block = NOTHING) -> str:
+    """Write a block and, sorted by name, the members; return the SHA-256 of the zip in hex.
+
+    `target` is a path, replaced only once the zip is whole, or an open binary file. Raises
+    PipelineError for names that are unsafe or clash, for modes other than 0644 and 0755, for
+    what only zip64 could hold, and when the file cannot be written.
     """
     ordered = sorted(members, key=lambda member: member.name)
     if not isinstance(target, Path):
-        _check(ordered, "zip")
-        _write(target, ordered)
-        return
-    _check(ordered, str(target))
+        _check(ordered, begin, "zip")
+        return _write(target, ordered, begin)
+    _check(ordered, begin, str(target))
     try:
-        _write_whole(target, ordered)
+        return _write_whole(target, ordered, begin)
     except OSError as error:
         raise PipelineError(
             str(target),
@@ -98,12 +167,12 @@ def write_zip(target: Path | IO[bytes], members: Iterable[Member]) -> None:
         ) from error
 
 
-def _write_whole(target: Path, members: Sequence[Member]) -> None:
+def _write_whole(target: Path, members: Sequence[Member], begin: Block) -> str:
     with tempfile.NamedTemporaryFile(
         dir=target.parent, prefix=f".{target.name[:100]}.", suffix=".part", delete=False
     ) as part:
         try:
-            _write(part, members)
+            digest = _write(part, members, begin)
             part.close()
             Path(part.name).chmod(0o644)
             os.replace(part.name, target)  # noqa: PTH105 - Path.replace takes the same call
@@ -112,9 +181,10 @@ def _write_whole(target: Path, members: Sequence[Member]) -> None:
             with suppress(OSError):
                 Path(part.name).unlink()
             raise
+    return digest
 
 
-def _check(members: Sequence[Member], where: str) -> None:
+def _check(members: Sequence[Member], begin: Block, where: str) -> None:
     for member in members:
         problem = name_problem(member.name)
         if problem:
@@ -122,25 +192,36 @@ def _check(members: Sequence[Member], where: str) -> None:
         if member.mode not in _MODES:
             what = f"{member.name}: mode {member.mode:04o} is neither 0644 nor 0755"
             raise PipelineError(where, what)
-    clash = first_clash(member.name for member in members)
+    clash = first_clash([*listed(begin.directory), *(member.name for member in members)])
     if clash:
         what = f"{clash[0]} and {clash[1]} clash where case does not count"
         raise PipelineError(where, what, "Rename or leave out one of them.")
     # Headers are counted generously: 150 bytes and twice the name for each member.
-    total = sum(len(m.payload.data) + 150 + 2 * len(m.name.encode()) for m in members)
+    total = len(begin.records) + len(begin.directory)
+    total += sum(len(m.payload.data) + 150 + 2 * len(m.name.encode()) for m in members)
     largest = max((member.payload.size for member in members), default=0)
-    if len(members) > _MOST_MEMBERS or max(total, largest) > _MOST_BYTES:
+    count = begin.members + len(members)
+    if count > _MOST_MEMBERS or max(total, largest) > _MOST_BYTES:
         raise PipelineError(
             where,
-            f"{len(members)} files and {total} bytes, the largest file {largest} bytes, "
+            f"{count} files and {total} bytes, the largest file {largest} bytes, "
             "are more than a plain zip holds",
             f"At most {_MOST_MEMBERS} files and 4 GB fit.",
         )
 
 
-def _write(file: IO[bytes], members: Sequence[Member]) -> None:
-    directory: list[bytes] = []
-    offset = 0
+def _write(file: IO[bytes], members: Sequence[Member], begin: Block) -> str:
+    digest = hashlib.sha256()
+    for part in _parts(members, begin):
+        digest.update(part)
+        file.write(part)
+    return digest.hexdigest()
+
+
+def _parts(members: Sequence[Member], begin: Block) -> Iterator[bytes | memoryview]:
+    yield begin.records
+    directory = [begin.directory]
+    offset = len(begin.records)
     for member in members:
         name, raw = member.name.encode(), member.payload
         flags = 0 if member.name.isascii() else _UTF8_NAME
@@ -148,13 +229,13 @@ def _write(file: IO[bytes], members: Sequence[Member]) -> None:
             *(_VERSION, flags, raw.method, _MIDNIGHT, _FIRST_DAY),
             *(raw.crc, len(raw.data), raw.size, len(name), 0),
         )
-        file.write(_LOCAL.pack(b"PK\3\4", *common) + name)
-        file.write(raw.data)
+        yield _LOCAL.pack(b"PK\3\4", *common) + name
+        yield raw.data
         made_by = _UNIX << 8 | _VERSION
         attributes = (stat.S_IFREG | member.mode) << 16
         entry = _CENTRAL.pack(b"PK\1\2", made_by, *common, 0, 0, 0, attributes, offset)
         directory.append(entry + name)
         offset += _LOCAL.size + len(name) + len(raw.data)
     listing = b"".join(directory)
-    count = len(members)
-    file.write(listing + _END.pack(b"PK\5\6", 0, 0, count, count, len(listing), offset, 0))
+    count = begin.members + len(members)
+    yield listing + _END.pack(b"PK\5\6", 0, 0, count, count, len(listing), offset, 0)

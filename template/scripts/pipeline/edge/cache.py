@@ -11,30 +11,43 @@ import hashlib
 import os
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 from .files import write_whole
 
-__all__ = ["clear", "is_whole_folder", "seal", "seal_folder", "sealed"]
+__all__ = ["Sealed", "clear", "is_whole_folder", "keep", "seal", "seal_folder", "sealed"]
 
 _SEAL = ".sha256"
 _BYTECODE = "__pycache__"
 
 
-def seal(path: Path) -> str:
-    """Write the file's SHA-256 beside it, and return it in hex."""
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    write_whole(_seal_of(path), digest.encode())
-    return digest
+class Sealed(NamedTuple):
+    """A file's bytes, and their SHA-256 in hex."""
+
+    data: bytes
+    sha256: str
 
 
-def sealed(path: Path) -> str | None:
-    """Return the file's SHA-256 in hex, or None when it is missing or not what was sealed."""
+def keep(path: Path, data: bytes) -> None:
+    """Write a file and its SHA-256 beside it."""
+    write_whole(path, data)
+    seal(path, hashlib.sha256(data).hexdigest())
+
+
+def seal(path: Path, sha256: str) -> None:
+    """Write beside a file that its bytes have this SHA-256, in hex."""
+    write_whole(_seal_of(path), sha256.encode())
+
+
+def sealed(path: Path) -> Sealed | None:
+    """Return what a file holds, or None when it is missing or not what was sealed."""
     try:
         expected = _seal_of(path).read_bytes()
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        data = path.read_bytes()
     except OSError:
         return None
-    return digest if expected == digest.encode() else None
+    digest = hashlib.sha256(data).hexdigest()
+    return Sealed(data, digest) if expected == digest.encode() else None
 
 
 def seal_folder(folder: Path, target: Path) -> None:

@@ -10,10 +10,12 @@ from pathlib import Path
 from ..errors import PipelineError
 from .shell import Result, run, scrubbed
 
-__all__ = ["Git", "TrackedFile"]
+__all__ = ["Git", "Status", "TrackedFile"]
 
 _EXECUTABLE = "100755"
 _REGULAR = ("100644", _EXECUTABLE)
+# How many fields stand before the path of a changed and of an unmerged file, in `git status`.
+_FIELDS = {"1": 8, "u": 10}
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,19 @@ class TrackedFile:
     executable: bool
     regular: bool
     blob: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """A work tree: its commit and branch, and the paths that differ from the commit.
+
+    Before the first commit `commit` is None, on a detached HEAD `branch` is.
+    """
+
+    commit: str | None
+    branch: str | None
+    changed: tuple[str, ...]
+    untracked: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -45,19 +60,20 @@ class Git:
         done = self._git("rev-parse", "--verify", "--quiet", "HEAD^{commit}", accept=(0, 1))
         return done.stdout.strip() or None
 
-    def branch(self) -> str | None:
-        """Return the branch's name, or None on a detached HEAD."""
-        return (
-            self._git("symbolic-ref", "--quiet", "--short", "HEAD", accept=(0, 1)).stdout.strip()
-            or None
+    def status(self) -> Status:
+        """Return where HEAD is, and every file that differs from it."""
+        words = ("--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--no-renames")
+        lines = self._git("status", *words).stdout.split("\0")
+        facts = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# branch."))
+        commit, branch = facts["branch.oid"], facts["branch.head"]
+        return Status(
+            commit=None if commit == "(initial)" else commit,
+            branch=None if branch == "(detached)" else branch,
+            changed=tuple(
+                line.split(" ", _FIELDS[line[0]])[-1] for line in lines if line[:1] in _FIELDS
+            ),
+            untracked=tuple(line[2:] for line in lines if line.startswith("? ")),
         )
-
-    def changes(self) -> tuple[tuple[str, str], ...]:
-        """Return (status, path) of every file that differs from HEAD; `??` means untracked."""
-        entries = self._git(
-            "status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames"
-        ).stdout
-        return tuple((entry[:2], entry[3:]) for entry in entries.split("\0") if entry)
 
     def tracked(self, *folders: str) -> tuple[TrackedFile, ...]:
         """Return the index's files, of the whole tree or below the given folders."""

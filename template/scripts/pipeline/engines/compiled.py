@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Container, Mapping
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Container, Iterable, Mapping
 
-from ..archive.zipreader import Archive, raw_members, read_member
-from ..archive.zipwriter import DEFLATED
-from ..edge.files import read_json, write_json
+from ..archive.zipwriter import DEFLATED, Member, plain
 from ..values.runtimes import Runtime
 from .elf import START, Binary, is_binary, read_binary
 
-__all__ = ["compiled_files", "compiled_reasons", "foreign", "owner", "remembered"]
+__all__ = ["compiled_files", "compiled_reasons", "foreign", "owner"]
 
 # Never compiled, and nearly all there is; the others are looked at whatever their names are.
 _TEXT = (".py", ".pyi", ".json", ".gz", ".txt", ".typed")
@@ -24,35 +20,19 @@ _TAGGED = re.compile(r"\.(?:cpython-(\d)(\d+)([a-z]*)|(pypy|pp)[\w.-]*)-[\w-]+\.
 _MUSL = re.compile(r"-linux-musl[\w]*\.so\Z")
 
 
-def compiled_files(archive: Archive, skip: Container[str] = ()) -> dict[str, Binary]:
-    """Return what the compiled files of a zip were made for, by name; `skip` is not looked at."""
-    candidates = [
-        entry
-        for entry in archive.entries
-        if entry.name not in skip and not entry.name.endswith((*_TEXT, _WINDOWS_PROGRAM))
-    ]
+def compiled_files(members: Iterable[Member]) -> dict[str, Binary]:
+    """Return what the compiled files among members were made for, by name."""
     found = {}
-    for entry, raw in zip(candidates, raw_members(archive, candidates), strict=True):
+    for member in members:
+        if member.name.endswith((*_TEXT, _WINDOWS_PROGRAM)):
+            continue
+        raw = member.payload
         start = raw.data[:START]
         if raw.method == DEFLATED:
             start = zlib.decompressobj(-zlib.MAX_WBITS).decompress(raw.data, START)
-        if is_binary(start) and (binary := read_binary(read_member(archive, entry))):
-            found[entry.name] = binary
+        if is_binary(start) and (binary := read_binary(plain(raw))):
+            found[member.name] = binary
     return found
-
-
-def remembered(archive: Archive, memory: Path) -> dict[str, Binary]:
-    """Return `compiled_files` of a zip whose bytes `memory`'s name stands for, read only once."""
-    document = read_json(memory)
-    try:
-        return {
-            name: Binary(**{**facts, "glibc": tuple(facts["glibc"])})
-            for name, facts in document.items()
-        }
-    except (AttributeError, KeyError, TypeError):
-        found = compiled_files(archive)
-        write_json(memory, {name: asdict(binary) for name, binary in found.items()})
-        return found
 
 
 def compiled_reasons(

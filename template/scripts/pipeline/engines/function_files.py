@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from ..archive.zipreader import Archive
 from .elf import Binary
 
 __all__ = ["FunctionFiles", "HandlerCheck"]
@@ -15,7 +15,7 @@ __all__ = ["FunctionFiles", "HandlerCheck"]
 class FunctionFiles:
     """The function zip: `own` are the names of the repository's files, the others' are brought."""
 
-    archive: Archive
+    path: Path
     own: frozenset[str]
     binaries: Mapping[str, Binary]
 

@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 
 from ..archive.mirror import mirror
+from ..archive.zipreader import open_archive
 from ..edge.files import alone
 from ..errors import PipelineError
 from ..local.function_code import FunctionCode, FunctionConfig
@@ -59,7 +60,7 @@ def handler_check(
     if not excuse:
         return HandlerCheck(reason=_told(done, function.handler, files.own))
     try:
-        check_handler(Path(str(files.archive.source)).read_bytes(), function.handler, where="check")
+        check_handler(files.path.read_bytes(), function.handler, where="check")
     except PipelineError as error:
         return HandlerCheck(reason=error.what)
     if elsewhere:
@@ -74,7 +75,7 @@ def _imported(
     function: Function, files: FunctionFiles, runtime: LocalRuntime, known: Known, home: Path
 ) -> ImportFailure | float:
     with alone(home.with_name(f"{home.name}.lock"), lambda: None):
-        mirror(files.archive, home / "task")
+        mirror(open_archive(files.path), home / "task")
         code = FunctionCode(
             folder=home / "task",
             handler=function.handler,
@@ -95,7 +96,7 @@ def _foreign(
     if runtime.version != function.runtime.python:
         return f"here is Python {runtime.version}"
     missing = _MISSING.match(failure.message)
-    brought = {owner(entry.name) for entry in files.archive.entries}
+    brought = {owner(entry.name) for entry in open_archive(files.path).entries}
     if (missing and missing[1] not in brought) or failure.kind == "UserCodeSyntaxError":
         return ""
     machine = platform.machine().lower()

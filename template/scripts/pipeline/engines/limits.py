@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
 from ..archive.zipreader import Entry
 from ..values.manifest import ZipFacts
@@ -50,10 +50,17 @@ _RESERVED = frozenset(
 )  # fmt: skip
 
 
-def size_reasons(facts: ZipFacts, entries: Iterable[Entry], own: Container[str] = ()) -> list[str]:
-    """Return why the function zip is too large, with what is largest in it; sizes in bytes."""
-    entries = tuple(entries)
-    reasons = []
+def size_reasons(
+    facts: ZipFacts, listing: Callable[[], Sequence[Entry]], own: Container[str] = ()
+) -> list[str]:
+    """Return why the function zip is too large, with what is largest in it; sizes in bytes.
+
+    `listing` is asked for what the zip holds only then.
+    """
+    reasons: list[str] = []
+    if facts.unzipped_size <= UNZIPPED_LIMIT and facts.size <= ZIP_LIMIT:
+        return reasons
+    entries = listing()
     if facts.unzipped_size > UNZIPPED_LIMIT:
         size, largest = _mebibytes(facts.unzipped_size), _largest(entries, own, packed=False)
         reasons.append(

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 from ..archive.nupkg import read
 from ..archive.zipreader import open_archive, read_member
+from ..archive.zipwriter import plain
 from ..errors import PipelineError
 from ..octopus.variables import names_in, resolve
 from ..values.environments import LOCAL_ENVIRONMENT
-from ..values.handler import check_handler
-from ..values.manifest import ZipFacts
+from ..values.handler import find_handler
 from ..values.project import Project
-from .compiled import compiled_files, compiled_reasons, remembered
+from .compiled import compiled_files, compiled_reasons
 from .function_files import FunctionFiles, HandlerCheck
 from .known import known_values
 from .limits import (
@@ -32,7 +32,7 @@ from .limits import (
     size_reasons,
     tag_reasons,
 )
-from .python import Restored
+from .python import FunctionZip, Restored
 from .rootfiles import SCRIPTS, script_reasons, substitution_reasons
 
 if TYPE_CHECKING:
@@ -49,8 +49,7 @@ class Candidate:
 
     project: Project
     package: Path
-    function_zip: Path
-    facts: ZipFacts
+    zipped: FunctionZip
     restored: Restored
 
 
@@ -78,17 +77,20 @@ class Checked:
 def preflight(candidate: Candidate, place: Place) -> Checked:
     """Return what was checked; raises one PipelineError that lists every reason against it."""
     function = candidate.project.function
-    zipped = _opened(candidate, place)
+    zipped, brought = candidate.zipped, candidate.restored.brought
+    own = frozenset(member.name for member in zipped.own)
+    binaries = {**brought.binaries, **compiled_files(zipped.own)}
+    files = FunctionFiles(zipped.path, own, binaries)
     reasons = [
-        *size_reasons(candidate.facts, zipped.archive.entries, zipped.own),
-        *compiled_reasons(zipped.binaries, function.runtime, function.architecture, zipped.own),
+        *size_reasons(zipped.facts, lambda: open_archive(zipped.path).entries, own),
+        *compiled_reasons(files.binaries, function.runtime, function.architecture, own),
         *handler_reasons(function.handler),
         *description_reasons(function.description),
         *tag_reasons(function.tags),
         *_environment(candidate.project, place.environ),
         *_root(candidate.package),
     ]
-    handler = _handler(candidate, zipped, place)
+    handler = _handler(candidate, files, place)
     reasons += [handler.reason] if handler.reason else []
     if reasons:
         listed = "".join(f"\n  {number}. {text}" for number, text in enumerate(reasons, 1))
@@ -97,18 +99,9 @@ def preflight(candidate: Candidate, place: Place) -> Checked:
             f"this package would be refused or fail, reasons found: {len(reasons)}{listed}",
             "Nothing was written to build-output. Correct them and build again.",
         )
-    size = f"{max(0.1, candidate.facts.unzipped_size / MEBIBYTE):.1f} of 250 MB unzipped"
+    size = f"{max(0.1, zipped.facts.unzipped_size / MEBIBYTE):.1f} of 250 MB unzipped"
     notes = (function.runtime.notice(place.today), handler.note)
     return Checked(f"{size}, {handler.found}", tuple(note for note in notes if note))
-
-
-def _opened(candidate: Candidate, place: Place) -> FunctionFiles:
-    archive = open_archive(candidate.function_zip)
-    dependencies = candidate.restored.archive
-    brought = frozenset(entry.name for entry in dependencies.entries)
-    memory = place.cache / f"compiled-{candidate.restored.sha256[:32]}.json"
-    binaries = {**remembered(dependencies, memory), **compiled_files(archive, brought)}
-    return FunctionFiles(archive, frozenset(e.name for e in archive.entries) - brought, binaries)
 
 
 def _root(package: Path) -> list[str]:
@@ -141,7 +134,7 @@ def _environment(project: Project, environ: Mapping[str, str]) -> list[str]:
     return reasons
 
 
-def _handler(candidate: Candidate, zipped: FunctionFiles, place: Place) -> HandlerCheck:
+def _handler(candidate: Candidate, files: FunctionFiles, place: Place) -> HandlerCheck:
     project = candidate.project
     if place.runtime is None:
         return _found(candidate)
@@ -155,14 +148,22 @@ def _handler(candidate: Candidate, zipped: FunctionFiles, place: Place) -> Handl
     except (OSError, UnicodeDecodeError):
         stack = ""
     places = (place.cache / "import", stack)
-    return handler_check(project.function, zipped, place.runtime(), known, places)
+    return handler_check(project.function, files, place.runtime(), known, places)
 
 
 def _found(candidate: Candidate) -> HandlerCheck:
-    function = candidate.project.function
-    code = candidate.function_zip.read_bytes()
+    function, restored = candidate.project.function, candidate.restored
+    own = {member.name: member.payload for member in candidate.zipped.own}
+
+    def read(name: str) -> bytes:
+        if name in own:
+            return plain(own[name])
+        archive = restored.archive
+        return read_member(archive, next(e for e in archive.entries if e.name == name))
+
+    names = own.keys() | restored.files.keys()
     try:
-        check_handler(code, function.handler, where="check", runtime=function.runtime.name)
+        find_handler(names, read, function.handler, "check", function.runtime.name)
     except PipelineError as error:
         return HandlerCheck(reason=error.what)
     return HandlerCheck("handler found")

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ..archive.zipwriter import STORED, Raw
+from ..archive.zipwriter import Raw, plain
 from ..errors import PipelineError
 from ..values.manifest import Dependency, Manifest
 from .lock import normal
@@ -121,8 +120,7 @@ def package_url(item: Dependency) -> str:
 
 def plain_sha256(raw: Raw) -> str:
     """Return the SHA-256 in hex of a payload's plain bytes."""
-    data = raw.data if raw.method == STORED else zlib.decompress(raw.data, -zlib.MAX_WBITS)
-    return hashlib.sha256(data).hexdigest()
+    return raw.sha256 or hashlib.sha256(plain(raw)).hexdigest()
 
 
 def _source(manifest: Manifest) -> list[dict[str, Any]]:

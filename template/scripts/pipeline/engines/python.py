@@ -5,19 +5,31 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import struct
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from ..archive.zipreader import Archive, open_archive, raw_members
-from ..archive.zipwriter import Member, compress, write_zip
-from ..edge.cache import seal, sealed
+from ..archive.zipreader import Archive, open_archive
+from ..archive.zipwriter import (
+    Block,
+    Listed,
+    Member,
+    block_of,
+    compress,
+    directory_of,
+    listed,
+    write_zip,
+)
+from ..edge.cache import Sealed, seal, sealed
 from ..edge.files import alone, sweep, unwritable
 from ..edge.uv import Uv
 from ..errors import PipelineError
 from ..values.manifest import ZipFacts
 from ..values.project import FROM_RUNTIME, Project
+from .brought import Brought, brought
 from .left_out import files_of_tests, sdk_files
 from .lock import check_lock, locked
 
@@ -34,23 +46,42 @@ _LEFT_OUT = re.compile(
 
 @dataclass(frozen=True)
 class Restored:
-    """The dependencies for the function's platform, deflated once, as an opened dependency zip.
+    """The dependencies for the function's platform, deflated once: the bytes of a dependency zip.
 
-    `sha256` is that of its bytes, checked just now.
+    `packages` counts those of the lock, `brought` is what was installed for this platform.
     """
 
-    archive: Archive
+    zip: bytes
+    brought: Brought
     packages: int
     from_cache: bool
-    sha256: str
+
+    @cached_property
+    def block(self) -> Block:
+        """What a function zip begins with."""
+        return block_of(self.zip)
+
+    @cached_property
+    def files(self) -> Mapping[str, Listed]:
+        """The files by name."""
+        return listed(self.block.directory)
+
+    @property
+    def archive(self) -> Archive:
+        """The dependency zip, to look into."""
+        return open_archive(self.zip, where="dependency zip")
 
 
 @dataclass(frozen=True)
 class FunctionZip:
-    """A function zip on disk, and how many of its members differ from the last build's."""
+    """A function zip on disk, its members that are no dependencies' in `own`.
+
+    `changed` tells how many of all members differ from the last build's, None without one.
+    """
 
     path: Path
     facts: ZipFacts
+    own: tuple[Member, ...]
     changed: int | None
 
 
@@ -70,17 +101,16 @@ def restore(project: Project, uv: Uv, cache: Path, tools: bytes) -> Restored:
     check_lock(FUNCTION_LOCK, text, project.dependencies)
     target = cache / f"{_key(project, text, tools)}.zip"
     packages = len(locked(text))
-    if digest := sealed(target):
-        return Restored(open_archive(target), packages, from_cache=True, sha256=digest)
+    if whole := sealed(target):
+        return Restored(whole.data, brought(whole, cache), packages, from_cache=True)
     with alone(cache / "dependencies.lock", lambda: None):
-        if digest := sealed(target):
-            return Restored(open_archive(target), packages, from_cache=True, sha256=digest)
-        from_cache = _make(project, uv, target, packages)
-        digest = seal(target)
-        return Restored(open_archive(target), packages, from_cache, digest)
+        from_cache, whole = True, sealed(target)
+        if whole is None:
+            from_cache, whole = _make(project, uv, target, packages)
+        return Restored(whole.data, brought(whole, cache), packages, from_cache)
 
 
-def _make(project: Project, uv: Uv, target: Path, packages: int) -> bool:
+def _make(project: Project, uv: Uv, target: Path, packages: int) -> tuple[bool, Sealed]:
     cache = target.parent
     try:
         sweep(cache)
@@ -88,10 +118,11 @@ def _make(project: Project, uv: Uv, target: Path, packages: int) -> bool:
             folder = Path(scratch) / "site"
             folder.mkdir()
             from_cache = not packages or _install(project, uv, folder)
-            write_zip(target, _members(folder, project))
+            digest = write_zip(target, _members(folder, project))
+            seal(target, digest)
+            return from_cache, Sealed(target.read_bytes(), digest)
     except OSError as error:
         raise unwritable(cache, error) from error
-    return from_cache
 
 
 def _key(project: Project, lock: str, tools: bytes) -> str:
@@ -126,34 +157,28 @@ def make_function_zip(
     """Write the function zip: the function's own files and, copied as they are, the dependencies.
 
     `own` holds (name in the zip, executable, file). A name that a dependency has too is refused.
+    The dependencies come first, as one block.
     """
-    archive = restored.archive
-    members = [
-        Member(entry.name, entry.mode & 0o777, raw)
-        for entry, raw in zip(archive.entries, raw_members(archive, archive.entries), strict=True)
-    ]
-    taken = {member.name for member in members}
+    members = []
     for name, executable, file in own:
-        if name in taken:
+        if name in restored.files:
             raise PipelineError(
                 f"src/{name}",
                 "a dependency has a file of the same name, one would hide the other",
                 "Rename the file.",
             )
-        members.append(
-            Member(name, _EXECUTABLE if executable else _PLAIN, compress(file.read_bytes()))
-        )
-    write_zip(target, members)
-    data = target.read_bytes()
-    digest = hashlib.sha256(data).digest()
+        mode = _EXECUTABLE if executable else _PLAIN
+        members.append(Member(name, mode, compress(file.read_bytes())))
+    digest = write_zip(target, members, restored.block)
+    files = {member.name: Listed(member.payload.crc, member.payload.size) for member in members}
     facts = ZipFacts(
-        sha256=digest.hex(),
-        code_sha256=base64.b64encode(digest).decode(),
-        size=len(data),
-        unzipped_size=sum(member.payload.size for member in members),
-        files=len(members),
+        sha256=digest,
+        code_sha256=base64.b64encode(bytes.fromhex(digest)).decode(),
+        size=target.stat().st_size,
+        unzipped_size=sum(file.size for file in (*restored.files.values(), *files.values())),
+        files=len(restored.files) + len(files),
     )
-    return FunctionZip(target, facts, _count_changes(members, last))
+    return FunctionZip(target, facts, tuple(members), _count_changes(files, restored, last))
 
 
 def _members(folder: Path, project: Project) -> list[Member]:
@@ -179,15 +204,18 @@ def _members(folder: Path, project: Project) -> list[Member]:
     return members
 
 
-def _count_changes(members: Sequence[Member], last: Path | None) -> int | None:
-    if last is None or not last.is_file():
+def _count_changes(own: Mapping[str, Listed], restored: Restored, last: Path | None) -> int | None:
+    if last is None:
         return None
     try:
-        before = {entry.name: entry.crc for entry in open_archive(last).entries}
-    except PipelineError:
+        before, same = directory_of(last), restored.block.directory
+        if before.startswith(same):
+            return _differences(own, listed(before[len(same) :]))
+        return _differences({**restored.files, **own}, listed(before))
+    except (OSError, struct.error, UnicodeDecodeError):
         # A damaged last build is no reason against a new one.
         return None
-    now = {member.name: member.payload.crc for member in members}
-    return sum(before.get(name) != crc for name, crc in now.items()) + len(
-        before.keys() - now.keys()
-    )
+
+
+def _differences(now: Mapping[str, Listed], before: Mapping[str, Listed]) -> int:
+    return sum(now.get(name) != before.get(name) for name in now.keys() | before.keys())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import HeaderParser
@@ -12,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..archive.zipreader import Archive, Entry, read_member
-from ..edge.cache import seal, sealed
-from ..edge.files import read_json, write_json
+from ..edge.cache import keep, sealed
 from ..values.manifest import Dependency, Manifest
 from .lock import normal
 
@@ -59,7 +59,7 @@ def distributions(dependencies: Archive) -> dict[str, Distribution]:
 
 
 def make_sbom(
-    manifest: Manifest, installed: dict[str, Distribution], memory: Path | None = None
+    manifest: Manifest, installed: Mapping[str, Distribution], memory: Path | None = None
 ) -> bytes:
     """Return a build's bill of materials as sorted JSON: the same build gives the same bytes.
 
@@ -84,10 +84,11 @@ def make_sbom(
 def _remembered(known: list[tuple[Dependency, str]], memory: Path) -> dict[str, Any]:
     digest = hashlib.sha256(repr(known).encode()).hexdigest()[:32]
     path = memory / f"sbom-{digest}.json"
-    if not sealed(path):
-        write_json(path, _described(known))
-        seal(path)
-    document: dict[str, Any] = read_json(path)
+    if kept := sealed(path):
+        document: dict[str, Any] = json.loads(kept.data)
+    else:
+        document = _described(known)
+        keep(path, json.dumps(document).encode())
     return document
 
 

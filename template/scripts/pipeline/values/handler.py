@@ -7,10 +7,11 @@ import io
 import sys
 import warnings
 import zipfile
+from collections.abc import Callable, Collection
 
 from ..errors import PipelineError
 
-__all__ = ["check_handler"]
+__all__ = ["check_handler", "find_handler"]
 
 
 def check_handler(code: bytes, handler: str, *, where: str, runtime: str = "") -> None:
@@ -20,27 +21,28 @@ def check_handler(code: bytes, handler: str, *, where: str, runtime: str = "") -
     the name in a way that only running it can show (an import of `*`) is not refused. Nor is
     one that this Python cannot read when `runtime`, like `python3.13`, has a newer one.
     """
+    with zipfile.ZipFile(io.BytesIO(code)) as archive:
+        find_handler(set(archive.namelist()), archive.read, handler, where, runtime)
+
+
+def find_handler(
+    names: Collection[str], read: Callable[[str], bytes], handler: str, where: str, runtime: str
+) -> None:
+    """Do what `check_handler` does for a function of these files, one of which is read."""
     module, _, name = handler.rpartition(".")
     path = module.replace(".", "/")
-    with zipfile.ZipFile(io.BytesIO(code)) as archive:
-        names = set(archive.namelist())
-        found = next(
-            (file for file in (f"{path}.py", f"{path}/__init__.py") if file in names), None
+    found = next((file for file in (f"{path}.py", f"{path}/__init__.py") if file in names), None)
+    if found is None:
+        if any(file.startswith(f"{path}.") and file.endswith((".so", ".pyd")) for file in names):
+            return
+        raise PipelineError(
+            where,
+            f"the handler {handler} is missing: there is no {path}.py in function.zip",
+            "Correct handler in pyproject.toml, or add the file; then build again. "
+            "Nothing was changed.",
         )
-        if found is None:
-            if any(
-                file.startswith(f"{path}.") and file.endswith((".so", ".pyd")) for file in names
-            ):
-                return
-            raise PipelineError(
-                where,
-                f"the handler {handler} is missing: there is no {path}.py in function.zip",
-                "Correct handler in pyproject.toml, or add the file; then build again. "
-                "Nothing was changed.",
-            )
-        source = archive.read(found)
     try:
-        tree = _parsed(source)
+        tree = _parsed(read(found))
     except SyntaxError as error:
         if runtime and sys.version_info[:2] < _version(runtime):
             return

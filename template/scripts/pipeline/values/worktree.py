@@ -10,8 +10,6 @@ from .manifest import Source
 
 __all__ = ["WorkTree"]
 
-_UNTRACKED = "??"
-
 
 @dataclass(frozen=True)
 class WorkTree:
@@ -27,16 +25,10 @@ class WorkTree:
         """Ask git; without `.git` the build server is asked, and dirty is unknown."""
         if git is None:
             return cls(Source(server.commit, server.branch, None), has_git=False)
-        changes = git.changes()
-        source = Source(
-            git.commit(), git.branch() or server.branch, bool(changes) or git.commit() is None
-        )
-        return cls(
-            source,
-            has_git=True,
-            changed=tuple(path for status, path in changes if status != _UNTRACKED),
-            untracked=tuple(path for status, path in changes if status == _UNTRACKED),
-        )
+        status = git.status()
+        dirty = bool(status.changed or status.untracked) or status.commit is None
+        source = Source(status.commit, status.branch or server.branch, dirty)
+        return cls(source, has_git=True, changed=status.changed, untracked=status.untracked)
 
     def describe(self) -> str:
         """Return like `main@3f2c1ab, clean`."""

@@ -156,7 +156,7 @@ def _build(job: _Job, server: BuildServer, machine: Machine, reporter: Reporter)
     latest = Latest(
         version=version.text,
         package=package.relative_to(machine.root).as_posix(),
-        package_sha256=hashlib.sha256(package.read_bytes()).hexdigest(),
+        package_sha256=built.sha256,
         inputs=job.inputs,
         dirty=tree.source.dirty,
         tested=not job.options.only_package,

@@ -35,8 +35,7 @@ def check_build(project: Project, made: Made, machine: Machine, reporter: Report
 
         return local_runtime(project.function, machine, reporter)
 
-    zipped = made.built.function_zip
-    candidate = Candidate(project, made.built.package, zipped.path, zipped.facts, made.restored)
+    candidate = Candidate(project, made.built.package, made.built.function_zip, made.restored)
     today = machine.now().date()
     place = Place(machine.cache, machine.environ, today, runtime if made.imports else None)
     with reporter.stage("check") as stage:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from ..archive.globs import select_all
 from ..archive.nupkg import PackageFile, pack
 from ..archive.nuspec import Nuspec, Repository, fill_tokens, parse
-from ..archive.zipreader import open_archive, raw_members
+from ..archive.zipreader import members_of, open_archive
 from ..archive.zipwriter import Member, Raw, compress, store, write_zip
 from ..edge.cache import seal, sealed
 from ..edge.files import write_whole
@@ -28,7 +28,7 @@ from ..engines.provenance import (
     plain_sha256,
 )
 from ..engines.python import FUNCTION_LOCK, FunctionZip, Restored, make_function_zip, restore
-from ..engines.sbom import SBOM_NAME, Distribution, distributions, make_sbom
+from ..engines.sbom import SBOM_NAME, Distribution, make_sbom
 from ..engines.sources import SOURCE, OwnFile, function_files, own_files, refuse_secrets
 from ..engines.stage import deploy_half
 from ..errors import PipelineError
@@ -71,16 +71,12 @@ class Order:
 
 @dataclass(frozen=True)
 class Built:
-    """The files of a build."""
+    """The files of a build; `sha256` is the package's, in hex."""
 
     package: Path
+    sha256: str
     function_zip: FunctionZip
     manifest: Manifest
-
-    @property
-    def sha256(self) -> str:
-        """The package's SHA-256 in hex."""
-        return hashlib.sha256(self.package.read_bytes()).hexdigest()
 
 
 def tools(root: Path) -> tuple[Dependency, ...]:
@@ -121,19 +117,20 @@ def make_package(project: Project, order: Order, restored: Restored, machine: Ma
         order.folder / FUNCTION_ZIP,
         order.last,
     )
-    installed = distributions(restored.archive)
+    installed = restored.brought.distributions
     manifest = _manifest(project, order, zipped, installed)
     staged = _staged(project, manifest, installed, zipped, machine)
     wheels = {name: found.tags for name, found in installed.items()}
     origin = Origin(manifest, library_digest(project.root), wheels)
-    package = _pack(project, origin, order.folder, (nuspec_name, files), staged)
-    built = Built(package, zipped, manifest)
+    package = order.folder / f"{project.package_id}.{manifest.version}.nupkg"
+    digest = _pack(project, origin, package, (nuspec_name, files), staged)
+    built = Built(package, digest, zipped, manifest)
     load_hooks(project.root / BUILD_HOOKS)("after_package", built)
     return built
 
 
 def _manifest(
-    project: Project, order: Order, zipped: FunctionZip, installed: dict[str, Distribution]
+    project: Project, order: Order, zipped: FunctionZip, installed: Mapping[str, Distribution]
 ) -> Manifest:
     lock = (project.root / FUNCTION_LOCK).read_text(encoding="utf-8")
     versions = {name: found.version for name, found in installed.items()}
@@ -157,7 +154,7 @@ def _manifest(
 def _staged(
     project: Project,
     manifest: Manifest,
-    installed: dict[str, Distribution],
+    installed: Mapping[str, Distribution],
     zipped: FunctionZip,
     machine: Machine,
 ) -> dict[str, Raw]:
@@ -166,7 +163,7 @@ def _staged(
     write_whole(zipped.path.parent / SBOM_NAME, sbom)
     staged = {
         # Stored: it is a zip already, and what deploys it must find exactly these bytes.
-        FUNCTION_ZIP: store(zipped.path.read_bytes()),
+        FUNCTION_ZIP: store(zipped.path.read_bytes(), zipped.facts.sha256),
         MANIFEST_NAME: compress(manifest.to_json()),
         SBOM_NAME: compress(sbom),
     }
@@ -180,23 +177,22 @@ def _client(manifest: Manifest, machine: Machine) -> dict[str, Raw]:
     """Return the trimmed AWS client, deflated once for each set of versions."""
     versions = repr([(tool.name, tool.version) for tool in manifest.tools])
     cached = machine.cache / f"client-{hashlib.sha256(versions.encode()).hexdigest()[:16]}.zip"
-    if not sealed(cached):
+    kept = sealed(cached)
+    if kept is None:
         cached.parent.mkdir(parents=True, exist_ok=True)
         members = [Member(f"client/{name}", 0o644, compress(data)) for name, data in client_files()]
-        write_zip(cached, members)
-        seal(cached)
-    archive = open_archive(cached)
-    names = (entry.name for entry in archive.entries)
-    return dict(zip(names, raw_members(archive, archive.entries), strict=True))
+        seal(cached, write_zip(cached, members))
+    archive = open_archive(kept.data if kept else cached, where=str(cached))
+    return {member.name: member.payload for member in members_of(archive)}
 
 
 def _pack(
     project: Project,
     origin: Origin,
-    folder: Path,
+    target: Path,
     sources: tuple[str, Iterable[OwnFile]],
     staged: dict[str, Raw],
-) -> Path:
+) -> str:
     nuspec_name, files = sources
     manifest = origin.manifest
     nuspec = _read_nuspec(project, nuspec_name, manifest.version)
@@ -213,10 +209,8 @@ def _pack(
     # Last, for it names the bytes of all others; a nuspec may rename it, or leave it out.
     last = compress(encoded(_statement(origin, content)))
     content += [PackageFile(target, last) for source, target in chosen if source == statement]
-    target = folder / f"{project.package_id}.{manifest.version}.nupkg"
     source = Repository("", manifest.source.commit or "", manifest.source.branch or "")
-    pack(nuspec, content, target, repository=source)
-    return target
+    return pack(nuspec, content, target, repository=source)
 
 
 def _statement(origin: Origin, content: Iterable[PackageFile]) -> dict[str, Any]:

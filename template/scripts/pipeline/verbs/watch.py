@@ -175,7 +175,7 @@ class _Watcher:
         tracked = {file.path for file in self._files}
         unknown = {name for name in self._seen if name.startswith(f"{SOURCE}/")} - tracked
         # Only when there is something to ask for: git takes longer than all the looking.
-        untracked = {path for _, path in git.changes()} & unknown if git and unknown else set()
+        untracked = {*git.status().untracked} & unknown if git and unknown else set()
         if new := untracked - self._untracked:
             verb = "is" if len(new) == 1 else "are"
             self._reporter.warn(f"{_names(new)} {verb} not in the function before `git add`")
