@@ -55,7 +55,8 @@ def deploy_half() -> list[Module]:
     return [module for module in modules() if module.path in paths]
 
 
-def code_lines(source: str) -> set[int]:
+@cache
+def code_lines(source: str) -> frozenset[int]:
     """Return the numbers of the lines that hold code: no blank lines, comments, docstrings."""
     lines: set[int] = set()
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
@@ -65,7 +66,7 @@ def code_lines(source: str) -> set[int]:
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and _is_docstring(body[0]):
             lines -= set(range(body[0].lineno, body[0].end_lineno + 1))
-    return lines
+    return frozenset(lines)
 
 
 def _is_docstring(node: ast.stmt) -> bool:
