@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.archive.zipreader import members_of, open_archive
 from pipeline.archive.zipwriter import Member, compress, plain, write_zip
-from pipeline.edge.clock import utc_now
+from pipeline.edge.machine import utc_now
 from pipeline.errors import PipelineError
 from pipeline.report.events import Reporter
 from pipeline.values.manifest import MANIFEST_NAME

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.edge.shell import run
-from pipeline.edge.stream import Program, stream
+from pipeline.edge.shell import run, stream
 
 __all__ = ["Generated", "generate"]
 
@@ -43,7 +42,7 @@ class Generated:
         """Run `python3 tasks.py WORDS` with every line given to `show`; return the exit code."""
         command: list[str | Path] = [sys.executable, self.root / "tasks.py", *words]
         environ = {**os.environ, **(extra or {})}
-        return stream(Program(command, self.root, environ), lambda line, _is_error: show(line))
+        return stream(command, lambda line, _is_error: show(line), cwd=self.root, env=environ)
 
 
 def generate(template: Path, target: Path, answers: Mapping[str, Any] | None = None) -> Generated:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from pipeline.edge.files import write_whole
 from pipeline.edge.machine import Machine
+from pipeline.engines.client import DISTRIBUTIONS
+from pipeline.engines.lock import pick, with_wheels
 from pipeline.report.events import Reporter
 
 __all__ = ["write_locks"]
@@ -15,6 +17,7 @@ _SCRIPTS = "template/scripts/requirements-{}.txt"
 # Later ones are locked to fit the earlier ones: all of them share one .venv.
 _ORDER = ("build", "sign", "local", "update", "dev")
 _OLDEST_PYTHON = "3.11"
+_FUNCTION = "template/requirements/function.txt.jinja"
 
 
 def write_locks(machine: Machine, reporter: Reporter, *, upgrade: bool) -> None:
@@ -35,6 +38,21 @@ def write_locks(machine: Machine, reporter: Reporter, *, upgrade: bool) -> None:
                 arguments += ["--constraint", constraint]
             source = machine.root / "requirements" / f"{name}.in"
             machine.uv.lock([f"-r {source}"], arguments, cwd=Path(scratch))
-            write_whole(target, kept.read_bytes())
+            text = kept.read_text(encoding="utf-8")
+            if name == "build":
+                text = _with_client(text, machine, Path(scratch))
+                # A new function starts with the same boto3, unless it is an empty one.
+                client = "{% if function_kind != 'empty' -%}\n" + pick(text, DISTRIBUTIONS)
+                write_whole(machine.root / _FUNCTION, f"{client}{{% endif -%}}\n".encode())
+            write_whole(target, text.encode())
             stage.text = target.relative_to(machine.root).as_posix()
         done.append(target)
+
+
+def _with_client(text: str, machine: Machine, scratch: Path) -> str:
+    """Say in the lock which wheels the AWS client comes from: every machine takes the same."""
+    wheels = scratch / "pylock.toml"
+    arguments: list[str | Path] = ["--python-version", _OLDEST_PYTHON, "--no-deps"]
+    arguments += ["--format", "pylock.toml", "--output-file", wheels]
+    machine.uv.resolve(pick(text, DISTRIBUTIONS).splitlines(), arguments, cwd=scratch)
+    return with_wheels(text, wheels.read_text(encoding="utf-8"))

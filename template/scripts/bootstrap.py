@@ -4,19 +4,42 @@ Standalone: standard library only, imports nothing of ours, so that it works on 
 with nothing but Python and git, and still works when the shared library is broken.
 """
 
+# ruff: noqa: E402 - a Ctrl-C during the imports must not show a trace either
+
 from __future__ import annotations
+
+import sys
+
+
+def _without_interrupts(kind: type[BaseException], *rest: Any) -> None:
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, *rest)
+
+
+sys.excepthook = _without_interrupts
 
 import contextlib
 import hashlib
+import json
 import os
 import re
+import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-__all__ = ["LOCKS", "BootstrapError", "ensure", "find_uv", "hand_over", "venv_python"]
+__all__ = [
+    "JSON",
+    "LOCKS",
+    "BootstrapError",
+    "ensure",
+    "find_uv",
+    "hand_over",
+    "hold_interrupts",
+    "venv_python",
+]
 
 LOCKS = {
     "build": "scripts/requirements-build.txt",
@@ -24,6 +47,8 @@ LOCKS = {
     "local": "scripts/requirements-local.txt",
     "update": "scripts/requirements-update.txt",
 }
+# What asks for a document on standard output, also when there is no verb yet that could give it.
+JSON = frozenset(("--json", "-j", "-jv", "-vj"))
 _WINDOWS = os.name == "nt"
 _CTRL_C = (-2, 0xC000013A)
 _NO_PIP = (
@@ -44,15 +69,27 @@ def hand_over(root: Path, module: str, lock: str = LOCKS["build"]) -> None:
     """
     try:
         _ensure(root, lock, lock)
+        if module == "__main__" and Path(sys.prefix).resolve() == (root / ".venv").resolve():
+            return
+        # What git, uv and AWS say is UTF-8, whatever the locale of this machine is.
+        python = [str(venv_python(root)), "-X", "utf8"]
+        code = _run([*python, str(root / "tasks.py"), *sys.argv[1:]])
     except BootstrapError as error:
-        raise SystemExit(f"setup: {error}") from None
+        _say(f"setup: {error}")
+        if JSON.intersection(sys.argv):
+            document = {"where": "setup", "what": str(error), "then": ""}
+            sys.stdout.write(json.dumps({"error": document}, indent=2) + "\n")
+        code = 1
     except KeyboardInterrupt:
-        raise SystemExit(130) from None
-    if module == "__main__" and Path(sys.prefix).resolve() == (root / ".venv").resolve():
-        return
-    # What git, uv and AWS say is UTF-8, whatever the locale of this machine is.
-    python = [str(venv_python(root)), "-X", "utf8"]
-    raise SystemExit(_run([*python, str(root / "tasks.py"), *sys.argv[1:]]))
+        code = 130
+    raise SystemExit(code)
+
+
+def hold_interrupts(*, hold: bool) -> None:
+    """Let a Ctrl-C wait, in this process and those it starts from now on, or let it come."""
+    if not _WINDOWS:
+        how = signal.SIG_BLOCK if hold else signal.SIG_UNBLOCK
+        signal.pthread_sigmask(how, (signal.SIGINT,))
 
 
 def ensure(root: Path, name: str) -> None:
@@ -62,7 +99,7 @@ def ensure(root: Path, name: str) -> None:
 
 def find_uv(root: Path, lock: str = LOCKS["build"]) -> Path:
     """Return the uv that `lock` names, fetched once a machine into the user's cache."""
-    block = _block((root / lock).read_text(), "uv")
+    block = _block((root / lock).read_text(encoding="utf-8"), "uv")
     if not block:
         raise BootstrapError(f"{lock} does not name uv. Restore it: git checkout {lock}")
     folder = _cache(root) / f"uv-{hashlib.sha256(block.encode()).hexdigest()[:16]}"
@@ -73,9 +110,12 @@ def find_uv(root: Path, lock: str = LOCKS["build"]) -> Path:
 
 
 def _run(command: Sequence[str]) -> int:
+    # A Ctrl-C while Python starts waits until the Program takes it.
+    hold_interrupts(hold=True)
     child = subprocess.Popen(command)
     while True:
         try:
+            hold_interrupts(hold=False)
             code = child.wait()
         except KeyboardInterrupt:
             # The terminal sent the signal to the child as well: it decides how to end.
@@ -88,16 +128,18 @@ def _run(command: Sequence[str]) -> int:
 def _ensure(root: Path, lock: str, primary: str) -> None:
     stamp = root / ".venv" / f".{Path(lock).stem}.sha256"
     try:
-        wanted = hashlib.sha256((root / lock).read_bytes()).hexdigest()
-    except OSError as error:
-        raise BootstrapError(f"{lock}: {error.strerror}. Restore it: git checkout {lock}") from None
+        text = (root / lock).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "this is not UTF-8 text"
+        raise BootstrapError(f"{lock}: {why}. Restore it: git checkout {lock}") from None
+    wanted = hashlib.sha256(text.encode()).hexdigest()
     if _is_made(root, stamp, wanted):
         return
     try:
         with _alone(root):
             if not _is_made(root, stamp, wanted):
                 _install(root, lock, primary)
-                stamp.write_text(wanted)
+                stamp.write_text("\n".join([wanted, *sorted(_installed(root))]), encoding="utf-8")
     except OSError as error:
         raise BootstrapError(
             f"{error.filename or root}: {error.strerror}.\n"
@@ -107,9 +149,17 @@ def _ensure(root: Path, lock: str, primary: str) -> None:
 
 def _is_made(root: Path, stamp: Path, wanted: str) -> bool:
     try:
-        return stamp.read_text() == wanted and venv_python(root).exists()
-    except OSError:
+        made, *names = stamp.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError):
         return False
+    return made == wanted and venv_python(root).exists() and _installed(root).issuperset(names)
+
+
+def _installed(root: Path) -> set[str]:
+    """Return the names of the modules and packages in `.venv`; one that went missing is noticed."""
+    sites = (root / ".venv").glob("Lib/site-packages" if _WINDOWS else "lib/python*/site-packages")
+    found = {path.name for site in sites for path in site.iterdir()}
+    return found - {"__pycache__"}
 
 
 def venv_python(root: Path) -> Path:
@@ -121,7 +171,7 @@ def _install(root: Path, lock: str, primary: str) -> None:
     import tempfile  # noqa: PLC0415 - every start of a verb imports this file
 
     start = time.monotonic()
-    text = (root / lock).read_text()
+    text = (root / lock).read_text(encoding="utf-8")
     count = len(re.findall(r"^\S+==", text, re.MULTILINE))
     _say(f"setup: {count} locked packages from {lock} into .venv ...")
     uv = find_uv(root, primary)
@@ -241,5 +291,9 @@ def _check(command: Sequence[str | Path]) -> None:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    try:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+    except (OSError, AttributeError):
+        # A line that nobody can read is no reason to stop; nor is it one when Python ends.
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the end

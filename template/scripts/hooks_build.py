@@ -1,7 +1,8 @@
 """Your steps in a build. Yours to edit; updates of the template leave this file alone.
 
-An exception stops the build. `verify` runs these hooks as well and compares bytes, so what
-they write must depend on the repository alone: not on the clock, the machine or the network.
+An exception stops the build. What hooks print goes into its log when they end. `verify` runs
+these hooks as well and compares bytes, so what they write must depend on the repository alone:
+not on the clock, the machine or the network.
 """
 
 from __future__ import annotations

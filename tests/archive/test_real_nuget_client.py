@@ -12,7 +12,7 @@ from xml.sax.saxutils import quoteattr
 
 import pytest
 from pipeline.archive.globs import FileEntry, select, select_all
-from pipeline.archive.nupkg import PackageFile, pack, read
+from pipeline.archive.nupkg import pack, read
 from pipeline.archive.nuspec import Repository, fill_tokens, parse
 from pipeline.archive.zipwriter import compress, store
 from pipeline.errors import PipelineError
@@ -157,11 +157,9 @@ def test_the_real_client_packs_the_same_set(nuget: Nuget, tmp_path: Path) -> Non
     tokens = {"version": "1.2.3-beta1", "stage": "stage"}
     nuspec = fill_tokens(parse((root / "X.nuspec").read_bytes(), "X.nuspec"), tokens)
     pairs = select_all((*TREE, *staged), nuspec.files)
-    files = [
-        PackageFile(target, compress((root / source).read_bytes())) for source, target in pairs
-    ]
+    files = {target: compress((root / source).read_bytes()) for source, target in pairs}
     pack(nuspec, files, tmp_path / "ours.nupkg")
-    ours = {file.name for file in read(tmp_path / "ours.nupkg").files}
+    ours = {*read(tmp_path / "ours.nupkg").files}
     assert ours == packed_by_client(nuget, root, "-Properties", "stage=stage")
     assert {"deploy.py", "pipeline/a.py", "docs/e/g/h.txt", "README.md", "extra/p+q.txt"} <= ours
 
@@ -176,8 +174,8 @@ def test_the_real_client_installs_every_byte_we_pack(nuget: Nuget, tmp_path: Pat
     nuspec = fill_tokens(parse(spec, "X.nuspec"), {"version": "1.2.3-beta1"})
     contents = {name: (name * 50).encode() for name in NAMES}
     contents["function.zip"] = bytes(range(256)) * 40
-    files = [PackageFile(name, compress(data)) for name, data in contents.items()]
-    files[-1] = PackageFile("function.zip", store(contents["function.zip"]))
+    files = {name: compress(data) for name, data in contents.items()}
+    files["function.zip"] = store(contents["function.zip"])
     repository = Repository("https://git.example/acme", "0" * 40, "main")
     pack(nuspec, files, feed / "Acme.Sample.1.2.3-beta1.nupkg", repository=repository)
     done = nuget(

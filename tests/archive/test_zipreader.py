@@ -16,8 +16,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipeline.archive.extract import extract
-from pipeline.archive.zipreader import Limits, open_archive, read_member
-from pipeline.archive.zipwriter import Member, store, write_zip
+from pipeline.archive.zipreader import (
+    FUNCTION_LIMITS,
+    Limits,
+    check_members,
+    open_archive,
+    read_member,
+)
+from pipeline.archive.zipwriter import Member, compress, store, write_zip
 from pipeline.errors import PipelineError
 
 
@@ -143,6 +149,10 @@ LYING: dict[str, tuple[bytes, str]] = {
         craft(Crafted(b"a", b"x", payload=deflated(b"x") + b"junk")),
         "1 bytes",
     ),
+    "bytes far after the end": (
+        craft(Crafted(b"a", b"x", payload=deflated(b"x") + bytes(100_000))),
+        "1 bytes",
+    ),
     "stream without end": (
         craft(Crafted(b"a", b"x", payload=deflated(b"x", zlib.Z_SYNC_FLUSH))),
         "1 bytes",
@@ -185,12 +195,47 @@ def test_a_bomb_is_not_inflated_beyond_what_it_says() -> None:
     assert peak < 1_000_000
 
 
+@pytest.mark.parametrize("case", LYING)
+def test_lying_members_are_found_without_keeping_them(case: str) -> None:
+    """Whoever only looks into an archive finds the same lies."""
+    data, said = LYING[case]
+    with pytest.raises(PipelineError, match=said):
+        check_members(open_archive(data))
+
+
+@pytest.mark.parametrize("members", [HONEST, craft(Crafted(data=bytes(100_000_000)))])
+def test_checking_takes_little_memory(members: bytes) -> None:
+    """100 MB that are as announced are inflated and thrown away."""
+    archive = open_archive(members, Limits(ratio=2_000))
+    tracemalloc.start()
+    try:
+        check_members(archive)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 50_000_000
+
+
 def test_a_vast_central_directory_is_not_read() -> None:
     """One entry with a directory of 70 MB is refused before it is parsed."""
     size = 70_000_000
     end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 1, 1, size, 0, 0)
     with pytest.raises(PipelineError, match="70000000 bytes is no honest one"):
         open_archive(bytes(size) + end)
+
+
+def test_a_function_may_hold_zeros(tmp_path: Path) -> None:
+    """Its size is bounded, not how well it packs; but no deflate packs better than 1032 to 1."""
+    zeros = bytes(20_000_000)
+    path = tmp_path / "function.zip"
+    write_zip(path, [Member("table.bin", 0o644, compress(zeros))])
+    for source in (path, craft(Crafted(data=zeros))):
+        archive = open_archive(source, FUNCTION_LIMITS)
+        assert read_member(archive, archive.entries[0]) == zeros
+    with pytest.raises(PipelineError, match="bomb"):
+        open_archive(craft(Crafted(size=22_000_000, data=zeros)), FUNCTION_LIMITS)
+    with pytest.raises(PipelineError, match="more than the limit"):
+        open_archive(craft(Crafted(size=2 << 30, method=0, packed=2 << 30)), FUNCTION_LIMITS)
 
 
 def test_limits_can_be_set() -> None:
@@ -287,9 +332,8 @@ def test_what_we_read_zipfile_reads_alike() -> None:
         assert contents(HONEST) == {name: other.read(name) for name in other.namelist()}
 
 
-def test_stored_payloads_survive() -> None:
+def test_stored_payloads_survive(tmp_path: Path) -> None:
     """Stored members come back as they went in."""
-    buffer = io.BytesIO()
-    write_zip(buffer, [Member("a", 0o644, store(b"\0\1\2"))])
-    archive = open_archive(buffer.getvalue())
+    write_zip(tmp_path / "a.zip", [Member("a", 0o644, store(b"\0\1\2"))])
+    archive = open_archive(tmp_path / "a.zip")
     assert read_member(archive, archive.entries[0]) == b"\0\1\2"

@@ -7,6 +7,7 @@ import io
 import random
 import struct
 import subprocess
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -14,10 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipeline.archive.names import first_clash, name_problem
-from pipeline.archive.zipreader import open_archive, raw_members, read_member
+from pipeline.archive.zipreader import members_of, open_archive, read_member
 from pipeline.archive.zipwriter import (
     DEFLATED,
+    NOTHING,
     STORED,
+    Block,
     Member,
     Raw,
     block_of,
@@ -37,11 +40,13 @@ FILES = st.dictionaries(
 ).filter(lambda files: first_clash(files) is None)
 
 
-def zipped(members: list[Member]) -> bytes:
-    """Write a zip in memory."""
-    buffer = io.BytesIO()
-    write_zip(buffer, members)
-    return buffer.getvalue()
+def zipped(members: list[Member], begin: Block = NOTHING) -> bytes:
+    """Return the bytes of a zip, whose digest is told right."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.zip"
+        digest = write_zip(path, members, begin)
+        assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
+        return path.read_bytes()
 
 
 @settings(max_examples=60, deadline=None)
@@ -117,9 +122,7 @@ def test_members_are_copied_without_compressing_again(tmp_path: Path) -> None:
     """A zip made of another zip's raw members has the same bytes, however they were made."""
     path = tmp_path / "a.zip"
     write_zip(path, [Member(f"m{n}", 0o644, compress(b"%d" % n * n)) for n in range(50)])
-    archive = open_archive(path)
-    copies = zip(archive.entries, raw_members(archive, archive.entries), strict=True)
-    write_zip(tmp_path / "b.zip", [Member(entry.name, entry.mode, raw) for entry, raw in copies])
+    write_zip(tmp_path / "b.zip", members_of(open_archive(path)))
     assert (tmp_path / "b.zip").read_bytes() == path.read_bytes()
 
 
@@ -133,20 +136,19 @@ def test_a_zip_may_begin_with_another(
         [Member(n, mode, compress(d) if p else store(d)) for n, (mode, d, p) in files.items()]
         for files in (first, second)
     )
-    start, whole = zipped(one), io.BytesIO()
+    start = block_of(zipped(one))
     if first_clash([*first, *second]):
         with pytest.raises(PipelineError, match="clash"):
-            write_zip(whole, two, block_of(start))
+            zipped(two, start)
         return
-    digest = write_zip(whole, two, block_of(start))
-    assert digest == hashlib.sha256(whole.getvalue()).hexdigest()
-    archive = open_archive(whole.getvalue())
+    whole = zipped(two, start)
+    archive = open_archive(whole)
     assert [e.name for e in archive.entries] == [*sorted(first), *sorted(second)]
     plain = {name: (mode, data) for name, (mode, data, _) in {**first, **second}.items()}
     assert {e.name: (e.mode, read_member(archive, e)) for e in archive.entries} == plain
-    with zipfile.ZipFile(whole) as other:
+    with zipfile.ZipFile(io.BytesIO(whole)) as other:
         assert other.testzip() is None
-    assert listed(block_of(whole.getvalue()).directory) == {
+    assert listed(block_of(whole).directory) == {
         entry.name: (entry.crc, entry.size) for entry in archive.entries
     }
 

@@ -37,9 +37,9 @@ handler = "app.handle"
 class _Index(Uv):
     """A uv whose index holds three packages, and that counts what it installs."""
 
-    def install(self, arguments: Any, *, cwd: Path, where: str) -> bool:
+    def install(self, arguments: Any, *, cwd: Path, where: str, copies: bool = False) -> bool:
         """Write the packages as uv would."""
-        del cwd, where
+        del cwd, where, copies
         folder = Path(arguments[arguments.index("--target") + 1])
         for name, requires in (("boto3", "six"), ("six", ""), ("tool", "")):
             files = {
@@ -79,7 +79,7 @@ def _installs(tmp_path: Path) -> int:
 
 def test_a_dependency_zip_is_made_once(project: Project, tmp_path: Path) -> None:
     """The second build takes the first one's zip, and what was read of it."""
-    uv = _Index(tmp_path / "uv")
+    uv = _Index(tmp_path / "uv", {})
     first = restore(project, uv, tmp_path / "cache", b"")
     second = restore(project, uv, tmp_path / "cache", b"")
     assert second == replace(first, from_cache=True)
@@ -91,7 +91,7 @@ def test_a_damaged_dependency_zip_is_made_again(
     project: Project, tmp_path: Path, damage: str
 ) -> None:
     """A zip that is not what was sealed is never used; the new one has the same bytes."""
-    uv = _Index(tmp_path / "uv")
+    uv = _Index(tmp_path / "uv", {})
     first = restore(project, uv, tmp_path / "cache", b"")
     path = _file(tmp_path)
     whole = path.read_bytes()
@@ -114,7 +114,7 @@ def test_a_damaged_dependency_zip_is_made_again(
 
 def test_settings_have_zips_of_their_own(project: Project, tmp_path: Path) -> None:
     """Each setting that decides what is left out has its own zip in the cache."""
-    uv = _Index(tmp_path / "uv")
+    uv = _Index(tmp_path / "uv", {})
     base = project.function
     functions = [
         base,
@@ -136,12 +136,12 @@ def test_a_cache_that_cannot_be_written(project: Project, tmp_path: Path) -> Non
     """A file where the cache should be is an error that names it."""
     (tmp_path / "cache").write_bytes(b"")
     with pytest.raises(PipelineError, match="cannot be written"):
-        restore(project, _Index(tmp_path / "uv"), tmp_path / "cache", b"")
+        restore(project, _Index(tmp_path / "uv", {}), tmp_path / "cache", b"")
 
 
 def test_several_at_once(project: Project, tmp_path: Path) -> None:
     """Whoever fills one cache at the same time gets the same whole zip, made once."""
-    uv = _Index(tmp_path / "uv")
+    uv = _Index(tmp_path / "uv", {})
 
     def make(_: int) -> bytes:
         return restore(project, uv, tmp_path / "cache", b"").zip
@@ -171,7 +171,7 @@ def test_what_was_read_of_the_dependencies_heals(
     project: Project, tmp_path: Path, memory: bytes
 ) -> None:
     """What an edit, or another version of the library, left there is read anew and put right."""
-    uv, cache = _Index(tmp_path / "uv"), tmp_path / "cache"
+    uv, cache = _Index(tmp_path / "uv", {}), tmp_path / "cache"
     first = restore(project, uv, cache, b"").brought
     assert first.distributions["tool"].version == "1.0"
     (remembered,) = cache.glob("brought-*.json")
@@ -257,3 +257,35 @@ def _machine(root: Path, environ: dict[str, str]) -> Machine:
         raise AssertionError
 
     return Machine(root, root / "cache", environ, never, never, never, never)
+
+
+def test_what_a_wheel_brings_stays(project: Project, tmp_path: Path) -> None:
+    """Only what differs between two machines goes: launchers with a Python's path, caches."""
+
+    class _More(_Index):
+        def install(self, arguments: Any, *, cwd: Path, where: str, copies: bool = False) -> bool:
+            super().install(arguments, cwd=cwd, where=where, copies=copies)
+            folder = Path(arguments[arguments.index("--target") + 1])
+            for name, data in brings.items():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_bytes(data)
+            return True
+
+    kept = {
+        "bin/__init__.py": b"",
+        "bin/tool": b"\x7fELF program",
+        "bin/tool.sh": b"#!/bin/sh\nexec tool\n",
+        "bin/tool.py": b"#!/usr/bin/env python3\n",
+        "tool/secret.pyc": b"sourceless",
+        "tool/bin/run": b"#!/here/bin/python3\n",
+    }
+    gone = {
+        "bin/one": b"#!/here/.venv/bin/python3\nimport one\n",
+        "bin/two": b"#!/bin/sh\n'''exec' '/a long path/bin/python' \"$0\" \"$@\"\n",
+        "tool/__pycache__/tool.cpython-313.pyc": b"compiled",
+        ".lock": b"",
+    }
+    brings = {**kept, **gone}
+    files = restore(project, _More(tmp_path / "uv", {}), tmp_path / "cache", b"").files
+    assert kept.keys() <= files.keys()
+    assert not gone.keys() & files.keys()

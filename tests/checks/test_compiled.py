@@ -10,7 +10,6 @@ from pipeline.archive.zipreader import members_of
 from pipeline.engines.compiled import (
     compiled_files,
     compiled_reasons,
-    foreign,
     owner,
 )
 from pipeline.engines.elf import Binary
@@ -32,7 +31,8 @@ def _reasons(
     ("name", "binary", "runtime", "said"),
     [
         ("p/a.so", Binary("ELF", "x86_64"), NEW, "is for x86_64, the function runs on arm64"),
-        ("p/a.pyd", Binary("PE"), NEW, "is for Windows (PE), Lambda is Linux"),
+        ("p/a.so", Binary("PE"), NEW, "is for Windows (PE), Lambda is Linux"),
+        ("p/a.so.1.2", Binary("ELF", "x86_64"), NEW, "is for x86_64, the function runs on arm64"),
         ("p/a.so", Binary("Mach-O"), NEW, "is for macOS (Mach-O), Lambda is Linux"),
         ("p/a.so", Binary("ELF", problem="its headers are damaged"), NEW, "headers are damaged"),
         ("p/a.so", Binary("ELF", "arm64", (2, 27)), OLD, "needs glibc 2.27, python3.11 has 2.26"),
@@ -81,6 +81,26 @@ def test_own_files_are_told_as_ours() -> None:
     assert "out of src" in reason
 
 
+def test_helpers_for_others_are_no_reason() -> None:
+    """A wheel for every platform brings programs and libraries for each; ours would be mistakes."""
+    helpers = {
+        "selenium/macos/selenium-manager": Binary("Mach-O"),
+        "selenium/linux/selenium-manager": Binary("ELF", "x86_64"),
+        "fast/_c.pyd": Binary("PE"),
+        "fast/_c.dylib": Binary("Mach-O"),
+        "fast/_c.cpython-313-darwin.so": Binary("Mach-O"),
+        "client/lib-amd64.so": Binary("ELF", "x86_64"),
+        "client/lib-arm64.so": GOOD,
+        "client/lib-x86.so": Binary("ELF", "x86 with 32 bits"),
+    }
+    assert _reasons(helpers) == []
+    for name in helpers.keys() - {"client/lib-arm64.so"}:
+        assert len(_reasons({name: helpers[name]}, own=frozenset([name]))) == 1
+    damaged = {**helpers, "client/other.so": Binary("ELF", problem="its headers are damaged")}
+    (reason,) = _reasons(damaged)
+    assert reason.startswith("client: client/other.so cannot be loaded")
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -116,12 +136,3 @@ def test_only_compiled_files_are_found(tmp_path: Path) -> None:
         "a/tool": Binary("ELF", "x86_64"),
         "a/windows.pyd": Binary("PE"),
     }
-
-
-def test_foreign_files() -> None:
-    """Files for another machine or another Python minor cannot be imported here, others can."""
-    here = {"a.abi3.so": GOOD, "b.cpython-313-aarch64-linux-gnu.so": GOOD}
-    assert not foreign(here, "arm64", "313")
-    assert foreign(here, "x86_64", "313")
-    assert foreign(here, "arm64", "312")
-    assert not foreign({}, "x86_64", "311")

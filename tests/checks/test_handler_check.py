@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,18 +11,18 @@ from pathlib import Path
 import pytest
 from pipeline.archive.zipreader import members_of
 from pipeline.engines.compiled import compiled_files
-from pipeline.engines.function_files import FunctionFiles, HandlerCheck
 from pipeline.engines.handler_check import handler_check
-from pipeline.engines.known import Known
+from pipeline.engines.handler_facts import FunctionFiles, HandlerCheck, Known
 from pipeline.local.pool import LocalRuntime
 from pipeline.values.project import Function
 from pipeline.values.runtimes import Runtime, runtime_named
 
-from tests.checks.checks_support import elf, zip_of
+from tests.checks.checks_support import ARM64, X86_64, elf, fat_macho, zip_of
 from tests.checks.conftest import MINOR
 
 Check = Callable[..., HandlerCheck]
 
+HERE = platform.machine()
 NOTHING = Known({}, {})
 FINE = "def handle(event, context): ...\n"
 
@@ -31,7 +32,7 @@ def _runtime() -> Runtime:
     return runtime_named(f"python{MINOR}", where="test")
 
 
-def checker(tmp_path: Path, under: LocalRuntime) -> Check:
+def checker(tmp_path: Path, under: LocalRuntime, architecture: str = "x86_64") -> Check:
     """Return a function that checks `app.handle` of a zip of these files."""
 
     def check(
@@ -49,7 +50,7 @@ def checker(tmp_path: Path, under: LocalRuntime) -> Check:
         binaries = compiled_files(members_of(zip_of(path, plain)))
         own = frozenset(plain) - frozenset(brought)
         zipped = FunctionFiles(path, own, binaries)
-        function = Function("F", _runtime(), "x86_64", handler, "", {}, {})
+        function = Function("F", _runtime(), architecture, handler, "", {}, {})
         return handler_check(function, zipped, under, known, (tmp_path / "import", stack))
 
     return check
@@ -189,13 +190,39 @@ def test_layers(check: Check) -> None:
     assert check({"app.py": source}, stack="# Layers: none\n").reason
 
 
-def test_files_for_another_machine(check: Check) -> None:
+def test_files_for_another_machine(tmp_path: Path, runtime: LocalRuntime) -> None:
     """What cannot be loaded here is excused; what is missing anywhere is not."""
-    files = {"fast/_c.so": elf(183), "fast/__init__.py": "import fast._c\n"}
-    done = check({**files, "app.py": "import fast\n" + FINE}, brought=tuple(files))
-    assert done == HandlerCheck("handler found, not imported: files for x86_64")
-    done = check({**files, "app.py": "import nowhere\n" + FINE}, brought=tuple(files))
+    other, code = ("x86_64", X86_64) if HERE == "aarch64" else ("arm64", ARM64)
+    files = {"fast/_c.so": elf(code), "fast/__init__.py": "import fast._c\n"}
+    check, brought = checker(tmp_path, runtime, other), tuple(files)
+    done = check({**files, "app.py": "import fast\n" + FINE}, brought=brought)
+    assert done == HandlerCheck(f"handler found, not imported: files for {other}")
+    done = check({**files, "app.py": "import nowhere\n" + FINE}, brought=brought)
     assert "No module named 'nowhere'" in done.reason
+
+
+def test_a_helper_for_another_machine_excuses_nothing(
+    tmp_path: Path, runtime: LocalRuntime
+) -> None:
+    """A package with a program for macOS says nothing about a module that fails here."""
+    files = {"selenium/macos/manager": fat_macho(2), "selenium/__init__.py": b""}
+    check = checker(tmp_path, runtime, "arm64" if HERE == "aarch64" else "x86_64")
+    source = b"import selenium\nx = 1 / 0\n"
+    done = check({**files, "app.py": source}, brought=tuple(files))
+    assert "ZeroDivisionError" in done.reason
+
+
+@pytest.mark.parametrize("own_client", [False, True])
+def test_a_handler_that_is_no_function(
+    tmp_path: Path, runtime: LocalRuntime, *, own_client: bool
+) -> None:
+    """What cannot be called is told, however it came by its name, and on any Python."""
+    under = replace(runtime, version="3.99", ric=None if own_client else runtime.ric)
+    check = checker(tmp_path, under)
+    files = {"app.py": "from other import *\n", "other.py": "handle = int('5')\n"}
+    reason = check(files).reason
+    assert reason == "the handler app.handle is no function but of type int"
+    assert check({**files, "other.py": "handle = type('T', (), {'__call__': 1})()\n"}).found
 
 
 def test_another_python(tmp_path: Path, runtime: LocalRuntime) -> None:

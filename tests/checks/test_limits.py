@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -12,14 +13,19 @@ from pipeline.archive.zipreader import Entry
 from pipeline.engines.limits import (
     description_reasons,
     environment_reasons,
+    function_name_reasons,
     handler_reasons,
     name_reasons,
     size_reasons,
     tag_reasons,
 )
+from pipeline.report.words import size
 from pipeline.values.manifest import ZipFacts
+from pipeline.values.project import FROM_RUNTIME, Function
+from pipeline.values.runtimes import runtime_named
 
 _MB = 1 << 20
+FUNCTION = Function("F", runtime_named("python3.13", where="test"), "arm64", "a.b", "", {}, {})
 
 
 def _facts(*, size: int = 0, unzipped: int = 0) -> ZipFacts:
@@ -36,8 +42,9 @@ def _entries(*entries: Entry) -> Callable[[], tuple[Entry, ...]]:
 
 def test_the_largest_function_that_fits() -> None:
     """250 MB unzipped and 50 MB zipped are taken, a byte more of either is not."""
-    assert size_reasons(_facts(size=50 * _MB, unzipped=262_144_000), _entries()) == []
-    assert len(size_reasons(_facts(size=50 * _MB + 1, unzipped=262_144_001), _entries())) == 2
+    assert size_reasons(_facts(size=50 * _MB, unzipped=262_144_000), FUNCTION, _entries()) == []
+    over = _facts(size=50 * _MB + 1, unzipped=262_144_001)
+    assert len(size_reasons(over, FUNCTION, _entries())) == 2
 
 
 def test_a_large_function_says_what_is_large() -> None:
@@ -49,20 +56,46 @@ def test_a_large_function_says_what_is_large() -> None:
         _entry("botocore/data/ec2.json", 60 * _MB),
         _entry("app/model.bin", 10 * _MB),
     )
-    (reason,) = size_reasons(_facts(unzipped=300 * _MB), entries, {"app/model.bin"})
+    facts = _facts(unzipped=300 * _MB)
+    (reason,) = size_reasons(facts, FUNCTION, entries, {"app/model.bin"})
     assert "300.0 MB unzipped, Lambda takes 250 MB" in reason
     assert "numpy 130.0 MB, pandas 100.0 MB, botocore 60.0 MB, src/app 10.0 MB" in reason
     assert 'boto3 = "runtime" may leave out 60.0 MB' in reason
     assert "leave-out-tests = true up to 100.0 MB" in reason
+    function = replace(FUNCTION, boto3=FROM_RUNTIME, leave_out_tests=True)
+    (reason,) = size_reasons(facts, function, entries, {"app/model.bin"})
+    assert reason.endswith("src/app 10.0 MB")
 
 
-def test_a_large_zip_has_no_way_around_yet() -> None:
-    """Over 50 MB a bucket would be needed; that there is no setting for one is said."""
+def test_a_setting_that_saves_nothing_is_not_named() -> None:
+    """What boto3 needs is there for others too, and the repository's own tests stay."""
+    entries = _entries(
+        _entry("six.py", 34_000),
+        _entry("urllib3/response.py", 3 * _MB),
+        _entry("app/tests/data.bin", 300 * _MB),
+        _entry("lib/tests/__init__.py", 10),
+    )
+    (reason,) = size_reasons(_facts(unzipped=300 * _MB), FUNCTION, entries, {"app/tests/data.bin"})
+    assert "src/app 300.0 MB" in reason
+    assert "tool.pipeline.function" not in reason
+
+
+def test_the_size_of_a_person_is_lambdas() -> None:
+    """What is shown of a zip at its limit is the limit's figure."""
+    assert size(50 * _MB) == "50.0 MB"
+    assert (size(1023), size(1536)) == ("1023 bytes", "1.5 kB")
+
+
+def test_a_large_zip_needs_a_bucket() -> None:
+    """Over 50 MB one is asked for; with one, only the size unzipped counts."""
     entries = _entries(_entry("a/b", 60 * _MB))
-    (reason,) = size_reasons(_facts(size=60 * _MB, unzipped=60 * _MB), entries)
+    (reason,) = size_reasons(_facts(size=60 * _MB, unzipped=60 * _MB), FUNCTION, entries)
     assert "function.zip is 60.0 MB" in reason
-    assert "no setting yet for a bucket" in reason
+    assert "name a bucket in [tool.pipeline.function]" in reason
     assert "a 15.0 MB" in reason
+    through = replace(FUNCTION, bucket="code")
+    assert size_reasons(_facts(size=60 * _MB, unzipped=60 * _MB), through, entries) == []
+    assert len(size_reasons(_facts(size=60 * _MB, unzipped=300 * _MB), through, entries)) == 1
 
 
 def test_the_largest_environment_that_fits() -> None:
@@ -120,8 +153,18 @@ def test_tags_at_their_limits() -> None:
 
 
 def test_handler_and_description() -> None:
-    """128 and 256 characters are taken, one more is not; a handler holds no space."""
+    """128 and 256 characters are taken, one more is not."""
     assert handler_reasons("a." + "b" * 126) == description_reasons("d" * 256) == []
     assert handler_reasons("a." + "b" * 127) == ["the handler has 129 characters, AWS takes 128"]
-    assert handler_reasons("a. b") == ["the handler 'a. b' holds a space"]
     assert description_reasons("d" * 257) == ["the description has 257 characters, AWS takes 256"]
+
+
+def test_names_of_the_function() -> None:
+    """Everything that is wrong with a name is told with each environment it is wrong in."""
+    assert function_name_reasons("Orders", ["CI", "Production"]) == []
+    long = "x" * 54
+    (reason,) = function_name_reasons(long, ["CI", "Production"])
+    assert reason.startswith(f"Lambda refuses 'Production-{long}' (65 characters): A name has")
+    one, two = function_name_reasons("My_Function", ["CI", "QA 1"])
+    assert one.startswith("CloudFormation refuses 'CI-My_Function': A stack's name")
+    assert two.startswith("Lambda refuses 'QA 1-My_Function' (16 characters): ")

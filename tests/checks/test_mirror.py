@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pipeline.archive.mirror import mirror
+from pipeline.archive.extract import mirror
 from pipeline.errors import PipelineError
 
 from tests.checks.checks_support import zip_of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pipeline.engines.rootfiles import script_reasons, substitution_reasons
+from pipeline.engines.rootfiles import is_stage, script_reasons, substitution_reasons
 
 from tests.repositories import ROOT
 
@@ -18,6 +18,7 @@ from tests.repositories import ROOT
 )
 def test_scripts_that_octopus_would_run(name: str) -> None:
     """A script of any stage in any language and any case is refused by name."""
+    assert is_stage(name)
     (reason,) = script_reasons(["deploy.py", name])
     assert f"Octopus would run {name}, at the package's root" in reason
 
@@ -33,6 +34,7 @@ def test_scripts_that_it_leaves_alone() -> None:
         "redeploy.sh",
     ]
     assert script_reasons(names) == []
+    assert [name for name in names if is_stage(name)] == ["deploy.py"]
 
 
 def test_a_package_without_our_script() -> None:

@@ -32,8 +32,10 @@ COMMIT = "3f2c1ab" + "0" * 33
 # HTTP statuses of Lambda's errors: botocore's service model, 2015-03-31.
 _STATUS = {
     "AccessDeniedException": 403,
+    "BadDigest": 400,
     "CodeStorageExceededException": 400,
     "InvalidParameterValueException": 400,
+    "NoSuchBucket": 404,
     "PreconditionFailedException": 412,
     "ResourceConflictException": 409,
     "ResourceNotFoundException": 404,
@@ -64,6 +66,14 @@ def function_zip(text: str = "def handle(event, context):\n    return event\n") 
         info = zipfile.ZipInfo("app.py", (1980, 1, 1, 0, 0, 0))
         info.external_attr = 0o644 << 16
         archive.writestr(info, text)
+    return buffer.getvalue()
+
+
+def zip_padded(size: int) -> bytes:
+    """Return a function zip with that many bytes more, which do not shrink."""
+    buffer = io.BytesIO(function_zip())
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.writestr("padding.bin", bytes(size))
     return buffer.getvalue()
 
 
@@ -197,6 +207,7 @@ class FakeLambda:
     after: dict[str, list[Exception | Script]] = field(default_factory=dict)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     outcome: dict[str, Any] = field(default_factory=dict)
+    objects: dict[tuple[str, str], bytes] = field(default_factory=dict)
     _reads: int = 0
     _revisions: Any = field(default_factory=lambda: itertools.count(1))
 
@@ -258,18 +269,36 @@ class FakeLambda:
             raise TypeError(unknown)
         return self._update("update_function_configuration", request, settings)
 
-    def update_function_code(
+    def update_function_code(  # noqa: PLR0913 - the arguments are boto3's
         self,
         *,
         FunctionName: str,  # noqa: N803
-        ZipFile: bytes,  # noqa: N803
         Architectures: list[str],  # noqa: N803
+        ZipFile: bytes = b"",  # noqa: N803
+        S3Bucket: str = "",  # noqa: N803
+        S3Key: str = "",  # noqa: N803
         RevisionId: str = "",  # noqa: N803
     ) -> dict[str, Any]:
         """Answer like UpdateFunctionCode."""
+        ZipFile = ZipFile or self.objects[S3Bucket, S3Key]  # noqa: N806
         request = {"FunctionName": FunctionName, "RevisionId": RevisionId}
         settings = {"CodeSha256": code_sha256(ZipFile), "Architectures": Architectures}
         return self._update("update_function_code", {**request, **settings}, settings)
+
+    def put_object(
+        self,
+        *,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        Body: bytes,  # noqa: N803
+        ChecksumSHA256: str,  # noqa: N803
+    ) -> dict[str, Any]:
+        """Answer like S3's PutObject, which compares the checksum."""
+        self._enter("put_object", {"Bucket": Bucket, "Key": Key})
+        if ChecksumSHA256 != code_sha256(Body):
+            raise refusal("BadDigest", "The SHA256 you specified did not match.", "PutObject")
+        self.objects[Bucket, Key] = Body
+        return {}
 
     def tag_resource(self, *, Resource: str, Tags: Mapping[str, str]) -> dict[str, Any]:  # noqa: N803
         """Answer like TagResource."""

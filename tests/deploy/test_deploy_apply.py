@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from pipeline.aws.apply import apply
+from pipeline.aws.apply import Code, apply
 from pipeline.aws.function import observe, settled
 from pipeline.errors import Conflict, NotTheSame, PipelineError
 from pipeline.report.events import Progressed, Stage
@@ -30,7 +30,7 @@ WANTED = Wanted.from_manifest(manifest(NEW), {"GREETING": "hello", "LEVEL": "inf
 def deploy_to(fake: FakeLambda, *, recorder: Recorder | None = None, **wait: float) -> Observed:
     """Plan on what the fake holds, and apply."""
     plan = Plan.between(observe(fake, NAME), WANTED)
-    return apply(plan, NEW, fake, (recorder or Recorder()).reporter, Clock().wait(**wait))
+    return apply(plan, Code(NEW), fake, (recorder or Recorder()).reporter, Clock().wait(**wait))
 
 
 def test_configuration_code_and_tags_in_this_order() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ from tests.deploy.deploy_support import (
     function_zip,
     manifest,
     octopus_variables,
+    refusal,
     write_package,
+    zip_padded,
 )
 
 CODE = function_zip()
@@ -58,7 +61,7 @@ class Deploy:
 
     def _connect(self, credentials: Credentials, place: Mapping[str, str]) -> Connection:
         self.connected.append((credentials, place))
-        return Connection(self.fake, "eu-west-1")
+        return Connection(self.fake, lambda: self.fake, "eu-west-1")
 
 
 def test_a_deploy_ends_with_what_the_package_holds(tmp_path: Path) -> None:
@@ -124,10 +127,42 @@ def test_a_function_zip_over_the_limit_is_refused_before_aws_is_asked(tmp_path: 
     assert one.connected == []
 
 
+def test_a_bucket_takes_the_code_of_any_size(tmp_path: Path) -> None:
+    """The code goes into an object named by its hash, and from there into the function."""
+    one = Deploy(tmp_path, bucket="code-#{Place}")
+    one.run(Place="ci")
+    assert one.fake.writes().index("put_object") < one.fake.writes().index("update_function_code")
+    key = f"Acme.Greeter/{hashlib.sha256(CODE).hexdigest()}.zip"
+    assert one.fake.objects == {("code-ci", key): CODE}
+    assert one.fake.configuration["CodeSha256"] == code_sha256(CODE)
+    one.fake.calls.clear()
+    one.run(Place="ci", Pipeline_DryRun="True")
+    one.run(Place="ci")
+    assert one.fake.writes() == []
+    large = zip_padded(50 * 1024 * 1024)
+    write_package(one.folder, manifest(large, bucket="code"), large)
+    assert one.run().function.code_sha256 == code_sha256(large)
+
+
+def test_a_bucket_that_is_not_there(tmp_path: Path) -> None:
+    """The error names the object, the right or the bucket, and what was done before."""
+    one = Deploy(tmp_path, bucket="code")
+    one.fake.before["put_object"] = [refusal("NoSuchBucket", "It does not exist", "PutObject")]
+    with pytest.raises(PipelineError) as error:
+        one.run()
+    assert error.value.where.startswith("s3://code/Acme.Greeter/")
+    assert "in the region of the function" in error.value.then
+    assert "Already done: configure." in error.value.then
+    assert "update_function_code" not in one.fake.writes()
+
+
 def test_a_missing_variable_is_found_before_aws_is_asked(tmp_path: Path) -> None:
     """The variables of the function's environment are checked first, all at once."""
     one = Deploy(tmp_path, environment={"A": "#{One}", "B": "#{Two}"})
     with pytest.raises(PipelineError, match=r"2 variables are missing: One \(for A\); Two"):
+        one.run()
+    one = Deploy(tmp_path, bucket="#{Three}")
+    with pytest.raises(PipelineError, match=r"a variable is missing: Three \(for the bucket\)"):
         one.run()
     assert one.connected == []
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
+import zipfile
+from hashlib import sha256
+from pathlib import Path
+
+import bootstrap
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.engines.lock import check_lock, locked, normal, pick
+from pipeline.engines.client import DISTRIBUTIONS
+from pipeline.engines.lock import check_lock, locked, normal, pick, with_wheels
 from pipeline.errors import PipelineError
 from pipeline.values.manifest import Dependency
+
+from tests.generated.repository import PYTHON
+from tests.repositories import ROOT
 
 ONE, TWO = "0" * 64, "1" * 64
 LOCK = f"""\
@@ -108,3 +118,89 @@ def test_names_normalise_once(name: str) -> None:
     """A normal name stays as it is, and no case, dot or underscore makes a difference."""
     assert normal(normal(name)) == normal(name)
     assert normal(name.upper().replace("-", "_")) == normal(name.lower().replace("_", "."))
+
+
+WHEELS = f"""\
+lock-version = "1.0"
+[[packages]]
+name = "boto3"
+[[packages.wheels]]
+url = "https://files.example.com/x/boto3-1.40.0%2Bcpu-cp313-cp313-linux_x.manylinux_2_17_x.whl"
+hashes = {{ sha256 = "{ONE}" }}
+[[packages]]
+name = "zope-interface"
+wheels = [{{ path = "wheels/zope_interface-7.1-py2.py3-none-any.whl", hashes = {{ md5 = "0" }} }}]
+"""
+BOTO3 = pick(LOCK, ["boto3"])
+TAGS = ("cp313-cp313-linux_x", "cp313-cp313-manylinux_2_17_x")
+
+
+def test_a_lock_says_which_hash_is_which_wheels() -> None:
+    """The file names stand in comments behind the hashes, without addresses."""
+    text = with_wheels(BOTO3, WHEELS)
+    added = [line for line in text.splitlines() if line not in BOTO3.splitlines()]
+    name = "boto3-1.40.0+cpu-cp313-cp313-linux_x.manylinux_2_17_x.whl"
+    assert added == [f"    # {name} sha256:{ONE}"]
+    check_lock("x", text, ["boto3"])
+    assert locked(text) == locked(BOTO3)
+    assert with_wheels(LOCK, 'lock-version = "1.0"') == LOCK
+
+
+@pytest.mark.parametrize(
+    ("text", "tags", "hashes"),
+    [
+        (with_wheels(BOTO3, WHEELS), TAGS[::-1], [ONE]),
+        (with_wheels(BOTO3, WHEELS), TAGS[:1], [ONE, TWO]),
+        (with_wheels(BOTO3, WHEELS), (), [ONE, TWO]),
+        (BOTO3, TAGS, [ONE, TWO]),
+        (
+            with_wheels(BOTO3, WHEELS).replace(f"whl sha256:{ONE}", f"whl sha256:{'2' * 64}"),
+            TAGS,
+            [ONE, TWO],
+        ),
+    ],
+)
+def test_an_installed_wheel_has_one_hash(
+    text: str, tags: tuple[str, ...], hashes: list[str]
+) -> None:
+    """Its tags say which file it was; otherwise, and in older locks, all accepted ones remain."""
+    found = next(item for item in locked(text, {"boto3": tags}) if item.name == "boto3")
+    assert found.hashes == tuple(f"sha256:{digest}" for digest in hashes)
+
+
+def test_pip_and_uv_read_a_lock_with_wheels(tmp_path: Path) -> None:
+    """With required hashes, as the set-up and a restore call them."""
+    name = "tiny-1.0-py3-none-any.whl"
+    info = "tiny-1.0.dist-info"
+    with zipfile.ZipFile(tmp_path / name, "w") as archive:
+        archive.writestr("tiny.py", "")
+        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    digest = sha256((tmp_path / name).read_bytes()).hexdigest()
+    pylock = f'[[packages]]\nwheels = [{{ name = "{name}", hashes = {{ sha256 = "{digest}" }} }}]\n'
+    plain = f"tiny==1.0 \\\n    --hash=sha256:{digest} \\\n    --hash=sha256:{ONE}\n"
+    lock = tmp_path / "lock.txt"
+    lock.write_text(with_wheels(plain, pylock) + "# the end\n", encoding="utf-8")
+    assert f"# {name} sha256:{digest}" in lock.read_text(encoding="utf-8")
+    where = ["--no-index", "--find-links", tmp_path, "--require-hashes", "-r", lock]
+    pip = [PYTHON, "-m", "pip", "install", "--quiet"]
+    uv = [bootstrap.find_uv(ROOT / "template"), "pip", "install", "--quiet"]
+    for number, program in enumerate((pip, uv)):
+        target = tmp_path / str(number)
+        command = [str(word) for word in (*program, "--target", target, *where)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert (target / "tiny.py").is_file()
+
+
+def test_the_tool_lock_names_the_wheels_of_the_client() -> None:
+    """They travel in every package, so its bill of materials has their hashes."""
+    text = (ROOT / "template/scripts/requirements-build.txt").read_text(encoding="utf-8")
+    pure = dict.fromkeys(DISTRIBUTIONS, ("py3-none-any",))
+    both = dict.fromkeys(DISTRIBUTIONS, ("py2-none-any", "py3-none-any"))
+    for name in DISTRIBUTIONS:
+        found = [
+            {item.name: item.hashes for item in locked(text, tags)}[name] for tags in (pure, both)
+        ]
+        assert sorted(map(len, found)) == [1, 2], name

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 from pipeline.edge.git import Git
-from pipeline.engines.sources import OwnFile, function_files, own_files, refuse_secrets
+from pipeline.engines.sources import (
+    OwnFile,
+    Sources,
+    function_files,
+    own_files,
+    refuse_secrets,
+)
 from pipeline.errors import PipelineError
 
 from tests.repositories import commit_all, git
@@ -152,42 +158,35 @@ def test_an_export_has_the_same_files(repository: Path) -> None:
         "src/credentials.json", "src/.git/config", "src/.gitmodules",
     ],
 )  # fmt: skip
-def test_a_secret_is_known_by_its_name(tmp_path: Path, name: str) -> None:
-    """In any case and in any folder; its content is not even read."""
+def test_a_secret_is_known_by_its_name(name: str) -> None:
+    """In any case and in any folder, whatever is in it."""
     with pytest.raises(PipelineError) as error:
-        refuse_secrets(tmp_path, [OwnFile(name, executable=False)])
+        refuse_secrets({name: b""})
     assert f"{name} (by its name)" in error.value.what
     assert "change the secret" in error.value.then
 
 
 @pytest.mark.parametrize("name", ["src/.env.example", "src/.env.sample", "src/id_rsa.pub"])
-def test_examples_and_public_keys_may_travel(tmp_path: Path, name: str) -> None:
+def test_examples_and_public_keys_may_travel(name: str) -> None:
     """What is made to be seen is not refused."""
-    (tmp_path / name).parent.mkdir(parents=True)
-    (tmp_path / name).write_text("HOST=\n", encoding="utf-8")
-    refuse_secrets(tmp_path, [OwnFile(name, executable=False)])
+    refuse_secrets({name: b"HOST=\n"})
 
 
 @pytest.mark.parametrize("what", SECRETS)
-def test_a_secret_is_known_by_its_content(tmp_path: Path, what: str) -> None:
+def test_a_secret_is_known_by_its_content(what: str) -> None:
     """The patterns of keys are found in any file, and the error says which kind, not the secret."""
-    (tmp_path / "settings.py").write_text(f"a = 1\n{SECRETS[what]}\n", encoding="utf-8")
     with pytest.raises(PipelineError) as error:
-        refuse_secrets(tmp_path, [OwnFile("settings.py", executable=False)])
+        refuse_secrets({"settings.py": f"a = 1\n{SECRETS[what]}\n".encode()})
     assert f"settings.py ({what})" in error.value.what
     assert SECRETS[what] not in str(error.value)
 
 
-def test_every_secret_is_named_at_once(tmp_path: Path) -> None:
+def test_every_secret_is_named_at_once() -> None:
     """Nobody has to build five times to find five files."""
-    files = []
-    for number, content in enumerate(SECRETS.values()):
-        (tmp_path / f"{number}.py").write_text(content, encoding="utf-8")
-        files.append(OwnFile(f"{number}.py", executable=False))
-    files.append(OwnFile(".env", executable=False))
+    files = {f"{number}.py": text.encode() for number, text in enumerate(SECRETS.values())}
     with pytest.raises(PipelineError) as error:
-        refuse_secrets(tmp_path, files)
-    assert all(file.path in error.value.what for file in files)
+        refuse_secrets({**files, ".env": b""})
+    assert all(path in error.value.what for path in (*files, ".env"))
 
 
 @pytest.mark.parametrize(
@@ -197,10 +196,9 @@ def test_every_secret_is_named_at_once(tmp_path: Path) -> None:
         "-----BEGIN PUBLIC KEY-----", "-----BEGIN CERTIFICATE-----",
     ],
 )  # fmt: skip
-def test_what_only_looks_like_one_may_travel(tmp_path: Path, content: str) -> None:
+def test_what_only_looks_like_one_may_travel(content: str) -> None:
     """Talking of keys is no leak."""
-    (tmp_path / "a.py").write_text(content, encoding="utf-8")
-    refuse_secrets(tmp_path, [OwnFile("a.py", executable=False)])
+    refuse_secrets({"a.py": content.encode()})
 
 
 def test_the_module_itself_is_no_secret() -> None:
@@ -208,4 +206,41 @@ def test_the_module_itself_is_no_secret() -> None:
     from pipeline.engines import sources  # noqa: PLC0415 - the file is the subject here
 
     path = Path(sources.__file__)
-    refuse_secrets(path.parent, [OwnFile(path.name, executable=False)])
+    refuse_secrets({path.name: path.read_bytes()})
+
+
+@pytest.mark.parametrize("cause", ["line ends", "assumed unchanged", "autocrlf"])
+def test_a_clean_tree_gives_the_bytes_of_the_commit(repository: Path, cause: str) -> None:
+    """What git does not call a change must not change a package."""
+    name = "src/app/handler.py"
+    file = repository / name
+    committed = file.read_bytes()
+    match cause:
+        case "line ends":
+            (repository / ".gitattributes").write_text("* text=auto eol=lf\n", encoding="utf-8")
+            commit_all(repository, "Attributes")
+            file.write_bytes(committed.replace(b"\n", b"\r\n"))
+            git(repository, "add", "--all")
+        case "assumed unchanged":
+            git(repository, "update-index", "--assume-unchanged", name)
+            file.write_bytes(b"other")
+        case _:
+            git(repository, "config", "core.autocrlf", "true")
+            file.unlink()
+            git(repository, "checkout", "--", name)
+    assert git(repository, "status", "--porcelain") == ""
+    assert file.read_bytes() != committed
+    sources = Sources.read(repository, Git(repository))
+    assert sources.contents([name]) == {name: committed}
+    assert sources.contents([name] * 450) == {name: committed}
+    assert Sources.read(repository, None).contents([name]) == {name: file.read_bytes()}
+
+
+def test_what_was_changed_is_taken_as_it_lies_there(repository: Path) -> None:
+    """An edit, a hook's or a person's, counts; so does a file that git does not know yet."""
+    changed, untracked = "src/app/handler.py", "src/new.nuspec"
+    for name in (changed, untracked):
+        (repository / name).write_text("new\r\n", encoding="utf-8", newline="")
+    sources = Sources.read(repository, Git(repository))
+    found = sources.contents([changed, untracked, "README.md"])
+    assert found == {changed: b"new\r\n", untracked: b"new\r\n", "README.md": b"# Orders\n"}

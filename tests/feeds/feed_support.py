@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.archive.nupkg import PackageFile, pack
+from pipeline.archive.nupkg import pack
 from pipeline.archive.nuspec import fill_tokens, parse
 from pipeline.archive.zipwriter import store
 from pipeline.edge.http import Http
@@ -31,7 +31,7 @@ def package(
         parse(_NUSPEC.format(id=ID, version=version, text=text).encode(), "test"), {}
     )
     path = folder / f"{len(list(folder.iterdir()))}.nupkg"
-    pack(nuspec, [PackageFile("code.py", store(content))], path)
+    pack(nuspec, {"code.py": store(content)}, path)
     return Candidate.read(path)
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.archive.nupkg import PackageFile, pack
+from pipeline.archive.nupkg import pack
 from pipeline.archive.nuspec import fill_tokens, parse
 from pipeline.archive.zipwriter import store
 from pipeline.values.manifest import Manifest, Source
@@ -57,7 +57,7 @@ def built(root: Path, path: Path) -> Path:
     text = _NUSPEC.replace("$id$", made.package_id).replace("$version$", made.version)
     files = {"build.json": made.to_json(), "function.zip": b"code"}
     path.parent.mkdir(parents=True, exist_ok=True)
-    members = [PackageFile(name, store(data)) for name, data in files.items()]
+    members = {name: store(data) for name, data in files.items()}
     pack(fill_tokens(parse(text.encode(), "test"), {}), members, path)
     return path
 

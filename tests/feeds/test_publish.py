@@ -13,6 +13,7 @@ from pipeline.feeds.feed import SAME, Candidate
 from pipeline.feeds.nuget import Source
 from pipeline.feeds.nuget_v2 import NugetV2
 from pipeline.feeds.nuget_v3 import NugetV3
+from pipeline.report.events import Progressed
 
 from tests.feeds.feed_support import Pusher, http, package
 from tests.feeds.places import KINDS, SERVERS, Place, place
@@ -109,6 +110,18 @@ def test_a_lost_answer_is_not_a_second_push(server: Place, made: Candidate) -> N
     done = Pusher()(server.feed, made)
     assert (done.sent, server.pushes()) == (True, 1)
     assert "the package is there" in done.warning
+
+
+def test_the_last_answer_may_be_lost_too(server: Place, made: Candidate) -> None:
+    """Two attempts that do not arrive, and a third that does: it is there."""
+    server.drop(2)
+    server.lose()
+    pusher = Pusher()
+    done = pusher(server.feed, made)
+    assert (done.sent, server.pushes()) == (True, 3)
+    assert "the package is there" in done.warning
+    said = [event.text for event in pusher.events if isinstance(event, Progressed)]
+    assert len([text for text in said if "sending it again" in text]) == 2
 
 
 def test_a_connection_that_breaks_in_the_middle_is_tried_again(

@@ -56,6 +56,17 @@ def test_another_package_under_the_version_is_a_conflict(root: Path) -> None:
     assert [path.name for path in (root / "the feed").iterdir()] == [NAME.lower()]
 
 
+def test_a_damaged_package_is_not_pushed(root: Path) -> None:
+    """A member that does not hold what its headers say is found before anything is sent."""
+    (root / "the feed").mkdir()
+    package = root.parent / NAME
+    package.write_bytes(package.read_bytes().replace(b"zipcode", b"zipc0de"))
+    done = run_push(root, f"../{NAME}")
+    assert done.returncode == 1
+    assert "'function.zip': its checksum does not match its bytes" in done.stderr
+    assert list((root / "the feed").iterdir()) == []
+
+
 def test_a_folder_that_is_not_there_is_not_made(root: Path) -> None:
     """It may be a share that is not mounted."""
     done = run_push(root, f"../{NAME}")
@@ -143,7 +154,7 @@ def test_octopus_hears_of_a_package_in_another_feed(root: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
-        (("--feed", "octopus"), 1, "needs it: OCTOPUS_URL, OCTOPUS_API_KEY"),
+        (("--feed", "octopus"), 1, "needs it: OCTOPUS_URL and OCTOPUS_API_KEY"),
         (("--feed", "ftp://host/feed"), 2, "is no feed"),
         (("--feed", "http://[bad/index.json"), 2, "is no feed"),
         (("--feed", "http://host:port/index.json"), 1, "no address of a server"),

@@ -87,13 +87,12 @@ def test_a_clone_sets_itself_up_without_a_network(clone: Repository) -> None:
     assert "setup:" not in again.err
 
 
-@pytest.mark.parametrize("missing", [STAMP, "bin/python", "."])
+@pytest.mark.parametrize("missing", [STAMP, "bin/python", "lib/python*/site-packages/invoke", "."])
 def test_a_half_made_venv_heals(repository: Repository, missing: str) -> None:
     """A `.venv` without its stamp, its interpreter or anything at all is made anew."""
-    broken = repository.root / ".venv" / missing
+    (broken,) = repository.root.glob(f".venv/{missing}")
     if broken.is_dir():
         shutil.rmtree(broken)
-        broken.mkdir()
     else:
         broken.unlink()
     assert repository.must("version", "--build-number", "7").out == "1.0.7\n"
@@ -182,6 +181,18 @@ def test_a_lock_that_is_missing(clone: Repository) -> None:
     (clone.root / "scripts" / "requirements-build.txt").unlink()
     done = clone.verb("version")
     assert is_one_sentence(done, "git checkout scripts/requirements-build.txt"), done
+    for flag in ("--json", "-j"):
+        error = clone.verb("build", flag).document["error"]
+        assert error["where"] == "setup"
+        assert "git checkout scripts/requirements-build.txt" in error["what"]
+
+
+def test_a_lock_that_is_no_text(clone: Repository) -> None:
+    """A tooling lock in UTF-16 is named, and how to get it back."""
+    lock = clone.root / "scripts" / "requirements-build.txt"
+    lock.write_text(lock.read_text(encoding="utf-8"), encoding="utf-16")
+    done = clone.verb("version")
+    assert is_one_sentence(done, "UTF-8", "git checkout scripts/requirements-build.txt"), done
 
 
 def test_later_locks_wait_until_they_are_needed(fresh: Fresh) -> None:

@@ -164,3 +164,17 @@ def test_two_builds_at_once(repository: Repository, tmp_path: Path) -> None:
     (repository.root / ".pipeline" / "go").unlink()
     assert [answer["reused"] for answer in answers] == [False, True]
     assert answers[0]["package"] == answers[1]["package"]
+
+
+def test_an_untracked_test_counts(repository: Repository) -> None:
+    """What git does not track makes a build stale too: its tests run with the others."""
+    test = "tests/test_mine.py"
+    repository.write(test, "def test_mine():\n    pass\n")
+    repository.must("build")
+    again = repository.must("build")
+    assert "unchanged since the last build" in again.err
+    assert "verify skipped: it was built from files that differ from its commit" in again.err
+    repository.write(test, "def test_mine():\n    raise ValueError\n")
+    done = repository.verb("build")
+    assert done.code == 1
+    assert "test_mine" in done.err

@@ -144,6 +144,10 @@ def test_a_hook_with_a_syntax_error(repository: Repository) -> None:
         ("</metadata>", "</metadat>", "line"),
         ("<id>ELB.Logs.Processor</id>", "<id>Another.Id</id>", "'Another.Id'"),
         ("$version$", "$nonsense$", "nonsense"),
+        ("$version$", "1.2.3", "its version is '1.2.3', this build's is"),
+        ('src="$stage$/**"', 'src="$stage$/**" exclude="**/build.json"', "leaves out build.json"),
+        ('src="$stage$/**"', 'src="$stage$/**" exclude="**/*.py"', "leaves out client/boto3/__in"),
+        ('src="$stage$/**" target=""', 'src="$stage$/**" target="app"', "more, without which"),
         ('src="environment/**"', 'src="../**"', "../**"),
     ],
 )

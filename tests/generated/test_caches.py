@@ -8,8 +8,11 @@ import re
 import shutil
 import subprocess
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from tests.generated.conftest import Fresh
 from tests.generated.repository import Repository, environment, wait_for_text
@@ -36,13 +39,13 @@ def _replace(path: Path, text: str) -> None:
 
 def _damage_all(cache: Path) -> None:
     """Damage everything that a build takes from the cache, each thing in another way."""
-    _cut(_only(cache, "dependencies/*.zip"))
-    client = _only(cache, "client-*.zip")
+    _cut(_only(cache, "made-*/dependencies/*.zip"))
+    client = _only(cache, "made-*/client-*.zip")
     data = bytearray(client.read_bytes())
     data[len(data) // 2] ^= 1
     client.write_bytes(bytes(data))
     _cut(next(_only(cache, f"runtime-client-{_DIGEST}").glob("awslambdaric/bootstrap.py")))
-    _replace(_only(cache, "compiled-*.json"), "{")
+    _replace(_only(cache, "made-*/dependencies/brought-*.json"), "{")
     _cut(next((cache / "import" / "task").glob("*/handler.py")))
     for memory in cache.glob("python-*.json"):
         _replace(memory, json.dumps("/nowhere/python"))
@@ -63,13 +66,89 @@ def test_damaged_caches_heal(fresh: Fresh) -> None:
     assert "from cache" in repository.must("build", "--build-number", "7").err
 
 
-def test_a_damaged_last_build_is_no_hindrance(repository: Repository) -> None:
-    """A last build with a file missing or emptied is built again."""
+def test_an_update_of_the_library_reaches_what_is_kept(fresh: Fresh) -> None:
+    """What an older library kept is not taken for what the new one would make."""
+    repository = fresh()
+    repository.must("package", "--build-number", "7")
+    repository.edit("scripts/pipeline/archive/zipwriter.py", "LEVEL = 6", "LEVEL = 1")
+    repository.commit("A newer library")
+    done = repository.must("build", "--build-number", "7")
+    assert "the same bytes" in done.err
+    kept = package_of(repository).read_bytes()
+    repository.must("cache.clear")
+    repository.must("package", "--build-number", "7")
+    assert package_of(repository).read_bytes() == kept
+
+
+def _lie(cache: Path) -> None:
+    """Put another client into the cache, sealed as if it had been made there."""
+    client = _only(cache, "made-*/client-*.zip")
+    with zipfile.ZipFile(client, "a") as archive:
+        archive.writestr("client/extra.py", "# nobody's\n")
+    digest = hashlib.sha256(client.read_bytes()).hexdigest()
+    _replace(client.with_name(client.name + ".sha256"), digest)
+
+
+def test_a_build_server_does_not_trust_what_is_kept(fresh: Fresh) -> None:
+    """There the rebuilding that proves a build uses no cache, so a wrong one cannot hide."""
+    repository = fresh()
+    repository.must("package", "--build-number", "7")
+    _lie(repository.root / ".pipeline" / "cache")
+    server = {"JENKINS_URL": "http://build.example", "BUILD_NUMBER": "8"}
+    done = repository.verb("build", extra=server)
+    assert done.code == 3, done
+    assert "client/extra.py is not in the rebuilt one" in done.out
+    assert "Something outside the commit went into it" in done.out
+
+
+def test_an_edited_client_is_not_packed(fresh: Fresh) -> None:
+    """A file of .venv that is not as it was installed is named; nothing is built with it."""
+    repository = fresh()
+    (session,) = repository.root.glob(".venv/lib/python*/site-packages/botocore/session.py")
+    path = session.relative_to(repository.root).as_posix()
+    repository.must("package", "--build-number", "7")
+    repository.write(path, f"{session.read_text(encoding='utf-8')}# Edited.\n")
+    repository.must("package", "--build-number", "7")
+    done = repository.verb("verify", "--cold")
+    assert done.code == 1, done
+    assert "botocore/session.py in .venv is not as it was installed" in done.err
+    assert "Delete .venv" in done.err
+    session.unlink()
+    repository.must("cache.clear")
+    done = repository.verb("package", "--build-number", "8")
+    assert done.code == 1, done
+    assert "botocore/session.py cannot be read from .venv: No such file" in done.err
+
+
+@pytest.mark.parametrize("name", ["build.json", "function.zip", "sbom.cdx.json"])
+def test_a_damaged_last_build_is_no_hindrance(repository: Repository, name: str) -> None:
+    """A last build with a file missing or emptied is built again, without a word."""
     repository.must("package")
-    (package_of(repository).parent / "build.json").unlink()
+    (package_of(repository).parent / name).unlink()
     assert "unchanged" not in repository.must("package").err
-    (package_of(repository).parent / "function.zip").write_bytes(b"")
-    repository.must("package", "--force")
+    (package_of(repository).parent / name).write_bytes(b"")
+    done = repository.must("package")
+    assert "unchanged" not in done.err
+    assert "warning" not in done.err
+    assert (package_of(repository).parent / name).stat().st_size
+    assert "unchanged" in repository.must("package").err
+
+
+def test_a_pointer_that_is_none_of_ours(repository: Repository) -> None:
+    """A last build that cannot be read is none."""
+    repository.must("package")
+    latest = {**repository.latest(), "package": 5}
+    repository.write("build-output/latest.json", json.dumps(latest))
+    assert "nothing has been built here yet" in repository.verb("verify").err
+    repository.must("package")
+    assert package_of(repository).is_file()
+
+
+def test_what_stays_is_a_copy(unused: Repository) -> None:
+    """Who edits the runtime client in the cache does not edit uv's own file."""
+    cache = unused.root / ".pipeline" / "cache"
+    (file,) = cache.glob(f"runtime-client-{_DIGEST}/awslambdaric/bootstrap.py")
+    assert file.stat().st_nlink == 1
 
 
 def test_clearing_says_how_much(fresh: Fresh) -> None:

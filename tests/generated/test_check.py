@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -31,11 +32,18 @@ def test_every_reason_at_once(repository: Repository) -> None:
         "[tool.pipeline.function.environment]\n",
         '[tool.pipeline.function.tags]\n"aws:team" = "a"\n'
         '[tool.pipeline.function.environment]\nAWS_REGION = "x"\nB = "y"\n'
-        'GOOD = "#{if X}y#{/if}"\n',
+        f'GOOD = "#{{if X}}y#{{/if}}"\nLONG = "{"x" * 4200}"\n',
+    )
+    repository.edit("pyproject.toml", '\ndescription = "', f'\ndescription = "{"x" * 300}')
+    repository.edit("pyproject.toml", f'{_TABLE}name = "', f'{_TABLE}name = "{"x" * 60}')
+    environments = re.findall(
+        r"(?m)^\[tool\.pipeline\.environments\.(\w+)\]$",
+        (repository.root / "pyproject.toml").read_text(encoding="utf-8"),
     )
     repository.write(f"src/{module}/handler.py", "import nowhere_at_all\n")
     repository.write(f"src/{module}/fast.so", "MZ" + "\0" * 58 + "@\0\0\0PE\0\0")
     repository.write("extra/PreDeploy.ps1", "Write-Host '#{Secret}'\n")
+    repository.write("extra/helper.py", "# Octopus leaves #{This} alone\n")
     repository.edit(
         repository.nuspec(), "  </files>", '    <file src="extra/**" target="" />\n  </files>'
     )
@@ -46,10 +54,13 @@ def test_every_reason_at_once(repository: Repository) -> None:
     reasons = error["what"].splitlines()[1:]
     expected = (
         f"src/{module}: {module}/fast.so is for Windows",
+        f"Lambda refuses '{environments[0]}-{'x' * 60}",
+        "the description has 3",
         "the tag aws:team",
         "AWS_REGION is set by Lambda itself",
         "'B' is no name for an environment variable",
         "GOOD holds #{if X}",
+        *(f"the environment for {name} is 42" for name in environments),
         "Octopus would run PreDeploy.ps1, at the package's root, beside deploy.py",
         "PreDeploy.ps1:1 holds #{Secret}",
         f"the handler {module}.handler.handle is missing",
@@ -59,6 +70,52 @@ def test_every_reason_at_once(repository: Repository) -> None:
         assert reason.startswith(f"  {number}. ")
         assert text in reason
     assert repository.output() == []
+
+
+def test_every_reason_of_an_import_at_once(repository: Repository) -> None:
+    """Where the handler is imported, variables that nobody can set do not hide the rest."""
+    module = repository.module()
+    repository.edit(
+        "pyproject.toml",
+        "[tool.pipeline.function.environment]\n",
+        '[tool.pipeline.function.environment]\n"A=B" = "x"\nGOOD = "#{if X}y#{/if}"\n',
+    )
+    repository.write(f"src/{module}/handler.py", "handle = len('five')\n")
+    for test in repository.root.glob("tests/test_*.py"):
+        test.unlink()
+    repository.write("tests/test_nothing.py", "def test_it():\n    pass\n")
+    repository.commit()
+    done = repository.verb("build", "--json")
+    reasons = done.document["error"]["what"].splitlines()[1:]
+    assert len(reasons) == 3, reasons
+    assert "'A=B' is no name" in reasons[0]
+    assert "GOOD holds #{if X}" in reasons[1]
+    assert reasons[2].endswith(f"handler {module}.handler.handle is no function but of type int")
+
+
+def test_a_table_of_zeros_is_no_bomb(repository: Repository, tmp_path: Path) -> None:
+    """What packs very well is built, looked at and run like anything else."""
+    module = repository.module()
+    (repository.root / "src" / module / "table.bin").write_bytes(bytes(3_000_000))
+    repository.commit()
+    repository.must("build")
+    assert "2.9 MB unzipped" in repository.must("inspect", str(package_of(repository))).out
+    event = tmp_path / "event.json"
+    event.write_text("{}", encoding="utf-8")
+    repository.must("run", "--event", str(event))
+
+
+def test_own_files_over_the_limit(repository: Repository) -> None:
+    """Lambda counts what comes out, and so do we; the handler is looked for all the same."""
+    module = repository.module()
+    with (repository.root / "src" / module / "table.bin").open("wb") as file:
+        file.truncate(270_000_000)
+    repository.edit(f"src/{module}/handler.py", "def handle(", "def handel(")
+    repository.commit()
+    done = repository.verb("package")
+    assert "1. the function is 257.5 MB unzipped, Lambda takes 250 MB; largest are" in done.err
+    assert f"src/{module} 257.5 MB" in done.err
+    assert "handler.py defines no handle" in done.err
 
 
 def test_a_large_environment_is_told_by_environment(repository: Repository) -> None:
@@ -110,7 +167,9 @@ def test_the_runtimes_boto3(render: Render, fresh: Fresh, tmp_path: Path) -> Non
         assert {name.partition("/")[0] for name in archive.namelist()} == {module}
     manifest = json.loads((folder / "build.json").read_text(encoding="utf-8"))
     bill = json.loads((folder / "sbom.cdx.json").read_text(encoding="utf-8"))
-    assert manifest["dependencies"] == bill.get("components", []) == []
+    assert manifest["dependencies"] == []
+    parts = {item["properties"][0]["value"] for item in bill["components"]}
+    assert parts == {"client"}
     event = tmp_path / "event.json"
     event.write_text("{}", encoding="utf-8")
     ran = repository.must("run", "--event", str(event), "--json")

@@ -59,7 +59,7 @@ def _small_files() -> None:
 
 
 @contextmanager
-def _full_disk(folder: Path) -> Iterator[Callable[[], None] | None]:
+def full_disk(folder: Path) -> Iterator[Callable[[], None] | None]:
     """Make `folder` a disk too small for a package, or give what makes a child see one."""
     folder.mkdir(parents=True, exist_ok=True)
     mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)]
@@ -100,11 +100,11 @@ def test_a_killed_build_leaves_no_package(repository: Repository, tmp_path: Path
     assert not [name for name in repository.output() if name.startswith(".")]
 
 
-def test_a_full_disk(repository: Repository) -> None:
+def test_afull_disk(repository: Repository) -> None:
     """Without room for the package the build says so, and the folder is as it was."""
     output = repository.root / "build-output"
     shutil.rmtree(output, ignore_errors=True)
-    with _full_disk(output) as set_up:
+    with full_disk(output) as set_up:
         done = _package(repository, set_up)
         assert done.code == 1, done.err
         assert "Traceback" not in done.err
@@ -119,7 +119,7 @@ def test_a_full_disk_under_the_cache(repository: Repository) -> None:
     cache = repository.root / ".pipeline" / "cache"
     kept = cache.with_name("kept")
     cache.rename(kept)
-    with _full_disk(cache) as set_up:
+    with full_disk(cache) as set_up:
         done = _package(repository, set_up)
         assert done.code == 1, done.err
         assert "Traceback" not in done.err

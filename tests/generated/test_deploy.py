@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import zipfile
@@ -9,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pipeline.local.clients import client
+from pipeline.local.state import read_state
 
 from tests.generated.repository import Repository
 from tests.local.local_support import unreadable_aws
@@ -42,6 +45,25 @@ def test_deploying_to_the_embedded_aws(local: Repository) -> None:
     again = local.must("deploy", "local")
     assert "nothing to change" in again.err
     assert " -> " not in again.err
+
+
+def test_code_through_a_bucket(local: Repository) -> None:
+    """With a bucket the code is sent there first; the embedded AWS makes that bucket."""
+    table = "[tool.pipeline.function]\n"
+    local.edit(
+        "pyproject.toml", table, f'{table}bucket = "code-of-#{{Octopus.Environment.Name}}"\n'
+    )
+    local.edit(f"src/{local.module()}/handler.py", "return", "# through a bucket\n    return")
+    built = local.must("package", "--json").document
+    assert "upload" in local.must("deploy", "local").err
+    aws = read_state(local.root / ".pipeline" / "local" / "state.json")
+    assert aws
+    s3 = client(aws, "s3")
+    (found,) = s3.list_objects_v2(Bucket="code-of-local")["Contents"]
+    zipped = (Path(built["package"]).parent / "function.zip").read_bytes()
+    assert found["Key"] == f"ELB.Logs.Processor/{hashlib.sha256(zipped).hexdigest()}.zip"
+    assert found["Size"] == len(zipped)
+    local.reset()
 
 
 def test_nothing_of_the_users_aws_is_read(local: Repository, tmp_path: Path) -> None:
@@ -120,3 +142,22 @@ def test_an_unknown_environment(repository: Repository) -> None:
     assert done.code == 1
     for word in ("'nowhere'", "CI", "Production", "local"):
         assert word in done.err
+
+
+def test_a_package_that_was_verified_later(repository: Repository) -> None:
+    """What `verify` proved of the last build's package counts for a deploy."""
+    repository.must("package", "--build-number", "7")
+    repository.must("verify")
+    latest = repository.latest()
+    assert (latest["verified"], latest["tested"]) == (True, False)
+    assert "credentials" in repository.verb("deploy", "ci").err
+
+
+def test_a_truncated_package_starts_nothing(repository: Repository) -> None:
+    """The package is looked at before an AWS is started for it."""
+    package = repository.root / str(repository.must("package", "--json").document["package"])
+    package.write_bytes(package.read_bytes()[:-100])
+    done = repository.verb("deploy", "local", "--package", str(package))
+    assert done.code == 1
+    assert package.name in done.err
+    assert not repository.must("local.stop", "--json").document["stopped"]

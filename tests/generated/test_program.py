@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -65,6 +66,7 @@ def test_wrong_usage(repository: Repository, words: str, said: str) -> None:
     ("words", "code", "where"),
     [
         ("build --json --nonsense", 2, "usage"),
+        ("build -j --nonsense", 2, "usage"),
         ("version --json --build-number seven", 2, "--build-number"),
         ("verify --json nothing.nupkg", 1, "package"),
         ("deploy nowhere --json", 1, "environment"),
@@ -157,3 +159,12 @@ def test_ctrl_c_during_a_build(fresh: Fresh) -> None:
     (repository.root / "tests" / "test_slow.py").unlink()
     again = repository.must("build", "--build-number", "7")
     assert "waiting" not in again.err
+
+
+def test_the_version_is_the_templates(repository: Repository) -> None:
+    """`--version` tells which template the library is from, or that this is not known."""
+    answers = (repository.root / ".copier-answers.yml").read_text(encoding="utf-8")
+    (commit,) = re.findall("^_commit: (.+)$", answers, re.MULTILINE)
+    assert repository.must("--version").out == f"template {commit}\n"
+    (repository.root / ".copier-answers.yml").unlink()
+    assert "of an unknown version" in repository.must("--version").out

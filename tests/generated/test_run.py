@@ -6,9 +6,17 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
-from tests.generated.repository import Repository, environment, set_up_child, wait_for_text
+from tests.generated.conftest import Fresh
+from tests.generated.repository import (
+    PYTHON,
+    Repository,
+    environment,
+    set_up_child,
+    wait_for_text,
+)
 
 EVENT = "tests/events/hello.json"
 
@@ -110,3 +118,28 @@ def test_watch_is_for_the_work_tree(repository: Repository) -> None:
         done = repository.verb("run", word, "--watch", "--event", EVENT)
         assert done.code == 2
         assert f"Leave out {word}." in done.err
+
+
+def test_a_package_runs_on_its_own_runtime(fresh: Fresh, tmp_path: Path) -> None:
+    """Python and boto3 are those that the package was built for, not those of today's settings."""
+    repository = fresh()
+    minor = f"{sys.version_info.major}.{sys.version_info.minor}"
+    other = "3.12" if minor != "3.12" else "3.13"
+    fake = tmp_path / "bin" / f"python{other}"
+    fake.parent.mkdir()
+    fake.write_text(
+        f'#!/bin/sh\ncase "$*" in *_base_executable*) printf "{other}\\n$0\\n" ;;'
+        f' *) exec "{PYTHON}" "$@" ;; esac\n'
+    )
+    fake.chmod(0o755)
+    machine = {"PATH": f"{fake.parent}:{os.environ['PATH']}"}
+    handler = "import boto3\n\n\ndef handle(event, context):\n    return boto3.__name__\n"
+    repository.write(handler_of(repository), handler)
+    today = 'runtime = "python3.13"'
+    repository.edit("pyproject.toml", today, f'runtime = "python{other}"\nboto3 = "runtime"')
+    package = repository.must("package", "--json", extra=machine).document["package"]
+    own = f'runtime = "python{minor}"\nboto3 = "bundled"'
+    repository.edit("pyproject.toml", f'runtime = "python{other}"\nboto3 = "runtime"', own)
+    done = repository.must("run", package, "--event", EVENT, "--json", extra=machine)
+    assert done.document["invocations"][0]["answer"] == "boto3"
+    assert "warning" not in done.err

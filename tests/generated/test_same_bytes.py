@@ -27,7 +27,12 @@ class Machine:
 
 MACHINES = (
     Machine("3.11", "here", 0o022),
-    Machine("3.12", "another place, ünïcode", 0o077, {"TZ": "Asia/Tokyo", "LANG": "tr_TR.UTF-8"}),
+    Machine(
+        "3.12",
+        "another place, ünïcode",
+        0o077,
+        {"TZ": "Asia/Tokyo", "LANG": "tr_TR.UTF-8", "UV_LINK_MODE": "symlink"},
+    ),
     Machine("3.13", "third", 0o002, {"TZ": "America/St_Johns", "LC_ALL": "C", "PYTHONUTF8": "0"}),
 )
 

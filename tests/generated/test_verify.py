@@ -13,6 +13,20 @@ from tests.generated.repository import Repository
 from tests.repositories import git
 
 LIBRARY_FILE = "scripts/pipeline/errors.py"
+SPEAKING = """\
+import subprocess
+
+print("hooks are read")
+
+
+def before_build(stage):
+    print("it begins")
+    subprocess.run(["echo", "a program says so"], check=True)
+
+
+def after_package(stage):
+    print("it is packed")
+"""
 CLOCK = """\
 import time
 from pathlib import Path
@@ -53,6 +67,20 @@ def test_a_package_is_rebuilt_from_its_commit(repository: Repository) -> None:
     assert "the same bytes" in repository.must("verify", str(package)).err
 
 
+def test_line_ends_that_git_does_not_see(repository: Repository) -> None:
+    """A work tree with CRLF that git calls clean gives the bytes of the commit."""
+    handler = repository.root / "src" / repository.module() / "handler.py"
+    text = handler.read_bytes()
+    repository.write(handler.relative_to(repository.root).as_posix(), "")
+    handler.write_bytes(text.replace(b"\n", b"\r\n"))
+    git(repository.root, "add", "--all")
+    done = repository.must("package", "--build-number", "7")
+    assert "clean" in done.err
+    with zipfile.ZipFile(package_of(repository).parent / "function.zip") as archive:
+        assert archive.read(f"{repository.module()}/handler.py") == text
+    repository.must("verify")
+
+
 def test_nothing_kept_is_needed_or_trusted(repository: Repository) -> None:
     """`--cold` deflates the dependencies once more and leaves no trace in the cache."""
     repository.must("package", "--build-number", "7")
@@ -76,7 +104,8 @@ def test_an_edited_package(repository: Repository) -> None:
             target.writestr(info, data, compress_type=info.compress_type)
     done = repository.verb("verify", str(edited), "--json")
     assert done.code == 3, done
-    assert "deploy.py differs from byte 10 on" in done.document["error"]["what"]
+    assert "deploy.py differs in byte 10 of" in done.document["error"]["what"]
+    assert "It was changed since it was built" in done.document["error"]["then"]
 
 
 def test_a_build_that_depends_on_the_clock(repository: Repository) -> None:
@@ -86,7 +115,7 @@ def test_a_build_that_depends_on_the_clock(repository: Repository) -> None:
     repository.commit()
     done = repository.verb("build", "--build-number", "7")
     assert done.code == 3, done
-    assert re.search(r"environment/made\.txt differs from byte \d+ on", done.err), done.err
+    assert re.search(r"environment/made\.txt differs in bytes? ", done.err), done.err
     assert set(repository.output()) <= {"tests.xml"}
 
 
@@ -103,6 +132,98 @@ def test_a_package_of_an_older_library(repository: Repository) -> None:
     assert "the same bytes" in done.err
 
 
+def test_an_edited_library_that_nobody_committed(repository: Repository) -> None:
+    """The commit's own library rebuilds its package, whatever lies in the work tree today."""
+    repository.must("package", "--build-number", "7")
+    repository.edit("scripts/pipeline/archive/zipwriter.py", "LEVEL = 6", "LEVEL = 1")
+    done = repository.must("verify", "--verbose")
+    assert "another library" in done.err
+    assert "the same bytes" in done.err
+
+
+def test_hooks_that_print(repository: Repository) -> None:
+    """What hooks and their programs print are lines of the log, and no part of a document."""
+    repository.write("scripts/hooks_build.py", SPEAKING)
+    repository.commit()
+    done = repository.must("package", "--build-number", "7", "--json")
+    assert done.document["version"] == "1.0.7"
+    said = ["hooks are read", "it begins", "a program says so", "hooks are read", "it is packed"]
+    assert [line for line in done.err.splitlines() if line in said] == said
+    package = repository.root / "kept.nupkg"
+    shutil.copyfile(package_of(repository), package)
+    assert "it begins" not in repository.must("verify").err
+    with_another_library(repository)
+    assert repository.must("verify", str(package), "--json").document["same"] is True
+
+
+def test_hooks_of_git_have_no_part_in_it(repository: Repository, tmp_path: Path) -> None:
+    """A user's own hook neither runs in the clone nor stops it."""
+    repository.must("package", "--build-number", "7")
+    (tmp_path / "hooks").mkdir()
+    hook = tmp_path / "hooks" / "post-checkout"
+    hook.write_text(f"#!/bin/sh\ntouch '{tmp_path}/ran'\nexit 1\n", encoding="utf-8")
+    hook.chmod(0o755)
+    settings = f"[core]\n\thooksPath = {tmp_path}/hooks\n"
+    (tmp_path / ".gitconfig").write_text(settings, encoding="utf-8")
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(Path.home() / ".cache")}
+    repository.must("verify", extra=home)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_what_git_says_is_passed_on(fresh: Fresh) -> None:
+    """A clone that fails for another reason than a missing commit says that reason."""
+    repository = fresh()
+    repository.must("package", "--build-number", "7")
+    tree = git(repository.root, "rev-parse", "HEAD^{tree}").strip()
+    (repository.root / ".git" / "objects" / tree[:2] / tree[2:]).unlink()
+    done = repository.verb("verify")
+    assert done.code == 1
+    assert "git: exit code 128" in done.err
+    assert "fatal: " in done.err
+    assert "is not in this repository" not in done.err
+
+
+def test_a_commit_that_is_not_here(repository: Repository, tmp_path: Path) -> None:
+    """A shallow clone is told how to get it, another repository's package what it is."""
+    repository.must("package", "--build-number", "7")
+    package = package_of(repository)
+    repository.commit("Later")
+    shallow = Repository(tmp_path / "shallow", repository.extra)
+    git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{repository.root}", "shallow")
+    (shallow.root / ".venv").symlink_to(repository.root / ".venv")
+    done = shallow.verb("verify", str(package))
+    assert done.code == 1
+    assert "is not in this repository" in done.err
+    assert "git fetch --unshallow" in done.err
+    shallow.edit("pyproject.toml", 'package-id = "', 'package-id = "Other.')
+    done = shallow.verb("verify", str(package))
+    assert done.code == 1
+    assert re.search(r"it is a package of \S+, this repository builds Other\.", done.err), done.err
+
+
+def test_damaged_packages(repository: Repository) -> None:
+    """A damaged package ends with 3 and names what is damaged, by its own name."""
+    repository.must("package", "--build-number", "7")
+    whole = package_of(repository).read_bytes()
+    with zipfile.ZipFile(package_of(repository)) as archive:
+        places = {info.filename: info.header_offset + 60 for info in archive.infolist()}
+    for name in ("deploy.py", "build.json", "function.zip"):
+        at = places[name]
+        repository.write("damaged.nupkg", "")
+        (repository.root / "damaged.nupkg").write_bytes(
+            whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :]
+        )
+        done = repository.verb("verify", "damaged.nupkg")
+        assert done.code == 3, done
+        assert "verify damaged.nupkg" in done.err
+        assert name in done.err
+    assert "function.zip: " in done.err
+    (repository.root / "damaged.nupkg").write_bytes(whole[: len(whole) // 2])
+    done = repository.verb("verify", "damaged.nupkg")
+    assert done.code == 3, done
+    assert "broken zip file" in done.err
+
+
 def test_what_cannot_be_verified(fresh: Fresh) -> None:
     """A dirty package and one of an unknown commit are refused, each with its reason."""
     repository = fresh()
@@ -110,7 +231,7 @@ def test_what_cannot_be_verified(fresh: Fresh) -> None:
     repository.must("package", "--build-number", "7")
     dirty = repository.verb("verify")
     assert dirty.code == 1
-    assert "the work tree differs from its commit" in dirty.err
+    assert "it was built from files that differ from its commit" in dirty.err
     repository.commit()
     repository.must("package", "--build-number", "7")
     repository.forget_commits()
@@ -124,6 +245,21 @@ def test_nothing_to_verify(repository: Repository) -> None:
     assert "nothing has been built here yet" in repository.verb("verify").err
     repository.write("no.nupkg", "this is no zip\n")
     done = repository.verb("verify", "no.nupkg")
-    assert done.code == 1
+    assert done.code == 3
     assert "no.nupkg" in done.err
     assert "Traceback" not in done.err
+
+
+def test_without_git(fresh: Fresh) -> None:
+    """Where there is no `.git`, a commit is not what is missing."""
+    repository = fresh()
+    repository.must("package", "--build-number", "7")
+    shutil.rmtree(repository.root / ".git")
+    done = repository.verb("verify")
+    assert done.code == 1
+    assert "there is no .git here to rebuild from\nVerify it in a clone." in done.err
+
+
+def test_a_folder_is_no_package(repository: Repository) -> None:
+    """A folder is told as one."""
+    assert "package: src is a folder\n" in repository.verb("inspect", "src").err

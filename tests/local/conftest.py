@@ -55,12 +55,12 @@ def runtimes(python: Path, ric: Path) -> dict[str, LocalRuntime]:
 def aws(
     tmp_path_factory: pytest.TempPathFactory, runtimes: dict[str, LocalRuntime]
 ) -> Iterator[LocalAws]:
-    """Start one embedded AWS for all tests; retries come after a twentieth of a second.
+    """Start one embedded AWS for all tests.
 
     It is ended by SIGTERM, as a machine does that shuts down, and has to tidy up then too.
     """
     state = tmp_path_factory.mktemp("local aws") / "state.json"
-    started = start(Background(state, runtimes, {}, retry_delays=(0.05, 0.05)))
+    started = start(Background(state, runtimes, {}))
     yield started
     os.kill(started.pid, signal.SIGTERM)
     os.waitpid(started.pid, 0)

@@ -15,6 +15,7 @@ from typing import Any
 
 import botocore.session
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from pipeline.local.function import FunctionProcess
 from pipeline.local.function_code import FunctionConfig
 from pipeline.local.invocation import Invocation
@@ -174,6 +175,16 @@ def eventually(found: Callable[[], Any], seconds: float = 10.0) -> Any:
         time.sleep(0.02)
     message = f"nothing came within {seconds} s"
     raise AssertionError(message)
+
+
+def messages(aws: LocalAws, group: str, text: str) -> list[str]:
+    """Return the log events of a group that hold this text."""
+    logs = client(aws, "logs")
+    try:
+        events = logs.filter_log_events(logGroupName=group)["events"]
+    except ClientError:
+        return []
+    return [event["message"] for event in events if text in event["message"]]
 
 
 def alive(pid: int) -> bool:

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from pipeline.local.asynchronous import RETRY_DELAYS
 from pipeline.local.state import LocalAws
 
-from tests.local.local_support import APP, MINOR, client, eventually, zipped
+from tests.local.local_support import APP, MINOR, client, eventually, messages, zipped
 
 Create = Callable[..., str]
 
@@ -23,16 +24,6 @@ def invoke(lambdas: Any, name: str, **event: Any) -> Any:
     answer = lambdas.invoke(FunctionName=name, LogType="Tail", Payload=json.dumps(event))
     answer["Document"] = json.loads(answer["Payload"].read())
     return answer
-
-
-def messages(aws: LocalAws, group: str, text: str) -> list[str]:
-    """Return the log events of a group that hold this text."""
-    logs = client(aws, "logs")
-    try:
-        events = logs.filter_log_events(logGroupName=group)["events"]
-    except ClientError:
-        return []
-    return [event["message"] for event in events if text in event["message"]]
 
 
 def test_invoke_runs_the_code(lambdas: Any, create: Create) -> None:
@@ -195,7 +186,7 @@ def test_fewer_retries_can_be_set(aws: LocalAws, lambdas: Any, create: Create) -
     lambdas.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0)
     lambdas.invoke(FunctionName=name, InvocationType="Event", Payload=b'{"do":"raise"}')
     eventually(lambda: messages(aws, f"/aws/lambda/{name}", "REPORT"))
-    time.sleep(0.3)
+    time.sleep(RETRY_DELAYS[0] + 0.3)
     assert len(messages(aws, f"/aws/lambda/{name}", "REPORT")) == 1
 
 

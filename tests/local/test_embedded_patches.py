@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 from importlib.metadata import version
@@ -12,12 +13,21 @@ import moto.s3.models
 import moto.s3.notifications
 import pytest
 from pipeline.errors import PipelineError
-from pipeline.local.embedded import Options, embedded_aws, new_keys
+from pipeline.local.embedded import embedded_aws, new_keys
 from pipeline.local.patches import Patches
 from pipeline.local.pool import LocalRuntime
 from pipeline.local.state import LocalAws
 
-from tests.local.local_support import APP, MINOR, ROLE, TRUST, client, zipped
+from tests.local.local_support import (
+    APP,
+    MINOR,
+    ROLE,
+    TRUST,
+    client,
+    eventually,
+    messages,
+    zipped,
+)
 
 LAMBDA = moto.awslambda.models
 # Everything of moto that is replaced, with its parameters in the version we are locked to.
@@ -50,6 +60,16 @@ def _originals() -> dict[tuple[Any, str], Any]:
     return {(owner, name): vars(owner)[name] for owner, name in REPLACED}
 
 
+def _processes(folder: Path) -> list[str]:
+    """Return the ids of the processes that run code below a folder."""
+    found = []
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended
+            if str(folder).encode() in command.read_bytes():
+                found.append(command.parent.name)
+    return found
+
+
 @pytest.mark.parametrize(("owner", "name"), list(REPLACED), ids=lambda part: str(part)[-40:])
 def test_moto_still_has_what_is_replaced(owner: Any, name: str) -> None:
     """Each function of moto that is replaced is where it was, with the same parameters."""
@@ -63,10 +83,10 @@ def test_the_replacements_work_and_are_taken_back(
 ) -> None:
     """In process it runs functions too; exactly the listed functions change, and only meanwhile."""
     before = _originals()
-    with embedded_aws(Options(tmp_path, runtimes), new_keys()) as embedded:
+    keys = new_keys()
+    with embedded_aws(tmp_path, runtimes, keys) as endpoint:
         assert not [key for key, value in _originals().items() if value is before[key]]
-        keys = embedded.keys
-        aws = LocalAws(embedded.endpoint, keys.access_key, keys.secret_key, "eu-west-1", 0, 0.0)
+        aws = LocalAws(endpoint, keys.access_key, keys.secret_key, "eu-west-1", 0, 0.0)
         client(aws, "iam").create_role(RoleName="function", AssumeRolePolicyDocument=TRUST)
         lambdas = client(aws, "lambda")
         lambdas.create_function(
@@ -77,17 +97,17 @@ def test_the_replacements_work_and_are_taken_back(
             Code={"ZipFile": zipped({"app.py": APP})},
         )
         lambdas.invoke(FunctionName="fn", InvocationType="Event", Payload=b"{}")
-        assert embedded.wait_for_events(10)
+        eventually(lambda: messages(aws, "/aws/lambda/fn", "REPORT"))
         answer = lambdas.invoke(FunctionName="fn", Payload=b'{"do":"environment"}')
         assert json.loads(answer["Payload"].read())["AWS_REGION"] == "eu-west-1"
-        assert len(embedded.pool.pids()) == 1
+        assert len(_processes(tmp_path)) == 1
         with (
             pytest.raises(PipelineError, match="runs in this process already"),
-            embedded_aws(Options(tmp_path / "two", runtimes), new_keys()),
+            embedded_aws(tmp_path / "two", runtimes, new_keys()),
         ):
             pass
     assert _originals() == before
-    assert embedded.pool.pids() == ()
+    assert _processes(tmp_path) == []
     assert not list((tmp_path / "code").iterdir())
 
 

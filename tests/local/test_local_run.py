@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pipeline.errors import PipelineError
 from pipeline.local.function_code import FunctionConfig
+from pipeline.local.pool import LocalRuntime
 from pipeline.report.events import Warned
 from pipeline.values.manifest import FunctionFacts
 from pipeline.verbs.run import RunRequest, run_function
@@ -21,16 +22,17 @@ def request_(tmp_path: Path, python: Path, ric: Path) -> RunRequest:
     """Return a request to run the well known function."""
     path = tmp_path / "function.zip"
     path.write_bytes(zipped({"app.py": APP}))
-    return RunRequest(path, FACTS, (), python, MINOR, ric)
+    runtime = LocalRuntime(python, ric, MINOR)
+    return RunRequest(path, FACTS, (), runtime, FunctionConfig("run", timeout=60))
 
 
 def test_run_feeds_every_event_to_one_warm_process(request_: RunRequest) -> None:
     """Events run one after another in one process; logs and answers are shown in order."""
     seen = Seen()
     events = (b'{"do":"started"}', b'{"do":"print","text":"hello"}', b'{"do":"started"}')
-    outcome = run_function(dataclasses.replace(request_, events=events), seen.reporter)
-    assert outcome.failed == 0
-    assert outcome.invocations[0].payload == outcome.invocations[2].payload
+    done = run_function(dataclasses.replace(request_, events=events), seen.reporter)
+    assert [invocation.error for invocation in done] == [None, None, None]
+    assert done[0].payload == done[2].payload
     lines = seen.lines()
     assert lines.index("hello") < lines.index('{"do": "print", "text": "hello"}')
     assert len([line for line in lines if line.startswith("REPORT")]) == 3
@@ -40,8 +42,8 @@ def test_run_shows_a_readable_trace(request_: RunRequest) -> None:
     """A trace has a line per frame, with the paths it would have on Lambda."""
     seen = Seen()
     events = (b'{"do":"raise"}', b'{"do":"x"}')
-    outcome = run_function(dataclasses.replace(request_, events=events), seen.reporter)
-    assert outcome.failed == 1
+    done = run_function(dataclasses.replace(request_, events=events), seen.reporter)
+    assert len([invocation for invocation in done if invocation.error]) == 1
     assert any('File "/var/task/app.py", line' in line for line in seen.lines())
     assert Warned("Unhandled ValueError: a bad value: \u00e9") in seen.events
     assert not [line for line in seen.lines() if "\r" in line]
@@ -51,8 +53,8 @@ def test_run_reaches_nothing_outside(request_: RunRequest) -> None:
     """Without an embedded AWS a call to AWS fails at once; manifest and settings meet."""
     settings = FunctionConfig("x", environment={"MINE": "1"}, memory=512)
     asked = dataclasses.replace(request_, events=[b'{"do":"environment"}'], settings=settings)
-    outcome = run_function(asked, Seen().reporter)
-    environment = json.loads(outcome.invocations[0].payload)
+    done = run_function(asked, Seen().reporter)
+    environment = json.loads(done[0].payload)
     assert environment["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
     assert (environment["FROM"], environment["MINE"]) == ("m", "1")
     assert environment["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] == "512"

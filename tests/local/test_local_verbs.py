@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
-import sys
 from pathlib import Path
 
 import pytest
 from pipeline.errors import PipelineError
+from pipeline.local.background import Background
 from pipeline.local.pool import LocalRuntime
 from pipeline.local.state import LocalAws, write_state
 from pipeline.values.project import Function, Project
 from pipeline.values.runtimes import RUNTIMES
-from pipeline.verbs.local import LocalTools, start_local, state_file, stop_local
+from pipeline.verbs.local import start_local, state_file, stop_local
 
 from tests.local.local_support import (
     APP,
@@ -128,17 +128,17 @@ def _project(root: Path) -> Project:
 
 
 @pytest.fixture(scope="module")
-def tools(aws: LocalAws, runtimes: dict[str, LocalRuntime], project: Path) -> LocalTools:
+def tools(aws: LocalAws, runtimes: dict[str, LocalRuntime], project: Path) -> Background:
     """Return what start_local needs; the shared embedded AWS runs for the project already.
 
     Its region is another one, where nothing of the other tests is.
     """
     state_file(project).parent.mkdir(parents=True)
     write_state(state_file(project), dataclasses.replace(aws, region="eu-west-1"))
-    return LocalTools({}, Path(sys.executable), runtimes, "eu-west-1")
+    return Background(state_file(project), runtimes, {}, "eu-west-1")
 
 
-def test_start_local_makes_the_projects_stack(project: Path, tools: LocalTools) -> None:
+def test_start_local_makes_the_projects_stack(project: Path, tools: Background) -> None:
     """The stack is there with everything it says, its outputs are returned, gaps are named."""
     seen = Seen()
     started = start_local(_project(project), tools, seen.reporter)
@@ -165,7 +165,7 @@ def test_start_local_makes_the_projects_stack(project: Path, tools: LocalTools) 
 
 
 def test_an_object_in_the_stacks_bucket_runs_the_deployed_code(
-    project: Path, tools: LocalTools
+    project: Path, tools: Background
 ) -> None:
     """The bucket's notification reaches the function, which reads the object by itself."""
     aws = start_local(_project(project), tools, Seen().reporter).aws
@@ -192,7 +192,7 @@ def test_an_object_in_the_stacks_bucket_runs_the_deployed_code(
 
 
 def test_start_local_again_changes_nothing_and_an_edit_updates(
-    project: Path, tools: LocalTools
+    project: Path, tools: Background
 ) -> None:
     """What runs stays; an edited template updates the stack and leaves deployed code alone."""
     seen = Seen()
@@ -214,7 +214,7 @@ def test_start_local_again_changes_nothing_and_an_edit_updates(
     assert after["RevisionId"] != code["RevisionId"]
 
 
-def test_a_deleted_stack_leaves_nothing(project: Path, tools: LocalTools) -> None:
+def test_a_deleted_stack_leaves_nothing(project: Path, tools: Background) -> None:
     """Deleting the stack takes function, queue and alarm along; a start makes them anew."""
     first = start_local(_project(project), tools, Seen().reporter)
     bucket = first.outputs["BucketName"]
@@ -231,13 +231,14 @@ def test_a_deleted_stack_leaves_nothing(project: Path, tools: LocalTools) -> Non
 
 
 def test_a_stack_that_is_missing_or_wrong_is_named(
-    tmp_path: Path, project: Path, tools: LocalTools
+    tmp_path: Path, project: Path, tools: Background
 ) -> None:
     """Without a stack file, or with one that is none, the error says which file."""
     running = state_file(project)
     other = state_file(tmp_path)
     other.parent.mkdir(parents=True)
     other.write_bytes(running.read_bytes())
+    tools = dataclasses.replace(tools, state=other)
     with pytest.raises(PipelineError, match=r"stack\.yaml cannot be read"):
         start_local(_project(tmp_path), tools, Seen().reporter)
     (tmp_path / "environment").mkdir()
@@ -259,7 +260,7 @@ def test_a_start_and_a_stop_of_ones_own(tmp_path: Path, runtimes: dict[str, Loca
     left = written(state_file(tmp_path).parent, {"work/code/0/app.py": ""})
     killed = LocalAws("http://127.0.0.1:1", "key", "secret", "eu-west-1", 1, 0.0)
     write_state(state_file(tmp_path), killed)
-    tools = LocalTools(unreadable_aws(tmp_path / "home"), Path(sys.executable), runtimes)
+    tools = Background(state_file(tmp_path), runtimes, unreadable_aws(tmp_path / "home"))
     seen = Seen()
     aws = start_local(_project(tmp_path), tools, seen.reporter).aws
     assert not (left / "work" / "code").exists()

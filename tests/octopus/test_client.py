@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from pipeline.edge.http import Http, HttpError
 from pipeline.errors import PipelineError
-from pipeline.octopus.client import Access, Octopus, connect
-from pipeline.octopus.document import changed, read, text, texts
+from pipeline.octopus.client import Access, Octopus, changed, connect, read, text, texts
 
 from tests.octopus.octopus_support import Clock, opened
 from tests.standins.octopus_server import KEY, Fault, OctopusServer

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pipeline.octopus.build_information import BuildFacts, inform
 from pipeline.values.manifest import Manifest, Source
+from pipeline.verbs.build_information import release_notes
 from pipeline.verbs.deliver import package_manifest
-from pipeline.verbs.octopus_notes import release_notes
 
 from tests.octopus.octopus_support import Clock, built, opened
 from tests.repositories import commit_all, git

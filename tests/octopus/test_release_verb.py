@@ -375,7 +375,7 @@ def test_an_environment_without_a_machine_for_the_step_is_refused(
 def test_missing_settings_are_named(server: OctopusServer, events: Events, tmp_path: Path) -> None:
     """The variables that lead to Octopus, and no request without them."""
     options = OctopusOptions(Access("", ""))
-    with pytest.raises(PipelineError, match="OCTOPUS_URL and OCTOPUS_API_KEY are not set"):
+    with pytest.raises(PipelineError, match="not set: OCTOPUS_URL and OCTOPUS_API_KEY"):
         release_package(
             project_in(tmp_path), built(tmp_path), options, machine(tmp_path), events.reporter
         )

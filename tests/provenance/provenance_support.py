@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
-from pipeline.archive.nupkg import PackageFile, pack
-from pipeline.archive.nuspec import Nuspec, Repository, parse
+from pipeline.archive.nupkg import pack
+from pipeline.archive.nuspec import Nuspec, Repository, parse, render_for_package
 from pipeline.archive.zipreader import open_archive
 from pipeline.archive.zipwriter import Member, compress, store, write_zip
 from pipeline.engines.provenance import (
@@ -53,6 +53,10 @@ FUNCTION = {
     "six-1.17.0.dist-info/METADATA": b"Name: six\nVersion: 1.17.0\nLicense: MIT\n",
     "six-1.17.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nTag: py2-none-any\nTag: py3-none-any\n",
 }
+CLIENT = {
+    "client/boto3-1.44.5.dist-info/METADATA": b"Name: boto3\nVersion: 1.44.5\nLicense: MIT\n",
+    "client/boto3/__init__.py": b"# boto3\n",
+}
 DEPLOY = b"print('deploy')\n" * 20
 
 Files = dict[str, bytes]
@@ -61,9 +65,10 @@ Key = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 def zipped(files: Mapping[str, bytes]) -> bytes:
     """Return a zip of the files, as the pipeline writes them."""
-    buffer = io.BytesIO()
-    write_zip(buffer, [Member(name, 0o644, compress(data)) for name, data in files.items()])
-    return buffer.getvalue()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.zip"
+        write_zip(path, [Member(name, 0o644, compress(data)) for name, data in files.items()])
+        return path.read_bytes()
 
 
 def manifest_of(function_zip: bytes) -> Manifest:
@@ -83,7 +88,11 @@ def manifest_of(function_zip: bytes) -> Manifest:
             len(entries),
         ),
         dependencies=(Dependency("six", "1.17.0", (f"sha256:{WHEEL}", f"sha256:{'b' * 64}")),),
-        tools=(Dependency("deflate", "0.9.0"), Dependency("uv", "0.13.9")),
+        tools=(
+            Dependency("boto3", "1.44.5", (f"sha256:{'c' * 64}",)),
+            Dependency("deflate", "0.9.0"),
+            Dependency("uv", "0.13.9"),
+        ),
         environments={},
     )
 
@@ -93,12 +102,14 @@ def contents() -> Files:
     function_zip = zipped(FUNCTION)
     manifest = manifest_of(function_zip)
     installed = distributions(open_archive(function_zip))
+    client = distributions(open_archive(zipped(CLIENT)), "client/")
     files = {
+        **CLIENT,
         "deploy.py": DEPLOY,
         "environment/stack yaml+": b"Resources: {}\n",
         "function.zip": function_zip,
         MANIFEST_NAME: manifest.to_json(),
-        SBOM_NAME: make_sbom(manifest, installed),
+        SBOM_NAME: make_sbom(manifest, installed, client),
     }
     return sealed(files, manifest, {name: found.tags for name, found in installed.items()})
 
@@ -112,6 +123,8 @@ def sealed(
         for name, data in files.items()
         if name != STATEMENT_NAME
     }
+    rendered = render_for_package(nuspec(), Repository("", COMMIT, "main"))
+    digests["Acme.Sample.nuspec"] = hashlib.sha256(rendered).hexdigest()
     tags = {"six": ("py2-none-any", "py3-none-any")} if wheels is None else wheels
     origin = Origin(manifest, LIBRARY, tags)
     return {**files, STATEMENT_NAME: encoded(make_statement(digests, make_predicate(origin)))}
@@ -131,10 +144,10 @@ def packed(
     path: Path, files: Files | None = None, *, version: str = "2.0.7", commit: str = COMMIT
 ) -> Path:
     """Write a package of the files, by default of those that fit each other."""
-    members = [
-        PackageFile(name, store(data) if name == "function.zip" else compress(data))
+    members = {
+        name: store(data) if name == "function.zip" else compress(data)
         for name, data in (contents() if files is None else files).items()
-    ]
+    }
     pack(nuspec(version), members, path, repository=Repository("", commit, "main"))
     return path
 

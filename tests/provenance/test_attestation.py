@@ -18,14 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 from pipeline.edge.machine import Machine
-from pipeline.engines.attestation import (
-    PAYLOAD_TYPE,
-    Signer,
-    load_signer,
-    load_verifier,
-    read_bundle,
-    signed_bytes,
-)
+from pipeline.engines.attestation import PAYLOAD_TYPE, Signer, read_bundle, signed_bytes
+from pipeline.engines.keys import load_signer, load_verifier
 from pipeline.engines.provenance import STATEMENT_NAME
 from pipeline.errors import PipelineError
 from pipeline.verbs.contents import read_contents

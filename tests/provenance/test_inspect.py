@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pipeline.engines.attestation import load_signer, load_verifier
+from pipeline.engines.keys import load_signer, load_verifier
 from pipeline.errors import PipelineError
 from pipeline.values.manifest import MANIFEST_NAME
 from pipeline.verbs.contents import read_contents
@@ -26,6 +26,7 @@ from tests.provenance.provenance_support import (
     changed,
     contents,
     invoke,
+    manifest_of,
     packed,
     private_pem,
     public_pem,
@@ -69,7 +70,13 @@ def test_a_foreign_package_is_shown_too(tmp_path: Path) -> None:
     (tmp_path / "a.nupkg").write_bytes(zipped(files))
     found = inspect_package(tmp_path / "a.nupkg")
     text = "\n".join(found.lines())
-    for part in ("A 1.0.0", "by          Jane", "no manifest inside", "MIT", "lib/ 18 kB (1 file)"):
+    for part in (
+        "A 1.0.0",
+        "by          Jane",
+        "no manifest inside",
+        "MIT",
+        "lib/ 17.6 kB (1 file)",
+    ):
         assert part in text
     assert text.count("Other [1.0,2.0)") == 1
     assert found.document()["dependencies"] == [{"name": "Other", "version": "[1.0,2.0)"}]
@@ -135,6 +142,18 @@ def _patched(name: bytes, at: int, value: bytes) -> Callable[[Path], None]:
     return change
 
 
+def _both_say(name: bytes, size: int) -> Callable[[Path], None]:
+    """Return a change of a member's plain size, in both of its headers."""
+
+    def change(path: Path) -> None:
+        data = bytearray(path.read_bytes())
+        for start in (data.index(name) - 30 + 22, data.rindex(name) - 46 + 24):
+            data[start : start + 4] = struct.pack("<I", size)
+        path.write_bytes(data)
+
+    return change
+
+
 def _cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-30])
 
@@ -162,6 +181,11 @@ HOSTILE = {
         _patched(b"a.bin", 24, struct.pack("<I", 299)),
         "disagrees",
     ),
+    "bomb behind a small size": (
+        [_OURS, ("a.bin", bytes(100_000_000))],
+        _both_say(b"a.bin", 900_000),
+        "does not hold 900000 bytes",
+    ),
     "lying nuspec": (
         [("A.nuspec", SPEC % b"<authors>a</authors>")],
         _patched(b"A.nuspec", 16, b"\0\0\0\0"),
@@ -187,6 +211,18 @@ def test_a_hostile_package_is_refused_and_nothing_is_written(tmp_path: Path, kin
         inspect_package(path)
     assert said in str(caught.value)
     assert [item.name for item in tmp_path.rglob("*") if item.is_file()] == ["a.nupkg"]
+
+
+def test_a_bomb_in_the_function_zip_is_refused(tmp_path: Path) -> None:
+    """The zip inside is looked at like the one around it."""
+    path = tmp_path / "function.zip"
+    _raw_zip(path, [("table.bin", bytes(100_000_000))])
+    _both_say(b"table.bin", 900_000)(path)
+    files = contents()
+    files["function.zip"] = path.read_bytes()
+    files[MANIFEST_NAME] = manifest_of(files["function.zip"]).to_json()
+    with pytest.raises(PipelineError, match=r"'table\.bin': it does not hold 900000 bytes"):
+        inspect_package(packed(tmp_path / "a.nupkg", files))
 
 
 @pytest.mark.parametrize("kind", ["traversal", "bomb by ratio", "external entity"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def test_a_package_whose_parts_fit_is_proven(tmp_path: Path) -> None:
     document = found.document()
     assert document["verified"] is True
     assert len(document["proven"]) == 4
-    assert "5 files" in document["proven"][0]
+    assert "8 files" in document["proven"][0]
     assert any(COMMIT[:12] in text for text in document["not_proven"])
     assert any("who built it" in text for text in document["not_proven"])
 
@@ -88,11 +89,19 @@ CHANGES = [
     (MANIFEST_NAME, _set("function", "runtime", to="python3.11"), "runtime is python3.13"),
     (MANIFEST_NAME, _set("dependencies", to=[]), "dependency six is 1.17.0, not missing"),
     (SBOM_NAME, _set("components", to=[]), "dependency six is missing, not 1.17.0"),
-    (SBOM_NAME, _set("components", 0, "version", to="1.16.0"), "six is 1.16.0, not 1.17.0"),
+    (SBOM_NAME, _set("components", 1, "version", to="1.16.0"), "six is 1.16.0, not 1.17.0"),
+    (
+        SBOM_NAME,
+        _set("components", 1, "hashes", to=[{"alg": "SHA-256", "content": "0" * 64}]),
+        "six has a hash that the lock does not accept",
+    ),
+    (SBOM_NAME, _set("components", to=[]), "client boto3 is missing, not 1.44.5"),
+    (SBOM_NAME, _set("components", 0, "version", to="1.0"), "client boto3 is 1.0, not 1.44.5"),
+    (SBOM_NAME, _set("components", 0, "properties", to=[]), "dependency boto3 is 1.44.5, not miss"),
     (
         SBOM_NAME,
         _set("components", 0, "hashes", to=[{"alg": "SHA-256", "content": "0" * 64}]),
-        "six has a hash that the lock does not accept",
+        "client boto3 has a hash that the lock does not accept",
     ),
     (SBOM_NAME, _set("metadata", "component", "version", to="9"), "is about Acme.Sample 9"),
     (SBOM_NAME, _set("metadata", to=7), "is not a CycloneDX document"),
@@ -168,3 +177,58 @@ def test_a_file_named_twice_makes_no_statement(tmp_path: Path) -> None:
 
     wrong = proof(tmp_path, changed(STATEMENT_NAME, twice)).mismatches
     assert wrong == [f"{STATEMENT_NAME} is not an in-toto statement"]
+
+
+def repacked(path: Path, changes: dict[str, bytes | None]) -> Proof:
+    """Check the sample package after parts of it were added, replaced or (None) left out."""
+    with zipfile.ZipFile(packed(path)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()} | changes
+    path.write_bytes(zipped({name: data for name, data in members.items() if data is not None}))
+    return prove(read_contents(path), None)
+
+
+CORE = "package/services/metadata/core-properties/"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"_rels/evil.sh": b"#!"}, "_rels/evil.sh is in no package of ours"),
+        ({f"{CORE}evil.py": b"1"}, f"{CORE}evil.py is in no package of ours"),
+        ({"_rels/.rels": b"<Relationships />"}, "_rels/.rels is not what nuspec and files give"),
+        ({"_rels/.rels": None}, "_rels/.rels is not in the package"),
+        ({"[Content_Types].xml": b""}, "[Content_Types].xml is not what nuspec and files give"),
+    ],
+)
+def test_only_the_parts_of_the_format_are_around_the_files(
+    tmp_path: Path, changes: dict[str, bytes | None], said: str
+) -> None:
+    """No statement names them; nuspec and files decide which there are, and what is in them."""
+    found = repacked(tmp_path / "a.nupkg", changes)
+    assert found.mismatches == [said]
+    assert not any("no others" in text for text in found.document()["proven"])
+
+
+def test_a_changed_nuspec_is_found(tmp_path: Path) -> None:
+    """The statement names it: another description or another dependency is a mismatch."""
+    with zipfile.ZipFile(packed(tmp_path / "a.nupkg")) as archive:
+        text = archive.read("Acme.Sample.nuspec")
+    other = b'</description>\n    <dependencies><dependency id="Evil" /></dependencies>'
+    changed_text = text.replace(b"</description>", other)
+    assert changed_text != text
+    wrong = repacked(tmp_path / "a.nupkg", {"Acme.Sample.nuspec": changed_text}).mismatches
+    assert len(wrong) == 1
+    assert wrong[0].startswith("Acme.Sample.nuspec has sha256")
+
+
+def test_an_older_statement_leaves_the_nuspec_unproven(tmp_path: Path) -> None:
+    """Where no digest of it was written, that is said in plain words."""
+
+    def older(statement: Any) -> None:
+        statement["subject"] = [
+            item for item in statement["subject"] if not item["name"].endswith(".nuspec")
+        ]
+
+    found = proof(tmp_path, changed(STATEMENT_NAME, older))
+    assert found.mismatches == []
+    assert any("the nuspec's texts" in text for text in found.document()["not_proven"])

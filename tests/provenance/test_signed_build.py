@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from pipeline.edge.machine import Machine
-from pipeline.engines.attestation import load_verifier
+from pipeline.engines.keys import load_verifier
 from pipeline.errors import PipelineError
 from pipeline.report.events import Artifact, Event, Finished, Reporter
 from pipeline.values.project import Project
@@ -99,7 +99,7 @@ def test_a_key_signs_and_changes_no_byte_of_the_package(place: Callable[[str], P
     assert Artifact(str(bundle_of(signed))) in signing.events
     proof = prove(read_contents(signed), load_verifier(public_pem(KEY), "key"))
     assert proof.mismatches == []
-    assert verify_package(signed, signing.machine, Reporter(signing.events.append)).commit
+    assert verify_package(signed, signing.machine, Reporter(signing.events.append)).source.commit
 
 
 def test_the_statement_names_every_file_and_no_host(place: Callable[[str], Place]) -> None:
@@ -109,7 +109,8 @@ def test_the_statement_names_every_file_and_no_host(place: Callable[[str], Place
     data = contents.data("provenance.json")
     assert data is not None
     named = {item["name"] for item in json.loads(data)["subject"]}
-    assert named == set(contents.entries) - {"provenance.json"}
+    nuspec = f"{contents.listing.nuspec.id}.nuspec"
+    assert named == {*contents.listing.files, nuspec} - {"provenance.json"}
     assert {"deploy.py", "function.zip", "pipeline/errors.py"} <= named
     text = data.decode()
     for fact in (str(here.root), socket.gethostname(), f"/{getpass.getuser()}/", "2026-"):

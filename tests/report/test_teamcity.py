@@ -132,3 +132,8 @@ def test_what_was_achieved_is_the_builds_status() -> None:
         "Deployed (CI, Staging)",
         "##teamcity[buildStatus text='{build.status.text}; Deployed (CI, Staging)']",
     ]
+
+
+def test_an_empty_line_stays_one() -> None:
+    """What a script leaves empty is an empty line here too, as in the other printers."""
+    assert printed(Line("one"), Line(""), Line("two")) == ["one", "", "two"]

@@ -1,4 +1,4 @@
-"""The argument normaliser: optional and repeated positionals, and nothing ever lost."""
+"""The argument normaliser: optional positionals, and nothing ever lost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pipeline.tasks.argv import Arguments, Shape, normalise
 SHAPES = {
     "build": Shape(valued=("--build-number", "-b")),
     "run": Shape("--package", valued=("--event", "--package")),
-    "status": Shape("--environment", repeated=True, valued=("--environment",)),
     "deploy": Shape(),
     "test": Shape(passes_on=True),
 }
@@ -34,8 +33,6 @@ words = st.lists(
         ("run x.nupkg --event e.json", "run --package=x.nupkg --event e.json"),
         ("run --event=e.json x.nupkg", "run --event=e.json --package=x.nupkg"),
         ("run one two", "run --package=one two"),
-        ("status", "status"),
-        ("status CI Production", "status --environment=CI --environment=Production"),
         ("deploy CI --dry-run", "deploy CI --dry-run"),
         ("build run x", "build run --package=x"),
         ("run x run y", "run --package=x run --package=y"),

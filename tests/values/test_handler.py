@@ -48,6 +48,10 @@ def zipped(source: str | bytes, name: str = "app.py") -> bytes:
         "(handle := print)",
         "from other import *",
         "if True:\n    from other import *",
+        "handle = None\ndef start():\n    global handle\n    handle = print\nstart()",
+        "handle = 5\nhandle = print",
+        "handle = print\nif False:\n    handle = 5",
+        "handle: object = None",
     ],
 )
 def test_every_way_to_bind_the_name_counts(source: str) -> None:
@@ -77,6 +81,24 @@ def test_a_name_that_is_not_bound_is_missed(source: str) -> None:
     assert error.value.where == "deploy CI"
     assert error.value.what == "the handler app.handle is missing: app.py defines no handle"
     assert "Nothing was changed." in error.value.then
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "handle = 5",
+        "handle: int = 5",
+        "other = handle = 'x'",
+        "try: ...\nfinally:\n    handle = ...",
+    ],
+)
+def test_a_constant_is_no_function(source: str) -> None:
+    """Python says so with the first event only."""
+    with pytest.raises(PipelineError) as error:
+        check_handler(zipped(source), "app.handle", where="deploy CI")
+    assert error.value.what == (
+        "the handler app.handle is no function: app.py sets handle to a constant"
+    )
 
 
 @pytest.mark.parametrize("handler", ["orders.api.handle", "orders/api.handle"])

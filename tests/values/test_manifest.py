@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -96,3 +97,12 @@ def test_anything_else_is_refused_for_people(data: bytes) -> None:
     """Whatever the bytes are, the answer is a known error that names the file."""
     with pytest.raises(PipelineError, match=r"^x\.nupkg build\.json: "):
         Manifest.from_json(data, where="x.nupkg build.json")
+
+
+def test_a_manifest_of_an_older_library() -> None:
+    """What it did not know is not made up, nor added when it is written again."""
+    document = json.loads(EXAMPLE.to_json())
+    assert not {"boto3", "bucket"} & document["function"].keys()
+    known = replace(EXAMPLE, function=replace(EXAMPLE.function, boto3="runtime"))
+    assert json.loads(known.to_json())["function"]["boto3"] == "runtime"
+    assert Manifest.from_json(known.to_json(), where="x") == known

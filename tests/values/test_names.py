@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pipeline.errors import PipelineError
-from pipeline.values.environments import declared_environment
 from pipeline.values.names import resource_name
 
 word = st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,30}", fullmatch=True)
@@ -51,10 +50,3 @@ def test_the_service_that_refuses_is_named(environment: str, function: str, who:
 def test_the_longest_name_is_taken() -> None:
     """64 characters are allowed, the hyphen included."""
     assert len(resource_name("CI", "x" * 61)) == 64
-
-
-def test_an_unknown_environment_is_told_each_declared_one_once() -> None:
-    """`local` is always known, and is not named twice when it is declared as well."""
-    with pytest.raises(PipelineError) as caught:
-        declared_environment("prod", ("CI", "local"))
-    assert "Declared are CI, local. Add" in caught.value.then

@@ -1,17 +1,27 @@
-"""Writing the files of an archive into a folder: all of them, or nothing."""
+"""Writing the files of an archive into a folder: into a new one, or into one that is kept equal.
+
+A new folder gets all of them, or nothing. Unpacking thousands of files again for each build would
+cost more than the build, so in a folder that is kept only what differs is written or removed. A
+file counts as equal when its size fits and its time is the one set here, which is made from the
+checksum: compiled modules are looked up by size and time too, so they stay valid exactly as long
+as their source.
+"""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..edge.files import replacing_folder
 from ..errors import PipelineError
 from .names import first_clash, name_problem
-from .zipreader import Archive, read_member
+from .zipreader import Archive, Entry, read_member
 
-__all__ = ["extract"]
+__all__ = ["extract", "mirror"]
+
+_LATEST = 0x7FFFFFFF  # the last second that every file system knows
 
 
 def extract(
@@ -30,23 +40,38 @@ def extract(
             raise PipelineError(
                 str(folder), "is not an empty folder", "Remove it, or name another."
             )
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name[:100]}."))
-        try:
-            _write(archive, staging, targets, modes=modes)
-            staging.chmod(0o755)
+        with replacing_folder(folder) as staging:
+            _write_all(archive, staging, targets, modes=modes)
             if folder.exists():
                 folder.rmdir()
-            staging.rename(folder)
-        except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)
-            raise
     except OSError as error:
         raise PipelineError(
             str(folder),
             f"could not be written from {archive.where}: {error.strerror or error}",
             "Check the free space and the permissions.",
         ) from error
+
+
+def mirror(archive: Archive, folder: Path) -> int:
+    """Make `folder` hold the archive's files and nothing else; return how many were written.
+
+    Files are read-only. The caller makes sure that nobody else uses the folder meanwhile.
+    Raises PipelineError for damaged members and when something cannot be written.
+    """
+    missing = {entry.name: entry for entry in archive.entries}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for base, folders, files in os.walk(folder, topdown=False):
+            _tidy(Path(base), [*folders, *files], folder, missing)
+        for entry in missing.values():
+            _write(folder / entry.name, read_member(archive, entry), entry)
+    except OSError as error:
+        raise PipelineError(
+            str(error.filename or folder),
+            f"cannot be written from {archive.where}: {error.strerror or error}",
+            "Look at the free space and the permissions there.",
+        ) from error
+    return len(missing)
 
 
 def _check(archive: Archive, targets: Mapping[str, str]) -> None:
@@ -59,7 +84,7 @@ def _check(archive: Archive, targets: Mapping[str, str]) -> None:
         raise PipelineError(archive.where, f"{clash[0]!r} and {clash[1]!r} clash when extracted")
 
 
-def _write(archive: Archive, staging: Path, targets: Mapping[str, str], *, modes: bool) -> None:
+def _write_all(archive: Archive, staging: Path, targets: Mapping[str, str], *, modes: bool) -> None:
     for entry in archive.entries:
         if entry.name not in targets:
             continue
@@ -67,3 +92,32 @@ def _write(archive: Archive, staging: Path, targets: Mapping[str, str], *, modes
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(read_member(archive, entry))
         path.chmod(entry.mode if modes else 0o644)
+
+
+def _tidy(base: Path, names: list[str], folder: Path, missing: dict[str, Entry]) -> None:
+    for name in names:
+        path = base / name
+        facts = path.lstat()
+        if stat.S_ISDIR(facts.st_mode):
+            # An empty folder would be imported as a package; the parent comes after its children.
+            if not any(path.iterdir()):
+                path.rmdir()
+            continue
+        entry = missing.get(path.relative_to(folder).as_posix())
+        if entry and (facts.st_mode, facts.st_size, int(facts.st_mtime)) == _facts(entry):
+            del missing[entry.name]
+        else:
+            path.unlink()
+
+
+def _write(path: Path, data: bytes, entry: Entry) -> None:
+    mode, _, seconds = _facts(entry)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    path.chmod(stat.S_IMODE(mode))
+    # Last: a file that was not written to its end has no such time.
+    os.utime(path, (seconds, seconds))
+
+
+def _facts(entry: Entry) -> tuple[int, int, int]:
+    return stat.S_IFREG | (entry.mode & 0o555), entry.size, entry.crc & _LATEST

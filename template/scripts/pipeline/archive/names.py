@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-__all__ = ["first_clash", "name_problem"]
+__all__ = ["first_clash", "folders_of", "name_problem"]
 
 _LONGEST_NAME = 4_096
 _LONGEST_PART = 255
@@ -55,12 +55,18 @@ def first_clash(names: Iterable[str]) -> tuple[str, str] | None:
             return seen[key], name
         seen[key] = name
     for key, name in seen.items():
-        end = key.find("/")
-        while end >= 0:
-            if key[:end] in seen:
-                return seen[key[:end]], name
-            end = key.find("/", end + 1)
+        for folder in folders_of(key):
+            if folder in seen:
+                return seen[folder], name
     return None
+
+
+def folders_of(name: str) -> Iterator[str]:
+    """Yield the folders that a file lies in, the outermost first."""
+    end = name.find("/")
+    while end >= 0:
+        yield name[:end]
+        end = name.find("/", end + 1)
 
 
 def _folded(name: str) -> str:

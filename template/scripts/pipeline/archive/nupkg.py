@@ -8,7 +8,7 @@ content types. Newer clients and Octopus need the nuspec alone. File names are p
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -21,7 +21,7 @@ from .nuspec import AS_ATTRIBUTE, AS_TEXT, Nuspec, Repository, parse, render_for
 from .zipreader import DEFAULT_LIMITS, Archive, Entry, Limits, open_archive, read_member
 from .zipwriter import Member, Raw, compress, write_zip
 
-__all__ = ["PackageFile", "PackageListing", "PackedFile", "pack", "read", "unpack_like_octopus"]
+__all__ = ["PackageListing", "pack", "parts_around", "read", "unpack_like_octopus"]
 
 _TYPES = "[Content_Types].xml"
 _RELATIONSHIPS = "_rels/.rels"
@@ -38,61 +38,53 @@ _FILE_TYPE = "application/octet"
 
 
 @dataclass(frozen=True)
-class PackageFile:
-    """A file to pack: its path in the package, and its payload, stored or compressed."""
-
-    name: str
-    payload: Raw
-
-
-@dataclass(frozen=True)
-class PackedFile:
-    """A file of a package: its real name, and the entry that holds it."""
-
-    name: str
-    entry: Entry
-
-
-@dataclass(frozen=True)
 class PackageListing:
-    """What a package holds: `files` are its content, `parts` the entries around it."""
+    """What a package holds, by real name: `files` are its content, `parts` what is around it."""
 
     archive: Archive
     nuspec: Nuspec
-    files: tuple[PackedFile, ...]
-    parts: tuple[str, ...]
+    files: Mapping[str, Entry]
+    parts: Mapping[str, Entry]
 
 
 def pack(
     nuspec: Nuspec,
-    files: Sequence[PackageFile],
+    files: Mapping[str, Raw],
     output: Path,
     *,
     repository: Repository | None = None,
 ) -> str:
     """Write a package whose bytes depend on the arguments alone; return its SHA-256 in hex.
 
-    Raises PipelineError for an empty package, names that some reader would lose, and where
+    `files` are payloads, stored or compressed, by their path in the package. Raises
+    PipelineError for an empty package, names that some reader would lose, and where
     `write_zip` does.
     """
     if not files:
         raise PipelineError(str(output), "a package without files is refused by NuGet")
-    for file in files:
-        problem = _unpackable(file.name)
+    for name in files:
+        problem = _unpackable(name)
         if problem:
-            raise PipelineError(str(output), f"{file.name!r}: {problem}", "Rename the file.")
+            raise PipelineError(str(output), f"{name!r}: {problem}", "Rename the file.")
+    parts = parts_around(nuspec, files, repository)
+    members = [Member(_escaped(name), 0o644, payload) for name, payload in files.items()]
+    members += [Member(name, 0o644, compress(data)) for name, data in parts.items()]
+    return write_zip(output, members)
+
+
+def parts_around(
+    nuspec: Nuspec, files: Iterable[str], repository: Repository | None = None
+) -> dict[str, bytes]:
+    """Return what the format adds to files of these names, by name in the zip; first the nuspec."""
     identity = sha256(f"{nuspec.id}\n{nuspec.version}".encode()).hexdigest()
     properties = f"{_PROPERTIES}{identity[:32]}.psmdcp"
     manifest = f"{_escaped(nuspec.id)}.nuspec"
-    parts = {
+    return {
         manifest: render_for_package(nuspec, repository),
         properties: _core_properties(nuspec),
         _RELATIONSHIPS: _relationships({_MANIFEST_TYPE: manifest, _CORE_RELATION: properties}),
-        _TYPES: _content_types([*(_escaped(file.name) for file in files), manifest]),
+        _TYPES: _content_types([*map(_escaped, files), manifest]),
     }
-    members = [Member(_escaped(file.name), 0o644, file.payload) for file in files]
-    members += [Member(name, 0o644, compress(data)) for name, data in parts.items()]
-    return write_zip(output, members)
 
 
 def read(path: Path, limits: Limits = DEFAULT_LIMITS) -> PackageListing:
@@ -102,26 +94,22 @@ def read(path: Path, limits: Limits = DEFAULT_LIMITS) -> PackageListing:
     file names that are unsafe once they are decoded.
     """
     archive = open_archive(path, limits)
-    roots = [entry for entry in archive.entries if _is_root_nuspec(entry.name)]
+    named = [(_decoded(entry.name, str(path)), entry) for entry in archive.entries]
+    clash = first_clash(name for name, _ in named)
+    if clash:
+        raise PipelineError(str(path), f"{clash[0]!r} and {clash[1]!r} clash when extracted")
+    roots = [name for name, _ in named if _is_root_nuspec(name)]
     if len(roots) != 1:
-        names = ", ".join(entry.name for entry in roots) or "none"
+        names = ", ".join(roots) or "none"
         raise PipelineError(
             str(path),
             f"a package has one .nuspec at its root, this file has {names}",
             "Check that it is a NuGet package.",
         )
-    nuspec = parse(read_member(archive, roots[0]), f"{path}: {roots[0].name}")
-    others = [entry for entry in archive.entries if entry != roots[0]]
-    files = [
-        PackedFile(_decoded(entry.name, str(path)), entry)
-        for entry in others
-        if not _is_opc(entry.name)
-    ]
-    clash = first_clash(file.name for file in files)
-    if clash:
-        raise PipelineError(str(path), f"{clash[0]!r} and {clash[1]!r} clash when extracted")
-    parts = (roots[0].name, *(entry.name for entry in others if _is_opc(entry.name)))
-    return PackageListing(archive, nuspec, tuple(files), parts)
+    parts = {name: entry for name, entry in named if _is_root_nuspec(name) or _is_opc(name)}
+    nuspec = parse(read_member(archive, parts[roots[0]]), f"{path}: {roots[0]}")
+    files = {name: entry for name, entry in named if name not in parts}
+    return PackageListing(archive, nuspec, files, parts)
 
 
 def unpack_like_octopus(path: Path, folder: Path) -> None:
@@ -132,9 +120,9 @@ def unpack_like_octopus(path: Path, folder: Path) -> None:
     """
     listing = read(path)
     names = {
-        file.entry.name: file.name
-        for file in listing.files
-        if not file.name.lower().endswith((".nuspec", ".nupkg.sha512"))
+        entry.name: name
+        for name, entry in listing.files.items()
+        if not name.lower().endswith((".nuspec", ".nupkg.sha512"))
     }
     extract(listing.archive, folder, modes=False, names=names)
 

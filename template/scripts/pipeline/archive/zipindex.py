@@ -9,30 +9,25 @@ format is PKWARE's APPNOTE.TXT, sections 4.3 and 4.4.
 from __future__ import annotations
 
 import io
+import re
 import stat
-import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
 from ..errors import PipelineError
 from .names import first_clash, name_problem
-from .zipwriter import DEFLATED, STORED
+from .zipwriter import CENTRAL, DEFLATED, END, LOCAL, STORED, UTF8_NAME
 
 __all__ = ["Entry", "Limits", "exactly", "list_entries", "refused"]
 
-_LOCAL = struct.Struct("<4s5H3I2H")
-_CENTRAL = struct.Struct("<4s6H3I5H2I")
-_END = struct.Struct("<4s4H2IH")
 _LONGEST_COMMENT = 0xFFFF
 _LARGEST_DIRECTORY = 1 << 26
 _ENCRYPTED = 0x2041  # traditional, strong, and masked headers
 _SIZES_FOLLOW = 0x8
-_UTF8_NAME = 0x800
-_COMPARED_FLAGS = _ENCRYPTED | _SIZES_FOLLOW | _UTF8_NAME
+_COMPARED_FLAGS = _ENCRYPTED | _SIZES_FOLLOW | UTF8_NAME
 _ZIP64_COUNT = 0xFFFF
 _ZIP64_SIZE = 0xFFFFFFFF
-_METHODS = (STORED, DEFLATED)
 _DISTRUST = "Do not use this file; have it made again by a tool you trust."
 
 
@@ -105,14 +100,15 @@ def exactly(file: BinaryIO, offset: int, size: int, where: str) -> bytes:
 def _directory(file: BinaryIO, limits: Limits, where: str) -> tuple[int, bytes, int]:
     """Find the central directory: where it starts, its bytes, and how many entries it has."""
     size = file.seek(0, io.SEEK_END)
-    tail_start = max(0, size - _END.size - _LONGEST_COMMENT)
+    tail_start = max(0, size - END.size - _LONGEST_COMMENT)
     tail = exactly(file, tail_start, size - tail_start, where)
-    found = [at for at in _signatures(tail) if _ends_file(tail, at)]
+    signatures = re.finditer(b"PK\5\6", tail)
+    found = [match.start() for match in signatures if _ends_file(tail, match.start())]
     if not found:
         raise _broken(where, "there is no end record")
     if len(found) > 1:
         raise _broken(where, "it has two end records, and programs differ on which counts")
-    fields = _END.unpack_from(tail, found[0])
+    fields = END.unpack_from(tail, found[0])
     _, disk, first_disk, count_here, count, length, start, _ = fields
     if count == _ZIP64_COUNT or _ZIP64_SIZE in {length, start}:
         raise PipelineError(where, "zip64 files are not supported", "Make it smaller than 4 GB.")
@@ -125,29 +121,22 @@ def _directory(file: BinaryIO, limits: Limits, where: str) -> tuple[int, bytes, 
     return start, exactly(file, start, length, where), count
 
 
-def _signatures(tail: bytes) -> Iterator[int]:
-    at = tail.find(b"PK\5\6")
-    while at >= 0:
-        yield at
-        at = tail.find(b"PK\5\6", at + 1)
-
-
 def _ends_file(tail: bytes, at: int) -> bool:
-    if at + _END.size > len(tail):
+    if at + END.size > len(tail):
         return False
-    comment: int = _END.unpack_from(tail, at)[-1]
-    return at + _END.size + comment == len(tail)
+    comment: int = END.unpack_from(tail, at)[-1]
+    return at + END.size + comment == len(tail)
 
 
 def _headers(directory: bytes, count: int, where: str) -> list[_Header]:
     headers: list[_Header] = []
     at = 0
     for _ in range(count):
-        if at + _CENTRAL.size > len(directory):
+        if at + CENTRAL.size > len(directory):
             raise _broken(where, "the central directory is too short")
-        fields = _CENTRAL.unpack_from(directory, at)
+        fields = CENTRAL.unpack_from(directory, at)
         name_size, extra_size, comment_size = fields[10:13]
-        end = at + _CENTRAL.size + name_size
+        end = at + CENTRAL.size + name_size
         at = end + extra_size + comment_size
         if fields[0] != b"PK\1\2":
             raise _broken(where, "the central directory is damaged")
@@ -165,7 +154,7 @@ def _header(fields: Sequence[int], raw_name: bytes, where: str) -> _Header:
     folder = name.endswith("/")
     checks = (
         (bool(flags & _ENCRYPTED), "it is encrypted"),
-        (method not in _METHODS, f"its compression method {method} is unknown"),
+        (method not in {STORED, DEFLATED}, f"its compression method {method} is unknown"),
         (_ZIP64_SIZE in {packed, size, offset}, "zip64 members are not supported"),
         (disk != 0, "it is on another disk"),
         (kind == stat.S_IFLNK, "it is a symbolic link"),
@@ -184,7 +173,7 @@ def _header(fields: Sequence[int], raw_name: bytes, where: str) -> _Header:
 
 def _decoded(name: bytes, flags: int, where: str) -> str:
     # NuGet 2.8.7 on mono writes UTF-8 without saying so; the format's own default is code page 437.
-    for encoding in ("utf-8",) if flags & _UTF8_NAME else ("utf-8", "cp437"):
+    for encoding in ("utf-8",) if flags & UTF8_NAME else ("utf-8", "cp437"):
         try:
             return name.decode(encoding)
         except UnicodeDecodeError:
@@ -213,9 +202,9 @@ def _check_listing(headers: Sequence[_Header], limits: Limits, where: str) -> No
 def _placed(file: BinaryIO, header: _Header, where: str) -> Entry:
     """Compare the local header with the central one, and move the offset to the bytes."""
     entry = header.entry
-    fields = _LOCAL.unpack(exactly(file, entry.offset, _LOCAL.size, where))
+    fields = LOCAL.unpack(exactly(file, entry.offset, LOCAL.size, where))
     signature, _, flags, method, _, _, crc, packed, size, name_size, extra_size = fields
-    name = exactly(file, entry.offset + _LOCAL.size, name_size, where)
+    name = exactly(file, entry.offset + LOCAL.size, name_size, where)
     told = (crc, packed, size)
     unknown = bool(flags & _SIZES_FOLLOW) and told == (0, 0, 0)
     if (
@@ -226,8 +215,7 @@ def _placed(file: BinaryIO, header: _Header, where: str) -> Entry:
         or not (unknown or told == (entry.crc, entry.packed, entry.size))
     ):
         raise refused(where, entry.name, "its local header disagrees with the central directory")
-    at = entry.offset + _LOCAL.size + name_size + extra_size
-    return Entry(entry.name, entry.mode, entry.size, entry.packed, entry.crc, entry.method, at)
+    return entry._replace(offset=entry.offset + LOCAL.size + name_size + extra_size)
 
 
 def _check_overlaps(

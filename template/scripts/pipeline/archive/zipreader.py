@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,17 +15,23 @@ from .zipwriter import DEFLATED, Member, Raw
 
 __all__ = [
     "DEFAULT_LIMITS",
+    "FUNCTION_LIMITS",
+    "OUR_LIMITS",
     "Archive",
     "Entry",
     "Limits",
+    "check_members",
     "members_of",
     "open_archive",
-    "raw_member",
-    "raw_members",
     "read_member",
 ]
 
 DEFAULT_LIMITS = Limits()
+# A function may hold tables of zeros: its size alone is bounded, for no deflate gains more.
+FUNCTION_LIMITS = Limits(count=0xFFFE, ratio=1032)
+# What was written here claims nothing; whether Lambda takes that much is said elsewhere.
+OUR_LIMITS = replace(FUNCTION_LIMITS, total=1 << 48)
+_PIECE = 1 << 13  # packed bytes inflated at a time; a thousand times as many may come out
 
 
 @dataclass(frozen=True)
@@ -55,30 +61,56 @@ def open_archive(
 
 def read_member(archive: Archive, entry: Entry) -> bytes:
     """Inflate one file; raises PipelineError where size or checksum is not as announced."""
-    raw = raw_member(archive, entry)
-    data, whole = raw.data, True
-    if raw.method == DEFLATED:
-        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-        try:
-            # One byte more than announced is enough to catch a size that lies.
-            data = inflater.decompress(raw.data, raw.size + 1)
-        except zlib.error as error:
-            raise refused(archive.where, entry.name, "its compressed bytes are damaged") from error
-        whole = inflater.eof and not inflater.unused_data
-    if len(data) != raw.size or not whole:
-        raise refused(archive.where, entry.name, f"it does not hold {raw.size} bytes as it says")
-    if zlib.crc32(data) != raw.crc:
-        raise refused(archive.where, entry.name, "its checksum does not match its bytes")
-    return data
+    return b"".join(_pieces(archive, [entry]))
 
 
-def raw_member(archive: Archive, entry: Entry) -> Raw:
-    """Give one file as the archive holds it, for copying; its bytes are not checked."""
-    return next(raw_members(archive, [entry]))
+def check_members(archive: Archive) -> None:
+    """Inflate all files as `read_member` does, but keep nothing: whatever their size."""
+    for _ in _pieces(archive, archive.entries):
+        pass
 
 
-def raw_members(archive: Archive, entries: Iterable[Entry]) -> Iterator[Raw]:
-    """Give several files as the archive holds them, opening it once."""
+def members_of(archive: Archive) -> Iterator[Member]:
+    """Give all files as the archive holds them, for another zip; their bytes are not checked."""
+    for entry, raw in zip(archive.entries, _raw_members(archive, archive.entries), strict=True):
+        yield Member(entry.name, entry.mode, raw)
+
+
+def _pieces(archive: Archive, entries: Iterable[Entry]) -> Iterator[bytes]:
+    try:
+        with _opened(archive.source) as file:
+            for entry in entries:
+                yield from _plain(file, entry, archive.where)
+    except OSError as error:
+        raise _unreadable(archive.where, error) from error
+
+
+def _plain(file: BinaryIO, entry: Entry, where: str) -> Iterator[bytes]:
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    size = crc = 0
+    whole = entry.method != DEFLATED
+    for start in range(0, entry.packed, _PIECE):
+        packed = min(_PIECE, entry.packed - start)
+        piece = exactly(file, entry.offset + start, packed, where)
+        if entry.method == DEFLATED:
+            try:
+                # One byte more than announced is enough to catch a size that lies.
+                piece = inflater.decompress(piece, entry.size - size + 1)
+            except zlib.error as error:
+                raise refused(where, entry.name, "its compressed bytes are damaged") from error
+            whole = inflater.eof and not inflater.unused_data
+        size += len(piece)
+        if size > entry.size or inflater.unused_data:
+            break
+        crc = zlib.crc32(piece, crc)
+        yield piece
+    if size != entry.size or not whole:
+        raise refused(where, entry.name, f"it does not hold {entry.size} bytes as it says")
+    if crc != entry.crc:
+        raise refused(where, entry.name, "its checksum does not match its bytes")
+
+
+def _raw_members(archive: Archive, entries: Iterable[Entry]) -> Iterator[Raw]:
     try:
         with _opened(archive.source) as file:
             for entry in entries:
@@ -86,12 +118,6 @@ def raw_members(archive: Archive, entries: Iterable[Entry]) -> Iterator[Raw]:
                 yield Raw(data, entry.crc, entry.size, entry.method)
     except OSError as error:
         raise _unreadable(archive.where, error) from error
-
-
-def members_of(archive: Archive) -> Iterator[Member]:
-    """Give all files as the archive holds them, for another zip."""
-    for entry, raw in zip(archive.entries, raw_members(archive, archive.entries), strict=True):
-        yield Member(entry.name, entry.mode, raw)
 
 
 def _opened(source: Path | bytes) -> BinaryIO:

@@ -15,21 +15,24 @@ import hashlib
 import os
 import stat
 import struct
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
+from ..edge.files import replacing
 from ..errors import PipelineError
 from .names import first_clash, name_problem
 
 __all__ = [
+    "CENTRAL",
     "DEFLATED",
+    "END",
     "LEVEL",
+    "LOCAL",
     "NOTHING",
     "STORED",
+    "UTF8_NAME",
     "Block",
     "Listed",
     "Member",
@@ -47,13 +50,13 @@ STORED = 0
 DEFLATED = 8
 LEVEL = 6  # libdeflate: smaller than zlib's level 6 and many times as fast; changes every zip
 
-_LOCAL = struct.Struct("<4s5H3I2H")
-_CENTRAL = struct.Struct("<4s6H3I5H2I")
-_END = struct.Struct("<4s4H2IH")
+LOCAL = struct.Struct("<4s5H3I2H")
+CENTRAL = struct.Struct("<4s6H3I5H2I")
+END = struct.Struct("<4s4H2IH")
+UTF8_NAME = 0x800
 _LISTED = struct.Struct("<16xI4xIH16x")  # of a central record: checksum, plain size, name's size
 _VERSION = 20  # 2.0: deflate and folders
 _UNIX = 3
-_UTF8_NAME = 0x800
 _MIDNIGHT = 0
 _FIRST_DAY = (1 << 5) | 1  # 1980-01-01
 _MODES = (0o644, 0o755)
@@ -122,15 +125,15 @@ def plain(raw: Raw) -> bytes:
 
 def block_of(data: bytes) -> Block:
     """Return the members of a zip that `write_zip` made."""
-    _, _, _, _, count, length, start, _ = _END.unpack(data[-_END.size :])
+    _, _, _, _, count, length, start, _ = END.unpack(data[-END.size :])
     return Block(memoryview(data)[:start], data[start : start + length], count)
 
 
 def directory_of(path: Path) -> bytes:
     """Return the central directory of a zip that `write_zip` made, reading nothing else."""
     with path.open("rb") as file:
-        file.seek(-_END.size, os.SEEK_END)
-        *_, length, start, _ = _END.unpack(file.read())
+        file.seek(-END.size, os.SEEK_END)
+        *_, length, start, _ = END.unpack(file.read())
         file.seek(start)
         return file.read(length)
 
@@ -145,43 +148,28 @@ def listed(directory: bytes) -> dict[str, Listed]:
     return found
 
 
-def write_zip(target: Path | IO[bytes], members: Iterable[Member], begin: Block = NOTHING) -> str:
+def write_zip(target: Path, members: Iterable[Member], begin: Block = NOTHING) -> str:
     """Write a block and, sorted by name, the members; return the SHA-256 of the zip in hex.
 
-    `target` is a path, replaced only once the zip is whole, or an open binary file. Raises
-    PipelineError for names that are unsafe or clash, for modes other than 0644 and 0755, for
-    what only zip64 could hold, and when the file cannot be written.
+    `target` is replaced only once the zip is whole. Raises PipelineError for names that are
+    unsafe or clash, for modes other than 0644 and 0755, for what only zip64 could hold, and when
+    the file cannot be written.
     """
     ordered = sorted(members, key=lambda member: member.name)
-    if not isinstance(target, Path):
-        _check(ordered, begin, "zip")
-        return _write(target, ordered, begin)
     _check(ordered, begin, str(target))
+    digest = hashlib.sha256()
     try:
-        return _write_whole(target, ordered, begin)
+        with replacing(target) as file:
+            for part in _parts(ordered, begin):
+                digest.update(part)
+                file.write(part)
     except OSError as error:
         raise PipelineError(
             str(target),
             f"could not be written: {error.strerror or error}",
             "Check the free space and the permissions of its folder.",
         ) from error
-
-
-def _write_whole(target: Path, members: Sequence[Member], begin: Block) -> str:
-    with tempfile.NamedTemporaryFile(
-        dir=target.parent, prefix=f".{target.name[:100]}.", suffix=".part", delete=False
-    ) as part:
-        try:
-            digest = _write(part, members, begin)
-            part.close()
-            Path(part.name).chmod(0o644)
-            os.replace(part.name, target)  # noqa: PTH105 - Path.replace takes the same call
-        except BaseException:
-            part.close()
-            with suppress(OSError):
-                Path(part.name).unlink()
-            raise
-    return digest
+    return digest.hexdigest()
 
 
 def _check(members: Sequence[Member], begin: Block, where: str) -> None:
@@ -210,32 +198,24 @@ def _check(members: Sequence[Member], begin: Block, where: str) -> None:
         )
 
 
-def _write(file: IO[bytes], members: Sequence[Member], begin: Block) -> str:
-    digest = hashlib.sha256()
-    for part in _parts(members, begin):
-        digest.update(part)
-        file.write(part)
-    return digest.hexdigest()
-
-
 def _parts(members: Sequence[Member], begin: Block) -> Iterator[bytes | memoryview]:
     yield begin.records
     directory = [begin.directory]
     offset = len(begin.records)
     for member in members:
         name, raw = member.name.encode(), member.payload
-        flags = 0 if member.name.isascii() else _UTF8_NAME
+        flags = 0 if member.name.isascii() else UTF8_NAME
         common = (
             *(_VERSION, flags, raw.method, _MIDNIGHT, _FIRST_DAY),
             *(raw.crc, len(raw.data), raw.size, len(name), 0),
         )
-        yield _LOCAL.pack(b"PK\3\4", *common) + name
+        yield LOCAL.pack(b"PK\3\4", *common) + name
         yield raw.data
         made_by = _UNIX << 8 | _VERSION
         attributes = (stat.S_IFREG | member.mode) << 16
-        entry = _CENTRAL.pack(b"PK\1\2", made_by, *common, 0, 0, 0, attributes, offset)
+        entry = CENTRAL.pack(b"PK\1\2", made_by, *common, 0, 0, 0, attributes, offset)
         directory.append(entry + name)
-        offset += _LOCAL.size + len(name) + len(raw.data)
+        offset += LOCAL.size + len(name) + len(raw.data)
     listing = b"".join(directory)
     count = begin.members + len(members)
-    yield listing + _END.pack(b"PK\5\6", 0, 0, count, count, len(listing), offset, 0)
+    yield listing + END.pack(b"PK\5\6", 0, 0, count, count, len(listing), offset, 0)

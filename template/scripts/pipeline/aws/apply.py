@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from ..errors import Conflict, NotTheSame, PipelineError
@@ -12,11 +13,28 @@ from ..report.words import size
 from ..values.plan import CODE, CONFIGURATION, TAGS, Observed, Plan
 from .faults import Busy, faults, hint
 from .function import Wait, settled
-from .session import LambdaClient
+from .session import LambdaClient, MakeClient
 
-__all__ = ["apply"]
+__all__ = ["Code", "Through", "apply"]
 
 _COMPARED = ("runtime", "handler", "description", "architecture", "code_sha256")
+
+
+@dataclass(frozen=True)
+class Through:
+    """The object in S3 that a function zip goes through; `client` makes an S3 client."""
+
+    bucket: str
+    key: str
+    client: MakeClient
+
+
+@dataclass(frozen=True)
+class Code:
+    """A function zip, sent in the request unless it has to go `through` S3."""
+
+    data: bytes
+    through: Through | None = None
 
 
 @dataclass(frozen=True)
@@ -24,16 +42,14 @@ class _Work:
     """What every step needs; `stage` is the one under way."""
 
     plan: Plan
-    code: bytes
+    code: Code
     client: LambdaClient
     wait: Wait
     stage: Stage
 
 
-def apply(
-    plan: Plan, code: bytes, client: LambdaClient, reporter: Reporter, wait: Wait
-) -> Observed:
-    """Carry out `plan` with the function zip `code`, and return what the service says then.
+def apply(plan: Plan, code: Code, client: LambdaClient, reporter: Reporter, wait: Wait) -> Observed:
+    """Carry out `plan` with the function zip, and return what the service says then.
 
     Every write names the revision that was planned on, where the service has revisions.
     Raises Conflict when somebody else changed the function meanwhile, NotTheSame when the
@@ -84,12 +100,8 @@ def _configure(work: _Work, before: Observed) -> Observed:
     if environment != before.environment:
         # Lambda replaces the environment as a whole, so the keys of others are sent along.
         request["Environment"] = {"Variables": environment}
-
-    def call(revision: Mapping[str, str]) -> object:
-        with faults(before.name, "lambda:UpdateFunctionConfiguration"):
-            return work.client.update_function_configuration(**request, **revision)
-
-    after = _update(work, before, target, call)
+    call = partial(work.client.update_function_configuration, **request)
+    after = _update(work, before, target, "lambda:UpdateFunctionConfiguration", call)
     work.stage.text = _count(work.plan, CONFIGURATION, "setting")
     return after
 
@@ -97,20 +109,32 @@ def _configure(work: _Work, before: Observed) -> Observed:
 def _upload(work: _Work, before: Observed) -> Observed:
     wanted = work.plan.wanted
     target = replace(before, architecture=wanted.architecture, code_sha256=wanted.code_sha256)
-
-    def call(revision: Mapping[str, str]) -> object:
-        with faults(before.name, "lambda:UpdateFunctionCode"):
-            return work.client.update_function_code(
-                FunctionName=before.name,
-                ZipFile=work.code,
-                # Left out, it would fall back to x86_64.
-                Architectures=[wanted.architecture],
-                **revision,
-            )
-
-    after = _update(work, before, target, call)
-    work.stage.text = f"{size(len(work.code))}, CodeSha256 {after.code_sha256}"
+    call = partial(
+        work.client.update_function_code,
+        FunctionName=before.name,
+        **_sent(work),
+        # Left out, it would fall back to x86_64.
+        Architectures=[wanted.architecture],
+    )
+    after = _update(work, before, target, "lambda:UpdateFunctionCode", call)
+    work.stage.text = f"{size(len(work.code.data))}, CodeSha256 {after.code_sha256}"
     return after
+
+
+def _sent(work: _Work) -> dict[str, Any]:
+    """Put the code where the update finds it, and return the request's words for that."""
+    data, through = work.code.data, work.code.through
+    if through is None:
+        return {"ZipFile": data}
+    with faults(f"s3://{through.bucket}/{through.key}", "s3:PutObject"):
+        through.client().put_object(
+            Bucket=through.bucket,
+            Key=through.key,
+            Body=data,
+            # Lambda's hash of the code is the same one: S3 takes no other bytes.
+            ChecksumSHA256=work.plan.wanted.code_sha256,
+        )
+    return {"S3Bucket": through.bucket, "S3Key": through.key}
 
 
 def _tag(work: _Work, before: Observed) -> Observed:
@@ -127,12 +151,14 @@ def _count(plan: Plan, step: str, thing: str) -> str:
 
 
 def _update(
-    work: _Work, before: Observed, target: Observed, call: Callable[[Mapping[str, str]], object]
+    work: _Work, before: Observed, target: Observed, permission: str, call: Callable[..., object]
 ) -> Observed:
+    revision = {"RevisionId": before.revision_id} if before.revision_id else {}
     start = work.wait.now()
     while True:
         try:
-            call({"RevisionId": before.revision_id} if before.revision_id else {})
+            with faults(before.name, permission):
+                call(**revision)
             break
         except Busy as error:
             if work.wait.now() - start >= work.wait.ceiling:
@@ -195,16 +221,16 @@ def _differences(first: Observed, second: Observed) -> list[tuple[str, str, str]
 
 def _changed_meanwhile(planned_on: Observed, live: Observed) -> Conflict:
     changes = _differences(planned_on, live)
-    lines = [f"somebody changed {live.name} after this deploy was planned."]
     if changes:
         now = ", ".join(f"{name} {value}" for name, _, value in changes)
         then = ", ".join(f"{name} {value}" for name, value, _ in changes)
     else:
         now, then = f"revision {live.revision_id}", f"revision {planned_on.revision_id}"
     when = f", changed {live.modified}" if live.modified else ""
-    lines += [f"  live now     {now}{when}", f"  planned on   {then}"]
     return Conflict(
         live.name,
-        "\n".join(lines),
+        f"somebody changed {live.name} after this deploy was planned.\n"
+        f"  live now     {now}{when}\n"
+        f"  planned on   {then}",
         "Look at the difference with `--dry-run`, then deploy again.",
     )

@@ -30,7 +30,8 @@ _NEXT = {
     "CodeStorageExceededException": (
         "The region's code storage is full: delete old function versions, or ask AWS for more."
     ),
-    "RequestEntityTooLargeException": "Make function.zip smaller: Lambda takes 50 MB directly.",
+    "RequestEntityTooLargeException": "Lambda takes 50 MB directly: set bucket in pyproject.toml.",
+    "NoSuchBucket": "Make the bucket, in the region of the function, or correct its name.",
     "InvalidCodeSignatureException": "Sign the code, or change the function's signing policy.",
     "CodeVerificationFailedException": "Sign the code, or change the function's signing policy.",
     "InvalidParameterValueException": "Correct that value in pyproject.toml and build again.",

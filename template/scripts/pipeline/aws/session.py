@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from ..errors import PipelineError
 from ..values.credentials import Credentials
 from .faults import faults
 
-__all__ = ["Connect", "Connection", "LambdaClient", "connect"]
+__all__ = ["Connect", "Connection", "LambdaClient", "MakeClient", "connect"]
 
 Call = Callable[..., dict[str, Any]]
+MakeClient = Callable[[], Any]
 
 _WHERE = "AWS session"
 
@@ -39,9 +41,13 @@ class LambdaClient(Protocol):
 
 @dataclass(frozen=True)
 class Connection:
-    """A Lambda client, and where it is: `caller` is empty when nobody had to ask."""
+    """A Lambda client, and where it is: `caller` is empty when nobody had to ask.
+
+    `objects` makes an S3 client, for those who need one.
+    """
 
     functions: LambdaClient
+    objects: MakeClient
     region: str
     caller: str = ""
 
@@ -66,7 +72,7 @@ def connect(credentials: Credentials, place: Mapping[str, str]) -> Connection:
         session = _assumed(session, place["role"], region)
     if place.get("account"):
         caller = _proven(session, place["account"])
-    return Connection(_client(session, "lambda"), region, caller)
+    return Connection(_client(session, "lambda"), partial(_client, session, "s3"), region, caller)
 
 
 def _region(credentials: Credentials, place: Mapping[str, str]) -> str:

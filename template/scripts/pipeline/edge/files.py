@@ -8,9 +8,9 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ..errors import PipelineError
 
@@ -18,31 +18,24 @@ __all__ = [
     "alone",
     "new_folder",
     "read_json",
+    "replacing",
+    "replacing_folder",
     "sweep",
     "unwritable",
     "write_json",
     "write_whole",
 ]
 
-# A dot, the name it was to have, and what `tempfile` adds.
+# A dot, the name it was to have, what `tempfile` adds, and what releases before this one added.
 _HALF_WRITTEN = re.compile(r"\..+\.[A-Za-z0-9_]{8}(\.part)?\Z")
 
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file in one step: a reader sees the old bytes or the new ones, never a part."""
-    try:
+    with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as part:
-                part.write(data)
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise unwritable(path, error) from error
+        with replacing(path) as part:
+            part.write(data)
 
 
 def write_json(path: Path, document: Any) -> None:
@@ -59,21 +52,47 @@ def read_json(path: Path) -> Any:
 
 
 @contextmanager
-def new_folder(target: Path) -> Iterator[Path]:
-    """Give an empty folder that takes `target`'s place when the block ends well, else vanishes."""
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Give an open file that takes `path`'s place when the block ends well, else vanishes.
+
+    Raises OSError, as `replacing_folder` does: the caller knows what was to be written.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path))
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    except OSError as error:
-        raise unwritable(target, error) from error
+        with os.fdopen(handle, "wb") as part:
+            yield part
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def replacing_folder(target: Path) -> Iterator[Path]:
+    """Give an empty folder that takes `target`'s place when the block ends well, else vanishes."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(dir=target.parent, prefix=_prefix(target)))
     try:
         part.chmod(0o755)
         yield part
         _replace_folder(part, target)
-    except OSError as error:
-        raise unwritable(target, error) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """Do as `replacing_folder` does; raises PipelineError for a folder that cannot be written.
+
+    What goes wrong inside the block keeps its own error.
+    """
+    with ExitStack() as folder:
+        with _writing(target):
+            part = folder.enter_context(replacing_folder(target))
+        yield part
+        with _writing(target):
+            folder.close()
 
 
 def sweep(folder: Path) -> None:
@@ -96,16 +115,22 @@ def unwritable(path: Path, error: OSError) -> PipelineError:
 
 
 @contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+@contextmanager
 def alone(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
     """Hold a lock file; `waiting` is called once when another process holds it.
 
     The system frees the lock when its process ends, however it ends.
     """
-    try:
+    with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         opened = path.open("a+b")
-    except OSError as error:
-        raise unwritable(path, error) from error
     with opened as handle:
         if os.name == "nt":
             _lock_on_windows(handle.fileno(), waiting)
@@ -138,9 +163,13 @@ def _lock_on_windows(descriptor: int, waiting: Callable[[], None]) -> None:
 
 def _replace_folder(part: Path, target: Path) -> None:
     if target.exists():
-        old = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+        old = Path(tempfile.mkdtemp(dir=target.parent, prefix=_prefix(target)))
         target.replace(old / target.name)
         part.replace(target)
         shutil.rmtree(old, ignore_errors=True)
     else:
         part.replace(target)
+
+
+def _prefix(path: Path) -> str:
+    return f".{path.name[:100]}."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,19 +16,19 @@ _EXECUTABLE = "100755"
 _REGULAR = ("100644", _EXECUTABLE)
 # How many fields stand before the path of a changed and of an unmerged file, in `git status`.
 _FIELDS = {"1": 8, "u": 10}
+_AT_ONCE = 200  # paths in a command line, of which Windows takes 32,767 characters
 
 
 @dataclass(frozen=True)
 class TrackedFile:
     """A file in git's index, its path relative to the work tree with `/`.
 
-    `regular` is False for links and submodules; `blob` is the sha of its content.
+    `regular` is False for links and submodules.
     """
 
     path: str
     executable: bool
     regular: bool
-    blob: str
 
 
 @dataclass(frozen=True)
@@ -81,17 +81,24 @@ class Git:
         for entry in self._git("ls-files", "--stage", "-z", "--", *folders).stdout.split("\0"):
             if entry:
                 facts, path = entry.split("\t", 1)
-                mode, blob, stage = facts.split(" ")
+                mode, _blob, stage = facts.split(" ")
                 if stage != "0":
                     raise PipelineError(
                         "git", f"{path} has a merge conflict", "Resolve it and add the file."
                     )
-                found.append(TrackedFile(path, mode == _EXECUTABLE, mode in _REGULAR, blob))
+                found.append(TrackedFile(path, mode == _EXECUTABLE, mode in _REGULAR))
         return tuple(found)
 
-    def commit_seconds(self) -> int:
-        """Return HEAD's commit time in seconds since 1970."""
-        return int(self._git("show", "-s", "--format=%ct", "HEAD").stdout)
+    def export(self, paths: Sequence[str], folder: Path) -> None:
+        """Write files below `folder` as the index has them, with LF where git knows them as text.
+
+        What a work tree holds may differ though git calls it clean: line ends, and files that it
+        was told to leave alone.
+        """
+        plain = ("-c", "core.autocrlf=false", "-c", "core.eol=lf")
+        for start in range(0, len(paths), _AT_ONCE):
+            some = paths[start : start + _AT_ONCE]
+            self._git(*plain, "checkout-index", "--force", f"--prefix={folder}/", "--", *some)
 
     def nearest_tag(self) -> tuple[str, int] | None:
         """Return the nearest version tag, annotated or not, and the commits since, or None."""
@@ -131,26 +138,23 @@ class Git:
         """Return the URL of `origin`, or None."""
         return self._git("remote", "get-url", "origin", accept=(0, 2, 128)).stdout.strip() or None
 
-    def clone_to(self, folder: Path, commit: str) -> None:
-        """Make a clean clone of one commit at `folder`, sharing this repository's objects."""
-        self._git("clone", "--quiet", "--shared", "--no-checkout", str(self.root), str(folder))
-        Git(folder).check_out(commit)
+    def has(self, commit: str) -> bool:
+        """Tell whether a commit, by its full name, is in this repository."""
+        words = ("rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}")
+        return self._git(*words, accept=(0, 1)).code == 0
 
-    def check_out(self, commit: str) -> None:
-        """Put a commit's files into the work tree, on no branch."""
-        self._git("-c", "advice.detachedHead=false", "checkout", "--quiet", "--detach", commit)
+    def clone_to(self, folder: Path, commit: str) -> None:
+        """Make a clean clone of one commit at `folder`, sharing this repository's objects.
+
+        The user's own hooks have no part in it.
+        """
+        alone = ("--shared", "--no-checkout", "--config", f"core.hooksPath={os.devnull}")
+        self._git("clone", "--quiet", *alone, str(self.root), str(folder))
+        quietly = ("-c", "advice.detachedHead=false", "checkout", "--quiet", "--detach")
+        self._git("-C", str(folder), *quietly, commit)
 
     def _git(self, *arguments: str, accept: tuple[int, ...] = (0,)) -> Result:
-        return run(
-            ["git", *arguments],
-            cwd=self.root,
-            env=_environment(os.environ),
-            accept=accept,
-            where="git",
-        )
-
-
-def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    # Variables that a hook or an outer git set would point us at another repository; the
-    # lock would make two questions at once fail.
-    return scrubbed(environ, {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8"})
+        # Variables that a hook or an outer git set would point us at another repository; the
+        # lock would make two questions at once fail.
+        env = scrubbed(os.environ, {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8"})
+        return run(["git", *arguments], cwd=self.root, env=env, accept=accept, where="git")

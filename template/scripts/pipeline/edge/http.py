@@ -14,14 +14,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
 
 import urllib3
 from urllib3 import exceptions as faults
 
 from ..errors import PipelineError
 from .http_words import body_words, hint
-from .network import Network, no_address
+from .network import Network, no_address, split_user
 from .upload import Upload
 
 __all__ = ["Http", "HttpError", "NoAnswerError", "Request", "Response", "shown"]
@@ -68,11 +67,6 @@ class Response:
     headers: Mapping[str, str]
     body: bytes
     where: str
-
-    @property
-    def text(self) -> str:
-        """The body as text, whatever it is."""
-        return self.body.decode("utf-8", "replace")
 
     def json(self) -> Any:
         """Return the JSON document; None for an empty body. Raises PipelineError for others."""
@@ -126,7 +120,7 @@ class Http:
         response = self.download(request, kept.append)
         return Response(response.status, response.headers, b"".join(kept), response.where)
 
-    def download(self, request: Request, take: Callable[[bytes], None]) -> Response:
+    def download(self, request: Request, take: Callable[[bytes], object]) -> Response:
         """Send a request and pass the body of its answer to `take`, block by block.
 
         A body that breaks off is not asked for again: the caller has taken a part of it.
@@ -134,10 +128,11 @@ class Http:
         for pause in (*_PAUSES, None):
             try:
                 raw = self._send(request)
-            except _Repeatable as error:
-                if pause is None:
-                    raise error.error from error
-                self._wait(request, str(error.error.what), pause)
+            except faults.HTTPError as error:
+                failure, repeatable = _failure(request, error)
+                if pause is None or not repeatable:
+                    raise failure from error
+                self._wait(request, failure.what, pause)
                 continue
             wait = _turned_away(request, raw, pause)
             if wait is None:
@@ -154,8 +149,8 @@ class Http:
             body = json.dumps(request.json).encode()
         elif isinstance(body, Upload):
             headers |= body.headers()
-            body = body.opened()
-        url, user = _split_user(request.url)
+            body = body.blocks()
+        url, user = split_user(request.url)
         if user:
             headers |= urllib3.make_headers(basic_auth=user)
         try:
@@ -169,14 +164,12 @@ class Http:
                 timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=request.seconds),
                 preload_content=False,
             )
-        except faults.HTTPError as error:
-            raise _failure(request, error) from error
         finally:
-            if isinstance(request.body, Upload) and body is not None:
+            if isinstance(request.body, Upload):
                 body.close()
 
     def _answer(
-        self, request: Request, raw: urllib3.BaseHTTPResponse, take: Callable[[bytes], None]
+        self, request: Request, raw: urllib3.BaseHTTPResponse, take: Callable[[bytes], object]
     ) -> Response:
         good = raw.status // 100 == 2 or raw.status in request.expect  # noqa: PLR2004 - 2xx
         error_body: list[bytes] = []
@@ -184,7 +177,7 @@ class Http:
             for block in raw.stream(_BLOCK):
                 (take if good else error_body.append)(block)
         except faults.HTTPError as error:
-            what = f"the answer broke off: {_reason(error)}"
+            what = f"the answer broke off: {error}"
             if good or not error_body:
                 raise NoAnswerError(request.where, what, "Try again.") from error
         finally:
@@ -201,24 +194,7 @@ class Http:
 
 def shown(url: str) -> str:
     """Return a URL without the user and password in it."""
-    return _split_user(url)[0]
-
-
-class _Repeatable(Exception):  # noqa: N818 - not an error yet
-    """An attempt that may be repeated; `error` is what to raise when it may not any more."""
-
-    def __init__(self, error: PipelineError) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
-def _split_user(url: str) -> tuple[str, str]:
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # refused where the connection is made
-        return url, ""
-    user, at, host = parts.netloc.rpartition("@")
-    return (urlunsplit(parts._replace(netloc=host)), unquote(user)) if at else (url, "")
+    return split_user(url)[0]
 
 
 def _redirects(method: str) -> urllib3.Retry | bool:
@@ -246,33 +222,30 @@ def _turned_away(
     return wait if wait <= _LONGEST_PAUSE else None
 
 
-def _failure(request: Request, error: faults.HTTPError) -> Exception:
+def _failure(request: Request, error: faults.HTTPError) -> tuple[PipelineError, bool]:
+    """Return the error for an attempt that failed, and whether the request may be repeated."""
     reason = error.reason if isinstance(error, faults.MaxRetryError) else error
-    text = _reason(error)
+    text = str(reason or error)
     if isinstance(reason, faults.LocationValueError):
-        return no_address(shown(request.url))
+        return no_address(shown(request.url)), False
     if isinstance(reason, faults.SSLError) and _is_about_trust(reason):
-        return PipelineError(
+        untrusted = PipelineError(
             request.where,
             f"the server's certificate is not trusted: {text}",
             "Name your organisation's CA file in REQUESTS_CA_BUNDLE or SSL_CERT_FILE.",
         )
+        return untrusted, False
     if isinstance(reason, _NEVER_LEFT):
         unreachable = PipelineError(
             request.where,
             f"the server cannot be reached: {text}",
             "Look at the URL, the network, and HTTPS_PROXY, HTTP_PROXY and NO_PROXY.",
         )
-        return _Repeatable(unreachable)
+        return unreachable, True
     unanswered = NoAnswerError(
         request.where, f"no answer: {text}", "Look at the server, then repeat."
     )
-    return _Repeatable(unanswered) if request.method in _READING else unanswered
-
-
-def _reason(error: faults.HTTPError) -> str:
-    reason = error.reason if isinstance(error, faults.MaxRetryError) else error
-    return str(reason or error)
+    return unanswered, request.method in _READING
 
 
 def _is_about_trust(reason: BaseException) -> bool:

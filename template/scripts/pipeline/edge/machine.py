@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from .files import read_json, write_json
@@ -12,7 +12,7 @@ from .git import Git
 from .pythons import find_python, is_program
 from .uv import Uv
 
-__all__ = ["Machine"]
+__all__ = ["Machine", "utc_now"]
 
 
 @dataclass(frozen=True)
@@ -56,3 +56,8 @@ class Machine:
         if found:
             write_json(memory, str(found))
         return found
+
+
+def utc_now() -> datetime:
+    """Return the time in UTC."""
+    return datetime.now(UTC)

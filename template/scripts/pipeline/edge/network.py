@@ -16,7 +16,7 @@ import urllib3
 
 from ..errors import PipelineError
 
-__all__ = ["Network", "no_address", "proxy_for"]
+__all__ = ["Network", "no_address", "proxy_for", "split_user"]
 
 _CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -47,14 +47,12 @@ class Network:
         context = _trust(self._environ) if needed else None
         if not proxy:
             return urllib3.PoolManager(ssl_context=context)
-        parts = urlsplit(proxy)
-        user, at, host = parts.netloc.rpartition("@")
-        address = urlunsplit(parts._replace(netloc=host))
-        if parts.scheme not in ("http", "https"):
+        address, user = split_user(proxy)
+        if urlsplit(address).scheme not in ("http", "https"):
             raise PipelineError(
                 "proxy", f"{address} is not an http proxy", "Set HTTPS_PROXY to an http:// address."
             )
-        headers = urllib3.make_headers(proxy_basic_auth=unquote(user)) if at else None
+        headers = urllib3.make_headers(proxy_basic_auth=user) if user else None
         return urllib3.ProxyManager(
             address, proxy_headers=headers, ssl_context=context, proxy_ssl_context=context
         )
@@ -68,6 +66,16 @@ def proxy_for(url: str, environ: Mapping[str, str]) -> str:
         return ""
     proxy = _setting(environ, f"{parts.scheme}_proxy") or _setting(environ, "all_proxy")
     return proxy if not proxy or "://" in proxy else f"http://{proxy}"
+
+
+def split_user(url: str) -> tuple[str, str]:
+    """Return a URL without its user and password, and these, decoded, or an empty text."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # refused where the connection is made
+        return url, ""
+    user, at, host = parts.netloc.rpartition("@")
+    return (urlunsplit(parts._replace(netloc=host)), unquote(user)) if at else (url, "")
 
 
 def no_address(url: str) -> PipelineError:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import PipelineError
@@ -20,14 +19,20 @@ class Uv:
     """The locked uv. `program` is its path; `environ` the process environment, for its settings."""
 
     program: Path
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    environ: Mapping[str, str]
 
-    def install(self, arguments: Sequence[str | Path], *, cwd: Path, where: str) -> bool:
+    def install(
+        self, arguments: Sequence[str | Path], *, cwd: Path, where: str, copies: bool = False
+    ) -> bool:
         """Run `uv pip install`; return whether the cache alone was enough.
 
         The cache is tried first, so that nothing needs a network that has been fetched before.
+        Files are hard links, where the disk has them: with `copies` what is written to them
+        does not get into uv's cache, which takes seconds for some thousand files.
         """
-        command = ["pip", "install", "--quiet", "--require-hashes", *arguments]
+        mode = "copy" if copies else "hardlink"
+        plain = ["--quiet", "--require-hashes", "--link-mode", mode]
+        command = ["pip", "install", *plain, *arguments]
         if self._run([*command, "--offline"], cwd=cwd, where=where, accept=(0, 1, 2)).code == 0:
             return True
         self._run(command, cwd=cwd, where=where)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..archive.zipreader import members_of, open_archive
+from ..archive.zipreader import OUR_LIMITS, members_of, open_archive
 from ..edge.cache import Sealed, keep, sealed
 from .compiled import compiled_files
 from .elf import Binary
@@ -33,7 +33,7 @@ def brought(dependencies: Sealed, folder: Path) -> Brought:
         # Another version of the library may have written it in another form.
         with suppress(AttributeError, KeyError, TypeError, ValueError):
             return _from_document(json.loads(kept.data))
-    archive = open_archive(dependencies.data, where="dependency zip")
+    archive = open_archive(dependencies.data, OUR_LIMITS, where="dependency zip")
     found = Brought(distributions(archive), compiled_files(members_of(archive)))
     keep(memory, json.dumps(asdict(found)).encode())
     return found

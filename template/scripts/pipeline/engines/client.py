@@ -6,13 +6,22 @@ versions, examples, resources and time zones go. About 1.3 MB compressed.
 
 from __future__ import annotations
 
+import base64
+import csv
+import hashlib
 import importlib.metadata
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from ..archive.zipreader import Archive, open_archive
+from ..archive.zipwriter import Member, compress, write_zip
+from ..edge.cache import seal, sealed
 from ..errors import PipelineError
+from ..values.manifest import Dependency
 
-__all__ = ["DISTRIBUTIONS", "SERVICES", "client_files"]
+__all__ = ["CLIENT_FOLDER", "DISTRIBUTIONS", "SERVICES", "client_files", "client_zip"]
 
+CLIENT_FOLDER = "client/"
 SERVICES = ("cloudwatch", "lambda", "s3", "sts")
 DISTRIBUTIONS = (
     "boto3",
@@ -30,42 +39,80 @@ _LEFT_OUT = (
     "dateutil/zoneinfo/dateutil-zoneinfo.tar.gz",
     "urllib3/contrib/emscripten/",
 )
-_LICENCES = ("LICENSE", "LICENCE", "NOTICE", "COPYING")
+# What a distribution is and which wheel it came from goes along: scanners and the SBOM read it.
+_TOLD = ("METADATA", "WHEEL", "LICENSE", "LICENCE", "NOTICE", "COPYING")
+
+# A file of a distribution, and its hash as RECORD has it.
+_Recorded = tuple[Path, str]
 
 
 def client_files(services: tuple[str, ...] = SERVICES) -> list[tuple[str, bytes]]:
     """Return the files of the client by name, read from the interpreter that runs this.
 
-    Raises PipelineError that names what is not installed, or not as pip and uv install it.
+    Raises PipelineError that names what is not installed, or not as pip and uv install it: each
+    file is held against the hash that its distribution lists.
     """
-    installed: dict[str, Path] = {}
+    installed: dict[str, _Recorded] = {}
     for distribution in DISTRIBUTIONS:
         installed.update(_installed(distribution))
-    names = [name for name in installed if _is_code_or_licence(name)]
+    names = [name for name in installed if _is_wanted(name)]
     names += _data(list(installed), services)
-    return [(name, installed[name].read_bytes()) for name in sorted(names)]
+    return [(name, _checked(name, *installed[name])) for name in sorted(names)]
 
 
-def _installed(distribution: str) -> dict[str, Path]:
+def client_zip(tools: Iterable[Dependency], cache: Path) -> Archive:
+    """Return the client as a zip, deflated once for each set of versions in the folder `cache`."""
+    versions = repr([(tool.name, tool.version) for tool in tools])
+    target = cache / f"client-{hashlib.sha256(versions.encode()).hexdigest()[:16]}.zip"
+    kept = sealed(target)
+    if kept is None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        members = [
+            Member(CLIENT_FOLDER + name, 0o644, compress(data)) for name, data in client_files()
+        ]
+        seal(target, write_zip(target, members))
+    return open_archive(kept.data if kept else target, where=str(target))
+
+
+def _checked(name: str, path: Path, recorded: str) -> bytes:
     try:
-        files = importlib.metadata.files(distribution)
+        data = path.read_bytes()
+    except OSError as error:
+        raise _damaged(f"{name} cannot be read from .venv: {error.strerror}") from error
+    digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+    if recorded != f"sha256={digest}":
+        raise _damaged(f"{name} in .venv is not as it was installed")
+    return data
+
+
+def _damaged(what: str) -> PipelineError:
+    then = "Delete .venv; the next `python3 tasks.py` installs the build's tools again."
+    return PipelineError("AWS client", what, then)
+
+
+def _installed(distribution: str) -> dict[str, _Recorded]:
+    try:
+        found = importlib.metadata.distribution(distribution)
+        # Not `files`: from Python 3.12 on it leaves out what is missing.
+        record = found.read_text("RECORD")
     except importlib.metadata.PackageNotFoundError:
-        files = None
-    if not files:
-        raise PipelineError(
-            "AWS client",
-            f"{distribution} is not installed, or has no list of its files",
-            "Delete .venv; the next `python3 tasks.py` installs the build's tools again.",
-        )
-    return {file.as_posix(): Path(str(file.locate())) for file in files if ".." not in file.parts}
+        record = None
+    if not record:
+        raise _damaged(f"{distribution} is not installed, or has no list of its files")
+    rows = csv.reader(record.splitlines())
+    return {
+        name: (Path(str(found.locate_file(name))), digest)
+        for name, digest, _ in rows
+        if ".." not in PurePosixPath(name).parts
+    }
 
 
-def _is_code_or_licence(name: str) -> bool:
+def _is_wanted(name: str) -> bool:
     path = PurePosixPath(name)
     if name.startswith(_LEFT_OUT) or "__pycache__" in path.parts:
         return False
     if path.parts[0].endswith(".dist-info"):
-        return path.name.upper().startswith(_LICENCES)
+        return path.name.upper().startswith(_TOLD)
     return path.suffix == ".py" or path.name == "cacert.pem"
 
 

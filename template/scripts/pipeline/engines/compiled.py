@@ -10,13 +10,15 @@ from ..archive.zipwriter import DEFLATED, Member, plain
 from ..values.runtimes import Runtime
 from .elf import START, Binary, is_binary, read_binary
 
-__all__ = ["compiled_files", "compiled_reasons", "foreign", "owner"]
+__all__ = ["compiled_files", "compiled_reasons", "owner"]
 
 # Never compiled, and nearly all there is; the others are looked at whatever their names are.
 _TEXT = (".py", ".pyi", ".json", ".gz", ".txt", ".typed")
 # Launchers that setuptools and others carry as data: no Linux would ever start them.
 _WINDOWS_PROGRAM = ".exe"
 _TAGGED = re.compile(r"\.(?:cpython-(\d)(\d+)([a-z]*)|(pypy|pp)[\w.-]*)-[\w-]+\.so\Z")
+# What Linux's Python imports, and what its loader looks for.
+_LOADED = re.compile(r"(?<!-darwin)\.so(\.\d+)*\Z")
 _MUSL = re.compile(r"-linux-musl[\w]*\.so\Z")
 
 
@@ -40,27 +42,23 @@ def compiled_reasons(
 ) -> list[str]:
     """Return why the runtime could not load some of `files`, a reason for each package and cause.
 
-    `own` holds the names of the repository's own files.
+    `own` holds the names of the repository's own files. Others come in wheels for the function's
+    platform or for every one, and the latter bring helpers for systems and machines that are
+    not the function's: those are taken for helpers that Python would not load, and where a
+    package has one that fits.
     """
+    fitting = {owner(name) for name, binary in files.items() if binary.machine == architecture}
     grouped: dict[tuple[str, str], list[str]] = {}
     for name, binary in sorted(files.items()):
         cause = _cause(name, binary, runtime, architecture)
-        if cause:
+        elsewhere = binary.machine != architecture and not binary.problem
+        helper = elsewhere and (owner(name) in fitting or not _LOADED.search(name))
+        if cause and (name in own or not helper):
             grouped.setdefault((owner(name, own), cause), []).append(name)
     return [
         f"{package}: {names[0]}{_more(names)} {cause}; take {_remedy(package)}"
         for (package, cause), names in grouped.items()
     ]
-
-
-def foreign(binaries: Mapping[str, Binary], machine: str, tag: str) -> bool:
-    """Tell whether some are for another machine, or another Python, than the one here.
-
-    `machine` is in Lambda's words, `tag` like `313`.
-    """
-    return any(
-        binary.machine != machine or (_tag(name) or tag) != tag for name, binary in binaries.items()
-    )
 
 
 def owner(name: str, own: Container[str] = ()) -> str:

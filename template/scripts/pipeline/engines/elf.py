@@ -87,7 +87,7 @@ def _read_elf(data: bytes) -> Binary | None:
         if (bits, order) != (2, 1):
             return Binary("ELF", f"{name} with {'32 bits' if bits == 1 else 'another byte order'}")
         return Binary("ELF", name, max(_glibc_versions(data), default=(0, 0)))
-    except (struct.error, IndexError):
+    except (struct.error, IndexError, OverflowError):
         return Binary("ELF", problem="its headers are damaged")
 
 

@@ -11,20 +11,18 @@ import platform
 import re
 from pathlib import Path
 
-from ..archive.mirror import mirror
-from ..archive.zipreader import open_archive
+from ..archive.extract import mirror
+from ..archive.zipreader import FUNCTION_LIMITS, open_archive
 from ..edge.files import alone
 from ..errors import PipelineError
 from ..local.function_code import FunctionCode, FunctionConfig
 from ..local.pool import LocalRuntime
 from ..octopus.variables import names_in
-from ..values.environments import LOCAL_ENVIRONMENT
 from ..values.handler import check_handler
-from ..values.project import Function
-from .compiled import foreign, owner
-from .function_files import FunctionFiles, HandlerCheck
-from .handler_import import ImportFailure, import_handler
-from .known import Known
+from ..values.project import LOCAL_ENVIRONMENT, Function
+from .compiled import owner
+from .handler_facts import FunctionFiles, HandlerCheck, Known
+from .handler_import import NOT_CALLABLE, ImportFailure, import_handler
 
 __all__ = ["handler_check"]
 
@@ -50,6 +48,8 @@ def handler_check(
     done = _imported(function, files, runtime, known, home)
     if isinstance(done, float):
         return HandlerCheck(f"handler imported in {done:.1f} s")
+    if done.kind == NOT_CALLABLE:
+        return HandlerCheck(reason=f"the handler {function.handler} {done.message}")
     elsewhere = _foreign(done, function, files, runtime)
     excuse = (
         elsewhere
@@ -75,7 +75,7 @@ def _imported(
     function: Function, files: FunctionFiles, runtime: LocalRuntime, known: Known, home: Path
 ) -> ImportFailure | float:
     with alone(home.with_name(f"{home.name}.lock"), lambda: None):
-        mirror(open_archive(files.path), home / "task")
+        mirror(open_archive(files.path, FUNCTION_LIMITS), home / "task")
         code = FunctionCode(
             folder=home / "task",
             handler=function.handler,
@@ -96,12 +96,13 @@ def _foreign(
     if runtime.version != function.runtime.python:
         return f"here is Python {runtime.version}"
     missing = _MISSING.match(failure.message)
-    brought = {owner(entry.name) for entry in open_archive(files.path).entries}
+    brought = {owner(entry.name) for entry in open_archive(files.path, FUNCTION_LIMITS).entries}
     if (missing and missing[1] not in brought) or failure.kind == "UserCodeSyntaxError":
         return ""
     machine = platform.machine().lower()
     machine = _MACHINES.get(machine, machine)
-    if foreign(files.binaries, machine, runtime.version.replace(".", "")):
+    needed = any(binary.machine == function.architecture for binary in files.binaries.values())
+    if machine != function.architecture and needed:
         return f"files for {function.architecture}"
     return ""
 

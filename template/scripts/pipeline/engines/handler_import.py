@@ -20,12 +20,30 @@ from ..local.function_code import FunctionCode, FunctionConfig
 from ..local.runtime_api import Happening, Kind, RuntimeApi
 from ..local.surroundings import NOWHERE, function_environment, start_command
 
-__all__ = ["ImportFailure", "import_handler"]
+__all__ = ["NOT_CALLABLE", "ImportFailure", "import_handler"]
+
+NOT_CALLABLE = "NotCallable"
 
 _ENDINGS: tuple[Kind, ...] = ("ready", "init-error", "exit")
 _FRAME = re.compile(r'File "([^"\n]+)",? [Ll]ine (\d+)')
 _NO_FILE = re.compile(r"\[Errno 2\] No such file or directory: '([^']+)'")
 _MARK = "pipeline-frame:"
+# Both clients find the handler's module in this way; they would not ask what they found there
+# before the first event.
+_ASK = f"""\
+import importlib, os
+class {NOT_CALLABLE}(Exception): pass
+def asked(name, package=None, plain=importlib.import_module):
+    module, _, function = os.environ["_HANDLER"].rpartition(".")
+    if name != module.replace("/", "."):
+        return plain(name, package)
+    importlib.import_module = plain
+    found = plain(name, package)
+    if not callable(handler := getattr(found, function, asked)):
+        raise {NOT_CALLABLE}(f"is no function but of type {{type(handler).__name__}}")
+    return found
+importlib.import_module = asked
+"""
 # The runtime client keeps a trace for every error but a failed import: that one is asked again.
 _EXPLAIN = f"""\
 import sys
@@ -67,6 +85,7 @@ def import_handler(
 ) -> ImportFailure | float:
     """Import the handler in a process of its own; return the seconds it took, or the failure.
 
+    NOT_CALLABLE is the kind of failure where there is something else than a function.
     Compiled modules go to `bytecode`. Calls to AWS lead nowhere, and there are no credentials.
     """
     scratch = Path(tempfile.mkdtemp(prefix="import-"))
@@ -81,7 +100,6 @@ def import_handler(
             log = child.take_log().decode("utf-8", "replace")
         finally:
             child.end()
-            child.close_log()
         if ending.kind == "ready":
             return seconds
         return _failure(ending, log, code, (config, env, bytecode))
@@ -91,7 +109,7 @@ def import_handler(
 
 def _started(api: RuntimeApi, code: FunctionCode, env: Mapping[str, str], bytecode: Path) -> Child:
     try:
-        return Child(api, start_command(code, bytecode), env, code.folder)
+        return Child(api, start_command(code, bytecode, _ASK), env, code.folder)
     except OSError as error:
         api.close()
         raise PipelineError(

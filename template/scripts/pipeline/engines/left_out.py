@@ -9,28 +9,22 @@ import ast
 import importlib.metadata
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from ..archive.names import folders_of
 from .lock import normal
 
-__all__ = ["SDK", "Wanted", "files_of_tests", "needed", "sdk_files"]
+__all__ = ["SDK", "files_of_tests", "needed", "sdk_files"]
 
 # boto3 and what it is made of, as in Lambda's Python runtimes.
 SDK = ("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3")
+# A distribution, and the extras of it that somebody asks for.
+_Wanted = tuple[str, frozenset[str]]
 _TEST_FOLDERS = ("test", "tests")
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?([^;]*)(?:;(.*))?")
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([^'"]+)['"]""")
 _MENTIONS_TESTS = re.compile(rb"\btests?\b")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\Z")
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A distribution and the extras of it that somebody asks for."""
-
-    name: str
-    extras: frozenset[str]
 
 
 def sdk_files(folder: Path, requirements: Sequence[str]) -> frozenset[str]:
@@ -60,17 +54,16 @@ def needed(requires: Mapping[str, Sequence[str]], direct: Iterable[str]) -> froz
     are taken as true, so that rather too much stays than too little.
     """
     asked = [wanted for line in direct if (wanted := _wanted(line, frozenset()))]
-    roots = [Wanted(name, frozenset()) for name in requires if name not in SDK]
-    roots += [want for want in asked if want.name not in ("boto3", "botocore", "s3transfer")]
-    seen: set[Wanted] = set()
+    roots: list[_Wanted] = [(name, frozenset()) for name in requires if name not in SDK]
+    roots += [want for want in asked if want[0] not in ("boto3", "botocore", "s3transfer")]
+    seen: set[_Wanted] = set()
     while roots:
-        want = roots.pop()
-        if want in seen:
-            continue
-        seen.add(want)
-        lines = requires.get(want.name, ())
-        roots += [found for line in lines if (found := _wanted(line, want.extras))]
-    return frozenset(want.name for want in seen)
+        name, extras = roots.pop()
+        if (name, extras) not in seen:
+            seen.add((name, extras))
+            lines = requires.get(name, ())
+            roots += [found for line in lines if (found := _wanted(line, extras))]
+    return frozenset(name for name, _ in seen)
 
 
 def files_of_tests(folder: Path, names: Collection[str]) -> frozenset[str]:
@@ -82,7 +75,7 @@ def files_of_tests(folder: Path, names: Collection[str]) -> frozenset[str]:
     """
     everything = frozenset(names)
     folders = {found for name in names if (found := _test_folder(name, everything))}
-    inside = {name for name in names if _under(name, folders)}
+    inside = {name for name in names if not folders.isdisjoint(folders_of(name))}
     used = {
         module
         for name in everything - inside
@@ -97,10 +90,10 @@ def files_of_tests(folder: Path, names: Collection[str]) -> frozenset[str]:
             for module in used
         )
     }
-    return frozenset(name for name in inside if _under(name, idle))
+    return frozenset(name for name in inside if not idle.isdisjoint(folders_of(name)))
 
 
-def _wanted(line: str, extras: frozenset[str]) -> Wanted | None:
+def _wanted(line: str, extras: frozenset[str]) -> _Wanted | None:
     """Read a requirement; None when it belongs to an extra that nobody asked for."""
     match = _REQUIREMENT.match(line)
     if not match:
@@ -108,26 +101,16 @@ def _wanted(line: str, extras: frozenset[str]) -> Wanted | None:
     if (extra := _EXTRA.search(match[4] or "")) and normal(extra[1]) not in extras:
         return None
     asked = (normal(item.strip()) for item in (match[2] or "").split(",") if item.strip())
-    return Wanted(normal(match[1]), frozenset(asked))
+    return normal(match[1]), frozenset(asked)
 
 
 def _test_folder(name: str, everything: Collection[str]) -> str:
     """Return the outermost test folder inside a package that a file lies in, or an empty text."""
-    parts = name.split("/")
-    for at, part in enumerate(parts[:-1]):
-        parent = "/".join(parts[:at])
-        if at and part in _TEST_FOLDERS and f"{parent}/__init__.py" in everything:
-            return f"{parent}/{part}"
+    for folder in folders_of(name):
+        parent, _, part = folder.rpartition("/")
+        if part in _TEST_FOLDERS and f"{parent}/__init__.py" in everything:
+            return folder
     return ""
-
-
-def _under(name: str, folders: Collection[str]) -> bool:
-    at = name.find("/")
-    while at >= 0:
-        if name[:at] in folders:
-            return True
-        at = name.find("/", at + 1)
-    return False
 
 
 def _mentioned(path: Path, name: PurePosixPath) -> Iterable[str]:

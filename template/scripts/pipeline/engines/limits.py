@@ -11,7 +11,11 @@ import re
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
 from ..archive.zipreader import Entry
+from ..errors import PipelineError
+from ..report.words import size
 from ..values.manifest import ZipFacts
+from ..values.names import resource_name
+from ..values.project import FROM_RUNTIME, Function
 from .compiled import owner
 
 __all__ = [
@@ -20,6 +24,7 @@ __all__ = [
     "ZIP_LIMIT",
     "description_reasons",
     "environment_reasons",
+    "function_name_reasons",
     "handler_reasons",
     "name_reasons",
     "size_reasons",
@@ -35,7 +40,8 @@ _DESCRIPTION_LIMIT = 256
 _TAG_KEY_LIMIT, _TAG_VALUE_LIMIT, _TAGS_LIMIT = 128, 256, 50
 _SHOWN = 5
 _TEST_FOLDER = re.compile(r"/tests?/")
-_SDK = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
+# What boto3 needs besides, others may need too.
+_SDK = ("boto3", "botocore", "s3transfer")
 _VARIABLE = re.compile(r"[a-zA-Z][a-zA-Z0-9_]+\Z")
 # AWS's own list. Other names it gives a meaning, like AWS_LAMBDA_EXEC_WRAPPER, may be set.
 _RESERVED = frozenset(
@@ -51,28 +57,32 @@ _RESERVED = frozenset(
 
 
 def size_reasons(
-    facts: ZipFacts, listing: Callable[[], Sequence[Entry]], own: Container[str] = ()
+    facts: ZipFacts,
+    function: Function,
+    listing: Callable[[], Sequence[Entry]],
+    own: Container[str] = (),
 ) -> list[str]:
     """Return why the function zip is too large, with what is largest in it; sizes in bytes.
 
     `listing` is asked for what the zip holds only then.
     """
     reasons: list[str] = []
-    if facts.unzipped_size <= UNZIPPED_LIMIT and facts.size <= ZIP_LIMIT:
+    needs_bucket = facts.size > ZIP_LIMIT and not function.bucket
+    if facts.unzipped_size <= UNZIPPED_LIMIT and not needs_bucket:
         return reasons
     entries = listing()
+    savings = _savings(entries, own, function)
     if facts.unzipped_size > UNZIPPED_LIMIT:
-        size, largest = _mebibytes(facts.unzipped_size), _largest(entries, own, packed=False)
+        largest = _largest(entries, own, packed=False)
         reasons.append(
-            f"the function is {size} unzipped, Lambda takes 250 MB; "
-            f"largest are {largest}{_savings(entries)}"
+            f"the function is {size(facts.unzipped_size)} unzipped, Lambda takes 250 MB; "
+            f"largest are {largest}{savings}"
         )
-    if facts.size > ZIP_LIMIT:
+    if needs_bucket:
         largest = _largest(entries, own, packed=True)
         reasons.append(
-            f"function.zip is {_mebibytes(facts.size)}, a direct upload takes 50 MB, and there is "
-            "no setting yet for a bucket to upload it through; "
-            f"largest are {largest}{_savings(entries)}"
+            f"function.zip is {size(facts.size)}, a direct upload takes 50 MB: name a bucket in "
+            f"[tool.pipeline.function], or make it smaller; largest are {largest}{savings}"
         )
     return reasons
 
@@ -86,6 +96,17 @@ def environment_reasons(variables: Mapping[str, str], where: str) -> list[str]:
     longest = max(variables, key=lambda name: len(variables[name]))
     what = f"the environment for {where} is {size} bytes, Lambda takes {_ENVIRONMENT_LIMIT}"
     return [f"{what}; the longest is {longest}: keep it in a parameter store, or in the package"]
+
+
+def function_name_reasons(function: str, environments: Iterable[str]) -> list[str]:
+    """Return why AWS refuses what the function is called in the environments."""
+    refused: dict[str, list[str]] = {}
+    for environment in environments:
+        try:
+            resource_name(environment, function)
+        except PipelineError as error:
+            refused.setdefault(error.then, []).append(error.what)
+    return [f"{'; '.join(whats)}: {then}" for then, whats in refused.items()]
 
 
 def name_reasons(names: Iterable[str]) -> list[str]:
@@ -117,9 +138,8 @@ def tag_reasons(tags: Mapping[str, str]) -> list[str]:
 
 def handler_reasons(handler: str) -> list[str]:
     """Return why Lambda refuses a handler, whatever is in the zip."""
-    if len(handler) > _HANDLER_LIMIT:
-        return [f"the handler has {_of(handler, _HANDLER_LIMIT)}"]
-    return [f"the handler {handler!r} holds a space"] if re.search(r"\s", handler) else []
+    found = f"the handler has {_of(handler, _HANDLER_LIMIT)}"
+    return [found] if len(handler) > _HANDLER_LIMIT else []
 
 
 def description_reasons(description: str) -> list[str]:
@@ -139,21 +159,20 @@ def _largest(entries: Iterable[Entry], own: Container[str], *, packed: bool) -> 
         part = owner(entry.name, own)
         sizes[part] = sizes.get(part, 0) + (entry.packed if packed else entry.size)
     first = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:_SHOWN]
-    return ", ".join(f"{name} {_mebibytes(size)}" for name, size in first)
+    return ", ".join(f"{name} {size(total)}" for name, total in first)
 
 
-def _savings(entries: Iterable[Entry]) -> str:
+def _savings(entries: Iterable[Entry], own: Container[str], function: Function) -> str:
     """Say what the two settings that make a zip smaller would leave out, unzipped."""
     sdk = tests = 0
     for entry in entries:
-        if entry.name.partition("/")[0].removesuffix(".py") in _SDK:
+        if entry.name.partition("/")[0] in _SDK:
             sdk += entry.size
-        elif _TEST_FOLDER.search(entry.name):
+        elif _TEST_FOLDER.search(entry.name) and entry.name not in own:
             tests += entry.size
-    found = [f'boto3 = "runtime" may leave out {_mebibytes(sdk)}'] if sdk else []
-    found += [f"leave-out-tests = true up to {_mebibytes(tests)}"] if tests else []
+    offers = {
+        'boto3 = "runtime" may leave out': 0 if function.boto3 == FROM_RUNTIME else sdk,
+        "leave-out-tests = true up to": 0 if function.leave_out_tests else tests,
+    }
+    found = [f"{text} {size(saved)}" for text, saved in offers.items() if saved >= MEBIBYTE // 10]
     return f". In [tool.pipeline.function], {' and '.join(found)}" if found else ""
-
-
-def _mebibytes(size: int) -> str:
-    return f"{size / MEBIBYTE:.1f} MB"

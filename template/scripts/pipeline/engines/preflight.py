@@ -7,39 +7,41 @@ all of them. Nothing here needs a network, credentials or an account.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..archive.nupkg import read
-from ..archive.zipreader import open_archive, read_member
+from ..archive.zipreader import DEFAULT_LIMITS, OUR_LIMITS, open_archive, read_member
 from ..archive.zipwriter import plain
 from ..errors import PipelineError
 from ..octopus.variables import names_in, resolve
-from ..values.environments import LOCAL_ENVIRONMENT
 from ..values.handler import find_handler
-from ..values.project import Project
+from ..values.project import LOCAL_ENVIRONMENT, Project
 from .compiled import compiled_files, compiled_reasons
-from .function_files import FunctionFiles, HandlerCheck
-from .known import known_values
+from .handler_facts import FunctionFiles, HandlerCheck, known_values
 from .limits import (
     MEBIBYTE,
+    UNZIPPED_LIMIT,
     description_reasons,
     environment_reasons,
+    function_name_reasons,
     handler_reasons,
     name_reasons,
     size_reasons,
     tag_reasons,
 )
 from .python import FunctionZip, Restored
-from .rootfiles import SCRIPTS, script_reasons, substitution_reasons
+from .rootfiles import is_stage, script_reasons, substitution_reasons
 
 if TYPE_CHECKING:
     from ..local.pool import LocalRuntime
 
 __all__ = ["Candidate", "Checked", "Place", "preflight"]
 
+# A package too large has its own words; how well its files pack is looked at as everywhere.
+_ANY_SIZE = replace(DEFAULT_LIMITS, total=OUR_LIMITS.total)
 _STACK = Path("environment") / "stack.yaml"
 
 
@@ -82,9 +84,12 @@ def preflight(candidate: Candidate, place: Place) -> Checked:
     binaries = {**brought.binaries, **compiled_files(zipped.own)}
     files = FunctionFiles(zipped.path, own, binaries)
     reasons = [
-        *size_reasons(zipped.facts, lambda: open_archive(zipped.path).entries, own),
+        *size_reasons(
+            zipped.facts, function, lambda: open_archive(zipped.path, OUR_LIMITS).entries, own
+        ),
         *compiled_reasons(files.binaries, function.runtime, function.architecture, own),
         *handler_reasons(function.handler),
+        *_names(candidate.project),
         *description_reasons(function.description),
         *tag_reasons(function.tags),
         *_environment(candidate.project, place.environ),
@@ -104,45 +109,54 @@ def preflight(candidate: Candidate, place: Place) -> Checked:
     return Checked(f"{size}, {handler.found}", tuple(note for note in notes if note))
 
 
+def _names(project: Project) -> list[str]:
+    environments = [environment.name for environment in project.environments]
+    return function_name_reasons(project.function.name, environments or [LOCAL_ENVIRONMENT])
+
+
 def _root(package: Path) -> list[str]:
-    listing = read(package)
-    scripts = {
-        file.name: read_member(listing.archive, file.entry)
-        for file in listing.files
-        if "/" not in file.name and file.name.lower().endswith(SCRIPTS)
-    }
-    return [
-        *script_reasons(file.name for file in listing.files),
-        *substitution_reasons(scripts),
-    ]
+    listing = read(package, _ANY_SIZE)
+    found = {name: entry for name, entry in listing.files.items() if is_stage(name)}
+    scripts = {name: read_member(listing.archive, entry) for name, entry in found.items()}
+    return [*script_reasons(listing.files), *substitution_reasons(scripts)]
 
 
 def _environment(project: Project, environ: Mapping[str, str]) -> list[str]:
     templates = project.function.environment
-    reasons = name_reasons(templates)
+    good, reasons = _fillable(templates)
+    reasons = name_reasons(templates) + reasons
+    for environment in project.environments or (project.environment(LOCAL_ENVIRONMENT),):
+        known = known_values(good, environment, environ)
+        reasons += environment_reasons({**known.others, **known.values}, environment.name)
+    return reasons
+
+
+def _fillable(templates: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Return the templates that can be filled once the values are known, and why others cannot."""
+    good, reasons = {}, []
     for key, template in templates.items():
         every = dict.fromkeys(names_in({key: template}), "")
         try:
             resolve({key: template}, every, where="check")
         except PipelineError as error:
             reasons.append(f"{error.what}: {error.then[:1].lower()}{error.then[1:]}")
-    if reasons:
-        return reasons
-    for environment in project.environments:
-        known = known_values(templates, environment, environ)
-        reasons += environment_reasons({**known.others, **known.values}, environment.name)
-    return reasons
+        else:
+            good[key] = template
+    return good, reasons
 
 
 def _handler(candidate: Candidate, files: FunctionFiles, place: Place) -> HandlerCheck:
     project = candidate.project
-    if place.runtime is None:
+    if place.runtime is None or candidate.zipped.facts.unzipped_size > UNZIPPED_LIMIT:
         return _found(candidate)
     # It brings what runs functions along, and takes as long to import as all the rest.
     from .handler_check import handler_check  # noqa: PLC0415
 
     local = project.environment(LOCAL_ENVIRONMENT)
-    known = known_values(project.function.environment, local, place.environ)
+    templates, _ = _fillable(project.function.environment)
+    # A name that Lambda refuses is a reason already, and some cannot be given to a process.
+    given = {key: value for key, value in templates.items() if not {"=", "\0"} & {*key}}
+    known = known_values(given, local, place.environ)
     try:
         stack = (project.root / _STACK).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):

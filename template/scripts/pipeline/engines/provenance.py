@@ -139,7 +139,7 @@ def _resolved(item: Dependency, wheels: Mapping[str, tuple[str, ...]]) -> dict[s
     if len(accepted) == 1:
         described["digest"] = {"sha256": accepted[0]}
     else:
-        # A digest here would claim that this file was installed, and uv does not say which
-        # of those that the lock accepts it took.
+        # A digest here would claim that this file was installed. uv does not say which it took,
+        # and this lock does not say which of its hashes is that of a wheel with these tags.
         facts["acceptedSha256"] = accepted
     return {**described, "annotations": {name: fact for name, fact in facts.items() if fact}}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ..archive.zipreader import Archive, open_archive
+from ..archive.zipreader import OUR_LIMITS, Archive, open_archive
 from ..archive.zipwriter import (
     Block,
     Listed,
@@ -31,17 +31,19 @@ from ..values.manifest import ZipFacts
 from ..values.project import FROM_RUNTIME, Project
 from .brought import Brought, brought
 from .left_out import files_of_tests, sdk_files
-from .lock import check_lock, locked
+from .lock import check_lock, locked, read_lock
 
 __all__ = ["FUNCTION_LOCK", "FunctionZip", "Restored", "make_function_zip", "restore"]
 
 FUNCTION_LOCK = "requirements/function.txt"
 _EXECUTABLE, _PLAIN = 0o755, 0o644
-# What differs between two installations of the same wheels. `bin` holds scripts that uv
-# writes with this machine's interpreter in their first line; Lambda never runs them.
+# What differs between two installations of the same wheels.
 _LEFT_OUT = re.compile(
-    r"(^bin/|^\.lock$|(^|/)__pycache__/|\.py[co]$|\.dist-info/(RECORD|INSTALLER|REQUESTED|direct_url\.json|uv_cache\.json)$)"
+    r"(^\.lock$|(^|/)__pycache__/|\.dist-info/(RECORD|INSTALLER|REQUESTED|direct_url\.json|uv_cache\.json)$)"
 )
+# And what uv writes into `bin` with this machine's interpreter in the first line, which it puts
+# behind a shell where the path is long. What looks Python up on PATH came as it is.
+_LAUNCHER = re.compile(rb"#!(?!/usr/bin/env )[^\n]*python|#!/bin/sh\n'''exec' ")
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Restored:
     @property
     def archive(self) -> Archive:
         """The dependency zip, to look into."""
-        return open_archive(self.zip, where="dependency zip")
+        return open_archive(self.zip, OUR_LIMITS, where="dependency zip")
 
 
 @dataclass(frozen=True)
@@ -91,13 +93,7 @@ def restore(project: Project, uv: Uv, cache: Path, tools: bytes) -> Restored:
     Binary wheels only, for the function's Python and platform; `tools` stands for the versions
     of what makes the zip. Raises PipelineError naming a package that has no fitting wheel.
     """
-    file = project.root / FUNCTION_LOCK
-    try:
-        text = file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise PipelineError(
-            FUNCTION_LOCK, f"cannot be read: {error.strerror}", "Run `invoke lock`."
-        ) from error
+    text = read_lock(project.root, FUNCTION_LOCK)
     check_lock(FUNCTION_LOCK, text, project.dependencies)
     target = cache / f"{_key(project, text, tools)}.zip"
     packages = len(locked(text))
@@ -149,18 +145,18 @@ def _install(project: Project, uv: Uv, folder: Path) -> bool:
 
 
 def make_function_zip(
-    own: Iterable[tuple[str, bool, Path]],
+    own: Iterable[tuple[str, bool, bytes]],
     restored: Restored,
     target: Path,
-    last: Path | None,
+    last: Path | None = None,
 ) -> FunctionZip:
     """Write the function zip: the function's own files and, copied as they are, the dependencies.
 
-    `own` holds (name in the zip, executable, file). A name that a dependency has too is refused.
+    `own` holds (name in the zip, executable, bytes). A name that a dependency has too is refused.
     The dependencies come first, as one block.
     """
     members = []
-    for name, executable, file in own:
+    for name, executable, data in own:
         if name in restored.files:
             raise PipelineError(
                 f"src/{name}",
@@ -168,7 +164,7 @@ def make_function_zip(
                 "Rename the file.",
             )
         mode = _EXECUTABLE if executable else _PLAIN
-        members.append(Member(name, mode, compress(file.read_bytes())))
+        members.append(Member(name, mode, compress(data)))
     digest = write_zip(target, members, restored.block)
     files = {member.name: Listed(member.payload.crc, member.payload.size) for member in members}
     facts = ZipFacts(
@@ -198,9 +194,10 @@ def _members(folder: Path, project: Project) -> list[Member]:
             raise PipelineError(
                 FUNCTION_LOCK, f"a dependency brings the link {name}", "Lambda takes no links."
             )
-        if name not in tests:
+        data = path.read_bytes()
+        if name not in tests and not (name.startswith("bin/") and _LAUNCHER.match(data)):
             mode = _EXECUTABLE if path.stat().st_mode & 0o111 else _PLAIN
-            members.append(Member(name, mode, compress(path.read_bytes())))
+            members.append(Member(name, mode, compress(data)))
     return members
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-__all__ = ["SCRIPTS", "script_reasons", "substitution_reasons"]
+__all__ = ["is_stage", "script_reasons", "substitution_reasons"]
 
-SCRIPTS = (".sh", ".py", ".csx", ".ps1")
+_SCRIPTS = (".sh", ".py", ".csx", ".ps1")
 _DEPLOY_SCRIPT = "deploy.py"
 _STAGES = ("predeploy", "deploy", "postdeploy", "deployfailed")
 
@@ -24,7 +24,7 @@ def script_reasons(names: Iterable[str]) -> list[str]:
         f"Octopus would run {name}, at the package's root, {_instead(name)}: "
         "give it another name or a folder of its own in the nuspec"
         for name in sorted(roots)
-        if name != _DEPLOY_SCRIPT and _is_stage(name)
+        if name != _DEPLOY_SCRIPT and is_stage(name)
     ]
     if _DEPLOY_SCRIPT not in roots:
         reasons.append(
@@ -35,7 +35,7 @@ def script_reasons(names: Iterable[str]) -> list[str]:
 
 
 def substitution_reasons(scripts: Mapping[str, bytes]) -> list[str]:
-    """Return where Octopus would replace text in the scripts at the root, by line."""
+    """Return where Octopus would replace text in scripts that it runs, by line."""
     reasons = []
     for name, source in sorted(scripts.items()):
         found = re.search(rb"#\{[^\n]{0,40}", source)
@@ -49,9 +49,10 @@ def substitution_reasons(scripts: Mapping[str, bytes]) -> list[str]:
     return reasons
 
 
-def _is_stage(name: str) -> bool:
+def is_stage(name: str) -> bool:
+    """Tell whether Octopus runs a file of that name when it lies at a package's root."""
     stem, dot, extension = name.lower().rpartition(".")
-    return stem in _STAGES and f"{dot}{extension}" in SCRIPTS
+    return stem in _STAGES and f"{dot}{extension}" in _SCRIPTS
 
 
 def _instead(name: str) -> str:

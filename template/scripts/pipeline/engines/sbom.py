@@ -1,4 +1,4 @@
-"""The software bill of materials: CycloneDX JSON of the locked dependencies."""
+"""The software bill of materials: CycloneDX JSON of the dependencies and of the AWS client."""
 
 from __future__ import annotations
 
@@ -17,9 +17,20 @@ from ..edge.cache import keep, sealed
 from ..values.manifest import Dependency, Manifest
 from .lock import normal
 
-__all__ = ["SBOM_NAME", "Distribution", "distributions", "make_sbom"]
+__all__ = [
+    "CLIENT",
+    "FUNCTION",
+    "PART",
+    "SBOM_NAME",
+    "Distribution",
+    "distributions",
+    "make_sbom",
+]
 
 SBOM_NAME = "sbom.cdx.json"
+# The property that says which part of the package has a component, and its two values.
+PART = "copier-lambda:part"
+FUNCTION, CLIENT = "function", "client"
 _SHORT = 80  # characters; longer ones are a licence's text, not its name
 _ROOT = "the package"  # until it has its name
 _NAMESPACE = uuid.UUID("6f1f1d0e-4b7e-5d52-9f5f-0a9f3e0c7a11")
@@ -38,20 +49,24 @@ class Distribution:
     tags: tuple[str, ...] = ()
 
 
-def distributions(dependencies: Archive) -> dict[str, Distribution]:
-    """Return what is installed in a dependency zip, by normalised name.
+def distributions(archive: Archive, below: str = "") -> dict[str, Distribution]:
+    """Return what is installed at a zip's root, or in its folder `below`, by normalised name.
 
     Read from the `METADATA` and `WHEEL` files. The licence is `License-Expression`, else
     `License` when it is one short line, else the last licence classifier.
     """
     found = {}
-    entries = {entry.name: entry for entry in dependencies.entries}
+    entries = {
+        entry.name.removeprefix(below): entry
+        for entry in archive.entries
+        if entry.name.startswith(below)
+    }
     for path, entry in entries.items():
         if path.endswith(".dist-info/METADATA") and path.count("/") == 1:
-            headers = _headers(dependencies, entry)
+            headers = _headers(archive, entry)
             name, version = str(headers["Name"]), str(headers["Version"])
             wheel = entries.get(path.replace("METADATA", "WHEEL"))
-            tags = _headers(dependencies, wheel).get_all("Tag") if wheel else None
+            tags = _headers(archive, wheel).get_all("Tag") if wheel else None
             found[normal(name)] = Distribution(
                 name, version, _licence(headers), tuple(map(str, tags or ()))
             )
@@ -59,15 +74,24 @@ def distributions(dependencies: Archive) -> dict[str, Distribution]:
 
 
 def make_sbom(
-    manifest: Manifest, installed: Mapping[str, Distribution], memory: Path | None = None
+    manifest: Manifest,
+    installed: Mapping[str, Distribution],
+    client: Mapping[str, Distribution],
+    memory: Path | None = None,
 ) -> bytes:
     """Return a build's bill of materials as sorted JSON: the same build gives the same bytes.
 
-    What it says of the dependencies is kept in the folder `memory`, for the library that knows
-    CycloneDX takes longer to import than a whole package takes to be made.
+    `installed` and `client` are the function's distributions and the AWS client's. What it says
+    of them is kept in the folder `memory`, for the library that knows CycloneDX takes longer to
+    import than a whole package takes to be made.
     """
-    known = [(item, installed[normal(item.name)].licence) for item in manifest.dependencies]
-    known.sort(key=lambda pair: (pair[0].name, pair[0].version))
+    parts = ((FUNCTION, manifest.dependencies, installed), (CLIENT, manifest.tools, client))
+    known = [
+        (part, item, found[normal(item.name)].licence)
+        for part, items, found in parts
+        for item in sorted(items, key=lambda item: (item.name, item.version))
+        if part == FUNCTION or normal(item.name) in client
+    ]
     document = _remembered(known, memory) if memory else _described(known)
     ref = f"{manifest.package_id}@{manifest.version}"
     root = {"bom-ref": ref, "name": manifest.package_id, "version": manifest.version}
@@ -81,7 +105,7 @@ def make_sbom(
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n"
 
 
-def _remembered(known: list[tuple[Dependency, str]], memory: Path) -> dict[str, Any]:
+def _remembered(known: list[tuple[str, Dependency, str]], memory: Path) -> dict[str, Any]:
     digest = hashlib.sha256(repr(known).encode()).hexdigest()[:32]
     path = memory / f"sbom-{digest}.json"
     if kept := sealed(path):
@@ -92,7 +116,7 @@ def _remembered(known: list[tuple[Dependency, str]], memory: Path) -> dict[str, 
     return document
 
 
-def _described(known: list[tuple[Dependency, str]]) -> dict[str, Any]:
+def _described(known: list[tuple[str, Dependency, str]]) -> dict[str, Any]:
     """Return the bill of materials of a component without a name, as CycloneDX has it."""
     from cyclonedx.model.bom import Bom  # noqa: PLC0415 - slow to import, needed by builds only
     from cyclonedx.model.component import Component, ComponentType  # noqa: PLC0415
@@ -101,7 +125,7 @@ def _described(known: list[tuple[Dependency, str]]) -> dict[str, Any]:
     bom = Bom()
     root = Component(name=_ROOT, type=ComponentType.APPLICATION, bom_ref=_ROOT)
     bom.metadata.component = root
-    components = [_component(dependency, licence) for dependency, licence in known]
+    components = [_component(*one) for one in known]
     for component in components:
         bom.components.add(component)
     bom.register_dependency(root, components)
@@ -116,24 +140,36 @@ def _headers(archive: Archive, entry: Entry) -> Message:
     return HeaderParser().parsestr(text, headersonly=True)
 
 
-def _component(dependency: Dependency, licence: str) -> Any:
-    from cyclonedx.model import HashAlgorithm, HashType  # noqa: PLC0415
+def _component(part: str, dependency: Dependency, licence: str) -> Any:
+    from cyclonedx.model import HashAlgorithm, HashType, Property  # noqa: PLC0415
     from cyclonedx.model.component import Component, ComponentType  # noqa: PLC0415
-    from cyclonedx.model.license import DisjunctiveLicense  # noqa: PLC0415
     from packageurl import PackageURL  # noqa: PLC0415
 
     purl = PackageURL("pypi", name=normal(dependency.name), version=dependency.version)
-    # A lock accepts several files of one version; only a single hash identifies the one used.
+    # Several hashes are those that the lock accepts; only a single one is that of the file used.
     only = dependency.hashes[0].removeprefix("sha256:") if len(dependency.hashes) == 1 else None
     return Component(
         name=dependency.name,
         version=dependency.version,
         type=ComponentType.LIBRARY,
         purl=purl,
-        bom_ref=str(purl),
+        bom_ref=str(purl) if part == FUNCTION else f"{part}:{purl}",
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=only)] if only else [],
-        licenses=[DisjunctiveLicense(name=licence)] if licence else [],
+        licenses=[_license(licence)] if licence else [],
+        properties=[Property(name=PART, value=part)],
     )
+
+
+def _license(text: str) -> Any:
+    from cyclonedx.contrib.license.factories import LicenseFactory  # noqa: PLC0415
+    from cyclonedx.model.license import LicenseExpression  # noqa: PLC0415
+
+    factory = LicenseFactory()
+    found = factory.make_from_string(text)
+    # A word like GPL, which SPDX does not know, passes there for an expression.
+    if isinstance(found, LicenseExpression) and " " not in text:
+        return factory.make_with_name(text)
+    return found
 
 
 def _licence(headers: Message) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 from ..edge.git import Git
 from ..errors import PipelineError
 
-__all__ = ["SOURCE", "OwnFile", "function_files", "own_files", "refuse_secrets"]
+__all__ = ["SOURCE", "OwnFile", "Sources", "function_files", "own_files", "refuse_secrets"]
 
 SOURCE = "src"
 # Names that hold secrets, or history, wherever they lie.
@@ -63,23 +64,17 @@ def own_files(root: Path, git: Git | None) -> tuple[OwnFile, ...]:
         return tuple(_walk(root))
     files = []
     for tracked in git.tracked():
-        if not tracked.regular:
-            if tracked.path.startswith(f"{SOURCE}/"):
-                raise PipelineError(
-                    tracked.path,
-                    "is a link or a submodule",
-                    "Lambda takes plain files: put a copy there.",
-                )
-            continue
-        if not (root / tracked.path).is_file():
-            if tracked.path.startswith(f"{SOURCE}/"):
-                raise PipelineError(
-                    tracked.path,
-                    "git tracks it, but it is not there",
-                    f"git checkout -- {tracked.path}",
-                )
-            continue
-        files.append(OwnFile(tracked.path, tracked.executable))
+        path = tracked.path
+        if tracked.regular and (root / path).is_file():
+            files.append(OwnFile(path, tracked.executable))
+        elif path.startswith(f"{SOURCE}/") and tracked.regular:
+            raise PipelineError(
+                path, "git tracks it, but it is not there", f"git checkout -- {path}"
+            )
+        elif path.startswith(f"{SOURCE}/"):
+            raise PipelineError(
+                path, "is a link or a submodule", "Lambda takes plain files: put a copy there."
+            )
     return tuple(sorted(files, key=lambda file: file.path))
 
 
@@ -97,18 +92,47 @@ def function_files(files: Iterable[OwnFile], nuspec: str) -> tuple[OwnFile, ...]
     return found
 
 
-def refuse_secrets(root: Path, files: Iterable[OwnFile]) -> None:
+@dataclass(frozen=True)
+class Sources:
+    """The repository's files; `committed` are those whose bytes are taken from git.
+
+    Git calls a file unchanged whose line ends differ: that must not change a package.
+    """
+
+    root: Path
+    files: tuple[OwnFile, ...]
+    git: Git | None = None
+    committed: frozenset[str] = frozenset()
+
+    @classmethod
+    def read(cls, root: Path, git: Git | None) -> Sources:
+        """List the files; what git calls changed, by a hook too, is taken as it lies there."""
+        files = own_files(root, git)
+        if git is None:
+            return cls(root, files)
+        changed = git.status().changed
+        return cls(root, files, git, frozenset(file.path for file in files).difference(changed))
+
+    def contents(self, paths: Sequence[str]) -> dict[str, bytes]:
+        """Return the bytes of files by path."""
+        exported = [path for path in paths if path in self.committed]
+        with tempfile.TemporaryDirectory() as scratch:
+            if self.git and exported:
+                self.git.export(exported, Path(scratch))
+            return {
+                path: (Path(scratch if path in self.committed else self.root) / path).read_bytes()
+                for path in paths
+            }
+
+
+def refuse_secrets(files: Mapping[str, bytes]) -> None:
     """Refuse files that look like secrets, by name or content, naming each of them."""
     found = []
-    for file in files:
-        parts = file.path.split("/")
-        if any(_is_refused_name(part) for part in parts):
-            found.append(f"{file.path} (by its name)")
+    for path, data in files.items():
+        if any(_is_refused_name(part) for part in path.split("/")):
+            found.append(f"{path} (by its name)")
             continue
-        data = (root / file.path).read_bytes()
-        found += [
-            f"{file.path} ({what})" for pattern, what in _REFUSED_CONTENT if pattern.search(data)
-        ]
+        found += [f"{path} ({what})" for pattern, what in _REFUSED_CONTENT if pattern.search(data)]
     if found:
         raise PipelineError(
             "package",
@@ -129,11 +153,9 @@ def _walk(root: Path) -> Iterable[OwnFile]:
         for name in sorted(files):
             path = Path(folder) / name
             relative = path.relative_to(root).as_posix()
-            if path.is_symlink():
-                if relative.startswith(f"{SOURCE}/"):
-                    raise PipelineError(
-                        relative, "is a link", "Lambda takes plain files: put a copy there."
-                    )
-                continue
-            if not name.endswith((".pyc", ".pyo")):
+            if path.is_symlink() and relative.startswith(f"{SOURCE}/"):
+                raise PipelineError(
+                    relative, "is a link", "Lambda takes plain files: put a copy there."
+                )
+            if not path.is_symlink() and not name.endswith((".pyc", ".pyo")):
                 yield OwnFile(relative, bool(path.stat().st_mode & 0o111))

@@ -6,14 +6,13 @@ reading as in Octopus's documented example of downloading a package from the bui
 
 from __future__ import annotations
 
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-from ..edge.http import Http, HttpError, Request, Response, shown
+from ..edge.http import Http, HttpError, Request, shown
 from ..edge.upload import Upload
 from .compare import compare_download
 from .feed import ABSENT, SAME, Candidate, Found, Progress, unknown
@@ -64,7 +63,6 @@ class BuiltInFeed:
         A version that is there is 409 on some servers and 400 on others; 200 means that the
         server kept what it had.
         """
-        refusals = (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT)
         url = f"{self.api}/packages/raw?overwriteMode=FailIfExists"
         body = Upload(package.path, "file", package.file_name, progress)
         request = Request("POST", url, self.headers, body=body, seconds=_SECONDS)
@@ -72,15 +70,13 @@ class BuiltInFeed:
             answer = self.http.request(request)
         except HttpError as error:
             if error.status == HTTPStatus.CONFLICT or (
-                error.status in refusals and _EXISTS in error.what.lower()
+                error.status == HTTPStatus.BAD_REQUEST and _EXISTS in error.what.lower()
             ):
                 return False
             raise
-        return answer.status == HTTPStatus.CREATED or _has_hash_of(package, _document(answer))
-
-
-def _document(answer: Response) -> Any:
-    return answer.json() if answer.status == HTTPStatus.OK else None
+        if answer.status == HTTPStatus.OK:
+            return _has_hash_of(package, answer.json())
+        return answer.status == HTTPStatus.CREATED
 
 
 def _has_hash_of(package: Candidate, resource: Any) -> bool:
@@ -88,7 +84,7 @@ def _has_hash_of(package: Candidate, resource: Any) -> bool:
         return False
     text = next((str(value) for key, value in resource.items() if key.lower() == "hash"), "")
     try:
-        found = binascii.unhexlify(text)
+        found = bytes.fromhex(text)
     except ValueError:
         return False
     algorithm = _ALGORITHMS.get(len(found))

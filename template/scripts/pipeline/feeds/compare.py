@@ -10,7 +10,6 @@ import hashlib
 import tempfile
 from http import HTTPStatus
 from pathlib import Path
-from typing import BinaryIO
 
 from ..archive.nupkg import PackageListing, read
 from ..archive.zipreader import read_member
@@ -49,7 +48,7 @@ def compare_download(package: Candidate, http: Http, request: Request) -> Found:
         path = Path(scratch) / "theirs.nupkg"
         try:
             with path.open("wb") as file:
-                http.download(request, lambda block: _write(file, block))
+                http.download(request, file.write)
         except HttpError as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return ABSENT
@@ -57,15 +56,11 @@ def compare_download(package: Candidate, http: Http, request: Request) -> Found:
         return compare_file(package, path)
 
 
-def _write(file: BinaryIO, block: bytes) -> None:
-    file.write(block)
-
-
 def _content(listing: PackageListing) -> dict[str, bytes]:
     metadata = hashlib.sha256(repr(sorted(map(repr, listing.nuspec.metadata))).encode()).digest()
     files = {
-        file.name: hashlib.sha256(read_member(listing.archive, file.entry)).digest()
-        for file in listing.files
-        if file.name != _SIGNATURE
+        name: hashlib.sha256(read_member(listing.archive, entry)).digest()
+        for name, entry in listing.files.items()
+        if name != _SIGNATURE
     }
     return {**files, "the nuspec": metadata}

@@ -14,7 +14,6 @@ from ..archive.nupkg import read
 __all__ = ["ABSENT", "SAME", "Candidate", "Feed", "Found", "Progress", "State", "other", "unknown"]
 
 Progress = Callable[[int, int], None]
-_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -39,11 +38,8 @@ class Candidate:
 
     def digest(self, algorithm: str) -> bytes:
         """Return a digest of the file."""
-        found = hashlib.new(algorithm)
         with self.path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                found.update(block)
-        return found.digest()
+            return hashlib.file_digest(file, algorithm).digest()
 
 
 class State(enum.Enum):

@@ -12,9 +12,9 @@ from ..edge.upload import Upload
 from ..errors import PipelineError
 from .feed import Candidate, Progress
 
-__all__ = ["KEY_HEADER", "Source", "is_v3", "put_package"]
+__all__ = ["Source", "is_v3", "put_package"]
 
-KEY_HEADER = "X-NuGet-ApiKey"
+_KEY_HEADER = "X-NuGet-ApiKey"
 # A server may take its time to look through a large package before it answers.
 _SECONDS = 600.0
 
@@ -53,7 +53,7 @@ def put_package(source: Source, url: str, package: Candidate, progress: Progress
     in NuGet.Client's PackageUpdateResource.cs. Any 2xx is success.
     """
     url = url.rstrip("/") + "/"
-    headers = source.headers(url) | ({KEY_HEADER: source.key} if source.key else {})
+    headers = source.headers(url) | ({_KEY_HEADER: source.key} if source.key else {})
     body = Upload(package.path, "package", "package.nupkg", progress)
     conflict = HTTPStatus.CONFLICT
     request = Request("PUT", url, headers, body=body, expect=(conflict,), seconds=_SECONDS)

@@ -42,8 +42,7 @@ class NugetV3:
                 + (f"it has {', '.join(sorted(resources))}" if resources else "it is none"),
                 "Look at the URL: it is that of a NuGet v3 feed which takes packages.",
             )
-        addresses = (urljoin(source.url, resources.get(kind, "")) for kind in (_PUSH, _READ))
-        push, read = addresses
+        push, read = (urljoin(source.url, resources.get(kind, "")) for kind in (_PUSH, _READ))
         return cls(source, push, read if _READ in resources else "")
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 
 from ..edge.http import HttpError, NoAnswerError
@@ -55,18 +56,21 @@ def publish(feed: Feed, package: Candidate, stage: Stage, rules: Rules) -> Publi
     Raises Conflict where the version is there and is another package, or cannot be compared;
     PipelineError where the feed refuses it, or where nobody can tell whether it arrived.
     """
-    done = _settled(feed, package, feed.find(package), Published(sent=False, text=_already(feed)))
+    if _is_there(feed, package, feed.find(package)):
+        return Published(sent=False, text=_already(feed))
     for attempt in range(1, _ATTEMPTS + 1):
-        if done:
-            return done
         try:
-            taken = feed.send(package, _reporting(stage, feed))
+            taken = feed.send(package, partial(stage.progress, f"sending to {feed.name}"))
         except (NoAnswerError, HttpError) as error:
             if isinstance(error, HttpError) and _is_final(error):
                 raise
             if _is_resent(error):
                 rules.sleep(_PAUSE)
-            done = _after(feed, package, error, last=attempt == _ATTEMPTS)
+            if _has_arrived(feed, package, error):
+                warning = f"the push failed ({error.what}), but the package is there"
+                return Published(sent=True, text=f"to {feed.name}", warning=warning)
+            if attempt == _ATTEMPTS or not _is_resent(error):
+                raise
             stage.progress("the connection broke and the package is not there: sending it again")
         else:
             if taken:
@@ -75,22 +79,22 @@ def publish(feed: Feed, package: Candidate, stage: Stage, rules: Rules) -> Publi
     raise AssertionError  # the last attempt returns or raises
 
 
-def _settled(feed: Feed, package: Candidate, found: Found, same: Published) -> Published | None:
+def _is_there(feed: Feed, package: Candidate, found: Found) -> bool:
+    """Tell whether the feed has the package; raises Conflict where it has another one."""
     if found.state is State.OTHER:
         raise Conflict(
             _where(package),
             f"{feed.name} has another package under this version: {found.why}",
             "Build again under a new version. Nothing was replaced.",
         )
-    return same if found.state is State.SAME else None
+    return found.state is State.SAME
 
 
 def _refused(feed: Feed, package: Candidate, rules: Rules) -> Published:
     """Decide about a version that the feed says it has."""
     found = feed.find(package)
-    done = _settled(feed, package, found, Published(sent=False, text=_already(feed)))
-    if done:
-        return done
+    if _is_there(feed, package, found):
+        return Published(sent=False, text=_already(feed))
     why = found.why or "the feed does not show it"
     if rules.skip_duplicate:
         text = f"{feed.name} has this version already, accepted by --skip-duplicate"
@@ -102,25 +106,15 @@ def _refused(feed: Feed, package: Candidate, rules: Rules) -> Published:
     )
 
 
-def _after(
-    feed: Feed, package: Candidate, error: NoAnswerError | HttpError, *, last: bool
-) -> Published | None:
-    """Look whether the package arrived although the push failed; None means: send it again."""
+def _has_arrived(feed: Feed, package: Candidate, error: NoAnswerError | HttpError) -> bool:
+    """Look whether the package is there although the push failed."""
     try:
         found = feed.find(package)
     except PipelineError as second:
         raise _lost(feed, package, error, str(second.what)) from error
-    warning = f"the push failed ({error.what}), but the package is there"
-    done = _settled(
-        feed, package, found, Published(sent=True, text=f"to {feed.name}", warning=warning)
-    )
-    if done:
-        return done
     if found.state is State.UNKNOWN and _is_resent(error):
         raise _lost(feed, package, error, found.why) from error
-    if last or not _is_resent(error):
-        raise error
-    return None
+    return _is_there(feed, package, found)
 
 
 def _lost(feed: Feed, package: Candidate, error: PipelineError, why: str) -> PipelineError:
@@ -139,10 +133,6 @@ def _is_final(error: HttpError) -> bool:
 
 def _is_resent(error: NoAnswerError | HttpError) -> bool:
     return isinstance(error, NoAnswerError) or error.status in _DROPPED
-
-
-def _reporting(stage: Stage, feed: Feed) -> Callable[[int, int], None]:
-    return lambda done, total: stage.progress(f"sending to {feed.name}", done, total)
 
 
 def _already(feed: Feed) -> str:

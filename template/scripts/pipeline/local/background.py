@@ -17,7 +17,6 @@ from pathlib import Path
 
 from ..edge.shell import scrubbed
 from ..errors import PipelineError
-from .asynchronous import RETRY_DELAYS
 from .pool import LocalRuntime
 from .state import NOTHING_REAL, LocalAws, read_state
 
@@ -40,7 +39,6 @@ class Background:
     environ: Mapping[str, str]
     region: str = "us-east-1"
     python: Path = field(default_factory=lambda: Path(sys.executable))
-    retry_delays: tuple[float, ...] = RETRY_DELAYS
 
     @property
     def log(self) -> Path:
@@ -51,7 +49,6 @@ class Background:
         """Return the server's command line; it holds no secret."""
         words = [str(self.python), "-m", "pipeline.local.server", "--state", str(self.state)]
         words += ["--region", self.region, "--log", str(self.log)]
-        words += ["--retry-delays", ",".join(map(str, self.retry_delays))]
         for name, runtime in self.runtimes.items():
             places = [runtime.python, runtime.ric or "", *runtime.extra_paths]
             label = f"{name}@{runtime.version}" if runtime.version else name

@@ -87,9 +87,6 @@ class Child:
         self.kill()
         self._process.wait()
         self.api.close()
-
-    def close_log(self) -> None:
-        """Stop reading the log."""
         self._log.close()
 
     def _watch(self) -> None:

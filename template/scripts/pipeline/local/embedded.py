@@ -23,16 +23,16 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from .asynchronous import RETRY_DELAYS
-from .guard import Guard
-from .moto_lambda import Access, Execution, replace_execution
+from .function_code import FunctionConfig
+from .guard import guarded
+from .moto_lambda import Execution, replace_execution
 from .moto_stack import replace_dropped
 from .patches import Patches
 from .pool import LocalRuntime, Pool
 from .strict import StrictLambda
 from .wire import App, Environ, Start, in_aws_words
 
-__all__ = ["EmbeddedAws", "Keys", "Options", "embedded_aws", "new_keys"]
+__all__ = ["Keys", "embedded_aws", "new_keys"]
 
 
 @dataclass(frozen=True)
@@ -45,30 +45,6 @@ class Keys:
     function_secret: str = field(repr=False)
 
 
-@dataclass(frozen=True)
-class Options:
-    """How an embedded AWS is made: `folder` is its own, `runtimes` by name like `python3.13`."""
-
-    folder: Path
-    runtimes: Mapping[str, LocalRuntime]
-    retry_delays: tuple[float, ...] = RETRY_DELAYS
-    strict: bool = True
-
-
-@dataclass(frozen=True)
-class EmbeddedAws:
-    """A running embedded AWS."""
-
-    endpoint: str
-    keys: Keys
-    execution: Execution
-    pool: Pool
-
-    def wait_for_events(self, seconds: float) -> bool:
-        """Wait until no asynchronous event is left; say whether it is so."""
-        return self.execution.queue.wait(seconds)
-
-
 def new_keys() -> Keys:
     """Make the keys of one start; access keys have the length and letters of real ones."""
     return Keys(_access_key(), secrets.token_urlsafe(30), _access_key(), secrets.token_urlsafe(30))
@@ -76,40 +52,40 @@ def new_keys() -> Keys:
 
 @contextmanager
 def embedded_aws(
-    options: Options, keys: Keys, *, control: App | None = None
-) -> Iterator[EmbeddedAws]:
+    folder: Path, runtimes: Mapping[str, LocalRuntime], keys: Keys, *, control: App | None = None
+) -> Iterator[str]:
     """Serve on a free loopback port until the block ends; state, processes and patches go with it.
 
-    `control` answers paths below `/_pipeline/` for holders of the key.
+    Yields the address. `folder` is its own, `runtimes` by name like `python3.13`. `control`
+    answers paths below `/_pipeline/` for holders of the key.
     """
     with contextlib.ExitStack() as stack:
         server = make_server("127.0.0.1", 0, _nothing, threaded=True, request_handler=_QuietHandler)
         stack.callback(server.server_close)
         endpoint = f"http://127.0.0.1:{server.server_port}"
-        pool = Pool(options.folder, options.runtimes)
-        access = Access(endpoint, keys.function_key, keys.function_secret)
-        execution = Execution(pool, access, retry_delays=options.retry_delays)
+        common = FunctionConfig(
+            "", endpoint=endpoint, access_key=keys.function_key, secret_key=keys.function_secret
+        )
+        execution = Execution(Pool(folder, runtimes), common)
         stack.callback(moto_api_backend.reset)
         stack.callback(execution.close)
         patches = stack.enter_context(Patches())
         replace_execution(patches, execution)
         replace_dropped(patches)
-        server.app = _application(options, keys, server.server_port, control)
+        server.app = _application(keys, server.server_port, control)
         _serve(server, stack)
-        yield EmbeddedAws(endpoint, keys, execution, pool)
+        yield endpoint
 
 
-def _application(options: Options, keys: Keys, port: int, control: App | None) -> App:
+def _application(keys: Keys, port: int, control: App | None) -> App:
     # The first import of these takes most of a second; better now than in somebody's first call.
     for service in ("lambda", "s3", "cloudformation", "logs", "iam", "sqs"):
         get_backend(service)
-    app = in_aws_words(DomainDispatcherApplication(_backend_app))
-    if options.strict:
-        app = StrictLambda(app)
+    app: App = StrictLambda(in_aws_words(DomainDispatcherApplication(_backend_app)))
     if control is not None:
         app = _with_control(app, control)
     hosts = (f"127.0.0.1:{port}", f"localhost:{port}")
-    return Guard(app, keys=(keys.access_key, keys.function_key), hosts=hosts)
+    return guarded(app, keys=(keys.access_key, keys.function_key), hosts=hosts)
 
 
 def _backend_app(service: Any) -> Any:

@@ -13,7 +13,6 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,22 +64,15 @@ class FunctionProcess:
         config: FunctionConfig,
         *,
         bytecode: Path | None = None,
-        now: Callable[[], float] = time.time,
     ) -> None:
         self.code = code
         self.config = config
         self._log_stream = ""
         self._bytecode = bytecode
-        self._now = now
         self._child: Child | None = None
         self._scratch: Path | None = None
         self._closed = False
         self._lock = threading.Lock()
-
-    @property
-    def pid(self) -> int | None:
-        """The id of the running process, None when there is none."""
-        return self._child.pid if self._child else None
 
     def invoke(
         self, payload: bytes, *, request_id: str = "", client_context: str = ""
@@ -147,7 +139,7 @@ class FunctionProcess:
         if self._closed:
             raise PipelineError(f"function {self.config.name}", "its process was closed")
         scratch = Path(tempfile.mkdtemp(prefix="function-"))
-        day = time.strftime("%Y/%m/%d", time.gmtime(self._now()))
+        day = time.strftime("%Y/%m/%d", time.gmtime())
         self._log_stream = f"{day}/[{self.config.version}]{secrets.token_hex(16)}"
         self._scratch = scratch
         api = RuntimeApi()
@@ -168,10 +160,10 @@ class FunctionProcess:
         return self._child
 
     def _work(self, request_id: str, payload: bytes, left: float, context: str) -> Work:
-        root = f"{int(self._now()):08x}-{secrets.token_hex(12)}"
+        root = f"{int(time.time()):08x}-{secrets.token_hex(12)}"
         headers = {
             "Lambda-Runtime-Aws-Request-Id": request_id,
-            "Lambda-Runtime-Deadline-Ms": str(int((self._now() + left) * 1000)),
+            "Lambda-Runtime-Deadline-Ms": str(int((time.time() + left) * 1000)),
             "Lambda-Runtime-Invoked-Function-Arn": self.config.invoked_arn(),
             "Lambda-Runtime-Trace-Id": f"Root=1-{root};Parent={secrets.token_hex(8)};Sampled=0",
         }
@@ -186,7 +178,7 @@ class FunctionProcess:
         status = ""
         if ending.kind == "timeout":
             status = "timeout"
-            log += f"{stamp(self._now())} {request_id} Task timed out"
+            log += f"{stamp(time.time())} {request_id} Task timed out"
             log += f" after {self.config.timeout:.2f} seconds\n\n"
         elif ending.kind in {"exit", "init-error"}:
             status = f"error\tError Type: {kind}"
@@ -207,7 +199,6 @@ class FunctionProcess:
     def _discard(self) -> None:
         if self._child is not None:
             self._child.end()
-            self._child.close_log()
             self._child = None
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..archive.extract import extract
-from ..archive.zipreader import Archive, Entry, open_archive, read_member
+from ..archive.zipreader import FUNCTION_LIMITS, Archive, Entry, open_archive, read_member
 
 __all__ = ["CodeFolder", "FunctionCode", "FunctionConfig", "remove_function", "unpack_function"]
 
@@ -67,7 +67,7 @@ def unpack_function(archive: Path | bytes, folder: Path, *, where: str = "") -> 
 
     Raises PipelineError for an archive that is not sound.
     """
-    extract(open_archive(archive, where=where), folder)
+    extract(open_archive(archive, FUNCTION_LIMITS, where=where), folder)
     for base, _, files in os.walk(folder):
         for name in files:
             path = Path(base, name)
@@ -94,7 +94,7 @@ class CodeFolder:
 
         Raises PipelineError for an archive that is not sound; then the next call starts afresh.
         """
-        archive = open_archive(zip_path)
+        archive = open_archive(zip_path, FUNCTION_LIMITS)
         wanted = {entry.name: entry for entry in archive.entries}
         held, self._held = self._held, {}
         fresh = [entry for entry in archive.entries if _differ(entry, held.get(entry.name))]

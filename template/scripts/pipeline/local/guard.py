@@ -12,42 +12,37 @@ from collections.abc import Iterable
 
 from .wire import App, Environ, Reply, Start, error_reply, scope, send
 
-__all__ = ["Guard"]
+__all__ = ["guarded"]
 
 _HINT = "Take endpoint, access key and secret key from the state file of the embedded AWS."
 
 
-class Guard:
-    """A WSGI application in front of another; `keys` and `hosts` are all that is let through."""
+def guarded(app: App, *, keys: tuple[str, ...], hosts: tuple[str, ...]) -> App:
+    """Return an application that lets these keys and hosts through; others get AWS's error."""
 
-    def __init__(self, app: App, *, keys: tuple[str, ...], hosts: tuple[str, ...]) -> None:
-        self._app = app
-        self._keys = keys
-        self._hosts = hosts
-
-    def __call__(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
-        """Pass the request on, or answer with the error AWS would give."""
-        refusal = self._refusal(environ)
+    def answer(environ: Environ, start_response: Start) -> Iterable[bytes]:
+        refusal = _refusal(environ, keys, hosts)
         if refusal is not None:
             return send(refusal, start_response)
-        return self._app(environ, start_response)
+        return app(environ, start_response)
 
-    def _refusal(self, environ: Environ) -> Reply | None:
-        if environ.get("HTTP_ORIGIN"):
-            message = "The embedded AWS answers no web pages: the request has an Origin header."
-            return error_reply(environ, 403, "AccessDenied", message)
-        host = environ.get("HTTP_HOST", "")
-        if host not in self._hosts:
-            message = f"The embedded AWS is not {host!r}: it answers on {self._hosts[0]} only."
-            return error_reply(environ, 403, "AccessDenied", message)
-        asking = scope(environ)
-        if any(hmac.compare_digest(asking.access_key.encode(), key.encode()) for key in self._keys):
-            return None
-        if not asking.access_key:
-            message = f"The embedded AWS takes signed requests only. {_HINT}"
-            return error_reply(environ, 403, "MissingAuthenticationToken", message)
-        code = "InvalidAccessKeyId" if asking.service == "s3" else "UnrecognizedClientException"
-        message = (
-            f"The embedded AWS does not know this access key; real ones are never taken. {_HINT}"
-        )
-        return error_reply(environ, 403, code, message)
+    return answer
+
+
+def _refusal(environ: Environ, keys: tuple[str, ...], hosts: tuple[str, ...]) -> Reply | None:
+    if environ.get("HTTP_ORIGIN"):
+        message = "The embedded AWS answers no web pages: the request has an Origin header."
+        return error_reply(environ, 403, "AccessDenied", message)
+    host = environ.get("HTTP_HOST", "")
+    if host not in hosts:
+        message = f"The embedded AWS is not {host!r}: it answers on {hosts[0]} only."
+        return error_reply(environ, 403, "AccessDenied", message)
+    asking = scope(environ)
+    if any(hmac.compare_digest(asking.access_key.encode(), key.encode()) for key in keys):
+        return None
+    if not asking.access_key:
+        message = f"The embedded AWS takes signed requests only. {_HINT}"
+        return error_reply(environ, 403, "MissingAuthenticationToken", message)
+    code = "InvalidAccessKeyId" if asking.service == "s3" else "UnrecognizedClientException"
+    message = f"The embedded AWS does not know this access key; real ones are never taken. {_HINT}"
+    return error_reply(environ, 403, code, message)

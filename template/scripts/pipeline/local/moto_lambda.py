@@ -13,6 +13,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -22,14 +23,14 @@ from moto.awslambda.responses import LambdaResponse
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 
-from .asynchronous import RETRY_DELAYS, AsyncQueue, Job
+from .asynchronous import AsyncQueue, Job
 from .function_code import FunctionConfig
 from .invocation import Invocation
 from .patches import Patches
-from .pool import Pool, Request, Target
+from .pool import Pool, Target
 from .wire import REQUEST_ID
 
-__all__ = ["Access", "Execution", "replace_execution"]
+__all__ = ["Execution", "replace_execution"]
 
 _SYNC_LIMIT = 6_291_456
 _ASYNC_LIMIT = 1_048_576
@@ -40,37 +41,29 @@ class _TooLargeError(LambdaClientError):
     code = 413
 
 
-class Access:
-    """How functions reach the embedded AWS: its address and the key made for them."""
-
-    def __init__(self, endpoint: str, access_key: str, secret_key: str) -> None:
-        self.endpoint = endpoint
-        self.access_key = access_key
-        self.secret_key = secret_key
-
-
 class Execution:
-    """Runs moto's functions in the pool, writes their logs, and retries asynchronous events."""
+    """Runs moto's functions in the pool, writes their logs, and retries asynchronous events.
 
-    def __init__(
-        self, pool: Pool, access: Access, *, retry_delays: tuple[float, ...] = RETRY_DELAYS
-    ) -> None:
+    `common` is what all functions have in common: the embedded AWS's address, and a key for it.
+    """
+
+    def __init__(self, pool: Pool, common: FunctionConfig) -> None:
         self._pool = pool
-        self._access = access
+        self._common = common
         self.queue = AsyncQueue(
             lambda job: self.run(job.function, job.payload, request_id=job.request_id),
             _to_dead_letters,
-            retries=_retries,
-            delays=retry_delays,
+            _retries,
         )
 
     def run(
         self, function: Any, payload: bytes, *, request_id: str = "", context: str = ""
     ) -> Invocation:
         """Invoke once, wait, and write the log to CloudWatch Logs."""
-        request = Request(payload, request_id or str(uuid.uuid4()), context)
-        done = self._pool.invoke(self._target(function), request)
-        _write_log(function, done)
+        target = self._target(function)
+        request_id = request_id or str(uuid.uuid4())
+        done = self._pool.invoke(target, payload, request_id=request_id, client_context=context)
+        _write_log(function, target.config.group(), done)
         return done
 
     def close(self) -> None:
@@ -80,7 +73,8 @@ class Execution:
 
     def _target(self, function: Any) -> Target:
         logging = getattr(function, "logging_config", None) or {}
-        config = FunctionConfig(
+        config = replace(
+            self._common,
             name=function.function_name,
             version=str(function.version),
             arn=function.function_arn,
@@ -89,9 +83,6 @@ class Execution:
             region=function.region,
             runtime=function.run_time or "",
             environment=dict(function.environment_vars or {}),
-            endpoint=self._access.endpoint,
-            access_key=self._access.access_key,
-            secret_key=self._access.secret_key,
             log_group=logging.get("LogGroup", ""),
             log_format=logging.get("LogFormat", "Text"),
         )
@@ -187,9 +178,7 @@ def _headers(done: Invocation) -> dict[str, str]:
     return headers
 
 
-def _write_log(function: Any, done: Invocation) -> None:
-    logging = getattr(function, "logging_config", None) or {}
-    group = logging.get("LogGroup") or f"/aws/lambda/{function.function_name}"
+def _write_log(function: Any, group: str, done: Invocation) -> None:
     now = int(time.time() * 1000)
     # One event a line, but a trace is one event: the runtime client marks it by its returns.
     events = [

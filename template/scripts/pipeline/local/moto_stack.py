@@ -42,8 +42,7 @@ def replace_dropped(patches: Patches) -> None:
     patches.replace(LambdaFunction, "update_configuration", _update_configuration)
     patches.replace(FakeBucket, "create_from_cloudformation_json", _create_bucket)
     patches.replace(FakeBucket, "update_from_cloudformation_json", _update_bucket)
-    counter = itertools.count(1)
-    patches.replace(notifications, "_get_s3_event", lambda original: _event(original, counter))
+    patches.replace(notifications, "_get_s3_event", _event)
 
 
 def _init(original: _Wrap) -> _Wrap:
@@ -212,7 +211,9 @@ def _filter(item: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"S3Key": {"FilterRule": named}}
 
 
-def _event(original: _Wrap, counter: itertools.count[int]) -> _Wrap:
+def _event(original: _Wrap) -> _Wrap:
+    counter = itertools.count(1)
+
     def _get_s3_event(event_name: str, bucket: Any, key: Any, notification_id: str) -> Any:
         event = original(event_name, bucket, key, notification_id)
         stored = event["Records"][0]["s3"]["object"]

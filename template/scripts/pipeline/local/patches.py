@@ -37,9 +37,7 @@ class Patches(ExitStack):
         replacement = make(plain)
         if _parameters(plain) != _parameters(replacement):
             raise _moved(owner, name, f"takes {', '.join(_parameters(plain))}")
-        ours: Any = replacement
-        if isinstance(original, classmethod):
-            ours = classmethod(replacement)
+        ours: Any = classmethod(replacement) if plain is not original else replacement
         ours.__replaced_by__ = __name__
         setattr(owner, name, ours)
         self.callback(setattr, owner, name, original)

@@ -14,7 +14,7 @@ from .function import FunctionProcess
 from .function_code import FunctionCode, FunctionConfig, remove_function, unpack_function
 from .invocation import UNHANDLED, Figures, Invocation
 
-__all__ = ["LocalRuntime", "Pool", "Request", "Target"]
+__all__ = ["LocalRuntime", "Pool", "Target"]
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,7 @@ class Target:
 
     def fingerprint(self) -> str:
         """Return a text that changes with whatever makes a warm process useless."""
-        settings = {**asdict(self.config), "environment": dict(self.config.environment)}
-        return json.dumps([settings, self.handler, self.code_sha256], sort_keys=True)
-
-
-@dataclass(frozen=True)
-class Request:
-    """An invocation's input; an empty `request_id` gets a new one."""
-
-    payload: bytes
-    request_id: str
-    client_context: str = ""
+        return json.dumps([asdict(self.config), self.handler, self.code_sha256], sort_keys=True)
 
 
 class Pool:
@@ -70,25 +60,23 @@ class Pool:
         self._lock = threading.Lock()
         self._unpacking = threading.Lock()
 
-    def invoke(self, target: Target, request: Request) -> Invocation:
+    def invoke(
+        self, target: Target, payload: bytes, *, request_id: str, client_context: str = ""
+    ) -> Invocation:
         """Run the function in a warm process, or in a new one."""
         runtime, note = self._runtime(target.config.runtime)
         if runtime is None:
-            return _cannot_run(target, request, note)
+            return _cannot_run(target, request_id, note)
         mark = target.fingerprint()
         try:
             process = self._take(target, mark, runtime)
             try:
-                done = process.invoke(
-                    request.payload,
-                    request_id=request.request_id,
-                    client_context=request.client_context,
-                )
+                done = process.invoke(payload, request_id=request_id, client_context=client_context)
             finally:
                 self._give_back(target, mark, process)
         except PipelineError as error:
-            return _cannot_run(target, request, str(error))
-        return _with_note(done, note)
+            return _cannot_run(target, request_id, str(error))
+        return replace(done, log=f"{note}\n{done.log}") if note else done
 
     def close(self) -> None:
         """End every process, busy ones too, and remove the unzipped code."""
@@ -102,12 +90,6 @@ class Pool:
         code = self._folder / "code"
         for folder in code.iterdir() if code.is_dir() else ():
             remove_function(folder)
-
-    def pids(self) -> tuple[int, ...]:
-        """Return the ids of the processes that run now."""
-        with self._lock:
-            everyone = {process for warm in self._idle.values() for _, process in warm}
-            return tuple(sorted(p.pid for p in everyone | self._busy if p.pid is not None))
 
     def _take(self, target: Target, mark: str, runtime: LocalRuntime) -> FunctionProcess:
         with self._lock:
@@ -172,14 +154,14 @@ def _name(target: Target) -> str:
     return f"{target.config.region}/{target.config.name}/{target.config.version}"
 
 
-def _cannot_run(target: Target, request: Request, reason: str) -> Invocation:
+def _cannot_run(target: Target, request_id: str, reason: str) -> Invocation:
     kind = "Runtime.NotAvailable"
     payload = json.dumps({"errorType": kind, "errorMessage": reason}).encode()
-    log = f"START RequestId: {request.request_id} Version: {target.config.version}\n"
-    log += f"[ERROR] {kind}: {reason}\nEND RequestId: {request.request_id}\n"
+    log = f"START RequestId: {request_id} Version: {target.config.version}\n"
+    log += f"[ERROR] {kind}: {reason}\nEND RequestId: {request_id}\n"
     stream = f"[{target.config.version}]not-started"
     return Invocation(
-        request_id=request.request_id,
+        request_id=request_id,
         version=target.config.version,
         payload=payload,
         error=UNHANDLED,
@@ -188,7 +170,3 @@ def _cannot_run(target: Target, request: Request, reason: str) -> Invocation:
         log_stream=stream,
         figures=Figures(0.0, None, None),
     )
-
-
-def _with_note(done: Invocation, note: str) -> Invocation:
-    return done if not note else replace(done, log=f"{note}\n{done.log}")

@@ -27,7 +27,6 @@ _PREFIX = "/2018-06-01/runtime"
 _RESULT = re.compile(r"/invocation/([0-9A-Za-z-]{1,64})/(response|error)\Z")
 _ERROR_TYPE = "Lambda-Runtime-Function-Error-Type"
 _MODE = "Lambda-Runtime-Function-Response-Mode"
-_PIECE = 1 << 16
 
 Kind = Literal["ready", "answer", "error", "too-large", "init-error", "exit", "timeout"]
 
@@ -169,20 +168,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _body(self) -> bytes | None:
         """Read the request's body to its end; None when it is larger than Lambda takes."""
         self._trailers: dict[str, str] = {}
-        pieces = []
-        size = 0
-        for piece in self._pieces():
-            size += len(piece)
-            if size <= RESPONSE_LIMIT:
-                pieces.append(piece)
-        return b"".join(pieces) if size <= RESPONSE_LIMIT else None
-
-    def _pieces(self) -> list[bytes]:
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
-            pieces, self._trailers = _read_chunks(self.rfile)
-            return pieces
-        left = int(self.headers.get("Content-Length") or 0)
-        return [self.rfile.read(left)] if left else []
+            body, self._trailers = _read_chunks(self.rfile)
+        else:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        return body if len(body) <= RESPONSE_LIMIT else None
 
     def _trusted(self) -> bool:
         """Whether this is the runtime client, and not a page in a browser that guesses ports."""
@@ -203,17 +193,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write("\r\n".join(lines).encode("latin-1") + body)
 
 
-def _read_chunks(file: BufferedIOBase) -> tuple[list[bytes], dict[str, str]]:
-    pieces = []
-    kept = 0
+def _read_chunks(file: BufferedIOBase) -> tuple[bytes, dict[str, str]]:
+    """Return body and trailers; of a body that is too large one byte too many is kept."""
+    body = bytearray()
     while size := int(file.readline().split(b";")[0], 16):
-        piece = file.read(size)
-        kept += size
-        if kept <= RESPONSE_LIMIT + _PIECE:
-            pieces.append(piece)
+        body += file.read(size)[: RESPONSE_LIMIT + 1 - len(body)]
         file.readline()
     trailers = {}
     while line := file.readline().strip():
         name, _, value = line.decode("latin-1").partition(":")
         trailers[name.strip()] = value.strip()
-    return pieces, trailers
+    return bytes(body), trailers

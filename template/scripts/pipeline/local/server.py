@@ -15,16 +15,12 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..errors import PipelineError
 from .function_code import remove_function
 from .pool import LocalRuntime
 from .state import LocalAws, held, write_state
 from .wire import Environ, Start, scope
-
-if TYPE_CHECKING:
-    from .embedded import EmbeddedAws
 
 __all__ = ["main", "parse_runtime"]
 
@@ -71,13 +67,12 @@ def _serve(
     state: Path, folder: Path, runtimes: dict[str, LocalRuntime], options: argparse.Namespace
 ) -> None:
     # Takes a second: a server that came second has gone by now.
-    from .embedded import Options, embedded_aws, new_keys  # noqa: PLC0415
+    from .embedded import embedded_aws, new_keys  # noqa: PLC0415
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     keys = new_keys()
-    delays = tuple(float(delay) for delay in options.retry_delays.split(","))
 
     def control(environ: Environ, start_response: Start) -> Iterable[bytes]:
         # The functions' key opens AWS, not the server itself.
@@ -87,25 +82,21 @@ def _serve(
             stop.set()
         return [json.dumps({"pid": os.getpid()}).encode()] if allowed else []
 
-    made = Options(folder, runtimes, delays)
-    with embedded_aws(made, keys, control=control) as aws:
-        write_state(state, _described(aws, options.region, str(options.log)))
-        sys.stderr.write(f"embedded AWS on {aws.endpoint}, process {os.getpid()}\n")
+    with embedded_aws(folder, runtimes, keys, control=control) as endpoint:
+        aws = LocalAws(
+            endpoint=endpoint,
+            access_key=keys.access_key,
+            secret_key=keys.secret_key,
+            region=options.region,
+            pid=os.getpid(),
+            started=time.time(),
+            log=options.log,
+        )
+        write_state(state, aws)
+        sys.stderr.write(f"embedded AWS on {endpoint}, process {os.getpid()}\n")
         sys.stderr.flush()
         stop.wait()
     sys.stderr.write("embedded AWS stopped\n")
-
-
-def _described(aws: EmbeddedAws, region: str, log: str) -> LocalAws:
-    return LocalAws(
-        endpoint=aws.endpoint,
-        access_key=aws.keys.access_key,
-        secret_key=aws.keys.secret_key,
-        region=region,
-        pid=os.getpid(),
-        started=time.time(),
-        log=log,
-    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -113,7 +104,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--state", required=True)
     parser.add_argument("--region", default="us-east-1")
     parser.add_argument("--runtime", action="append", default=[])
-    parser.add_argument("--retry-delays", default="1,2")
     parser.add_argument("--log", default="")
     return parser
 

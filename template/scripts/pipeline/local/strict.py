@@ -23,7 +23,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 
 from .strict_rules import REQUEST_LIMIT, Refusal, check_code, check_settings, invalid, stale
-from .wire import App, Environ, Reply, Start, call, error_reply, read_body, scope, send
+from .wire import App, Environ, Reply, Start, call, error_reply, scope, send
 
 __all__ = ["StrictLambda"]
 
@@ -78,7 +78,7 @@ class StrictLambda:
         return send(reply, start_response)
 
     def _answered(self, environ: Environ, path: re.Match[str]) -> Reply:
-        body = read_body(environ)
+        body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         asked = _read_call(environ, path, body)
         self._check(asked)
         if asked.kind == "PUT code" and asked.body.get("DryRun"):
@@ -176,7 +176,7 @@ class StrictLambda:
 
 def _read_call(environ: Environ, path: re.Match[str], body: bytes) -> _Call:
     query = parse_qs(environ.get("QUERY_STRING", ""))
-    name, _, inside = _split(unquote(path["name"] or ""))
+    name, inside = _split(unquote(path["name"] or ""))
     try:
         document = json.loads(body) if body else {}
     except ValueError as error:
@@ -192,11 +192,11 @@ def _read_call(environ: Environ, path: re.Match[str], body: bytes) -> _Call:
     )
 
 
-def _split(name: str) -> tuple[str, str, str]:
+def _split(name: str) -> tuple[str, str]:
     """Split off a qualifier: `fn:1` or an ARN with an eighth part."""
     parts = name.split(":")
     at = 7 if name.startswith("arn:") else 1
-    return ":".join(parts[:at]), ":", ":".join(parts[at:])
+    return ":".join(parts[:at]), ":".join(parts[at:])
 
 
 def _short(name: str) -> str:

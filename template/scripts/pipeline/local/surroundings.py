@@ -6,7 +6,6 @@ machine's environment is passed on, so no secret of its user can be read by acci
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from .function_code import FunctionCode, FunctionConfig
@@ -36,8 +35,8 @@ exec(code, {"__name__": "__main__", "HANDLER": handler})
 """
 
 
-def start_command(code: FunctionCode, bytecode: Path | None) -> list[str]:
-    """Return the command line of the function's process.
+def start_command(code: FunctionCode, bytecode: Path | None, first: str = "") -> list[str]:
+    """Return the command line of the function's process; `first` is Python that it begins with.
 
     Compiled modules go to `bytecode`, else beside their sources where that can be written.
     """
@@ -45,12 +44,11 @@ def start_command(code: FunctionCode, bytecode: Path | None) -> list[str]:
     if bytecode is not None:
         options += ["-X", f"pycache_prefix={bytecode}"]
     last = [str(path) for path in code.extra_paths]
-    words: Sequence[str]
     if code.ric is None:
         options.append("-u")
-        words = [_OWN_STARTER, str(_CLIENT), str(code.folder), code.handler, *last]
+        words = [first + _OWN_STARTER, str(_CLIENT), str(code.folder), code.handler, *last]
     else:
-        words = [_STARTER, str(code.folder), code.handler, *last, str(code.ric)]
+        words = [first + _STARTER, str(code.folder), code.handler, *last, str(code.ric)]
     return [str(code.runtime_python), *options, "-c", *words]
 
 

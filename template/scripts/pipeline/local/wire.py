@@ -21,7 +21,6 @@ __all__ = [
     "call",
     "error_reply",
     "in_aws_words",
-    "read_body",
     "scope",
     "send",
 ]
@@ -72,14 +71,6 @@ def scope(environ: Mapping[str, Any]) -> Scope:
             # boto3 presigns addresses of S3 in the older way.
             return Scope(query.get("AWSAccessKeyId", [""])[0], "", "s3")
     return Scope(found[1], found[2], found[3]) if found else Scope()
-
-
-def read_body(environ: Environ) -> bytes:
-    """Read the request's body and put it back for whoever comes next."""
-    length = int(environ.get("CONTENT_LENGTH") or 0)
-    body: bytes = environ["wsgi.input"].read(length) if length else b""
-    environ["wsgi.input"] = io.BytesIO(body)
-    return body
 
 
 def call(app: App, environ: Environ, body: bytes) -> Reply:

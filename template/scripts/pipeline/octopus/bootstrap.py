@@ -14,8 +14,6 @@ import runpy
 import sys
 from typing import Any
 
-__all__: list[str] = []
-
 
 def _say(line: str) -> None:
     sys.stdout.write(line + "\n")

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..edge.http import HttpError
-from .client import Octopus
-from .document import read, text
+from .client import Octopus, read, text
 
 __all__ = ["MOST_COMMITS", "BuildFacts", "build_information", "inform", "previous_commit"]
 

@@ -1,7 +1,8 @@
 """One space of an Octopus server: where it is, what it knows, and its resources.
 
 Endpoints and shapes as in go-octopusdeploy and Octopus's TypeScript client, which older and
-newer servers both serve; link templates of the server are not needed.
+newer servers both serve; link templates of the server are not needed. The names of properties
+begin with a capital or not, by server version: documents are read and changed by functions here.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from urllib.parse import quote, urlencode
 
 from ..edge.http import Http, HttpError, Request
 from ..errors import PipelineError
-from .document import Document, read, text
 
-__all__ = ["Access", "Octopus", "connect"]
+__all__ = ["Access", "Document", "Octopus", "changed", "connect", "read", "text", "texts"]
+
+Document = Mapping[str, Any]
 
 _PAGE = 100
 # The first server with the executions API, by Octopus's TypeScript client.
@@ -32,6 +34,12 @@ class Access:
     url: str
     key: str = field(repr=False)
     space: str = ""
+
+    @property
+    def missing(self) -> str:
+        """The environment variables that would have to be set, in words; empty when none."""
+        given = {"OCTOPUS_URL": self.url, "OCTOPUS_API_KEY": self.key}
+        return " and ".join(name for name, value in given.items() if not value)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -173,3 +181,32 @@ def _without_spaces(server: Octopus) -> Octopus:
 
 def _base(access: Access) -> str:
     return access.url.rstrip("/").removesuffix("/api")
+
+
+def read(document: Document, name: str, default: Any = None) -> Any:
+    """Return a property by its name with a capital; `default` where it is absent or null."""
+    value = document.get(name, document.get(_small(name)))
+    return default if value is None else value
+
+
+def text(document: Document, name: str) -> str:
+    """Return a property as text; empty where it is absent."""
+    return str(read(document, name, ""))
+
+
+def texts(document: Document, name: str) -> list[str]:
+    """Return a property that is a list of texts; empty where it is absent."""
+    return [str(item) for item in read(document, name, [])]
+
+
+def changed(document: Document, **properties: Any) -> dict[str, Any]:
+    """Return a document with properties replaced, each in the casing it has there."""
+    result = dict(document)
+    for name, value in properties.items():
+        small = _small(name)
+        result[small if small in document and name not in document else name] = value
+    return result
+
+
+def _small(name: str) -> str:
+    return name[:1].lower() + name[1:]

@@ -7,8 +7,7 @@ from http import HTTPStatus
 
 from ..edge.http import HttpError, NoAnswerError
 from ..errors import PipelineError
-from .client import Octopus
-from .document import Document, read, text
+from .client import Document, Octopus, read, text
 from .environments import OctopusEnvironment
 from .releases import Release
 

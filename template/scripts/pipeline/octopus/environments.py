@@ -10,8 +10,7 @@ from http import HTTPStatus
 
 from ..edge.http import HttpError, NoAnswerError
 from ..errors import PipelineError
-from .client import Octopus
-from .document import Document, changed, read, text, texts
+from .client import Document, Octopus, changed, read, text, texts
 
 __all__ = [
     "OctopusEnvironment",

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..edge.stream import Program, stream
+from ..edge.shell import stream
 from ..errors import Conflict, Interrupted, NotTheSame, PipelineError, UsageError
 from ..report.events import Achieved, Artifact, Output, Progressed, Reporter
 from ..report.masking import MASK
@@ -82,7 +82,7 @@ def launch(job: Job, reporter: Reporter) -> None:
     )
     # Standard input, so that no secret is on a command line or on a disk.
     stdin = json.dumps(dict(job.variables)).encode()
-    code = stream(Program(command, job.package, _environment(job), stdin), listener.take)
+    code = stream(command, listener.take, cwd=job.package, env=_environment(job), stdin=stdin)
     if code:
         raise listener.error(code)
 
@@ -90,8 +90,11 @@ def launch(job: Job, reporter: Reporter) -> None:
 def _environment(job: Job) -> dict[str, str]:
     kept = {name: job.environ[name] for name in _KEPT if name in job.environ}
     # A profile, a config file or a machine's role here is nothing that the worker has.
-    no_files = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
-    alone = {**no_files, "AWS_EC2_METADATA_DISABLED": "true"}
+    alone = {
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
     return {**kept, **alone, **job.credentials.as_environment()}
 
 

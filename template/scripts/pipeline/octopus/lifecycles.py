@@ -11,8 +11,7 @@ from collections.abc import Iterable
 from urllib.parse import quote
 
 from ..errors import PipelineError
-from .client import Octopus
-from .document import Document, changed, read, text, texts
+from .client import Document, Octopus, changed, read, text, texts
 from .environments import OctopusEnvironment
 from .projects import OctopusProject
 

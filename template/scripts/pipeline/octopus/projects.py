@@ -8,8 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ..errors import PipelineError
-from .client import Octopus
-from .document import Document, read, text, texts
+from .client import Document, Octopus, read, text, texts
 
 __all__ = ["OctopusProject", "PackageStep", "find_projects", "package_steps", "projects_like"]
 

@@ -10,8 +10,7 @@ from urllib.parse import quote
 
 from ..edge.http import HttpError, NoAnswerError
 from ..errors import Conflict, PipelineError
-from .client import Octopus
-from .document import Document, read, text
+from .client import Document, Octopus, read, text
 from .projects import OctopusProject
 
 __all__ = ["Release", "Wanted", "ensure_release"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from .document import Document, read, text
+from .client import Document, read, text
 
 __all__ = ["LogLine", "TaskLog"]
 

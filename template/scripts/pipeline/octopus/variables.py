@@ -76,13 +76,8 @@ def declared_values(
 
 def _values_of(names: list[str], variables: Mapping[str, str]) -> dict[str, str]:
     any_case = {name.lower(): value for name, value in variables.items()}
-    found = {}
-    for name in names:
-        if name in variables:
-            found[name] = variables[name]
-        elif name.lower() in any_case:
-            found[name] = any_case[name.lower()]
-    return found
+    found = {name: variables.get(name, any_case.get(name.lower())) for name in names}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _count(missing: list[str]) -> str:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from itertools import islice
 
 from ..edge.http import HttpError
 from ..errors import Interrupted, PipelineError
 from ..report.events import Reporter, Stage
-from .client import Octopus
+from .client import Document, Octopus, read, text
 from .deployments import Run
-from .document import Document, read, text
 from .tasks_log import LogLine, TaskLog
 
 __all__ = ["Patience", "interrupted", "wait_for"]
@@ -73,7 +71,8 @@ class _Waiter:
 
     def _tasks(self, ids: list[str]) -> dict[str, Document]:
         found: dict[str, Document] = {}
-        for batch in _batches(ids):
+        for start in range(0, len(ids), _BATCH):
+            batch = ids[start : start + _BATCH]
             # Never without ids: that would mean every task there is.
             page = self.octopus.get("tasks", ids=",".join(batch), skip=0, take=len(batch))
             found |= {text(task, "Id"): task for task in read(page, "Items", [])}
@@ -189,12 +188,6 @@ def _cancelled(octopus: Octopus, run: Run) -> str:
 def _is_passing(status: int) -> bool:
     passing = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
     return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in passing
-
-
-def _batches(ids: list[str]) -> Iterator[list[str]]:
-    rest = iter(ids)
-    while batch := list(islice(rest, _BATCH)):
-        yield batch
 
 
 def _named(run: Run) -> str:

@@ -147,35 +147,31 @@ class Stage:
 
 @dataclass(frozen=True)
 class Reporter:
-    """The one way a verb speaks: every method emits one event to `sink`.
+    """The one way a verb speaks: whatever it says goes to `emit` as an event.
 
     `seconds` is a monotonic clock. Nothing is printed here.
     """
 
-    sink: Sink
+    emit: Sink
     seconds: Callable[[], float] = field(default=lambda: 0.0)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Stage]:
         """Announce a stage, time it, and announce its end; a known error marks it failed."""
-        self.sink(Started(name))
+        self.emit(Started(name))
         start = self.seconds()
-        stage = Stage(name, self.sink)
+        stage = Stage(name, self.emit)
         try:
             yield stage
         except PipelineError as error:
-            self.sink(Failed(name, error))
+            self.emit(Failed(name, error))
             raise
-        self.sink(Finished(name, stage.text, self.seconds() - start))
+        self.emit(Finished(name, stage.text, self.seconds() - start))
 
     def line(self, text: str, *, verbose: bool = False) -> None:
         """Show a line."""
-        self.sink(Line(text, verbose))
+        self.emit(Line(text, verbose))
 
     def warn(self, text: str) -> None:
         """Show a warning."""
-        self.sink(Warned(text))
-
-    def emit(self, event: Event) -> None:
-        """Pass on any other event."""
-        self.sink(event)
+        self.emit(Warned(text))

@@ -15,16 +15,16 @@ from .events import Artifact, BuildNumber, Event, Failed, Finished, Output, Warn
 
 __all__ = ["GitHub", "GitHubFiles", "command", "markdown", "output"]
 
-_DATA = {"%": "%25", "\r": "%0D", "\n": "%0A"}
-_PROPERTY = {**_DATA, ":": "%3A", ",": "%2C"}
+_DATA = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
+_PROPERTY = _DATA | str.maketrans({":": "%3A", ",": "%2C"})
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+|~&$!-])")
 _NO_NAME = re.compile(r"[^A-Za-z0-9_-]")
 
 
 def command(name: str, data: str = "", **properties: str) -> str:
     """Return a workflow command."""
-    pairs = ",".join(f"{key}={_escaped(value, _PROPERTY)}" for key, value in properties.items())
-    return f"::{name}{' ' if pairs else ''}{pairs}::{_escaped(data, _DATA)}"
+    pairs = ",".join(f"{key}={value.translate(_PROPERTY)}" for key, value in properties.items())
+    return f"::{name}{' ' if pairs else ''}{pairs}::{data.translate(_DATA)}"
 
 
 def output(name: str, value: str) -> str:
@@ -107,7 +107,3 @@ class GitHubFiles:
 
     def _row(self, *cells: str) -> None:
         self._rows.append(f"| {' | '.join(map(markdown, cells))} |\n")
-
-
-def _escaped(value: str, escapes: dict[str, str]) -> str:
-    return "".join(escapes.get(character, character) for character in value)

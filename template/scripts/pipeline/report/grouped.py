@@ -51,8 +51,7 @@ class GroupedPrinter:
             self._end()
         lines = self.style.special(event)
         if lines is None:
-            plain = plain_lines(event, verbose=self.verbose)
-            lines = [self.style.inert(line) for line in plain]
+            lines = [self.style.inert(line) for line in plain_lines(event, verbose=self.verbose)]
         for line in lines:
             self.write(line)
 

@@ -52,18 +52,15 @@ class OctopusPrinter:
         """Write an event's messages and its line, in the category that fits."""
         for line in _messages(event):
             self.write(line)
-        text = words(event)
-        category = _category(event)
-        if isinstance(event, BuildNumber):
-            text = event.text
+        text = event.text if isinstance(event, BuildNumber) else words(event)
         if text is None:
             return
-        if category == "default":
-            self.write(plain_text(text))
-            return
-        self.write(message(f"stdout-{category}"))
+        category = _category(event)
+        if category != "default":
+            self.write(message(f"stdout-{category}"))
         self.write(plain_text(text))
-        self.write(message("stdout-default"))
+        if category != "default":
+            self.write(message("stdout-default"))
 
 
 def _category(event: Event) -> str:

@@ -16,23 +16,21 @@ from .events import (
     Event,
     Failed,
     Finished,
-    Line,
-    Progressed,
     Started,
     TestResults,
     Warned,
 )
-from .words import words
+from .plain import plain_lines
 
 __all__ = ["TeamCityPrinter", "escaped", "message"]
 
-_ESCAPES = {"'": "|'", "|": "||", "[": "|[", "]": "|]", "\n": "|n", "\r": "|r"}
+_ESCAPES = str.maketrans({"'": "|'", "|": "||", "[": "|[", "]": "|]", "\n": "|n", "\r": "|r"})
 _PROBLEM_LIMIT = 4000  # characters of a build problem's description
 
 
 def escaped(value: str) -> str:
     """Return a value as it stands inside a service message."""
-    return "".join(_escape(character) for character in value)
+    return "".join(c if c.isascii() else _units(c) for c in value.translate(_ESCAPES))
 
 
 def message(name: str, /, *values: str, **attributes: str) -> str:
@@ -56,17 +54,17 @@ class TeamCityPrinter:
             self.write(line)
 
     def _lines(self, event: Event) -> list[str]:  # noqa: PLR0911 - one return a kind of event
-        text = words(event)
-        lines = text.splitlines() if text is not None else []
+        lines = plain_lines(event, verbose=self.verbose)
         if isinstance(event, Started):
             return [
                 message("blockOpened", name=event.stage),
                 message("progressMessage", event.stage),
             ]
-        if isinstance(event, Finished):
+        if isinstance(event, (Finished, Failed)) and event.stage:
             return [*lines, message("blockClosed", name=event.stage)]
         if isinstance(event, Failed):
-            return [*lines, *_failed(event)]
+            problem = str(event.error)[:_PROBLEM_LIMIT]
+            return [*lines, message("buildProblem", description=problem)]
         if isinstance(event, Warned):
             return [message("message", text=event.text, status="WARNING")]
         if isinstance(event, Achieved):
@@ -78,20 +76,9 @@ class TeamCityPrinter:
             return [message("publishArtifacts", event.path)]
         if isinstance(event, TestResults):
             return [message("importData", type="junit", path=event.path)]
-        detail = isinstance(event, Progressed) or (isinstance(event, Line) and event.verbose)
-        return lines if self.verbose or not detail else []
+        return lines
 
 
-def _failed(event: Failed) -> list[str]:
-    if event.stage:
-        return [message("blockClosed", name=event.stage)]
-    return [message("buildProblem", description=str(event.error)[:_PROBLEM_LIMIT])]
-
-
-def _escape(character: str) -> str:
-    if character in _ESCAPES:
-        return _ESCAPES[character]
-    if character.isascii():
-        return character
+def _units(character: str) -> str:
     units = character.encode("utf-16-be", "surrogatepass")
     return "".join(f"|0x{units[at]:02X}{units[at + 1]:02X}" for at in range(0, len(units), 2))

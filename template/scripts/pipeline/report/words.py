@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from ..errors import PipelineError
-from .events import (
-    Achieved,
-    Artifact,
-    BuildNumber,
-    Event,
-    Failed,
-    Finished,
-    Line,
-    Output,
-    Progressed,
-    Started,
-    TestResults,
-    Warned,
-)
+from .events import Achieved, Event, Failed, Finished, Line, Output, Progressed, Warned
 
-__all__ = ["failure", "row", "size", "words"]
+__all__ = ["row", "size", "words"]
 
 _STAGE_WIDTH = 10
 _TEXT_WIDTH = 60
-_KILO = 1000
+_KILO = 1 << 10
 
 
-def words(event: Event) -> str | None:  # noqa: PLR0911 - one return a kind of event
+def words(event: Event) -> str | None:
     """Return an event as plain lines, or None for those that only some printers show."""
     if isinstance(event, (Line, Warned, Achieved)):
         return f"warning: {event.text}" if isinstance(event, Warned) else event.text
@@ -34,11 +20,9 @@ def words(event: Event) -> str | None:  # noqa: PLR0911 - one return a kind of e
     if isinstance(event, Progressed):
         return row(event.stage, event.text, f"{event.done}/{event.total}" if event.total else "")
     if isinstance(event, Failed):
-        return row(event.stage, "failed", "") if event.stage else failure(event.error)
+        return row(event.stage, "failed", "") if event.stage else str(event.error)
     if isinstance(event, Output):
         return row("", f"{event.name} = {event.value}", "")
-    if isinstance(event, (Started, BuildNumber, TestResults, Artifact)):
-        return None
     return None
 
 
@@ -48,12 +32,7 @@ def row(stage: str, text: str, end: str) -> str:
 
 
 def size(count: int) -> str:
-    """Return a number of bytes for people; 1 MB is a million."""
+    """Return a number of bytes for people: 1 kB is 1024 bytes, 1 MB 1024 kB, as AWS counts."""
     if count < _KILO:
         return f"{count} bytes"
     return f"{count / _KILO:.1f} kB" if count < _KILO**2 else f"{count / _KILO**2:.1f} MB"
-
-
-def failure(error: PipelineError) -> str:
-    """Return an error for people: where, what, and what to do next."""
-    return str(error)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from invoke import Collection
 
-from . import build, cache, deploy, env, function, local, push, release
+from . import build, deploy, env, function, release
 
 __all__ = ["namespace"]
 
@@ -22,12 +22,12 @@ def namespace(root: Path) -> Collection:
         build.verify,
         function.inspect,
         function.run,
-        push.push,
+        release.push,
         release.release,
         deploy.deploy,
+        Collection("env", env.create, env.delete, env.list_, env.reap),
+        Collection("local", deploy.start, deploy.stop),
+        Collection("cache", build.clear),
     )
-    collection.add_collection(env.verbs(), name="env")
-    collection.add_collection(local.verbs(), name="local")
-    collection.add_collection(cache.verbs(), name="cache")
     collection.configure({"pipeline": {"root": str(root)}})
     return collection

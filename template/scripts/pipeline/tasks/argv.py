@@ -1,7 +1,7 @@
 """The argument normaliser: what people type becomes what invoke's parser takes.
 
 invoke knows positional arguments only where they are required and single. Here a verb may have
-one that is optional or repeated, and `test` passes everything after it on.
+one that is optional, and `test` passes everything after it on.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ __all__ = ["Arguments", "Shape", "normalise"]
 
 @dataclass(frozen=True)
 class Shape:
-    """A verb's command line: the flag its bare words belong to, and the flags that take a value.
+    """A verb's command line: the flag its bare word belongs to, and the flags that take a value.
 
     `passes_on` says that everything after the verb is not ours to parse.
     """
 
     positional: str = ""
-    repeated: bool = False
     valued: Collection[str] = ()
     passes_on: bool = False
 
@@ -53,7 +52,7 @@ def normalise(words: Sequence[str], shapes: Mapping[str, Shape]) -> Arguments:
             result.append(word)
             if shape and word in shape.valued and rest:
                 result.append(rest.pop(0))
-        elif shape.positional and (shape.repeated or not filled):
+        elif shape.positional and not filled:
             result.append(f"{shape.positional}={word}")
             filled = True
         else:

@@ -1,26 +1,25 @@
-"""The verbs that make a package: version, lock, test, build, package, verify."""
+"""The verbs that make a package: version, lock, test, build, package, verify, cache.clear."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invoke import Context, task
 
 from ..errors import UsageError
-from .flags import COMMON
 from .release import RELEASE_FLAGS, octopus_options
 from .secrets import octopus_access
-from .session import Ended, Session, root_of, session
+from .session import COMMON, Ended, Session, root_of, session
 
 if TYPE_CHECKING:
-    from ..octopus.client import Access
     from ..values.latest import Latest
     from ..verbs.build import Outcome
     from ..verbs.release import OctopusOptions
     from ..verbs.version import VersionOptions
 
-__all__ = ["build", "lock", "package", "test", "verify", "version"]
+__all__ = ["build", "clear", "lock", "package", "test", "verify", "version"]
 
 _VERSION = {
     "build-number": "The build number; a build server's own is read from its variables",
@@ -57,12 +56,10 @@ def lock(
     c: Context, upgrade: str | bool | None = None, json: bool = False, verbose: bool = False
 ) -> None:
     """Write the hash locks in requirements/ from pyproject.toml."""
-    from dataclasses import asdict
-
-    from ..verbs.lock import lock as verb
+    from ..verbs import lock as verb
 
     with session(root_of(c), json=json, verbose=verbose) as run:
-        changes = verb(run.project, _to_upgrade(upgrade), run.machine, run.reporter)
+        changes = verb.lock(run.project, _to_upgrade(upgrade), run.machine, run.reporter)
         run.answer = {"locks": [asdict(change) for change in changes]}
 
 
@@ -96,38 +93,28 @@ def build(
     json: bool = False, verbose: bool = False,
 ) -> None:  # fmt: skip
     """Restore, test, package and verify: the versioned package in build-output/."""
-    from ..verbs.build import BuildOptions
-    from ..verbs.build import build as verb
+    from ..verbs import build as verb
 
     with session(root_of(c), json=json, verbose=verbose) as run:
-        options = BuildOptions(
+        options = verb.BuildOptions(
             _version_options(build_number, prerelease, prerelease_tag, version_strategy), force
         )
         where = (environments, projects, octopus_project_prefix)
         if not deploy and any(where):
             raise UsageError("build", "--environments and --projects go with --deploy", "Add it.")
         access = octopus_access(run, octopus_server_url, octopus_api_key, octopus_space)
-        if deploy:
-            _refuse_missing(access)
+        if deploy and access.missing:
+            # Said before anything is built.
+            what = f"{access.missing} not set"
+            raise UsageError("build --deploy", what, "Set it in the environment.")
         wanted = octopus_options(access, *where) if deploy else None
-        outcome = verb(run.project, options, run.machine, run.reporter)
+        outcome = verb.build(run.project, options, run.machine, run.reporter)
         run.answer = _document(outcome, run.root)
         if wanted:
             run.answer |= _published(run, outcome.latest, wanted)
 
 
-def _refuse_missing(access: Access) -> None:
-    """Say what a deploy will lack before anything is built."""
-    given = {"OCTOPUS_URL": access.url, "OCTOPUS_API_KEY": access.key}
-    if missing := [name for name, value in given.items() if not value]:
-        raise UsageError(
-            "build --deploy", f"{' and '.join(missing)} not set", "Set them in the environment."
-        )
-
-
 def _published(run: Session, latest: Latest, options: OctopusOptions) -> dict[str, Any]:
-    from dataclasses import asdict
-
     from ..verbs.push import PushOptions, push
     from ..verbs.release import deploy_build
 
@@ -157,18 +144,18 @@ def package(
     json: bool = False, verbose: bool = False,
 ) -> None:  # fmt: skip
     """Make the package alone: no tests, no verification."""
-    from ..verbs.build import BuildOptions
-    from ..verbs.build import build as verb
+    from ..verbs import build as verb
     from ..verbs.verify import rebuild as rebuild_verb
 
     with session(root_of(c), json=json, verbose=verbose) as run:
         if rebuild and into:
-            made = rebuild_verb(Path(rebuild), Path(into), run.machine)
+            made = rebuild_verb(Path(rebuild), Path(into), run.machine, run.reporter.line)
             run.result(str(made), {"package": str(made)})
             return
         version = _version_options(build_number, prerelease, prerelease_tag, version_strategy)
-        options = BuildOptions(version, force, only_package=True)
-        run.answer = _document(verb(run.project, options, run.machine, run.reporter), run.root)
+        options = verb.BuildOptions(version, force, only_package=True)
+        outcome = verb.build(run.project, options, run.machine, run.reporter)
+        run.answer = _document(outcome, run.root)
 
 
 @task(
@@ -186,6 +173,7 @@ def verify(
     verbose: bool = False,
 ) -> None:
     """Rebuild a package from its commit and compare every byte."""
+    from ..verbs.build import mark_verified
     from ..verbs.packages import chosen_package
     from ..verbs.verify import verify_package
 
@@ -193,13 +181,28 @@ def verify(
         path = chosen_package(package, run.machine)
         with run.reporter.stage("verify") as stage:
             verified = verify_package(path, run.machine, run.reporter, cold=cold)
-            stage.text = f"{path.name}: rebuilt from {verified.commit[:7]}, the same bytes"
+            mark_verified(path, run.machine)
+            stage.text = (
+                f"{path.name}: rebuilt from {str(verified.source.commit)[:7]}, the same bytes"
+            )
         run.answer = {
-            "package": verified.package,
+            "package": str(path),
             "version": verified.version,
-            "commit": verified.commit,
+            "commit": verified.source.commit,
             "same": True,
         }
+
+
+@task(help=COMMON)
+def clear(c: Context, json: bool = False, verbose: bool = False) -> None:
+    """Remove everything in .pipeline/cache; the next build makes it again."""
+    from ..report.words import size
+    from ..verbs.cache import clear_cache
+
+    with session(root_of(c), json=json, verbose=verbose) as run:
+        files, removed = clear_cache(run.machine, run.reporter)
+        run.reporter.line(f".pipeline/cache: {size(removed)} in {files} files removed")
+        run.answer = {"files": files, "size": removed}
 
 
 def _to_upgrade(flag: str | bool | None) -> list[str] | None:
@@ -212,7 +215,6 @@ def _to_upgrade(flag: str | bool | None) -> list[str] | None:
 def _version_options(
     number: str | None, prerelease: bool, tag: str | None, strategy: str | None
 ) -> VersionOptions:
-    from ..errors import UsageError
     from ..verbs.version import VersionOptions
 
     try:

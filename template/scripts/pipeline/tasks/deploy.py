@@ -1,21 +1,19 @@
-"""The verb that brings a package to an environment."""
+"""The verbs of an environment: deploy, and for the embedded AWS local.start and local.stop."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke import Context, task
 
-from .flags import COMMON
-from .local import started
-from .session import Session, root_of, session
+from .session import COMMON, Session, root_of, session
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ..values.project import Environment
+    from ..verbs.local import Started
 
-__all__ = ["deploy"]
+__all__ = ["deploy", "start", "stop"]
 
 
 @task(
@@ -32,40 +30,75 @@ def deploy(
     allow_dirty: bool = False, json: bool = False, verbose: bool = False,
 ) -> None:  # fmt: skip
     """Run a package's own deploy script against an environment, as an Octopus worker would."""
-    from ..local.state import LocalAws
     from ..values.credentials import Credentials
-    from ..verbs.deliver import Delivery, Place, deliver, worker_credentials
+    from ..verbs.deliver import Delivery, deliver, package_manifest, worker_credentials
 
     with session(root_of(c), json=json, verbose=verbose) as run:
         target = run.project.environment(environment)
         chosen = _chosen(run, target, package, allow_dirty=allow_dirty)
+        # A damaged package is refused before anything is started for it.
+        package_manifest(chosen)
         environ = dict(run.machine.environ)
         if target.is_local:
-            aws: LocalAws = started(run).aws
-            environ.update(aws.environment())
-            place = Place(Credentials.from_environment(aws.environment()), environ)
+            there = _started(run).aws.environment()
+            environ.update(there)
+            credentials = Credentials.from_environment(there)
         else:
-            place = Place(worker_credentials(target, environ), environ)
-        done = deliver(
-            run.project, Delivery(chosen, target, dry_run), place, run.machine, run.reporter
-        )
+            credentials = worker_credentials(target, environ)
+        delivery = Delivery(chosen, target, dry_run, credentials, environ)
+        done = deliver(run.project, delivery, run.machine, run.reporter)
         run.answer = {
             "environment": done.environment, "function": done.function, "version": done.version,
             "dry_run": dry_run, "outputs": dict(done.outputs),
         }  # fmt: skip
 
 
-def _chosen(run: Session, target: Environment, package: str | None, *, allow_dirty: bool) -> Path:
-    from ..verbs.build import BuildOptions, build, is_stale, last_build
-    from ..verbs.deliver import refuse_unfit
-    from ..verbs.packages import chosen_package
+@task(help=COMMON)
+def start(c: Context, json: bool = False, verbose: bool = False) -> None:
+    """Start the embedded AWS in the background, with the project's stack in it."""
+    with session(root_of(c), json=json, verbose=verbose) as run:
+        there = _started(run)
+        run.reporter.line(f"  local     embedded AWS on {there.aws.endpoint}")
+        for name, value in there.outputs.items():
+            run.reporter.line(f"            {name:<14}{value}")
+        run.answer = {
+            "endpoint": there.aws.endpoint, "region": there.aws.region, "stack": there.stack,
+            "outputs": dict(there.outputs), "log": there.aws.log,
+        }  # fmt: skip
 
-    if package:
-        return chosen_package(package, run.machine)
-    latest = last_build(run.machine)
-    if target.is_local:
-        if latest is None or is_stale(latest, run.machine):
-            latest = build(run.project, BuildOptions(), run.machine, run.reporter).latest
-    else:
-        latest = refuse_unfit(target, run.machine, allow_dirty=allow_dirty)
+
+@task(help=COMMON)
+def stop(c: Context, json: bool = False, verbose: bool = False) -> None:
+    """Stop the embedded AWS and forget what is in it."""
+    from ..verbs.local import stop_local
+
+    with session(root_of(c), json=json, verbose=verbose) as run:
+        run.answer = {"stopped": stop_local(run.project, run.reporter)}
+
+
+def _chosen(run: Session, target: Environment, package: str | None, *, allow_dirty: bool) -> Path:
+    from ..verbs.deliver import refuse_unfit
+    from ..verbs.packages import fresh_package
+
+    if package or target.is_local:
+        return fresh_package(run.project, package, run.machine, run.reporter)
+    latest = refuse_unfit(target, run.machine, allow_dirty=allow_dirty)
     return latest.package_path(run.root)
+
+
+def _started(run: Session) -> Started:
+    """Start the embedded AWS for a session's project, or return the one that runs."""
+    from ..local.background import Background
+    from ..values.project import LOCAL_ENVIRONMENT
+    from ..verbs.interpreter import local_runtime
+    from ..verbs.local import start_local, state_file
+
+    run.machine.tooling("local")
+    function = run.project.function
+    wanted = Background(
+        state=state_file(run.root),
+        runtimes={function.runtime.name: local_runtime(function, run.machine, run.reporter)},
+        environ=run.machine.environ,
+        region=run.project.environment(LOCAL_ENVIRONMENT).region or "us-east-1",
+    )
+    return start_local(run.project, wanted, run.reporter)

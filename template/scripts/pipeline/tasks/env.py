@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from invoke import Collection, Context, task
+from invoke import Context, task
 
-from .flags import COMMON
+from ..errors import UsageError
 from .release import octopus_options
 from .secrets import OCTOPUS_FLAGS, octopus_access
-from .session import Session, root_of, session
+from .session import COMMON, Session, root_of, session
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ..verbs.environments import EnvironmentOptions
+    from ..verbs.release import OctopusOptions
 
-__all__ = ["verbs"]
+__all__ = ["create", "delete", "list_", "reap"]
 
 _PROJECTS = "The Octopus projects, separated by commas; pyproject.toml's by default"
 _PERIOD = re.compile(r"([1-9][0-9]{0,3})([hd])\Z")
-
-
-def verbs() -> Collection:
-    """Return the verbs, to be added under the name `env`."""
-    return Collection(create, delete, list_, reap)
 
 
 @task(
@@ -43,13 +40,11 @@ def create(
     octopus_space: str | None = None, json: bool = False, verbose: bool = False,
 ) -> None:  # fmt: skip
     """Make a temporary environment in Octopus, with a machine that its releases deploy to."""
-    from dataclasses import replace
-
-    from ..verbs.environments import create_environment
+    from ..verbs.environments import EnvironmentOptions, create_environment
 
     with session(root_of(c), json=json, verbose=verbose) as run:
-        options = _options(run, (octopus_server_url, octopus_api_key, octopus_space), projects)
-        options = replace(options, expires=_end(run, expires))
+        octopus = _octopus(run, (octopus_server_url, octopus_api_key, octopus_space), projects)
+        options = EnvironmentOptions(octopus, expires=_end(run, expires))
         made = create_environment(run.project, name, options, run.machine, run.reporter)
         end = made.expires.isoformat() if made.expires else ""
         run.answer = {"environment": made.name, "id": made.id, "expires": end}
@@ -69,13 +64,11 @@ def delete(
     octopus_space: str | None = None, json: bool = False, verbose: bool = False,
 ) -> None:  # fmt: skip
     """Deregister a temporary environment's machines and remove it from Octopus."""
-    from dataclasses import replace
-
-    from ..verbs.environments import delete_environment
+    from ..verbs.environments import EnvironmentOptions, delete_environment
 
     with session(root_of(c), json=json, verbose=verbose) as run:
-        options = _options(run, (octopus_server_url, octopus_api_key, octopus_space))
-        options = replace(options, confirm=confirm or "")
+        octopus = _octopus(run, (octopus_server_url, octopus_api_key, octopus_space))
+        options = EnvironmentOptions(octopus, confirm=confirm or "")
         done = delete_environment(run.project, name, options, run.machine, run.reporter)
         run.answer = {"environment": name, "removed": done}
 
@@ -86,13 +79,11 @@ def list_(
     octopus_space: str | None = None, json: bool = False, verbose: bool = False,
 ) -> None:  # fmt: skip
     """List the environments in Octopus: whose they are, when they end, their machines."""
-    from dataclasses import asdict
-
     from ..verbs.environments import list_environments
 
     with session(root_of(c), json=json, verbose=verbose) as run:
-        options = _options(run, (octopus_server_url, octopus_api_key, octopus_space))
-        found = list_environments(run.project, options.octopus, run.machine, run.reporter)
+        octopus = _octopus(run, (octopus_server_url, octopus_api_key, octopus_space))
+        found = list_environments(run.project, octopus, run.machine, run.reporter)
         for one in found:
             kind = "permanent" if one.permanent else f"for {one.owner}" if one.owner else ""
             end = f"until {one.expires}" if one.expires else ""
@@ -108,31 +99,22 @@ def reap(
     json: bool = False, verbose: bool = False,
 ) -> None:  # fmt: skip
     """Remove this project's temporary environments whose time is over."""
-    from dataclasses import replace
-
-    from ..verbs.environments import reap_environments
+    from ..verbs.environments import EnvironmentOptions, reap_environments
 
     with session(root_of(c), json=json, verbose=verbose) as run:
-        options = _options(run, (octopus_server_url, octopus_api_key, octopus_space))
-        options = replace(options, dry_run=dry_run)
+        octopus = _octopus(run, (octopus_server_url, octopus_api_key, octopus_space))
+        options = EnvironmentOptions(octopus, dry_run=dry_run)
         names = reap_environments(run.project, options, run.machine, run.reporter)
         run.answer = {"environments": names, "dry_run": dry_run}
 
 
-def _options(
+def _octopus(
     run: Session, flags: tuple[str | None, str | None, str | None], projects: str | None = None
-) -> EnvironmentOptions:
-    from ..verbs.environments import EnvironmentOptions
-
-    access = octopus_access(run, *flags)
-    return EnvironmentOptions(octopus_options(access, None, projects, None))
+) -> OctopusOptions:
+    return octopus_options(octopus_access(run, *flags), None, projects, None)
 
 
 def _end(run: Session, flag: str | None) -> datetime | None:
-    from datetime import timedelta
-
-    from ..errors import UsageError
-
     if flag is None:
         return None
     period = _PERIOD.match(flag)

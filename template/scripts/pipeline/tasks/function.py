@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 from invoke import Context, task
 
 from ..errors import UsageError
-from .flags import COMMON
-from .session import Ended, Session, root_of, session
+from .session import COMMON, Ended, Session, root_of, session
 
 if TYPE_CHECKING:
     from ..local.invocation import Invocation
@@ -76,18 +75,18 @@ def run(
     verbose: bool = False,
 ) -> None:
     """Run the packaged function on this machine, under AWS's own runtime client."""
-    from ..verbs.packaged import packaged, run_packaged
-    from ..verbs.run import read_event
+    from ..verbs.packages import fresh_package
+    from ..verbs.run import read_event, run_packaged
 
     with session(root_of(c), json=json, verbose=verbose) as here:
         if watch:
             _watch(here, event, package)
         events = [read_event(Path(name)) for name in event] or [_standard_input(here.root)]
-        chosen = packaged(here.project, package, here.machine, here.reporter)
+        chosen = fresh_package(here.project, package, here.machine, here.reporter)
         here.machine.tooling("local")
-        outcome = run_packaged(here.project, chosen, events, here.machine, here.reporter)
-        here.answer = {"invocations": [_document(invocation) for invocation in outcome.invocations]}
-        if outcome.failed:
+        done = run_packaged(here.project, chosen, events, here.machine, here.reporter)
+        here.answer = {"invocations": [_document(invocation) for invocation in done]}
+        if any(invocation.error for invocation in done):
             raise Ended(1)
 
 

@@ -1,25 +1,50 @@
-"""Which printer speaks on which build server; on the others the lines are plain."""
+"""Which printer speaks here: on a terminal, on each build server, and in plain lines elsewhere.
+
+People read standard error on a terminal; a build server shows errors written there as failures,
+so on one the same lines go to standard output.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 # `invoke --list` imports this file, and need not wait for what only a verb needs.
 if TYPE_CHECKING:
     from ..report.events import Event, Sink
 
-__all__ = ["Write", "server_printer"]
+__all__ = ["printer", "show", "writer"]
 
-Write = Callable[[str], None]
+_Write = Callable[[str], None]
 
 
-def server_printer(
-    name: str, write: Write, environ: Mapping[str, str], *, verbose: bool
+def printer(*, json: bool, verbose: bool) -> tuple[Sink, Callable[[], None]]:
+    """Return the printer for the place this process runs in, and what ends its work."""
+    from ..report.plain import PlainPrinter
+    from ..values.buildserver import BuildServer
+
+    server = BuildServer.from_environ(os.environ).name
+    if server and not json:
+        return _server_printer(server, writer(sys.stdout), os.environ, verbose=verbose)
+    stream = sys.stderr
+    if stream.isatty() and not server and os.environ.get("TERM") != "dumb":
+        from rich.console import Console
+
+        from ..report.terminal import TerminalPrinter
+
+        terminal = TerminalPrinter(Console(file=stream), verbose=verbose)
+        return terminal, terminal.close
+    return PlainPrinter(writer(stream), verbose=verbose), _nothing
+
+
+def _server_printer(
+    name: str, write: _Write, environ: Mapping[str, str], *, verbose: bool
 ) -> tuple[Sink, Callable[[], None]]:
-    """Return the printer for the build server of that name, and what ends its work."""
     from ..report.grouped import GroupedPrinter
     from ..report.plain import PlainPrinter
 
@@ -44,7 +69,7 @@ def server_printer(
 
 
 def _github(
-    write: Write, environ: Mapping[str, str], *, verbose: bool
+    write: _Write, environ: Mapping[str, str], *, verbose: bool
 ) -> tuple[Sink, Callable[[], None]]:
     from ..report.github import GitHub, GitHubFiles
     from ..report.grouped import GroupedPrinter
@@ -65,13 +90,35 @@ def _github(
     return sink, close
 
 
-def _appending(path: str | None) -> Write:
+def _appending(path: str | None) -> _Write:
     def append(text: str) -> None:
         if path:
             with Path(path).open("a", encoding="utf-8", newline="\n") as file:
                 file.write(text)
 
     return append
+
+
+def writer(stream: TextIO) -> _Write:
+    """Return what writes lines to a stream; one that nobody can read is no reason to stop."""
+
+    def write(line: str) -> None:
+        with suppress(OSError):
+            show(stream, line)
+
+    return write
+
+
+def show(stream: TextIO, text: str) -> None:
+    """Write text and a line's end. After an OSError the stream takes anything, and drops it."""
+    try:
+        stream.write(text + "\n")
+        stream.flush()
+    except OSError as error:
+        error.filename = stream.name
+        # Else Python, which writes the rest at its end, would fail there once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        raise
 
 
 def _nothing() -> None:

@@ -9,28 +9,26 @@ import re
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
+import bootstrap
 from invoke import Collection, Program
 from invoke.exceptions import Exit, ParseError, UnexpectedExit
 
+from ..errors import Interrupted, PipelineError, UsageError
 from .argv import Shape, normalise
+from .printers import writer
 from .session import Ended
 
 __all__ = ["main", "shapes"]
 
 _UNKNOWN = re.compile("No idea what '(.+)' is!")
-_WRONG_USAGE, _INTERRUPTED, _BUG = 2, 130, 1
-# Bare words of these verbs belong to this flag; True where there may be several.
-_POSITIONALS = {
-    "verify": ("--package", False),
-    "run": ("--package", False),
-    "inspect": ("--package", False),
-    "push": ("--package", False),
-    "release": ("--package", False),
-}
+# A bare word behind one of these verbs is its package.
+_TAKE_A_PACKAGE = ("verify", "run", "inspect", "push", "release")
 _PASS_ON = ("test",)
 _STOPPED = "Interrupted. What was whole before is whole now."
+_LOOK = "Look at the permissions and the free space there, and where temporary files go (TMPDIR)."
 _REPORT_IT = (
     "This is a bug in scripts/pipeline, not in your project: please report it with these lines."
 )
@@ -38,10 +36,12 @@ _REPORT_IT = (
 
 def main(namespace: Collection, root: Path) -> None:
     """Run the command line of this process and exit with its code."""
-    # Lines must not fail on a console that lacks a character.
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+    for name in ("stdout", "stderr"):
+        # Who closed a stream wants to hear nothing on it.
+        stream = getattr(sys, name) or Path(os.devnull).open("w")  # noqa: SIM115 - until the end
+        # Lines must not fail on a console that lacks a character.
+        stream.reconfigure(errors="backslashreplace")
+        setattr(sys, name, stream)
     raise SystemExit(_run(sys.argv[1:], namespace, root))
 
 
@@ -57,8 +57,8 @@ def shapes(namespace: Collection) -> dict[str, Shape]:
     for context in contexts:
         valued = [name for name, argument in context.flags.items() if argument.takes_value]
         for name in (context.name, *context.aliases):
-            flag, repeated = _POSITIONALS.get(str(name), ("", False))
-            found[str(name)] = Shape(flag, repeated, valued, str(name) in _PASS_ON)
+            flag = "--package" if name in _TAKE_A_PACKAGE else ""
+            found[str(name)] = Shape(flag, valued, name in _PASS_ON)
     return found
 
 
@@ -66,8 +66,11 @@ def _run(words: Sequence[str], namespace: Collection, root: Path) -> int:  # noq
     known = shapes(namespace)
     arguments = normalise(words, known)
     namespace.configure({"pipeline": {"root": str(root), "passed_on": list(arguments.passed_on)}})
-    program = Program(namespace=namespace, name="invoke", binary="invoke", version=None)
+    version = _template_version(root)
+    program = Program(namespace=namespace, name="template", binary="invoke", version=version)
+    words = arguments.words
     try:
+        bootstrap.hold_interrupts(hold=False)
         program.create_config()
         writes_bytecode = not sys.dont_write_bytecode
         program.parse_core(["invoke", *arguments.words])
@@ -82,26 +85,34 @@ def _run(words: Sequence[str], namespace: Collection, root: Path) -> int:  # noq
     except ParseError as error:
         what = _usage(str(error), known)
         then = "Run `invoke --list` for the verbs, `invoke --help VERB` for its flags."
-        _say(f"usage: {what}\n{then}")
-        _answer(words, "usage", what, then)
-        return _WRONG_USAGE
+        return _told(words, UsageError("usage", what, then))
     except (Ended, Exit) as end:
         return end.code
     except UnexpectedExit as error:
         return int(error.result.exited)
     except KeyboardInterrupt:
-        _say(f"\n{_STOPPED}")
-        _answer(words, "invoke", "interrupted", _STOPPED)
-        return _INTERRUPTED
+        return _told(words, Interrupted("invoke", "interrupted", _STOPPED), f"\n{_STOPPED}")
     except BrokenPipeError:
         # The reader of our output is gone (`| head`): nothing is left to say, nor to whom.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _BUG
+        return 1
+    except OSError as error:
+        # A fault of the machine that no verb has words for.
+        where, what = error.filename or "this machine", error.strerror or repr(error)
+        return _told(words, PipelineError(str(where), what, _LOOK))
     except Exception as error:  # noqa: BLE001 - the outermost place: what is not ours to name is a bug
-        _say(f"{traceback.format_exc()}{_REPORT_IT}")
-        _answer(words, "bug", repr(error), _REPORT_IT)
-        return _BUG
+        bug = PipelineError("bug", repr(error), _REPORT_IT)
+        return _told(words, bug, f"{traceback.format_exc()}{_REPORT_IT}")
     return 0
+
+
+def _template_version(root: Path) -> str:
+    """Return the version of the template that the repository's library is from."""
+    answers, said = root / ".copier-answers.yml", ""
+    with suppress(OSError):
+        said = answers.read_text(encoding="utf-8", errors="replace")
+    known = re.search(r"^_commit: *['\"]?([^'\"\s]+)", said, re.MULTILINE)
+    return known[1] if known else f"of an unknown version: {answers.name} does not say it"
 
 
 def _usage(said: str, known: Iterable[str]) -> str:
@@ -115,12 +126,13 @@ def _usage(said: str, known: Iterable[str]) -> str:
     return f"there is no {kind} {word!r}" + (f"; did you mean {near[0]}?" if near else "")
 
 
-def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")
+def _told(words: Sequence[str], error: PipelineError, text: str = "") -> int:
+    """Say how a verb ended where no session was there to do so, and return its exit code.
 
-
-def _answer(words: Sequence[str], where: str, what: str, then: str) -> None:
-    """Give a program its document where no session was there to do so."""
-    if "--json" in words:
-        error = {"where": where, "what": what, "then": then}
-        sys.stdout.write(json.dumps({"error": error}, indent=2) + "\n")
+    `text` is for people, the error's own words by default; `--json` gives a program its document.
+    """
+    writer(sys.stderr)(text or str(error))
+    if bootstrap.JSON.intersection(words):
+        document = {"where": error.where, "what": error.what, "then": error.then}
+        writer(sys.stdout)(json.dumps({"error": document}, indent=2))
+    return error.exit_code

@@ -1,7 +1,6 @@
-"""What a task runs in: the project, the machine, and a reporter that speaks to this place.
+"""What a task runs in: the project, the machine, and a reporter; and how a verb ends.
 
-People read standard error on a terminal; a build server shows errors written there as failures,
-so on one the same lines go to standard output. With `--json` standard output has one document.
+With `--json` standard output has one document.
 """
 
 from __future__ import annotations
@@ -12,25 +11,27 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import bootstrap
 from invoke import Context
 
 from ..errors import PipelineError
-from .printers import Write, server_printer
+from .printers import printer, show
 
 # `invoke --list` imports this file, and need not wait for what only a verb needs.
 if TYPE_CHECKING:
     from ..edge.machine import Machine
-    from ..report.events import Reporter, Sink
+    from ..report.events import Reporter
     from ..values.project import Project
 
-__all__ = ["Ended", "Session", "root_of", "session"]
+__all__ = ["COMMON", "Ended", "Session", "root_of", "session"]
 
+# The flags that every verb has, for its help.
+COMMON = {"json": "One JSON document on standard output", "verbose": "More lines"}
 _SECRETS = (
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -54,9 +55,9 @@ class Session:
 
     root: Path
     reporter: Reporter
-    json: bool = False
-    answer: dict[str, Any] = field(default_factory=dict)
-    secrets: list[str] = field(default_factory=list)
+    json: bool
+    answer: dict[str, Any]
+    secrets: list[str]
 
     def hide(self, secret: str) -> None:
         """Keep a secret that is not in the environment out of all that is said from now on."""
@@ -64,13 +65,13 @@ class Session:
         from ..report.masking import masked
 
         self.secrets.append(secret)
-        self.reporter = Reporter(masked(self.reporter.sink, [secret]), self.reporter.seconds)
+        self.reporter = Reporter(masked(self.reporter.emit, [secret]), self.reporter.seconds)
 
     def result(self, text: str, answer: dict[str, Any]) -> None:
         """Show a verb's one-line result, which `--json` prints as a document instead."""
         self.answer = answer
         if not self.json:
-            sys.stdout.write(text + "\n")
+            show(sys.stdout, text)
 
     @cached_property
     def project(self) -> Project:
@@ -82,8 +83,7 @@ class Session:
     @cached_property
     def machine(self) -> Machine:
         """The machine that the verb runs on."""
-        from ..edge.clock import utc_now
-        from ..edge.machine import Machine
+        from ..edge.machine import Machine, utc_now
 
         return Machine(
             root=self.root,
@@ -107,7 +107,7 @@ def session(root: Path, *, json: bool, verbose: bool) -> Iterator[Session]:
     from ..report.events import Failed, Reporter
     from ..report.masking import masked, masked_text
 
-    sink, close = _printer(json=json, verbose=verbose)
+    sink, close = printer(json=json, verbose=verbose)
     secrets = [value for name in _SECRETS if (value := os.environ.get(name))]
     running = Session(root, Reporter(masked(sink, secrets), time.monotonic), json, {}, secrets)
     code = 0
@@ -123,7 +123,7 @@ def session(root: Path, *, json: bool, verbose: bool) -> Iterator[Session]:
         close()
     if json:
         document = json_format.dumps(running.answer, indent=2, ensure_ascii=False)
-        sys.stdout.write(masked_text(document, secrets) + "\n")
+        show(sys.stdout, masked_text(document, secrets))
     if code:
         raise Ended(code)
 
@@ -133,33 +133,3 @@ def _tooling(function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
     except bootstrap.BootstrapError as error:
         raise PipelineError("setup", str(error)) from error
-
-
-def _printer(*, json: bool, verbose: bool) -> tuple[Sink, Callable[[], None]]:
-    from ..report.plain import PlainPrinter
-    from ..values.buildserver import BuildServer
-
-    server = BuildServer.from_environ(os.environ).name
-    if server and not json:
-        return server_printer(server, _writer(sys.stdout), os.environ, verbose=verbose)
-    stream = sys.stderr
-    if stream.isatty() and not server and os.environ.get("TERM") != "dumb":
-        from rich.console import Console
-
-        from ..report.terminal import TerminalPrinter
-
-        printer = TerminalPrinter(Console(file=stream), verbose=verbose)
-        return printer, printer.close
-    return PlainPrinter(_writer(stream), verbose=verbose), _nothing
-
-
-def _writer(stream: TextIO) -> Write:
-    def write(line: str) -> None:
-        stream.write(line + "\n")
-        stream.flush()
-
-    return write
-
-
-def _nothing() -> None:
-    pass

@@ -19,7 +19,8 @@ def check_handler(code: bytes, handler: str, *, where: str, runtime: str = "") -
 
     The last dot splits the function off; slashes are folders, as dots are. A module that makes
     the name in a way that only running it can show (an import of `*`) is not refused. Nor is
-    one that this Python cannot read when `runtime`, like `python3.13`, has a newer one.
+    one that this Python cannot read when `runtime`, like `python3.13`, has a newer one. A name
+    that is only ever a number or a text is refused; None may be filled in later.
     """
     with zipfile.ZipFile(io.BytesIO(code)) as archive:
         find_handler(set(archive.namelist()), archive.read, handler, where, runtime)
@@ -50,10 +51,12 @@ def find_handler(
             where, f"{found}:{error.lineno}: {error.msg}", "Nothing was changed."
         ) from error
     bound = _top_level_names(tree)
-    if bound is not None and name not in bound:
+    if bound is not None and not bound.get(name):
+        wrong = f"is no function: {found} sets {name} to a constant"
+        missing = f"is missing: {found} defines no {name}"
         raise PipelineError(
             where,
-            f"the handler {handler} is missing: {found} defines no {name}",
+            f"the handler {handler} {wrong if name in bound else missing}",
             "Correct handler in pyproject.toml, or add the function; then build again. "
             "Nothing was changed.",
         )
@@ -74,24 +77,33 @@ def _version(runtime: str) -> tuple[int, ...]:
     return tuple(int(part) for part in runtime.removeprefix("python").split("."))
 
 
-def _top_level_names(tree: ast.Module) -> set[str] | None:
+def _top_level_names(tree: ast.Module) -> dict[str, bool] | None:
     """Return the names that a module's statements bind, those inside `if` and `try` included.
 
-    None when an import of `*` may bind any name.
+    Each with whether it may be a function. None when an import of `*` may bind any name.
     """
-    names: set[str] = set()
+    names: dict[str, bool] = {}
     stack: list[ast.AST] = list(tree.body)
     while stack:
         node = stack.pop()
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            names.add(node.name)
+            names[node.name] = True
+            continue
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and _is_constant(node.value):
+            for part in ast.walk(node):
+                if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+                    names.setdefault(part.id, False)
             continue
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             bound = [alias.asname or alias.name.split(".")[0] for alias in node.names]
             if "*" in bound:
                 return None
-            names.update(bound)
+            names.update(dict.fromkeys(bound, True))
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
+            names[node.id] = True
         stack.extend(ast.iter_child_nodes(node))
     return names
+
+
+def _is_constant(value: ast.expr | None) -> bool:
+    return isinstance(value, ast.Constant) and value.value is not None

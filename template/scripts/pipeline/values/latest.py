@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..errors import PipelineError
 
@@ -31,17 +30,15 @@ class Latest:
     verified: bool
     why_not: str = ""
 
-    def to_document(self) -> dict[str, Any]:
-        """Return the JSON document."""
-        return asdict(self)
-
     @classmethod
     def from_document(cls, document: object) -> Latest | None:
         """Return the value of a document read from disk, or None when it is none of ours."""
         try:
-            return cls(**document) if isinstance(document, dict) else None
+            latest = cls(**document) if isinstance(document, dict) else None
         except TypeError:
             return None
+        # What else is wrong in it shows in a build that is not the one it speaks of.
+        return latest if latest and isinstance(latest.package, str) else None
 
     def package_path(self, root: Path) -> Path:
         """Return the package's absolute path; it must be there."""

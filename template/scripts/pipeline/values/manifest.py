@@ -14,10 +14,22 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from ..errors import PipelineError
 
-__all__ = ["MANIFEST_NAME", "Dependency", "FunctionFacts", "Manifest", "Source", "ZipFacts"]
+__all__ = [
+    "BUCKET",
+    "MANIFEST_NAME",
+    "Dependency",
+    "FunctionFacts",
+    "Manifest",
+    "Source",
+    "ZipFacts",
+]
 
 MANIFEST_NAME = "build.json"
+# What the bucket is called among the texts with variables; no environment variable is.
+BUCKET = "the bucket"
 _SCHEMA = 1
+# Facts of the function that older manifests do not have.
+_LATER = ("boto3", "bucket")
 
 
 @dataclass(frozen=True)
@@ -31,7 +43,11 @@ class Source:
 
 @dataclass(frozen=True)
 class FunctionFacts:
-    """What the deploy half sets on the function besides its code."""
+    """What the deploy half sets on the function besides its code.
+
+    `bucket`, where the code goes through S3, may hold `#{Variable}` like environment values.
+    `boto3` says where its boto3 comes from; both are empty in manifests of older libraries.
+    """
 
     name: str
     runtime: str
@@ -40,6 +56,12 @@ class FunctionFacts:
     description: str
     environment: Mapping[str, str]
     tags: Mapping[str, str]
+    bucket: str = ""
+    boto3: str = ""
+
+    def templates(self) -> dict[str, str]:
+        """Return every text that a deploy has to fill from variables."""
+        return {**self.environment, BUCKET: self.bucket}
 
 
 @dataclass(frozen=True)
@@ -81,6 +103,10 @@ class Manifest:
     def to_json(self) -> bytes:
         """Return the manifest as sorted, indented JSON with a final newline."""
         document = {"schema": _SCHEMA, **asdict(self)}
+        # Written as an older library reads it, which may have to rebuild the package.
+        document["function"] = {
+            key: fact for key, fact in asdict(self.function).items() if fact or key not in _LATER
+        }
         text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)
         return text.encode() + b"\n"
 

@@ -10,31 +10,39 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import PipelineError, UsageError
-from .environments import LOCAL_ENVIRONMENT, declared_environment, refuse_twins
 from .manifest import FunctionFacts
-from .names import resource_name
 from .octopus import OctopusSettings
 from .runtimes import ARCHITECTURES, Runtime, runtime_named
 from .settings import Table
 from .version import strategy_named
 
-__all__ = ["BUILT_IN_FEED", "BUNDLED", "FROM_RUNTIME", "Environment", "Function", "Project"]
+__all__ = [
+    "BUILT_IN_FEED",
+    "BUNDLED",
+    "FROM_RUNTIME",
+    "LOCAL_ENVIRONMENT",
+    "Environment",
+    "Function",
+    "Project",
+]
 
 _FILE = "pyproject.toml"
 _BASE_VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\Z")
 _HANDLER = re.compile(r"[A-Za-z0-9_./-]+\.[A-Za-z_][A-Za-z0-9_]*\Z")
-_DESCRIPTION_LIMIT = 256
 # Where the function's boto3 comes from: the function zip, or Lambda's runtime.
 BUNDLED, FROM_RUNTIME = "bundled", "runtime"
 # The feed's name that means Octopus's built-in one.
 BUILT_IN_FEED = "octopus"
+# The environment of the embedded AWS; it is always there and needs no declaration.
+LOCAL_ENVIRONMENT = "local"
 
 
 @dataclass(frozen=True)
 class Function:
-    """The Lambda function as the deploy sets it; `environment` values may hold `#{Variable}`.
+    """The Lambda function as the deploy sets it.
 
-    `boto3` is BUNDLED or FROM_RUNTIME; `leave_out_tests` is about those inside dependencies.
+    `environment` values and `bucket` may hold `#{Variable}`. `boto3` is BUNDLED or FROM_RUNTIME;
+    `leave_out_tests` is about those inside dependencies.
     """
 
     name: str
@@ -46,6 +54,7 @@ class Function:
     tags: Mapping[str, str]
     boto3: str = BUNDLED
     leave_out_tests: bool = False
+    bucket: str = ""
 
     def facts(self) -> FunctionFacts:
         """Return what a manifest says of it."""
@@ -57,6 +66,8 @@ class Function:
             description=self.description,
             environment=self.environment,
             tags=self.tags,
+            bucket=self.bucket,
+            boto3=self.boto3,
         )
 
 
@@ -65,17 +76,21 @@ class Environment:
     """A declared environment: where it is in AWS, and what its variables are off the worker."""
 
     name: str
-    permanent: bool
-    account: str
-    region: str
-    profile: str
-    role: str
-    variables: Mapping[str, str]
+    permanent: bool = False
+    account: str = ""
+    region: str = ""
+    profile: str = ""
+    role: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_local(self) -> bool:
         """Tell whether this is the embedded AWS."""
         return self.name == LOCAL_ENVIRONMENT
+
+    def declared(self) -> dict[str, str]:
+        """Return the Octopus variables that are known without Octopus."""
+        return {"Octopus.Environment.Name": self.name, **self.variables}
 
     def place(self) -> dict[str, str]:
         """Return what a worker needs to know of the environment's place."""
@@ -87,6 +102,7 @@ class Environment:
 class Project:
     """A repository's settings. `root` is absolute; every other path is relative to it.
 
+    What AWS alone would refuse, as a long name, is said by the check at the end of a build.
     `feed` is where `push` publishes: BUILT_IN_FEED, a URL, or a folder.
     """
 
@@ -106,9 +122,8 @@ class Project:
     @classmethod
     def load(cls, root: Path) -> Project:
         """Read `pyproject.toml` below `root`. Errors name the file and the key."""
-        path = root / "pyproject.toml"
         try:
-            document = tomllib.loads(path.read_text(encoding="utf-8"))
+            document = tomllib.loads((root / _FILE).read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise PipelineError(
                 _FILE, f"not found in {root}", "Run this in the repository."
@@ -129,31 +144,27 @@ class Project:
             environments=_environments(pipeline),
             dependencies=project.texts("dependencies", ()),
             test_dependencies=groups.texts("test", ()),
-            octopus=_octopus(pipeline),
+            octopus=OctopusSettings.read(pipeline.table("octopus", {})),
             feed=_feed(pipeline),
         )
         pipeline.refuse_unknown()
-        loaded._check_names()
         return loaded
 
     def environment(self, name: str) -> Environment:
-        """Return the environment of that name in any case; `local` needs no declaration."""
-        declared = tuple(environment.name for environment in self.environments)
-        spelling = declared_environment(name, declared)
-        for environment in self.environments:
-            if environment.name == spelling:
-                return environment
-        return Environment(
-            spelling, permanent=False, account="", region="", profile="", role="", variables={}
-        )
+        """Return the environment of that name in any case; `local` needs no declaration.
 
-    def _check_names(self) -> None:
-        for environment in self.environments:
-            try:
-                resource_name(environment.name, self.function.name)
-            except PipelineError as error:
-                where = f"{_FILE} [tool.pipeline.function] name"
-                raise PipelineError(where, error.what, error.then) from error
+        Raises PipelineError naming the declared ones.
+        """
+        known = {environment.name.lower(): environment for environment in self.environments}
+        known.setdefault(LOCAL_ENVIRONMENT, Environment(LOCAL_ENVIRONMENT))
+        if name.lower() in known:
+            return known[name.lower()]
+        names = ", ".join(environment.name for environment in known.values())
+        raise PipelineError(
+            "environment",
+            f"there is no environment {name!r}",
+            f"Declared are {names}. Add [tool.pipeline.environments.{name}] to {_FILE} for it.",
+        )
 
 
 def _section(document: Mapping[str, Any], *names: str) -> Table:
@@ -197,6 +208,7 @@ def _function(table: Table) -> Function:
         tags=table.mapping("tags"),
         boto3=table.choice("boto3", (BUNDLED, FROM_RUNTIME), BUNDLED),
         leave_out_tests=table.flag("leave-out-tests", default=False),
+        bucket=table.text("bucket", ""),
     )
     table.refuse_unknown()
     if not _HANDLER.match(function.handler):
@@ -205,25 +217,11 @@ def _function(table: Table) -> Function:
             f"{function.handler!r} is not a handler",
             "It is module.function, like app.handler.handle.",
         )
-    if len(function.description) > _DESCRIPTION_LIMIT:
-        raise table.error(
-            "description",
-            f"{len(function.description)} characters are too many",
-            f"Lambda takes {_DESCRIPTION_LIMIT}.",
-        )
     return function
 
 
-def _octopus(pipeline: Table) -> OctopusSettings:
-    if "octopus" not in pipeline.values:
-        return OctopusSettings()
-    return OctopusSettings.read(pipeline.table("octopus"))
-
-
 def _feed(pipeline: Table) -> str:
-    if "push" not in pipeline.values:
-        return BUILT_IN_FEED
-    table = pipeline.table("push")
+    table = pipeline.table("push", {})
     feed = table.text("feed", BUILT_IN_FEED)
     table.refuse_unknown()
     return feed
@@ -231,22 +229,25 @@ def _feed(pipeline: Table) -> str:
 
 def _environments(pipeline: Table) -> tuple[Environment, ...]:
     found = []
-    for name, raw in pipeline.tables("environments"):
-        table = Table(raw, pipeline.file, f"{pipeline.name}.environments.{name}")
-        found.append(_environment(name, table))
+    spellings = {LOCAL_ENVIRONMENT: LOCAL_ENVIRONMENT}
+    for name, table in pipeline.tables("environments").items():
+        other = spellings.setdefault(name.lower(), name)
+        if other != name:
+            # Which of them is meant could not be told.
+            raise PipelineError(
+                f"{pipeline.file} [{pipeline.name}.environments]",
+                f"{name!r} and {other!r} are the same environment: case does not matter",
+                "Keep one of them.",
+            )
+        environment = Environment(
+            name=name,
+            permanent=table.flag("permanent", default=False),
+            account=table.text("account", ""),
+            region=table.text("region", ""),
+            profile=table.text("profile", ""),
+            role=table.text("role", ""),
+            variables=table.mapping("variables"),
+        )
         table.refuse_unknown()
-    names = [environment.name for environment in found]
-    refuse_twins(names, where=f"{pipeline.file} [{pipeline.name}.environments]")
+        found.append(environment)
     return tuple(found)
-
-
-def _environment(name: str, table: Table) -> Environment:
-    return Environment(
-        name=name,
-        permanent=table.flag("permanent", default=False),
-        account=table.text("account", ""),
-        region=table.text("region", ""),
-        profile=table.text("profile", ""),
-        role=table.text("role", ""),
-        variables=table.mapping("variables"),
-    )

@@ -57,23 +57,21 @@ class Table:
 
     def mapping(self, key: str) -> dict[str, str]:
         """Return a table of texts, in the order of the file."""
-        value = self._get(key, {})
-        if not isinstance(value, Mapping):
-            raise self.error(key, f"{value!r} is not a table", f"Write [{self.name}.{key}].")
-        for name, item in value.items():
+        values = self.table(key, {}).values
+        for name, item in values.items():
             if not isinstance(item, str):
                 raise self.error(f"{key}.{name}", f"{item!r} is not a text", "Put it in quotes.")
-        return dict(value)
+        return dict(values)
 
-    def table(self, key: str) -> Table:
+    def table(self, key: str, default: object = _REQUIRED) -> Table:
         """Return a table inside this one."""
-        value = self._get(key, _REQUIRED)
+        value = self._get(key, default)
         if not isinstance(value, Mapping):
             raise self.error(key, f"{value!r} is not a table", f"Write [{self.name}.{key}].")
         return Table(value, self.file, f"{self.name}.{key}")
 
-    def tables(self, key: str) -> tuple[tuple[str, Mapping[str, Any]], ...]:
-        """Return the named tables inside a table, in the order of the file."""
+    def tables(self, key: str) -> dict[str, Table]:
+        """Return the tables inside a table by their names, in the order of the file."""
         value = self._get(key, {})
         if not isinstance(value, Mapping) or not all(
             isinstance(v, Mapping) for v in value.values()
@@ -81,17 +79,18 @@ class Table:
             raise self.error(
                 key, f"{value!r} does not hold tables", f"Write [{self.name}.{key}.NAME]."
             )
-        return tuple(value.items())
+        return {
+            name: Table(inner, self.file, f"{self.name}.{key}.{name}")
+            for name, inner in value.items()
+        }
 
-    def refuse_unknown(self, *elsewhere: str) -> None:
+    def refuse_unknown(self) -> None:
         """Refuse keys nobody asked for: a misspelt setting must not be silently without effect."""
-        known = self.asked | set(elsewhere)
         for key in self.values:
-            if key not in known:
-                near = difflib.get_close_matches(key, known, 1)
-                then = (
-                    f"Did you mean {near[0]}?" if near else f"Known are {', '.join(sorted(known))}."
-                )
+            if key not in self.asked:
+                near = difflib.get_close_matches(key, self.asked, 1)
+                known = f"Known are {', '.join(sorted(self.asked))}."
+                then = f"Did you mean {near[0]}?" if near else known
                 raise self.error(key, "there is no such setting", then)
 
     def _get(self, key: str, default: object) -> Any:

@@ -110,13 +110,10 @@ def _check_tag(tag: str) -> None:
 
 def _build_number(request: VersionRequest) -> Version:
     major, minor = request.base
+    tag = request.prerelease_tag or ""
     if request.build_number is None:
-        tag = request.prerelease_tag or f"p{request.now:%y%j}-{_second_of_day(request.now):05d}"
-        return Version(f"{major}.{minor}.0-{tag}", tag)
-    number = f"{major}.{minor}.{request.build_number}"
-    if request.prerelease_tag:
-        return Version(f"{number}-{request.prerelease_tag}", request.prerelease_tag)
-    return Version(number)
+        tag = tag or f"p{request.now:%y%j}-{_second_of_day(request.now):05d}"
+    return _tagged(f"{major}.{minor}.{request.build_number or 0}", tag)
 
 
 def _timestamp(request: VersionRequest) -> Version:
@@ -157,9 +154,7 @@ def _git_tag(request: VersionRequest) -> Version:
         patch += 0 if tag else 1
         tag = f"{tag}-{distance:05d}" if tag else f"p{distance:05d}-g{facts.short_sha[:7]}"
         _check_tag(tag)
-    tag = request.prerelease_tag or tag
-    number = f"{major}.{minor}.{patch}"
-    return Version(f"{number}-{tag}" if tag else number, tag)
+    return _tagged(f"{major}.{minor}.{patch}", request.prerelease_tag or tag)
 
 
 def _no_tag(facts: TagFacts | None) -> PipelineError:
@@ -187,6 +182,10 @@ def _refuse_tag(request: VersionRequest) -> None:
             f"the strategy {request.strategy} has no prerelease tags",
             f"Leave the tag out, or use {DEFAULT_STRATEGY}.",
         )
+
+
+def _tagged(number: str, tag: str) -> Version:
+    return Version(f"{number}-{tag}" if tag else number, tag)
 
 
 def _second_of_day(now: datetime) -> int:

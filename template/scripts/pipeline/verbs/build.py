@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ..archive.zipreader import OUR_LIMITS, open_archive, read_member
 from ..edge.files import alone, new_folder, read_json, sweep, write_json
 from ..edge.machine import Machine
 from ..engines.attestation import Signer
+from ..engines.preflight import Candidate, Place, preflight
+from ..engines.python import Restored
+from ..engines.sbom import SBOM_NAME
 from ..engines.sources import own_files
 from ..report.events import Artifact, BuildNumber, Reporter
+from ..report.words import size
 from ..values.buildserver import BuildServer
 from ..values.latest import LATEST_NAME, Latest
 from ..values.manifest import MANIFEST_NAME, Manifest
 from ..values.project import Project
 from ..values.version import Version
 from ..values.worktree import WorkTree
-from .check import Made, check_build
-from .hooks import load_hooks
+from .build_hooks import run_build_hook
+from .interpreter import local_runtime
 from .package import (
-    BUILD_HOOKS,
     FUNCTION_ZIP,
     Built,
     Order,
@@ -29,12 +34,14 @@ from .package import (
     tools,
 )
 from .sign import attest, bundle_of, signer_of
-from .sizes import megabytes
 from .test import run_tests
 from .verify import unverifiable, verify_build
 from .version import VersionOptions, choose_version
 
-__all__ = ["BuildOptions", "Outcome", "build", "is_stale", "last_build"]
+if TYPE_CHECKING:
+    from ..local.pool import LocalRuntime
+
+__all__ = ["BuildOptions", "Outcome", "build", "is_stale", "last_build", "mark_verified"]
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,14 @@ def last_build(machine: Machine) -> Latest | None:
     return latest if latest and (machine.root / latest.package).is_file() else None
 
 
+def mark_verified(package: Path, machine: Machine) -> None:
+    """Write down that a package came out the same, if it is the last build's."""
+    latest = last_build(machine)
+    if latest and package.samefile(machine.root / latest.package):
+        proven = replace(latest, verified=True, why_not="")
+        write_json(machine.output / LATEST_NAME, asdict(proven))
+
+
 def is_stale(latest: Latest, machine: Machine) -> bool:
     """Tell whether anything a build depends on has changed since the last one."""
     tree = WorkTree.read(machine.git, BuildServer.from_environ(machine.environ))
@@ -104,29 +119,52 @@ def inputs_digest(tree: WorkTree, machine: Machine) -> str:
 
     Unchanged files count by git's own hash, so that only changed ones are read.
     """
-    digest = hashlib.sha256(repr((tree.source, tree.untracked, tools(machine.root))).encode())
+    digest = hashlib.sha256(repr((tree.source, tools(machine.root))).encode())
     git = machine.git
     if git is None:
         read = [file.path for file in own_files(machine.root, None)]
     else:
-        read = [path for path in tree.changed if (machine.root / path).is_file()]
+        # The untracked count: tests that git does not know run as well.
+        read = [*tree.changed, *tree.untracked]
         digest.update(repr(git.tracked()).encode())
     for path in read:
-        digest.update(
-            f"{path}\0".encode() + hashlib.sha256((machine.root / path).read_bytes()).digest()
-        )
+        digest.update(f"{path}\0".encode() + _content(machine.root / path))
     return digest.hexdigest()
 
 
+def _content(path: Path) -> bytes:
+    """Return a file's digest; nothing for one that is gone, a folder, or not ours to read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError:
+        return b""
+
+
 def _is_reusable(job: _Job, server: BuildServer, machine: Machine) -> bool:
-    asked = job.options.force or job.options.version.any or server.build_number is not None
+    asked = (
+        job.options.force
+        or job.options.version != VersionOptions()
+        or server.build_number is not None
+    )
     if asked or job.last is None or job.last.inputs != job.inputs:
         return False
     if not (job.last.tested or job.options.only_package):
         return False
-    package = job.last.package_path(machine.root)
-    beside = all((package.parent / name).is_file() for name in (MANIFEST_NAME, FUNCTION_ZIP))
-    return beside and hashlib.sha256(package.read_bytes()).hexdigest() == job.last.package_sha256
+    return _is_whole(job.last.package_path(machine.root), job.last.package_sha256)
+
+
+def _is_whole(package: Path, sha256: str) -> bool:
+    """Tell whether a build's package is as it was made, and the files beside it are those in it."""
+    if _content(package).hex() != sha256:
+        return False
+    archive = open_archive(package, OUR_LIMITS)
+    return all(
+        _content(package.parent / entry.name)
+        == hashlib.sha256(read_member(archive, entry)).digest()
+        for entry in archive.entries
+        if entry.name in (MANIFEST_NAME, FUNCTION_ZIP, SBOM_NAME)
+    )
 
 
 def _reuse(job: _Job, last: Latest, machine: Machine, reporter: Reporter) -> Outcome:
@@ -134,6 +172,8 @@ def _reuse(job: _Job, last: Latest, machine: Machine, reporter: Reporter) -> Out
     manifest = Manifest.from_json(manifest_file.read_bytes(), where=str(manifest_file))
     _introduce(job, last.version, reporter)
     reporter.line("  unchanged since the last build: same version, same package")
+    if last.why_not and not job.options.only_package:
+        reporter.warn(f"verify skipped: {last.why_not}")
     _sign(job, last.package_path(machine.root), reporter)
     return _conclude(last, manifest, machine, reporter, reused=True)
 
@@ -147,7 +187,7 @@ def _build(job: _Job, server: BuildServer, machine: Machine, reporter: Reporter)
         reporter.warn(
             f"{path} is not tracked by git: it makes the build dirty, and is not packaged"
         )
-    load_hooks(project.root / BUILD_HOOKS)("before_build", project)
+    run_build_hook("before_build", project, project.root, reporter.line)
     with new_folder(machine.output / version.text) as folder:
         built = _make(job, version, folder, machine, reporter)
         verified, why_not = _verify(job, built, machine, reporter)
@@ -163,7 +203,7 @@ def _build(job: _Job, server: BuildServer, machine: Machine, reporter: Reporter)
         verified=verified,
         why_not=why_not,
     )
-    write_json(machine.output / LATEST_NAME, latest.to_document())
+    write_json(machine.output / LATEST_NAME, asdict(latest))
     return _conclude(latest, built.manifest, machine, reporter, reused=False)
 
 
@@ -180,21 +220,38 @@ def _make(job: _Job, version: Version, folder: Path, machine: Machine, reporter:
     last = job.last.package_path(machine.root).parent / FUNCTION_ZIP if job.last else None
     with reporter.stage("package") as stage:
         order = Order(version.text, job.tree.source, folder, last)
-        built = make_package(job.project, order, restored, machine)
+        built = make_package(job.project, order, restored, machine, reporter.line)
         facts, changed = built.function_zip.facts, built.function_zip.changed
-        stage.text = f"{FUNCTION_ZIP} {megabytes(facts.size)}, {facts.files} files" + (
+        stage.text = f"{FUNCTION_ZIP} {size(facts.size)}, {facts.files} files" + (
             f", {changed} changed" if changed is not None else ""
         )
-    made = Made(built, restored, imports=not job.options.only_package)
-    check_build(job.project, made, machine, reporter)
+    _check(job, built, restored, machine, reporter)
     return built
+
+
+def _check(
+    job: _Job, built: Built, restored: Restored, machine: Machine, reporter: Reporter
+) -> None:
+    """Say now what would be refused later; nobody has been given the build yet."""
+
+    def runtime() -> LocalRuntime:
+        return local_runtime(job.project.function, machine, reporter)
+
+    candidate = Candidate(job.project, built.package, built.function_zip, restored)
+    today, imports = machine.now().date(), not job.options.only_package
+    place = Place(machine.cache, machine.environ, today, runtime if imports else None)
+    with reporter.stage("check") as stage:
+        checked = preflight(candidate, place)
+        stage.text = checked.text
+    for note in checked.notes:
+        reporter.warn(note)
 
 
 def _verify(job: _Job, built: Built, machine: Machine, reporter: Reporter) -> tuple[bool, str]:
     reason = "not asked for" if job.options.only_package else unverifiable(built.manifest, machine)
     if not reason:
         with reporter.stage("verify") as stage:
-            verify_build(built, replace(machine), reporter)
+            verify_build(built, machine, reporter)
             stage.text = f"rebuilt from {str(built.manifest.source.commit)[:7]}: the same bytes"
         return True, ""
     if not job.options.only_package:
@@ -223,6 +280,6 @@ def _conclude(
     reporter.emit(Artifact(str(package)))
     if bundle_of(package).is_file():
         reporter.emit(Artifact(str(bundle_of(package))))
-    reporter.line(f"{latest.package}   {megabytes(package.stat().st_size)}")
+    reporter.line(f"{latest.package}   {size(package.stat().st_size)}")
     reporter.line(f"CodeSha256 {manifest.function_zip.code_sha256}")
     return Outcome(latest, manifest.function_zip.code_sha256, reused)

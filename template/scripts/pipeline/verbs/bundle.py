@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,26 @@ from ..engines.attestation import Envelope, Verifier, read_bundle
 from ..engines.claims import differences, parsed, subjects
 from ..engines.provenance import PREDICATE_TYPE, STATEMENT_TYPE
 from .contents import Contents
-from .finding import Finding
 from .sign import bundle_of
 
-__all__ = ["check_bundle"]
+__all__ = ["Finding", "check_bundle"]
 
 _LARGEST = 16 << 20
 _SHORT = 16  # of a key's name, for people
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check proved, what did not fit, and what it cannot prove; unused parts are empty."""
+
+    proven: str = ""
+    mismatches: tuple[str, ...] = ()
+    unproven: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether something was proven."""
+        return bool(self.proven) and not self.mismatches
 
 
 def check_bundle(contents: Contents, predicate: Any, verifier: Verifier | None) -> Finding:

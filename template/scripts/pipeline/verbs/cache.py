@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..edge.cache import clear
 from ..edge.files import alone, unwritable
 from ..edge.machine import Machine
 from ..report.events import Reporter
 
-__all__ = ["Cleared", "clear_cache"]
+__all__ = ["clear_cache"]
 
 
-@dataclass(frozen=True)
-class Cleared:
-    """How many files and bytes were removed."""
+def clear_cache(machine: Machine, reporter: Reporter) -> tuple[int, int]:
+    """Empty the repository's cache; return how many files and bytes were removed.
 
-    files: int
-    size: int
-
-
-def clear_cache(machine: Machine, reporter: Reporter) -> Cleared:
-    """Empty the repository's cache; a build that is under way is waited for.
-
-    Builds, `build-output` and the machine's own caches of packages stay.
+    A build that is under way is waited for. Builds, `build-output` and the machine's own caches
+    of packages stay.
     """
 
     def waiting() -> None:
@@ -31,6 +22,6 @@ def clear_cache(machine: Machine, reporter: Reporter) -> Cleared:
 
     with alone(machine.root / ".pipeline" / "build.lock", waiting):
         try:
-            return Cleared(*clear(machine.cache))
+            return clear(machine.cache)
         except OSError as error:
             raise unwritable(machine.cache, error) from error

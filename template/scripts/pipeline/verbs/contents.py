@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from ..archive.nupkg import PackageListing, read
-from ..archive.zipreader import Archive, Entry, open_archive, read_member
+from ..archive.zipreader import (
+    FUNCTION_LIMITS,
+    Archive,
+    check_members,
+    open_archive,
+    read_member,
+)
 from ..errors import PipelineError
 from ..values.manifest import MANIFEST_NAME, Manifest
 from .package import FUNCTION_ZIP
@@ -35,46 +40,41 @@ class Contents:
     note: str
     function: Archive | None
 
-    @cached_property
-    def entries(self) -> dict[str, Entry]:
-        """The entries of the package's files by name."""
-        return {file.name: file.entry for file in self.listing.files}
-
     def data(self, name: str) -> bytes | None:
         """Return the bytes of a small file, or None when the package has none of that name."""
-        return _document(self.listing.archive, self.entries, name)
+        return _document(self.listing, name)
 
 
 def read_contents(path: Path) -> Contents:
-    """Read a package; raises PipelineError for what is no package, and for a hostile one."""
+    """Read a package; raises PipelineError for what is no package, and for a hostile one.
+
+    Every file in it is inflated once, and so is every file of its function zip.
+    """
     listing = read(path)
-    digest = _sha256(path)
-    entries = {file.name: file.entry for file in listing.files}
+    check_members(listing.archive)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     manifest, note = None, ""
     try:
-        data = _document(listing.archive, entries, MANIFEST_NAME)
+        data = _document(listing, MANIFEST_NAME)
         if data is not None:
             manifest = Manifest.from_json(data, where=MANIFEST_NAME)
     except PipelineError as error:
         note = f"{error.where}: {error.what}"
     function = None
-    if manifest is not None and FUNCTION_ZIP in entries:
-        zipped = read_member(listing.archive, entries[FUNCTION_ZIP])
-        function = open_archive(zipped, where=f"{path} {FUNCTION_ZIP}")
+    if manifest is not None and FUNCTION_ZIP in listing.files:
+        zipped = read_member(listing.archive, listing.files[FUNCTION_ZIP])
+        function = open_archive(zipped, FUNCTION_LIMITS, where=f"{path} {FUNCTION_ZIP}")
+        check_members(function)
     size = path.stat().st_size
     return Contents(path, listing, size, digest, manifest, note, function)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _document(archive: Archive, entries: dict[str, Entry], name: str) -> bytes | None:
-    entry = entries.get(name)
+def _document(listing: PackageListing, name: str) -> bytes | None:
+    entry = listing.files.get(name)
     if entry is None:
         return None
     if entry.size > _LARGEST_DOCUMENT:
         what = f"{entry.size} bytes are too many for such a file"
         raise PipelineError(name, what, "Do not trust this package.")
-    return read_member(archive, entry)
+    return read_member(listing.archive, entry)

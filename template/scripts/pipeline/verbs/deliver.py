@@ -25,8 +25,8 @@ from .build import is_stale, last_build
 __all__ = [
     "Delivered",
     "Delivery",
-    "Place",
     "deliver",
+    "package_file",
     "package_manifest",
     "refuse_unfit",
     "worker_credentials",
@@ -34,20 +34,17 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a deploy goes: the credentials, and the variables that lead the AWS client there."""
-
-    credentials: Credentials
-    environ: Mapping[str, str]
-
-
-@dataclass(frozen=True)
 class Delivery:
-    """A deploy to make: the package, the environment, and whether it only shows its plan."""
+    """A deploy to make: the package, the environment, and whether it only shows its plan.
+
+    `environ` are the variables that lead the AWS client there.
+    """
 
     package: Path
     environment: Environment
     dry_run: bool
+    credentials: Credentials
+    environ: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,7 @@ class Delivered:
 
 
 def deliver(
-    project: Project, delivery: Delivery, place: Place, machine: Machine, reporter: Reporter
+    project: Project, delivery: Delivery, machine: Machine, reporter: Reporter
 ) -> Delivered:
     """Unpack the package as Octopus does and run its deploy script in a bare Python.
 
@@ -69,8 +66,8 @@ def deliver(
     """
     manifest = package_manifest(delivery.package)
     environment = delivery.environment
-    declared = {"Octopus.Environment.Name": environment.name, **environment.variables}
-    values = declared_values(manifest.function.environment, declared, machine.environ)
+    templates = manifest.function.templates()
+    values = declared_values(templates, environment.declared(), machine.environ)
     outputs: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / manifest.package_id / manifest.version
@@ -82,27 +79,28 @@ def deliver(
             variables=worker_variables(
                 environment.name, manifest.version, values, dry_run=delivery.dry_run
             ),
-            credentials=place.credentials,
-            environ=place.environ,
+            credentials=delivery.credentials,
+            environ=delivery.environ,
         )
-        launch(job, Reporter(_collecting(reporter.sink, outputs), reporter.seconds))
+        launch(job, Reporter(_collecting(reporter.emit, outputs), reporter.seconds))
     name = resource_name(environment.name, project.function.name)
     return Delivered(name, environment.name, manifest.version, outputs)
 
 
 def package_manifest(package: Path) -> Manifest:
     """Read the manifest inside a package."""
+    data = package_file(package, MANIFEST_NAME)
+    return Manifest.from_json(data, where=f"{package.name} {MANIFEST_NAME}")
+
+
+def package_file(package: Path, name: str) -> bytes:
+    """Return the bytes of a file that every package of ours has."""
     archive = open_archive(package)
     for entry in archive.entries:
-        if entry.name == MANIFEST_NAME:
-            return Manifest.from_json(
-                read_member(archive, entry), where=f"{package.name} {MANIFEST_NAME}"
-            )
-    raise PipelineError(
-        package.name,
-        f"there is no {MANIFEST_NAME} in it",
-        "Deploy a package that `invoke build` made.",
-    )
+        if entry.name == name:
+            return read_member(archive, entry)
+    then = "Name a package that `invoke build` made."
+    raise PipelineError(package.name, f"there is no {name} in it", then)
 
 
 def refuse_unfit(environment: Environment, machine: Machine, *, allow_dirty: bool) -> Latest:

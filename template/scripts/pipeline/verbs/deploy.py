@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..aws.apply import apply
+from ..aws.apply import Code, Through, apply
 from ..aws.function import Wait, settled
 from ..aws.session import Connect, Connection, connect
 from ..errors import Conflict, NotTheSame, PipelineError
@@ -20,7 +20,7 @@ from ..report.masking import masked
 from ..report.octopus import OctopusPrinter
 from ..report.words import size
 from ..values.handler import check_handler
-from ..values.manifest import MANIFEST_NAME, Manifest
+from ..values.manifest import BUCKET, MANIFEST_NAME, Manifest
 from ..values.names import resource_name
 from ..values.plan import Applied, Plan, Wanted
 from .hooks import load_hooks
@@ -59,15 +59,6 @@ def run_on_worker(
     return 0
 
 
-@dataclass(frozen=True)
-class _Target:
-    """Where a package goes: the environment as declared, and the function's whole name."""
-
-    environment: str
-    function: str
-    place: Mapping[str, str]
-
-
 def deploy(
     package: Path,
     context: WorkerContext,
@@ -84,29 +75,29 @@ def deploy(
     """
     wait = wait or Wait(time.sleep, time.monotonic)
     manifest = _manifest(package)
-    target = _target(manifest, context)
-    reporter.line(
-        f"{manifest.package_id} {manifest.version} to {target.function} ({target.environment})"
-    )
+    environment, name = _target(manifest, context)
+    where = f"deploy {environment}"
+    reporter.line(f"{manifest.package_id} {manifest.version} to {name} ({environment})")
     with reporter.stage("check") as stage:
-        where = f"deploy {target.environment}"
         code = _code(package, manifest, where)
         hooks = load_hooks(package / HOOKS)
         values = resolve(manifest.function.environment, context.variables, where=where)
+        bucket = resolve({BUCKET: manifest.function.bucket}, context.variables, where=where)[BUCKET]
         stage.text = f"{FUNCTION_ZIP} {size(len(code))}, the bytes that were built"
     with reporter.stage("plan") as stage:
-        connection = connect(context.credentials, target.place)
-        found = settled(connection.functions, target.function, wait, stage)
+        connection = connect(context.credentials, manifest.environments.get(environment, {}))
+        found = settled(connection.functions, name, wait, stage)
         plan = Plan.between(found, Wanted.from_manifest(manifest, values, context.release))
         stage.text = _summary(plan)
     _show(plan, connection, reporter)
-    applied = Applied(manifest.version, target.environment, plan, found, ())
+    applied = Applied(manifest.version, environment, plan, found, ())
     if context.dry_run:
         reporter.line("Dry run: nothing was changed.")
         return applied
     hooks("before_deploy", plan)
     try:
-        function = apply(plan, code, connection.functions, reporter, wait)
+        sent = Code(code, _through(bucket, manifest, connection))
+        function = apply(plan, sent, connection.functions, reporter, wait)
     except Conflict as error:
         raise Conflict(where, error.what, error.then) from error
     applied = replace(applied, function=function, steps=plan.steps)
@@ -117,31 +108,27 @@ def deploy(
 
 def _manifest(package: Path) -> Manifest:
     path = package / MANIFEST_NAME
+    return Manifest.from_json(_read(path), where=str(path))
+
+
+def _read(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
-        raise _incomplete(path, error) from error
-    return Manifest.from_json(data, where=str(path))
+        then = "Deploy a whole package: one that `invoke build` made, unpacked by Octopus or by us."
+        raise PipelineError(str(path), f"it cannot be read: {error.strerror}", then) from error
 
 
-def _incomplete(path: Path, error: OSError) -> PipelineError:
-    then = "Deploy a whole package: one that `invoke build` made, unpacked by Octopus or by us."
-    return PipelineError(str(path), f"it cannot be read: {error.strerror}", then)
-
-
-def _target(manifest: Manifest, context: WorkerContext) -> _Target:
+def _target(manifest: Manifest, context: WorkerContext) -> tuple[str, str]:
+    """Return the environment as it is declared, and the function's whole name."""
     given = context.environment
     name = next((name for name in manifest.environments if name.lower() == given.lower()), given)
-    function = context.function or resource_name(name, manifest.function.name)
-    return _Target(name, function, manifest.environments.get(name, {}))
+    return name, context.function or resource_name(name, manifest.function.name)
 
 
 def _code(package: Path, manifest: Manifest, where: str) -> bytes:
     path = package / FUNCTION_ZIP
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise _incomplete(path, error) from error
+    data = _read(path)
     sha256 = hashlib.sha256(data).hexdigest()
     if sha256 != manifest.function_zip.sha256:
         raise NotTheSame(
@@ -149,15 +136,21 @@ def _code(package: Path, manifest: Manifest, where: str) -> bytes:
             f"its sha256 is {sha256}, the manifest says {manifest.function_zip.sha256}",
             "Nothing was changed. The package was damaged or edited: push and deploy it again.",
         )
-    if len(data) > _DIRECT_LIMIT:
+    if len(data) > _DIRECT_LIMIT and not manifest.function.bucket:
         raise PipelineError(
             str(path),
             f"it has {len(data):,} bytes, Lambda takes {_DIRECT_LIMIT:,} directly",
-            "Nothing was changed. Remove dependencies that the function does not need.",
+            "Nothing was changed. Name a bucket in [tool.pipeline.function] and build again.",
         )
     function = manifest.function
     check_handler(data, function.handler, where=where, runtime=function.runtime)
     return data
+
+
+def _through(bucket: str, manifest: Manifest, connection: Connection) -> Through | None:
+    # Named by its content: deploying again what is there already changes nothing.
+    key = f"{manifest.package_id}/{manifest.function_zip.sha256}.zip"
+    return Through(bucket, key, connection.objects) if bucket else None
 
 
 def _summary(plan: Plan) -> str:

@@ -11,8 +11,7 @@ from datetime import datetime
 
 from ..edge.machine import Machine
 from ..errors import PipelineError
-from ..octopus.client import Octopus
-from ..octopus.document import text, texts
+from ..octopus.client import Octopus, text, texts
 from ..octopus.environments import (
     OctopusEnvironment,
     all_environments,
@@ -21,19 +20,19 @@ from ..octopus.environments import (
     find_environment,
     remove_environment,
 )
-from ..octopus.fitting import Target, refuse_misfits
 from ..octopus.lifecycles import admit, expel
 from ..octopus.machines import (
+    Target,
     deregister,
     join_machine,
     machine_named,
+    refuse_misfits,
     register_cloud_region,
 )
 from ..octopus.projects import OctopusProject, PackageStep, package_steps
 from ..report.events import Reporter
-from ..values.environments import LOCAL_ENVIRONMENT
 from ..values.names import resource_name
-from ..values.project import Project
+from ..values.project import LOCAL_ENVIRONMENT, Project
 from .release import OctopusOptions, chosen_projects, connected
 
 __all__ = [
@@ -215,7 +214,7 @@ def _place(
 def _refuse_misfits(octopus: Octopus, project: Project, place: _Place, name: str) -> None:
     settings = project.octopus
     target = (
-        Target(_region_name(project, name), place.roles, has_disk=False)
+        Target(resource_name(name, project.function.name), place.roles, has_disk=False)
         if settings.is_cloud_region
         else Target.of(machine_named(octopus, settings.machine))
     )
@@ -230,13 +229,9 @@ def _register(
     if not place.roles:
         return "no machine is needed: every step runs on a worker, for no target"
     if settings.is_cloud_region:
-        name = _region_name(project, environment.name)
+        name = resource_name(environment.name, project.function.name)
         return register_cloud_region(octopus, environment, name, place.roles, settings.pool)
     return join_machine(octopus, environment, machine_named(octopus, settings.machine))
-
-
-def _region_name(project: Project, environment: str) -> str:
-    return resource_name(environment, project.function.name)
 
 
 def _permanent(project: Project) -> Sequence[str]:

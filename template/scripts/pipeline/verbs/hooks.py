@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,16 +46,9 @@ def _guarded(file: str, stage: str, call: Callable[[Any], object], value: object
         raise
     except (Exception, SystemExit) as error:
         # An exit in a hook, with 0 even, would end the verb halfway and look like success.
-        line = _line_of(error)
+        line = traceback.extract_tb(error.__traceback__)[-1].lineno
         raise PipelineError(
             f"{file} {stage}",
-            f"{type(error).__name__}: {error}" + (f" (line {line})" if line else ""),
+            f"{type(error).__name__}: {error} (line {line})",
             f"Correct {stage} in {file}; an exception there stops the verb.",
         ) from error
-
-
-def _line_of(error: BaseException) -> int:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return trace.tb_lineno if trace is not None else 0

@@ -10,17 +10,16 @@ from typing import Any
 
 from ..archive.nuspec import Element
 from ..edge.machine import Machine
-from ..engines.attestation import load_verifier
 from ..engines.provenance import STATEMENT_NAME
 from ..engines.sbom import SBOM_NAME
 from ..errors import NotTheSame, PipelineError
+from ..report.words import size
 from ..values.manifest import MANIFEST_NAME, Manifest
 from .contents import Contents, read_contents
 from .package import FUNCTION_ZIP
 from .picture import readable, row, rows
 from .proof import Proof, prove
 from .sign import bundle_of
-from .sizes import megabytes
 
 __all__ = ["Inspection", "inspect_package", "refusal", "verify_provenance"]
 
@@ -40,15 +39,16 @@ class Inspection:
         contents = self.contents
         nuspec, manifest = contents.listing.nuspec, contents.manifest
         head = f"{readable(nuspec.id)} {readable(nuspec.version)}"
-        first = f"{head}   {megabytes(contents.size)}, {_count(len(contents.listing.files))}"
+        first = f"{head}   {size(contents.size)}, {_count(len(contents.listing.files))}"
         if self.proof:
             return [first, row("sha256", contents.sha256), *self.proof.lines()]
+        sizes = ((name, entry.size) for name, entry in contents.listing.files.items())
         return [
             first,
             *rows("says", readable(nuspec.description).split(), most=2),
             row("by", nuspec.authors),
             *(_function_lines(contents, manifest) if manifest else _foreign_lines(contents)),
-            *rows("inside", _places(_sizes(contents)), gap=3, most=4),
+            *rows("inside", _places(sizes), gap=3, most=4),
             *_row_if("CodeSha256", manifest.function_zip.code_sha256 if manifest else ""),
             row("sha256", contents.sha256),
             *rows("holds", _holds(contents), gap=3),
@@ -72,8 +72,8 @@ class Inspection:
             "dependencies": _dependencies(contents),
             "attestation": str(bundle) if bundle.is_file() else None,
             "files": [
-                {"name": file.name, "size": file.entry.size, "packed": file.entry.packed}
-                for file in contents.listing.files
+                {"name": name, "size": entry.size, "packed": entry.packed}
+                for name, entry in contents.listing.files.items()
             ],
         }
         return {**found, "provenance": self.proof.document()} if self.proof else found
@@ -98,6 +98,8 @@ def verify_provenance(path: Path, key: Path | None, machine: Machine) -> Inspect
             then = "Name the file of the public key."
             raise PipelineError("--key", f"{key}: {error.strerror}", then) from error
         machine.tooling("sign")
+        from ..engines.keys import load_verifier  # noqa: PLC0415 - with what was just installed
+
         verifier = load_verifier(pem, str(key))
     try:
         contents = read_contents(path)
@@ -136,8 +138,8 @@ def _function_lines(contents: Contents, manifest: Manifest) -> list[str]:
     ]
     if contents.function is not None:
         entries = contents.function.entries
-        unzipped = megabytes(sum(entry.size for entry in entries))
-        packed = megabytes(contents.entries[FUNCTION_ZIP].size)
+        unzipped = size(sum(entry.size for entry in entries))
+        packed = size(contents.listing.files[FUNCTION_ZIP].size)
         lines.append(row("code", f"{packed}, {unzipped} unzipped, {_count(len(entries))}"))
         sizes = ((entry.name, entry.size) for entry in entries)
         lines += rows("", _places(sizes), gap=3, most=2)
@@ -179,32 +181,28 @@ def _named(elements: Iterable[Element], name: str) -> Iterator[Element]:
 
 def _holds(contents: Contents) -> list[str]:
     names = {MANIFEST_NAME: "manifest", SBOM_NAME: "SBOM", STATEMENT_NAME: "provenance"}
-    found = [text for name, text in names.items() if name in contents.entries]
+    found = [text for name, text in names.items() if name in contents.listing.files]
     if contents.manifest is None:
         found = []
-    found += ["NuGet's signature"] if _NUGET_SIGNATURE in contents.entries else []
+    found += ["NuGet's signature"] if _NUGET_SIGNATURE in contents.listing.files else []
     beside = "attestation" if bundle_of(contents.path).is_file() else "no attestation"
     return [", ".join(found) or "no manifest, SBOM or provenance", f"{beside} beside it"]
-
-
-def _sizes(contents: Contents) -> Iterator[tuple[str, int]]:
-    return ((file.name, file.entry.size) for file in contents.listing.files)
 
 
 def _places(files: Iterable[tuple[str, int]]) -> list[str]:
     """Return the largest folders and files at the root with their plain sizes."""
     sizes: dict[str, list[int]] = {}
-    for name, size in files:
+    for name, count in files:
         first, slash, _ = name.partition("/")
-        sizes.setdefault(first + slash, []).append(size)
+        sizes.setdefault(first + slash, []).append(count)
     ordered = sorted(sizes.items(), key=lambda item: (-sum(item[1]), item[0]))
     listed = [
-        f"{readable(name)} {megabytes(sum(found))}"
+        f"{readable(name)} {size(sum(found))}"
         + (f" ({_count(len(found))})" if name.endswith("/") else "")
         for name, found in ordered[:_PLACES]
     ]
-    rest = [size for _, found in ordered[_PLACES:] for size in found]
-    return [*listed, f"and {_count(len(rest))} more, {megabytes(sum(rest))}"] if rest else listed
+    rest = [count for _, found in ordered[_PLACES:] for count in found]
+    return [*listed, f"and {_count(len(rest))} more, {size(sum(rest))}"] if rest else listed
 
 
 def _listed(names: Iterable[str]) -> list[str]:

@@ -10,30 +10,21 @@ from typing import Any
 from ..errors import PipelineError
 from ..local.background import Background, running, start, stop
 from ..local.clients import client
-from ..local.pool import LocalRuntime
 from ..local.state import LocalAws
+from ..octopus.variables import declared_values, resolve
 from ..report.events import Reporter
-from ..values.environments import LOCAL_ENVIRONMENT
+from ..values.manifest import BUCKET
 from ..values.names import resource_name
-from ..values.project import Project
+from ..values.project import LOCAL_ENVIRONMENT, Project
 
-__all__ = ["LocalTools", "Started", "start_local", "state_file", "stop_local"]
+__all__ = ["Started", "start_local", "state_file", "stop_local"]
 
 _STACK = Path("environment") / "stack.yaml"
 _STATE = Path(".pipeline") / "local" / "state.json"
 _WHERE = "local"
 _COMPLETE = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+_PARAMETER = "FunctionName"
 _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"]
-
-
-@dataclass(frozen=True)
-class LocalTools:
-    """What the embedded AWS runs on: `python` has moto, `runtimes` run the functions."""
-
-    environ: Mapping[str, str]
-    python: Path
-    runtimes: Mapping[str, LocalRuntime]
-    region: str = "us-east-1"
 
 
 @dataclass(frozen=True)
@@ -50,34 +41,36 @@ def state_file(root: Path) -> Path:
     return root / _STATE
 
 
-def start_local(project: Project, tools: LocalTools, reporter: Reporter) -> Started:
+def start_local(project: Project, wanted: Background, reporter: Reporter) -> Started:
     """Start the embedded AWS and create the project's stack in it; what is there stays.
 
     Raises PipelineError when it does not start or the stack is refused.
     """
-    aws = _running(state_file(project.root), tools, reporter)
+    aws = _running(wanted, reporter)
     name = resource_name(LOCAL_ENVIRONMENT, project.function.name)
     cloudformation = client(aws, "cloudformation")
     template = _read(project.root / _STACK)
-    if _template(cloudformation, name) == template:
+    there = _template(cloudformation, name)
+    if there == template:
         reporter.line(f"  stack     {name} is there already", verbose=True)
     else:
         with reporter.stage("stack") as stage:
-            stage.text = f"{name} {_put_stack(cloudformation, template, name)}"
+            _put_stack(cloudformation, template, name, is_new=there is None)
+            stage.text = f"{name} {'created' if there is None else 'updated'}"
         _warn_of_left_out(cloudformation, name, reporter)
+    _make_bucket(project, wanted.environ, client(aws, "s3"))
     stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
     outputs = {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", ())}
     return Started(aws, name, outputs)
 
 
-def _running(state: Path, tools: LocalTools, reporter: Reporter) -> LocalAws:
-    aws = running(state)
+def _running(wanted: Background, reporter: Reporter) -> LocalAws:
+    aws = running(wanted.state)
     if aws is not None:
         reporter.line(f"  local     the embedded AWS runs already, on {aws.endpoint}", verbose=True)
         return aws
     with reporter.stage("local") as stage:
         stage.progress("starting the embedded AWS")
-        wanted = Background(state, tools.runtimes, tools.environ, tools.region, tools.python)
         aws = start(wanted)
         stage.text = f"embedded AWS on {aws.endpoint}, process {aws.pid}"
     return aws
@@ -99,33 +92,35 @@ def _read(path: Path) -> str:
         raise PipelineError(_WHERE, f"{path} cannot be read: {error.strerror}", then) from error
 
 
-def _put_stack(cloudformation: Any, template: str, name: str) -> str:
-    """Create or update the stack and say which."""
+def _put_stack(cloudformation: Any, template: str, name: str, *, is_new: bool) -> None:
     from botocore.exceptions import ClientError  # noqa: PLC0415 - comes with the local tooling
 
     try:
-        there = _template(cloudformation, name)
         summary = cloudformation.get_template_summary(TemplateBody=template)
         known = {parameter["ParameterKey"] for parameter in summary.get("Parameters", ())}
-        wanted = {"FunctionName": name}
-        request = {
-            "StackName": name,
-            "TemplateBody": template,
-            "Capabilities": _CAPABILITIES,
-            "Parameters": [
-                {"ParameterKey": key, "ParameterValue": value}
-                for key, value in wanted.items()
-                if key in known
-            ],
-        }
-        if there is None:
-            cloudformation.create_stack(**request)
-            return "created"
-        cloudformation.update_stack(**request)
+        given = {"ParameterKey": _PARAMETER, "ParameterValue": name}
+        put = cloudformation.create_stack if is_new else cloudformation.update_stack
+        put(
+            StackName=name,
+            TemplateBody=template,
+            Capabilities=_CAPABILITIES,
+            Parameters=[given] if _PARAMETER in known else [],
+        )
     except ClientError as error:
         then = f"Correct {_STACK.as_posix()}, then `invoke local.stop` and `invoke local.start`."
         raise PipelineError(f"{_WHERE} stack {name}", str(error), then) from error
-    return "updated"
+
+
+def _make_bucket(project: Project, environ: Mapping[str, str], s3: Any) -> None:
+    """Make the bucket that deploys send the code through, where the project names one."""
+    bucket = {BUCKET: project.function.bucket}
+    declared = project.environment(LOCAL_ENVIRONMENT).declared()
+    name = resolve(bucket, declared_values(bucket, declared, environ), where=_WHERE)[BUCKET]
+    if name and name not in [one["Name"] for one in s3.list_buckets()["Buckets"]]:
+        # The oldest region is the default, and has no name here.
+        region = s3.meta.region_name
+        place = {} if region == "us-east-1" else {"LocationConstraint": region}
+        s3.create_bucket(Bucket=name, CreateBucketConfiguration=place)
 
 
 def _template(cloudformation: Any, name: str) -> str | None:
@@ -133,18 +128,12 @@ def _template(cloudformation: Any, name: str) -> str | None:
 
     moto makes stacks while the caller waits: what is not complete by then never will be.
     """
-    for stack in _live_stacks(cloudformation):
-        if stack["StackName"] != name:
-            continue
+    pages = cloudformation.get_paginator("describe_stacks").paginate()
+    for stack in [one for page in pages for one in page["Stacks"] if one["StackName"] == name]:
         if stack["StackStatus"] in _COMPLETE:
             return str(cloudformation.get_template(StackName=name)["TemplateBody"])
         cloudformation.delete_stack(StackName=name)
     return None
-
-
-def _live_stacks(cloudformation: Any) -> list[dict[str, Any]]:
-    pages = cloudformation.get_paginator("describe_stacks").paginate()
-    return [stack for page in pages for stack in page["Stacks"]]
 
 
 def _warn_of_left_out(cloudformation: Any, name: str, reporter: Reporter) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..edge.files import write_whole
 from ..edge.machine import Machine
-from ..engines.lock import check_lock, locked
+from ..engines.lock import check_lock, locked, read_lock, with_wheels
 from ..engines.python import FUNCTION_LOCK
 from ..report.events import Reporter
 from ..values.manifest import Dependency
@@ -75,7 +75,7 @@ def _lock_one(
     project: Project, wanted: _Wanted, upgrade: Sequence[str] | None, machine: Machine
 ) -> LockChange:
     target = project.root / wanted.file
-    before = target.read_text(encoding="utf-8") if target.is_file() else ""
+    before = read_lock(project.root, wanted.file) if target.is_file() else ""
     python: list[str | Path] = ["--python-version", project.function.runtime.python]
     upgrades = [] if upgrade is None else ["--upgrade"]
     if upgrade:
@@ -96,6 +96,13 @@ def _lock_one(
             arguments += ["--constraint", fitting]
         machine.uv.lock(wanted.requirements, arguments, cwd=scratch)
         text = kept.read_text(encoding="utf-8")
+        if wanted.platform:
+            # The wheels that Lambda may take, so that a build can tell which one it took.
+            wheels = scratch / "pylock.toml"
+            place = [*python, "--python-platform", wanted.platform, "--no-deps"]
+            place += ["--format", "pylock.toml", "--output-file", wheels]
+            machine.uv.resolve(text.splitlines(), place, cwd=scratch)
+            text = with_wheels(text, wheels.read_text(encoding="utf-8"))
     check_lock(wanted.file, text, wanted.requirements)
     if text != before:
         write_whole(target, text.encode())

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
 
 from ..archive.globs import select_all
-from ..archive.nupkg import PackageFile, pack
-from ..archive.nuspec import Nuspec, Repository, fill_tokens, parse
-from ..archive.zipreader import members_of, open_archive
-from ..archive.zipwriter import Member, Raw, compress, store, write_zip
-from ..edge.cache import seal, sealed
+from ..archive.nupkg import pack
+from ..archive.nuspec import Nuspec, Repository, fill_tokens, parse, render_for_package
+from ..archive.zipreader import members_of
+from ..archive.zipwriter import Raw, compress, store
 from ..edge.files import write_whole
 from ..edge.machine import Machine
-from ..engines.client import DISTRIBUTIONS, client_files
+from ..engines.client import CLIENT_FOLDER, DISTRIBUTIONS, client_zip
+from ..engines.loaded import running_code
 from ..engines.lock import locked, normal
 from ..engines.provenance import (
     STATEMENT_NAME,
@@ -28,31 +28,31 @@ from ..engines.provenance import (
     plain_sha256,
 )
 from ..engines.python import FUNCTION_LOCK, FunctionZip, Restored, make_function_zip, restore
-from ..engines.sbom import SBOM_NAME, Distribution, make_sbom
-from ..engines.sources import SOURCE, OwnFile, function_files, own_files, refuse_secrets
+from ..engines.sbom import SBOM_NAME, Distribution, distributions, make_sbom
+from ..engines.sources import SOURCE, Sources, function_files, refuse_secrets
 from ..engines.stage import deploy_half
 from ..errors import PipelineError
 from ..values.manifest import MANIFEST_NAME, Dependency, Manifest, Source
 from ..values.project import Project
-from .hooks import load_hooks
+from .build_hooks import Say, run_build_hook
 
 __all__ = [
-    "BUILD_HOOKS",
     "FUNCTION_ZIP",
+    "TOOL_LOCK",
     "Built",
     "Order",
+    "function_sources",
     "make_package",
     "restore_dependencies",
     "tools",
 ]
 
-BUILD_HOOKS = "scripts/hooks_build.py"
 FUNCTION_ZIP = "function.zip"
 # Where the nuspec's $stage$ points. Nothing is written there: the staged files go straight
 # from memory into the package.
 _STAGE = "build-output/stage"
 # Their versions decide what the bytes look like, so they belong to a build's inputs.
-_TOOL_LOCK = "scripts/requirements-build.txt"
+TOOL_LOCK = "scripts/requirements-build.txt"
 _TOOLS = (*DISTRIBUTIONS, "cyclonedx-python-lib", "deflate", "uv")
 
 
@@ -79,12 +79,23 @@ class Built:
     manifest: Manifest
 
 
-def tools(root: Path) -> tuple[Dependency, ...]:
-    """Return the locked tools whose versions shape a package's bytes."""
-    lock = (root / _TOOL_LOCK).read_text(encoding="utf-8")
+def tools(
+    root: Path, client: Mapping[str, Distribution] = MappingProxyType({})
+) -> tuple[Dependency, ...]:
+    """Return the locked tools whose versions shape a package's bytes.
+
+    Those in `client`, the distributions that travel in the package, come with their hashes.
+    """
+    lock = (root / TOOL_LOCK).read_text(encoding="utf-8")
     return tuple(
-        Dependency(tool.name, tool.version) for tool in locked(lock) if tool.name in _TOOLS
+        tool if normal(tool.name) in client else replace(tool, hashes=())
+        for tool in locked(lock, _tags(client))
+        if tool.name in _TOOLS
     )
+
+
+def _tags(found: Mapping[str, Distribution]) -> dict[str, tuple[str, ...]]:
+    return {name: distribution.tags for name, distribution in found.items()}
 
 
 def restore_dependencies(project: Project, machine: Machine) -> Restored:
@@ -96,41 +107,60 @@ def restore_dependencies(project: Project, machine: Machine) -> Restored:
             if tool.name in ("deflate", "uv")
         ]
     ).encode()
-    return restore(project, machine.uv, machine.cache / "dependencies", stamp)
+    return restore(project, machine.uv, _kept(machine) / "dependencies", stamp)
 
 
-def make_package(project: Project, order: Order, restored: Restored, machine: Machine) -> Built:
+def make_package(
+    project: Project, order: Order, restored: Restored, machine: Machine, say: Say
+) -> Built:
     """Write function.zip, build.json, the SBOM and the package into the order's folder.
 
-    The same project, order, dependencies and tools give the same bytes on any machine.
+    `say` takes what the build hooks print. The same project, order, dependencies and tools give
+    the same bytes on any machine.
     """
-    nuspec_name = f"{SOURCE}/{project.package_id}.nuspec"
-    files = own_files(project.root, machine.git)
-    own = function_files(files, nuspec_name)
-    refuse_secrets(project.root, own)
-    zipped = make_function_zip(
-        [
-            (file.path.removeprefix(f"{SOURCE}/"), file.executable, project.root / file.path)
-            for file in own
-        ],
-        restored,
-        order.folder / FUNCTION_ZIP,
-        order.last,
-    )
+    sources = Sources.read(project.root, machine.git)
+    own = function_sources(project, sources)
+    zipped = make_function_zip(own, restored, order.folder / FUNCTION_ZIP, order.last)
     installed = restored.brought.distributions
-    manifest = _manifest(project, order, zipped, installed)
-    staged = _staged(project, manifest, installed, zipped, machine)
-    wheels = {name: found.tags for name, found in installed.items()}
-    origin = Origin(manifest, library_digest(project.root), wheels)
+    archive = client_zip(tools(project.root), _kept(machine))
+    client = distributions(archive, CLIENT_FOLDER)
+    manifest = _manifest(project, order, zipped, installed, client)
+    sbom = make_sbom(manifest, installed, client, _kept(machine))
+    staged = _staged(project, manifest, sbom, zipped)
+    staged |= {member.name: member.payload for member in members_of(archive)}
+    origin = Origin(manifest, library_digest(project.root), _tags(installed))
     package = order.folder / f"{project.package_id}.{manifest.version}.nupkg"
-    digest = _pack(project, origin, package, (nuspec_name, files), staged)
+    digest = _pack(project, origin, package, sources, staged)
     built = Built(package, digest, zipped, manifest)
-    load_hooks(project.root / BUILD_HOOKS)("after_package", built)
+    run_build_hook("after_package", built, project.root, say)
     return built
 
 
+def function_sources(project: Project, sources: Sources) -> list[tuple[str, bool, bytes]]:
+    """Return what `make_function_zip` takes of the repository's files; secrets are refused."""
+    own = function_files(sources.files, _nuspec_name(project))
+    data = sources.contents([file.path for file in own])
+    refuse_secrets(data)
+    return [
+        (file.path.removeprefix(f"{SOURCE}/"), file.executable, data[file.path]) for file in own
+    ]
+
+
+def _kept(machine: Machine) -> Path:
+    # What an update of the library would make in another way must not come out of the cache.
+    return machine.cache / f"made-{running_code()[:16]}"
+
+
+def _nuspec_name(project: Project) -> str:
+    return f"{SOURCE}/{project.package_id}.nuspec"
+
+
 def _manifest(
-    project: Project, order: Order, zipped: FunctionZip, installed: Mapping[str, Distribution]
+    project: Project,
+    order: Order,
+    zipped: FunctionZip,
+    installed: Mapping[str, Distribution],
+    client: Mapping[str, Distribution],
 ) -> Manifest:
     lock = (project.root / FUNCTION_LOCK).read_text(encoding="utf-8")
     versions = {name: found.version for name, found in installed.items()}
@@ -142,9 +172,11 @@ def _manifest(
         function_zip=zipped.facts,
         # A universal lock also names what other platforms and Pythons need.
         dependencies=tuple(
-            item for item in locked(lock) if versions.get(normal(item.name)) == item.version
+            item
+            for item in locked(lock, _tags(installed))
+            if versions.get(normal(item.name)) == item.version
         ),
-        tools=tools(project.root),
+        tools=tools(project.root, client),
         environments={
             environment.name: environment.place() for environment in project.environments
         },
@@ -152,13 +184,8 @@ def _manifest(
 
 
 def _staged(
-    project: Project,
-    manifest: Manifest,
-    installed: Mapping[str, Distribution],
-    zipped: FunctionZip,
-    machine: Machine,
+    project: Project, manifest: Manifest, sbom: bytes, zipped: FunctionZip
 ) -> dict[str, Raw]:
-    sbom = make_sbom(manifest, installed, machine.cache)
     write_whole(zipped.path.parent / MANIFEST_NAME, manifest.to_json())
     write_whole(zipped.path.parent / SBOM_NAME, sbom)
     staged = {
@@ -169,53 +196,36 @@ def _staged(
     }
     for name, data in deploy_half(project.root / "scripts"):
         staged[name] = compress(data)
-    staged.update(_client(manifest, machine))
     return staged
-
-
-def _client(manifest: Manifest, machine: Machine) -> dict[str, Raw]:
-    """Return the trimmed AWS client, deflated once for each set of versions."""
-    versions = repr([(tool.name, tool.version) for tool in manifest.tools])
-    cached = machine.cache / f"client-{hashlib.sha256(versions.encode()).hexdigest()[:16]}.zip"
-    kept = sealed(cached)
-    if kept is None:
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        members = [Member(f"client/{name}", 0o644, compress(data)) for name, data in client_files()]
-        seal(cached, write_zip(cached, members))
-    archive = open_archive(kept.data if kept else cached, where=str(cached))
-    return {member.name: member.payload for member in members_of(archive)}
 
 
 def _pack(
     project: Project,
     origin: Origin,
     target: Path,
-    sources: tuple[str, Iterable[OwnFile]],
+    sources: Sources,
     staged: dict[str, Raw],
 ) -> str:
-    nuspec_name, files = sources
-    manifest = origin.manifest
-    nuspec = _read_nuspec(project, nuspec_name, manifest.version)
+    manifest, nuspec_name = origin.manifest, _nuspec_name(project)
+    nuspec = _read_nuspec(project, sources, manifest.version)
     repository = {f"{_STAGE}/{name}": raw for name, raw in staged.items()}
     statement = f"{_STAGE}/{STATEMENT_NAME}"
-    paths = [*(file.path for file in files), *repository, statement]
+    paths = [*(file.path for file in sources.files), *repository, statement]
     chosen = _chosen(nuspec_name, nuspec, paths)
+    _refuse_without(nuspec_name, set(staged) - {SBOM_NAME}, chosen)
     extras = [source for source, _ in chosen if source not in repository and source != statement]
-    refuse_secrets(project.root, [OwnFile(source, executable=False) for source in extras])
-    repository.update({name: compress((project.root / name).read_bytes()) for name in extras})
-    content = [
-        PackageFile(target, repository[source]) for source, target in chosen if source != statement
-    ]
+    data = sources.contents(extras)
+    refuse_secrets(data)
+    repository.update({name: compress(plain) for name, plain in data.items()})
+    content = {target: repository[source] for source, target in chosen if source != statement}
     # Last, for it names the bytes of all others; a nuspec may rename it, or leave it out.
-    last = compress(encoded(_statement(origin, content)))
-    content += [PackageFile(target, last) for source, target in chosen if source == statement]
+    digests = {name: plain_sha256(payload) for name, payload in content.items()}
     source = Repository("", manifest.source.commit or "", manifest.source.branch or "")
+    rendered = render_for_package(nuspec, source)
+    digests[f"{nuspec.id}.nuspec"] = hashlib.sha256(rendered).hexdigest()
+    last = compress(encoded(make_statement(digests, make_predicate(origin))))
+    content |= {target: last for name, target in chosen if name == statement}
     return pack(nuspec, content, target, repository=source)
-
-
-def _statement(origin: Origin, content: Iterable[PackageFile]) -> dict[str, Any]:
-    digests = {file.name: plain_sha256(file.payload) for file in content}
-    return make_statement(digests, make_predicate(origin))
 
 
 def _chosen(name: str, nuspec: Nuspec, paths: list[str]) -> list[tuple[str, str]]:
@@ -225,10 +235,21 @@ def _chosen(name: str, nuspec: Nuspec, paths: list[str]) -> list[tuple[str, str]
         raise PipelineError(f"{name} {error.where}", error.what, error.then) from error
 
 
-def _read_nuspec(project: Project, name: str, version: str) -> Nuspec:
-    path = project.root / name
+def _refuse_without(name: str, needed: set[str], chosen: list[tuple[str, str]]) -> None:
+    missing = sorted(needed - {to for source, to in chosen if source == f"{_STAGE}/{to}"})
+    if missing:
+        more = f" and {len(missing) - 1} more" if missing[1:] else ""
+        raise PipelineError(
+            name,
+            f"it leaves out {missing[0]}{more}, without which the package cannot deploy itself",
+            'Let its files have <file src="$stage$/**" target="" />.',
+        )
+
+
+def _read_nuspec(project: Project, sources: Sources, version: str) -> Nuspec:
+    name = _nuspec_name(project)
     try:
-        nuspec = parse(path.read_bytes(), name)
+        nuspec = parse(sources.contents([name])[name], name)
     except OSError as error:
         raise PipelineError(
             name,
@@ -241,5 +262,11 @@ def _read_nuspec(project: Project, name: str, version: str) -> Nuspec:
             name,
             f"its id is {nuspec.id!r}, pyproject.toml says {project.package_id!r}",
             "Make them the same.",
+        )
+    if nuspec.version != version:
+        raise PipelineError(
+            name,
+            f"its version is {nuspec.version!r}, this build's is {version!r}",
+            "Write <version>$version$</version>.",
         )
     return nuspec

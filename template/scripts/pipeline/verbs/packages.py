@@ -1,4 +1,4 @@
-"""Which package a verb takes: the one that was named, else the last build's."""
+"""Which package a verb takes: the one that was named, else the last build's, or a new one."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from pathlib import Path
 
 from ..edge.machine import Machine
 from ..errors import PipelineError
-from .build import last_build
+from ..report.events import Reporter
+from ..values.project import Project
+from .build import BuildOptions, build, is_stale, last_build
 
-__all__ = ["chosen_package"]
+__all__ = ["chosen_package", "fresh_package"]
 
 
 def chosen_package(named: str | None, machine: Machine) -> Path:
@@ -17,7 +19,9 @@ def chosen_package(named: str | None, machine: Machine) -> Path:
         path = Path(named)
         if not path.is_file():
             raise PipelineError(
-                "package", f"{named} is not there", "Name a .nupkg file, or run `invoke build`."
+                "package",
+                f"{named} is a folder" if path.is_dir() else f"{named} is not there",
+                "Name a .nupkg file, or run `invoke build`.",
             )
         return path.resolve()
     latest = last_build(machine)
@@ -27,4 +31,16 @@ def chosen_package(named: str | None, machine: Machine) -> Path:
             "nothing has been built here yet",
             "Run `invoke build`, or name a .nupkg file.",
         )
+    return latest.package_path(machine.root)
+
+
+def fresh_package(
+    project: Project, named: str | None, machine: Machine, reporter: Reporter
+) -> Path:
+    """Return the named package, or the last build's; that is made first when missing or stale."""
+    if named:
+        return chosen_package(named, machine)
+    latest = last_build(machine)
+    if latest is None or is_stale(latest, machine):
+        latest = build(project, BuildOptions(), machine, reporter).latest
     return latest.package_path(machine.root)

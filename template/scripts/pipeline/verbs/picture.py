@@ -1,4 +1,4 @@
-"""Rows of a name and a text that fit a screen, whatever a package claims to be called."""
+"""Sizes as people read them, and rows that fit a screen whatever a package claims to be called."""
 
 from __future__ import annotations
 

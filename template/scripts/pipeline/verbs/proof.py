@@ -7,9 +7,11 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+from ..archive.nupkg import PackageListing, parts_around
 from ..archive.zipreader import Archive, read_member
 from ..engines.attestation import Verifier
 from ..engines.claims import differences, parsed, subjects
+from ..engines.client import CLIENT_FOLDER
 from ..engines.lock import normal
 from ..engines.provenance import (
     LIBRARY,
@@ -19,12 +21,10 @@ from ..engines.provenance import (
     Origin,
     make_predicate,
 )
-from ..engines.sbom import SBOM_NAME, distributions
-from ..errors import PipelineError
-from ..values.manifest import MANIFEST_NAME, Manifest, ZipFacts
-from .bundle import check_bundle
+from ..engines.sbom import CLIENT, PART, SBOM_NAME, distributions
+from ..values.manifest import MANIFEST_NAME, Dependency, Manifest, ZipFacts
+from .bundle import Finding, check_bundle
 from .contents import Contents
-from .finding import Finding
 from .package import FUNCTION_ZIP
 from .picture import readable, rows
 
@@ -81,32 +81,48 @@ def prove(contents: Contents, verifier: Verifier | None) -> Proof:
 
 
 def _files(contents: Contents, statement: Any) -> Finding:
-    if STATEMENT_NAME not in contents.entries:
+    if STATEMENT_NAME not in contents.listing.files:
         return Finding(mismatches=(f"there is no {STATEMENT_NAME} in the package",))
     named = subjects(statement)
     if named is None:
         return Finding(mismatches=(f"{STATEMENT_NAME} is not an in-toto statement",))
-    wrong = []
-    for name, entry in contents.entries.items():
+    listing, wrong = contents.listing, []
+    named_parts = {name: entry for name, entry in listing.parts.items() if name in named}
+    held = {**listing.files, **named_parts}
+    for name, entry in held.items():
         if name == STATEMENT_NAME:
             continue
         if name not in named:
             wrong.append(f"{name} is in the package, {STATEMENT_NAME} does not name it")
             continue
-        try:
-            digest = hashlib.sha256(read_member(contents.listing.archive, entry)).hexdigest()
-        except PipelineError as error:
-            wrong.append(f"{name}: {error.what}")
-            continue
+        digest = hashlib.sha256(read_member(listing.archive, entry)).hexdigest()
         if digest != named[name]:
             wrong.append(f"{name} has sha256 {digest}, {STATEMENT_NAME} says {named[name]}")
     wrong += [
         f"{STATEMENT_NAME} names {name}, which is not in the package"
         for name in named
-        if name not in contents.entries
+        if name not in held
     ]
+    wrong += _parts(listing)
     proven = f"{len(named)} files are those that the statement names, and there are no others"
-    return Finding(proven, tuple(wrong))
+    unproven = "the nuspec's texts and dependencies: the statement does not name it"
+    told = f"{listing.nuspec.id}.nuspec" in named
+    return Finding(proven, tuple(wrong), "" if told else unproven)
+
+
+def _parts(listing: PackageListing) -> list[str]:
+    """Say what is wrong with the parts that the package format adds; files and nuspec give them."""
+    wanted = parts_around(listing.nuspec, listing.files)
+    nuspec, *_ = wanted
+    told = {entry.name: entry for entry in listing.parts.values()}
+    wrong = [f"{name} is in no package of ours" for name in sorted(told.keys() - wanted.keys())]
+    wrong += [f"{name} is not in the package" for name in wanted if name not in told]
+    return wrong + [
+        f"{name} is not what nuspec and files give"
+        for name in sorted(told.keys() & wanted.keys() - {nuspec})
+        if told[name].size != len(wanted[name])
+        or read_member(listing.archive, told[name]) != wanted[name]
+    ]
 
 
 def _manifest(contents: Contents, manifest: Manifest) -> Finding:
@@ -149,7 +165,7 @@ def _bill(contents: Contents, manifest: Manifest) -> Finding:
     try:
         root = bill["metadata"]["component"]
         told = (root["name"], root["version"])
-        listed = {normal(item["name"]): item for item in bill.get("components", [])}
+        listed = {_named(item): item for item in bill.get("components", [])}
         versions = {name: str(item["version"]) for name, item in listed.items()}
         hashes = {
             name: {f"sha256:{part['content']}" for part in item.get("hashes", [])}
@@ -161,15 +177,38 @@ def _bill(contents: Contents, manifest: Manifest) -> Finding:
     wrong = []
     if told != (manifest.package_id, manifest.version):
         wrong.append(f"{SBOM_NAME} is about {told[0]} {told[1]}")
-    locked = {normal(item.name): item for item in manifest.dependencies}
+    locked = _components(contents, manifest)
     expected = {name: item.version for name, item in locked.items()}
-    wrong += [f"{SBOM_NAME}: {text}" for text in differences(versions, expected, "dependency")]
+    wrong += [f"{SBOM_NAME}: {text}" for text in differences(versions, expected, "")]
     wrong += [
         f"{SBOM_NAME}: {name} has a hash that the lock does not accept"
         for name, found in hashes.items()
         if name in locked and not found <= set(locked[name].hashes)
     ]
-    return Finding(f"the SBOM lists the manifest's {len(locked)} dependencies", tuple(wrong))
+    needs = len(manifest.dependencies)
+    proven = f"the SBOM lists the manifest's {needs} dependencies"
+    if len(locked) > needs:
+        proven += f" and the {len(locked) - needs} packages of the AWS client"
+    return Finding(proven, tuple(wrong))
+
+
+def _named(component: Any) -> str:
+    values = [part["value"] for part in component.get("properties", []) if part["name"] == PART]
+    kind = "client" if values == [CLIENT] else "dependency"
+    return f"{kind} {normal(component['name'])}"
+
+
+def _components(contents: Contents, manifest: Manifest) -> dict[str, Dependency]:
+    """Return what the SBOM must list: the function's dependencies, and what lies in the client."""
+    tools = {normal(tool.name): tool.hashes for tool in manifest.tools}
+    client = distributions(contents.listing.archive, CLIENT_FOLDER)
+    return {
+        **{f"dependency {normal(item.name)}": item for item in manifest.dependencies},
+        **{
+            f"client {name}": Dependency(name, found.version, tools.get(name, ()))
+            for name, found in client.items()
+        },
+    }
 
 
 def _predicate(contents: Contents, manifest: Manifest, statement: Any) -> Finding:

@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ..archive.zipreader import check_members, open_archive
 from ..edge.http import Http, shown
 from ..edge.machine import Machine
 from ..errors import PipelineError, UsageError
@@ -19,10 +20,10 @@ from ..feeds.nuget_v3 import NugetV3
 from ..feeds.publish import Rules, publish
 from ..octopus.client import Access, connect
 from ..report.events import Reporter
+from ..report.words import size
 from ..values.project import BUILT_IN_FEED, Project
 from .build_information import announce
 from .deliver import package_manifest
-from .sizes import megabytes
 
 __all__ = ["PushOptions", "Pushed", "push"]
 
@@ -58,17 +59,19 @@ def push(
     """Publish a package, and its build information where an Octopus server is named.
 
     Raises Conflict where the feed has another package under the version, PipelineError where it
-    refuses this one. Build information that cannot be sent is a warning: the package is there.
+    refuses this one, or this one is damaged. Build information that cannot be sent is a warning:
+    the package is there.
     """
     candidate = Candidate.read(package)
+    check_members(open_archive(package))
     http = Http(machine.environ, tell=reporter.line)
     with reporter.stage("push") as stage:
         feed = _feed(project, options, http, reporter)
         done = publish(feed, candidate, stage, Rules(options.skip_duplicate))
-        stage.text = f"{done.text}, {megabytes(candidate.size)}"
+        stage.text = f"{done.text}, {size(candidate.size)}"
     if done.warning:
         reporter.warn(done.warning)
-    if options.octopus.url and options.octopus.key:
+    if not options.octopus.missing:
         _inform(package, options.octopus, http, machine, reporter)
     return Pushed(candidate.id, candidate.version, feed.name, done.sent)
 
@@ -76,7 +79,13 @@ def push(
 def _feed(project: Project, options: PushOptions, http: Http, reporter: Reporter) -> Feed:
     name = options.feed or project.feed
     if name == BUILT_IN_FEED:
-        octopus = connect(http, _whole(options.octopus))
+        if options.octopus.missing:
+            raise PipelineError(
+                "push",
+                f"not set, and Octopus's built-in feed needs it: {options.octopus.missing}",
+                "Set it, or name another feed with --feed or with feed in [tool.pipeline.push].",
+            )
+        octopus = connect(http, options.octopus)
         return BuiltInFeed(http, octopus.api, octopus.access.headers)
     if "://" not in name:
         # A folder of pyproject.toml is the repository's; one of the command line is the shell's.
@@ -92,18 +101,6 @@ def _feed(project: Project, options: PushOptions, http: Http, reporter: Reporter
         reporter.warn(f"{urlsplit(name).hostname}: the API key travels unencrypted; use https")
     source = Source(http, name, options.nuget_key, options.nuget_user)
     return NugetV3.open(source) if is_v3(name) else NugetV2(source)
-
-
-def _whole(access: Access) -> Access:
-    values = {"OCTOPUS_URL": access.url, "OCTOPUS_API_KEY": access.key}
-    missing = [variable for variable, value in values.items() if not value]
-    if missing:
-        raise PipelineError(
-            "push",
-            f"not set, and Octopus's built-in feed needs it: {', '.join(missing)}",
-            "Set it, or name another feed with --feed or with feed in [tool.pipeline.push].",
-        )
-    return access
 
 
 def _is_web_address(text: str) -> bool:

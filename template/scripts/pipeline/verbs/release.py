@@ -12,8 +12,7 @@ from ..errors import PipelineError, UsageError
 from ..octopus.client import Access, Octopus, connect
 from ..octopus.deployments import Run, start_deployment
 from ..octopus.environments import OctopusEnvironment, find_environments
-from ..octopus.fitting import refuse_misfits
-from ..octopus.machines import targets_of
+from ..octopus.machines import refuse_misfits, targets_of
 from ..octopus.projects import OctopusProject, find_projects, package_steps, projects_like
 from ..octopus.releases import Release, Wanted, ensure_release
 from ..octopus.waiting import Patience, interrupted, wait_for
@@ -21,9 +20,9 @@ from ..report.events import Achieved, Reporter
 from ..values.latest import Latest
 from ..values.manifest import Manifest
 from ..values.project import Project
+from .build_information import release_notes
 from .deliver import package_manifest, refuse_unfit
-from .octopus_notes import release_notes
-from .post_deployment import POST_DEPLOYMENT, run_post_deployment_tests
+from .test import POST_DEPLOYMENT, run_post_deployment_tests
 
 __all__ = [
     "OctopusOptions",
@@ -117,12 +116,10 @@ def release_package(
 
 def connected(options: OctopusOptions, machine: Machine, reporter: Reporter) -> Octopus:
     """Return the space that the options name. Raises PipelineError that names what is not set."""
-    values = {"OCTOPUS_URL": options.access.url, "OCTOPUS_API_KEY": options.access.key}
-    missing = [variable for variable, value in values.items() if not value]
-    if missing:
+    if options.access.missing:
         raise PipelineError(
             "Octopus",
-            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set",
+            f"not set: {options.access.missing}",
             "Set it in the environment; `--octopus-api-key -` reads the key from standard input.",
         )
     return connect(
@@ -246,7 +243,5 @@ def _until_prerelease(
 
 def _declared(project: Project, name: str) -> str:
     """Return the declared spelling of an environment; others are Octopus's alone."""
-    for environment in project.environments:
-        if environment.name.casefold() == name.casefold():
-            return environment.name
-    return name
+    declared = {known.name.casefold(): known.name for known in project.environments}
+    return declared.get(name.casefold(), name)

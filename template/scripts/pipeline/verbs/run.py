@@ -1,54 +1,55 @@
-"""Run a packaged function on this machine under AWS's own runtime client."""
+"""`run`: the function of a package, on this machine, under AWS's own runtime client."""
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..archive.zipreader import FUNCTION_LIMITS, open_archive
+from ..edge.machine import Machine
 from ..errors import PipelineError
 from ..local.function import FunctionProcess
 from ..local.function_code import FunctionCode, FunctionConfig, remove_function, unpack_function
 from ..local.invocation import Invocation
+from ..local.pool import LocalRuntime
+from ..octopus.variables import declared_values, resolve
 from ..report.events import Reporter
 from ..values.manifest import FunctionFacts
+from ..values.project import BUNDLED, FROM_RUNTIME, LOCAL_ENVIRONMENT, Project
+from ..values.runtimes import runtime_named
+from .deliver import package_file, package_manifest
+from .interpreter import local_runtime
+from .package import FUNCTION_ZIP
 
-__all__ = ["RunOutcome", "RunRequest", "read_event", "run_function", "run_unpacked"]
+__all__ = [
+    "RunRequest",
+    "read_event",
+    "run_function",
+    "run_packaged",
+    "run_settings",
+    "run_unpacked",
+]
 
 _TASK_ROOT = "/var/task"
+_TIMEOUT_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class RunRequest:
     """What to run: the function zip, the manifest's facts, and JSON events, one after another.
 
-    `python_version` is the Python's `major.minor`. Without `ric`, the folder of AWS's runtime
-    client, our own small client is used. `settings` are those a stack would give the function:
-    memory, timeout, environment; with an `endpoint` its calls to AWS go there, else nowhere.
+    `settings` are those a stack would give the function: memory, timeout, environment; with an
+    `endpoint` its calls to AWS go there, else nowhere.
     """
 
     function_zip: Path
     function: FunctionFacts
     events: Iterable[bytes]
-    python: Path
-    python_version: str
-    ric: Path | None
-    extra_paths: tuple[Path, ...] = ()
-    settings: FunctionConfig = field(default_factory=lambda: FunctionConfig("run", timeout=60))
-
-
-@dataclass(frozen=True)
-class RunOutcome:
-    """The invocations in the order of their events; `failed` says how many had an error."""
-
-    invocations: tuple[Invocation, ...]
-
-    @property
-    def failed(self) -> int:
-        """How many invocations ended with an error."""
-        return sum(1 for invocation in self.invocations if invocation.error)
+    runtime: LocalRuntime
+    settings: FunctionConfig
 
 
 def read_event(path: Path) -> bytes:
@@ -61,11 +62,41 @@ def read_event(path: Path) -> bytes:
         ) from error
 
 
-def run_function(request: RunRequest, reporter: Reporter) -> RunOutcome:
+def run_packaged(
+    project: Project, package: Path, events: Sequence[bytes], machine: Machine, reporter: Reporter
+) -> list[Invocation]:
+    """Run the package's function zip for every event; its variables are those of `local`."""
+    manifest = package_manifest(package)
+    settings = run_settings(project, manifest.function.environment, machine)
+    with tempfile.TemporaryDirectory() as scratch:
+        function_zip = Path(scratch) / FUNCTION_ZIP
+        function_zip.write_bytes(package_file(package, FUNCTION_ZIP))
+        function = replace(
+            project.function,
+            runtime=runtime_named(manifest.function.runtime, where=package.name),
+            boto3=manifest.function.boto3 or _boto3_of(function_zip),
+        )
+        # `run_function` names the Python, and what may come of it.
+        runtime = local_runtime(function, machine, reporter, warns=False)
+        request = RunRequest(function_zip, manifest.function, events, runtime, settings)
+        return run_function(request, reporter)
+
+
+def run_settings(
+    project: Project, templates: Mapping[str, str], machine: Machine
+) -> FunctionConfig:
+    """Return how `run` runs a function: its variables are filled with those of `local`."""
+    local = project.environment(LOCAL_ENVIRONMENT)
+    known = declared_values(templates, local.declared(), machine.environ)
+    values = resolve(templates, known, where="run")
+    return FunctionConfig("run", timeout=_TIMEOUT_SECONDS, environment=values)
+
+
+def run_function(request: RunRequest, reporter: Reporter) -> list[Invocation]:
     """Unpack the function, run every event in one warm process, and show log and answers.
 
     Raises PipelineError for a zip that is not sound, a Python that cannot be started, an event
-    that is not JSON. A failing function is not an error here: see the outcome.
+    that is not JSON. A failing function is not an error here: see the invocations.
     """
     _note_python(request, reporter)
     with tempfile.TemporaryDirectory(prefix="run-") as scratch:
@@ -79,7 +110,7 @@ def run_function(request: RunRequest, reporter: Reporter) -> RunOutcome:
 
 def run_unpacked(
     request: RunRequest, folder: Path, reporter: Reporter, *, bytecode: Path | None = None
-) -> RunOutcome:
+) -> list[Invocation]:
     """Do what `run_function` does, with the function unpacked in `folder` already.
 
     Compiled modules go to `bytecode`, which later runs may share.
@@ -87,11 +118,17 @@ def run_unpacked(
     code = FunctionCode(
         folder=folder,
         handler=request.function.handler,
-        runtime_python=request.python,
-        ric=request.ric,
-        extra_paths=request.extra_paths,
+        runtime_python=request.runtime.python,
+        ric=request.runtime.ric,
+        extra_paths=request.runtime.extra_paths,
     )
-    process = FunctionProcess(code, _config(request), bytecode=bytecode)
+    config = replace(
+        request.settings,
+        name=request.function.name,
+        runtime=request.function.runtime,
+        environment={**request.function.environment, **request.settings.environment},
+    )
+    process = FunctionProcess(code, config, bytecode=bytecode)
     done = []
     try:
         for number, event in enumerate(request.events, 1):
@@ -101,31 +138,20 @@ def run_unpacked(
             done.append(invocation)
     finally:
         process.close()
-    return RunOutcome(tuple(done))
+    return done
 
 
-def _config(request: RunRequest) -> FunctionConfig:
-    settings = request.settings
-    environment: Mapping[str, str] = {**request.function.environment, **settings.environment}
-    return FunctionConfig(
-        name=request.function.name,
-        memory=settings.memory,
-        timeout=settings.timeout,
-        region=settings.region,
-        runtime=request.function.runtime,
-        environment=environment,
-        endpoint=settings.endpoint,
-        access_key=settings.access_key,
-        secret_key=settings.secret_key,
-        log_format=settings.log_format,
-    )
+def _boto3_of(function_zip: Path) -> str:
+    """Tell where a package has its boto3 from whose manifest does not say so."""
+    names = (entry.name for entry in open_archive(function_zip, FUNCTION_LIMITS).entries)
+    return BUNDLED if "boto3/__init__.py" in names else FROM_RUNTIME
 
 
 def _note_python(request: RunRequest, reporter: Reporter) -> None:
     wanted = request.function.runtime.removeprefix("python")
-    if request.python_version != wanted:
+    if request.runtime.version != wanted:
         reporter.warn(
-            f"Python {wanted} is not on this machine: this runs on {request.python_version}, "
+            f"Python {wanted} is not on this machine: this runs on {request.runtime.version}, "
             "and what needs the other minor may fail here or there."
         )
 

@@ -11,7 +11,7 @@ from ..archive.nupkg import read
 from ..archive.zipreader import read_member
 from ..edge.files import write_whole
 from ..edge.machine import Machine
-from ..engines.attestation import BUNDLE_SUFFIX, Signer, load_signer
+from ..engines.attestation import BUNDLE_SUFFIX, Signer
 from ..engines.provenance import STATEMENT_NAME, encoded, make_statement
 from ..errors import PipelineError
 from .package import FUNCTION_ZIP
@@ -45,6 +45,8 @@ def signer_of(machine: Machine) -> Signer | None:
                 "Set it to a private key in PEM form or to the path of one, or remove it.",
             ) from error
     machine.tooling("sign")
+    from ..engines.keys import load_signer  # noqa: PLC0415 - with what was just installed
+
     return load_signer(pem, SIGNING_KEY)
 
 
@@ -60,7 +62,7 @@ def attest(package: Path, signer: Signer) -> Path:
     hold.
     """
     listing = read(package)
-    found = {file.name: file.entry for file in listing.files}
+    found = listing.files
     if STATEMENT_NAME not in found or FUNCTION_ZIP not in found:
         raise PipelineError(
             package.name,

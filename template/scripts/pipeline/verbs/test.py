@@ -1,4 +1,9 @@
-"""`test`: the function's tests on the function's runtime, with the locked dependencies only."""
+"""`test`: the function's tests on the function's runtime, with the locked dependencies only.
+
+Post-deployment tests are what a team checks of an environment before the next one gets the
+release. They are the project's own, in `tests/post_deployment`. They find the environment's name
+in the variable ENVIRONMENT, and AWS's variables are passed on to them: they talk to the real thing.
+"""
 
 from __future__ import annotations
 
@@ -14,27 +19,25 @@ from ..edge.cache import is_whole_folder, seal_folder
 from ..edge.files import alone, new_folder
 from ..edge.machine import Machine
 from ..edge.pythons import base_python, is_program
-from ..edge.shell import Result, attach, run, scrubbed
-from ..engines.lock import check_lock
+from ..edge.shell import attach, run, scrubbed
+from ..engines.lock import check_lock, read_lock
 from ..engines.python import FUNCTION_LOCK
 from ..errors import PipelineError
 from ..report.events import Reporter, TestResults
 from ..values.project import FROM_RUNTIME, Project
-from .runtime_folders import runtime_sdk
+from .interpreter import runtime_sdk
 
 __all__ = [
     "POST_DEPLOYMENT",
-    "TESTS_XML",
     "TEST_LOCK",
-    "Apart",
     "TestOutcome",
-    "run_apart",
+    "run_post_deployment_tests",
     "run_tests",
     "test_attached",
 ]
 
 TEST_LOCK = "requirements/test.txt"
-TESTS_XML = "tests.xml"
+_TESTS_XML = "tests.xml"
 # Tests of what was deployed: a build leaves them out, each deployment through Octopus runs them.
 POST_DEPLOYMENT = "tests/post_deployment"
 _NO_TESTS = 5  # pytest's exit code when it collected none
@@ -57,19 +60,19 @@ class TestOutcome:
 
 
 @dataclass(frozen=True)
-class Apart:
-    """Tests apart from a build's: their folder, their JUnit file, and variables they get."""
-
-    folder: str
-    results: Path
-    variables: Mapping[str, str]
-
-
-@dataclass(frozen=True)
 class _Environment:
     python: Path
     note: str
     sdk: str
+
+
+@dataclass(frozen=True)
+class _Tests:
+    """What pytest is to do: its arguments, its JUnit file, and variables that the tests get."""
+
+    arguments: tuple[str, ...]
+    results: Path
+    variables: Mapping[str, str]
 
 
 def run_tests(project: Project, folder: Path, machine: Machine, reporter: Reporter) -> TestOutcome:
@@ -77,38 +80,37 @@ def run_tests(project: Project, folder: Path, machine: Machine, reporter: Report
 
     Raises PipelineError with the end of pytest's output when a test fails.
     """
-    place = _environment(project, machine, reporter)
-    results = _results(machine)
-    words = (f"--ignore={POST_DEPLOYMENT}",)
-    done = _pytest(place, words, results, _child_environ(machine), project)
-    if results.is_file():
-        reporter.emit(TestResults(str(results)))
-        shutil.copy2(results, folder / TESTS_XML)
-    if done.code not in (0, _NO_TESTS):
-        tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-_SHOWN_LINES:])
+    tests = _Tests((f"--ignore={POST_DEPLOYMENT}",), machine.output / _TESTS_XML, {})
+    code, note, said = _captured(project, tests, machine, reporter)
+    if tests.results.is_file():
+        shutil.copy2(tests.results, folder / _TESTS_XML)
+    if code not in (0, _NO_TESTS):
         raise PipelineError(
             "test",
-            f"the tests failed\n{tail}",
+            f"the tests failed\n{said}",
             "Nothing was packaged. Run `invoke test` to see them alone.",
         )
-    passed, skipped = _counts(results)
-    return TestOutcome(passed, skipped, place.note)
+    return TestOutcome(*_counts(tests.results), note)
 
 
-def run_apart(
-    project: Project, apart: Apart, machine: Machine, reporter: Reporter
-) -> tuple[TestOutcome | None, str]:
-    """Run tests that are not part of a build; return what passed, or None, and pytest's words."""
-    place = _environment(project, machine, reporter)
-    apart.results.parent.mkdir(parents=True, exist_ok=True)
-    apart.results.unlink(missing_ok=True)
-    environ = {**_child_environ(machine), **apart.variables}
-    done = _pytest(place, (apart.folder,), apart.results, environ, project)
-    if apart.results.is_file():
-        reporter.emit(TestResults(str(apart.results)))
-    tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-_SHOWN_LINES:])
-    passed, skipped = _counts(apart.results)
-    return (TestOutcome(passed, skipped, place.note) if done.code == 0 else None), tail
+def run_post_deployment_tests(
+    project: Project, environment: str, machine: Machine, reporter: Reporter
+) -> TestOutcome:
+    """Run the tests against an environment. Raises PipelineError when one fails, or none is there.
+
+    Their JUnit file is `build-output/post-deployment-ENVIRONMENT.xml`.
+    """
+    aws = {key: value for key, value in machine.environ.items() if key.startswith("AWS_")}
+    results = machine.output / f"post-deployment-{environment}.xml"
+    tests = _Tests((POST_DEPLOYMENT,), results, {**aws, "ENVIRONMENT": environment})
+    code, note, said = _captured(project, tests, machine, reporter)
+    if code:
+        raise PipelineError(
+            f"test {environment}",
+            f"the post-deployment tests failed\n{said}",
+            f"The release stays in {environment}; later environments were not touched.",
+        )
+    return TestOutcome(*_counts(tests.results), note)
 
 
 def test_attached(
@@ -120,7 +122,8 @@ def test_attached(
         reporter.warn(place.note)
     if place.sdk:
         reporter.line(place.sdk)
-    results = _results(machine)
+    results = machine.output / _TESTS_XML
+    _make_way(results)
     command: list[str | Path] = [place.python, "-m", "pytest", f"--junitxml={results}", *arguments]
     if not any(POST_DEPLOYMENT in argument for argument in arguments):
         command.append(f"--ignore={POST_DEPLOYMENT}")
@@ -130,35 +133,36 @@ def test_attached(
     return code
 
 
-def _pytest(
-    place: _Environment,
-    words: Sequence[str],
-    results: Path,
-    environ: Mapping[str, str],
-    project: Project,
-) -> Result:
+def _captured(
+    project: Project, tests: _Tests, machine: Machine, reporter: Reporter
+) -> tuple[int, str, str]:
+    """Run pytest with captured output; return its exit code, the Python's note, its last lines."""
+    place = _environment(project, machine, reporter)
+    _make_way(tests.results)
     command: list[str | Path] = [place.python, "-m", "pytest", "-p", "no:cacheprovider"]
     # pytest keeps the folders of its last runs; a build is to leave nothing but its output.
     with tempfile.TemporaryDirectory() as scratch:
-        report = [f"--junitxml={results}", "-o", "junit_family=xunit2"]
-        return run(
-            [*command, *report, f"--basetemp={scratch}/tests", *words],
+        report = [f"--junitxml={tests.results}", "-o", "junit_family=xunit2"]
+        done = run(
+            [*command, *report, f"--basetemp={scratch}/tests", *tests.arguments],
             cwd=project.root,
-            env=environ,
+            env={**_child_environ(machine), **tests.variables},
             accept=(0, 1, 2, 3, 4, _NO_TESTS),
             where="test",
         )
+    if tests.results.is_file():
+        reporter.emit(TestResults(str(tests.results)))
+    tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-_SHOWN_LINES:])
+    return done.code, place.note, tail
 
 
-def _results(machine: Machine) -> Path:
-    """Return where pytest writes its JUnit file; no earlier run's is left there.
+def _make_way(results: Path) -> None:
+    """Prepare for a JUnit file where no earlier run's is left.
 
     A build server reads the file some time later, so it is not one that a failed build removes.
     """
-    results = machine.output / TESTS_XML
     results.parent.mkdir(parents=True, exist_ok=True)
     results.unlink(missing_ok=True)
-    return results
 
 
 def _child_environ(machine: Machine) -> dict[str, str]:
@@ -173,17 +177,11 @@ def _environment(project: Project, machine: Machine, reporter: Reporter) -> _Env
         "" if python else f"on this machine's Python: no {project.function.runtime.name} was found"
     )
     python = python or base_python()
-    locks = [project.root / FUNCTION_LOCK, project.root / TEST_LOCK]
+    locks = {FUNCTION_LOCK: project.dependencies, TEST_LOCK: project.test_dependencies}
     digest = hashlib.sha256(str(python).encode())
-    for lock, requirements in zip(
-        locks, (project.dependencies, project.test_dependencies), strict=True
-    ):
-        if not lock.is_file():
-            raise PipelineError(
-                lock.relative_to(project.root).as_posix(), "is not there", "Run `invoke lock`."
-            )
-        text = lock.read_text(encoding="utf-8")
-        check_lock(lock.relative_to(project.root).as_posix(), text, requirements)
+    for lock, requirements in locks.items():
+        text = read_lock(project.root, lock)
+        check_lock(lock, text, requirements)
         digest.update(text.encode())
     sdk, told = None, ""
     if project.function.boto3 == FROM_RUNTIME:
@@ -195,7 +193,7 @@ def _environment(project: Project, machine: Machine, reporter: Reporter) -> _Env
         lambda: reporter.line("another test run is preparing; waiting for it"),
     ):
         if not (is_whole_folder(folder) and is_program(_python_in(folder))):
-            _make(folder, python, (locks, sdk), machine)
+            _make(folder, python, ([project.root / lock for lock in locks], sdk), machine)
     return _Environment(_python_in(folder), note, told)
 
 

@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from ..archive.zipreader import Archive, open_archive, read_member
+from ..archive.difference import difference
+from ..archive.zipreader import FUNCTION_LIMITS, open_archive, read_member
+from ..edge.git import Git
 from ..edge.machine import Machine
 from ..edge.pythons import base_python
 from ..edge.shell import run, scrubbed
+from ..engines.loaded import code_digest, running_code
 from ..errors import NotTheSame, PipelineError
 from ..report.events import Reporter
+from ..values.buildserver import BuildServer
 from ..values.manifest import MANIFEST_NAME, Manifest
 from ..values.project import Project
-from .hooks import load_hooks
-from .package import BUILD_HOOKS, FUNCTION_ZIP, Built, Order, make_package, restore_dependencies
+from .build_hooks import Say, run_build_hook
+from .package import FUNCTION_ZIP, TOOL_LOCK, Built, Order, make_package, restore_dependencies
 
-__all__ = ["Verified", "rebuild", "unverifiable", "verify_build", "verify_package"]
+__all__ = ["rebuild", "unverifiable", "verify_build", "verify_package"]
 
 _FULL_SHA = re.compile("[0-9a-f]{40}(?:[0-9a-f]{24})?")
-# The files that decide how a package is made: with the same ones in the commit this process
-# can rebuild it, with others the commit's own library has to.
-_LIBRARY = ("scripts/MANIFEST", "scripts/requirements-build.txt")
-
-
-@dataclass(frozen=True)
-class Verified:
-    """A package that was rebuilt with the same bytes."""
-
-    package: str
-    version: str
-    commit: str
 
 
 def unverifiable(manifest: Manifest, machine: Machine) -> str:
@@ -46,137 +39,148 @@ def unverifiable(manifest: Manifest, machine: Machine) -> str:
         return f"{manifest.source.commit!r} is not the full name of a commit"
     if manifest.source.dirty is None:
         return "it was built without .git, so what it was built from is not known"
-    return "the work tree differs from its commit" if manifest.source.dirty else ""
+    return "it was built from files that differ from its commit" if manifest.source.dirty else ""
 
 
 def verify_build(built: Built, machine: Machine, reporter: Reporter) -> None:
-    """Rebuild a build from its commit and compare; raises NotTheSame with the first difference."""
-    _verify(built.package, built.function_zip.path, built.manifest, machine, reporter)
+    """Rebuild a build from its commit and compare; raises NotTheSame with the first difference.
+
+    A build server keeps its caches for years, and publishes what it builds: there nothing that
+    an earlier build has kept is used.
+    """
+    cold = bool(BuildServer.from_environ(machine.environ).name)
+    manifest, package = built.manifest, built.package
+    then = "Something outside the commit went into it: look at scripts/hooks_build.py."
+    with _rebuilt(manifest, machine, reporter, cold=cold) as rebuilt:
+        for ours, other in (
+            (built.function_zip.path, rebuilt.with_name(FUNCTION_ZIP)),
+            (package, rebuilt),
+        ):
+            _compare(ours.name, ours.read_bytes(), other, manifest, then)
 
 
 def verify_package(
     package: Path, machine: Machine, reporter: Reporter, *, cold: bool = False
-) -> Verified:
+) -> Manifest:
     """Rebuild any package of this repository from the commit its manifest names, and compare.
 
+    Returns the manifest. Raises NotTheSame with the first difference.
     `cold` uses nothing that an earlier build has kept: dependencies are deflated once more.
     """
-    archive = open_archive(package)
-    manifest = Manifest.from_json(
-        _member(archive, MANIFEST_NAME), where=f"{package.name} {MANIFEST_NAME}"
-    )
+    data = package.read_bytes()
+    manifest = _manifest(data, package.name)
     reason = unverifiable(manifest, machine)
     if reason:
-        raise PipelineError(
-            f"verify {package.name}", f"it cannot be verified: {reason}", "Commit, and build again."
-        )
-    with tempfile.TemporaryDirectory() as scratch:
-        inner = Path(scratch) / FUNCTION_ZIP
-        inner.write_bytes(_member(archive, FUNCTION_ZIP))
-        used = replace(machine, cache=Path(scratch) / "cache") if cold else machine
-        _verify(package, inner, manifest, used, reporter)
-    return Verified(str(package), manifest.version, str(manifest.source.commit))
+        then = "Commit, and build again." if machine.git else "Verify it in a clone."
+        raise PipelineError(f"verify {package.name}", f"it cannot be verified: {reason}", then)
+    then = "It was changed since it was built, or something outside the commit went into it."
+    with _rebuilt(manifest, machine, reporter, cold=cold) as rebuilt:
+        _compare(package.name, data, rebuilt, manifest, f"{then} Build the commit anew.")
+    return manifest
 
 
-def rebuild(manifest_file: Path, folder: Path, machine: Machine) -> Path:
-    """Package this checkout with the version and source facts of a manifest; return the package."""
+def rebuild(manifest_file: Path, folder: Path, machine: Machine, say: Say) -> Path:
+    """Package this checkout with the version and source facts of a manifest; return the package.
+
+    `say` takes what the build hooks print.
+    """
     manifest = Manifest.from_json(manifest_file.read_bytes(), where=str(manifest_file))
     project = Project.load(machine.root)
-    load_hooks(project.root / BUILD_HOOKS)("before_build", project)
+    run_build_hook("before_build", project, project.root, say)
     order = Order(manifest.version, manifest.source, folder)
-    return make_package(project, order, restore_dependencies(project, machine), machine).package
+    restored = restore_dependencies(project, machine)
+    return make_package(project, order, restored, machine, say).package
 
 
-def _verify(
-    package: Path, function_zip: Path, manifest: Manifest, machine: Machine, reporter: Reporter
-) -> None:
+@contextmanager
+def _rebuilt(
+    manifest: Manifest, machine: Machine, reporter: Reporter, *, cold: bool
+) -> Iterator[Path]:
+    """Give the package that the manifest's commit makes, for as long as the block lasts."""
     git, commit = machine.git, str(manifest.source.commit)
     if git is None:
         raise PipelineError(
             "verify", "there is no .git here", "Verify in a clone of the repository."
         )
-    with tempfile.TemporaryDirectory() as scratch:
-        clone, folder = Path(scratch) / "clone", Path(scratch) / "rebuilt"
+    if not git.has(commit):
+        raise _unknown(manifest, git, machine)
+    with tempfile.TemporaryDirectory() as name:
+        scratch, clone, folder = Path(name), Path(name, "clone"), Path(name, "rebuilt")
         folder.mkdir()
-        try:
-            git.clone_to(clone, commit)
-        except PipelineError as error:
-            raise PipelineError(
-                "verify",
-                f"the commit {commit} is not in this repository",
-                "Fetch it: git fetch --all --tags",
-            ) from error
-        facts = Path(scratch) / MANIFEST_NAME
+        git.clone_to(clone, commit)
+        facts = scratch / MANIFEST_NAME
         facts.write_bytes(manifest.to_json())
-        if all(_same_file(machine.root / name, clone / name) for name in _LIBRARY):
-            rebuilt = rebuild(facts, folder, replace(machine, root=clone))
+        if _is_of_this_library(clone, machine):
+            used = replace(machine, root=clone, cache=scratch / "cache" if cold else machine.cache)
+            yield rebuild(facts, folder, used, lambda text: reporter.line(text, verbose=True))
         else:
             reporter.line(
                 "  the commit has another library: rebuilding with that one", verbose=True
             )
-            rebuilt = _rebuild_in_child(clone, facts, folder, machine)
-        _compare(function_zip, folder / FUNCTION_ZIP, commit)
-        _compare(package, rebuilt, commit)
+            yield _rebuild_in_child(clone, facts, folder, machine)
+
+
+def _unknown(manifest: Manifest, git: Git, machine: Machine) -> PipelineError:
+    own = Project.load(machine.root).package_id
+    if manifest.package_id != own:
+        return PipelineError(
+            "verify",
+            f"it is a package of {manifest.package_id}, this repository builds {own}",
+            "Verify it in a clone of its own repository.",
+        )
+    return PipelineError(
+        "verify",
+        f"the commit {manifest.source.commit} is not in this repository",
+        f"Fetch it: git fetch {'--unshallow' if git.is_shallow() else '--all --tags'}",
+    )
+
+
+def _is_of_this_library(clone: Path, machine: Machine) -> bool:
+    """Tell whether this process would make what the clone's own library and tools make."""
+    locks = [_text(root / TOOL_LOCK) for root in (machine.root, clone)]
+    return locks[0] == locks[1] and code_digest(clone / "scripts" / "pipeline") == running_code()
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def _rebuild_in_child(clone: Path, facts: Path, folder: Path, machine: Machine) -> Path:
     # The clone makes its own .venv, so its tasks.py is started outside ours.
     script: list[str | Path] = [base_python(), clone / "tasks.py"]
-    command = [*script, "package", "--rebuild", facts, "--into", folder, "--json"]
+    command = [*script, "package", "--rebuild", facts, "--into", folder]
     settings = {name: value for name, value in machine.environ.items() if name.startswith("UV_")}
-    done = run(command, cwd=clone, env=scrubbed(machine.environ, settings), where="verify")
-    return Path(json.loads(done.stdout)["package"])
-
-
-def _same_file(one: Path, other: Path) -> bool:
-    return one.is_file() and other.is_file() and one.read_bytes() == other.read_bytes()
-
-
-def _compare(ours: Path, rebuilt: Path, commit: str) -> None:
-    left, right = ours.read_bytes(), rebuilt.read_bytes()
-    if left != right:
-        raise NotTheSame(
-            f"verify {ours.name}",
-            f"rebuilt from {commit[:12]} it is not the same: "
-            + _first_difference(ours, rebuilt, left, right),
-            "Something outside the commit went into the package. Build it in a clean clone.",
+    run(command, cwd=clone, env=scrubbed(machine.environ, settings), where="verify")
+    made = list(folder.glob("*.nupkg"))
+    if len(made) != 1:
+        raise PipelineError(
+            "verify",
+            f"the commit's own library made {len(made)} packages",
+            "Build the commit in a clean clone, and look at scripts/hooks_build.py there.",
         )
+    return made[0]
 
 
-def _first_difference(ours: Path, rebuilt: Path, left: bytes, right: bytes) -> str:
-    here, there = open_archive(ours), open_archive(rebuilt)
-    before = {
-        entry.name: (entry.crc, entry.size, entry.mode, entry.method) for entry in here.entries
-    }
-    after = {
-        entry.name: (entry.crc, entry.size, entry.mode, entry.method) for entry in there.entries
-    }
-    for name in sorted(before.keys() | after.keys()):
-        if name not in after:
-            return f"{name} is not in the rebuilt one"
-        if name not in before:
-            return f"{name} is only in the rebuilt one"
-        if before[name] != after[name]:
-            at = _first_byte(_member(here, name), _member(there, name))
-            return f"{name} differs" + (
-                f" from byte {at} on" if at is not None else " in its mode or compression"
-            )
-    return f"the bytes from {_first_byte(left, right)} on differ, the members do not"
+def _compare(name: str, ours: bytes, other: Path, manifest: Manifest, then: str) -> None:
+    rebuilt = other.read_bytes()
+    if ours != rebuilt:
+        commit = str(manifest.source.commit)[:12]
+        what = f"rebuilt from {commit} it is not the same: {difference(ours, rebuilt)}"
+        raise NotTheSame(f"verify {name}", what, then)
 
 
-def _first_byte(one: bytes, other: bytes) -> int | None:
-    if one == other:
-        return None
-    return next(
-        (at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
-        min(len(one), len(other)),
-    )
-
-
-def _member(archive: Archive, name: str) -> bytes:
-    for entry in archive.entries:
-        if entry.name == name:
-            return read_member(archive, entry)
-    raise PipelineError(
-        archive.where, f"there is no {name} in it", "Is it a package that this pipeline built?"
-    )
+def _manifest(package: bytes, name: str) -> Manifest:
+    try:
+        archive = open_archive(package, FUNCTION_LIMITS, where=name)
+        members = [entry for entry in archive.entries if entry.name == MANIFEST_NAME]
+        data = read_member(archive, members[0]) if members else b""
+    except PipelineError as error:
+        # No commit makes such a file, so there is nothing to compare it with.
+        raise NotTheSame(
+            f"verify {name}", error.what, "It is damaged, or no package: fetch or build it again."
+        ) from error
+    if not members:
+        raise PipelineError(
+            name, f"there is no {MANIFEST_NAME} in it", "Is it a package that this pipeline built?"
+        )
+    return Manifest.from_json(data, where=f"{name} {MANIFEST_NAME}")

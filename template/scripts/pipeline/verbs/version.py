@@ -35,11 +35,6 @@ class VersionOptions:
     prerelease_tag: str | None = None
     version_strategy: str | None = None
 
-    @property
-    def any(self) -> bool:
-        """Tell whether a flag asks for a version of its own."""
-        return self != VersionOptions()
-
 
 def choose_version(
     project: Project, options: VersionOptions, tree: WorkTree, server: BuildServer, machine: Machine

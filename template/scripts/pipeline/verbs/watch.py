@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from ..edge.machine import Machine
 from ..engines.python import FUNCTION_LOCK, Restored, make_function_zip
-from ..engines.sources import SOURCE, OwnFile, function_files, own_files, refuse_secrets
+from ..engines.sources import SOURCE, OwnFile, Sources, own_files
 from ..errors import PipelineError
 from ..local.function_code import CodeFolder
 from ..local.pool import LocalRuntime
@@ -19,9 +19,8 @@ from ..report.events import Failed, Reporter
 from ..report.words import row
 from ..values.project import Project
 from .interpreter import local_runtime
-from .package import FUNCTION_ZIP, restore_dependencies
-from .packaged import run_settings
-from .run import RunRequest, read_event, run_unpacked
+from .package import FUNCTION_ZIP, function_sources, restore_dependencies
+from .run import RunRequest, read_event, run_settings, run_unpacked
 
 __all__ = ["Watched", "watch"]
 
@@ -141,34 +140,19 @@ class _Watcher:
     def _run(self, setup: _Setup) -> tuple[int, int]:
         """Return how many of the events failed, and how many there were."""
         zipped = self._scratch / FUNCTION_ZIP
-        own = function_files(self._files, f"{SOURCE}/{setup.project.package_id}.nuspec")
-        refuse_secrets(setup.project.root, own)
-        members = [
-            (file.path.removeprefix(f"{SOURCE}/"), file.executable, setup.project.root / file.path)
-            for file in own
-        ]
-        make_function_zip(members, setup.restored, zipped, None)
+        own = function_sources(setup.project, Sources(self._machine.root, self._files))
+        make_function_zip(own, setup.restored, zipped)
         self.code.update(zipped)
         events = [*map(read_event, self._watched.files), *self._watched.given]
-        outcome = run_unpacked(
-            self._request(setup, zipped, events),
+        facts = setup.project.function.facts()
+        settings = run_settings(setup.project, facts.environment, self._machine)
+        done = run_unpacked(
+            RunRequest(zipped, facts, events, setup.runtime, settings),
             self.code.path,
             self._reporter,
             bytecode=self._scratch / "bytecode",
         )
-        return outcome.failed, len(outcome.invocations)
-
-    def _request(self, setup: _Setup, zipped: Path, events: Sequence[bytes]) -> RunRequest:
-        return RunRequest(
-            function_zip=zipped,
-            function=setup.project.function.facts(),
-            events=events,
-            python=setup.runtime.python,
-            python_version=setup.runtime.version,
-            ric=setup.runtime.ric,
-            extra_paths=setup.runtime.extra_paths,
-            settings=run_settings(setup.project, setup.project.function.environment, self._machine),
-        )
+        return sum(bool(invocation.error) for invocation in done), len(done)
 
     def _name_untracked(self) -> None:
         git = self._machine.git
