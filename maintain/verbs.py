@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from invoke import Collection, Context, task
+from invoke import Collection, Context, Exit, task
 from pipeline.edge.shell import attach
-from pipeline.tasks.session import Ended, root_of, session
+from pipeline.tasks.session import root_of, session
 
 __all__ = ["namespace"]
 
@@ -91,4 +91,4 @@ def _attach(c: Context, *words: str) -> None:
 
     code = attach([sys.executable, *words], cwd=root_of(c), env=os.environ)
     if code:
-        raise Ended(code)
+        raise Exit(code=code)

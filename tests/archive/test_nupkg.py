@@ -12,10 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pipeline.archive.nupkg import pack, read, unpack_like_octopus
-from pipeline.archive.nuspec import Repository, parse
+from pipeline.archive.nuspec import parse
 from pipeline.archive.zipreader import open_archive, read_member
 from pipeline.archive.zipwriter import STORED, Member, compress, store, write_zip
 from pipeline.errors import PipelineError
+from pipeline.values.manifest import Source
 
 SPEC = (
     b"<package><metadata><id>Acme.Sample</id><version>2.0.7</version><authors>a &amp; b</authors>"
@@ -37,7 +38,7 @@ def sample(path: Path, contents: dict[str, bytes] | None = None) -> Path:
         name: store(data) if name == "function.zip" else compress(data)
         for name, data in (CONTENTS if contents is None else contents).items()
     }
-    pack(parse(SPEC, "x"), files, path, repository=Repository("https://git.example/a", "c0ffee"))
+    pack(parse(SPEC, "x"), files, path, source=Source("c0ffee", None, None))
     return path
 
 
@@ -71,7 +72,7 @@ def test_the_bytes_depend_on_the_contents_alone(tmp_path: Path) -> None:
     assert first == second
     assert (
         hashlib.sha256(first).hexdigest()
-        == "2335b706692436b2dbd09e83d2a83fff10d8ca017870449408d7f209c855e79b"
+        == "f7dfd5e54aa40ff4b611ceeee31ddda9d026533eaa6b678f915c627bd654e85a"
     )
 
 
@@ -80,7 +81,7 @@ def test_reading_gives_back_what_was_packed(tmp_path: Path) -> None:
     listing = read(sample(tmp_path / "a.nupkg"))
     found = {name: read_member(listing.archive, entry) for name, entry in listing.files.items()}
     assert found == CONTENTS
-    assert (listing.nuspec.id, listing.nuspec.authors) == ("Acme.Sample", "a & b")
+    assert (listing.nuspec.id, listing.nuspec.text("authors")) == ("Acme.Sample", "a & b")
     assert len(listing.archive.entries) == len(CONTENTS) + 4
     assert listing.files["function.zip"].method == STORED
     repository = next(item for item in listing.nuspec.metadata if item.name == "repository")

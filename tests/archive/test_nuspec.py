@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from pipeline.archive.globs import FileEntry
 from pipeline.archive.nuspec import (
     Nuspec,
-    Repository,
     check_id,
     check_version,
     fill_tokens,
@@ -19,6 +18,7 @@ from pipeline.archive.nuspec import (
     render_for_package,
 )
 from pipeline.errors import PipelineError
+from pipeline.values.manifest import Source
 
 SPEC = """<?xml version="1.0" encoding="utf-8"?>
 <package xmlns="http://schemas.microsoft.com/packaging/2011/08/nuspec.xsd">
@@ -58,7 +58,8 @@ def test_tokens_are_filled_in_everywhere() -> None:
     """Metadata and files get the values, `$id$` is the nuspec's own, `$$` is a dollar."""
     nuspec = filled()
     assert (nuspec.id, nuspec.version) == ("Acme.Sample", "2.0.7")
-    assert (nuspec.authors, nuspec.description) == ("Zoë & Co", "Acme.Sample for $5")
+    assert nuspec.text("authors") == "Zoë & Co"
+    assert nuspec.text("description") == "Acme.Sample for $5"
     assert nuspec.files == (
         FileEntry("build/stage/**"),
         FileEntry("docs\\*.md", "docs", "**/draft*"),
@@ -74,23 +75,22 @@ def test_an_unknown_token_is_named() -> None:
 
 def test_the_rendered_nuspec_keeps_all_metadata_and_no_files() -> None:
     """Nested elements and attributes survive, `<repository>` is added, `<files>` is gone."""
-    data = render_for_package(filled(), Repository("https://git.example/a?b&c", "0" * 40, "main"))
+    data = render_for_package(filled(), Source("0" * 40, "a?b&c", None))
     again = parse(data, "package")
     assert again.metadata[:-1] == filled().metadata
     assert dict(again.metadata[-1].attributes) == {
         "type": "git",
-        "url": "https://git.example/a?b&c",
         "commit": "0" * 40,
-        "branch": "main",
+        "branch": "a?b&c",
     }
     assert again.files == ()
 
 
 def test_an_unknown_repository_is_left_out() -> None:
-    """Without url, commit and branch there is no element; what is unknown is no attribute."""
-    assert b"<repository" not in render_for_package(filled(), Repository())
+    """Without commit and branch there is no element; what is unknown is no attribute."""
+    assert b"<repository" not in render_for_package(filled(), Source(None, None, None))
     assert b"<repository" not in render_for_package(filled())
-    found = render_for_package(filled(), Repository(commit="abc"))
+    found = render_for_package(filled(), Source("abc", None, None))
     assert b'<repository type="git" commit="abc" />' in found
 
 
@@ -100,15 +100,15 @@ def test_any_text_survives_rendering(text: str, value: str) -> None:
     """Text and attributes come back as they were, but for blanks around them."""
     tokens = {"version": "1.0.0", "stage": "s"}
     nuspec = fill_tokens(sample(SPEC.replace("MIT", "$x$")), {**tokens, "x": text})
-    again = parse(render_for_package(nuspec, Repository(url=value or "u")), "package")
+    again = parse(render_for_package(nuspec, Source(None, value or "b", None)), "package")
     assert again.text("license") == text.strip()
-    assert ("url", value or "u") in again.metadata[-1].attributes
+    assert ("branch", value or "b") in again.metadata[-1].attributes
 
 
 def test_what_xml_cannot_hold_is_refused() -> None:
     """A control code from a token does not make a broken package."""
     with pytest.raises(PipelineError, match="XML cannot"):
-        render_for_package(filled(), Repository(branch="a\x00b"))
+        render_for_package(filled(), Source(None, "a\x00b", None))
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,10 @@ from xml.sax.saxutils import quoteattr
 import pytest
 from pipeline.archive.globs import FileEntry, select, select_all
 from pipeline.archive.nupkg import pack, read
-from pipeline.archive.nuspec import Repository, fill_tokens, parse
+from pipeline.archive.nuspec import fill_tokens, parse
 from pipeline.archive.zipwriter import compress, store
 from pipeline.errors import PipelineError
+from pipeline.values.manifest import Source
 
 Nuget = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -176,8 +177,8 @@ def test_the_real_client_installs_every_byte_we_pack(nuget: Nuget, tmp_path: Pat
     contents["function.zip"] = bytes(range(256)) * 40
     files = {name: compress(data) for name, data in contents.items()}
     files["function.zip"] = store(contents["function.zip"])
-    repository = Repository("https://git.example/acme", "0" * 40, "main")
-    pack(nuspec, files, feed / "Acme.Sample.1.2.3-beta1.nupkg", repository=repository)
+    source = Source("0" * 40, "main", None)
+    pack(nuspec, files, feed / "Acme.Sample.1.2.3-beta1.nupkg", source=source)
     done = nuget(
         *("install", "Acme.Sample", "-Version", "1.2.3-beta1", "-Source", feed),
         *("-OutputDirectory", tmp_path / "installed", "-NoCache"),

@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pipeline.archive.zipreader import Entry
 from pipeline.engines.limits import (
-    description_reasons,
     environment_reasons,
     function_name_reasons,
-    handler_reasons,
+    length_reasons,
     name_reasons,
     size_reasons,
     tag_reasons,
@@ -154,9 +153,10 @@ def test_tags_at_their_limits() -> None:
 
 def test_handler_and_description() -> None:
     """128 and 256 characters are taken, one more is not."""
-    assert handler_reasons("a." + "b" * 126) == description_reasons("d" * 256) == []
-    assert handler_reasons("a." + "b" * 127) == ["the handler has 129 characters, AWS takes 128"]
-    assert description_reasons("d" * 257) == ["the description has 257 characters, AWS takes 256"]
+    for what, limit in (("handler", 128), ("description", 256)):
+        assert length_reasons(what, "d" * limit) == []
+        reason = f"the {what} has {limit + 1} characters, AWS takes {limit}"
+        assert length_reasons(what, "d" * (limit + 1)) == [reason]
 
 
 def test_names_of_the_function() -> None:

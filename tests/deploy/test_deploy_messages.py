@@ -25,8 +25,8 @@ from pipeline.report.events import (
     Warned,
 )
 from pipeline.report.masking import MASK, masked, masked_text
-from pipeline.report.octopus import OctopusPrinter, message
-from pipeline.report.plain import PlainPrinter
+from pipeline.report.octopus import message, octopus_lines
+from pipeline.report.words import line_sink, plain_lines
 
 # Surrogates are no text: no encoding of a log can carry them.
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -65,7 +65,7 @@ def octopus(*events: Event) -> list[str]:
     """Return the lines that the Octopus printer writes for events."""
     log = Log()
     for event in events:
-        OctopusPrinter(log.write)(event)
+        line_sink(log.write, octopus_lines)(event)
     return log.lines
 
 
@@ -161,18 +161,14 @@ def test_plain_and_octopus_use_the_same_words() -> None:
         Output("a", "b"),
         Failed("", PipelineError("w", "t", "n")),
     ]
-    log = Log()
-    for event in events:
-        PlainPrinter(log.write, verbose=True)(event)
-    assert log.lines == [line for line in octopus(*events) if not line.startswith("##octopus")]
+    written = [line for event in events for line in plain_lines(event, verbose=True)]
+    assert written == [line for line in octopus(*events) if not line.startswith("##octopus")]
 
 
 def test_details_are_shown_on_request_only() -> None:
     """Without verbose, plain lines leave out progress and verbose lines."""
-    log = Log()
-    for event in (Line("y", verbose=True), Progressed("s", "t"), Line("x")):
-        PlainPrinter(log.write)(event)
-    assert log.lines == ["x"]
+    events = (Line("y", verbose=True), Progressed("s", "t"), Line("x"))
+    assert [plain_lines(event, verbose=False) for event in events] == [[], [], ["x"]]
 
 
 SECRETS = st.lists(st.text('abc\n"%/é', min_size=4, max_size=12), min_size=1, max_size=3)

@@ -20,16 +20,15 @@ from tests.deploy.deploy_support import (
     ARN,
     NAME,
     Clock,
-    FakeLambda,
     Recorder,
     code_sha256,
     function_zip,
     manifest,
     octopus_variables,
-    refusal,
     write_package,
     zip_padded,
 )
+from tests.deploy.fake_lambda import FakeLambda, refusal
 
 CODE = function_zip()
 

@@ -6,8 +6,6 @@ import ast
 import base64
 import hashlib
 import io
-import json
-import os
 import subprocess
 import zipfile
 from collections.abc import Iterator
@@ -19,27 +17,29 @@ import pytest
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
 from pipeline.errors import NotTheSame, PipelineError, UsageError
-from pipeline.octopus.launch import Job, launch, worker_variables
-from pipeline.report.events import Achieved, Artifact, Line, Output, Progressed, Warned
-from pipeline.values.credentials import Credentials
+from pipeline.octopus.launch import launch, worker_variables
+from pipeline.report.events import Line, Output, Warned
 
 from tests.deploy.deploy_support import (
     COMMIT,
+    CREDENTIALS,
     NAME,
+    OLD,
+    PYTHON,
     SCRIPTS,
     Recorder,
     code_sha256,
     function_zip,
+    job,
     manifest,
     octopus_variables,
     pythons,
+    run,
     write_package,
     write_whole_package,
 )
 
 CODE = function_zip()
-CREDENTIALS = Credentials("testing-key", "testing-secret", "", "eu-west-1")
-PYTHON = Path(pythons()[0])
 
 
 @pytest.fixture(scope="module")
@@ -78,30 +78,11 @@ def aws(endpoint: str, package: Path) -> Any:
         Runtime="python3.12",
         Role="arn:aws:iam::123456789012:role/greeter",
         Handler="placeholder.handle",
-        Code={"ZipFile": function_zip("old = 1\n")},
+        Code={"ZipFile": OLD},
         Architectures=["arm64"],
         Environment={"Variables": {"OWNED_BY_STACK": "42"}},
     )
     return functions
-
-
-def job(package: Path, endpoint: str = "http://127.0.0.1:9", **changes: Any) -> Job:
-    """Return a deploy of the package to moto; `changes` are the job's."""
-    given: dict[str, Any] = {
-        "package": package,
-        "python": PYTHON,
-        "variables": octopus_variables(),
-        "credentials": Credentials(),
-        "environ": {"PATH": os.environ["PATH"], "AWS_ENDPOINT_URL": endpoint},
-    }
-    return Job(**{**given, **changes})
-
-
-def run(one: Job) -> Recorder:
-    """Run a job, and return what it said."""
-    recorder = Recorder()
-    launch(one, recorder.reporter)
-    return recorder
 
 
 @pytest.mark.parametrize("python", pythons())
@@ -303,102 +284,6 @@ def test_too_old_a_python_gets_one_sentence(tmp_path: Path) -> None:
     assert done.stdout.startswith("This deploy needs Python 3.10 or newer")
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""
-
-
-SCRIPT = """\
-import json, os, sys
-printverbose("detail")
-printwarning("careful")
-printhighlight("look")
-updateprogress(40, "almost")
-set_octopusvariable("Shown", "v\u00e4lue")
-set_octopusvariable("Hidden", "hunter22", True)
-createartifact("deploy.py")
-print(json.dumps({
-    "globals": sorted(name for name in globals() if not name.startswith("__")),
-    "argv": sys.argv[:-1], "key": len(sys.argv[-1]), "path": sys.path[0], "cwd": os.getcwd(),
-    "name": __name__, "here": get_octopusvariable("A"), "missing": get_octopusvariable("B"),
-    "environ": sorted(os.environ), "site": "site" in sys.modules,
-}))
-sys.stderr.write("on stderr\\n")
-failstep("it failed")
-"""
-
-
-def test_launch_gives_a_script_what_octopus_gives(tmp_path: Path) -> None:
-    """Globals, arguments, path and folder are the documented ones; messages become events."""
-    (tmp_path / "deploy.py").write_text(SCRIPT, encoding="utf-8")
-    environ = {"PATH": "/bin", "HOME": "/x", "AWS_PROFILE": "mine", "TOKEN": "hunter22"}
-    one = job(
-        tmp_path,
-        variables={"A": "ä b"},
-        environ=environ,
-        credentials=CREDENTIALS,
-        parameters=("p",),
-    )
-    recorder = Recorder()
-    with pytest.raises(PipelineError, match="it failed"):
-        launch(one, recorder.reporter)
-    lines = {event.text: event.verbose for event in recorder.of(Line)}
-    assert lines["detail"]
-    assert [event.text for event in recorder.of(Achieved)] == ["look"]
-    assert "on stderr" in lines
-    assert [event.text for event in recorder.of(Warned)] == ["careful"]
-    assert recorder.of(Progressed)[0].done == 40
-    assert recorder.of(Artifact) == [Artifact(str(tmp_path / "deploy.py"))]
-    outputs = {event.name: event.value for event in recorder.of(Output)}
-    assert outputs == {"Shown": "välue", "Hidden": "********"}
-    seen = json.loads(next(text for text in lines if text.startswith("{")))
-    assert set(seen["globals"]) - {"json", "os", "sys"} == {
-        "octopusvariables", "get_octopusvariable", "set_octopusvariable", "createartifact",
-        "updateprogress", "failstep", "printverbose", "printhighlight", "printwait", "printwarning",
-    }  # fmt: skip
-    assert seen["argv"] == ["deploy.py", "p"] or seen["argv"] == [str(tmp_path / "deploy.py"), "p"]
-    assert (seen["key"], seen["name"]) == (64, "__main__")
-    assert seen["path"] == seen["cwd"] == str(tmp_path)
-    assert (seen["here"], seen["missing"], seen["site"]) == ("ä b", "", False)
-    assert "AWS_PROFILE" not in seen["environ"]
-    assert "TOKEN" not in seen["environ"]
-    assert "AWS_ACCESS_KEY_ID" in seen["environ"]
-
-
-def test_a_script_that_dies_without_a_result_shows_its_last_lines(tmp_path: Path) -> None:
-    """Without a result message the error holds exit code and last lines."""
-    (tmp_path / "deploy.py").write_text("import nowhere_at_all\n", encoding="utf-8")
-    with pytest.raises(PipelineError, match="exit code 1") as caught:
-        run(job(tmp_path))
-    assert "No module named 'nowhere_at_all'" in caught.value.then
-
-
-def test_lines_arrive_while_the_script_runs(tmp_path: Path) -> None:
-    """A line is passed on before the script has ended."""
-    flag = tmp_path / "flag"
-    text = (
-        "import time, pathlib\n"
-        "print('first')\n"
-        f"flag = pathlib.Path({str(flag)!r})\n"
-        "end = time.monotonic() + 20\n"
-        "while not flag.exists() and time.monotonic() < end:\n"
-        "    time.sleep(0.01)\n"
-        "print('seen' if flag.exists() else 'too late')\n"
-    )
-    (tmp_path / "deploy.py").write_text(text, encoding="utf-8")
-    recorder = Recorder()
-
-    def answer(event: Any) -> None:
-        recorder.events.append(event)
-        if event == Line("first"):
-            flag.touch()
-
-    reporter = type(recorder.reporter)(answer)
-    launch(job(tmp_path), reporter)
-    assert [event.text for event in recorder.of(Line)] == ["first", "seen"]
-
-
-def test_a_python_that_is_not_there(tmp_path: Path) -> None:
-    """A missing interpreter is named."""
-    with pytest.raises(PipelineError, match="cannot be started"):
-        run(job(tmp_path, python=tmp_path / "python3"))
 
 
 def test_the_support_zip_is_a_zip() -> None:

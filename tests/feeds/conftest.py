@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.feeds.feed_support import echo
 from tests.nuget_client import nuget
 from tests.standins.loopback import Loopback, serving
 from tests.standins.nuget_v2 import NugetV2Feed
@@ -38,3 +39,10 @@ def v3_server(v3: NugetV3Feed) -> Iterator[Loopback]:
     """Run the v3 feed."""
     with serving(v3) as server:
         yield server
+
+
+@pytest.fixture
+def server() -> Iterator[Loopback]:
+    """Run a server that answers everything."""
+    with serving(echo) as found:
+        yield found

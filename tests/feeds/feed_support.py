@@ -1,4 +1,4 @@
-"""What the tests of feeds share: packages to push, and a stage that says what it is told."""
+"""What the tests of feeds share: packages to push, connections, and a stage that keeps events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from pipeline.feeds.feed import Candidate, Feed
 from pipeline.feeds.publish import Published, Rules, publish
 from pipeline.report.events import Event, Progressed, Stage
 
-__all__ = ["ID", "VERSION", "Pusher", "http", "package"]
+from tests.standins.loopback import Answer, Asked
+
+__all__ = ["ID", "VERSION", "Pusher", "echo", "http", "package"]
 
 ID, VERSION = "Acme.Sample", "2.0.7"
 _NUSPEC = (
@@ -38,6 +40,11 @@ def package(
 def http(environ: dict[str, str] | None = None, waits: list[float] | None = None) -> Http:
     """Return connections that do not really wait; `waits` gets the seconds they would have."""
     return Http(environ or {}, sleep=(waits if waits is not None else []).append)
+
+
+def echo(asked: Asked) -> Answer:
+    """Answer with the method and the path."""
+    return Answer(200, f"{asked.method} {asked.path}".encode())
 
 
 @dataclass

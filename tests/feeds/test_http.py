@@ -1,11 +1,9 @@
-"""The HTTP layer: what is repeated and what never is, proxies, certificates, errors in words."""
+"""The HTTP layer: what is repeated and what never is, what is sent, errors in words."""
 
 from __future__ import annotations
 
 import json
 import socket
-import ssl
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,38 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pipeline.edge.http import Http, HttpError, NoAnswerError, Request
 from pipeline.edge.http_words import body_words
-from pipeline.edge.network import proxy_for
 from pipeline.edge.upload import Upload
 from pipeline.errors import PipelineError
 
-from tests.feeds.certificates import write_certificate
-from tests.feeds.feed_support import http
-from tests.standins.loopback import Answer, Asked, Fault, Loopback, serving
-from tests.standins.proxy import proxying
-
-NOWHERE = "feed.invalid"
-
-
-def echo(asked: Asked) -> Answer:
-    """Answer with the method and the path."""
-    return Answer(200, f"{asked.method} {asked.path}".encode())
-
-
-@pytest.fixture
-def server() -> Iterator[Loopback]:
-    """Run a server that answers everything."""
-    with serving(echo) as found:
-        yield found
-
-
-@pytest.fixture
-def tls(tmp_path: Path) -> Iterator[tuple[Loopback, Path]]:
-    """Run a server behind a certificate that nobody knows, and return the certificate's file."""
-    certificate = write_certificate(tmp_path / "ca.pem", NOWHERE)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    with serving(echo, context) as found:
-        yield found, certificate
+from tests.feeds.feed_support import echo, http
+from tests.standins.loopback import Answer, Fault, Loopback, serving
 
 
 @pytest.mark.parametrize("drop", ["before", "after"])
@@ -208,77 +179,6 @@ def test_an_answer_that_is_not_json_is_shown(server: Loopback) -> None:
     """A login page where a document was expected."""
     with pytest.raises(PipelineError, match="not JSON: GET /api"):
         http().request(Request("GET", f"{server.url}/api")).json()
-
-
-@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
-def test_an_http_proxy_is_used(server: Loopback, variable: str) -> None:
-    """With its user and password, for a name that only the proxy could know."""
-    with proxying(server.url) as proxy:
-        environ = {variable: proxy.url.replace("//", "//me:word@")}
-        answer = http(environ).request(Request("PUT", f"http://{NOWHERE}/a?b=1", body=b"x"))
-        assert answer.body == b"PUT /a?b=1"
-        assert proxy.asked == [("PUT", f"http://{NOWHERE}/a?b=1", "Basic bWU6d29yZA==")]
-
-
-@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
-def test_a_tls_server_is_reached_through_a_proxy_with_its_own_ca(
-    tls: tuple[Loopback, Path], variable: str
-) -> None:
-    """The proxy sees the host's name and nothing else."""
-    server, certificate = tls
-    with proxying(server.url) as proxy:
-        environ = {"https_proxy": proxy.url, variable: str(certificate)}
-        port = server.url.rpartition(":")[2]
-        answer = http(environ).request(Request("GET", f"https://{NOWHERE}:{port}/a"))
-        assert answer.body == b"GET /a"
-        assert [asked[:2] for asked in proxy.asked] == [("CONNECT", f"{NOWHERE}:{port}")]
-
-
-def test_a_certificate_that_is_not_trusted_is_an_error_at_once(
-    tls: tuple[Loopback, Path],
-) -> None:
-    """With the variables that help; nothing is sent, and nothing is tried again."""
-    waits: list[float] = []
-    with pytest.raises(PipelineError, match="certificate is not trusted") as caught:
-        http(waits=waits).request(Request("GET", tls[0].url))
-    assert "REQUESTS_CA_BUNDLE" in caught.value.then
-    assert waits == []
-    assert tls[0].asked == []
-
-
-@pytest.mark.parametrize("content", [None, b"no certificates"])
-def test_a_ca_file_of_no_use_is_named(tmp_path: Path, content: bytes | None) -> None:
-    """By the variable that names it."""
-    path = tmp_path / "ca.pem"
-    if content:
-        path.write_bytes(content)
-    with pytest.raises(PipelineError, match="no certificates") as caught:
-        http({"REQUESTS_CA_BUNDLE": str(path)}).request(Request("GET", "https://127.0.0.1:9/"))
-    assert caught.value.where == f"REQUESTS_CA_BUNDLE={path}"
-
-
-@pytest.mark.parametrize(
-    ("url", "environ", "proxy"),
-    [
-        ("http://a.example/", {"HTTP_PROXY": "p:8080"}, "http://p:8080"),
-        ("https://a.example/", {"HTTP_PROXY": "http://p"}, ""),
-        ("https://a.example/", {"HTTPS_PROXY": "http://p", "https_proxy": "http://q"}, "http://q"),
-        ("https://a.example/", {"ALL_PROXY": "http://p", "NO_PROXY": "b.example"}, "http://p"),
-        ("https://a.example/", {"ALL_PROXY": "http://p", "NO_PROXY": ".example"}, ""),
-        ("https://a.example:8443/", {"ALL_PROXY": "http://p", "no_proxy": "a.example"}, ""),
-        ("https://me:x@a.example/", {"ALL_PROXY": "http://p", "no_proxy": "a.example"}, ""),
-        ("https://a.example/", {"ALL_PROXY": "http://p", "NO_PROXY": "*"}, ""),
-    ],
-)
-def test_proxies_are_chosen_as_everywhere(url: str, environ: dict[str, str], proxy: str) -> None:
-    """By scheme, the lower case first, and never for what NO_PROXY names."""
-    assert proxy_for(url, environ) == proxy
-
-
-def test_a_proxy_of_another_kind_is_refused() -> None:
-    """Instead of a request that goes around it."""
-    with pytest.raises(PipelineError, match="socks5://p:1080 is not an http proxy"):
-        http({"ALL_PROXY": "socks5://me:word@p:1080"}).request(Request("GET", "http://a.example/"))
 
 
 @given(content=st.binary(max_size=5000))

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.generated.repository import Repository, environment, set_up_child, wait_for_text
-from tests.standins.octopus_server import KEY, OctopusServer, script_step
+from tests.standins.octopus_server import KEY, OctopusServer
 from tests.standins.octopus_state import Moment, State
+from tests.standins.octopus_steps import script_step
 
 GATE = """\
 import os

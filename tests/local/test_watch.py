@@ -48,17 +48,18 @@ Place = "here"
 ECHO = "import os\n\n\ndef handle(event, _context):\n    return [event, os.environ['PLACE'], {}]\n"
 # What the verb does, with an uv that is there already.
 CHILD = """\
-import datetime, os, pathlib, sys, time
+import datetime, functools, os, pathlib, sys, time
 from pipeline.edge.machine import Machine
 from pipeline.report.events import Reporter
-from pipeline.report.plain import PlainPrinter
+from pipeline.report.words import line_sink, plain_lines
 from pipeline.verbs.watch import Watched, watch
 
 root, cache, uv, event = map(pathlib.Path, sys.argv[1:])
 machine = Machine(
     root, cache, os.environ, datetime.datetime.now, time.monotonic, lambda: uv, lambda _: None
 )
-reporter = Reporter(PlainPrinter(lambda line: print(line, flush=True)), time.monotonic)
+lines = functools.partial(plain_lines, verbose=False)
+reporter = Reporter(line_sink(lambda line: print(line, flush=True), lines), time.monotonic)
 try:
     watch(Watched((event,)), machine, reporter, time.sleep)
 except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""The stand-in Octopus server, the official client that proves it, and a clock that never waits."""
+"""The stand-in server, the client that proves it, a clock that never waits, and the verbs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pipeline.octopus.client import Access
+from pipeline.octopus.waiting import Patience
+from pipeline.verbs.release import OctopusOptions, Released, release_package
 
-from tests.octopus.octopus_support import Clock, Events
+from tests.octopus.octopus_support import Clock, Events, Release, Verbs, built, project_in
 from tests.repositories import ROOT
-from tests.standins.octopus_server import OctopusServer
+from tests.standins.octopus_server import KEY, OctopusServer
 from tests.standins.octopus_state import State
 from tests.tools import tool
+from tests.values.values_support import machine
 
 TYPESCRIPT = ROOT / "tests" / "standins" / "typescript"
 # Taken before the tests get a home of their own: npm's settings are the developer's.
@@ -41,6 +45,31 @@ def server(clock: Clock) -> Iterator[OctopusServer]:
     with OctopusServer(State(clock)) as running:
         yield running
     assert running.unknown == []
+
+
+@pytest.fixture
+def release(server: OctopusServer, clock: Clock, events: Events, tmp_path: Path) -> Release:
+    """Return the verb on the package 2.0.7 in the environments named, by the test's clock."""
+
+    def run(*environments: str, version: str = "2.0.7", **options: object) -> Released:
+        patience = Patience(clock=clock, sleep=clock.sleep)
+        chosen = OctopusOptions(
+            Access(server.url, KEY),
+            environments=environments,
+            patience=patience,
+            **options,  # type: ignore[arg-type]
+        )
+        package = built(tmp_path, version)
+        project = project_in(tmp_path)
+        return release_package(project, package, chosen, machine(tmp_path), events.reporter)
+
+    return run
+
+
+@pytest.fixture
+def verbs(server: OctopusServer, tmp_path: Path, events: Events) -> Verbs:
+    """Return the verbs."""
+    return Verbs(server, tmp_path, events)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What the tests of the Octopus client share."""
+"""What the tests of the Octopus client and of its verbs share."""
 
 from __future__ import annotations
 
@@ -12,10 +12,39 @@ from pipeline.octopus.client import Access, Octopus, connect
 from pipeline.report.events import Event, Failed, Finished, Line, Reporter, Warned
 from pipeline.values.manifest import FunctionFacts, Manifest, Source, ZipFacts
 from pipeline.values.project import Project
+from pipeline.verbs.environments import (
+    EnvironmentOptions,
+    create_environment,
+    delete_environment,
+    reap_environments,
+)
+from pipeline.verbs.release import OctopusOptions, Released
 
 from tests.standins.octopus_server import KEY, OctopusServer
+from tests.standins.octopus_state import Document, Space
+from tests.standins.octopus_steps import script_step, step
+from tests.values.values_support import machine
 
-__all__ = ["Clock", "Events", "built", "opened", "package_file", "project_in"]
+__all__ = [
+    "DEPLOYED",
+    "UNPACK",
+    "Clock",
+    "Events",
+    "Release",
+    "Verbs",
+    "built",
+    "environment",
+    "machines",
+    "opened",
+    "orders",
+    "package_file",
+    "project_in",
+    "tentacle_in_ci",
+]
+
+Release = Callable[..., Released]
+DEPLOYED = "POST /api/Spaces-1/deployments/create/untenanted/v1"
+UNPACK = step("Octopus.TentaclePackage", "Acme.Orders")
 
 
 @dataclass
@@ -136,3 +165,78 @@ def built(folder: Path, version: str = "2.0.7") -> Path:
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("build.json", manifest.to_json())
     return path
+
+
+def environment(space: Space, name: str, style: str = "None") -> Document:
+    """Add an environment with one machine of the role `lambda`."""
+    made = space.add("environments", {"Name": name, "Description": ""})
+    endpoint = {"CommunicationStyle": style, "DefaultWorkerPoolId": ""}
+    machine_ = {"Name": f"lambda-{name}", "EnvironmentIds": [made["Id"]], "Roles": ["lambda"]}
+    space.add("machines", {**machine_, "Endpoint": endpoint})
+    return made
+
+
+def orders(server: OctopusServer) -> Space:
+    """Fill the default space: CI, Staging, the project Orders and its package 2.0.7."""
+    environment(server.space, "CI")
+    environment(server.space, "Staging")
+    server.add_project("Orders", script_step("Acme.Orders"))
+    server.add_package("Acme.Orders", "2.0.7")
+    return server.space
+
+
+def tentacle_in_ci(server: OctopusServer) -> Space:
+    """Fill the default space: CI, a Tentacle in it, and Orders with a script step."""
+    environment = server.space.add("environments", {"Name": "CI", "Description": ""})
+    server.space.add(
+        "machines",
+        {
+            "Name": "Octopus Server",
+            "EnvironmentIds": [environment["Id"]],
+            "Roles": ["lambda"],
+            "Endpoint": {"CommunicationStyle": "TentaclePassive", "Uri": "https://h:10933/"},
+        },
+    )
+    server.add_project("Orders", script_step("Acme.Orders"))
+    return server.space
+
+
+def machines(space: Space) -> dict[str, list[str]]:
+    """Return the machines with their environments' names."""
+    return {
+        found["Name"]: [space.environments[id_]["Name"] for id_ in found["EnvironmentIds"]]
+        for found in space.machines.values()
+    }
+
+
+class Verbs:
+    """The verbs on one server, by name, for a project with these settings."""
+
+    def __init__(self, server: OctopusServer, folder: Path, events: Events) -> None:
+        self.server, self.events, self.machine = server, events, machine(folder)
+        self.project, self.folder = project_in(folder), folder
+
+    def settings(self, text: str) -> None:
+        """Use other settings of `[tool.pipeline.octopus]`."""
+        self.project = project_in(self.folder, text)
+
+    def options(self, **more: object) -> EnvironmentOptions:
+        """Return the options."""
+        access = OctopusOptions(Access(self.server.url, KEY))
+        return EnvironmentOptions(access, **more)  # type: ignore[arg-type]
+
+    def create(self, name: str, **more: object) -> str:
+        """Run env.create and return the environment's id."""
+        options = self.options(**more)
+        made = create_environment(self.project, name, options, self.machine, self.events.reporter)
+        return made.id
+
+    def delete(self, name: str, **more: object) -> bool:
+        """Run env.delete."""
+        options = self.options(**more)
+        return delete_environment(self.project, name, options, self.machine, self.events.reporter)
+
+    def reap(self, **more: object) -> list[str]:
+        """Run env.reap."""
+        options = self.options(**more)
+        return reap_environments(self.project, options, self.machine, self.events.reporter)

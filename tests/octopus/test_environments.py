@@ -3,84 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from pipeline.errors import PipelineError
-from pipeline.octopus.client import Access
 from pipeline.octopus.lifecycles import PHASE
-from pipeline.verbs.environments import (
-    EnvironmentOptions,
-    create_environment,
-    delete_environment,
-    list_environments,
-    reap_environments,
-)
-from pipeline.verbs.release import OctopusOptions
+from pipeline.verbs.environments import list_environments
 
-from tests.octopus.octopus_support import Clock, Events, project_in
-from tests.standins.octopus_server import KEY, Fault, OctopusServer, script_step, step
+from tests.octopus.octopus_support import Clock, Verbs, machines, tentacle_in_ci
+from tests.standins.octopus_server import Fault, OctopusServer
 from tests.standins.octopus_state import Document, Space
-from tests.values.values_support import NOON, machine
+from tests.values.values_support import NOON
 
-UNPACK = step("Octopus.TentaclePackage", "Acme.Orders")
-BY_MACHINE = 'worker = "machine:Octopus Server"\n'
-
-
-class Verbs:
-    """The verbs on one server, by name, for a project with these settings."""
-
-    def __init__(self, server: OctopusServer, folder: Path, events: Events) -> None:
-        self.server, self.events, self.machine = server, events, machine(folder)
-        self.project, self.folder = project_in(folder), folder
-
-    def settings(self, text: str) -> None:
-        """Use other settings of `[tool.pipeline.octopus]`."""
-        self.project = project_in(self.folder, text)
-
-    def options(self, **more: object) -> EnvironmentOptions:
-        """Return the options."""
-        access = OctopusOptions(Access(self.server.url, KEY))
-        return EnvironmentOptions(access, **more)  # type: ignore[arg-type]
-
-    def create(self, name: str, **more: object) -> str:
-        """Run env.create and return the environment's id."""
-        options = self.options(**more)
-        made = create_environment(self.project, name, options, self.machine, self.events.reporter)
-        return made.id
-
-    def delete(self, name: str, **more: object) -> bool:
-        """Run env.delete."""
-        options = self.options(**more)
-        return delete_environment(self.project, name, options, self.machine, self.events.reporter)
-
-    def reap(self, **more: object) -> list[str]:
-        """Run env.reap."""
-        options = self.options(**more)
-        return reap_environments(self.project, options, self.machine, self.events.reporter)
-
-
-@pytest.fixture
-def space(server: OctopusServer) -> Space:
-    """Return the default space: CI, a Tentacle in it, and Orders with a script step."""
-    environment = server.space.add("environments", {"Name": "CI", "Description": ""})
-    server.space.add(
-        "machines",
-        {
-            "Name": "Octopus Server",
-            "EnvironmentIds": [environment["Id"]],
-            "Roles": ["lambda"],
-            "Endpoint": {"CommunicationStyle": "TentaclePassive", "Uri": "https://h:10933/"},
-        },
-    )
-    server.add_project("Orders", script_step("Acme.Orders"))
-    return server.space
-
-
-@pytest.fixture
-def verbs(server: OctopusServer, tmp_path: Path, events: Events) -> Verbs:
-    """Return the verbs."""
-    return Verbs(server, tmp_path, events)
+space = pytest.fixture(tentacle_in_ci)
 
 
 def phases(space: Space) -> list[tuple[str, list[str]]]:
@@ -110,14 +44,6 @@ def with_phase(space: Space, *names: str) -> None:
             "IsOptionalPhase": False,
         }
     )
-
-
-def machines(space: Space) -> dict[str, list[str]]:
-    """Return the machines with their environments' names."""
-    return {
-        found["Name"]: [space.environments[id_]["Name"] for id_ in found["EnvironmentIds"]]
-        for found in space.machines.values()
-    }
 
 
 @pytest.mark.parametrize("casing", ["Pascal", "camel"])
@@ -199,67 +125,6 @@ def test_a_lost_answer_makes_no_second_environment(
     assert len(space.environments) == 2
     server.faults.append(Fault("DELETE .*/environments", "lose"))
     assert verbs.delete("Test-1") is True
-
-
-def test_a_shared_machine_gets_the_environment_and_keeps_its_own(
-    space: Space, verbs: Verbs
-) -> None:
-    """`machine:NAME` adds the environment to it, and takes it out again."""
-    verbs.settings(BY_MACHINE)
-    verbs.create("Test-1")
-    assert machines(space) == {"Octopus Server": ["CI", "Test-1"]}
-    (found,) = space.machines.values()
-    assert found["Endpoint"]["CommunicationStyle"] == "TentaclePassive"
-    verbs.delete("Test-1")
-    assert machines(space) == {"Octopus Server": ["CI"]}
-
-
-def test_the_worker_pool_is_found_by_name(space: Space, verbs: Verbs) -> None:
-    """`worker-pool` names the pool of the cloud region; an unknown one is named."""
-    verbs.settings('worker-pool = "default worker pool"\n')
-    verbs.create("Test-1")
-    region = next(m for m in space.machines.values() if m["Name"] == "Test-1-Orders")
-    assert region["Endpoint"]["DefaultWorkerPoolId"] in space.pools
-    verbs.settings('worker-pool = "Nowhere"\n')
-    with pytest.raises(PipelineError, match="Nowhere"):
-        verbs.create("Test-2")
-
-
-@pytest.mark.parametrize(
-    ("process", "settings", "what"),
-    [
-        (UNPACK, "", "has no disk"),
-        (script_step("Acme.Orders", "deploy.ps1"), "", "'deploy.ps1'"),
-        (script_step("Acme.Other"), "", "no step"),
-        (UNPACK, 'worker = "machine:Nowhere"\n', "none of that name"),
-    ],
-)
-@pytest.mark.usefixtures("space")
-def test_a_process_that_does_not_fit_is_refused_before_anything_is_made(
-    server: OctopusServer, verbs: Verbs, process: Document, settings: str, what: str
-) -> None:
-    """The same check as a release's, for the machine that would be registered."""
-    next(iter(server.space.processes.values()))["Steps"] = [process]
-    verbs.settings(settings)
-    with pytest.raises(PipelineError, match=what):
-        verbs.create("Test-1")
-    assert [r for r in server.requests if not r.startswith("GET")] == []
-
-
-def test_deploy_a_package_fits_a_shared_machine(space: Space, verbs: Verbs) -> None:
-    """With a disk, the step that a cloud region cannot run is fine."""
-    next(iter(space.processes.values()))["Steps"] = [UNPACK]
-    verbs.settings(BY_MACHINE)
-    verbs.create("Test-1")
-    assert machines(space)["Octopus Server"] == ["CI", "Test-1"]
-
-
-def test_a_step_that_is_limited_to_others_is_refused(space: Space, verbs: Verbs) -> None:
-    """Nothing would be deployed to the new environment."""
-    (process,) = space.processes.values()
-    process["Steps"][0]["Actions"][0]["Environments"] = ["Environments-1"]
-    with pytest.raises(PipelineError, match="limited to other environments"):
-        verbs.create("Test-1")
 
 
 @pytest.mark.parametrize("name", ["CI", "staging", "local"])

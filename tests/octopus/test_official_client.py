@@ -11,8 +11,9 @@ import pytest
 
 from tests.octopus.conftest import TYPESCRIPT
 from tests.octopus.octopus_support import package_file
-from tests.standins.octopus_server import KEY, OctopusServer, script_step
+from tests.standins.octopus_server import KEY, OctopusServer
 from tests.standins.octopus_state import State
+from tests.standins.octopus_steps import script_step
 from tests.tools import tool
 
 

@@ -22,13 +22,12 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 from pipeline.archive.nupkg import pack
-from pipeline.archive.nuspec import Nuspec, Repository, parse, render_for_package
+from pipeline.archive.nuspec import Nuspec, parse, render_for_package
 from pipeline.archive.zipreader import open_archive
 from pipeline.archive.zipwriter import Member, compress, store, write_zip
 from pipeline.engines.provenance import (
     STATEMENT_NAME,
     Origin,
-    encoded,
     make_predicate,
     make_statement,
 )
@@ -40,6 +39,7 @@ from pipeline.values.manifest import (
     Manifest,
     Source,
     ZipFacts,
+    encoded,
 )
 
 from tests.repositories import ROOT
@@ -58,6 +58,8 @@ CLIENT = {
     "client/boto3/__init__.py": b"# boto3\n",
 }
 DEPLOY = b"print('deploy')\n" * 20
+# The nuspec of a package that others made; `%b` takes more metadata.
+SPEC = b"<package><metadata><id>A</id><version>1.0.0</version>%b</metadata></package>"
 
 Files = dict[str, bytes]
 Key = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -123,7 +125,7 @@ def sealed(
         for name, data in files.items()
         if name != STATEMENT_NAME
     }
-    rendered = render_for_package(nuspec(), Repository("", COMMIT, "main"))
+    rendered = render_for_package(nuspec(), Source(COMMIT, "main", None))
     digests["Acme.Sample.nuspec"] = hashlib.sha256(rendered).hexdigest()
     tags = {"six": ("py2-none-any", "py3-none-any")} if wheels is None else wheels
     origin = Origin(manifest, LIBRARY, tags)
@@ -148,7 +150,7 @@ def packed(
         name: store(data) if name == "function.zip" else compress(data)
         for name, data in (contents() if files is None else files).items()
     }
-    pack(nuspec(version), members, path, repository=Repository("", commit, "main"))
+    pack(nuspec(version), members, path, source=Source(commit, "main", None))
     return path
 
 

@@ -20,7 +20,7 @@ from pipeline.report.events import (
     Warned,
 )
 from pipeline.report.events import TestResults as JunitFile
-from pipeline.report.teamcity import TeamCityPrinter, escaped, message
+from pipeline.report.teamcity import escaped, message, teamcity_lines
 
 _ESCAPE = re.compile(r"\|(?:0x([0-9A-F]{4})|(.))", re.DOTALL)
 _PLAIN = {"n": "\n", "r": "\r", "'": "'", "|": "|", "[": "[", "]": "]"}
@@ -42,11 +42,7 @@ def unescaped(value: str) -> str:
 
 def printed(*events: Event, verbose: bool = False) -> list[str]:
     """Return the lines that the events become."""
-    lines: list[str] = []
-    printer = TeamCityPrinter(lines.append, verbose=verbose)
-    for event in events:
-        printer(event)
-    return lines
+    return [line for event in events for line in teamcity_lines(event, verbose=verbose)]
 
 
 @given(texts)
@@ -126,9 +122,7 @@ def test_details_are_shown_on_request() -> None:
 
 def test_what_was_achieved_is_the_builds_status() -> None:
     """The line is there for readers, and TeamCity's list of builds shows it after its own text."""
-    lines: list[str] = []
-    TeamCityPrinter(lines.append)(Achieved("Deployed (CI, Staging)"))
-    assert lines == [
+    assert printed(Achieved("Deployed (CI, Staging)")) == [
         "Deployed (CI, Staging)",
         "##teamcity[buildStatus text='{build.status.text}; Deployed (CI, Staging)']",
     ]

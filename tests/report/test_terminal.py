@@ -19,8 +19,8 @@ from pipeline.report.events import (
     Started,
     Warned,
 )
-from pipeline.report.plain import PlainPrinter
 from pipeline.report.terminal import TerminalPrinter
+from pipeline.report.words import plain_lines
 from rich.console import Console
 
 _TOKENS = re.compile(r"\x1b\[(\??)([0-9;]*)([A-Za-z])|(\r)|(\n)|([^\x1b\r\n]+)")
@@ -85,11 +85,7 @@ def drawn(events: tuple[Event, ...], *, colour: bool = True, verbose: bool = Fal
 
 def plain(events: tuple[Event, ...], *, verbose: bool = False) -> list[str]:
     """Return the lines of the plain printer."""
-    lines: list[str] = []
-    printer = PlainPrinter(lines.append, verbose=verbose)
-    for event in events:
-        printer(event)
-    return [line.rstrip() for text in lines for line in text.splitlines()]
+    return [line.rstrip() for event in events for line in plain_lines(event, verbose=verbose)]
 
 
 @pytest.mark.parametrize("events", [GOOD, BAD], ids=["good", "bad"])

@@ -6,7 +6,7 @@ uritemplates/; the fields of each resource as in the package named beside it.
 
 from __future__ import annotations
 
-from tests.standins.octopus_ask import Answer, Ask, Route, page
+from tests.standins.octopus_ask import ID, Answer, Ask, Route, page
 from tests.standins.octopus_state import Document, Refusal, Space, folded
 
 __all__ = ["ROUTES", "process_packages"]
@@ -250,26 +250,25 @@ def _refuse_twin(space: Space, kind: str, what: str, name: str) -> None:
 
 
 _PAGE = "skip take ids partialName name"
-_ID = "/([A-Za-z]+-[A-Za-z0-9-]+)"
 ROUTES = (
     Route("GET", "/environments", _environments, _PAGE),
     Route("POST", "/environments", _create_environment),
-    Route("GET", f"/environments{_ID}", _environment),
-    Route("PUT", f"/environments{_ID}", _change_environment),
-    Route("DELETE", f"/environments{_ID}", _delete_environment),
-    Route("GET", f"/environments{_ID}/machines", _machines, _PAGE),
+    Route("GET", f"/environments{ID}", _environment),
+    Route("PUT", f"/environments{ID}", _change_environment),
+    Route("DELETE", f"/environments{ID}", _delete_environment),
+    Route("GET", f"/environments{ID}/machines", _machines, _PAGE),
     Route("GET", "/machines", _machines, f"{_PAGE} environmentIds roles"),
     Route("POST", "/machines", _create_machine),
-    Route("PUT", f"/machines{_ID}", _change_machine),
-    Route("DELETE", f"/machines{_ID}", _delete_machine),
+    Route("PUT", f"/machines{ID}", _change_machine),
+    Route("DELETE", f"/machines{ID}", _delete_machine),
     Route("GET", "/workerpools", _pools, _PAGE),
     Route("GET", "/lifecycles", _lifecycles, _PAGE),
-    Route("GET", f"/lifecycles{_ID}", _lifecycle),
-    Route("PUT", f"/lifecycles{_ID}", _change_lifecycle),
+    Route("GET", f"/lifecycles{ID}", _lifecycle),
+    Route("PUT", f"/lifecycles{ID}", _change_lifecycle),
     Route("GET", "/projects", _projects, _PAGE),
     Route("GET", "/projects/all", _all_projects),
-    Route("GET", f"/projects{_ID}/channels", _channels, _PAGE),
-    Route("GET", f"/projects{_ID}/deploymentprocesses/template", _template, "channel"),
+    Route("GET", f"/projects{ID}/channels", _channels, _PAGE),
+    Route("GET", f"/projects{ID}/deploymentprocesses/template", _template, "channel"),
     Route("GET", "/projects/([^/]+)", _project),
-    Route("GET", f"/deploymentprocesses{_ID}", _process),
+    Route("GET", f"/deploymentprocesses{ID}", _process),
 )

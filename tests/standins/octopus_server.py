@@ -17,14 +17,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from tests.standins import octopus_packages, octopus_resources, octopus_runs
+from tests.standins import octopus_packages, octopus_releases, octopus_resources, octopus_runs
 from tests.standins.octopus_ask import Ask, Route, Unknown
 from tests.standins.octopus_state import Document, Refusal, Space, State
 
-__all__ = ["KEY", "Fault", "OctopusServer", "script_step", "step"]
+__all__ = ["KEY", "Fault", "OctopusServer"]
 
 KEY = "API-STANDIN1234567890"
-_ROUTES = (*octopus_resources.ROUTES, *octopus_packages.ROUTES, *octopus_runs.ROUTES)
+_ROUTES = (
+    *octopus_resources.ROUTES,
+    *octopus_packages.ROUTES,
+    *octopus_releases.ROUTES,
+    *octopus_runs.ROUTES,
+)
 _EXECUTIONS = re.compile(r"/(?:releases|deployments)/create/")
 _TAKE_ALL = 2147483647
 
@@ -199,37 +204,6 @@ class OctopusServer:
         ]
         skip, take = int(ask.query.get("skip", "0")), int(ask.query.get("take", "30"))
         return 200, {"TotalResults": len(items), "Items": items[skip : skip + take], "Links": {}}
-
-
-def step(action_type: str, package: str, **properties: str) -> Document:
-    """Return a step with one action, as go-octopusdeploy pkg/deployments has it."""
-    name = "Deploy"
-    reference = {"Name": "", "PackageId": package, "FeedId": "feeds-builtin", "Properties": {}}
-    dotted = {key.replace("__", "."): value for key, value in properties.items()}
-    roles = {"Octopus.Action.TargetRoles": dotted.pop("roles", "lambda")}
-    action = {
-        "Name": name,
-        "ActionType": action_type,
-        "IsDisabled": False,
-        "Environments": [],
-        "ExcludedEnvironments": [],
-        "Channels": [],
-        "WorkerPoolId": "",
-        "Packages": [reference],
-        "Properties": dotted,
-    }
-    return {"Name": name, "Properties": roles, "Actions": [action]}
-
-
-def script_step(package: str, script: str = "deploy.py") -> Document:
-    """Return a "Run a script" step with its script from the package."""
-    return step(
-        "Octopus.Script",
-        package,
-        Octopus__Action__Script__ScriptSource="Package",
-        Octopus__Action__Script__ScriptFileName=script,
-        Octopus__Action__RunOnServer="true",
-    )
 
 
 def _refuse_strange(query: Mapping[str, str], route: Route) -> None:

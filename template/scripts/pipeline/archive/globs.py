@@ -132,13 +132,11 @@ def _regex(pattern: str) -> re.Pattern[str]:
 def _matcher(pattern: str, folder: str) -> Callable[[str], bool]:
     regex = _regex(pattern)
     deep = "**" in pattern or "*" in pattern[: pattern.rfind("/") + 1]
-
-    def matches(path: str) -> bool:
-        if not path.startswith(folder) or (not deep and "/" in path[len(folder) :]):
-            return False
-        return regex.fullmatch(path) is not None
-
-    return matches
+    return lambda path: (
+        path.startswith(folder)
+        and (deep or "/" not in path[len(folder) :])
+        and regex.fullmatch(path) is not None
+    )
 
 
 def _exclusion(item: str) -> Callable[[str], bool]:

@@ -15,9 +15,10 @@ from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
 
 from ..errors import PipelineError
+from ..values.manifest import Source
 from .extract import extract
 from .names import first_clash, name_problem
-from .nuspec import AS_ATTRIBUTE, AS_TEXT, Nuspec, Repository, parse, render_for_package
+from .nuspec import AS_ATTRIBUTE, AS_TEXT, Nuspec, parse, render_for_package
 from .zipreader import DEFAULT_LIMITS, Archive, Entry, Limits, open_archive, read_member
 from .zipwriter import Member, Raw, compress, write_zip
 
@@ -52,13 +53,13 @@ def pack(
     files: Mapping[str, Raw],
     output: Path,
     *,
-    repository: Repository | None = None,
+    source: Source | None = None,
 ) -> str:
     """Write a package whose bytes depend on the arguments alone; return its SHA-256 in hex.
 
-    `files` are payloads, stored or compressed, by their path in the package. Raises
-    PipelineError for an empty package, names that some reader would lose, and where
-    `write_zip` does.
+    `files` are payloads, stored or compressed, by their path in the package; `source` is what
+    they were made from. Raises PipelineError for an empty package, names that some reader would
+    lose, and where `write_zip` does.
     """
     if not files:
         raise PipelineError(str(output), "a package without files is refused by NuGet")
@@ -66,24 +67,24 @@ def pack(
         problem = _unpackable(name)
         if problem:
             raise PipelineError(str(output), f"{name!r}: {problem}", "Rename the file.")
-    parts = parts_around(nuspec, files, repository)
-    members = [Member(_escaped(name), 0o644, payload) for name, payload in files.items()]
+    parts = parts_around(nuspec, files, source)
+    members = [Member(quote(name), 0o644, payload) for name, payload in files.items()]
     members += [Member(name, 0o644, compress(data)) for name, data in parts.items()]
     return write_zip(output, members)
 
 
 def parts_around(
-    nuspec: Nuspec, files: Iterable[str], repository: Repository | None = None
+    nuspec: Nuspec, files: Iterable[str], source: Source | None = None
 ) -> dict[str, bytes]:
     """Return what the format adds to files of these names, by name in the zip; first the nuspec."""
     identity = sha256(f"{nuspec.id}\n{nuspec.version}".encode()).hexdigest()
     properties = f"{_PROPERTIES}{identity[:32]}.psmdcp"
-    manifest = f"{_escaped(nuspec.id)}.nuspec"
+    manifest = f"{quote(nuspec.id)}.nuspec"
     return {
-        manifest: render_for_package(nuspec, repository),
+        manifest: render_for_package(nuspec, source),
         properties: _core_properties(nuspec),
         _RELATIONSHIPS: _relationships({_MANIFEST_TYPE: manifest, _CORE_RELATION: properties}),
-        _TYPES: _content_types([*map(_escaped, files), manifest]),
+        _TYPES: _content_types([*map(quote, files), manifest]),
     }
 
 
@@ -151,10 +152,6 @@ def _is_opc(name: str) -> bool:
     return name.lower() == _TYPES.lower() or name.lower().startswith(_OPC_FOLDERS)
 
 
-def _escaped(name: str) -> str:
-    return quote(name, safe="/")
-
-
 def _decoded(name: str, where: str) -> str:
     try:
         decoded = unquote_to_bytes(name).decode()
@@ -178,8 +175,8 @@ def _relationships(targets: dict[str, str]) -> bytes:
 
 def _core_properties(nuspec: Nuspec) -> bytes:
     fields = {
-        "dc:creator": nuspec.authors,
-        "dc:description": nuspec.description,
+        "dc:creator": nuspec.text("authors"),
+        "dc:description": nuspec.text("description"),
         "dc:identifier": nuspec.id,
         "version": nuspec.version,
         "keywords": nuspec.text("tags"),

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from ..errors import PipelineError
+from ..values.manifest import Source
 from .globs import FileEntry
 
 __all__ = [
@@ -20,7 +21,6 @@ __all__ = [
     "AS_TEXT",
     "Element",
     "Nuspec",
-    "Repository",
     "check_id",
     "check_version",
     "fill_tokens",
@@ -73,28 +73,9 @@ class Nuspec:
         """The package version, as written."""
         return self.text("version")
 
-    @property
-    def authors(self) -> str:
-        """The authors, comma-separated."""
-        return self.text("authors")
-
-    @property
-    def description(self) -> str:
-        """The description."""
-        return self.text("description")
-
     def text(self, name: str) -> str:
         """Give the text of a metadata element, "" when it is missing."""
         return next((item.text for item in self.metadata if item.name == name), "")
-
-
-@dataclass(frozen=True)
-class Repository:
-    """Where the package's source is; what is unknown stays empty."""
-
-    url: str = ""
-    commit: str = ""
-    branch: str = ""
 
 
 def parse(data: bytes, where: str) -> Nuspec:
@@ -167,12 +148,12 @@ def check_version(value: str, where: str) -> None:
         )
 
 
-def render_for_package(nuspec: Nuspec, repository: Repository | None = None) -> bytes:
+def render_for_package(nuspec: Nuspec, source: Source | None = None) -> bytes:
     """Write the nuspec that goes into the package: its metadata and `<repository>`, no files."""
     metadata = nuspec.metadata
-    if repository is not None and repository != Repository():
-        known = (("type", "git"), *((key, value) for key, value in vars(repository).items()))
-        attributes = tuple((key, value) for key, value in known if value)
+    if source and (source.commit or source.branch):
+        known = {"type": "git", "commit": source.commit, "branch": source.branch}
+        attributes = tuple((name, value) for name, value in known.items() if value)
         metadata = (
             *(item for item in metadata if item.name != "repository"),
             Element("repository", attributes=attributes),

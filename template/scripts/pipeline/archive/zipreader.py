@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -52,11 +53,8 @@ def open_archive(
     member, for anything that is not plainly sound.
     """
     label = where or (str(source) if isinstance(source, Path) else "zip")
-    try:
-        with _opened(source) as file:
-            return Archive(label, source, list_entries(file, limits, label))
-    except OSError as error:
-        raise _unreadable(label, error) from error
+    with _opened(source, label) as file:
+        return Archive(label, source, list_entries(file, limits, label))
 
 
 def read_member(archive: Archive, entry: Entry) -> bytes:
@@ -72,17 +70,16 @@ def check_members(archive: Archive) -> None:
 
 def members_of(archive: Archive) -> Iterator[Member]:
     """Give all files as the archive holds them, for another zip; their bytes are not checked."""
-    for entry, raw in zip(archive.entries, _raw_members(archive, archive.entries), strict=True):
-        yield Member(entry.name, entry.mode, raw)
+    with _opened(archive.source, archive.where) as file:
+        for entry in archive.entries:
+            data = exactly(file, entry.offset, entry.packed, archive.where)
+            yield Member(entry.name, entry.mode, Raw(data, entry.crc, entry.size, entry.method))
 
 
 def _pieces(archive: Archive, entries: Iterable[Entry]) -> Iterator[bytes]:
-    try:
-        with _opened(archive.source) as file:
-            for entry in entries:
-                yield from _plain(file, entry, archive.where)
-    except OSError as error:
-        raise _unreadable(archive.where, error) from error
+    with _opened(archive.source, archive.where) as file:
+        for entry in entries:
+            yield from _plain(file, entry, archive.where)
 
 
 def _plain(file: BinaryIO, entry: Entry, where: str) -> Iterator[bytes]:
@@ -110,19 +107,10 @@ def _plain(file: BinaryIO, entry: Entry, where: str) -> Iterator[bytes]:
         raise refused(where, entry.name, "its checksum does not match its bytes")
 
 
-def _raw_members(archive: Archive, entries: Iterable[Entry]) -> Iterator[Raw]:
+@contextmanager
+def _opened(source: Path | bytes, where: str) -> Iterator[BinaryIO]:
     try:
-        with _opened(archive.source) as file:
-            for entry in entries:
-                data = exactly(file, entry.offset, entry.packed, archive.where)
-                yield Raw(data, entry.crc, entry.size, entry.method)
+        with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+            yield file
     except OSError as error:
-        raise _unreadable(archive.where, error) from error
-
-
-def _opened(source: Path | bytes) -> BinaryIO:
-    return io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
-
-
-def _unreadable(where: str, error: OSError) -> PipelineError:
-    return PipelineError(where, f"could not be read: {error.strerror or error}")
+        raise PipelineError(where, f"could not be read: {error.strerror or error}") from error

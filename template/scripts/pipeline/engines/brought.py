@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,9 +29,7 @@ def brought(dependencies: Sealed, folder: Path) -> Brought:
     """Return what a dependency zip holds; `folder` is where that is remembered by its digest."""
     memory = folder / f"brought-{dependencies.sha256[:32]}.json"
     if kept := sealed(memory):
-        # Another version of the library may have written it in another form.
-        with suppress(AttributeError, KeyError, TypeError, ValueError):
-            return _from_document(json.loads(kept.data))
+        return _from_document(json.loads(kept.data))
     archive = open_archive(dependencies.data, OUR_LIMITS, where="dependency zip")
     found = Brought(distributions(archive), compiled_files(members_of(archive)))
     keep(memory, json.dumps(asdict(found)).encode())

@@ -16,7 +16,7 @@ __all__ = ["compiled_files", "compiled_reasons", "owner"]
 _TEXT = (".py", ".pyi", ".json", ".gz", ".txt", ".typed")
 # Launchers that setuptools and others carry as data: no Linux would ever start them.
 _WINDOWS_PROGRAM = ".exe"
-_TAGGED = re.compile(r"\.(?:cpython-(\d)(\d+)([a-z]*)|(pypy|pp)[\w.-]*)-[\w-]+\.so\Z")
+_TAGGED = re.compile(r"\.(?:cpython-(\d\d+[a-z]*)|(pypy|pp)[\w.-]*)-[\w-]+\.so\Z")
 # What Linux's Python imports, and what its loader looks for.
 _LOADED = re.compile(r"(?<!-darwin)\.so(\.\d+)*\Z")
 _MUSL = re.compile(r"-linux-musl[\w]*\.so\Z")
@@ -81,7 +81,8 @@ def _cause(name: str, binary: Binary, runtime: Runtime, architecture: str) -> st
 
 
 def _misfit(name: str, binary: Binary, runtime: Runtime) -> str:
-    tag = _tag(name)
+    match = _TAGGED.search(name)
+    tag = match and (match[1] or match[2])
     if tag and f"cp{tag}" != runtime.python_tag:
         return f"is for another Python ({tag}), {runtime.name} does not see it"
     if _MUSL.search(name):
@@ -90,13 +91,6 @@ def _misfit(name: str, binary: Binary, runtime: Runtime) -> str:
         needs, has = (".".join(map(str, version)) for version in (binary.glibc, runtime.glibc))
         return f"needs glibc {needs}, {runtime.name} has {has}"
     return ""
-
-
-def _tag(name: str) -> str:
-    match = _TAGGED.search(name)
-    if not match:
-        return ""
-    return match[4] or f"{match[1]}{match[2]}{match[3]}"
 
 
 def _more(names: list[str]) -> str:

@@ -24,10 +24,10 @@ from .compiled import owner
 from .handler_facts import FunctionFiles, HandlerCheck, Known
 from .handler_import import NOT_CALLABLE, ImportFailure, import_handler
 
-__all__ = ["handler_check"]
+__all__ = ["STACK", "handler_check"]
 
 _MACHINES = {"aarch64": "arm64", "amd64": "x86_64"}
-_STACK = "environment/stack.yaml"
+STACK = "environment/stack.yaml"
 # Kinds of failure whose message says it all.
 _SAID = ("ImportModuleError", "HandlerNotFound", "UserCodeSyntaxError", "exit")
 _MISSING = re.compile(r"No module named '(\w+)")
@@ -116,7 +116,7 @@ def _unset(failure: ImportFailure, known: Known, stack: str) -> str:
             return f"{name} has no value here; put {needs} into {table}"
     name = failure.message.strip("'\"")
     if failure.kind == "KeyError" and name and _names(stack, name):
-        return f"{name} has no value here, {_STACK} has one"
+        return f"{name} has no value here, {STACK} has one"
     return ""
 
 
@@ -126,7 +126,7 @@ def _names(text: str, name: str) -> bool:
 
 def _layers(failure: ImportFailure, stack: str) -> str:
     if failure.kind == "ImportModuleError" and re.search(r"^\s*Layers:", stack, re.MULTILINE):
-        return f"{_STACK} has layers, which are not here"
+        return f"{STACK} has layers, which are not here"
     return ""
 
 

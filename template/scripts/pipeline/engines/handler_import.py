@@ -6,7 +6,6 @@ import builtins
 import json
 import os
 import re
-import shutil
 import tempfile
 import time
 from collections.abc import Mapping
@@ -88,11 +87,12 @@ def import_handler(
     NOT_CALLABLE is the kind of failure where there is something else than a function.
     Compiled modules go to `bytecode`. Calls to AWS lead nowhere, and there are no credentials.
     """
-    scratch = Path(tempfile.mkdtemp(prefix="import-"))
-    api = RuntimeApi()
-    env = function_environment(code, config, api=api.address, scratch=scratch, log_stream="check")
-    began = time.monotonic()
-    try:
+    with tempfile.TemporaryDirectory(prefix="import-", ignore_cleanup_errors=True) as folder:
+        api, scratch = RuntimeApi(), Path(folder)
+        env = function_environment(
+            code, config, api=api.address, scratch=scratch, log_stream="check"
+        )
+        began = time.monotonic()
         child = _started(api, code, env, bytecode)
         try:
             ending = api.first(_ENDINGS, config.init_timeout)
@@ -103,8 +103,6 @@ def import_handler(
         if ending.kind == "ready":
             return seconds
         return _failure(ending, log, code, (config, env, bytecode))
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _started(api: RuntimeApi, code: FunctionCode, env: Mapping[str, str], bytecode: Path) -> Child:

@@ -22,10 +22,9 @@ __all__ = [
     "MEBIBYTE",
     "UNZIPPED_LIMIT",
     "ZIP_LIMIT",
-    "description_reasons",
     "environment_reasons",
     "function_name_reasons",
-    "handler_reasons",
+    "length_reasons",
     "name_reasons",
     "size_reasons",
     "tag_reasons",
@@ -35,8 +34,7 @@ MEBIBYTE = 1 << 20
 UNZIPPED_LIMIT = 250 * MEBIBYTE
 ZIP_LIMIT = 50 * MEBIBYTE
 _ENVIRONMENT_LIMIT = 4096
-_HANDLER_LIMIT = 128
-_DESCRIPTION_LIMIT = 256
+_LENGTHS = {"handler": 128, "description": 256}
 _TAG_KEY_LIMIT, _TAG_VALUE_LIMIT, _TAGS_LIMIT = 128, 256, 50
 _SHOWN = 5
 _TEST_FOLDER = re.compile(r"/tests?/")
@@ -136,17 +134,10 @@ def tag_reasons(tags: Mapping[str, str]) -> list[str]:
     return reasons
 
 
-def handler_reasons(handler: str) -> list[str]:
-    """Return why Lambda refuses a handler, whatever is in the zip."""
-    found = f"the handler has {_of(handler, _HANDLER_LIMIT)}"
-    return [found] if len(handler) > _HANDLER_LIMIT else []
-
-
-def description_reasons(description: str) -> list[str]:
-    """Return why Lambda refuses a description."""
-    if len(description) > _DESCRIPTION_LIMIT:
-        return [f"the description has {_of(description, _DESCRIPTION_LIMIT)}"]
-    return []
+def length_reasons(what: str, text: str) -> list[str]:
+    """Return why Lambda refuses a "handler" or a "description", whatever is in the zip."""
+    limit = _LENGTHS[what]
+    return [f"the {what} has {_of(text, limit)}"] if len(text) > limit else []
 
 
 def _of(text: str, limit: int) -> str:

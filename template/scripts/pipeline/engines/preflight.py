@@ -18,16 +18,15 @@ from ..archive.zipwriter import plain
 from ..errors import PipelineError
 from ..octopus.variables import names_in, resolve
 from ..values.handler import find_handler
-from ..values.project import LOCAL_ENVIRONMENT, Project
+from ..values.project import LOCAL_ENVIRONMENT, Function, Project
 from .compiled import compiled_files, compiled_reasons
 from .handler_facts import FunctionFiles, HandlerCheck, known_values
 from .limits import (
     MEBIBYTE,
     UNZIPPED_LIMIT,
-    description_reasons,
     environment_reasons,
     function_name_reasons,
-    handler_reasons,
+    length_reasons,
     name_reasons,
     size_reasons,
     tag_reasons,
@@ -38,21 +37,10 @@ from .rootfiles import is_stage, script_reasons, substitution_reasons
 if TYPE_CHECKING:
     from ..local.pool import LocalRuntime
 
-__all__ = ["Candidate", "Checked", "Place", "preflight"]
+__all__ = ["Place", "preflight"]
 
 # A package too large has its own words; how well its files pack is looked at as everywhere.
 _ANY_SIZE = replace(DEFAULT_LIMITS, total=OUR_LIMITS.total)
-_STACK = Path("environment") / "stack.yaml"
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A package that is made, but not handed over yet, and what it was made of."""
-
-    project: Project
-    package: Path
-    zipped: FunctionZip
-    restored: Restored
 
 
 @dataclass(frozen=True)
@@ -68,34 +56,34 @@ class Place:
     runtime: Callable[[], LocalRuntime] | None
 
 
-@dataclass(frozen=True)
-class Checked:
-    """A package that nothing speaks against: what was found, and what to know besides."""
+def preflight(
+    project: Project, package: Path, zipped: FunctionZip, restored: Restored, place: Place
+) -> tuple[str, list[str]]:
+    """Check a package that is made, but not handed over yet, with what it was made of.
 
-    text: str
-    notes: tuple[str, ...]
-
-
-def preflight(candidate: Candidate, place: Place) -> Checked:
-    """Return what was checked; raises one PipelineError that lists every reason against it."""
-    function = candidate.project.function
-    zipped, brought = candidate.zipped, candidate.restored.brought
+    Returns what was found, and what to know besides. Raises one PipelineError that lists every
+    reason against it.
+    """
+    function = project.function
     own = frozenset(member.name for member in zipped.own)
-    binaries = {**brought.binaries, **compiled_files(zipped.own)}
+    binaries = {**restored.brought.binaries, **compiled_files(zipped.own)}
     files = FunctionFiles(zipped.path, own, binaries)
     reasons = [
         *size_reasons(
             zipped.facts, function, lambda: open_archive(zipped.path, OUR_LIMITS).entries, own
         ),
         *compiled_reasons(files.binaries, function.runtime, function.architecture, own),
-        *handler_reasons(function.handler),
-        *_names(candidate.project),
-        *description_reasons(function.description),
+        *length_reasons("handler", function.handler),
+        *_names(project),
+        *length_reasons("description", function.description),
         *tag_reasons(function.tags),
-        *_environment(candidate.project, place.environ),
-        *_root(candidate.package),
+        *_environment(project, place.environ),
+        *_root(package),
     ]
-    handler = _handler(candidate, files, place)
+    if place.runtime is None or zipped.facts.unzipped_size > UNZIPPED_LIMIT:
+        handler = _found(function, zipped, restored)
+    else:
+        handler = _imported(project, files, place, place.runtime())
     reasons += [handler.reason] if handler.reason else []
     if reasons:
         listed = "".join(f"\n  {number}. {text}" for number, text in enumerate(reasons, 1))
@@ -106,7 +94,7 @@ def preflight(candidate: Candidate, place: Place) -> Checked:
         )
     size = f"{max(0.1, zipped.facts.unzipped_size / MEBIBYTE):.1f} of 250 MB unzipped"
     notes = (function.runtime.notice(place.today), handler.note)
-    return Checked(f"{size}, {handler.found}", tuple(note for note in notes if note))
+    return f"{size}, {handler.found}", [note for note in notes if note]
 
 
 def _names(project: Project) -> list[str]:
@@ -145,12 +133,11 @@ def _fillable(templates: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     return good, reasons
 
 
-def _handler(candidate: Candidate, files: FunctionFiles, place: Place) -> HandlerCheck:
-    project = candidate.project
-    if place.runtime is None or candidate.zipped.facts.unzipped_size > UNZIPPED_LIMIT:
-        return _found(candidate)
+def _imported(
+    project: Project, files: FunctionFiles, place: Place, runtime: LocalRuntime
+) -> HandlerCheck:
     # It brings what runs functions along, and takes as long to import as all the rest.
-    from .handler_check import handler_check  # noqa: PLC0415
+    from .handler_check import STACK, handler_check  # noqa: PLC0415
 
     local = project.environment(LOCAL_ENVIRONMENT)
     templates, _ = _fillable(project.function.environment)
@@ -158,16 +145,15 @@ def _handler(candidate: Candidate, files: FunctionFiles, place: Place) -> Handle
     given = {key: value for key, value in templates.items() if not {"=", "\0"} & {*key}}
     known = known_values(given, local, place.environ)
     try:
-        stack = (project.root / _STACK).read_text(encoding="utf-8")
+        stack = (project.root / STACK).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         stack = ""
     places = (place.cache / "import", stack)
-    return handler_check(project.function, files, place.runtime(), known, places)
+    return handler_check(project.function, files, runtime, known, places)
 
 
-def _found(candidate: Candidate) -> HandlerCheck:
-    function, restored = candidate.project.function, candidate.restored
-    own = {member.name: member.payload for member in candidate.zipped.own}
+def _found(function: Function, zipped: FunctionZip, restored: Restored) -> HandlerCheck:
+    own = {member.name: member.payload for member in zipped.own}
 
     def read(name: str) -> bytes:
         if name in own:

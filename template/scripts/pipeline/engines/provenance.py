@@ -1,14 +1,15 @@
 """Provenance: an in-toto statement about the files of a package, and how they were built.
 
 The statement is in-toto Statement v1 with a SLSA provenance v1 predicate. It holds no fact about
-the machine that built it, so the same commit gives the same statement.
+the machine that built it, so the same commit gives the same statement. What a document from
+elsewhere claims is read here too, and compared with what is true.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,13 @@ __all__ = [
     "STATEMENT_NAME",
     "STATEMENT_TYPE",
     "Origin",
-    "encoded",
+    "differences",
     "library_digest",
     "make_predicate",
     "make_statement",
-    "package_url",
+    "parsed",
     "plain_sha256",
+    "subjects",
 ]
 
 STATEMENT_NAME = "provenance.json"
@@ -42,6 +44,8 @@ PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
 BUILD_TYPE = "urn:copier-lambda:build:v1"
 BUILDER = "urn:copier-lambda:pipeline:v1"
 LIBRARY = "scripts/MANIFEST"
+_LONGEST = 100  # characters of a value that is not what it should be
+_NOTHING = object()
 
 
 @dataclass(frozen=True)
@@ -96,12 +100,6 @@ def make_predicate(origin: Origin) -> dict[str, Any]:
     }
 
 
-def encoded(document: Mapping[str, Any]) -> bytes:
-    """Return a document as sorted, indented JSON with a final newline."""
-    text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)
-    return text.encode() + b"\n"
-
-
 def library_digest(root: Path) -> str:
     """Return the SHA-256 of the list of the pipeline's files in a repository, with LF line ends."""
     try:
@@ -113,14 +111,44 @@ def library_digest(root: Path) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def package_url(item: Dependency) -> str:
-    """Return the purl of a package from an index."""
-    return f"pkg:pypi/{normal(item.name)}@{quote(item.version, safe='')}"
-
-
 def plain_sha256(raw: Raw) -> str:
     """Return the SHA-256 in hex of a payload's plain bytes."""
     return raw.sha256 or hashlib.sha256(plain(raw)).hexdigest()
+
+
+def parsed(data: bytes | None) -> Any:
+    """Return a JSON document, or None where there is none that can be read."""
+    try:
+        return None if data is None else json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+
+
+def subjects(statement: Any) -> dict[str, str] | None:
+    """Return the SHA-256 in hex of each file that an in-toto statement names.
+
+    None for anything else, and for a statement that names a file twice.
+    """
+    try:
+        named = [(item["name"], item["digest"]["sha256"]) for item in statement["subject"]]
+    except (KeyError, TypeError):
+        return None
+    texts = all(isinstance(text, str) for pair in named for text in pair)
+    return dict(named) if texts and len({name for name, _ in named}) == len(named) else None
+
+
+def differences(told: Any, wanted: Any, path: str) -> Iterator[str]:
+    """Name every place where a document differs from what it should say."""
+    if isinstance(told, Mapping) and isinstance(wanted, Mapping):
+        for key in sorted({*told, *wanted}):
+            inner = f"{path} {key}".strip()
+            yield from differences(told.get(key, _NOTHING), wanted.get(key, _NOTHING), inner)
+    elif isinstance(told, list) and isinstance(wanted, list) and len(told) == len(wanted):
+        for number, (left, right) in enumerate(zip(told, wanted, strict=True), 1):
+            yield from differences(left, right, f"{path} {number}".strip())
+    # 1 and True are equal in Python, not in JSON.
+    elif type(told) is not type(wanted) or told != wanted:
+        yield f"{path} is {_short(told)}, not {_short(wanted)}"
 
 
 def _source(manifest: Manifest) -> list[dict[str, Any]]:
@@ -133,7 +161,9 @@ def _source(manifest: Manifest) -> list[dict[str, Any]]:
 
 
 def _resolved(item: Dependency, wheels: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
-    described: dict[str, Any] = {"uri": package_url(item)}
+    described: dict[str, Any] = {
+        "uri": f"pkg:pypi/{normal(item.name)}@{quote(item.version, safe='')}"
+    }
     accepted = [digest.removeprefix("sha256:") for digest in item.hashes]
     facts: dict[str, Any] = {"wheelTags": list(wheels.get(normal(item.name), ()))}
     if len(accepted) == 1:
@@ -143,3 +173,10 @@ def _resolved(item: Dependency, wheels: Mapping[str, tuple[str, ...]]) -> dict[s
         # and this lock does not say which of its hashes is that of a wheel with these tags.
         facts["acceptedSha256"] = accepted
     return {**described, "annotations": {name: fact for name, fact in facts.items() if fact}}
+
+
+def _short(value: Any) -> str:
+    if value is _NOTHING:
+        return "missing"
+    text = json.dumps(value, sort_keys=True) if not isinstance(value, str) else value
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

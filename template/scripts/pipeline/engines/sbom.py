@@ -14,7 +14,7 @@ from typing import Any
 
 from ..archive.zipreader import Archive, Entry, read_member
 from ..edge.cache import keep, sealed
-from ..values.manifest import Dependency, Manifest
+from ..values.manifest import Dependency, Manifest, encoded
 from .lock import normal
 
 __all__ = [
@@ -43,7 +43,6 @@ class Distribution:
     `tags` are those of the wheel it came from, like `py3-none-any`.
     """
 
-    name: str
     version: str
     licence: str
     tags: tuple[str, ...] = ()
@@ -64,11 +63,10 @@ def distributions(archive: Archive, below: str = "") -> dict[str, Distribution]:
     for path, entry in entries.items():
         if path.endswith(".dist-info/METADATA") and path.count("/") == 1:
             headers = _headers(archive, entry)
-            name, version = str(headers["Name"]), str(headers["Version"])
             wheel = entries.get(path.replace("METADATA", "WHEEL"))
             tags = _headers(archive, wheel).get_all("Tag") if wheel else None
-            found[normal(name)] = Distribution(
-                name, version, _licence(headers), tuple(map(str, tags or ()))
+            found[normal(str(headers["Name"]))] = Distribution(
+                str(headers["Version"]), _licence(headers), tuple(map(str, tags or ()))
             )
     return found
 
@@ -102,7 +100,7 @@ def make_sbom(
         if dependency["ref"] == _ROOT:
             dependency["ref"] = ref
     document["dependencies"].sort(key=lambda dependency: str(dependency["ref"]))
-    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+    return encoded(document)
 
 
 def _remembered(known: list[tuple[str, Dependency, str]], memory: Path) -> dict[str, Any]:

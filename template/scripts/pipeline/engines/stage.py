@@ -1,15 +1,18 @@
-"""Which files of the repository's library land in the package: the deploy half.
+"""The repository's library: its deploy half, which lands in the package, and a digest of all of it.
 
-They run on a worker: Python 3.10, the standard library and the client beside them.
+The deploy half runs on a worker: Python 3.10, the standard library and the client beside it.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
+from functools import cache
 from pathlib import Path
 
 from ..errors import PipelineError
 
-__all__ = ["DEPLOY_HALF", "deploy_half"]
+__all__ = ["DEPLOY_HALF", "code_digest", "deploy_half", "running_code"]
 
 DEPLOY_HALF = (
     "__init__",
@@ -39,6 +42,7 @@ DEPLOY_HALF = (
 )
 _SCRIPT = "deploy.py"
 _HOOKS = "hooks_deploy.py"
+_LIBRARY = Path(__file__).resolve().parent.parent
 
 
 def deploy_half(scripts: Path) -> list[tuple[str, bytes]]:
@@ -51,6 +55,28 @@ def deploy_half(scripts: Path) -> list[tuple[str, bytes]]:
     if (scripts / _HOOKS).is_file():
         names.append(_HOOKS)
     return [(name, _text(scripts / name)) for name in sorted(names)]
+
+
+@cache
+def running_code() -> str:
+    """Return the digest of the library that this process runs."""
+    return code_digest(_LIBRARY)
+
+
+def code_digest(library: Path) -> str:
+    """Return a digest, in hex, of a library's modules: their names and, with LF, their lines.
+
+    Other code may make other bytes of the same inputs.
+    """
+    digest = hashlib.sha256()
+    for folder, _, names in sorted(os.walk(library)):
+        for name in sorted(names):
+            if name.endswith(".py"):
+                path = Path(folder, name)
+                data = path.read_bytes().replace(b"\r\n", b"\n")
+                digest.update(f"{path.relative_to(library).as_posix()} {len(data)}\n".encode())
+                digest.update(data)
+    return digest.hexdigest()
 
 
 def _text(path: Path) -> bytes:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from .events import Event, Failed, Finished, Started
-from .plain import plain_lines
+from .words import plain_lines
 
 __all__ = ["GroupedPrinter", "Style"]
 

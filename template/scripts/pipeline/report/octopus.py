@@ -1,4 +1,4 @@
-"""The printer for an Octopus worker: plain lines, and service messages around and between them.
+"""The lines for an Octopus worker: plain ones, and service messages around and between them.
 
 A message is one line of standard output, `##octopus[name attribute='...']`, with every value as
 base64 of its UTF-8. A category message changes how Octopus shows the lines after it.
@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import PurePath
 
 from .events import (
@@ -25,7 +23,7 @@ from .events import (
 )
 from .words import words
 
-__all__ = ["OctopusPrinter", "message", "plain_text"]
+__all__ = ["message", "octopus_lines"]
 
 _PERCENT = 100
 _MARK = re.compile("##(?=octopus)", re.IGNORECASE)
@@ -37,30 +35,21 @@ def message(name: str, /, **attributes: str) -> str:
     return f"##octopus[{name}{''.join(pairs)}]"
 
 
-def plain_text(text: str) -> str:
-    """Return a text that Octopus cannot take for a message, whoever wrote it."""
-    return _MARK.sub("# #", text)
+def octopus_lines(event: Event) -> list[str]:
+    """Return an event's messages and its text, in the category that fits.
 
-
-@dataclass(frozen=True)
-class OctopusPrinter:
-    """A sink that writes lines with `write`, which must not be standard error: that fails steps."""
-
-    write: Callable[[str], None]
-
-    def __call__(self, event: Event) -> None:
-        """Write an event's messages and its line, in the category that fits."""
-        for line in _messages(event):
-            self.write(line)
-        text = event.text if isinstance(event, BuildNumber) else words(event)
-        if text is None:
-            return
-        category = _category(event)
-        if category != "default":
-            self.write(message(f"stdout-{category}"))
-        self.write(plain_text(text))
-        if category != "default":
-            self.write(message("stdout-default"))
+    They must not go to standard error: that fails steps.
+    """
+    lines = _messages(event)
+    text = event.text if isinstance(event, BuildNumber) else words(event)
+    if text is None:
+        return lines
+    # Whoever wrote the text, Octopus must not take it for a message.
+    text = _MARK.sub("# #", text)
+    category = _category(event)
+    if category == "default":
+        return [*lines, text]
+    return [*lines, message(f"stdout-{category}"), text, message("stdout-default")]
 
 
 def _category(event: Event) -> str:

@@ -1,13 +1,10 @@
-"""The printer for TeamCity: service messages between the plain lines.
+"""The lines for TeamCity: service messages between the plain ones.
 
 Escaping as TeamCity's service message format demands: `|` before `'`, `|`, `[`, `]`, `n` and
 `r` for line ends, `0x` and four hex digits for everything beyond ASCII.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from .events import (
     Achieved,
@@ -20,9 +17,9 @@ from .events import (
     TestResults,
     Warned,
 )
-from .plain import plain_lines
+from .words import plain_lines
 
-__all__ = ["TeamCityPrinter", "escaped", "message"]
+__all__ = ["escaped", "message", "teamcity_lines"]
 
 _ESCAPES = str.maketrans({"'": "|'", "|": "||", "[": "|[", "]": "|]", "\n": "|n", "\r": "|r"})
 _PROBLEM_LIMIT = 4000  # characters of a build problem's description
@@ -41,42 +38,28 @@ def message(name: str, /, *values: str, **attributes: str) -> str:
     return f"##teamcity[{name}{pairs}]"
 
 
-@dataclass(frozen=True)
-class TeamCityPrinter:
-    """A sink that writes lines with `write`."""
-
-    write: Callable[[str], None]
-    verbose: bool = False
-
-    def __call__(self, event: Event) -> None:
-        """Write an event's service messages and its line."""
-        for line in self._lines(event):
-            self.write(line)
-
-    def _lines(self, event: Event) -> list[str]:  # noqa: PLR0911 - one return a kind of event
-        lines = plain_lines(event, verbose=self.verbose)
-        if isinstance(event, Started):
-            return [
-                message("blockOpened", name=event.stage),
-                message("progressMessage", event.stage),
-            ]
-        if isinstance(event, (Finished, Failed)) and event.stage:
-            return [*lines, message("blockClosed", name=event.stage)]
-        if isinstance(event, Failed):
-            problem = str(event.error)[:_PROBLEM_LIMIT]
-            return [*lines, message("buildProblem", description=problem)]
-        if isinstance(event, Warned):
-            return [message("message", text=event.text, status="WARNING")]
-        if isinstance(event, Achieved):
-            # TeamCity puts its own text where the braces are.
-            return [*lines, message("buildStatus", text=f"{{build.status.text}}; {event.text}")]
-        if isinstance(event, BuildNumber):
-            return [message("buildNumber", event.text)]
-        if isinstance(event, Artifact):
-            return [message("publishArtifacts", event.path)]
-        if isinstance(event, TestResults):
-            return [message("importData", type="junit", path=event.path)]
-        return lines
+def teamcity_lines(event: Event, *, verbose: bool) -> list[str]:  # noqa: PLR0911 - one a kind
+    """Return an event's service messages and its lines."""
+    lines = plain_lines(event, verbose=verbose)
+    if isinstance(event, Started):
+        return [message("blockOpened", name=event.stage), message("progressMessage", event.stage)]
+    if isinstance(event, (Finished, Failed)) and event.stage:
+        return [*lines, message("blockClosed", name=event.stage)]
+    if isinstance(event, Failed):
+        problem = str(event.error)[:_PROBLEM_LIMIT]
+        return [*lines, message("buildProblem", description=problem)]
+    if isinstance(event, Warned):
+        return [message("message", text=event.text, status="WARNING")]
+    if isinstance(event, Achieved):
+        # TeamCity puts its own text where the braces are.
+        return [*lines, message("buildStatus", text=f"{{build.status.text}}; {event.text}")]
+    if isinstance(event, BuildNumber):
+        return [message("buildNumber", event.text)]
+    if isinstance(event, Artifact):
+        return [message("publishArtifacts", event.path)]
+    if isinstance(event, TestResults):
+        return [message("importData", type="junit", path=event.path)]
+    return lines
 
 
 def _units(character: str) -> str:

@@ -1,10 +1,12 @@
-"""The words for an event, the same in every printer."""
+"""The words for an event, the same in every printer; and the printers that show lines alone."""
 
 from __future__ import annotations
 
-from .events import Achieved, Event, Failed, Finished, Line, Output, Progressed, Warned
+from collections.abc import Callable, Iterable
 
-__all__ = ["row", "size", "words"]
+from .events import Achieved, Event, Failed, Finished, Line, Output, Progressed, Sink, Warned
+
+__all__ = ["line_sink", "plain_lines", "row", "size", "words"]
 
 _STAGE_WIDTH = 10
 _TEXT_WIDTH = 60
@@ -24,6 +26,25 @@ def words(event: Event) -> str | None:
     if isinstance(event, Output):
         return row("", f"{event.name} = {event.value}", "")
     return None
+
+
+def plain_lines(event: Event, *, verbose: bool) -> list[str]:
+    """Return an event's lines, if it has any; details and progress only when `verbose`."""
+    detail = isinstance(event, Progressed) or (isinstance(event, Line) and event.verbose)
+    text = words(event)
+    if text is None or (detail and not verbose):
+        return []
+    return text.splitlines() or [""]
+
+
+def line_sink(write: Callable[[str], None], lines: Callable[[Event], Iterable[str]]) -> Sink:
+    """Return a sink that gives each of an event's `lines` to `write`."""
+
+    def sink(event: Event) -> None:
+        for line in lines(event):
+            write(line)
+
+    return sink
 
 
 def row(stage: str, text: str, end: str) -> str:

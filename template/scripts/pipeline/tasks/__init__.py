@@ -6,7 +6,7 @@ from pathlib import Path
 
 from invoke import Collection
 
-from . import build, deploy, env, function, release
+from . import build, deploy, function, octopus
 
 __all__ = ["namespace"]
 
@@ -22,10 +22,10 @@ def namespace(root: Path) -> Collection:
         build.verify,
         function.inspect,
         function.run,
-        release.push,
-        release.release,
+        octopus.push,
+        octopus.release,
         deploy.deploy,
-        Collection("env", env.create, env.delete, env.list_, env.reap),
+        Collection("env", octopus.create, octopus.delete, octopus.list_, octopus.reap),
         Collection("local", deploy.start, deploy.stop),
         Collection("cache", build.clear),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Arguments", "Shape", "normalise"]
+__all__ = ["Shape", "normalise"]
 
 
 @dataclass(frozen=True)
@@ -24,16 +24,10 @@ class Shape:
     passes_on: bool = False
 
 
-@dataclass(frozen=True)
-class Arguments:
-    """The words for invoke's parser, and those that were passed on to another program."""
-
-    words: tuple[str, ...]
-    passed_on: tuple[str, ...] = ()
-
-
-def normalise(words: Sequence[str], shapes: Mapping[str, Shape]) -> Arguments:
-    """Return the command line (without the program's name) for invoke.
+def normalise(
+    words: Sequence[str], shapes: Mapping[str, Shape]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the command line (without the program's name) for invoke, and what is passed on.
 
     `shapes` has every verb by its name. A bare word that is a verb's name starts that verb.
     """
@@ -47,7 +41,7 @@ def normalise(words: Sequence[str], shapes: Mapping[str, Shape]) -> Arguments:
             shape, filled = shapes[word], False
             result.append(word)
             if shape.passes_on:
-                return Arguments(tuple(result), tuple(rest))
+                return tuple(result), tuple(rest)
         elif shape is None or word.startswith("-"):
             result.append(word)
             if shape and word in shape.valued and rest:
@@ -57,4 +51,4 @@ def normalise(words: Sequence[str], shapes: Mapping[str, Shape]) -> Arguments:
             filled = True
         else:
             result.append(word)
-    return Arguments(tuple(result))
+    return tuple(result), ()

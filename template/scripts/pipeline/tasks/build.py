@@ -6,12 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from invoke import Context, task
+from invoke import Context, Exit, task
 
 from ..errors import UsageError
-from .release import RELEASE_FLAGS, octopus_options
-from .secrets import octopus_access
-from .session import COMMON, Ended, Session, root_of, session
+from .octopus import RELEASE_FLAGS, octopus_options
+from .session import COMMON, Session, octopus_access, root_of, session
 
 if TYPE_CHECKING:
     from ..values.latest import Latest
@@ -71,7 +70,7 @@ def test(c: Context) -> None:
     with session(root_of(c), json=False, verbose=False) as run:
         code = test_attached(run.project, c.config.pipeline.passed_on, run.machine, run.reporter)
         if code:
-            raise Ended(1)
+            raise Exit(code=1)
 
 
 @task(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke import Context, task
@@ -10,7 +9,6 @@ from invoke import Context, task
 from .session import COMMON, Session, root_of, session
 
 if TYPE_CHECKING:
-    from ..values.project import Environment
     from ..verbs.local import Started
 
 __all__ = ["deploy", "start", "stop"]
@@ -31,11 +29,22 @@ def deploy(
 ) -> None:  # fmt: skip
     """Run a package's own deploy script against an environment, as an Octopus worker would."""
     from ..values.credentials import Credentials
-    from ..verbs.deliver import Delivery, deliver, package_manifest, worker_credentials
+    from ..verbs.deliver import (
+        Delivery,
+        deliver,
+        package_manifest,
+        refuse_unfit,
+        worker_credentials,
+    )
+    from ..verbs.packages import fresh_package
 
     with session(root_of(c), json=json, verbose=verbose) as run:
         target = run.project.environment(environment)
-        chosen = _chosen(run, target, package, allow_dirty=allow_dirty)
+        if package or target.is_local:
+            chosen = fresh_package(run.project, package, run.machine, run.reporter)
+        else:
+            latest = refuse_unfit(target, run.machine, allow_dirty=allow_dirty)
+            chosen = latest.package_path(run.root)
         # A damaged package is refused before anything is started for it.
         package_manifest(chosen)
         environ = dict(run.machine.environ)
@@ -74,16 +83,6 @@ def stop(c: Context, json: bool = False, verbose: bool = False) -> None:
 
     with session(root_of(c), json=json, verbose=verbose) as run:
         run.answer = {"stopped": stop_local(run.project, run.reporter)}
-
-
-def _chosen(run: Session, target: Environment, package: str | None, *, allow_dirty: bool) -> Path:
-    from ..verbs.deliver import refuse_unfit
-    from ..verbs.packages import fresh_package
-
-    if package or target.is_local:
-        return fresh_package(run.project, package, run.machine, run.reporter)
-    latest = refuse_unfit(target, run.machine, allow_dirty=allow_dirty)
-    return latest.package_path(run.root)
 
 
 def _started(run: Session) -> Started:

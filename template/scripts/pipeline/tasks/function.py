@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from invoke import Context, task
+from invoke import Context, Exit, task
 
 from ..errors import UsageError
-from .session import COMMON, Ended, Session, root_of, session
+from .session import COMMON, Session, root_of, session
 
 if TYPE_CHECKING:
     from ..local.invocation import Invocation
@@ -54,7 +54,7 @@ def inspect(
         here.result("\n".join(found.lines()), found.document())
         if refused := refusal(found):
             here.reporter.emit(Failed("", refused))
-            raise Ended(refused.exit_code)
+            raise Exit(code=refused.exit_code)
 
 
 @task(
@@ -87,7 +87,7 @@ def run(
         done = run_packaged(here.project, chosen, events, here.machine, here.reporter)
         here.answer = {"invocations": [_document(invocation) for invocation in done]}
         if any(invocation.error for invocation in done):
-            raise Ended(1)
+            raise Exit(code=1)
 
 
 def _watch(here: Session, event: list[str], package: str | None) -> NoReturn:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -25,7 +26,7 @@ _Write = Callable[[str], None]
 
 def printer(*, json: bool, verbose: bool) -> tuple[Sink, Callable[[], None]]:
     """Return the printer for the place this process runs in, and what ends its work."""
-    from ..report.plain import PlainPrinter
+    from ..report.words import line_sink, plain_lines
     from ..values.buildserver import BuildServer
 
     server = BuildServer.from_environ(os.environ).name
@@ -39,19 +40,19 @@ def printer(*, json: bool, verbose: bool) -> tuple[Sink, Callable[[], None]]:
 
         terminal = TerminalPrinter(Console(file=stream), verbose=verbose)
         return terminal, terminal.close
-    return PlainPrinter(writer(stream), verbose=verbose), _nothing
+    return line_sink(writer(stream), partial(plain_lines, verbose=verbose)), _nothing
 
 
 def _server_printer(
     name: str, write: _Write, environ: Mapping[str, str], *, verbose: bool
 ) -> tuple[Sink, Callable[[], None]]:
     from ..report.grouped import GroupedPrinter
-    from ..report.plain import PlainPrinter
+    from ..report.words import line_sink, plain_lines
 
     if name == "TeamCity":
-        from ..report.teamcity import TeamCityPrinter
+        from ..report.teamcity import teamcity_lines
 
-        return TeamCityPrinter(write, verbose=verbose), _nothing
+        return line_sink(write, partial(teamcity_lines, verbose=verbose)), _nothing
     if name == "GitHub Actions":
         return _github(write, environ, verbose=verbose)
     if name == "GitLab CI":
@@ -65,7 +66,7 @@ def _server_printer(
         azure = GroupedPrinter(write, Azure(), verbose)
         return azure, azure.close
     # Jenkins takes tests and artifacts from the Jenkinsfile, and has nothing in a log to act on.
-    return PlainPrinter(write, verbose), _nothing
+    return line_sink(write, partial(plain_lines, verbose=verbose)), _nothing
 
 
 def _github(

@@ -19,7 +19,6 @@ from invoke.exceptions import Exit, ParseError, UnexpectedExit
 from ..errors import Interrupted, PipelineError, UsageError
 from .argv import Shape, normalise
 from .printers import writer
-from .session import Ended
 
 __all__ = ["main", "shapes"]
 
@@ -64,16 +63,15 @@ def shapes(namespace: Collection) -> dict[str, Shape]:
 
 def _run(words: Sequence[str], namespace: Collection, root: Path) -> int:  # noqa: PLR0911 - one return an ending
     known = shapes(namespace)
-    arguments = normalise(words, known)
-    namespace.configure({"pipeline": {"root": str(root), "passed_on": list(arguments.passed_on)}})
+    words, passed_on = normalise(words, known)
+    namespace.configure({"pipeline": {"root": str(root), "passed_on": list(passed_on)}})
     version = _template_version(root)
     program = Program(namespace=namespace, name="template", binary="invoke", version=version)
-    words = arguments.words
     try:
         bootstrap.hold_interrupts(hold=False)
         program.create_config()
         writes_bytecode = not sys.dont_write_bytecode
-        program.parse_core(["invoke", *arguments.words])
+        program.parse_core(["invoke", *words])
         # invoke keeps tasks from being compiled to disk; the library behind them is large, and
         # would be compiled again at every start.
         sys.dont_write_bytecode = not writes_bytecode
@@ -86,7 +84,7 @@ def _run(words: Sequence[str], namespace: Collection, root: Path) -> int:  # noq
         what = _usage(str(error), known)
         then = "Run `invoke --list` for the verbs, `invoke --help VERB` for its flags."
         return _told(words, UsageError("usage", what, then))
-    except (Ended, Exit) as end:
+    except Exit as end:
         return end.code
     except UnexpectedExit as error:
         return int(error.result.exited)

@@ -1,6 +1,7 @@
-"""What a task runs in: the project, the machine, and a reporter; and how a verb ends.
+"""What a task runs in: the project, the machine, its secrets, a reporter; and how a verb ends.
 
-With `--json` standard output has one document.
+Secrets are from the environment, from standard input, or, with a warning, from a flag. With
+`--json` standard output has one document.
 """
 
 from __future__ import annotations
@@ -11,27 +12,35 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bootstrap
-from invoke import Context
+from invoke import Context, Exit
 
-from ..errors import PipelineError
+from ..errors import PipelineError, UsageError
 from .printers import printer, show
 
 # `invoke --list` imports this file, and need not wait for what only a verb needs.
 if TYPE_CHECKING:
     from ..edge.machine import Machine
+    from ..octopus.client import Access
     from ..report.events import Reporter
     from ..values.project import Project
 
-__all__ = ["COMMON", "Ended", "Session", "root_of", "session"]
+__all__ = ["COMMON", "OCTOPUS_FLAGS", "Session", "octopus_access", "root_of", "secret", "session"]
 
 # The flags that every verb has, for its help.
 COMMON = {"json": "One JSON document on standard output", "verbose": "More lines"}
+# Those of the verbs that talk to Octopus.
+OCTOPUS_FLAGS = {
+    "octopus-server-url": "The Octopus server; OCTOPUS_URL by default",
+    "octopus-api-key": "`-` reads the key from standard input; OCTOPUS_API_KEY is the better place",
+    "octopus-space": "The space; OCTOPUS_SPACE, then pyproject.toml, by default",
+}
+_STDIN = "-"
 _SECRETS = (
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -39,14 +48,6 @@ _SECRETS = (
     "OCTOPUS_API_KEY",
     "PIPELINE_SIGNING_KEY",
 )
-
-
-class Ended(Exception):  # noqa: N818 - the end of a verb, not always an error
-    """A verb that has said all there is to say; the Program exits with `code`."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 @dataclass
@@ -61,11 +62,10 @@ class Session:
 
     def hide(self, secret: str) -> None:
         """Keep a secret that is not in the environment out of all that is said from now on."""
-        from ..report.events import Reporter
         from ..report.masking import masked
 
         self.secrets.append(secret)
-        self.reporter = Reporter(masked(self.reporter.emit, [secret]), self.reporter.seconds)
+        self.reporter = replace(self.reporter, emit=masked(self.reporter.emit, [secret]))
 
     def result(self, text: str, answer: dict[str, Any]) -> None:
         """Show a verb's one-line result, which `--json` prints as a document instead."""
@@ -103,7 +103,10 @@ def root_of(context: Context) -> Path:
 
 @contextmanager
 def session(root: Path, *, json: bool, verbose: bool) -> Iterator[Session]:
-    """Give a task its session; print its answer or its error, and end the verb."""
+    """Give a task its session; print its answer or its error, and end the verb.
+
+    A verb that has said all there is to say raises invoke's Exit; the Program exits with its code.
+    """
     from ..report.events import Failed, Reporter
     from ..report.masking import masked, masked_text
 
@@ -117,7 +120,7 @@ def session(root: Path, *, json: bool, verbose: bool) -> Iterator[Session]:
         running.reporter.emit(Failed("", error))
         running.answer = {"error": {"where": error.where, "what": error.what, "then": error.then}}
         code = error.exit_code
-    except Ended as end:
+    except Exit as end:
         code = end.code
     finally:
         close()
@@ -125,7 +128,37 @@ def session(root: Path, *, json: bool, verbose: bool) -> Iterator[Session]:
         document = json_format.dumps(running.answer, indent=2, ensure_ascii=False)
         show(sys.stdout, masked_text(document, secrets))
     if code:
-        raise Ended(code)
+        raise Exit(code=code)
+
+
+def secret(run: Session, flag: str, given: str | None, variable: str) -> str:
+    """Return a secret, which is hidden from now on; empty where nobody gave one."""
+    if given is None:
+        given = run.machine.environ.get(variable, "")
+    elif given != _STDIN:
+        run.reporter.warn(
+            f"{flag}: every user of this machine can read it in the list of processes; "
+            f"set {variable}, or write {flag} {_STDIN} and give it on standard input"
+        )
+    if given == _STDIN:
+        given = sys.stdin.readline().strip()
+        if not given:
+            raise UsageError(flag, "there is no line on standard input", f"Or set {variable}.")
+    if given:
+        run.hide(given)
+    return given
+
+
+def octopus_access(run: Session, url: str | None, key: str | None, space: str | None) -> Access:
+    """Return how to reach Octopus; its texts are empty where nothing says so."""
+    from ..octopus.client import Access
+
+    environ = run.machine.environ
+    return Access(
+        url or environ.get("OCTOPUS_URL", ""),
+        secret(run, "--octopus-api-key", key, "OCTOPUS_API_KEY"),
+        space or environ.get("OCTOPUS_SPACE", "") or run.project.octopus.space,
+    )
 
 
 def _tooling(function: Callable[..., Any], *arguments: Any) -> Any:

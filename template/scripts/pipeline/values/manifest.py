@@ -22,6 +22,7 @@ __all__ = [
     "Manifest",
     "Source",
     "ZipFacts",
+    "encoded",
 ]
 
 MANIFEST_NAME = "build.json"
@@ -107,8 +108,7 @@ class Manifest:
         document["function"] = {
             key: fact for key, fact in asdict(self.function).items() if fact or key not in _LATER
         }
-        text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)
-        return text.encode() + b"\n"
+        return encoded(document)
 
     @classmethod
     def from_json(cls, data: bytes, *, where: str) -> Manifest:
@@ -145,6 +145,11 @@ class Manifest:
                 "Build the package again.",
             )
         return manifest
+
+
+def encoded(document: Mapping[str, Any]) -> bytes:
+    """Return a document as sorted, indented JSON with a final newline."""
+    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n"
 
 
 def _dependencies(items: list[dict[str, Any]]) -> tuple[Dependency, ...]:

@@ -13,10 +13,9 @@ __all__ = ["WorkTree"]
 
 @dataclass(frozen=True)
 class WorkTree:
-    """Where the source stands. `has_git` is False for an export without `.git`."""
+    """Where the source stands."""
 
     source: Source
-    has_git: bool
     changed: tuple[str, ...] = ()
     untracked: tuple[str, ...] = ()
 
@@ -24,11 +23,11 @@ class WorkTree:
     def read(cls, git: Git | None, server: BuildServer) -> WorkTree:
         """Ask git; without `.git` the build server is asked, and dirty is unknown."""
         if git is None:
-            return cls(Source(server.commit, server.branch, None), has_git=False)
+            return cls(Source(server.commit, server.branch, None))
         status = git.status()
         dirty = bool(status.changed or status.untracked) or status.commit is None
         source = Source(status.commit, status.branch or server.branch, dirty)
-        return cls(source, has_git=True, changed=status.changed, untracked=status.untracked)
+        return cls(source, status.changed, status.untracked)
 
     def describe(self) -> str:
         """Return like `main@3f2c1ab, clean`."""

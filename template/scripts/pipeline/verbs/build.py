@@ -11,7 +11,7 @@ from ..archive.zipreader import OUR_LIMITS, open_archive, read_member
 from ..edge.files import alone, new_folder, read_json, sweep, write_json
 from ..edge.machine import Machine
 from ..engines.attestation import Signer
-from ..engines.preflight import Candidate, Place, preflight
+from ..engines.preflight import Place, preflight
 from ..engines.python import Restored
 from ..engines.sbom import SBOM_NAME
 from ..engines.sources import own_files
@@ -237,13 +237,13 @@ def _check(
     def runtime() -> LocalRuntime:
         return local_runtime(job.project.function, machine, reporter)
 
-    candidate = Candidate(job.project, built.package, built.function_zip, restored)
     today, imports = machine.now().date(), not job.options.only_package
     place = Place(machine.cache, machine.environ, today, runtime if imports else None)
     with reporter.stage("check") as stage:
-        checked = preflight(candidate, place)
-        stage.text = checked.text
-    for note in checked.notes:
+        stage.text, notes = preflight(
+            job.project, built.package, built.function_zip, restored, place
+        )
+    for note in notes:
         reporter.warn(note)
 
 

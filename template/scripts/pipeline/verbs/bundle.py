@@ -7,8 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ..engines.attestation import Envelope, Verifier, read_bundle
-from ..engines.claims import differences, parsed, subjects
-from ..engines.provenance import PREDICATE_TYPE, STATEMENT_TYPE
+from ..engines.provenance import (
+    PREDICATE_TYPE,
+    STATEMENT_TYPE,
+    differences,
+    parsed,
+    subjects,
+)
 from .contents import Contents
 from .sign import bundle_of
 

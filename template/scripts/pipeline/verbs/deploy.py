@@ -15,10 +15,10 @@ from ..aws.session import Connect, Connection, connect
 from ..errors import Conflict, NotTheSame, PipelineError
 from ..octopus.variables import resolve
 from ..octopus.worker import WorkerContext
-from ..report.events import Achieved, Failed, Output, Reporter, Sink
+from ..report.events import Achieved, Failed, Output, Reporter
 from ..report.masking import masked
-from ..report.octopus import OctopusPrinter
-from ..report.words import size
+from ..report.octopus import octopus_lines
+from ..report.words import line_sink, size
 from ..values.handler import check_handler
 from ..values.manifest import BUCKET, MANIFEST_NAME, Manifest
 from ..values.names import resource_name
@@ -44,7 +44,7 @@ def run_on_worker(
     `script` are the globals of the main script, where Octopus puts its variables; `write` takes
     the lines of standard output. A bug is reported as the result, and raised.
     """
-    sink: Sink = OctopusPrinter(write)
+    sink = line_sink(write, octopus_lines)
     try:
         context = WorkerContext.from_globals(script, environ)
         sink = masked(sink, context.secrets)

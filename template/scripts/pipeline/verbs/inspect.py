@@ -45,8 +45,8 @@ class Inspection:
         sizes = ((name, entry.size) for name, entry in contents.listing.files.items())
         return [
             first,
-            *rows("says", readable(nuspec.description).split(), most=2),
-            row("by", nuspec.authors),
+            *rows("says", readable(nuspec.text("description")).split(), most=2),
+            row("by", nuspec.text("authors")),
             *(_function_lines(contents, manifest) if manifest else _foreign_lines(contents)),
             *rows("inside", _places(sizes), gap=3, most=4),
             *_row_if("CodeSha256", manifest.function_zip.code_sha256 if manifest else ""),
@@ -63,8 +63,8 @@ class Inspection:
             "package": str(contents.path),
             "id": nuspec.id,
             "version": nuspec.version,
-            "authors": nuspec.authors,
-            "description": nuspec.description,
+            "authors": nuspec.text("authors"),
+            "description": nuspec.text("description"),
             "size": contents.size,
             "sha256": contents.sha256,
             "manifest": json.loads(manifest.to_json()) if manifest else None,

@@ -10,18 +10,16 @@ from types import MappingProxyType
 
 from ..archive.globs import select_all
 from ..archive.nupkg import pack
-from ..archive.nuspec import Nuspec, Repository, fill_tokens, parse, render_for_package
+from ..archive.nuspec import Nuspec, fill_tokens, parse, render_for_package
 from ..archive.zipreader import members_of
 from ..archive.zipwriter import Raw, compress, store
 from ..edge.files import write_whole
 from ..edge.machine import Machine
 from ..engines.client import CLIENT_FOLDER, DISTRIBUTIONS, client_zip
-from ..engines.loaded import running_code
 from ..engines.lock import locked, normal
 from ..engines.provenance import (
     STATEMENT_NAME,
     Origin,
-    encoded,
     library_digest,
     make_predicate,
     make_statement,
@@ -30,9 +28,9 @@ from ..engines.provenance import (
 from ..engines.python import FUNCTION_LOCK, FunctionZip, Restored, make_function_zip, restore
 from ..engines.sbom import SBOM_NAME, Distribution, distributions, make_sbom
 from ..engines.sources import SOURCE, Sources, function_files, refuse_secrets
-from ..engines.stage import deploy_half
+from ..engines.stage import deploy_half, running_code
 from ..errors import PipelineError
-from ..values.manifest import MANIFEST_NAME, Dependency, Manifest, Source
+from ..values.manifest import MANIFEST_NAME, Dependency, Manifest, Source, encoded
 from ..values.project import Project
 from .build_hooks import Say, run_build_hook
 
@@ -220,12 +218,11 @@ def _pack(
     content = {target: repository[source] for source, target in chosen if source != statement}
     # Last, for it names the bytes of all others; a nuspec may rename it, or leave it out.
     digests = {name: plain_sha256(payload) for name, payload in content.items()}
-    source = Repository("", manifest.source.commit or "", manifest.source.branch or "")
-    rendered = render_for_package(nuspec, source)
+    rendered = render_for_package(nuspec, manifest.source)
     digests[f"{nuspec.id}.nuspec"] = hashlib.sha256(rendered).hexdigest()
     last = compress(encoded(make_statement(digests, make_predicate(origin))))
     content |= {target: last for name, target in chosen if name == statement}
-    return pack(nuspec, content, target, repository=source)
+    return pack(nuspec, content, target, source=manifest.source)
 
 
 def _chosen(name: str, nuspec: Nuspec, paths: list[str]) -> list[tuple[str, str]]:

@@ -10,7 +10,6 @@ from typing import Any
 from ..archive.nupkg import PackageListing, parts_around
 from ..archive.zipreader import Archive, read_member
 from ..engines.attestation import Verifier
-from ..engines.claims import differences, parsed, subjects
 from ..engines.client import CLIENT_FOLDER
 from ..engines.lock import normal
 from ..engines.provenance import (
@@ -19,7 +18,10 @@ from ..engines.provenance import (
     STATEMENT_NAME,
     STATEMENT_TYPE,
     Origin,
+    differences,
     make_predicate,
+    parsed,
+    subjects,
 )
 from ..engines.sbom import CLIENT, PART, SBOM_NAME, distributions
 from ..values.manifest import MANIFEST_NAME, Dependency, Manifest, ZipFacts

@@ -12,8 +12,9 @@ from ..archive.zipreader import read_member
 from ..edge.files import write_whole
 from ..edge.machine import Machine
 from ..engines.attestation import BUNDLE_SUFFIX, Signer
-from ..engines.provenance import STATEMENT_NAME, encoded, make_statement
+from ..engines.provenance import STATEMENT_NAME, make_statement
 from ..errors import PipelineError
+from ..values.manifest import encoded
 from .package import FUNCTION_ZIP
 
 __all__ = ["SIGNING_KEY", "attest", "bundle_of", "signer_of"]

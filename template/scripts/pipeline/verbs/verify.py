@@ -15,7 +15,7 @@ from ..edge.git import Git
 from ..edge.machine import Machine
 from ..edge.pythons import base_python
 from ..edge.shell import run, scrubbed
-from ..engines.loaded import code_digest, running_code
+from ..engines.stage import code_digest, running_code
 from ..errors import NotTheSame, PipelineError
 from ..report.events import Reporter
 from ..values.buildserver import BuildServer

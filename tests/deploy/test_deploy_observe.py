@@ -1,0 +1,67 @@
+"""Looking at the function before a deploy: waited for, or refused with the reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pipeline.aws.function import observe, settled
+from pipeline.errors import PipelineError
+from pipeline.report.events import Stage
+from pipeline.values.plan import Observed
+
+from tests.deploy.deploy_support import NAME, OLD, Clock
+from tests.deploy.fake_lambda import FakeLambda
+
+
+def read_settled(fake: FakeLambda) -> tuple[Observed, list[Any]]:
+    """Wait for the fake to settle, and return what was seen with the progress shown."""
+    shown: list[Any] = []
+    found = settled(fake, NAME, Clock().wait(ceiling=5.0), Stage("plan", shown.append))
+    return found, shown
+
+
+def test_a_pending_function_is_waited_for() -> None:
+    """A function that is just being made is waited for, showing its state."""
+    fake = FakeLambda.holding(OLD, State="Pending", StateReasonCode="Creating")
+    fake.before["get_function"] = [lambda _: None, lambda f: f.touch(State="Active")]
+    found, shown = read_settled(fake)
+    assert found.state == "Active"
+    assert "State Pending" in shown[0].text
+    assert "Creating" in shown[0].text
+
+
+def test_a_state_nobody_knows_is_waited_for_and_reported() -> None:
+    """A state that is newer than this library ends in an error only after the ceiling."""
+    fake = FakeLambda.holding(OLD, State="Thawing")
+    with pytest.raises(PipelineError, match="after 5 s it still has State Thawing"):
+        read_settled(fake)
+
+
+def test_a_failed_function_gives_the_reason() -> None:
+    """A function that could not be made is an error with AWS's reason."""
+    reasons = {"StateReasonCode": "InvalidSubnet", "StateReason": "no such subnet"}
+    fake = FakeLambda.holding(OLD, State="Failed", **reasons)
+    with pytest.raises(PipelineError, match="InvalidSubnet: no such subnet") as caught:
+        read_settled(fake)
+    assert "subnet in the stack" in caught.value.then
+
+
+def test_an_idle_function_can_be_deployed_to() -> None:
+    """Inactive means idle, and an earlier failed update is no obstacle."""
+    fake = FakeLambda.holding(OLD, State="Inactive", LastUpdateStatus="Failed")
+    assert read_settled(fake)[0].state == "Inactive"
+
+
+def test_a_container_image_is_refused() -> None:
+    """A function that runs an image cannot take a zip."""
+    with pytest.raises(PipelineError, match="container image"):
+        observe(FakeLambda.holding(OLD, PackageType="Image"), NAME)
+
+
+def test_an_environment_that_cannot_be_read_is_not_overwritten() -> None:
+    """Without kms:Decrypt the keys of others would be lost, so the deploy stops."""
+    hidden = {"Error": {"ErrorCode": "AccessDeniedException", "Message": "kms"}}
+    with pytest.raises(PipelineError, match="cannot be read") as caught:
+        observe(FakeLambda.holding(OLD, Environment=hidden), NAME)
+    assert "kms:Decrypt" in caught.value.then

@@ -1,0 +1,195 @@
+"""`release` refused: by Octopus or before it is asked, each time in words that say what next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pipeline.errors import Conflict, PipelineError, UsageError
+from pipeline.octopus.client import Access
+from pipeline.verbs.release import OctopusOptions, release_package
+
+from tests.octopus.octopus_support import (
+    DEPLOYED,
+    UNPACK,
+    Events,
+    Release,
+    built,
+    environment,
+    orders,
+    project_in,
+)
+from tests.standins.octopus_server import Fault, OctopusServer
+from tests.standins.octopus_state import DEPLOYED as DONE
+from tests.standins.octopus_state import FAILED, Document, Moment, Space
+from tests.standins.octopus_steps import script_step, step
+from tests.values.values_support import machine
+
+space = pytest.fixture(orders)
+
+
+@pytest.mark.usefixtures("space")
+def test_what_is_not_there_is_named_all_at_once(server: OctopusServer, release: Release) -> None:
+    """Projects and environments, before anything is made."""
+    with pytest.raises(PipelineError, match="One, Two"):
+        release(projects=("One", "Orders", "Two"))
+    with pytest.raises(PipelineError, match="Test, Trial") as error:
+        release("CI", "Test", "Trial")
+    assert "CI, Staging" in error.value.then
+    with pytest.raises(UsageError):
+        release("CI", "ci")
+    assert not [request for request in server.requests if request.startswith("POST")]
+
+
+def test_missing_settings_are_named(server: OctopusServer, events: Events, tmp_path: Path) -> None:
+    """The variables that lead to Octopus, and no request without them."""
+    options = OctopusOptions(Access("", ""))
+    with pytest.raises(PipelineError, match="not set: OCTOPUS_URL and OCTOPUS_API_KEY"):
+        release_package(
+            project_in(tmp_path), built(tmp_path), options, machine(tmp_path), events.reporter
+        )
+    assert server.requests == []
+
+
+def test_a_missing_package_is_refused_in_the_servers_words(space: Space, release: Release) -> None:
+    """With what to do: push it."""
+    space.packages.clear()
+    with pytest.raises(PipelineError) as error:
+        release("CI")
+    assert error.value.where == "release Orders 2.0.7"
+    assert "'Acme.Orders' version '2.0.7' was not found" in error.value.what
+    assert "invoke push" in error.value.then
+
+
+@pytest.mark.parametrize("version", ["2026.3.1024", "2018.10.1"])
+def test_a_release_with_another_package_is_refused(
+    server: OctopusServer, space: Space, release: Release, version: str
+) -> None:
+    """What it holds is compared: the server would not."""
+    server.state.version = version
+    release()
+    (made,) = space.releases.values()
+    made["SelectedPackages"][0]["Version"] = "2.0.6"
+    with pytest.raises(Conflict) as error:
+        release("CI")
+    assert "version 2.0.6 of Acme.Orders" in error.value.what
+    assert space.deployments == {}
+
+
+def test_an_old_server_needs_a_first_release_for_other_packages(
+    server: OctopusServer, release: Release, space: Space
+) -> None:
+    """There is no version to take: the error names step and package."""
+    server.state.version = "2018.10.1"
+    server.add_project("Both", script_step("Acme.Orders"), step("Octopus.Script", "Acme.Tools"))
+    with pytest.raises(PipelineError, match=r"uses Acme\.Tools too"):
+        release(projects=("Both",))
+    assert space.releases == {}
+
+
+def test_a_channels_refusal_comes_in_the_servers_words(
+    server: OctopusServer, space: Space, release: Release
+) -> None:
+    """A rule against prereleases is named, and where to look."""
+    server.add_package("Acme.Orders", "2.0.7-fix")
+    (channel,) = space.channels.values()
+    channel["Rules"] = [{"Tag": "^$"}]
+    with pytest.raises(PipelineError) as error:
+        release("CI", version="2.0.7-fix")
+    assert "violates the pre-release tag '^$' of channel 'Default'" in error.value.what
+    assert "channel" in error.value.then
+
+
+def phase(space: Space, name: str) -> Document:
+    """Return a phase with the environment of that name."""
+    return {
+        "Name": name,
+        "AutomaticDeploymentTargets": [],
+        "OptionalDeploymentTargets": [space.named("environments", name)["Id"]],
+        "MinimumEnvironmentsBeforePromotion": 0,
+        "IsOptionalPhase": False,
+    }
+
+
+def test_a_lifecycles_refusal_comes_in_the_servers_words(space: Space, release: Release) -> None:
+    """Staging before CI is refused by Octopus, and the message names project and environment."""
+    (lifecycle,) = space.lifecycles.values()
+    lifecycle["Phases"] = [phase(space, "CI"), phase(space, "Staging")]
+    with pytest.raises(PipelineError) as error:
+        release("Staging")
+    assert error.value.where == "deploy Staging"
+    assert "project Orders, release 2.0.7" in error.value.what
+    assert "cannot be deployed to 'Staging'" in error.value.what
+    assert "lifecycle" in error.value.then
+    assert release("CI", "Staging").deployed == ("CI", "Staging")
+
+
+@pytest.mark.parametrize(
+    ("process", "style", "what"),
+    [
+        (UNPACK, "None", "has no disk"),
+        (script_step("Acme.Orders", "other.py"), "None", "'other.py'"),
+        (script_step("Acme.Other"), "None", "no step of its deployment process uses"),
+        (step("Octopus.Script", "Acme.Orders"), "Ssh", "has its script elsewhere"),
+    ],
+)
+def test_a_step_that_cannot_work_is_refused_before_anything_is_made(
+    server: OctopusServer, release: Release, process: Document, style: str, what: str
+) -> None:
+    """The error names project and step, and how to correct it."""
+    environment(server.space, "CI", style)
+    server.add_project("Wrong", process)
+    with pytest.raises(PipelineError) as error:
+        release("CI", projects=("Wrong",))
+    assert "project Wrong" in error.value.where
+    assert what in error.value.what
+    assert "deploy.py" in error.value.then
+    assert not [request for request in server.requests if request.startswith("POST")]
+
+
+def test_an_environment_without_a_machine_for_the_step_is_refused(
+    space: Space, release: Release
+) -> None:
+    """Octopus would report success for a deployment to nothing."""
+    for found in space.machines.values():
+        found["Roles"] = ["web"]
+    with pytest.raises(PipelineError, match="no machine in CI has the role lambda"):
+        release("CI")
+
+
+def test_a_failed_deployment_keeps_the_next_environment(
+    server: OctopusServer, space: Space, release: Release, events: Events
+) -> None:
+    """The error names environment, project, release, task and link, and says what Octopus says."""
+    server.state.script = lambda *_: FAILED
+    with pytest.raises(PipelineError) as error:
+        release("CI", "Staging")
+    assert error.value.exit_code == 1
+    for text in ("deploy CI", "project Orders", "2.0.7", "ServerTasks-1", "Step 1 failed."):
+        assert text in str(error.value)
+    assert f"{server.url}/app#/Spaces-1/tasks/ServerTasks-1" in error.value.then
+    assert "error: the handler is missing" in events.lines
+    assert len(space.deployments) == 1
+    assert events.failed == ["deploy CI"]
+
+
+def test_what_was_started_before_a_refusal_is_waited_for(
+    server: OctopusServer, space: Space, release: Release, events: Events
+) -> None:
+    """The first project's deployment is watched to its end, then the second one's refusal told."""
+    server.add_project("Two", script_step("Acme.Orders"))
+    answer = b'{"ErrorMessage": "no", "Errors": ["The environment is frozen."]}'
+    server.faults.append(Fault(DEPLOYED, 400, times=0, body=answer))
+
+    def script(*_: str) -> tuple[Moment, ...]:
+        server.faults[0].times = 1
+        return DONE
+
+    server.state.script = script
+    with pytest.raises(PipelineError) as error:
+        release("CI", "Staging", projects=("Orders", "Two"))
+    assert "project Two" in error.value.what
+    assert "The environment is frozen." in error.value.what
+    assert "unpacked" in events.lines
+    assert "frozen" in events.warnings[0]
+    assert len(space.deployments) == 1
