@@ -91,7 +91,8 @@ def own_fields(document: bytes) -> dict[str, Any]:
 
 def content_of(row: dict[str, Any]) -> bytes:
     """Return the file of a row: its text, or its bytes, each written as one character."""
-    return row["bytes"].encode("latin-1") if "bytes" in row else row["text"].encode()
+    text: str = row["bytes"] if "bytes" in row else row["text"]
+    return text.encode("latin-1" if "bytes" in row else "utf-8")
 
 
 def lines_in(text: str) -> list[str]:
