@@ -43,8 +43,8 @@ def read_lines(stream: ByteStream) -> Iterator[list[str]]:
     for chunk in _plain_chunks(stream):
         rest += chunk
         while len(rest) > _LONGEST_LINE and rest.find(b"\n", 0, _LONGEST_LINE + 1) < 0:
-            # False: up to the last whole character, whose other half may follow.
-            piece, taken = utf_8_decode(rest[:_LONGEST_LINE], "backslashreplace", False)
+            # Up to the last whole character: the other half of one that is cut follows.
+            piece, taken = utf_8_decode(rest[:_LONGEST_LINE], "backslashreplace")
             yield [piece]
             rest = rest[taken:]
         whole, end, start = rest.rpartition(b"\n")
@@ -79,7 +79,7 @@ def _unzipped(data: bytes, stream: ByteStream) -> Iterator[bytes]:
     unzip = zlib.decompressobj(_GZIP_WINDOW)
     try:
         while data or (data := stream.read(_GZIP_CHUNK)):
-            if unzip.eof:  # a gzip file may be several, one after another, and zeros to fill a block
+            if unzip.eof:  # a gzip file may be several, one after another, and then zeros
                 if not (data := data.lstrip(b"\0")):
                     continue
                 if not data.startswith(_GZIP_MAGIC[:1]):

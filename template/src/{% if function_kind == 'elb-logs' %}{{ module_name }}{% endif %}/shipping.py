@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from .entries import last_line
 from .lines import BrokenFileError, read_lines
 from .logstash import Connection, ConnectionLostError
-from .parse import MalformedLineError, json_members, json_text
+from .parse import MalformedLineError, json_members
 from .summary import Summary
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["S3", "ship"]
 
 _CONNECTIONS = 2  # the first, and one more when it breaks
-_PARTS = 5  # of a document
+_PARTS = 5  # that a document is joined of
 _UNREADABLE = (BotoCoreError, ClientError, BrokenFileError, OSError)
 
 
@@ -101,13 +101,14 @@ def _batches_of(place: S3Object, settings: Settings, s3: S3, summary: Summary) -
                 if last is None and more:
                     done = index
                     break
-                if not last or not (members := _taken_together(lines, index, last)):
+                members = _taken_together(lines, index, last) if last else ""
+                if not members:
                     summary.parsing.add(f"{place} line {number}: {error}")
-                    reason = json_text(str(error))
-                    members = f'"message":{json_text(line)},"ParseError":{reason}'
-            parts += (start, str(number), '",', members, end)  # _PARTS
+                    raw = {"message": line, "ParseError": str(error)}
+                    members = json.dumps(raw, ensure_ascii=False)[1:-1]
+            parts += (start, str(number), '",', members, end)
         first += done
-        del lines[:done]  # not an entry whose end comes with the next
+        del lines[:done]  # what is left is an entry whose end comes with the next lines
         summary.encountered += len(parts) // _PARTS
         summary.parsed = summary.encountered - summary.parsing.total
         if parts:
@@ -129,6 +130,8 @@ def _taken_together(lines: list[str], first: int, last: int) -> str:
 
     Nothing is returned, and nothing changed, when they make no entry.
     """
+    if first == last:
+        return ""
     try:
         members = json_members("\n".join(lines[first : last + 1]))
     except MalformedLineError:
