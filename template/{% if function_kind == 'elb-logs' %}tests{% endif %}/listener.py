@@ -15,6 +15,7 @@ __all__ = [
     "Listener",
     "chatter",
     "close_early",
+    "close_unread",
     "never_close",
     "read_all",
     "reset_after",
@@ -115,6 +116,13 @@ def close_early(stream: socket.socket, received: bytearray, over: threading.Even
     """End our side at once, as a Logstash does that shuts down, and read what still comes."""
     stream.shutdown(socket.SHUT_WR)
     read_all(stream, received, over)
+
+
+def close_unread(stream: socket.socket, _received: bytearray, over: threading.Event) -> None:
+    """End our side while the sender waits for that, with much of what it sent on the way yet."""
+    over.wait(0.1)
+    stream.shutdown(socket.SHUT_WR)
+    over.wait(10)
 
 
 def reset_after(count: int) -> Behaviour:

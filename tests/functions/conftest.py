@@ -1,20 +1,18 @@
-"""The load balancer log function under a plain name, and the real log lines."""
+"""The load balancer log function under a plain name, and renders of all kinds."""
 
 from __future__ import annotations
 
 import importlib
-import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.functions.shipping import Load
 from tests.repositories import ROOT, Render, copy_template
-
-Load = Callable[[str], Any]
 
 _NAME = "elb_logs_under_test"
 
@@ -59,12 +57,3 @@ def render(tmp_path_factory: pytest.TempPathFactory) -> Render:
         return made[key]
 
     return _render
-
-
-@pytest.fixture
-def real_data() -> Path:
-    """Return the folder of real log lines; they are not part of this repository."""
-    folder = Path(os.environ.get("COPIER_LAMBDA_DATA", ROOT.parent / "shared/data/elb-logs"))
-    if not folder.is_dir():
-        pytest.fail(f"no real log lines in {folder}; COPIER_LAMBDA_DATA names another folder")
-    return folder

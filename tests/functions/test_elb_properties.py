@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import time
 from contextlib import suppress
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from tests.functions.shipping import Load, Storage, lines_in, ship
 
 _quiet = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 _bare = st.text(st.characters(exclude_characters=' "\n\r', exclude_categories=["Cs"]), min_size=1)
@@ -20,23 +20,22 @@ _path = st.text(st.characters(exclude_characters=' "?\\', exclude_categories=["C
 _quoted = st.text(st.characters(exclude_characters='"\\', exclude_categories=["Cs"]), min_size=1)
 
 
-class Load(Protocol):
-    """A function from a module's short name to the module."""
-
-    def __call__(self, name: str) -> Any:
-        """Import the module."""
-        ...
-
-
-class _Trickle:
-    """Gives a few bytes at a time, as a network does."""
-
-    def __init__(self, content: bytes, step: int) -> None:
-        self._content = io.BytesIO(content)
-        self._step = step
-
-    def read(self, _amount: int) -> bytes:
-        return self._content.read(self._step)
+# What a column of an ordinary line may hold, and a request; some make no line at all.
+_ordinary = st.characters(exclude_characters=' "\\', exclude_categories=["Cs", "Cc"])
+_word = st.text(_ordinary, min_size=1)
+_url = st.builds(
+    "{}{}{}".format,
+    st.sampled_from(["", "http://", "https://shop.example:443", "x-y://"]),
+    st.text(_ordinary),
+    st.sampled_from(["", "?", "?a=b/c?d"]),
+)
+_request = st.one_of(
+    st.builds("{} {} {}".format, _word, _url, st.sampled_from(["HTTP/1.1", "HTTP/2", "-", "- "])),
+    st.sampled_from(["- - - ", "-", "", "GET / HTTP/1.1 x"]),
+    st.text(_ordinary | st.just(" ")),
+)
+_any_text = st.text(st.characters() | st.sampled_from('\ud800\u2028\0"\\'), min_size=1)
+_column = _word | st.builds('"{}"'.format, st.text(_ordinary | st.just(" ")))
 
 
 def _line(
@@ -59,6 +58,57 @@ def test_any_text_is_parsed_or_refused(load: Load, line: str) -> None:
     except parse.MalformedLineError:
         return
     assert json.loads("{" + members + "}")["message"] == line
+
+
+@_quiet
+@given(
+    start=st.binary(max_size=20),
+    columns=st.lists(st.tuples(*[st.binary(max_size=6)] * 3), max_size=3),
+    place=st.tuples(*[_any_text] * 3),
+    component=_any_text,
+)
+def test_any_bytes_give_documents_with_the_lines(
+    load: Load,
+    start: bytes,
+    columns: list[tuple[bytes, bytes, bytes]],
+    place: tuple[str, str, str],
+    component: str,
+) -> None:
+    """Whatever is in a file, a name or a setting: all documents parse, and have each line whole."""
+    usual = _line(path="PATH", agent="AGENT").encode()
+    content = start
+    for host, path, agent in columns:
+        line = usual.replace(b"shop.example", host).replace(b"PATH", b"/" + path)
+        content += b"\n" + line.replace(b"AGENT", agent)
+    sent, summary = ship(load, gzip.compress(content), place=place, component=component)
+    documents = [json.loads(document) for document in sent]
+    found = [line for document in documents for line in lines_in(document["message"])]
+    assert found == lines_in(content.decode(errors="backslashreplace"))
+    assert len({document["id"] for document in documents}) == len(documents) == summary.sent
+    for document in documents:
+        assert document["Component"] == component
+        assert document["Source"]["S3"] == {"Bucket": place[0], "Key": place[1]}
+
+
+@_quiet
+@given(kind=st.sampled_from(["", "h2 "]), request=_request, more=st.lists(_column, max_size=4))
+def test_both_patterns_read_a_line_alike(
+    load: Load, kind: str, request: str, more: list[str]
+) -> None:
+    """A tab in the user agent sends a line another way, and changes no other field."""
+
+    def fields(agent: str) -> dict[str, Any] | None:
+        line = _line(agent=agent).replace("GET https://shop.example:443/?a=b HTTP/1.1", request)
+        line = " ".join([kind + line.removesuffix(" cipher TLSv1.2"), *more])
+        try:
+            members = load("parse").json_members(line)
+        except load("parse").MalformedLineError:
+            return None
+        found: dict[str, Any] = json.loads("{" + members + "}")
+        assert (found.pop("UserAgent"), found.pop("message")) == (agent, line)
+        return found
+
+    assert fields("agent") == fields("age\tnt")
 
 
 @_quiet
@@ -100,47 +150,28 @@ def test_any_file_is_cut_at_its_newlines(
     if content.startswith(b"\x1f\x8b"):
         zipped = True
     stored = gzip.compress(content) if zipped else content
-    lines = [line for some in load("lines").read_lines(_Trickle(stored, step)) for line in some]
+    lines = [line for some in load("lines").read_lines(Storage(stored, step)) for line in some]
     expected = [
         line.decode(errors="backslashreplace").removesuffix("\r") for line in content.split(b"\n")
     ]
     assert [line for line in lines if line] == [line for line in expected if line]
 
 
-@pytest.mark.parametrize("piece", ['\\" ', '" "', '\\"', ' "\\" ', '"\\\\', "a ", '\\" "x'])
+@pytest.mark.parametrize(
+    "piece",
+    [*('\\" ', '" "', '\\"', ' "\\" ', '"\\\\', "a ", '\\" "x'), *(" HTTP/1", "a://", "? ", "- ")],
+)
 def test_no_line_takes_long(load: Load, piece: str) -> None:
     """The expression takes no more than a moment for long lines made to confuse it."""
     parse = load("parse")
     usual = _line()
     start = time.perf_counter()
-    for line in (piece * 20_000, usual + piece * 20_000, usual + ' "' + piece * 20_000 + "\t"):
+    for line in (
+        piece * 20_000,
+        usual + piece * 20_000,
+        usual + ' "' + piece * 20_000 + "\t",
+        usual.replace(" HTTP/1.1", piece * 20_000),
+    ):
         with suppress(parse.MalformedLineError):
             parse.json_members(line)
     assert time.perf_counter() - start < 2
-
-
-def test_real_lines(load: Load, real_data: Path) -> None:
-    """Every line that a load balancer really wrote is parsed, and keeps its columns."""
-    files = sorted(real_data.glob("*.log"))
-    assert len(files) >= 5
-    for file in files:
-        for line in file.read_text(encoding="utf-8").splitlines():
-            if not line:
-                continue
-            fields = json.loads("{" + load("parse").json_members(line) + "}")
-            columns = line.split(" ")[1 if file.name == "application.log" else 0 :]
-            assert fields["@timestamp"] == columns[0]
-            assert fields["LoadBalancerName"] == columns[1]
-            assert [fields["Status"], fields["BackendStatus"]] == columns[7:9]
-            assert [fields["BytesUploadedFromClient"], fields["BytesDownloadedByClient"]] == [
-                int(columns[9]),
-                int(columns[10]),
-            ]
-            for name, column in zip(
-                ("TimeToForwardRequest", "TimeTaken", "TimeToForwardResponse"),
-                columns[4:7],
-                strict=True,
-            ):
-                expected = None if column == "-1" else round(float(column) * 1000)
-                assert fields.get(name) == expected
-            assert fields["message"] == line

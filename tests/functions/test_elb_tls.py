@@ -108,6 +108,13 @@ def _blunt(stream: ssl.SSLSocket, received: bytearray) -> None:
     _read_all(stream, received)
 
 
+def _ending_unread(stream: ssl.SSLSocket, _received: bytearray) -> None:
+    """End TCP alone, while the sender waits for that and much is on the way yet."""
+    time.sleep(0.1)
+    stream.shutdown(socket.SHUT_WR)
+    time.sleep(0.1)  # or the reset that closing sends would tell
+
+
 def _resetting(stream: ssl.SSLSocket, received: bytearray) -> None:
     received += stream.recv(1000)
     stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -121,10 +128,11 @@ def test_everything_arrives_over_tls(load: Any, certificate: Path, serve: Serve)
     assert received == b"x" * 300_000 + b"the end\n"
 
 
-def test_reset_over_tls_is_not_clean(load: Any, certificate: Path) -> None:
-    """A connection that is cut counts as lost."""
+@pytest.mark.parametrize("serve", [_resetting, _ending_unread])
+def test_other_ends_over_tls_are_not_clean(load: Any, certificate: Path, serve: Serve) -> None:
+    """A connection that is cut, or ended before the peer has taken all, counts as lost."""
     with (
-        _listener(certificate, _resetting) as (port, _),
+        _listener(certificate, serve) as (port, _),
         pytest.raises(load("logstash").ConnectionLostError),
     ):
         _send(load, port, certificate)

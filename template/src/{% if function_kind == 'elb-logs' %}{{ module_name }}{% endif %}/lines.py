@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from codecs import utf_8_decode
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ _GZIP_WINDOW = 31  # zlib's code for "a gzip header, the largest window"
 _CHUNK = 128 * 1024
 _GZIP_CHUNK = 16 * 1024
 # A file without line ends must not fill the memory. No request that a load balancer takes makes
-# a line nearly as long as this; what is longer is cut.
+# a line nearly as long as this.
 _LONGEST_LINE = 1024 * 1024
 
 
@@ -35,19 +36,21 @@ def read_lines(stream: ByteStream) -> Iterator[list[str]]:
     r"""Yield the lines in lists of a few hundred, empty lines included, line ends cut off.
 
     The first two bytes decide whether the file is gzip, not its name. Bytes that are not UTF-8
-    become `\xNN`. Raises BrokenFileError when the gzip data is damaged or cut short.
+    become `\xNN`, as load balancers write them. A line of more than a megabyte comes in pieces, the
+    same ones at each reading. Raises BrokenFileError when the gzip data is damaged or cut short.
     """
     rest = b""
     for chunk in _plain_chunks(stream):
-        whole, end, start = chunk.rpartition(b"\n")
+        rest += chunk
+        while len(rest) > _LONGEST_LINE and rest.find(b"\n", 0, _LONGEST_LINE + 1) < 0:
+            # Up to the last whole character: the other half of one that is cut follows.
+            piece, taken = utf_8_decode(rest[:_LONGEST_LINE], "backslashreplace")
+            yield [piece]
+            rest = rest[taken:]
+        whole, end, start = rest.rpartition(b"\n")
         if end:
-            yield _decoded(rest + whole)
+            yield _decoded(whole)
             rest = start
-        else:
-            rest += start
-            while len(rest) > _LONGEST_LINE:
-                yield _decoded(rest[:_LONGEST_LINE])
-                rest = rest[_LONGEST_LINE:]
     if rest:
         yield _decoded(rest)
 
@@ -76,7 +79,12 @@ def _unzipped(data: bytes, stream: ByteStream) -> Iterator[bytes]:
     unzip = zlib.decompressobj(_GZIP_WINDOW)
     try:
         while data or (data := stream.read(_GZIP_CHUNK)):
-            if unzip.eof:  # a gzip file may be several, one after another
+            if unzip.eof:  # a gzip file may be several, one after another, and then zeros
+                if not (data := data.lstrip(b"\0")):
+                    continue
+                if not data.startswith(_GZIP_MAGIC[:1]):
+                    message = "after the gzip data comes something that is neither gzip nor zeros"
+                    raise BrokenFileError(message)
                 unzip = zlib.decompressobj(_GZIP_WINDOW)
             # Gzip can grow a thousandfold: no more than a chunk of it at a time.
             if plain := unzip.decompress(data, _CHUNK):

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import socket
 import ssl
+import struct
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from .settings import SettingsError
+
+try:
+    from fcntl import ioctl
+    from termios import TIOCOUTQ  # how much is not taken yet
+except ImportError:  # on Windows, where the function only runs in its tests
+    ioctl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -71,11 +78,14 @@ class Connection:
         try:
             self._refuse_early_end(until)
             self._stream.settimeout(_left(until))
+            is_ended = False
             if isinstance(self._stream, ssl.SSLSocket):
-                self._stream = _end_tls(self._stream)
+                self._stream, is_ended = _end_tls(self._stream)
             self._stream.shutdown(socket.SHUT_WR)
             while self._stream.recv(_UNHEARD):
                 self._stream.settimeout(_left(until))
+            if not is_ended:
+                _refuse_untaken(self._stream)
         except OSError as error:
             message = f"no clean end of the connection: {_reason(error)}"
             raise ConnectionLostError(message) from error
@@ -139,12 +149,28 @@ def _left(until: float) -> float:
     return seconds
 
 
-def _end_tls(stream: ssl.SSLSocket) -> socket.socket:
-    """Say goodbye in TLS; a peer that answers with TCP's goodbye alone is clean enough."""
+def _end_tls(stream: ssl.SSLSocket) -> tuple[socket.socket, bool]:
+    """Say goodbye in TLS; a peer that answers with TCP's goodbye alone is clean enough.
+
+    Return what to end in TCP, and whether the peer has ended that already.
+    """
     try:
-        return stream.unwrap()
+        return stream.unwrap(), False
     except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
-        return stream
+        _refuse_untaken(stream)
+        return stream, True
+
+
+def _refuse_untaken(stream: socket.socket) -> None:
+    """Notice that the peer's machine ended its side before it had taken all of ours.
+
+    A peer that read to our end has taken it, and the end too.
+    """
+    if ioctl is not None:
+        (untaken,) = struct.unpack("i", ioctl(stream.fileno(), TIOCOUTQ, bytes(4)))
+        if untaken:
+            message = "the peer closed it before it had taken all"
+            raise ConnectionResetError(message)
 
 
 def _reason(error: OSError) -> str:

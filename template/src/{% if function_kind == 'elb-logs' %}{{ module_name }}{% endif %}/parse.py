@@ -7,7 +7,7 @@ lines the same look tells that their columns are JSON text as they stand.
 from __future__ import annotations
 
 import re
-from json.encoder import encode_basestring  # json.dumps of one text, not ASCII only
+from json.encoder import encode_basestring as json_text  # json.dumps of one text, not ASCII only
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ _MOST_AFTER_AGENT = 2  # in a classic line: cipher and protocol
 
 _TIME = r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)"
 _SECONDS = r"(-1|\d{1,9}(?:\.\d+)?)"
-_BYTES = r"(0|[1-9]\d*)"
+_BYTES = r"(0|[1-9]\d{0,18})"  # no more digits than 64 bits have: not every reader takes them
+_VERSION = r"(?:HTTP/[0-9.]++|- ?)"  # where there was no HTTP request, it is `- - - `
 
 
 def _text(stop: str, *, ordinary: bool) -> str:
@@ -60,18 +61,22 @@ def _text(stop: str, *, ordinary: bool) -> str:
 def _line_pattern(*, ordinary: bool) -> re.Pattern[str]:
     r"""Return the pattern of a line; an ordinary one has no backslash and no control character.
 
-    The type stands first in application lines only; the next 13 columns are common to both. What
-    follows are two groups, the second beginning with the first column that has a blank in it.
+    The type stands first in application lines only; the next 13 columns are common to both. The
+    last two groups are the columns after the user agent, the second of them beginning with the
+    first column that has a blank in it. The request is two groups in the pattern of an ordinary
+    line, whose URL has no blank, and one in the other.
     """
-    bare = r'[^" \\\x00-\x1f]++' if ordinary else r'[^" ]++'
+    not_in_json = r"\\\x00-\x1f" if ordinary else ""
+    bare = f'[^" {not_in_json}]++'
     text = _text('"', ordinary=ordinary)
     word = _text('" ', ordinary=ordinary)
-    # GET https://host:443/path?query HTTP/1.1; where there was no HTTP request, `- - - `.
-    path = _text('"? ', ordinary=ordinary)
-    request = rf'"({bare}) (?:[A-Za-z]+://[^"/? ]*+)?({path}){text}"'
+    request = f"({text})"
+    if ordinary:
+        host, path = f'[^"/? {not_in_json}]*+', f'[^"? {not_in_json}]*+'
+        request = rf"({bare}) (?:[A-Za-z]+://{host})?({path})(?:\?{word})? {_VERSION}"
     return re.compile(
         rf"(?:([a-z][a-z0-9]*) )?{_TIME} ({bare}) ({bare}) ({bare}) "
-        rf"{_SECONDS} {_SECONDS} {_SECONDS} ({bare}) ({bare}) {_BYTES} {_BYTES} {request}"
+        rf'{_SECONDS} {_SECONDS} {_SECONDS} ({bare}) ({bare}) {_BYTES} {_BYTES} "{request}"'
         rf'(?: "({text})"((?: (?:"{word}"|{bare}))*+)((?: (?:"{text}"|{bare}))*+))?',
         re.ASCII,
     )
@@ -79,6 +84,9 @@ def _line_pattern(*, ordinary: bool) -> re.Pattern[str]:
 
 _match_ordinary = _line_pattern(ordinary=True).fullmatch
 _match_other = _line_pattern(ordinary=False).fullmatch
+# The URL is all between the verb and the version: some clients leave blanks in it.
+_match_request = re.compile(rf"([^ ]+) (.*) {_VERSION}", re.ASCII | re.DOTALL).fullmatch
+_origin_or_query = re.compile(r"\A[A-Za-z]+://[^/?]*|\?.*", re.DOTALL)
 _find_columns = re.compile('"' + _text('"', ordinary=False) + r'"|[^ "]++').findall
 
 
@@ -90,42 +98,56 @@ def json_members(line: str) -> str:
     """Return the line's fields as the members of a JSON object, without the braces.
 
     Times are whole milliseconds (a time of -1 is left out), sizes are bytes, all else is text as
-    it stands in the line. Raises MalformedLineError.
+    it stands in the line. A request that is not one has no verb and no path. Raises
+    MalformedLineError.
     """
-    match = _match_ordinary(line)
-    is_ordinary = match is not None
-    if match is None and (match := _match_other(line)) is None:
+    if ordinary := _match_ordinary(line):
+        columns = ordinary.groups("")
+        message = line.replace('"', '\\"')
+    elif other := _match_other(line):
+        columns = _escaped_columns(*other.groups(""))
+        message = json_text(line)[1:-1]
+    else:
         raise MalformedLineError(_complaint(line))
-    columns = match.groups("")
-    words, rest = columns[15:]
-    message = line.replace('"', '\\"') if is_ordinary else _escaped(line)
-    if not is_ordinary:
-        columns = tuple([_escaped_column(column) for column in columns])
-    kind, time, name, client, target, forward, taken, respond = columns[:8]
-    status, backend, uploaded, downloaded, verb, path, agent = columns[8:15]
-    user_agent = f',"UserAgent":"{agent}"' if agent else ""
+    kind, time, name, client, target, forward, taken, respond, status = columns[:9]
+    backend, uploaded, downloaded, verb, path, agent, words, rest = columns[9:]
+    if path and agent:
+        request = f',"Verb":"{verb}","Path":"{path}","UserAgent":"{agent}"'
+    else:
+        request = _incomplete(verb, path, agent)
     times = _times(forward, taken, respond)
     if not kind:
         others = _classic(words + rest)
-    elif is_ordinary and not rest:  # so blanks and quotes only stand between columns
+    elif ordinary and not rest:  # so blanks and quotes only stand between columns
         others = _application(kind, words.replace('"', "").split(" ")[1:])
     else:
-        found = _find_columns(words + rest)
-        others = _application(kind, [_escaped_column(_unquoted(column)) for column in found])
+        others = _application(kind, [_escaped(_unquoted(c)) for c in _find_columns(words + rest)])
     return (
         f'"@timestamp":"{time}","LoadBalancerName":"{name}","PublicIpAndPort":"{client}",'
         f'"InternalIpAndPort":"{target}","Status":"{status}","BackendStatus":"{backend}",'
-        f'"BytesUploadedFromClient":{uploaded},"BytesDownloadedByClient":{downloaded},'
-        f'"Verb":"{verb}","Path":"{path or "/"}"{user_agent}{times}{others},"message":"{message}"'
+        f'"BytesUploadedFromClient":{uploaded},"BytesDownloadedByClient":{downloaded}'
+        f'{request}{times}{others},"message":"{message}"'
     )
 
 
-def _escaped(text: str) -> str:
-    return encode_basestring(text)[1:-1]
+def _escaped_columns(*columns: str) -> tuple[str, ...]:
+    """Return what the pattern of an ordinary line would, all but the last two as JSON text."""
+    *common, request, agent, words, rest = columns
+    verb = path = ""
+    if match := _match_request(request):
+        verb, path = match[1], _origin_or_query.sub("", match[2])
+    return (*[_escaped(column) for column in (*common, verb, path, agent)], words, rest)
 
 
-def _escaped_column(column: str) -> str:
-    return _escaped(column.replace('\\"', '"'))
+def _escaped(column: str) -> str:
+    return json_text(column.replace('\\"', '"'))[1:-1]
+
+
+def _incomplete(verb: str, path: str, agent: str) -> str:
+    """Return the members of a request that lacks something; without a verb there was none."""
+    path = path or ("-" if verb == "-" else "/")
+    members = f',"Verb":"{verb}","Path":"{path}"' if verb else ""
+    return f'{members},"UserAgent":"{agent}"' if agent else members
 
 
 def _unquoted(column: str) -> str:

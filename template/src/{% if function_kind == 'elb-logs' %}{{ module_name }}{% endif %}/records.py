@@ -46,8 +46,11 @@ def _is_creation(record: Mapping[str, Any]) -> bool:
 def _object(record: Mapping[str, Any]) -> S3Object:
     try:
         bucket, entry = record["s3"]["bucket"]["name"], record["s3"]["object"]
-        # S3 encodes keys as form data: a blank is a plus sign, everything else percent.
-        return S3Object(bucket, unquote_plus(entry["key"]), entry.get("versionId") or "")
-    except (KeyError, TypeError) as error:
+        # S3 encodes keys as form data: a blank is a plus sign, everything else percent. What is
+        # not UTF-8 would read another object than the one that was meant.
+        key = unquote_plus(entry["key"], errors="strict")
+        key.encode()
+        return S3Object(bucket, key, entry.get("versionId") or "")
+    except (AttributeError, KeyError, TypeError, UnicodeError) as error:
         message = f"not an S3 record ({error!r} is wrong): {dict(record)}"
         raise ValueError(message) from error

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from .entries import last_line
 from .lines import BrokenFileError, read_lines
 from .logstash import Connection, ConnectionLostError
 from .parse import MalformedLineError, json_members
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["S3", "ship"]
 
 _CONNECTIONS = 2  # the first, and one more when it breaks
+_PARTS = 5  # that a document is joined of
+_UNREADABLE = (BotoCoreError, ClientError, BrokenFileError, OSError)
 
 
 class S3(Protocol):
@@ -71,7 +74,7 @@ def _batches(
     for place in objects:
         try:
             yield from _batches_of(place, settings, s3, summary)
-        except (BotoCoreError, ClientError, BrokenFileError, OSError) as error:
+        except _UNREADABLE as error:
             summary.reading.add(f"{place}: {error}")
 
 
@@ -81,7 +84,10 @@ def _batches_of(place: S3Object, settings: Settings, s3: S3, summary: Summary) -
     start = f'{{"id":"{_id_stem(place, answer)}-'
     end = f",{_constants(place, settings)}}}\n"
     first = 1
-    for lines in read_lines(answer["Body"]):
+    lines: list[str] = []
+    for more in _and_the_end(read_lines(answer["Body"])):
+        lines += more
+        done = len(lines)
         # Joined once for the whole batch: to copy each document first would be felt.
         parts: list[str] = []
         for number, line in enumerate(lines, first):
@@ -90,20 +96,55 @@ def _batches_of(place: S3Object, settings: Settings, s3: S3, summary: Summary) -
             try:
                 members = json_members(line)
             except MalformedLineError as error:
-                summary.parsing.add(f"{place} line {number}: {error}")
-                members = f'"message":{json.dumps(line)},"ParseError":{json.dumps(str(error))}'
+                index = number - first
+                last = last_line(lines, index)
+                if last is None and more:
+                    done = index
+                    break
+                members = _taken_together(lines, index, last) if last else ""
+                if not members:
+                    summary.parsing.add(f"{place} line {number}: {error}")
+                    raw = {"message": line, "ParseError": str(error)}
+                    members = json.dumps(raw, ensure_ascii=False)[1:-1]
             parts += (start, str(number), '",', members, end)
-        first += len(lines)
-        summary.encountered += len(lines) - lines.count("")
+        first += done
+        del lines[:done]  # what is left is an entry whose end comes with the next lines
+        summary.encountered += len(parts) // _PARTS
         summary.parsed = summary.encountered - summary.parsing.total
-        yield "".join(parts).encode()
+        if parts:
+            yield "".join(parts).encode()
+
+
+def _and_the_end(batches: Iterator[list[str]]) -> Iterator[list[str]]:
+    """Yield an empty list after the last lines, when reading broke off too."""
+    try:
+        yield from batches
+    except _UNREADABLE:
+        yield []
+        raise
+    yield []
+
+
+def _taken_together(lines: list[str], first: int, last: int) -> str:
+    """Return the members of one entry of several lines, and empty all but its first line.
+
+    Nothing is returned, and nothing changed, when they make no entry.
+    """
+    if first == last:
+        return ""
+    try:
+        members = json_members("\n".join(lines[first : last + 1]))
+    except MalformedLineError:
+        return ""
+    lines[first + 1 : last + 1] = [""] * (last - first)
+    return members
 
 
 def _id_stem(place: S3Object, answer: Mapping[str, Any]) -> str:
     """Name the content in 32 characters, the same at each retry; Elasticsearch allows 512 bytes."""
     content = place.version or str(answer.get("ETag", ""))
     name = f"{place.bucket}\0{place.key}\0{content}"
-    return hashlib.sha256(name.encode()).hexdigest()[:32]
+    return hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:32]
 
 
 def _constants(place: S3Object, settings: Settings) -> str:
