@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 from pipeline.edge.cache import clear, is_whole_folder, keep, seal_folder, sealed
 from pipeline.edge.files import new_folder, sweep
 from pipeline.edge.machine import Machine
-from pipeline.edge.uv import Uv
+from pipeline.edge.uv import Installation, Uv
 from pipeline.engines.python import restore
 from pipeline.errors import PipelineError
 from pipeline.values.project import Project
@@ -37,7 +38,9 @@ handler = "app.handle"
 class _Index(Uv):
     """A uv whose index holds three packages, and that counts what it installs."""
 
-    def install(self, arguments: Any, *, cwd: Path, where: str, copies: bool = False) -> bool:
+    def install(
+        self, arguments: Any, *, cwd: Path, where: str, copies: bool = False
+    ) -> Installation:
         """Write the packages as uv would."""
         del cwd, where, copies
         folder = Path(arguments[arguments.index("--target") + 1])
@@ -48,13 +51,30 @@ class _Index(Uv):
                 f"{name}-1.0.dist-info/METADATA": f"Name: {name}\nVersion: 1.0\n"
                 + (f"Requires-Dist: {requires}\n" if requires else ""),
             }
+            files |= self.more() if name == "tool" else {}
+            rows = [f"{path},{_hash(text)},\n" for path, text in files.items()]
             record = f"{name}-1.0.dist-info/RECORD"
-            for path, text in {**files, record: "".join(f"{file},,\n" for file in files)}.items():
+            for path, text in {**files, record: "".join([*rows, f"{record},,\n"])}.items():
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 (folder / path).write_text(text, encoding="utf-8")
         with (self.program.parent / "installed").open("a", encoding="utf-8") as log:
             log.write("once\n")
-        return True
+        return Installation(
+            from_cache=True, versions=dict.fromkeys(("boto3", "six", "tool"), "1.0")
+        )
+
+    def more(self) -> dict[str, str]:
+        """Return what else the wheel of `tool` brings."""
+        return {}
+
+    def __call__(self) -> Uv:
+        """Stand for the function that gives the uv, too."""
+        return self
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"sha256={base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
 
 
 @pytest.fixture
@@ -200,7 +220,7 @@ def test_sealed_folders(tmp_path: Path) -> None:
 
 
 def test_clearing(tmp_path: Path) -> None:
-    """Everything goes but locks, read-only files and links too; links' targets stay."""
+    """Everything goes, locks, read-only files and links too; links' targets stay."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "kept").write_bytes(b"12345")
@@ -212,9 +232,9 @@ def test_clearing(tmp_path: Path) -> None:
     (cache / "link").symlink_to(outside)
     (cache / "x.lock").write_bytes(b"")
     files, size = clear(cache)
-    assert files == 3
+    assert files == 4
     assert size >= 7
-    assert [path.name for path in cache.iterdir()] == ["x.lock"]
+    assert not [*cache.iterdir()]
     assert (outside / "kept").is_file()
     assert clear(tmp_path / "nowhere") == (0, 0)
 
@@ -255,20 +275,15 @@ def _machine(root: Path, environ: dict[str, str]) -> Machine:
     def never(*_: Any) -> Any:
         raise AssertionError
 
-    return Machine(root, root / "cache", environ, never, never, never, never)
+    return Machine(root, lambda: root / "cache", environ, never, never, never, never)
 
 
 def test_what_a_wheel_brings_stays(project: Project, tmp_path: Path) -> None:
     """Only what differs between two machines goes: launchers with a Python's path, caches."""
 
     class _More(_Index):
-        def install(self, arguments: Any, *, cwd: Path, where: str, copies: bool = False) -> bool:
-            super().install(arguments, cwd=cwd, where=where, copies=copies)
-            folder = Path(arguments[arguments.index("--target") + 1])
-            for name, data in brings.items():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                (folder / name).write_bytes(data)
-            return True
+        def more(self) -> dict[str, str]:
+            return {name: data.decode() for name, data in brings.items()}
 
     kept = {
         "bin/__init__.py": b"",
@@ -282,7 +297,6 @@ def test_what_a_wheel_brings_stays(project: Project, tmp_path: Path) -> None:
         "bin/one": b"#!/here/.venv/bin/python3\nimport one\n",
         "bin/two": b"#!/bin/sh\n'''exec' '/a long path/bin/python' \"$0\" \"$@\"\n",
         "tool/__pycache__/tool.cpython-313.pyc": b"compiled",
-        ".lock": b"",
     }
     brings = {**kept, **gone}
     files = restore(project, _More(tmp_path / "uv", {}), tmp_path / "cache", b"").files

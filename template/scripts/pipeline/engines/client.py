@@ -6,7 +6,6 @@ versions, examples, resources and time zones go. About 1.3 MB compressed.
 
 from __future__ import annotations
 
-import base64
 import csv
 import hashlib
 import importlib.metadata
@@ -18,6 +17,7 @@ from ..archive.zipwriter import Member, compress, write_zip
 from ..edge.cache import seal, sealed
 from ..errors import PipelineError
 from ..values.manifest import Dependency
+from .installed import fits
 
 __all__ = ["CLIENT_FOLDER", "DISTRIBUTIONS", "SERVICES", "client_files", "client_zip"]
 
@@ -79,8 +79,7 @@ def _checked(name: str, path: Path, recorded: str) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise _damaged(f"{name} cannot be read from .venv: {error.strerror}") from error
-    digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
-    if recorded != f"sha256={digest}":
+    if not fits(data, recorded):
         raise _damaged(f"{name} in .venv is not as it was installed")
     return data
 
