@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -17,6 +16,8 @@ from pipeline.edge.uv import Installation, Uv
 from pipeline.engines.python import restore
 from pipeline.errors import PipelineError
 from pipeline.values.project import Project
+
+from tests.wheels import hash_in_record
 
 LOCK = "".join(f"{name}==1.0 --hash=sha256:{'0' * 64}\n" for name in ("boto3", "six", "tool"))
 SETTINGS = """\
@@ -52,7 +53,7 @@ class _Index(Uv):
                 + (f"Requires-Dist: {requires}\n" if requires else ""),
             }
             files |= self.more() if name == "tool" else {}
-            rows = [f"{path},{_hash(text)},\n" for path, text in files.items()]
+            rows = [f"{path},{hash_in_record(text.encode())},\n" for path, text in files.items()]
             record = f"{name}-1.0.dist-info/RECORD"
             for path, text in {**files, record: "".join([*rows, f"{record},,\n"])}.items():
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -70,11 +71,6 @@ class _Index(Uv):
     def __call__(self) -> Uv:
         """Stand for the function that gives the uv, too."""
         return self
-
-
-def _hash(text: str) -> str:
-    digest = hashlib.sha256(text.encode()).digest()
-    return f"sha256={base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
 
 
 @pytest.fixture

@@ -29,6 +29,8 @@ from .lock import normal
 # a shell where the path is long. What looks Python up on PATH came as it is.
 _LAUNCHER = re.compile(rb"#!(?!/usr/bin/env )[^\n]*python|#!/bin/sh\n'''exec' ")
 _NO_HASH = re.compile(r"\.dist-info/RECORD(\.jws|\.p7s)?\Z|(^|/)__pycache__/")
+# What uv says of a wheel in its cache that is not even one.
+_UNUSABLE = re.compile(r"Failed to install: ([^\s-]+)-")
 _ALGORITHMS = ("sha256", "sha384", "sha512")
 _FROM_UV = {".lock"}
 
@@ -62,7 +64,12 @@ def install(
     uv: Uv, locks: Sequence[str | Path], place: Place, *, cwd: Path, where: str
 ) -> Installation:
     """Install what the arguments `locks` name, and prove it. Raises PipelineError."""
-    installation, wrong = _try(uv, locks, place, cwd, where)
+    try:
+        installation, wrong = _try(uv, locks, place, cwd, where)
+    except PipelineError as error:
+        wrong = {normal(name): error.what for name in _UNUSABLE.findall(error.what)}
+        if not wrong:
+            raise
     if wrong:
         uv.forget(wrong, cwd=cwd)
         first = next(iter(wrong.values()))

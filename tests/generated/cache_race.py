@@ -1,7 +1,7 @@
-"""`cache.clear` again and again while `verify` fills an empty cache, as real processes.
+"""`cache.clear` while `verify` fills an empty cache, as real processes.
 
-`python -m tests.caches.race REPOSITORY TRIES` says what came of each try; the repository has to
-have dependencies, and is one that may be spoiled.
+`python -m tests.generated.cache_race REPOSITORY TRIES` says what came of each try; the repository
+has to have dependencies, and is one that may be spoiled.
 """
 
 from __future__ import annotations
