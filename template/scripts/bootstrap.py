@@ -164,9 +164,38 @@ def _is_made(root: Path, stamp: Path, wanted: str) -> bool:
 
 def _installed(root: Path) -> set[str]:
     """Return the names of the modules and packages in `.venv`; one that went missing is noticed."""
-    sites = (root / ".venv").glob("Lib/site-packages" if _WINDOWS else "lib/python*/site-packages")
-    found = {path.name for site in sites for path in site.iterdir()}
+    found = {path.name for site in _sites(root) for path in site.iterdir()}
     return found - {"__pycache__"}
+
+
+def _damaged(root: Path) -> set[str]:
+    """Return the packages in `.venv` with a file that is not as the wheel's RECORD has it."""
+    import csv  # noqa: PLC0415 - every start of a verb imports this file
+
+    wrong = set()
+    for site in _sites(root):
+        for record in site.glob("*.dist-info/RECORD"):
+            with record.open(encoding="utf-8", errors="replace", newline="") as lines:
+                for name, digest, *_ in csv.reader(lines):
+                    if digest and digest != _digest(site / name):
+                        wrong.add(record.parent.name.partition("-")[0])
+    return wrong
+
+
+def _digest(path: Path) -> str:
+    """Return the hash of a file as a RECORD has it; nothing for one that cannot be read."""
+    import base64  # noqa: PLC0415 - see _damaged
+
+    try:
+        digest = hashlib.sha256(path.read_bytes()).digest()
+    except OSError:
+        return ""
+    return f"sha256={base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
+
+
+def _sites(root: Path) -> list[Path]:
+    inside = "Lib/site-packages" if _WINDOWS else "lib/python*/site-packages"
+    return [*(root / ".venv").glob(inside)]
 
 
 def venv_python(root: Path) -> Path:
@@ -199,17 +228,19 @@ def _install(root: Path, lock: str, primary: str) -> None:
     # What the cache holds needs no network.
     if _call([*command, "--offline"]).returncode:
         _check(command)
+    if wrong := _damaged(root):
+        # So it lay in uv's cache, which forgets it, and fetches it once more.
+        _check([uv, "cache", "clean", "--quiet", *wrong])
+        _check([*command, "--reinstall"])
     _say(f"setup: done in {time.monotonic() - start:.1f} s")
 
 
 def _is_locked_uv(program: Path, block: str) -> bool:
     """Tell whether the wheel beside the program is the lock's, and the program the wheel's."""
-    import base64  # noqa: PLC0415 - every start of a verb imports this file
-    import zipfile  # noqa: PLC0415
+    import zipfile  # noqa: PLC0415 - see _damaged
 
     try:
-        wheel, data = program.with_name(_UV_WHEEL).open("rb"), program.read_bytes()
-        with wheel:
+        with program.with_name(_UV_WHEEL).open("rb") as wheel:
             if f"sha256:{hashlib.file_digest(wheel, 'sha256').hexdigest()}" not in block:
                 return False
             with zipfile.ZipFile(wheel) as archive:
@@ -217,8 +248,7 @@ def _is_locked_uv(program: Path, block: str) -> bool:
                 listed = archive.read(record).decode()
     except OSError:
         return False
-    digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
-    is_listed = f".data/scripts/{program.name},sha256={digest}," in listed
+    is_listed = f".data/scripts/{program.name},{_digest(program) or '-'}," in listed
     return is_listed and os.access(program, os.X_OK)
 
 

@@ -107,7 +107,7 @@ def test_a_cache_of_uv_that_lies(fresh: Fresh, tmp_path: Path) -> None:
     repository.must("verify")
     done = repository.verb("verify", "--cold")
     assert done.code == 3, done
-    assert "many/module_7.py" in done.err + done.out
+    assert "it is not the same" in done.err
 
 
 def _sha256(repository: Repository) -> str:

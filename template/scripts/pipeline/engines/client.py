@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import importlib.metadata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from ..archive.zipreader import Archive, open_archive
@@ -62,16 +62,27 @@ def client_files(services: tuple[str, ...] = SERVICES) -> list[tuple[str, bytes]
 
 def client_zip(tools: Iterable[Dependency], cache: Path) -> Archive:
     """Return the client as a zip, deflated once for each set of versions in the folder `cache`."""
-    versions = repr([(tool.name, tool.version) for tool in tools])
-    target = cache / f"client-{hashlib.sha256(versions.encode()).hexdigest()[:16]}.zip"
+    versions = {tool.name: tool.version for tool in tools}
+    name = hashlib.sha256(repr([*versions.items()]).encode()).hexdigest()[:16]
+    target = cache / f"client-{name}.zip"
     kept = sealed(target)
     if kept is None:
         target.parent.mkdir(parents=True, exist_ok=True)
+        _check_versions(versions)
         members = [
             Member(CLIENT_FOLDER + name, 0o644, compress(data)) for name, data in client_files()
         ]
         seal(target, write_zip(target, members))
     return open_archive(kept.data if kept else target, where=str(target))
+
+
+def _check_versions(locked: Mapping[str, str]) -> None:
+    for name in DISTRIBUTIONS:
+        found = [one.version for one in importlib.metadata.distributions(name=name)]
+        if name in locked and found[:1] != [locked[name]]:
+            raise _damaged(
+                f"{name} {locked[name]} is locked, in .venv is {', '.join(found) or 'none'}"
+            )
 
 
 def _checked(name: str, path: Path, recorded: str) -> bytes:

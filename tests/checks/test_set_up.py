@@ -1,12 +1,14 @@
-"""The uv in the user's cache is run only while it is the one that the lock names."""
+"""What the set-up takes from the user's caches: uv, and what uv keeps."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import bootstrap
 import pytest
 
+from tests.repositories import ROOT
 from tests.wheels import write_wheel
 
 PROGRAM = b"#!/bin/sh\necho the real one\n"
@@ -68,3 +70,28 @@ def test_what_is_not_the_locks_is_fetched_again(root: Path, damage: object) -> N
     damage(program)
     assert bootstrap.find_uv(root).read_bytes() == PROGRAM
     assert not (program.parent / "fetching").exists()
+
+
+def test_what_is_damaged_in_uvs_cache_does_not_stay_in_venv(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is fetched again; and .venv has copies, so nobody edits the cache by editing them."""
+    root, lock = tmp_path / "repository", bootstrap.LOCKS["build"]
+    (root / "scripts").mkdir(parents=True)
+    digest = write_wheel(tmp_path, "tiny", {"tiny.py": b"good = True\n"})
+    uv = (ROOT / "template" / lock).read_text(encoding="utf-8").partition("\nuv==")[2]
+    (root / lock).write_text(f"tiny==1.0 --hash=sha256:{digest}\nuv=={uv}", encoding="utf-8")
+    monkeypatch.setenv("UV_NO_INDEX", "1")
+    monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path))
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+
+    def installed() -> Path:
+        shutil.rmtree(root / ".venv", ignore_errors=True)
+        bootstrap.ensure(root, "build")
+        (found,) = root.glob(".venv/lib/python*/site-packages/tiny.py")
+        return found
+
+    assert installed().stat().st_nlink == 1
+    (kept,) = tmp_path.glob("cache/archive-v0/*/tiny.py")
+    kept.write_bytes(b"good = False\n")
+    assert installed().read_bytes() == b"good = True\n"
