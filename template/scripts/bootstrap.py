@@ -50,6 +50,7 @@ LOCKS = {
 # What asks for a document on standard output, also when there is no verb yet that could give it.
 JSON = frozenset(("--json", "-j", "-jv", "-vj"))
 _WINDOWS = os.name == "nt"
+_UV_WHEEL = "uv.whl"
 _CTRL_C = (-2, 0xC000013A)
 _NO_PIP = (
     "this Python has neither pip nor the venv module, so the tooling cannot be fetched.\n"
@@ -98,14 +99,20 @@ def ensure(root: Path, name: str) -> None:
 
 
 def find_uv(root: Path, lock: str = LOCKS["build"]) -> Path:
-    """Return the uv that `lock` names, fetched once a machine into the user's cache."""
+    """Return the uv that `lock` names, fetched once a machine into the user's cache.
+
+    The cache may have come from another machine, or be edited: the wheel stays beside the program,
+    and both are held against the lock each time.
+    """
     block = _block((root / lock).read_text(encoding="utf-8"), "uv")
     if not block:
         raise BootstrapError(f"{lock} does not name uv. Restore it: git checkout {lock}")
     folder = _cache(root) / f"uv-{hashlib.sha256(block.encode()).hexdigest()[:16]}"
     program = folder / ("uv.exe" if _WINDOWS else "uv")
-    if not program.is_file():
-        _fetch_uv(block, program)
+    if not _is_locked_uv(program, block):
+        with _alone(folder / "fetch.lock", "another process is fetching uv"):
+            if not _is_locked_uv(program, block):
+                _fetch_uv(block, program)
     return program
 
 
@@ -136,7 +143,7 @@ def _ensure(root: Path, lock: str, primary: str) -> None:
     if _is_made(root, stamp, wanted):
         return
     try:
-        with _alone(root):
+        with _alone(root / ".pipeline" / "setup.lock", "another process is making .venv"):
             if not _is_made(root, stamp, wanted):
                 _install(root, lock, primary)
                 stamp.write_text("\n".join([wanted, *sorted(_installed(root))]), encoding="utf-8")
@@ -157,9 +164,38 @@ def _is_made(root: Path, stamp: Path, wanted: str) -> bool:
 
 def _installed(root: Path) -> set[str]:
     """Return the names of the modules and packages in `.venv`; one that went missing is noticed."""
-    sites = (root / ".venv").glob("Lib/site-packages" if _WINDOWS else "lib/python*/site-packages")
-    found = {path.name for site in sites for path in site.iterdir()}
+    found = {path.name for site in _sites(root) for path in site.iterdir()}
     return found - {"__pycache__"}
+
+
+def _damaged(root: Path) -> set[str]:
+    """Return the packages in `.venv` with a file that is not as the wheel's RECORD has it."""
+    import csv  # noqa: PLC0415 - every start of a verb imports this file
+
+    wrong = set()
+    for site in _sites(root):
+        for record in site.glob("*.dist-info/RECORD"):
+            with record.open(encoding="utf-8", errors="replace", newline="") as lines:
+                for name, digest, *_ in csv.reader(lines):
+                    if digest and digest != _digest(site / name):
+                        wrong.add(record.parent.name.partition("-")[0])
+    return wrong
+
+
+def _digest(path: Path) -> str:
+    """Return the hash of a file as a RECORD has it; nothing for one that cannot be read."""
+    import base64  # noqa: PLC0415 - see _damaged
+
+    try:
+        digest = hashlib.sha256(path.read_bytes()).digest()
+    except OSError:
+        return ""
+    return f"sha256={base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
+
+
+def _sites(root: Path) -> list[Path]:
+    inside = "Lib/site-packages" if _WINDOWS else "lib/python*/site-packages"
+    return [*(root / ".venv").glob(inside)]
 
 
 def venv_python(root: Path) -> Path:
@@ -168,8 +204,6 @@ def venv_python(root: Path) -> Path:
 
 
 def _install(root: Path, lock: str, primary: str) -> None:
-    import tempfile  # noqa: PLC0415 - every start of a verb imports this file
-
     start = time.monotonic()
     text = (root / lock).read_text(encoding="utf-8")
     count = len(re.findall(r"^\S+==", text, re.MULTILINE))
@@ -177,7 +211,7 @@ def _install(root: Path, lock: str, primary: str) -> None:
     uv = find_uv(root, primary)
     if lock == primary:
         # Without a valid stamp an earlier attempt was cut short, or the lock has changed.
-        import shutil  # noqa: PLC0415 - see above
+        import shutil  # noqa: PLC0415 - every start of a verb imports this file
 
         if (root / ".venv").is_file():
             raise BootstrapError(
@@ -185,25 +219,48 @@ def _install(root: Path, lock: str, primary: str) -> None:
             )
         shutil.rmtree(root / ".venv", ignore_errors=True)
         _check([uv, "venv", "--quiet", "--no-project", "--python", sys.executable, root / ".venv"])
-    with tempfile.TemporaryDirectory() as scratch:
-        rest = Path(scratch) / "requirements.txt"
-        # uv itself is there already; its 20 MB need not be fetched a second time.
-        rest.write_text(text.replace(_block(text, "uv"), ""))
-        command: list[str | Path] = [uv, "pip", "install", "--quiet", "--python", venv_python(root)]
-        command += ["--require-hashes", "-r", rest]
-        # What the cache holds needs no network.
-        if _call([*command, "--offline"]).returncode:
-            _check(command)
+    rest = root / ".pipeline" / "setup.txt"
+    # uv itself is there already; its 20 MB need not be fetched a second time.
+    rest.write_text(text.replace(_block(text, "uv"), ""), encoding="utf-8")
+    command: list[str | Path] = [uv, "pip", "install", "--quiet", "--python", venv_python(root)]
+    # Copies: who edits a link to a file in uv's cache edits it for all repositories to come.
+    command += ["--link-mode", "copy", "--require-hashes", "-r", rest]
+    # What the cache holds needs no network.
+    if _call([*command, "--offline"]).returncode:
+        _check(command)
+    if wrong := _damaged(root):
+        # So it lay in uv's cache, which forgets it, and fetches it once more.
+        _check([uv, "cache", "clean", "--quiet", *wrong])
+        _check([*command, "--reinstall"])
     _say(f"setup: done in {time.monotonic() - start:.1f} s")
 
 
+def _is_locked_uv(program: Path, block: str) -> bool:
+    """Tell whether the wheel beside the program is the lock's, and the program the wheel's."""
+    import zipfile  # noqa: PLC0415 - see _damaged
+
+    try:
+        with program.with_name(_UV_WHEEL).open("rb") as wheel:
+            if f"sha256:{hashlib.file_digest(wheel, 'sha256').hexdigest()}" not in block:
+                return False
+            with zipfile.ZipFile(wheel) as archive:
+                (record,) = (n for n in archive.namelist() if n.endswith(".dist-info/RECORD"))
+                listed = archive.read(record).decode()
+    except OSError:
+        return False
+    is_listed = f".data/scripts/{program.name},{_digest(program) or '-'}," in listed
+    return is_listed and os.access(program, os.X_OK)
+
+
 def _fetch_uv(block: str, program: Path) -> None:
-    import tempfile  # noqa: PLC0415 - see _install
+    import shutil  # noqa: PLC0415 - see _install
     import zipfile  # noqa: PLC0415
 
-    program.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=program.parent) as name:
-        scratch = Path(name)
+    scratch = program.parent / "fetching"
+    # A killed process may have left it; nobody else fetches now.
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    try:
         requirements = scratch / "uv.txt"
         requirements.write_text(block)
         pip = [_pip(scratch), "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
@@ -216,8 +273,10 @@ def _fetch_uv(block: str, program: Path) -> None:
             )
             archive.extract(member, scratch)
         (scratch / member).chmod(0o755)
-        # Whoever is second replaces the same bytes with the same bytes.
+        wheel.replace(program.with_name(_UV_WHEEL))
         (scratch / member).replace(program)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _pip(scratch: Path) -> str:
@@ -238,7 +297,7 @@ def _block(text: str, package: str) -> str:
 def _cache(root: Path) -> Path:
     """Return the user's cache folder, or one in the repository where no home is writable."""
     home = os.environ.get("LOCALAPPDATA") if _WINDOWS else os.environ.get("XDG_CACHE_HOME")
-    for folder in (Path(home) if home else Path.home() / ".cache", root / ".pipeline" / "cache"):
+    for folder in (Path(home) if home else Path.home() / ".cache", root / ".pipeline"):
         with contextlib.suppress(OSError):
             (folder / "copier-lambda").mkdir(parents=True, exist_ok=True)
             if os.access(folder / "copier-lambda", os.W_OK):
@@ -247,10 +306,10 @@ def _cache(root: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """Hold the lock of the repository's set-up; the system frees it when the process dies."""
-    (root / ".pipeline").mkdir(exist_ok=True)
-    with (root / ".pipeline" / "setup.lock").open("a+b") as handle:
+def _alone(lock: Path, waiting: str) -> Iterator[None]:
+    """Hold a lock file; the system frees it when the process dies."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a+b") as handle:
         if sys.platform == "win32":
             import msvcrt  # noqa: PLC0415 - only there
 
@@ -264,7 +323,7 @@ def _alone(root: Path) -> Iterator[None]:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                _say("setup: another process is making .venv; waiting for it ...")
+                _say(f"setup: {waiting}; waiting for it ...")
                 fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 

@@ -12,10 +12,12 @@ import pytest
 from pipeline.edge.cache import clear, is_whole_folder, keep, seal_folder, sealed
 from pipeline.edge.files import new_folder, sweep
 from pipeline.edge.machine import Machine
-from pipeline.edge.uv import Uv
+from pipeline.edge.uv import Installation, Uv
 from pipeline.engines.python import restore
 from pipeline.errors import PipelineError
 from pipeline.values.project import Project
+
+from tests.wheels import hash_in_record
 
 LOCK = "".join(f"{name}==1.0 --hash=sha256:{'0' * 64}\n" for name in ("boto3", "six", "tool"))
 SETTINGS = """\
@@ -37,7 +39,9 @@ handler = "app.handle"
 class _Index(Uv):
     """A uv whose index holds three packages, and that counts what it installs."""
 
-    def install(self, arguments: Any, *, cwd: Path, where: str, copies: bool = False) -> bool:
+    def install(
+        self, arguments: Any, *, cwd: Path, where: str, copies: bool = False
+    ) -> Installation:
         """Write the packages as uv would."""
         del cwd, where, copies
         folder = Path(arguments[arguments.index("--target") + 1])
@@ -48,13 +52,25 @@ class _Index(Uv):
                 f"{name}-1.0.dist-info/METADATA": f"Name: {name}\nVersion: 1.0\n"
                 + (f"Requires-Dist: {requires}\n" if requires else ""),
             }
+            files |= self.more() if name == "tool" else {}
+            rows = [f"{path},{hash_in_record(text.encode())},\n" for path, text in files.items()]
             record = f"{name}-1.0.dist-info/RECORD"
-            for path, text in {**files, record: "".join(f"{file},,\n" for file in files)}.items():
+            for path, text in {**files, record: "".join([*rows, f"{record},,\n"])}.items():
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 (folder / path).write_text(text, encoding="utf-8")
         with (self.program.parent / "installed").open("a", encoding="utf-8") as log:
             log.write("once\n")
-        return True
+        return Installation(
+            from_cache=True, versions=dict.fromkeys(("boto3", "six", "tool"), "1.0")
+        )
+
+    def more(self) -> dict[str, str]:
+        """Return what else the wheel of `tool` brings."""
+        return {}
+
+    def __call__(self) -> Uv:
+        """Stand for the function that gives the uv, too."""
+        return self
 
 
 @pytest.fixture
@@ -200,7 +216,7 @@ def test_sealed_folders(tmp_path: Path) -> None:
 
 
 def test_clearing(tmp_path: Path) -> None:
-    """Everything goes but locks, read-only files and links too; links' targets stay."""
+    """Everything goes, locks, read-only files and links too; links' targets stay."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "kept").write_bytes(b"12345")
@@ -212,9 +228,9 @@ def test_clearing(tmp_path: Path) -> None:
     (cache / "link").symlink_to(outside)
     (cache / "x.lock").write_bytes(b"")
     files, size = clear(cache)
-    assert files == 3
+    assert files == 4
     assert size >= 7
-    assert [path.name for path in cache.iterdir()] == ["x.lock"]
+    assert not [*cache.iterdir()]
     assert (outside / "kept").is_file()
     assert clear(tmp_path / "nowhere") == (0, 0)
 
@@ -255,20 +271,15 @@ def _machine(root: Path, environ: dict[str, str]) -> Machine:
     def never(*_: Any) -> Any:
         raise AssertionError
 
-    return Machine(root, root / "cache", environ, never, never, never, never)
+    return Machine(root, lambda: root / "cache", environ, never, never, never, never)
 
 
 def test_what_a_wheel_brings_stays(project: Project, tmp_path: Path) -> None:
     """Only what differs between two machines goes: launchers with a Python's path, caches."""
 
     class _More(_Index):
-        def install(self, arguments: Any, *, cwd: Path, where: str, copies: bool = False) -> bool:
-            super().install(arguments, cwd=cwd, where=where, copies=copies)
-            folder = Path(arguments[arguments.index("--target") + 1])
-            for name, data in brings.items():
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                (folder / name).write_bytes(data)
-            return True
+        def more(self) -> dict[str, str]:
+            return {name: data.decode() for name, data in brings.items()}
 
     kept = {
         "bin/__init__.py": b"",
@@ -282,7 +293,6 @@ def test_what_a_wheel_brings_stays(project: Project, tmp_path: Path) -> None:
         "bin/one": b"#!/here/.venv/bin/python3\nimport one\n",
         "bin/two": b"#!/bin/sh\n'''exec' '/a long path/bin/python' \"$0\" \"$@\"\n",
         "tool/__pycache__/tool.cpython-313.pyc": b"compiled",
-        ".lock": b"",
     }
     brings = {**kept, **gone}
     files = restore(project, _More(tmp_path / "uv", {}), tmp_path / "cache", b"").files

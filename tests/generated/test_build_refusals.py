@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
-import zipfile
 from pathlib import Path
 
 import pytest
 
 from tests.generated.repository import Done, Repository
 from tests.repositories import git
+from tests.wheels import write_wheel
 
 PRIVATE_KEY = "-----BEGIN RSA PRIVATE" + " KEY-----\nMIIB\n"
 
@@ -31,18 +31,7 @@ def refused(
 
 def wheel(folder: Path, name: str, platform: str) -> str:
     """Write an empty wheel for a platform and return its hash."""
-    info = f"{name}-1.0.dist-info"
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(f"{name}.py", "")
-        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        archive.writestr(
-            f"{info}/WHEEL",
-            f"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: py3-none-{platform}\n",
-        )
-        archive.writestr(f"{info}/RECORD", "")
-    (folder / f"{name}-1.0-py3-none-{platform}.whl").write_bytes(buffer.getvalue())
-    return hashlib.sha256(buffer.getvalue()).hexdigest()
+    return write_wheel(folder, name, {f"{name}.py": b""}, platform=platform)
 
 
 def source(folder: Path, name: str) -> str:

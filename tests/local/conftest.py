@@ -13,7 +13,7 @@ from typing import Any
 
 import bootstrap
 import pytest
-from pipeline.edge.files import alone
+from pipeline.edge.locks import alone
 from pipeline.local.background import Background, start
 from pipeline.local.function import FunctionProcess
 from pipeline.local.function_code import FunctionCode

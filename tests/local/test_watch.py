@@ -56,7 +56,8 @@ from pipeline.verbs.watch import Watched, watch
 
 root, cache, uv, event = map(pathlib.Path, sys.argv[1:])
 machine = Machine(
-    root, cache, os.environ, datetime.datetime.now, time.monotonic, lambda: uv, lambda _: None
+    root, lambda: cache, os.environ, datetime.datetime.now, time.monotonic,
+    lambda: uv, lambda _: None,
 )
 lines = functools.partial(plain_lines, verbose=False)
 reporter = Reporter(line_sink(lambda line: print(line, flush=True), lines), time.monotonic)

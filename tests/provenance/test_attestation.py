@@ -53,7 +53,7 @@ def machine(tmp_path: Path, value: str) -> tuple[Machine, list[str]]:
 
     made = Machine(
         root=tmp_path,
-        cache=tmp_path,
+        cache_folder=lambda: tmp_path,
         environ={SIGNING_KEY: value},
         now=lambda: datetime(2026, 11, 23, tzinfo=UTC),
         seconds=lambda: 0.0,

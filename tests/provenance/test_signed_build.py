@@ -44,7 +44,7 @@ class Place:
         """The machine: always the same moment, and no tooling but what the tests have."""
         return Machine(
             root=self.root,
-            cache=self.cache,
+            cache_folder=lambda: self.cache,
             environ=self.environ,
             now=lambda: datetime(2026, 11, 23, 12, tzinfo=UTC),
             seconds=lambda: 0.0,

@@ -60,7 +60,7 @@ def machine(root: Path, environ: Mapping[str, str] | None = None) -> Machine:
 
     return Machine(
         root=root,
-        cache=root / "cache",
+        cache_folder=lambda: root / "cache",
         environ=environ or {},
         now=lambda: NOON,
         seconds=lambda: 0.0,

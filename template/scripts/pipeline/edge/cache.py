@@ -1,8 +1,16 @@
-"""Whether what a cache holds is still what was put there.
+"""A repository's cache: who may use it when, and whether what it holds is what was put there.
 
-A file carries its SHA-256 beside it, a folder a digest of its files' names and sizes: a disk that
-ran full, a killed process or a curious hand must not end up in a package. What does not fit is
-made again, so both checks answer with None or False and raise nothing.
+**One lock**, beside the folder. Whoever reads or fills the cache holds it together with others,
+from the first use to the end of the process; whoever removes something holds it alone. So nothing
+vanishes while it is read, packed or run, and there is no half-removed state that anybody could
+see. The system frees the lock of a killed process. What such a one left half-written is removed by
+the next process that finds nobody else here. Those who fill the same thing at the same time have
+locks of their own in the folder, taken after this one.
+
+**A seal** beside each thing: a file's SHA-256, a digest of a folder's names and sizes. A disk that
+ran full or a curious hand must not end up in a package. What does not fit is made again, so both
+checks answer with None or False and raise nothing. What is sealed was held against its source
+before: see `engines/installed.py`.
 """
 
 from __future__ import annotations
@@ -10,12 +18,18 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
-from .files import write_whole
+from .files import sweep, write_whole
+from .locks import alone, together
 
-__all__ = ["Sealed", "clear", "is_whole_folder", "keep", "seal", "seal_folder", "sealed"]
+__all__ = [
+    "Sealed", "clear", "is_whole_folder", "keep", "seal", "seal_folder", "sealed",
+    "to_oneself", "using",
+]  # fmt: skip
 
 _SEAL = ".sha256"
 _BYTECODE = "__pycache__"
@@ -26,6 +40,16 @@ class Sealed(NamedTuple):
 
     data: bytes
     sha256: str
+
+
+def using(folder: Path, waiting: Callable[[], None]) -> AbstractContextManager[None]:
+    """Hold a cache for reading and filling; `waiting` is called when somebody removes from it."""
+    return together(_lock_of(folder), waiting, lambda: _sweep(folder))
+
+
+def to_oneself(folder: Path, waiting: Callable[[], None]) -> AbstractContextManager[None]:
+    """Hold a cache for removing from it; `waiting` is called when somebody uses it."""
+    return alone(_lock_of(folder), waiting)
 
 
 def keep(path: Path, data: bytes) -> None:
@@ -64,14 +88,9 @@ def is_whole_folder(folder: Path) -> bool:
 
 
 def clear(folder: Path) -> tuple[int, int]:
-    """Remove everything in a cache folder; return how many files and bytes went.
-
-    Lock files stay: another process may be waiting for one.
-    """
+    """Remove everything in a cache that nobody else uses; return how many files and bytes went."""
     files = size = 0
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.suffix == ".lock":
-            continue
         inside = [path] if not path.is_dir() or path.is_symlink() else [*path.rglob("*")]
         counted = [item.lstat().st_size for item in inside if item.is_symlink() or item.is_file()]
         files, size = files + len(counted), size + sum(counted)
@@ -80,6 +99,15 @@ def clear(folder: Path) -> tuple[int, int]:
         else:
             path.unlink()
     return files, size
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.lock")
+
+
+def _sweep(folder: Path) -> None:
+    for place in (folder, *folder.glob("made-*"), *folder.glob("made-*/dependencies")):
+        sweep(place)
 
 
 def _seal_of(path: Path) -> Path:

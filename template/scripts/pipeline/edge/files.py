@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and a lock that dies with its process."""
+"""Files that are either whole or not there."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from ..errors import PipelineError
 
 __all__ = [
-    "alone",
     "new_folder",
     "read_json",
+    "remove_folder",
     "replacing",
     "replacing_folder",
     "sweep",
     "unwritable",
     "write_json",
     "write_whole",
+    "writing",
 ]
 
 # A dot, the name it was to have, what `tempfile` adds, and what releases before this one added.
@@ -32,7 +33,7 @@ _HALF_WRITTEN = re.compile(r"\..+\.[A-Za-z0-9_]{8}(\.part)?\Z")
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file in one step: a reader sees the old bytes or the new ones, never a part."""
-    with _writing(path):
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
             part.write(data)
@@ -88,11 +89,19 @@ def new_folder(target: Path) -> Iterator[Path]:
     What goes wrong inside the block keeps its own error.
     """
     with ExitStack() as folder:
-        with _writing(target):
+        with writing(target):
             part = folder.enter_context(replacing_folder(target))
         yield part
-        with _writing(target):
+        with writing(target):
             folder.close()
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder, with read-only folders in it, as far as that is possible."""
+    for base, _, _ in os.walk(folder):
+        with suppress(OSError):
+            Path(base).chmod(0o700)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def sweep(folder: Path) -> None:
@@ -100,7 +109,7 @@ def sweep(folder: Path) -> None:
     for path in folder.iterdir() if folder.is_dir() else ():
         if _HALF_WRITTEN.match(path.name):
             if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
+                remove_folder(path)
             else:
                 path.unlink(missing_ok=True)
 
@@ -115,50 +124,12 @@ def unwritable(path: Path, error: OSError) -> PipelineError:
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the system has against writing in the block into the error for `path`."""
     try:
         yield
     except OSError as error:
         raise unwritable(path, error) from error
-
-
-@contextmanager
-def alone(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold a lock file; `waiting` is called once when another process holds it.
-
-    The system frees the lock when its process ends, however it ends.
-    """
-    with _writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        opened = path.open("a+b")
-    with opened as handle:
-        if os.name == "nt":
-            _lock_on_windows(handle.fileno(), waiting)
-        else:
-            import fcntl  # noqa: PLC0415 - not on Windows
-
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                waiting()
-                fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-
-
-def _lock_on_windows(descriptor: int, waiting: Callable[[], None]) -> None:
-    import msvcrt  # noqa: PLC0415 - only there
-
-    told = False
-    while True:
-        try:
-            # Tries for ten seconds before it gives up.
-            msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)  # type: ignore[attr-defined,unused-ignore]
-        except OSError:
-            if not told:
-                waiting()
-                told = True
-        else:
-            return
 
 
 def _replace_folder(part: Path, target: Path) -> None:

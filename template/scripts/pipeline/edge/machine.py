@@ -17,19 +17,24 @@ __all__ = ["Machine", "utc_now"]
 
 @dataclass(frozen=True)
 class Machine:
-    """`root` is the repository, `cache` a folder that may be deleted at any time.
+    """`root` is the repository, `cache_folder` gives its cache for this process to use.
 
-    `now` and `seconds` are the clocks, `uv_program` gives the locked uv, and `tooling` installs
-    one of the tooling locks by name.
+    What is in it may be gone with the next process. `now` and `seconds` are the clocks,
+    `uv_program` gives the locked uv, and `tooling` installs one of the tooling locks by name.
     """
 
     root: Path
-    cache: Path
+    cache_folder: Callable[[], Path]
     environ: Mapping[str, str]
     now: Callable[[], datetime]
     seconds: Callable[[], float]
     uv_program: Callable[[], Path]
     tooling: Callable[[str], None]
+
+    @property
+    def cache(self) -> Path:
+        """The cache, which nobody else removes from now on."""
+        return self.cache_folder()
 
     @property
     def git(self) -> Git | None:

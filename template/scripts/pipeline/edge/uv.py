@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import PipelineError
 from .shell import Result, run, scrubbed
 
-__all__ = ["Uv"]
+__all__ = ["Installation", "Uv"]
 
 _DECORATIONS = str.maketrans(dict.fromkeys("\N{MULTIPLICATION SIGN}╰─▶│", " "))
+
+
+# What uv says: one line for each distribution, and how far it has come.
+_INSTALLED = re.compile(r"^ \+ (\S+)==(\S+)", re.MULTILINE)
+_PROGRESS = re.compile(
+    r"^ *(Using|Resolved|Prepared|Downloading|Downloaded|Installed) .*\n?", re.MULTILINE
+)
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What uv has installed: versions by distribution, and whether its cache was enough."""
+
+    from_cache: bool
+    versions: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -23,25 +39,29 @@ class Uv:
 
     def install(
         self, arguments: Sequence[str | Path], *, cwd: Path, where: str, copies: bool = False
-    ) -> bool:
-        """Run `uv pip install`; return whether the cache alone was enough.
+    ) -> Installation:
+        """Run `uv pip install` and return what was installed.
 
         The cache is tried first, so that nothing needs a network that has been fetched before.
-        Files are hard links, where the disk has them: with `copies` what is written to them
-        does not get into uv's cache, which takes seconds for some thousand files.
+        Files are hard links, where the disk has them, unless `copies` are asked for: what is
+        edited in those does not get into uv's cache. Only what is there for a moment may be links.
         """
         mode = "copy" if copies else "hardlink"
-        plain = ["--quiet", "--require-hashes", "--link-mode", mode]
-        command = ["pip", "install", *plain, *arguments]
-        if self._run([*command, "--offline"], cwd=cwd, where=where, accept=(0, 1, 2)).code == 0:
-            return True
-        self._run(command, cwd=cwd, where=where)
-        return False
+        command = ["pip", "install", "--require-hashes", "--link-mode", mode, *arguments]
+        done = self._run([*command, "--offline"], cwd=cwd, where=where, accept=(0, 1, 2))
+        from_cache = done.code == 0
+        if not from_cache:
+            done = self._run(command, cwd=cwd, where=where)
+        return Installation(from_cache, dict(_INSTALLED.findall(done.stderr)))
+
+    def forget(self, packages: Iterable[str], *, cwd: Path) -> None:
+        """Remove packages from uv's cache, which then fetches them again."""
+        self._run(["cache", "clean", "--quiet", *packages], cwd=cwd, where="uv cache clean")
 
     def make_venv(self, folder: Path, python: Path) -> None:
-        """Make a virtual environment at `folder` with that interpreter."""
+        """Make a virtual environment at `folder` with that interpreter; what was there goes."""
         self._run(
-            ["venv", "--quiet", "--no-project", "--python", python, folder],
+            ["venv", "--quiet", "--no-project", "--clear", "--python", python, folder],
             cwd=folder.parent,
             where="uv venv",
         )
@@ -93,8 +113,8 @@ class Uv:
 
 
 def _plain(text: str) -> str:
-    """Drop uv's decorations from its explanation."""
-    return " ".join(text.translate(_DECORATIONS).split())
+    """Drop uv's decorations from its explanation, and how far it had come."""
+    return " ".join(_PROGRESS.sub("", text).translate(_DECORATIONS).split())
 
 
 def _is_network(text: str) -> bool:

@@ -6,11 +6,10 @@ versions, examples, resources and time zones go. About 1.3 MB compressed.
 
 from __future__ import annotations
 
-import base64
 import csv
 import hashlib
 import importlib.metadata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from ..archive.zipreader import Archive, open_archive
@@ -18,6 +17,7 @@ from ..archive.zipwriter import Member, compress, write_zip
 from ..edge.cache import seal, sealed
 from ..errors import PipelineError
 from ..values.manifest import Dependency
+from .installed import fits
 
 __all__ = ["CLIENT_FOLDER", "DISTRIBUTIONS", "SERVICES", "client_files", "client_zip"]
 
@@ -62,11 +62,13 @@ def client_files(services: tuple[str, ...] = SERVICES) -> list[tuple[str, bytes]
 
 def client_zip(tools: Iterable[Dependency], cache: Path) -> Archive:
     """Return the client as a zip, deflated once for each set of versions in the folder `cache`."""
-    versions = repr([(tool.name, tool.version) for tool in tools])
-    target = cache / f"client-{hashlib.sha256(versions.encode()).hexdigest()[:16]}.zip"
+    versions = {tool.name: tool.version for tool in tools}
+    name = hashlib.sha256(repr([*versions.items()]).encode()).hexdigest()[:16]
+    target = cache / f"client-{name}.zip"
     kept = sealed(target)
     if kept is None:
         target.parent.mkdir(parents=True, exist_ok=True)
+        _check_versions(versions)
         members = [
             Member(CLIENT_FOLDER + name, 0o644, compress(data)) for name, data in client_files()
         ]
@@ -74,13 +76,21 @@ def client_zip(tools: Iterable[Dependency], cache: Path) -> Archive:
     return open_archive(kept.data if kept else target, where=str(target))
 
 
+def _check_versions(locked: Mapping[str, str]) -> None:
+    for name in DISTRIBUTIONS:
+        found = [one.version for one in importlib.metadata.distributions(name=name)]
+        if name in locked and found[:1] != [locked[name]]:
+            raise _damaged(
+                f"{name} {locked[name]} is locked, in .venv is {', '.join(found) or 'none'}"
+            )
+
+
 def _checked(name: str, path: Path, recorded: str) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
         raise _damaged(f"{name} cannot be read from .venv: {error.strerror}") from error
-    digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
-    if recorded != f"sha256={digest}":
+    if not fits(data, recorded):
         raise _damaged(f"{name} in .venv is not as it was installed")
     return data
 

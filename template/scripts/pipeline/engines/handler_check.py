@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..archive.extract import mirror
 from ..archive.zipreader import FUNCTION_LIMITS, open_archive
-from ..edge.files import alone
+from ..edge.locks import alone
 from ..errors import PipelineError
 from ..local.function_code import FunctionCode, FunctionConfig
 from ..local.pool import LocalRuntime

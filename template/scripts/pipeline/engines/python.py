@@ -7,7 +7,7 @@ import hashlib
 import re
 import struct
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,12 +24,14 @@ from ..archive.zipwriter import (
     write_zip,
 )
 from ..edge.cache import Sealed, seal, sealed
-from ..edge.files import alone, sweep, unwritable
+from ..edge.files import unwritable
+from ..edge.locks import alone
 from ..edge.uv import Uv
 from ..errors import PipelineError
 from ..values.manifest import ZipFacts
 from ..values.project import FROM_RUNTIME, Project
 from .brought import Brought, brought
+from .installed import Place, install, is_launcher, own_folder
 from .left_out import files_of_tests, sdk_files
 from .lock import check_lock, locked, read_lock
 
@@ -41,9 +43,6 @@ _EXECUTABLE, _PLAIN = 0o755, 0o644
 _LEFT_OUT = re.compile(
     r"(^\.lock$|(^|/)__pycache__/|\.dist-info/(RECORD|INSTALLER|REQUESTED|direct_url\.json|uv_cache\.json)$)"
 )
-# And what uv writes into `bin` with this machine's interpreter in the first line, which it puts
-# behind a shell where the path is long. What looks Python up on PATH came as it is.
-_LAUNCHER = re.compile(rb"#!(?!/usr/bin/env )[^\n]*python|#!/bin/sh\n'''exec' ")
 
 
 @dataclass(frozen=True)
@@ -87,11 +86,12 @@ class FunctionZip:
     changed: int | None
 
 
-def restore(project: Project, uv: Uv, cache: Path, tools: bytes) -> Restored:
+def restore(project: Project, uv: Callable[[], Uv], cache: Path, tools: bytes) -> Restored:
     """Return the dependency zip of the project's lock, making it unless `cache` holds it whole.
 
     Binary wheels only, for the function's Python and platform; `tools` stands for the versions
-    of what makes the zip. Raises PipelineError naming a package that has no fitting wheel.
+    of what makes the zip. `uv` is asked for where something has to be installed. Raises
+    PipelineError naming a package that has no fitting wheel, or one that is not what it should be.
     """
     text = read_lock(project.root, FUNCTION_LOCK)
     check_lock(FUNCTION_LOCK, text, project.dependencies)
@@ -102,17 +102,16 @@ def restore(project: Project, uv: Uv, cache: Path, tools: bytes) -> Restored:
     with alone(cache / "dependencies.lock", lambda: None):
         from_cache, whole = True, sealed(target)
         if whole is None:
-            from_cache, whole = _make(project, uv, target, packages)
+            from_cache, whole = _make(project, uv(), target, packages)
         return Restored(whole.data, brought(whole, cache), packages, from_cache)
 
 
 def _make(project: Project, uv: Uv, target: Path, packages: int) -> tuple[bool, Sealed]:
     cache = target.parent
     try:
-        sweep(cache)
+        cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache, prefix=".site.") as scratch:
             folder = Path(scratch) / "site"
-            folder.mkdir()
             from_cache = not packages or _install(project, uv, folder)
             digest = write_zip(target, _members(folder, project))
             seal(target, digest)
@@ -134,14 +133,15 @@ def _key(project: Project, lock: str, tools: bytes) -> str:
 
 def _install(project: Project, uv: Uv, folder: Path) -> bool:
     runtime, architecture = project.function.runtime, project.function.architecture
-    place: list[str | Path] = ["--target", folder]
-    place += ["--python-platform", runtime.platform(architecture)]
-    place += ["--python-version", runtime.python]
-    return uv.install(
-        [*place, "--only-binary", ":all:", "--no-deps", "-r", project.root / FUNCTION_LOCK],
+    wanted: list[str | Path] = ["--python-platform", runtime.platform(architecture)]
+    wanted += ["--python-version", runtime.python, "--only-binary", ":all:", "--no-deps"]
+    return install(
+        uv,
+        [*wanted, "-r", project.root / FUNCTION_LOCK],
+        Place(lambda: own_folder(folder), copies=False),
         cwd=project.root,
         where=f"restore {FUNCTION_LOCK} for {runtime.name} on {architecture}",
-    )
+    ).from_cache
 
 
 def make_function_zip(
@@ -195,7 +195,7 @@ def _members(folder: Path, project: Project) -> list[Member]:
                 FUNCTION_LOCK, f"a dependency brings the link {name}", "Lambda takes no links."
             )
         data = path.read_bytes()
-        if name not in tests and not (name.startswith("bin/") and _LAUNCHER.match(data)):
+        if name not in tests and not is_launcher(name, data):
             mode = _EXECUTABLE if path.stat().st_mode & 0o111 else _PLAIN
             members.append(Member(name, mode, compress(data)))
     return members

@@ -32,13 +32,17 @@ _LAST_LINES = 15
 
 @dataclass(frozen=True)
 class Background:
-    """How to start one: `python` has moto installed, `environ` is this process's environment."""
+    """How to start one: `python` has moto installed, `environ` is this process's environment.
+
+    `cache` is where the runtimes come from: the server holds it.
+    """
 
     state: Path
     runtimes: Mapping[str, LocalRuntime]
     environ: Mapping[str, str]
     region: str = "us-east-1"
     python: Path = field(default_factory=lambda: Path(sys.executable))
+    cache: Path | None = None
 
     @property
     def log(self) -> Path:
@@ -49,6 +53,7 @@ class Background:
         """Return the server's command line; it holds no secret."""
         words = [str(self.python), "-m", "pipeline.local.server", "--state", str(self.state)]
         words += ["--region", self.region, "--log", str(self.log)]
+        words += ["--cache", str(self.cache)] if self.cache else []
         for name, runtime in self.runtimes.items():
             places = [runtime.python, runtime.ric or "", *runtime.extra_paths]
             label = f"{name}@{runtime.version}" if runtime.version else name

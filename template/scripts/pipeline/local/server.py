@@ -1,7 +1,8 @@
 """The embedded AWS as a process of its own: `python -m pipeline.local.server --state FILE`.
 
 It makes its keys itself, so that no command line shows them, and writes them with its port to
-the state file (mode 0600) once it answers. It holds a lock beside that file while it lives.
+the state file (mode 0600) once it answers. It holds a lock beside that file while it lives, and the
+repository's cache, where the runtimes' clients are.
 """
 
 from __future__ import annotations
@@ -14,12 +15,17 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
+from ..edge.cache import using
+from ..edge.files import sweep
+from ..edge.locks import alone_if_free
+from ..edge.scratch import own_temporary_folder
 from ..errors import PipelineError
 from .function_code import remove_function
 from .pool import LocalRuntime
-from .state import LocalAws, held, write_state
+from .state import LocalAws, write_state
 from .wire import Environ, Start, scope
 
 __all__ = ["main", "parse_runtime"]
@@ -32,10 +38,16 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     state = Path(options.state)
     state.parent.mkdir(parents=True, exist_ok=True)
-    with held(state) as ours:
+    with ExitStack() as held:
+        ours = held.enter_context(alone_if_free(state.with_suffix(".lock")))
         if not ours:
             sys.stderr.write(f"{state}: another embedded AWS is running\n")
             return _TAKEN
+        held.enter_context(own_temporary_folder())
+        if options.cache:
+            # The runtimes' clients lie there. Who started this holds it until it answers.
+            held.enter_context(using(Path(options.cache), lambda: None))
+        sweep(state.parent)
         folder = state.with_name("work")
         # A server that was killed could not tidy up. Compiled modules stay: they save a second.
         remove_function(folder / "code")
@@ -105,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--region", default="us-east-1")
     parser.add_argument("--runtime", action="append", default=[])
     parser.add_argument("--log", default="")
+    parser.add_argument("--cache", default="")
     return parser
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-__all__ = ["NOTHING_REAL", "LocalAws", "held", "read_state", "write_state"]
+__all__ = ["NOTHING_REAL", "LocalAws", "read_state", "write_state"]
 
 # An AWS client looks into the user's files even where it is given all it needs.
 NOTHING_REAL = {
@@ -61,28 +60,3 @@ def write_state(path: Path, aws: LocalAws) -> None:
     with os.fdopen(handle, "w", encoding="utf-8") as part:
         json.dump(asdict(aws), part, indent=2, sort_keys=True)
     Path(name).replace(path)
-
-
-@contextmanager
-def held(path: Path) -> Iterator[bool]:
-    """Hold the lock beside the state file while the block runs; False when another has it.
-
-    The system frees the lock when its process ends, however it ends.
-    """
-    with path.with_suffix(".lock").open("a+b") as handle:
-        yield _locked(handle.fileno())
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        if os.name == "nt":
-            import msvcrt  # noqa: PLC0415 - not on every system
-
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-        else:
-            import fcntl  # noqa: PLC0415 - not on every system
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

@@ -199,7 +199,7 @@ def clear(c: Context, json: bool = False, verbose: bool = False) -> None:
     from ..verbs.cache import clear_cache
 
     with session(root_of(c), json=json, verbose=verbose) as run:
-        files, removed = clear_cache(run.machine, run.reporter)
+        files, removed = clear_cache(run.root, run.cache, run.reporter)
         run.reporter.line(f".pipeline/cache: {size(removed)} in {files} files removed")
         run.answer = {"files": files, "size": removed}
 

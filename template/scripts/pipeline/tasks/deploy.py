@@ -99,5 +99,6 @@ def _started(run: Session) -> Started:
         runtimes={function.runtime.name: local_runtime(function, run.machine, run.reporter)},
         environ=run.machine.environ,
         region=run.project.environment(LOCAL_ENVIRONMENT).region or "us-east-1",
+        cache=run.machine.cache,
     )
     return start_local(run.project, wanted, run.reporter)

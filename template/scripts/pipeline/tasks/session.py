@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -52,13 +52,17 @@ _SECRETS = (
 
 @dataclass
 class Session:
-    """One verb's run. `answer` is the document that `--json` prints."""
+    """One verb's run.
+
+    `answer` is the document that `--json` prints, `held` what is let go at the end.
+    """
 
     root: Path
     reporter: Reporter
     json: bool
     answer: dict[str, Any]
     secrets: list[str]
+    held: ExitStack
 
     def hide(self, secret: str) -> None:
         """Keep a secret that is not in the environment out of all that is said from now on."""
@@ -87,13 +91,33 @@ class Session:
 
         return Machine(
             root=self.root,
-            cache=self.root / ".pipeline" / "cache",
+            cache_folder=lambda: self._cache,
             environ=os.environ,
             now=utc_now,
             seconds=time.monotonic,
-            uv_program=lambda: _tooling(bootstrap.find_uv, self.root),
+            uv_program=lambda: self._uv,
             tooling=lambda name: _tooling(bootstrap.ensure, self.root, name),
         )
+
+    @property
+    def cache(self) -> Path:
+        """Where the repository's cache lies, for who does not use it."""
+        return self.root / ".pipeline" / "cache"
+
+    @cached_property
+    def _cache(self) -> Path:
+        from ..edge.cache import using
+
+        def waiting() -> None:
+            self.reporter.line("somebody clears this folder's cache; waiting for it")
+
+        self.held.enter_context(using(self.cache, waiting))
+        return self.cache
+
+    @cached_property
+    def _uv(self) -> Path:
+        found: Path = _tooling(bootstrap.find_uv, self.root)
+        return found
 
 
 def root_of(context: Context) -> Path:
@@ -107,15 +131,19 @@ def session(root: Path, *, json: bool, verbose: bool) -> Iterator[Session]:
 
     A verb that has said all there is to say raises invoke's Exit; the Program exits with its code.
     """
+    from ..edge.scratch import own_temporary_folder
     from ..report.events import Failed, Reporter
     from ..report.masking import masked, masked_text
 
     sink, close = printer(json=json, verbose=verbose)
     secrets = [value for name in _SECRETS if (value := os.environ.get(name))]
-    running = Session(root, Reporter(masked(sink, secrets), time.monotonic), json, {}, secrets)
+    reporter = Reporter(masked(sink, secrets), time.monotonic)
+    running = Session(root, reporter, json, {}, secrets, ExitStack())
     code = 0
     try:
-        yield running
+        with running.held:
+            running.held.enter_context(own_temporary_folder())
+            yield running
     except PipelineError as error:
         running.reporter.emit(Failed("", error))
         running.answer = {"error": {"where": error.where, "what": error.what, "then": error.then}}

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..archive.zipreader import OUR_LIMITS, open_archive, read_member
-from ..edge.files import alone, new_folder, read_json, sweep, write_json
+from ..edge.files import new_folder, read_json, sweep, write_json
+from ..edge.locks import alone
 from ..edge.machine import Machine
 from ..engines.attestation import Signer
 from ..engines.preflight import Place, preflight

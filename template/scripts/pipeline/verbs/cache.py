@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
-from ..edge.cache import clear
-from ..edge.files import alone, unwritable
-from ..edge.machine import Machine
+from pathlib import Path
+
+from ..edge.cache import clear, to_oneself
+from ..edge.files import unwritable
+from ..edge.locks import alone
+from ..errors import PipelineError
+from ..local.background import running
 from ..report.events import Reporter
+from .local import state_file
 
 __all__ = ["clear_cache"]
 
 
-def clear_cache(machine: Machine, reporter: Reporter) -> tuple[int, int]:
-    """Empty the repository's cache; return how many files and bytes were removed.
+def clear_cache(root: Path, folder: Path, reporter: Reporter) -> tuple[int, int]:
+    """Empty the cache `folder` of the repository; return how many files and bytes were removed.
 
-    A build that is under way is waited for. Builds, `build-output` and the machine's own caches
-    of packages stay.
+    Whoever uses it is waited for, but the embedded AWS, which stays until somebody stops it: then
+    this raises PipelineError. Builds, `build-output` and the machine's own caches of packages stay.
     """
+    aws = running(state_file(root))
+    if aws is not None:
+        raise PipelineError(
+            "cache.clear",
+            f"the embedded AWS (process {aws.pid}) runs the function with what lies there",
+            "Stop it first: `python3 tasks.py local.stop`.",
+        )
 
-    def waiting() -> None:
+    def building() -> None:
         reporter.line("a build is running in this folder; waiting for it")
 
-    with alone(machine.root / ".pipeline" / "build.lock", waiting):
+    def used() -> None:
+        reporter.line(
+            "the cache is in use by a test, `run`, `verify` or the like in this folder; "
+            "waiting for its end"
+        )
+
+    with alone(root / ".pipeline" / "build.lock", building), to_oneself(folder, used):
         try:
-            return clear(machine.cache)
+            return clear(folder)
         except OSError as error:
-            raise unwritable(machine.cache, error) from error
+            raise unwritable(folder, error) from error

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..edge.cache import is_whole_folder, seal_folder
-from ..edge.files import alone, new_folder, write_whole
+from ..edge.files import new_folder, write_whole
+from ..edge.locks import alone
 from ..edge.machine import Machine
 from ..edge.pythons import base_python
+from ..engines.installed import Place, install, own_folder
 from ..engines.left_out import SDK
 from ..engines.lock import locked, pick, read_lock
 from ..engines.python import FUNCTION_LOCK
@@ -86,12 +88,13 @@ def _installed(name: str, text: str, python: Path, machine: Machine) -> Path:
         with new_folder(folder) as part:
             lock = machine.cache / f"{folder.name}.txt"
             write_whole(lock, text.encode())
-            place: list[str | Path] = ["--target", part, "--python", python]
-            machine.uv.install(
-                [*place, "--only-binary", ":all:", "--no-deps", "-r", lock],
+            wanted: list[str | Path] = ["--python", python, "--only-binary", ":all:", "--no-deps"]
+            install(
+                machine.uv,
+                [*wanted, "-r", lock],
+                Place(lambda: own_folder(part)),
                 cwd=machine.root,
                 where=f"install the {name.replace('-', ' ')}",
-                copies=True,
             )
             (part / ".lock").unlink(missing_ok=True)
             seal_folder(part, folder)

@@ -105,7 +105,7 @@ def restore_dependencies(project: Project, machine: Machine) -> Restored:
             if tool.name in ("deflate", "uv")
         ]
     ).encode()
-    return restore(project, machine.uv, _kept(machine) / "dependencies", stamp)
+    return restore(project, lambda: machine.uv, _kept(machine) / "dependencies", stamp)
 
 
 def make_package(

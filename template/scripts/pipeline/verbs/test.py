@@ -16,10 +16,12 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from ..edge.cache import is_whole_folder, seal_folder
-from ..edge.files import alone, new_folder
+from ..edge.files import new_folder
+from ..edge.locks import alone
 from ..edge.machine import Machine
 from ..edge.pythons import base_python, is_program
 from ..edge.shell import attach, run, scrubbed
+from ..engines.installed import Place, install
 from ..engines.lock import check_lock, read_lock
 from ..engines.python import FUNCTION_LOCK
 from ..errors import PipelineError
@@ -202,18 +204,27 @@ def _make(
 ) -> None:
     locks, sdk = content
     with new_folder(folder) as part:
-        machine.uv.make_venv(part, python)
-        names = [argument for lock in locks for argument in ("-r", lock)]
-        machine.uv.install(
-            ["--python", _python_in(part), *names],
+        uv = machine.uv
+
+        def make() -> tuple[Sequence[str | Path], Path]:
+            uv.make_venv(part, python)
+            return ["--python", _python_in(part)], _site_of(part)
+
+        install(
+            uv,
+            [argument for lock in locks for argument in ("-r", lock)],
+            Place(make, whole=False),
             cwd=machine.root,
             where="install what the tests need",
         )
         if sdk:
             # After everything that is installed, as on Lambda.
-            site = next(part.glob("[Ll]ib/**/site-packages"))
-            (site / "zz_runtime_sdk.pth").write_text(f"{sdk}\n", encoding="utf-8")
+            (_site_of(part) / "zz_runtime_sdk.pth").write_text(f"{sdk}\n", encoding="utf-8")
         seal_folder(part, folder)
+
+
+def _site_of(venv: Path) -> Path:
+    return next(venv.glob("[Ll]ib/**/site-packages"))
 
 
 def _python_in(venv: Path) -> Path:

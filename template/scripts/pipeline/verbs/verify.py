@@ -46,7 +46,7 @@ def verify_build(built: Built, machine: Machine, reporter: Reporter) -> None:
     """Rebuild a build from its commit and compare; raises NotTheSame with the first difference.
 
     A build server keeps its caches for years, and publishes what it builds: there nothing that
-    an earlier build has kept is used.
+    an earlier build has kept is used, and wheels are fetched once more.
     """
     cold = bool(BuildServer.from_environ(machine.environ).name)
     manifest, package = built.manifest, built.package
@@ -65,7 +65,8 @@ def verify_package(
     """Rebuild any package of this repository from the commit its manifest names, and compare.
 
     Returns the manifest. Raises NotTheSame with the first difference.
-    `cold` uses nothing that an earlier build has kept: dependencies are deflated once more.
+    `cold` uses nothing that an earlier build has kept: dependencies are fetched and deflated once
+    more, and their wheels' hashes compared with the lock.
     """
     data = package.read_bytes()
     manifest = _manifest(data, package.name)
@@ -110,14 +111,26 @@ def _rebuilt(
         git.clone_to(clone, commit)
         facts = scratch / MANIFEST_NAME
         facts.write_bytes(manifest.to_json())
+        if cold:
+            machine = _without_caches(machine, scratch)
         if _is_of_this_library(clone, machine):
-            used = replace(machine, root=clone, cache=scratch / "cache" if cold else machine.cache)
+            used = replace(machine, root=clone)
             yield rebuild(facts, folder, used, lambda text: reporter.line(text, verbose=True))
         else:
             reporter.line(
                 "  the commit has another library: rebuilding with that one", verbose=True
             )
             yield _rebuild_in_child(clone, facts, folder, machine)
+
+
+def _without_caches(machine: Machine, scratch: Path) -> Machine:
+    """Return the machine as it is without a cache: wheels are fetched, and their hashes compared.
+
+    uv compares the bytes that it fetches with the lock. What it finds in its cache it takes as it
+    lies there, and a build server's may have come from another build.
+    """
+    environ = {**machine.environ, "UV_CACHE_DIR": str(scratch / "uv")}
+    return replace(machine, cache_folder=lambda: scratch / "cache", environ=environ)
 
 
 def _unknown(manifest: Manifest, git: Git, machine: Machine) -> PipelineError:

@@ -1,0 +1,96 @@
+"""Locks on files. The system frees one when its process ends, however it ends."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from .files import writing
+
+# Windows has no lock that several may hold: there each of them holds one of so many bytes.
+_BYTES = 64
+_LOOKS, _BETWEEN = 20, 0.01
+
+
+@contextmanager
+def alone(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock file alone; `waiting` is called once when another process holds it."""
+    with _opened(path) as handle:
+        if not _take(handle, shared=False):
+            waiting()
+            _take(handle, shared=False, wait=True)
+        yield
+
+
+@contextmanager
+def alone_if_free(path: Path) -> Iterator[bool]:
+    """Hold a lock file alone, and give True; give False at once when somebody holds it."""
+    with _opened(path) as handle:
+        yield _take(handle, shared=False)
+
+
+@contextmanager
+def together(path: Path, waiting: Callable[[], None], first: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock file with whoever else does so; `waiting` is called when one holds it alone.
+
+    `first` is called before that, alone, when nobody holds it.
+    """
+    with _opened(path) as handle:
+        if _take(handle, shared=False):
+            first()
+            _free(handle)
+        for _ in range(_LOOKS):
+            # Another one's `first` takes no time worth a word.
+            if _take(handle, shared=True):
+                break
+            time.sleep(_BETWEEN)
+        else:
+            waiting()
+            _take(handle, shared=True, wait=True)
+        yield
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open("a+b")
+    with handle:
+        yield handle
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _take(handle: IO[bytes], *, shared: bool, wait: bool = False) -> bool:
+        while True:
+            for place, size in [(n, 1) for n in range(_BYTES)] if shared else [(0, _BYTES)]:
+                with suppress(OSError):
+                    handle.seek(place)
+                    msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, size)
+                    return True
+            if not wait:
+                return False
+            time.sleep(_BETWEEN)
+
+    def _free(handle: IO[bytes]) -> None:
+        handle.seek(0)
+        msvcrt.locking(handle.fileno(), msvcrt.LK_UNLCK, _BYTES)
+
+else:
+    import fcntl
+
+    def _take(handle: IO[bytes], *, shared: bool, wait: bool = False) -> bool:
+        how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        try:
+            fcntl.flock(handle, how if wait else how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _free(handle: IO[bytes]) -> None:
+        fcntl.flock(handle, fcntl.LOCK_UN)
