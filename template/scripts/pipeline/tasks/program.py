@@ -61,7 +61,7 @@ def shapes(namespace: Collection) -> dict[str, Shape]:
     return found
 
 
-def _run(words: Sequence[str], namespace: Collection, root: Path) -> int:  # noqa: PLR0911 - one return an ending
+def _run(words: Sequence[str], namespace: Collection, root: Path) -> int:
     known = shapes(namespace)
     words, passed_on = normalise(words, known)
     namespace.configure({"pipeline": {"root": str(root), "passed_on": list(passed_on)}})
