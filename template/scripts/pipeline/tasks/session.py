@@ -78,7 +78,10 @@ class Session:
         """The repository's settings."""
         from ..values.project import Project
 
-        return Project.load(self.root)
+        project = Project.load(self.root)
+        for line in project.advice:
+            self.reporter.warn(line)
+        return project
 
     @cached_property
     def machine(self) -> Machine:
