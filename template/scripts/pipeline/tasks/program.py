@@ -17,7 +17,7 @@ from invoke import Collection, Program
 from invoke.exceptions import Exit, ParseError, UnexpectedExit
 
 from ..errors import Interrupted, PipelineError, UsageError
-from .argv import Shape, normalise
+from .argv import MOVED, Shape, normalise
 from .printers import writer
 
 __all__ = ["main", "shapes"]
@@ -63,7 +63,10 @@ def shapes(namespace: Collection) -> dict[str, Shape]:
 
 def _run(words: Sequence[str], namespace: Collection, root: Path) -> int:
     known = shapes(namespace)
-    words, passed_on = normalise(words, known)
+    words, passed_on, moved = normalise(words, known)
+    for flag, value in moved.items():
+        writer(sys.stderr)(f"warning: {flag} is `build`'s alone: set {MOVED[flag]} instead")
+        os.environ[MOVED[flag]] = value
     namespace.configure({"pipeline": {"root": str(root), "passed_on": list(passed_on)}})
     version = _template_version(root)
     program = Program(namespace=namespace, name="template", binary="invoke", version=version)

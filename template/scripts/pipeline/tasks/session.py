@@ -30,16 +30,10 @@ if TYPE_CHECKING:
     from ..report.events import Reporter
     from ..values.project import Project
 
-__all__ = ["COMMON", "OCTOPUS_FLAGS", "Session", "octopus_access", "root_of", "secret", "session"]
+__all__ = ["COMMON", "Session", "octopus_access", "root_of", "secret", "session"]
 
 # The flags that every verb has, for its help.
 COMMON = {"json": "One JSON document on standard output", "verbose": "More lines"}
-# Those of the verbs that talk to Octopus.
-OCTOPUS_FLAGS = {
-    "octopus-server-url": "The Octopus server; OCTOPUS_URL by default",
-    "octopus-api-key": "`-` reads the key from standard input; OCTOPUS_API_KEY is the better place",
-    "octopus-space": "The space; OCTOPUS_SPACE, then pyproject.toml, by default",
-}
 _STDIN = "-"
 _SECRETS = (
     "AWS_SECRET_ACCESS_KEY",
@@ -152,7 +146,9 @@ def secret(run: Session, flag: str, given: str | None, variable: str) -> str:
     return given
 
 
-def octopus_access(run: Session, url: str | None, key: str | None, space: str | None) -> Access:
+def octopus_access(
+    run: Session, url: str | None = None, key: str | None = None, space: str | None = None
+) -> Access:
     """Return how to reach Octopus; its texts are empty where nothing says so."""
     from ..octopus.client import Access
 
