@@ -37,7 +37,7 @@ def refused(text: str, *requirements: str) -> PipelineError:
     """Return the error that a lock is refused with."""
     with pytest.raises(PipelineError) as error:
         check_lock("requirements/function.txt", text, requirements)
-    assert "Run `invoke lock`." in error.value.then
+    assert "Run `python3 tasks.py lock`." in error.value.then
     return error.value
 
 

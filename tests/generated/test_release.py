@@ -169,7 +169,7 @@ def test_ctrl_c_cancels_the_deployment(repository: Repository, octopus: OctopusS
 def test_the_key_may_come_on_standard_input(repository: Repository, octopus: OctopusServer) -> None:
     """`-` reads it; flags that are build's alone work, with a line each, and a key is hidden."""
     url = {"OCTOPUS_URL": octopus.url}
-    quiet = repository.must("env.list", env=url | {"OCTOPUS_API_KEY": "-"}, stdin=f"{KEY}\n")
+    quiet = repository.must("env.list", extra=url | {"OCTOPUS_API_KEY": "-"}, stdin=f"{KEY}\n")
     loud = repository.must(
         "env.list", "--octopus-server-url", octopus.url, f"--octopus-api-key={KEY}"
     )

@@ -58,7 +58,7 @@ def test_a_missing_package_is_refused_in_the_servers_words(space: Space, release
         release("CI")
     assert error.value.where == "release Orders 2.0.7"
     assert "'Acme.Orders' version '2.0.7' was not found" in error.value.what
-    assert "invoke push" in error.value.then
+    assert "python3 tasks.py push" in error.value.then
 
 
 @pytest.mark.parametrize("version", ["2026.3.1024", "2019.1.0"])

@@ -79,7 +79,7 @@ def find_environments(octopus: Octopus, names: Sequence[str]) -> list[OctopusEnv
         raise PipelineError(
             "Octopus environments",
             f"not found in space {octopus.space_name}: {', '.join(missing)}",
-            f"There are {there}. Temporary ones are made by `invoke env.create NAME`.",
+            f"There are {there}. Temporary ones are made by `python3 tasks.py env.create NAME`.",
         )
     return [known[name.casefold()] for name in names]
 

@@ -22,6 +22,8 @@ from .printers import writer
 
 __all__ = ["main", "shapes"]
 
+# The one spelling of all messages, whichever was typed.
+_PROGRAM = "python3 tasks.py"
 _UNKNOWN = re.compile("No idea what '(.+)' is!")
 # A bare word behind one of these verbs is its package.
 _TAKE_A_PACKAGE = ("verify", "run", "inspect", "push", "release")
@@ -69,7 +71,7 @@ def _run(words: Sequence[str], namespace: Collection, root: Path) -> int:
         os.environ[MOVED[flag]] = value
     namespace.configure({"pipeline": {"root": str(root), "passed_on": list(passed_on)}})
     version = _template_version(root)
-    program = Program(namespace=namespace, name="template", binary="invoke", version=version)
+    program = Program(namespace=namespace, name="template", binary=_PROGRAM, version=version)
     try:
         bootstrap.hold_interrupts(hold=False)
         program.create_config()
@@ -85,14 +87,14 @@ def _run(words: Sequence[str], namespace: Collection, root: Path) -> int:
         program.execute()
     except ParseError as error:
         what = _usage(str(error), known)
-        then = "Run `invoke --list` for the verbs, `invoke --help VERB` for its flags."
+        then = f"Run `{_PROGRAM} --list` for the verbs, `{_PROGRAM} --help VERB` for its flags."
         return _told(words, UsageError("usage", what, then))
     except Exit as end:
         return end.code
     except UnexpectedExit as error:
         return int(error.result.exited)
     except KeyboardInterrupt:
-        return _told(words, Interrupted("invoke", "interrupted", _STOPPED), f"\n{_STOPPED}")
+        return _told(words, Interrupted(_PROGRAM, "interrupted", _STOPPED), f"\n{_STOPPED}")
     except BrokenPipeError:
         # The reader of our output is gone (`| head`): nothing is left to say, nor to whom.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -23,7 +23,7 @@ from invoke import Context, Exit
 from ..errors import PipelineError, UsageError
 from .printers import printer, show
 
-# `invoke --list` imports this file, and need not wait for what only a verb needs.
+# `--list` imports this file, and need not wait for what only a verb needs.
 if TYPE_CHECKING:
     from ..edge.machine import Machine
     from ..octopus.client import Access
