@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pipeline.archive.globs import FileEntry, dropped_by_clients, select, select_all
+from pipeline.archive.globs import FileEntry, dropped_by_clients, path_matcher, select, select_all
 from pipeline.errors import PipelineError
 
 FILES = ("LICENSE", "a.txt", "d/b.txt", "d/c.md", "d/e/f.txt", "d/.env", "x/My.nuspec")
@@ -106,3 +106,26 @@ def test_any_pattern_selects_given_files_or_says_why(
     assert sources == [name for name in files if name in set(sources)]
     assert not any(map(dropped_by_clients, sources))
     assert all(not name.startswith("/") and ".." not in name.split("/") for _, name in pairs)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "expected"),
+    [
+        ("*/**/tests/**", "p/tests/a.py", True),
+        ("*/**/tests/**", "p/q/r/tests/d/a.csv", True),
+        ("*/**/tests/**", "tests/a.py", False),
+        ("*/**/tests/**", "p/contests/a.py", False),
+        ("**/tests/**", "tests/a.py", True),
+        ("**/tests/**", "p/contests/a.py", False),
+        ("p/tests/", "p/tests/q/a.py", True),
+        ("p/tests", "p/tests/a.py", False),
+        ("p/*.pyi", "p/a.pyi", True),
+        ("p/*.pyi", "p/q/a.pyi", False),
+        ("p/*.pyi", "P/a.pyi", False),
+        ("p/?.py", "p//.py", False),
+        ("**", "any/thing", True),
+    ],
+)
+def test_a_glob_of_our_settings(pattern: str, path: str, expected: bool) -> None:
+    """Folders count whole, whatever they are called, and nothing reaches over a slash but `**`."""
+    assert path_matcher(pattern)(path) is expected

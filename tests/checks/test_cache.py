@@ -15,7 +15,7 @@ from pipeline.edge.machine import Machine
 from pipeline.edge.uv import Installation, Uv
 from pipeline.engines.python import restore
 from pipeline.errors import PipelineError
-from pipeline.values.project import Project
+from pipeline.values.project import TEST_FOLDERS, Project
 
 from tests.wheels import hash_in_record
 
@@ -135,8 +135,8 @@ def test_settings_have_zips_of_their_own(project: Project, tmp_path: Path) -> No
     functions = [
         base,
         replace(base, boto3="runtime"),
-        replace(base, leave_out_tests=True),
-        replace(base, boto3="runtime", leave_out_tests=True),
+        replace(base, exclude=TEST_FOLDERS),
+        replace(base, boto3="runtime", exclude=TEST_FOLDERS),
     ]
     made = [
         restore(replace(project, function=function), uv, tmp_path / "cache", b"")
@@ -146,6 +146,20 @@ def test_settings_have_zips_of_their_own(project: Project, tmp_path: Path) -> No
     assert held == [{"boto3", "six", "tool"}, {"tool"}, {"boto3", "six", "tool"}, {"tool"}]
     with_tests = [any("/tests/" in name for name in zipped.files) for zipped in made]
     assert with_tests == [True, True, False, False]
+
+
+def test_globs_leave_out_files_of_dependencies(project: Project, tmp_path: Path) -> None:
+    """What they match goes but what says what is installed; one without effect is named."""
+    globs = ("six/**", "tool/tests/", "*.dist-info/**", "*/Tests/**", "**/METADATA", "")
+    chosen = replace(project, function=replace(project.function, exclude=globs))
+    said: list[str] = []
+    made = restore(chosen, _Index(tmp_path / "uv", {}), tmp_path / "cache", b"", said.append)
+    assert set(made.files) == {
+        "boto3/__init__.py", "boto3/tests/test_it.py", "tool/__init__.py",
+        *(f"{name}-1.0.dist-info/METADATA" for name in ("boto3", "six", "tool")),
+    }  # fmt: skip
+    assert set(made.brought.distributions) == {"boto3", "six", "tool"}
+    assert [line.split("'")[1] for line in said] == list(globs[2:])
 
 
 def test_a_cache_that_cannot_be_written(project: Project, tmp_path: Path) -> None:

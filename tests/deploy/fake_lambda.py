@@ -127,7 +127,7 @@ class FakeLambda:
             raise TypeError(unknown)
         return self._update("update_function_configuration", request, settings)
 
-    def update_function_code(  # noqa: PLR0913 - the arguments are boto3's
+    def update_function_code(
         self,
         *,
         FunctionName: str,  # noqa: N803

@@ -123,7 +123,7 @@ def test_all_missing_variables_are_named_together() -> None:
 
 def test_outside_octopus_it_says_how_to_run() -> None:
     """Without Octopus's globals the error gives the command to use."""
-    with pytest.raises(UsageError, match="invoke deploy ENVIRONMENT"):
+    with pytest.raises(UsageError, match=r"python3 tasks\.py deploy ENVIRONMENT"):
         WorkerContext.from_globals({}, {})
 
 

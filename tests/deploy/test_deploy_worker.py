@@ -258,7 +258,7 @@ def test_outside_octopus_the_script_says_how_to_run(package: Path) -> None:
         [PYTHON, package / "deploy.py"], capture_output=True, text=True, check=False, env={}
     )
     assert done.returncode == UsageError.exit_code
-    assert "invoke deploy ENVIRONMENT" in done.stdout
+    assert "python3 tasks.py deploy ENVIRONMENT" in done.stdout
     assert done.stderr == ""
 
 

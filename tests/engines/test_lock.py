@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import zipfile
 from hashlib import sha256
@@ -14,10 +16,13 @@ from hypothesis import strategies as st
 from pipeline.engines.client import DISTRIBUTIONS
 from pipeline.engines.lock import check_lock, locked, normal, pick, with_wheels
 from pipeline.errors import PipelineError
+from pipeline.report.events import Reporter
 from pipeline.values.manifest import Dependency
 
+from maintain.locks import write_locks
 from tests.generated.repository import PYTHON
 from tests.repositories import ROOT
+from tests.values.values_support import machine
 
 ONE, TWO = "0" * 64, "1" * 64
 LOCK = f"""\
@@ -37,7 +42,7 @@ def refused(text: str, *requirements: str) -> PipelineError:
     """Return the error that a lock is refused with."""
     with pytest.raises(PipelineError) as error:
         check_lock("requirements/function.txt", text, requirements)
-    assert "Run `invoke lock`." in error.value.then
+    assert "Run `python3 tasks.py lock`." in error.value.then
     return error.value
 
 
@@ -192,6 +197,20 @@ def test_pip_and_uv_read_a_lock_with_wheels(tmp_path: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert (target / "tiny.py").is_file()
+
+
+def test_our_locks_fit_what_they_are_made_from(tmp_path: Path) -> None:
+    """Locking again changes nothing, and uses the uv of the development lock: the only one here."""
+    shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
+    (tmp_path / "template" / "requirements").mkdir(parents=True)
+    (tmp_path / "template" / "scripts").mkdir()
+    scripts = tmp_path / "template" / "scripts"
+    for path in (ROOT / "template" / "scripts").glob("requirements-*.txt"):
+        shutil.copy(path, scripts)
+    locks = [tmp_path / "requirements" / "dev.txt", *scripts.iterdir()]
+    before = [path.read_bytes() for path in locks]
+    write_locks(machine(tmp_path, os.environ), Reporter(lambda _: None, lambda: 0.0), upgrade=False)
+    assert [path.read_bytes() for path in locks] == before
 
 
 def test_the_tool_lock_names_the_wheels_of_the_client() -> None:

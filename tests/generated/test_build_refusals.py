@@ -70,7 +70,7 @@ def test_a_dependency_without_a_fitting_wheel(
 def test_a_lock_that_does_not_fit(repository: Repository) -> None:
     """A dependency that is asked for but not locked is named, with the verb that locks it."""
     repository.edit("pyproject.toml", "dependencies = []", 'dependencies = ["Left_Pad>=1"]')
-    refused(repository, "requirements/function.txt", "Left_Pad", "invoke lock")
+    refused(repository, "requirements/function.txt", "Left_Pad", "python3 tasks.py lock")
 
 
 def test_a_lock_without_hashes(repository: Repository) -> None:

@@ -117,7 +117,7 @@ def test_what_is_not_deployed(repository: Repository) -> None:
         told = json.dumps(error)
         assert [word for word in words if word not in told] == [], told
 
-    refused("nothing has been built here yet", "invoke build")
+    refused("nothing has been built here yet", "python3 tasks.py build")
     built = repository.must("package", "--build-number", "7").err
     assert "1.0.7" in built
     refused("1.0.7 is not verified")

@@ -83,7 +83,7 @@ def test_a_lock_that_is_no_text(repository: Repository, lock: str) -> None:
     path.write_text(text, encoding="utf-16")
     done = repository.verb("build")
     assert done.code == 1
-    assert f"{lock}: it is not UTF-8 text\nDelete it, and run `invoke lock`." in done.err
+    assert f"{lock}: it is not UTF-8 text\nDelete it, and run `python3 tasks.py lock`." in done.err
     assert "Traceback" not in done.err
 
 

@@ -48,17 +48,24 @@ def test_an_address_may_have_a_path(clock: Clock, ending: str) -> None:
     assert server.unknown == []
 
 
-def test_a_server_from_before_spaces_is_asked_without_one(
-    server: OctopusServer, clock: Clock
+@pytest.mark.parametrize("version", ["3.5.4", "2018.10.1"])
+def test_a_server_from_before_spaces_is_refused(
+    server: OctopusServer, clock: Clock, version: str
 ) -> None:
-    """2018 and older: resources are below /api, and `Default` means that server."""
-    server.state.version = "3.5.4"
+    """The error names its version, and the oldest one that will do."""
+    server.state.version = version
+    with pytest.raises(PipelineError) as error:
+        opened(server, clock)
+    assert version in error.value.what
+    assert "2019.1 " in error.value.then
+    assert len(server.requests) == 1
+
+
+def test_the_first_server_with_spaces_will_do(server: OctopusServer, clock: Clock) -> None:
+    """And has no executions API."""
+    server.state.version = "2019.1.0"
     octopus = opened(server, clock, "Default")
-    assert (octopus.space_id, octopus.has_executions) == ("", False)
-    octopus.post("environments", {"Name": "CI"})
-    assert [text(e, "Name") for e in octopus.all("environments")] == ["CI"]
-    with pytest.raises(PipelineError, match="no spaces"):
-        opened(server, clock, "Second Space")
+    assert (octopus.space_id, octopus.has_executions) == ("Spaces-1", False)
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,7 @@ class OctopusServer:
         """Split the space off a path; a URL without one means the default space."""
         first, _, rest = path[1:].partition("/")
         if re.fullmatch(r"Spaces-\d+", first):
-            if not self.state.has_spaces or first not in self.state.spaces:
+            if first not in self.state.spaces:
                 raise Refusal(404, message=f"The space '{first}' cannot be found.")
             return self.state.spaces[first], f"/{rest}"
         return self.state.default_space(), path
@@ -193,8 +193,6 @@ class OctopusServer:
 
     def _spaces(self, ask: Ask) -> tuple[int, Any]:
         """go-octopusdeploy pkg/spaces; api-client.ts src/spaceResolver.ts compares names itself."""
-        if not self.state.has_spaces:
-            raise Refusal(404, message="Octopus Server does not have this resource.")
         _refuse_strange(ask.query, Route("GET", "", self._spaces, "partialName skip take ids"))
         partial = ask.query.get("partialName", "").lower()
         found = [s for s in self.state.spaces.values() if partial in s.name.lower()]

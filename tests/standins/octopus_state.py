@@ -220,11 +220,6 @@ class State:
         return tuple(int(part) for part in self.version.split("."))
 
     @property
-    def has_spaces(self) -> bool:
-        """Spaces came with 2019.1."""
-        return self.number() >= (2019, 1)
-
-    @property
     def has_executions(self) -> bool:
         """api-client.ts src/features/projects/releases/releaseRepository.ts asks for this one."""
         return self.number() >= (2022, 3, 5512)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pipeline.errors import PipelineError
-from pipeline.values.project import Environment, Project
+from pipeline.values.project import TEST_FOLDERS, Environment, Project
 
 from tests.values.values_support import SETTINGS, write_settings
 
@@ -48,6 +48,24 @@ def test_good_settings_become_a_value(tmp_path: Path) -> None:
     assert [environment.name for environment in project.environments] == ["CI", "Production"]
     assert project.environments[0].permanent
     assert project.environments[0].place() == {"account": "123456789012", "region": "eu-west-1"}
+
+
+@pytest.mark.parametrize(
+    ("line", "exclude", "advice"),
+    [
+        ('exclude = ["*/docs/**"]', ("*/docs/**",), ""),
+        ("leave-out-tests = true", TEST_FOLDERS, 'write exclude = ["*/**/tests/**", '),
+        ("leave-out-tests = false", (), "remove the line"),
+    ],
+)
+def test_an_old_setting_is_still_read(
+    tmp_path: Path, line: str, exclude: tuple[str, ...], advice: str
+) -> None:
+    """With one line that says what to write instead."""
+    text = SETTINGS.replace(f"[{FUNCTION}]\n", f"[{FUNCTION}]\n{line}\n")
+    project = Project.load(write_settings(tmp_path, text))
+    assert project.function.exclude == exclude
+    assert [advice in said for said in project.advice] == [True] * bool(advice)
 
 
 def test_a_strategy_may_be_written_in_any_case(tmp_path: Path) -> None:

@@ -21,16 +21,18 @@ is an error here, so that no client ever packs less than was asked for.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import PipelineError
 from .names import first_clash, name_problem
 
-__all__ = ["FileEntry", "dropped_by_clients", "select", "select_all"]
+__all__ = ["FileEntry", "dropped_by_clients", "path_matcher", "select", "select_all"]
 
 _WILDCARD = re.compile(r"\*\*/|\*\*|\*|\?")
 _TRANSLATED = {"**/": ".*", "**": ".*", "*": "[^/]*/?", "?": "."}
+# Where no NuGet client reads along: `**/` is whole folders, `*` and `?` stay within one name.
+_PLAIN = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,16 @@ def dropped_by_clients(path: str) -> bool:
     )
 
 
+def path_matcher(pattern: str) -> Callable[[str], bool]:
+    """Return what tells whether a path with forward slashes is one that `pattern` means.
+
+    A pattern of our own settings: `**/` is any folders or none, `folder/` all that is below it,
+    and case counts.
+    """
+    regex = re.compile(_regex(pattern + "**" if pattern.endswith("/") else pattern, _PLAIN))
+    return lambda path: regex.fullmatch(path) is not None
+
+
 def _element(entry: FileEntry) -> str:
     return f'<file src="{entry.src}">'
 
@@ -120,17 +132,17 @@ def _normalised(src: str) -> str:
     return pattern
 
 
-def _regex(pattern: str) -> re.Pattern[str]:
+def _regex(pattern: str, translated: Mapping[str, str]) -> str:
     parts: list[str] = []
     end = 0
     for found in _WILDCARD.finditer(pattern):
-        parts += [re.escape(pattern[end : found.start()]), _TRANSLATED[found.group()]]
+        parts += [re.escape(pattern[end : found.start()]), translated[found.group()]]
         end = found.end()
-    return re.compile("".join([*parts, re.escape(pattern[end:])]), re.IGNORECASE)
+    return "".join([*parts, re.escape(pattern[end:])])
 
 
 def _matcher(pattern: str, folder: str) -> Callable[[str], bool]:
-    regex = _regex(pattern)
+    regex = re.compile(_regex(pattern, _TRANSLATED), re.IGNORECASE)
     deep = "**" in pattern or "*" in pattern[: pattern.rfind("/") + 1]
     return lambda path: (
         path.startswith(folder)
@@ -141,7 +153,7 @@ def _matcher(pattern: str, folder: str) -> Callable[[str], bool]:
 
 def _exclusion(item: str) -> Callable[[str], bool]:
     pattern = item.replace("\\", "/")
-    regex = _regex(pattern)
+    regex = re.compile(_regex(pattern, _TRANSLATED), re.IGNORECASE)
     # A floating pattern is tried on a rooted path: `**/x` and `**/a/*` have a slash to find.
     root = "/" if pattern.startswith("**") else ""
     return lambda path: regex.fullmatch(root + path) is not None

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 
-__all__ = ["first_clash", "folders_of", "name_problem"]
+__all__ = ["first_clash", "name_problem"]
 
 _LONGEST_NAME = 4_096
 _LONGEST_PART = 255
@@ -55,13 +55,13 @@ def first_clash(names: Iterable[str]) -> tuple[str, str] | None:
             return seen[key], name
         seen[key] = name
     for key, name in seen.items():
-        for folder in folders_of(key):
+        for folder in _folders_of(key):
             if folder in seen:
                 return seen[folder], name
     return None
 
 
-def folders_of(name: str) -> Iterator[str]:
+def _folders_of(name: str) -> Iterator[str]:
     """Yield the folders that a file lies in, the outermost first."""
     end = name.find("/")
     while end >= 0:

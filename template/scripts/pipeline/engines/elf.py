@@ -1,15 +1,16 @@
-"""What a compiled file was made for, read from its headers.
-
-ELF as System V's gABI and the Linux Standard Base describe it: the machine in the file header,
-the versions of glibc's symbols that must be there in the section `.gnu.version_r`.
-"""
+"""What a compiled file was made for, read from its headers: its system, machine and glibc."""
 
 from __future__ import annotations
 
+import io
 import re
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from elftools.elf.elffile import ELFFile
 
 __all__ = ["START", "Binary", "is_binary", "read_binary"]
 
@@ -22,25 +23,15 @@ _FORMATS = {
     b"\xfe\xed\xfa\xcf": "Mach-O", b"\xcf\xfa\xed\xfe": "Mach-O",
     b"\xca\xfe\xba\xbe": "Mach-O",
 }  # fmt: skip
-_MACHINES = {
-    62: "x86_64",
-    183: "arm64",
-    3: "x86",
-    40: "arm",
-    21: "ppc64",
-    22: "s390x",
-    243: "riscv",
-}
-_OBJECTS = (2, 3)  # ET_EXEC and ET_DYN: what the system loads; others are for linkers
-_NEEDED_VERSIONS = 0x6FFFFFFE  # SHT_GNU_verneed
+_LAMBDAS_MACHINES = {"EM_X86_64": "x86_64", "EM_AARCH64": "arm64"}
+# What the system loads; others are for linkers.
+_LOADED = ("ET_EXEC", "ET_DYN")
 _WEAK = 2
-_HEADER = struct.Struct("<16s2HI3QI6H")
-_SECTION = struct.Struct("<2I4Q2I2Q")
-_NEED = struct.Struct("<2H3I")
-_NEEDED = struct.Struct("<I2H2I")
-_GLIBC = re.compile(rb"GLIBC_(\d+)\.(\d+)")
+_GLIBC = re.compile(r"GLIBC_(\d{1,4})\.(\d{1,4})(?!\d)")
 # A linker's mark instead of a number: the format of relocations that glibc reads since 2.36.
-_RELATIVE_RELOCATIONS = b"GLIBC_ABI_DT_RELR"
+_RELATIVE_RELOCATIONS = "GLIBC_ABI_DT_RELR"
+# No linker writes as many; a damaged count may be four billion.
+_MOST_SECTIONS, _MOST_VERSIONS = 10_000, 1_000
 # A "fat" Mach-O file starts like a Java class; that one has its version here, 45 at least.
 _MOST_ARCHITECTURES = 20
 
@@ -56,6 +47,9 @@ class Binary:
     machine: str = ""
     glibc: tuple[int, int] = (0, 0)
     problem: str = ""
+
+
+_DAMAGED = Binary("ELF", problem="its headers are damaged")
 
 
 def is_binary(start: bytes) -> bool:
@@ -78,47 +72,38 @@ def read_binary(data: bytes) -> Binary | None:
 
 
 def _read_elf(data: bytes) -> Binary | None:
+    # Most functions have nothing compiled in them.
+    from elftools.common.exceptions import ELFError  # noqa: PLC0415
+    from elftools.elf.elffile import ELFFile  # noqa: PLC0415
+
     try:
-        bits, order = data[4], data[5]
-        machine, kind = struct.unpack_from("<HH" if order == 1 else ">HH", data, 16)[::-1]
-        name = _MACHINES.get(machine, f"machine {machine}")
-        if kind not in _OBJECTS:
+        elf = ELFFile(io.BytesIO(data))
+        name = _LAMBDAS_MACHINES.get(elf["e_machine"]) or elf.get_machine_arch()
+        if elf["e_type"] not in _LOADED:
             return None
-        if (bits, order) != (2, 1):
-            return Binary("ELF", f"{name} with {'32 bits' if bits == 1 else 'another byte order'}")
-        return Binary("ELF", name, max(_glibc_versions(data), default=(0, 0)))
-    except (struct.error, IndexError, OverflowError):
-        return Binary("ELF", problem="its headers are damaged")
+        if (elf.elfclass, elf.little_endian) != (64, True):
+            other = "32 bits" if elf.elfclass == 32 else "another byte order"  # noqa: PLR2004
+            return Binary("ELF", f"{name} with {other}")
+        if elf.num_sections() > _MOST_SECTIONS:
+            return _DAMAGED
+        return Binary("ELF", name, max(_glibc_versions(elf), default=(0, 0)))
+    except (ELFError, OverflowError):
+        return _DAMAGED
 
 
-def _glibc_versions(data: bytes) -> Iterator[tuple[int, int]]:
-    fields = _HEADER.unpack_from(data)
-    start, size, count = fields[6], fields[11], fields[12]
-    sections = [_SECTION.unpack_from(data, start + number * size) for number in range(count)]
-    for section in sections:
-        if section[1] != _NEEDED_VERSIONS:
+def _glibc_versions(elf: ELFFile) -> Iterator[tuple[int, int]]:
+    sections: Iterator[Any] = elf.iter_sections("SHT_GNU_verneed")
+    needed = (
+        version
+        for section in sections
+        for _, versions in section.iter_versions()
+        for version in versions
+    )
+    for version in islice(needed, _MOST_VERSIONS):
+        # The loader does without the weak ones.
+        if version["vna_flags"] & _WEAK:
             continue
-        offset, linked = section[4], sections[section[6]]
-        names = data[linked[4] : linked[4] + linked[5]]
-        for name in _needed_names(data, offset, names):
-            if name == _RELATIVE_RELOCATIONS:
-                yield 2, 36
-            elif match := _GLIBC.match(name):
-                yield int(match[1]), int(match[2])
-
-
-def _needed_names(data: bytes, offset: int, names: bytes) -> Iterator[bytes]:
-    """Follow the list of libraries, and each library's list of versions; weak ones may miss."""
-    while True:
-        _, _, _, first, following = _NEED.unpack_from(data, offset)
-        at = offset + first
-        while True:
-            _, flags, _, name, step = _NEEDED.unpack_from(data, at)
-            if not flags & _WEAK:
-                yield names[name:].partition(b"\0")[0]
-            if not step:
-                break
-            at += step
-        if not following:
-            return
-        offset += following
+        if version.name == _RELATIVE_RELOCATIONS:
+            yield 2, 36
+        elif match := _GLIBC.match(version.name):
+            yield int(match[1]), int(match[2])

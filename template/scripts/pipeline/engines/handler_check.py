@@ -142,7 +142,7 @@ def _hint(failure: ImportFailure, handler: str) -> str:
     if missing := _MISSING.match(failure.message):
         if missing[1] == re.split(r"[./]", handler)[0]:
             return "; is handler right in pyproject.toml, and the file in git?"
-        return f"; add {missing[1]} to dependencies in pyproject.toml, then `invoke lock`"
+        return f"; add {missing[1]} to dependencies in pyproject.toml, then `python3 tasks.py lock`"
     if failure.kind == "HandlerNotFound":
         return "; correct handler in pyproject.toml, or add the function"
     if failure.kind == "KeyError":

@@ -1,30 +1,25 @@
-"""What stays out of a function zip by setting: the SDK that the runtime brings, packages' tests.
+"""What stays out of a function zip where the runtime's SDK is used.
 
 Worked out from an installed folder while each distribution's RECORD and METADATA are still there.
 """
 
 from __future__ import annotations
 
-import ast
 import importlib.metadata
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
-from ..archive.names import folders_of
 from .lock import normal
 
-__all__ = ["SDK", "files_of_tests", "needed", "sdk_files"]
+__all__ = ["SDK", "needed", "sdk_files"]
 
 # boto3 and what it is made of, as in Lambda's Python runtimes.
 SDK = ("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3")
 # A distribution, and the extras of it that somebody asks for.
 _Wanted = tuple[str, frozenset[str]]
-_TEST_FOLDERS = ("test", "tests")
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?([^;]*)(?:;(.*))?")
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([^'"]+)['"]""")
-_MENTIONS_TESTS = re.compile(rb"\btests?\b")
-_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\Z")
 
 
 def sdk_files(folder: Path, requirements: Sequence[str]) -> frozenset[str]:
@@ -66,33 +61,6 @@ def needed(requires: Mapping[str, Sequence[str]], direct: Iterable[str]) -> froz
     return frozenset(name for name, _ in seen)
 
 
-def files_of_tests(folder: Path, names: Collection[str]) -> frozenset[str]:
-    """Return the files in `tests` and `test` folders of packages that no other module imports.
-
-    Such a folder lies inside a package (beside an `__init__.py`, never at the top) and counts as
-    imported when a module outside of all of them imports it, or names it in a text by itself.
-    Data that is opened by its path is not seen. `names` are the files in `folder`.
-    """
-    everything = frozenset(names)
-    folders = {found for name in names if (found := _test_folder(name, everything))}
-    inside = {name for name in names if not folders.isdisjoint(folders_of(name))}
-    used = {
-        module
-        for name in everything - inside
-        if name.endswith(".py")
-        for module in _mentioned(folder / name, PurePosixPath(name))
-    }
-    idle = {
-        found
-        for found in folders
-        if not any(
-            module == (dotted := found.replace("/", ".")) or module.startswith(f"{dotted}.")
-            for module in used
-        )
-    }
-    return frozenset(name for name in inside if not idle.isdisjoint(folders_of(name)))
-
-
 def _wanted(line: str, extras: frozenset[str]) -> _Wanted | None:
     """Read a requirement; None when it belongs to an extra that nobody asked for."""
     match = _REQUIREMENT.match(line)
@@ -102,39 +70,3 @@ def _wanted(line: str, extras: frozenset[str]) -> _Wanted | None:
         return None
     asked = (normal(item.strip()) for item in (match[2] or "").split(",") if item.strip())
     return normal(match[1]), frozenset(asked)
-
-
-def _test_folder(name: str, everything: Collection[str]) -> str:
-    """Return the outermost test folder inside a package that a file lies in, or an empty text."""
-    for folder in folders_of(name):
-        parent, _, part = folder.rpartition("/")
-        if part in _TEST_FOLDERS and f"{parent}/__init__.py" in everything:
-            return folder
-    return ""
-
-
-def _mentioned(path: Path, name: PurePosixPath) -> Iterable[str]:
-    """Return the dotted names a module imports, or holds as a text, with `test` or `tests` in."""
-    source = path.read_bytes()
-    if not _MENTIONS_TESTS.search(source):
-        return
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError):
-        # It cannot be imported either.
-        return
-    package = name.parent.parts
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package[: len(package) + 1 - node.level] if node.level else ()
-            base = ".".join((*above, *((node.module,) if node.module else ())))
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Constant) and _is_dotted(node.value):
-            yield str(node.value)
-
-
-def _is_dotted(value: object) -> bool:
-    return isinstance(value, str) and _DOTTED.match(value) is not None

@@ -15,7 +15,7 @@ from ..errors import PipelineError
 from ..report.words import size
 from ..values.manifest import ZipFacts
 from ..values.names import resource_name
-from ..values.project import FROM_RUNTIME, Function
+from ..values.project import FROM_RUNTIME, TEST_FOLDERS, Function
 from .compiled import owner
 
 __all__ = [
@@ -163,7 +163,7 @@ def _savings(entries: Iterable[Entry], own: Container[str], function: Function) 
             tests += entry.size
     offers = {
         'boto3 = "runtime" may leave out': 0 if function.boto3 == FROM_RUNTIME else sdk,
-        "leave-out-tests = true up to": 0 if function.leave_out_tests else tests,
+        f"exclude = {[*TEST_FOLDERS]} up to": 0 if function.exclude else tests,
     }
     found = [f"{text} {size(saved)}" for text, saved in offers.items() if saved >= MEBIBYTE // 10]
     return f". In [tool.pipeline.function], {' and '.join(found)}" if found else ""

@@ -28,11 +28,11 @@ def read_lock(root: Path, file: str) -> str:
         return (root / file).read_text(encoding="utf-8")
     except OSError as error:
         raise PipelineError(
-            file, f"cannot be read: {error.strerror}", "Run `invoke lock`."
+            file, f"cannot be read: {error.strerror}", "Run `python3 tasks.py lock`."
         ) from error
     except UnicodeDecodeError as error:
         raise PipelineError(
-            file, "it is not UTF-8 text", "Delete it, and run `invoke lock`."
+            file, "it is not UTF-8 text", "Delete it, and run `python3 tasks.py lock`."
         ) from error
 
 
@@ -89,13 +89,13 @@ def check_lock(file: str, text: str, requirements: Sequence[str]) -> None:
             raise PipelineError(
                 f"{file}:{number}",
                 f"a lock holds names, versions and hashes only, not {line.strip()!r}",
-                "Run `invoke lock`.",
+                "Run `python3 tasks.py lock`.",
             )
     entries = locked(text)
     for entry in entries:
         if not entry.hashes:
             raise PipelineError(
-                file, f"{entry.name} {entry.version} has no hash", "Run `invoke lock`."
+                file, f"{entry.name} {entry.version} has no hash", "Run `python3 tasks.py lock`."
             )
     known = {normal(entry.name) for entry in entries}
     for requirement in requirements:
@@ -103,7 +103,9 @@ def check_lock(file: str, text: str, requirements: Sequence[str]) -> None:
         name = None if ";" in requirement else _NAME.match(requirement)
         if name and normal(name[1]) not in known:
             raise PipelineError(
-                file, f"{name[1]} is in pyproject.toml but not in the lock", "Run `invoke lock`."
+                file,
+                f"{name[1]} is in pyproject.toml but not in the lock",
+                "Run `python3 tasks.py lock`.",
             )
 
 

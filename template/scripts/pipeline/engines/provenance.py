@@ -106,7 +106,7 @@ def library_digest(root: Path) -> str:
         data = (root / LIBRARY).read_bytes().replace(b"\r\n", b"\n")
     except OSError as error:
         raise PipelineError(
-            LIBRARY, f"cannot be read: {error.strerror}", "Run `python3 tasks.py doctor --fix`."
+            LIBRARY, f"cannot be read: {error.strerror}", "Restore it: git checkout scripts"
         ) from error
     return hashlib.sha256(data).hexdigest()
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from ..archive.globs import path_matcher
 from ..archive.zipreader import OUR_LIMITS, Archive, open_archive
 from ..archive.zipwriter import (
     Block,
@@ -32,7 +33,7 @@ from ..values.manifest import ZipFacts
 from ..values.project import FROM_RUNTIME, Project
 from .brought import Brought, brought
 from .installed import Place, install, is_launcher, own_folder
-from .left_out import files_of_tests, sdk_files
+from .left_out import sdk_files
 from .lock import check_lock, locked, read_lock
 
 __all__ = ["FUNCTION_LOCK", "FunctionZip", "Restored", "make_function_zip", "restore"]
@@ -86,12 +87,19 @@ class FunctionZip:
     changed: int | None
 
 
-def restore(project: Project, uv: Callable[[], Uv], cache: Path, tools: bytes) -> Restored:
+def restore(
+    project: Project,
+    uv: Callable[[], Uv],
+    cache: Path,
+    tools: bytes,
+    warn: Callable[[str], None] = lambda _: None,
+) -> Restored:
     """Return the dependency zip of the project's lock, making it unless `cache` holds it whole.
 
     Binary wheels only, for the function's Python and platform; `tools` stands for the versions
-    of what makes the zip. `uv` is asked for where something has to be installed. Raises
-    PipelineError naming a package that has no fitting wheel, or one that is not what it should be.
+    of what makes the zip. `uv` is asked for where something has to be installed, and `warn` is
+    told then of settings that had no effect. Raises PipelineError naming a package that has no
+    fitting wheel, or one that is not what it should be.
     """
     text = read_lock(project.root, FUNCTION_LOCK)
     check_lock(FUNCTION_LOCK, text, project.dependencies)
@@ -102,18 +110,20 @@ def restore(project: Project, uv: Callable[[], Uv], cache: Path, tools: bytes) -
     with alone(cache / "dependencies.lock", lambda: None):
         from_cache, whole = True, sealed(target)
         if whole is None:
-            from_cache, whole = _make(project, uv(), target, packages)
+            from_cache, whole = _make(project, uv(), target, packages, warn)
         return Restored(whole.data, brought(whole, cache), packages, from_cache)
 
 
-def _make(project: Project, uv: Uv, target: Path, packages: int) -> tuple[bool, Sealed]:
+def _make(
+    project: Project, uv: Uv, target: Path, packages: int, warn: Callable[[str], None]
+) -> tuple[bool, Sealed]:
     cache = target.parent
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache, prefix=".site.") as scratch:
             folder = Path(scratch) / "site"
             from_cache = not packages or _install(project, uv, folder)
-            digest = write_zip(target, _members(folder, project))
+            digest = write_zip(target, _members(folder, project, warn))
             seal(target, digest)
             return from_cache, Sealed(target.read_bytes(), digest)
     except OSError as error:
@@ -126,7 +136,7 @@ def _key(project: Project, lock: str, tools: bytes) -> str:
     asked = project.dependencies if function.boto3 == FROM_RUNTIME else ()
     facts = (
         function.runtime.platform(function.architecture), function.runtime.python, lock,
-        function.boto3, asked, function.leave_out_tests, tools,
+        function.boto3, asked, function.exclude, tools,
     )  # fmt: skip
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
 
@@ -177,7 +187,7 @@ def make_function_zip(
     return FunctionZip(target, facts, tuple(members), _count_changes(files, restored, last))
 
 
-def _members(folder: Path, project: Project) -> list[Member]:
+def _members(folder: Path, project: Project, warn: Callable[[str], None]) -> list[Member]:
     files = {
         path.relative_to(folder).as_posix(): path
         for path in sorted(folder.rglob("*"))
@@ -186,19 +196,36 @@ def _members(folder: Path, project: Project) -> list[Member]:
     function = project.function
     left_out = sdk_files(folder, project.dependencies) if function.boto3 == FROM_RUNTIME else ()
     names = [name for name in files if name not in left_out and not _LEFT_OUT.search(name)]
-    tests = files_of_tests(folder, names) if function.leave_out_tests else ()
+    excluded = _excluded(names, function.exclude, warn)
     members = []
-    for name in names:
+    for name in (name for name in names if name not in excluded):
         path = files[name]
         if path.is_symlink():
             raise PipelineError(
                 FUNCTION_LOCK, f"a dependency brings the link {name}", "Lambda takes no links."
             )
         data = path.read_bytes()
-        if name not in tests and not is_launcher(name, data):
+        if not is_launcher(name, data):
             mode = _EXECUTABLE if path.stat().st_mode & 0o111 else _PLAIN
             members.append(Member(name, mode, compress(data)))
     return members
+
+
+def _excluded(
+    names: Iterable[str], globs: Iterable[str], warn: Callable[[str], None]
+) -> frozenset[str]:
+    """Return the names that a glob means, but nothing of a `.dist-info` folder.
+
+    What is installed is told by those: to the bill of materials, and to the function itself.
+    """
+    code = [name for name in names if not name.partition("/")[0].endswith(".dist-info")]
+    found: set[str] = set()
+    for glob in globs:
+        taken = set(filter(path_matcher(glob), code))
+        if not taken:
+            warn(f"[tool.pipeline.function] exclude: {glob!r} matches no file of a dependency")
+        found |= taken
+    return frozenset(found)
 
 
 def _count_changes(own: Mapping[str, Listed], restored: Restored, last: Path | None) -> int | None:

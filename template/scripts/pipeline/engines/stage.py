@@ -86,5 +86,5 @@ def _text(path: Path) -> bytes:
         raise PipelineError(
             str(path),
             f"it cannot be read: {error.strerror}",
-            "Run `python3 tasks.py doctor --fix`.",
+            "Restore it: git checkout scripts",
         ) from error

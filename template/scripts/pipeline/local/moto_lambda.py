@@ -121,7 +121,7 @@ def _http_invoke(execution: Execution) -> Callable[[Any], tuple[int, dict[str, s
 
 
 def _waiting_invoke(execution: Execution) -> Callable[..., bytes]:
-    def invoke(  # noqa: PLR0913, PLR0917 - the arguments are moto's
+    def invoke(
         self: Any,
         function_name: str,
         qualifier: str | None,

@@ -112,7 +112,7 @@ def _create_function(original: _Wrap) -> _Wrap:
 
 
 def _update_function(_: _Wrap) -> _Wrap:
-    def update_from_cloudformation_json(  # noqa: PLR0913, PLR0917 - the arguments are moto's
+    def update_from_cloudformation_json(
         cls: Any,
         original_resource: Any,
         new_resource_name: str,  # noqa: ARG001
@@ -171,7 +171,7 @@ def _create_bucket(original: _Wrap) -> _Wrap:
 
 
 def _update_bucket(original: _Wrap) -> _Wrap:
-    def update_from_cloudformation_json(  # noqa: PLR0913, PLR0917 - the arguments are moto's
+    def update_from_cloudformation_json(
         cls: Any,
         original_resource: Any,
         new_resource_name: str,

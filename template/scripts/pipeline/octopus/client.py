@@ -22,6 +22,8 @@ __all__ = ["Access", "Document", "Octopus", "changed", "connect", "read", "text"
 Document = Mapping[str, Any]
 
 _PAGE = 100
+# The first server with spaces.
+_OLDEST = (2019, 1)
 # The first server with the executions API, by Octopus's TypeScript client.
 _EXECUTIONS = (2022, 3, 5512)
 _DEVELOPMENT = "0.0.0"
@@ -49,7 +51,7 @@ class Access:
 
 @dataclass(frozen=True)
 class Octopus:
-    """A space. `space_id` is empty on servers from before there were spaces (2019.1)."""
+    """A space; without an id, the server as a whole."""
 
     http: Http
     access: Access
@@ -66,8 +68,7 @@ class Octopus:
     @property
     def has_executions(self) -> bool:
         """Tell whether releases and deployments are made by the executions API."""
-        numbers = tuple(int(part) for part in re.findall(r"\d+", self.version)[:3])
-        return self.version.startswith(_DEVELOPMENT) or numbers >= _EXECUTIONS
+        return _is_since(self.version, _EXECUTIONS)
 
     @property
     def whole_server(self) -> Octopus:
@@ -76,8 +77,7 @@ class Octopus:
 
     def link(self, path: str) -> str:
         """Return the page of the web portal that shows something, such as `tasks/ServerTasks-1`."""
-        space = f"{self.space_id}/" if self.space_id else ""
-        return f"{_base(self.access)}/app#/{space}{path}"
+        return f"{_base(self.access)}/app#/{self.space_id}/{path}"
 
     def get(self, path: str, **query: object) -> Any:
         """Read a resource."""
@@ -139,7 +139,7 @@ class Octopus:
 def connect(http: Http, access: Access) -> Octopus:
     """Return the space that `access` names; the server's default one when it names none.
 
-    Raises PipelineError where the server does not know the space, or is no Octopus.
+    Raises PipelineError where the server does not know the space, is too old, or is no Octopus.
     """
     root = Octopus(http, access, "", "", "").get("")
     version = text(root, "Version") if isinstance(root, Mapping) else ""
@@ -149,13 +149,13 @@ def connect(http: Http, access: Access) -> Octopus:
             "this is not an Octopus server: /api tells no version",
             "Correct OCTOPUS_URL; a path in front of /api belongs to it.",
         )
-    server = Octopus(http, access, version, "", "")
-    try:
-        spaces = list(server.all("spaces"))
-    except HttpError as error:
-        if error.status != HTTPStatus.NOT_FOUND:
-            raise
-        return _without_spaces(server)
+    if not _is_since(version, _OLDEST):
+        raise PipelineError(
+            f"Octopus at {_base(access)}",
+            f"this server is version {version}, from before there were spaces",
+            f"{'.'.join(map(str, _OLDEST))} is the oldest version that is supported: update it.",
+        )
+    spaces = list(Octopus(http, access, version, "", "").all("spaces"))
     for space in spaces:
         is_it = text(space, "Name").casefold() == access.space.casefold()
         if is_it if access.space else read(space, "IsDefault"):
@@ -168,15 +168,9 @@ def connect(http: Http, access: Access) -> Octopus:
     )
 
 
-def _without_spaces(server: Octopus) -> Octopus:
-    wanted = server.access.space
-    if wanted.casefold() not in ("", "default"):
-        raise PipelineError(
-            f"Octopus {server.version} at {_base(server.access)}",
-            f"this server has no spaces, so there is no space {wanted!r}",
-            'Set space = "Default" in pyproject.toml [tool.pipeline.octopus].',
-        )
-    return server
+def _is_since(version: str, first: tuple[int, ...]) -> bool:
+    numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+    return version.startswith(_DEVELOPMENT) or numbers >= first
 
 
 def _base(access: Access) -> str:

@@ -78,8 +78,8 @@ def find_environments(octopus: Octopus, names: Sequence[str]) -> list[OctopusEnv
         there = ", ".join(env.name for env in known.values()) or "none"
         raise PipelineError(
             "Octopus environments",
-            f"not found in space {octopus.space_name or 'Default'}: {', '.join(missing)}",
-            f"There are {there}. Temporary ones are made by `invoke env.create NAME`.",
+            f"not found in space {octopus.space_name}: {', '.join(missing)}",
+            f"There are {there}. Temporary ones are made by `python3 tasks.py env.create NAME`.",
         )
     return [known[name.casefold()] for name in names]
 

@@ -61,7 +61,7 @@ def machine_named(octopus: Octopus, name: str) -> Document:
     if found is None:
         raise PipelineError(
             f"Octopus machine {name}",
-            f"there is none of that name in space {octopus.space_name or 'Default'}",
+            f"there is none of that name in space {octopus.space_name}",
             'Register it, or correct worker = "machine:NAME" in pyproject.toml '
             "[tool.pipeline.octopus].",
         )
@@ -150,7 +150,7 @@ def _pool(octopus: Octopus, name: str) -> str:
     if found is None:
         raise PipelineError(
             f"Octopus worker pool {name}",
-            f"there is none of that name in space {octopus.space_name or 'Default'}",
+            f"there is none of that name in space {octopus.space_name}",
             "Correct worker-pool in pyproject.toml [tool.pipeline.octopus].",
         )
     return text(found, "Id")

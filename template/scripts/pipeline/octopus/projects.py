@@ -85,7 +85,7 @@ def find_projects(octopus: Octopus, names: Sequence[str]) -> list[OctopusProject
     if missing:
         raise PipelineError(
             "Octopus projects",
-            f"not found in space {octopus.space_name or 'Default'}: {', '.join(missing)}",
+            f"not found in space {octopus.space_name}: {', '.join(missing)}",
             "Correct --projects, or project in pyproject.toml [tool.pipeline.octopus]; "
             "OCTOPUS_SPACE says in which space to look.",
         )
@@ -137,10 +137,8 @@ def _find(octopus: Octopus, name: str) -> Document | None:
 
 def _uses(action: Document, package_id: str) -> bool:
     packages = read(action, "Packages", [])
-    used = [text(package, "PackageId") for package in packages]
-    # What servers from before 2018 have instead of references.
-    used.append(_property(action, "Octopus.Action.Package.PackageId"))
-    return package_id.casefold() in (name.casefold() for name in used)
+    used = (text(package, "PackageId").casefold() for package in packages)
+    return package_id.casefold() in used
 
 
 def _runs(action: Document, channel_id: str) -> bool:

@@ -159,8 +159,8 @@ def _refuse_others(there: Document, uses: Iterable[_Use], wanted: Wanted, where:
 
 def _refused(where: str, error: HttpError, wanted: Wanted) -> PipelineError:
     then = (
-        f"Push the package first (`invoke push`), and look whether the project's channel takes "
-        f"the version {wanted.version}: its rules may exclude prereleases."
+        "Push the package first (`python3 tasks.py push`), and look whether the project's "
+        f"channel takes the version {wanted.version}: its rules may exclude prereleases."
         if error.status == HTTPStatus.BAD_REQUEST
         else error.then
     )

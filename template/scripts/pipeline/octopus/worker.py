@@ -48,7 +48,8 @@ class WorkerContext:
             raise UsageError(
                 "deploy.py",
                 "Octopus Deploy did not start this script: its variables are not there",
-                "Run `invoke deploy ENVIRONMENT` in the repository, or let Octopus run it.",
+                "Run `python3 tasks.py deploy ENVIRONMENT` in the repository, "
+                "or let Octopus run it.",
             )
         _refuse_missing(variables)
         return cls(

@@ -38,7 +38,7 @@ def message(name: str, /, *values: str, **attributes: str) -> str:
     return f"##teamcity[{name}{pairs}]"
 
 
-def teamcity_lines(event: Event, *, verbose: bool) -> list[str]:  # noqa: PLR0911 - one a kind
+def teamcity_lines(event: Event, *, verbose: bool) -> list[str]:
     """Return an event's service messages and its lines."""
     lines = plain_lines(event, verbose=verbose)
     if isinstance(event, Started):

@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Shape", "normalise"]
+__all__ = ["MOVED", "Shape", "normalise"]
+
+# Flags of one verb that others had too: where their values are to be set instead.
+MOVED = {
+    "--octopus-server-url": "OCTOPUS_URL",
+    "--octopus-api-key": "OCTOPUS_API_KEY",
+    "--octopus-space": "OCTOPUS_SPACE",
+}
 
 
 @dataclass(frozen=True)
@@ -26,22 +33,28 @@ class Shape:
 
 def normalise(
     words: Sequence[str], shapes: Mapping[str, Shape]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
+) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, str]]:
     """Return the command line (without the program's name) for invoke, and what is passed on.
+
+    The third are the values of MOVED flags of verbs that do not have them, taken out of it.
 
     `shapes` has every verb by its name. A bare word that is a verb's name starts that verb.
     """
     result: list[str] = []
+    moved: dict[str, str] = {}
     shape: Shape | None = None
     filled = False
     rest = list(words)
     while rest:
         word = rest.pop(0)
+        flag, equals, value = word.partition("=")
         if word in shapes:
             shape, filled = shapes[word], False
             result.append(word)
             if shape.passes_on:
-                return tuple(result), tuple(rest)
+                return tuple(result), tuple(rest), moved
+        elif shape and flag in MOVED and flag not in shape.valued:
+            moved[flag] = value if equals or not rest else rest.pop(0)
         elif shape is None or word.startswith("-"):
             result.append(word)
             if shape and word in shape.valued and rest:
@@ -51,4 +64,4 @@ def normalise(
             filled = True
         else:
             result.append(word)
-    return tuple(result), ()
+    return tuple(result), (), moved

@@ -30,6 +30,13 @@ _VERSION = {
     **COMMON,
 }
 
+# The environment has them for the other verbs.
+_OCTOPUS = {
+    "octopus-server-url": "The Octopus server; OCTOPUS_URL by default",
+    "octopus-api-key": "`-` reads the key from standard input; OCTOPUS_API_KEY is the better place",
+    "octopus-space": "The space; OCTOPUS_SPACE, then pyproject.toml, by default",
+}
+
 
 @task(help=_VERSION)
 def version(
@@ -80,6 +87,7 @@ def test(c: Context) -> None:
         "deploy": "Then push, make the releases, and deploy them",
         "component": "Taken for the sake of old build configurations; it changes nothing",
         **RELEASE_FLAGS,
+        **_OCTOPUS,
     }
 )
 def build(

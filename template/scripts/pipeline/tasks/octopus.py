@@ -12,7 +12,6 @@ from invoke import Context, task
 from ..errors import UsageError
 from .session import (
     COMMON,
-    OCTOPUS_FLAGS,
     Session,
     octopus_access,
     root_of,
@@ -40,7 +39,6 @@ RELEASE_FLAGS = {
     "environments": "Where to deploy, in this order, separated by commas; none: the release alone",
     "projects": "The Octopus projects, separated by commas; pyproject.toml's by default",
     "octopus-project-prefix": "All projects whose names begin with this, where none is named",
-    **OCTOPUS_FLAGS,
 }
 _PERIOD = re.compile(r"([1-9][0-9]{0,3})([hd])\Z")
 _WAITING = {
@@ -56,15 +54,12 @@ _WAITING = {
         "feed": "A folder, a NuGet feed's URL, or `octopus`; pyproject.toml's feed by default",
         "skip-duplicate": "Accept a version that is there and cannot be compared",
         "nuget-api-key": "`-` reads it from standard input; NUGET_API_KEY is the better place",
-        **OCTOPUS_FLAGS,
         **COMMON,
     }
 )
 def push(
     c: Context, package: str | None = None, feed: str | None = None, skip_duplicate: bool = False,
-    nuget_api_key: str | None = None, octopus_server_url: str | None = None,
-    octopus_api_key: str | None = None, octopus_space: str | None = None,
-    json: bool = False, verbose: bool = False,
+    nuget_api_key: str | None = None, json: bool = False, verbose: bool = False,
 ) -> None:  # fmt: skip
     """Publish a package to a folder, a NuGet feed, or Octopus's built-in feed."""
     from ..verbs import push as verb
@@ -76,7 +71,7 @@ def push(
             skip_duplicate,
             secret(run, "--nuget-api-key", nuget_api_key, "NUGET_API_KEY"),
             run.machine.environ.get("NUGET_USER", ""),
-            octopus_access(run, octopus_server_url, octopus_api_key, octopus_space),
+            octopus_access(run),
         )
         path = chosen_package(package, run.machine)
         run.answer = asdict(verb.push(run.project, path, options, run.machine, run.reporter))
@@ -93,10 +88,8 @@ def push(
 def release(
     c: Context, package: str | None = None, environments: str | None = None,
     projects: str | None = None, octopus_project_prefix: str | None = None,
-    octopus_server_url: str | None = None, octopus_api_key: str | None = None,
-    octopus_space: str | None = None, wait: str | None = None,
-    cancel_on_timeout: bool = False, allow_dirty: bool = False,
-    json: bool = False, verbose: bool = False,
+    wait: str | None = None, cancel_on_timeout: bool = False,
+    allow_dirty: bool = False, json: bool = False, verbose: bool = False,
 ) -> None:  # fmt: skip
     """Make the package's releases in Octopus, and deploy them to one environment after another."""
     from ..verbs.build import last_build
@@ -104,7 +97,7 @@ def release(
     from ..verbs.release import deploy_build, release_package
 
     with session(root_of(c), json=json, verbose=verbose) as run:
-        access = octopus_access(run, octopus_server_url, octopus_api_key, octopus_space)
+        access = octopus_access(run)
         options = octopus_options(access, environments, projects, octopus_project_prefix)
         patience = replace(
             options.patience, seconds=_seconds(wait), cancel_on_timeout=cancel_on_timeout
@@ -124,20 +117,18 @@ def release(
         "name": "The environment's name",
         "projects": RELEASE_FLAGS["projects"],
         "expires": "When env.reap may remove it: a number of hours or days, like 8h or 3d",
-        **OCTOPUS_FLAGS,
         **COMMON,
     }
 )
 def create(
     c: Context, name: str, projects: str | None = None, expires: str | None = None,
-    octopus_server_url: str | None = None, octopus_api_key: str | None = None,
-    octopus_space: str | None = None, json: bool = False, verbose: bool = False,
+    json: bool = False, verbose: bool = False,
 ) -> None:  # fmt: skip
     """Make a temporary environment in Octopus, with a machine that its releases deploy to."""
     from ..verbs.environments import EnvironmentOptions, create_environment
 
     with session(root_of(c), json=json, verbose=verbose) as run:
-        octopus = _octopus(run, (octopus_server_url, octopus_api_key, octopus_space), projects)
+        octopus = octopus_options(octopus_access(run), projects=projects)
         options = EnvironmentOptions(octopus, expires=_end(run, expires))
         made = create_environment(run.project, name, options, run.machine, run.reporter)
         end = made.expires.isoformat() if made.expires else ""
@@ -148,35 +139,32 @@ def create(
     help={
         "name": "The environment's name",
         "confirm": "Its name again, for one that env.create did not make",
-        **OCTOPUS_FLAGS,
         **COMMON,
     }
 )
 def delete(
     c: Context, name: str, confirm: str | None = None,
-    octopus_server_url: str | None = None, octopus_api_key: str | None = None,
-    octopus_space: str | None = None, json: bool = False, verbose: bool = False,
+    json: bool = False, verbose: bool = False,
 ) -> None:  # fmt: skip
     """Deregister a temporary environment's machines and remove it from Octopus."""
     from ..verbs.environments import EnvironmentOptions, delete_environment
 
     with session(root_of(c), json=json, verbose=verbose) as run:
-        octopus = _octopus(run, (octopus_server_url, octopus_api_key, octopus_space))
+        octopus = octopus_options(octopus_access(run))
         options = EnvironmentOptions(octopus, confirm=confirm or "")
         done = delete_environment(run.project, name, options, run.machine, run.reporter)
         run.answer = {"environment": name, "removed": done}
 
 
-@task(name="list", help={**OCTOPUS_FLAGS, **COMMON})
+@task(name="list", help=COMMON)
 def list_(
-    c: Context, octopus_server_url: str | None = None, octopus_api_key: str | None = None,
-    octopus_space: str | None = None, json: bool = False, verbose: bool = False,
+    c: Context, json: bool = False, verbose: bool = False,
 ) -> None:  # fmt: skip
     """List the environments in Octopus: whose they are, when they end, their machines."""
     from ..verbs.environments import list_environments
 
     with session(root_of(c), json=json, verbose=verbose) as run:
-        octopus = _octopus(run, (octopus_server_url, octopus_api_key, octopus_space))
+        octopus = octopus_options(octopus_access(run))
         found = list_environments(run.project, octopus, run.machine, run.reporter)
         for one in found:
             kind = "permanent" if one.permanent else f"for {one.owner}" if one.owner else ""
@@ -186,24 +174,25 @@ def list_(
         run.answer = {"environments": [asdict(one) for one in found]}
 
 
-@task(help={"dry-run": "Show which ones, remove none", **OCTOPUS_FLAGS, **COMMON})
+@task(help={"dry-run": "Show which ones, remove none", **COMMON})
 def reap(
-    c: Context, dry_run: bool = False, octopus_server_url: str | None = None,
-    octopus_api_key: str | None = None, octopus_space: str | None = None,
-    json: bool = False, verbose: bool = False,
+    c: Context, dry_run: bool = False, json: bool = False, verbose: bool = False,
 ) -> None:  # fmt: skip
     """Remove this project's temporary environments whose time is over."""
     from ..verbs.environments import EnvironmentOptions, reap_environments
 
     with session(root_of(c), json=json, verbose=verbose) as run:
-        octopus = _octopus(run, (octopus_server_url, octopus_api_key, octopus_space))
+        octopus = octopus_options(octopus_access(run))
         options = EnvironmentOptions(octopus, dry_run=dry_run)
         names = reap_environments(run.project, options, run.machine, run.reporter)
         run.answer = {"environments": names, "dry_run": dry_run}
 
 
 def octopus_options(
-    access: Access, environments: str | None, projects: str | None, prefix: str | None
+    access: Access,
+    environments: str | None = None,
+    projects: str | None = None,
+    prefix: str | None = None,
 ) -> OctopusOptions:
     """Return the options that these flags make; lists are separated by commas."""
     from ..verbs.release import OctopusOptions
@@ -224,12 +213,6 @@ def _seconds(flag: str | None) -> float:
     if not 0 < seconds < float("inf"):
         raise UsageError("--wait", f"{flag!r} is no number of seconds", "Pass one, like 1800.")
     return seconds
-
-
-def _octopus(
-    run: Session, flags: tuple[str | None, str | None, str | None], projects: str | None = None
-) -> OctopusOptions:
-    return octopus_options(octopus_access(run, *flags), None, projects, None)
 
 
 def _end(run: Session, flag: str | None) -> datetime | None:

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-# `invoke --list` imports this file, and need not wait for what only a verb needs.
+# `--list` imports this file, and need not wait for what only a verb needs.
 if TYPE_CHECKING:
     from ..report.events import Event, Sink
 

@@ -17,11 +17,13 @@ from invoke import Collection, Program
 from invoke.exceptions import Exit, ParseError, UnexpectedExit
 
 from ..errors import Interrupted, PipelineError, UsageError
-from .argv import Shape, normalise
+from .argv import MOVED, Shape, normalise
 from .printers import writer
 
 __all__ = ["main", "shapes"]
 
+# The one spelling of all messages, whichever was typed.
+_PROGRAM = "python3 tasks.py"
 _UNKNOWN = re.compile("No idea what '(.+)' is!")
 # A bare word behind one of these verbs is its package.
 _TAKE_A_PACKAGE = ("verify", "run", "inspect", "push", "release")
@@ -61,12 +63,15 @@ def shapes(namespace: Collection) -> dict[str, Shape]:
     return found
 
 
-def _run(words: Sequence[str], namespace: Collection, root: Path) -> int:  # noqa: PLR0911 - one return an ending
+def _run(words: Sequence[str], namespace: Collection, root: Path) -> int:
     known = shapes(namespace)
-    words, passed_on = normalise(words, known)
+    words, passed_on, moved = normalise(words, known)
+    for flag, value in moved.items():
+        writer(sys.stderr)(f"warning: {flag} is `build`'s alone: set {MOVED[flag]} instead")
+        os.environ[MOVED[flag]] = value
     namespace.configure({"pipeline": {"root": str(root), "passed_on": list(passed_on)}})
     version = _template_version(root)
-    program = Program(namespace=namespace, name="template", binary="invoke", version=version)
+    program = Program(namespace=namespace, name="template", binary=_PROGRAM, version=version)
     try:
         bootstrap.hold_interrupts(hold=False)
         program.create_config()
@@ -82,14 +87,14 @@ def _run(words: Sequence[str], namespace: Collection, root: Path) -> int:  # noq
         program.execute()
     except ParseError as error:
         what = _usage(str(error), known)
-        then = "Run `invoke --list` for the verbs, `invoke --help VERB` for its flags."
+        then = f"Run `{_PROGRAM} --list` for the verbs, `{_PROGRAM} --help VERB` for its flags."
         return _told(words, UsageError("usage", what, then))
     except Exit as end:
         return end.code
     except UnexpectedExit as error:
         return int(error.result.exited)
     except KeyboardInterrupt:
-        return _told(words, Interrupted("invoke", "interrupted", _STOPPED), f"\n{_STOPPED}")
+        return _told(words, Interrupted(_PROGRAM, "interrupted", _STOPPED), f"\n{_STOPPED}")
     except BrokenPipeError:
         # The reader of our output is gone (`| head`): nothing is left to say, nor to whom.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

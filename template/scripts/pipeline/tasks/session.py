@@ -23,23 +23,17 @@ from invoke import Context, Exit
 from ..errors import PipelineError, UsageError
 from .printers import printer, show
 
-# `invoke --list` imports this file, and need not wait for what only a verb needs.
+# `--list` imports this file, and need not wait for what only a verb needs.
 if TYPE_CHECKING:
     from ..edge.machine import Machine
     from ..octopus.client import Access
     from ..report.events import Reporter
     from ..values.project import Project
 
-__all__ = ["COMMON", "OCTOPUS_FLAGS", "Session", "octopus_access", "root_of", "secret", "session"]
+__all__ = ["COMMON", "Session", "octopus_access", "root_of", "secret", "session"]
 
 # The flags that every verb has, for its help.
 COMMON = {"json": "One JSON document on standard output", "verbose": "More lines"}
-# Those of the verbs that talk to Octopus.
-OCTOPUS_FLAGS = {
-    "octopus-server-url": "The Octopus server; OCTOPUS_URL by default",
-    "octopus-api-key": "`-` reads the key from standard input; OCTOPUS_API_KEY is the better place",
-    "octopus-space": "The space; OCTOPUS_SPACE, then pyproject.toml, by default",
-}
 _STDIN = "-"
 _SECRETS = (
     "AWS_SECRET_ACCESS_KEY",
@@ -82,7 +76,10 @@ class Session:
         """The repository's settings."""
         from ..values.project import Project
 
-        return Project.load(self.root)
+        project = Project.load(self.root)
+        for line in project.advice:
+            self.reporter.warn(line)
+        return project
 
     @cached_property
     def machine(self) -> Machine:
@@ -177,7 +174,9 @@ def secret(run: Session, flag: str, given: str | None, variable: str) -> str:
     return given
 
 
-def octopus_access(run: Session, url: str | None, key: str | None, space: str | None) -> Access:
+def octopus_access(
+    run: Session, url: str | None = None, key: str | None = None, space: str | None = None
+) -> Access:
     """Return how to reach Octopus; its texts are empty where nothing says so."""
     from ..octopus.client import Access
 

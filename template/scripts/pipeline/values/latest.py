@@ -45,6 +45,6 @@ class Latest:
         path = root / self.package
         if not path.is_file():
             raise PipelineError(
-                "package", f"{self.package} is not there any more", "Run `invoke build`."
+                "package", f"{self.package} is not there any more", "Run `python3 tasks.py build`."
             )
         return path

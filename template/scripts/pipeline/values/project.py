@@ -21,6 +21,7 @@ __all__ = [
     "BUNDLED",
     "FROM_RUNTIME",
     "LOCAL_ENVIRONMENT",
+    "TEST_FOLDERS",
     "Environment",
     "Function",
     "Project",
@@ -31,6 +32,8 @@ _BASE_VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\Z")
 _HANDLER = re.compile(r"[A-Za-z0-9_./-]+\.[A-Za-z_][A-Za-z0-9_]*\Z")
 # Where the function's boto3 comes from: the function zip, or Lambda's runtime.
 BUNDLED, FROM_RUNTIME = "bundled", "runtime"
+# The tests inside dependencies, as globs of `exclude`; a folder at the top is a package.
+TEST_FOLDERS = ("*/**/tests/**", "*/**/test/**")
 # The feed's name that means Octopus's built-in one.
 BUILT_IN_FEED = "octopus"
 # The environment of the embedded AWS; it is always there and needs no declaration.
@@ -42,7 +45,7 @@ class Function:
     """The Lambda function as the deploy sets it.
 
     `environment` values and `bucket` may hold `#{Variable}`. `boto3` is BUNDLED or FROM_RUNTIME;
-    `leave_out_tests` is about those inside dependencies.
+    `exclude` has globs of the dependencies' files that are not packaged.
     """
 
     name: str
@@ -53,7 +56,7 @@ class Function:
     environment: Mapping[str, str]
     tags: Mapping[str, str]
     boto3: str = BUNDLED
-    leave_out_tests: bool = False
+    exclude: tuple[str, ...] = ()
     bucket: str = ""
 
     def facts(self) -> FunctionFacts:
@@ -103,7 +106,8 @@ class Project:
     """A repository's settings. `root` is absolute; every other path is relative to it.
 
     What AWS alone would refuse, as a long name, is said by the check at the end of a build.
-    `feed` is where `push` publishes: BUILT_IN_FEED, a URL, or a folder.
+    `feed` is where `push` publishes: BUILT_IN_FEED, a URL, or a folder. `advice` says what to write
+    instead of settings that are still read.
     """
 
     root: Path
@@ -118,6 +122,7 @@ class Project:
     test_dependencies: tuple[str, ...]
     octopus: OctopusSettings = field(default_factory=OctopusSettings)
     feed: str = BUILT_IN_FEED
+    advice: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, root: Path) -> Project:
@@ -141,6 +146,7 @@ class Project:
             version_strategy=_strategy(pipeline),
             release_branches=pipeline.texts("release-branches", ("main", "master")),
             function=_function(pipeline.table("function")),
+            advice=_advice(pipeline.table("function")),
             environments=_environments(pipeline),
             dependencies=project.texts("dependencies", ()),
             test_dependencies=groups.texts("test", ()),
@@ -207,7 +213,7 @@ def _function(table: Table) -> Function:
         environment=table.mapping("environment"),
         tags=table.mapping("tags"),
         boto3=table.choice("boto3", (BUNDLED, FROM_RUNTIME), BUNDLED),
-        leave_out_tests=table.flag("leave-out-tests", default=False),
+        exclude=(*table.texts("exclude", ()), *(TEST_FOLDERS if _leaves_out_tests(table) else ())),
         bucket=table.text("bucket", ""),
     )
     table.refuse_unknown()
@@ -218,6 +224,18 @@ def _function(table: Table) -> Function:
             "It is module.function, like app.handler.handle.",
         )
     return function
+
+
+def _leaves_out_tests(table: Table) -> bool:
+    return table.flag("leave-out-tests", default=False)
+
+
+def _advice(function: Table) -> tuple[str, ...]:
+    if "leave-out-tests" not in function.values:
+        return ()
+    globs = ", ".join(f'"{glob}"' for glob in TEST_FOLDERS)
+    then = f"write exclude = [{globs}]" if _leaves_out_tests(function) else "remove the line"
+    return (f"{function.file} [{function.name}] leave-out-tests is no setting any more: {then}",)
 
 
 def _feed(pipeline: Table) -> str:

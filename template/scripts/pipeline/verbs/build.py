@@ -211,7 +211,7 @@ def _build(job: _Job, server: BuildServer, machine: Machine, reporter: Reporter)
 def _make(job: _Job, version: Version, folder: Path, machine: Machine, reporter: Reporter) -> Built:
     with reporter.stage("restore") as stage:
         stage.progress("fetching what is not in the cache")
-        restored = restore_dependencies(job.project, machine)
+        restored = restore_dependencies(job.project, machine, reporter.warn)
         stage.text = f"{restored.packages} packages, locked" + (
             ", from cache" if restored.from_cache else ", fetched"
         )

@@ -99,7 +99,7 @@ def package_file(package: Path, name: str) -> bytes:
     for entry in archive.entries:
         if entry.name == name:
             return read_member(archive, entry)
-    then = "Name a package that `invoke build` made."
+    then = "Name a package that `python3 tasks.py build` made."
     raise PipelineError(package.name, f"there is no {name} in it", then)
 
 
@@ -108,12 +108,14 @@ def refuse_unfit(environment: Environment, machine: Machine, *, allow_dirty: boo
     latest = last_build(machine)
     where = f"deploy {environment.name}"
     if latest is None:
-        raise PipelineError(where, "nothing has been built here yet", "Run `invoke build`.")
+        raise PipelineError(
+            where, "nothing has been built here yet", "Run `python3 tasks.py build`."
+        )
     if is_stale(latest, machine):
         raise PipelineError(
             where,
             f"the files have changed since {latest.version} was built",
-            "Run `invoke build`, or name a package with --package.",
+            "Run `python3 tasks.py build`, or name a package with --package.",
         )
     if environment.permanent and not allow_dirty and not latest.verified:
         raise PipelineError(

@@ -1,4 +1,4 @@
-"""The deploy of an unpacked package: what Octopus runs on a worker, and `invoke deploy` here."""
+"""The deploy of an unpacked package: what Octopus runs on a worker, and `deploy` here."""
 
 from __future__ import annotations
 
@@ -115,7 +115,10 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        then = "Deploy a whole package: one that `invoke build` made, unpacked by Octopus or by us."
+        then = (
+            "Deploy a whole package: one that `python3 tasks.py build` made, "
+            "unpacked by Octopus or by us."
+        )
         raise PipelineError(str(path), f"it cannot be read: {error.strerror}", then) from error
 
 

@@ -107,7 +107,8 @@ def _put_stack(cloudformation: Any, template: str, name: str, *, is_new: bool) -
             Parameters=[given] if _PARAMETER in known else [],
         )
     except ClientError as error:
-        then = f"Correct {_STACK.as_posix()}, then `invoke local.stop` and `invoke local.start`."
+        again = "`python3 tasks.py local.stop` and `python3 tasks.py local.start`"
+        then = f"Correct {_STACK.as_posix()}, then {again}."
         raise PipelineError(f"{_WHERE} stack {name}", str(error), then) from error
 
 

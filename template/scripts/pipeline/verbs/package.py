@@ -96,8 +96,8 @@ def _tags(found: Mapping[str, Distribution]) -> dict[str, tuple[str, ...]]:
     return {name: distribution.tags for name, distribution in found.items()}
 
 
-def restore_dependencies(project: Project, machine: Machine) -> Restored:
-    """Return the dependency zip of the project's lock."""
+def restore_dependencies(project: Project, machine: Machine, warn: Say) -> Restored:
+    """Return the dependency zip of the project's lock; `warn` is told what had no effect."""
     stamp = repr(
         [
             (tool.name, tool.version)
@@ -105,7 +105,7 @@ def restore_dependencies(project: Project, machine: Machine) -> Restored:
             if tool.name in ("deflate", "uv")
         ]
     ).encode()
-    return restore(project, lambda: machine.uv, _kept(machine) / "dependencies", stamp)
+    return restore(project, lambda: machine.uv, _kept(machine) / "dependencies", stamp, warn)
 
 
 def make_package(

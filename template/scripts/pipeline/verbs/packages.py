@@ -21,7 +21,7 @@ def chosen_package(named: str | None, machine: Machine) -> Path:
             raise PipelineError(
                 "package",
                 f"{named} is a folder" if path.is_dir() else f"{named} is not there",
-                "Name a .nupkg file, or run `invoke build`.",
+                "Name a .nupkg file, or run `python3 tasks.py build`.",
             )
         return path.resolve()
     latest = last_build(machine)
@@ -29,7 +29,7 @@ def chosen_package(named: str | None, machine: Machine) -> Path:
         raise PipelineError(
             "package",
             "nothing has been built here yet",
-            "Run `invoke build`, or name a .nupkg file.",
+            "Run `python3 tasks.py build`, or name a .nupkg file.",
         )
     return latest.package_path(machine.root)
 

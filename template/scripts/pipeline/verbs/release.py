@@ -120,7 +120,7 @@ def connected(options: OctopusOptions, machine: Machine, reporter: Reporter) -> 
         raise PipelineError(
             "Octopus",
             f"not set: {options.access.missing}",
-            "Set it in the environment; `--octopus-api-key -` reads the key from standard input.",
+            "Set it in the environment; OCTOPUS_API_KEY=- reads the key from standard input.",
         )
     return connect(
         Http(machine.environ, sleep=options.patience.sleep, tell=reporter.line), options.access

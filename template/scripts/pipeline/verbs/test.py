@@ -90,7 +90,7 @@ def run_tests(project: Project, folder: Path, machine: Machine, reporter: Report
         raise PipelineError(
             "test",
             f"the tests failed\n{said}",
-            "Nothing was packaged. Run `invoke test` to see them alone.",
+            "Nothing was packaged. Run `python3 tasks.py test` to see them alone.",
         )
     return TestOutcome(*_counts(tests.results), note)
 

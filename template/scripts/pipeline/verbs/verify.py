@@ -89,7 +89,7 @@ def rebuild(manifest_file: Path, folder: Path, machine: Machine, say: Say) -> Pa
     project = Project.load(machine.root)
     run_build_hook("before_build", project, project.root, say)
     order = Order(manifest.version, manifest.source, folder)
-    restored = restore_dependencies(project, machine)
+    restored = restore_dependencies(project, machine, say)
     return make_package(project, order, restored, machine, say).package
 
 

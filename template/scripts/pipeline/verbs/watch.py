@@ -133,7 +133,7 @@ class _Watcher:
         project = Project.load(self._machine.root)
         runtime = local_runtime(project.function, self._machine, self._reporter)
         with self._reporter.stage("restore") as stage:
-            restored = restore_dependencies(project, self._machine)
+            restored = restore_dependencies(project, self._machine, self._reporter.warn)
             stage.text = f"{restored.packages} packages, locked"
         return _Setup(project, runtime, restored)
 
