@@ -50,7 +50,7 @@ class Background:
         words = [str(self.python), "-m", "pipeline.local.server", "--state", str(self.state)]
         words += ["--region", self.region, "--log", str(self.log)]
         for name, runtime in self.runtimes.items():
-            places = [runtime.python, runtime.ric or "", *runtime.extra_paths]
+            places = [runtime.python, runtime.ric, *runtime.extra_paths]
             label = f"{name}@{runtime.version}" if runtime.version else name
             words += ["--runtime", f"{label}={os.pathsep.join(map(str, places))}"]
         return words

@@ -23,14 +23,13 @@ class FunctionCode:
     """Unzipped code, its handler, and the Python and runtime client (`ric`) that run it.
 
     `extra_paths` stand for what the runtime itself offers, like boto3; they and `ric` come
-    last on the path, as on Lambda, so that the package's own files win. Without `ric` the
-    small client in this folder is used.
+    last on the path, as on Lambda, so that the package's own files win.
     """
 
     folder: Path
     handler: str
     runtime_python: Path
-    ric: Path | None
+    ric: Path
     extra_paths: tuple[Path, ...] = ()
 
 

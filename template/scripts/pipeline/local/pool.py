@@ -19,13 +19,13 @@ __all__ = ["LocalRuntime", "Pool", "Target"]
 
 @dataclass(frozen=True)
 class LocalRuntime:
-    """What stands for a managed runtime: a Python, and a runtime client made for it.
+    """What stands for a managed runtime: a Python, and the folder with AWS's runtime client for it.
 
-    `version` is the Python's own `major.minor`; without `ric` our own small client is used.
+    `version` is the Python's own `major.minor`.
     """
 
     python: Path
-    ric: Path | None = None
+    ric: Path
     version: str = ""
     extra_paths: tuple[Path, ...] = ()
 

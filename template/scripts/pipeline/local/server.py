@@ -47,20 +47,22 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def parse_runtime(text: str) -> tuple[str, LocalRuntime]:
-    """Read `python3.13=PYTHON[:RIC[:EXTRA...]]`, separated like PATH on this machine.
+    """Read `python3.13=PYTHON:RIC[:EXTRA...]`, separated like PATH on this machine.
 
     `python3.13@3.12=...` says that the Python is another minor than the runtime's.
     """
     name, equals, places = text.partition("=")
     name, _, version = name.partition("@")
-    python, *others = places.split(os.pathsep)
-    if not (equals and name and python):
+    python, _, others = places.partition(os.pathsep)
+    if not (equals and name and python and others):
         raise PipelineError(
-            "--runtime", f"{text!r} names no Python", "Write --runtime python3.13=/path/to/python."
+            "--runtime",
+            f"{text!r} does not name a Python and a runtime client",
+            f"Write --runtime python3.13=/path/to/python{os.pathsep}/path/to/client.",
         )
-    ric = Path(others[0]) if others and others[0] else None
-    extra = tuple(Path(path) for path in others[1:])
-    return name, LocalRuntime(Path(python), ric, version or name.removeprefix("python"), extra)
+    ric, *extra = map(Path, others.split(os.pathsep))
+    version = version or name.removeprefix("python")
+    return name, LocalRuntime(Path(python), ric, version, tuple(extra))
 
 
 def _serve(
