@@ -26,12 +26,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-_SCRIPTS = Path(__file__).resolve().parents[1] / "template" / "scripts"
-sys.path.insert(0, str(_SCRIPTS))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "template" / "scripts"))
 
 from pipeline.local.function import FunctionProcess
 from pipeline.local.function_code import FunctionCode, FunctionConfig
 
+_COMPILED_PART = Path(sys.path[0], "pipeline", "local", "runtime_client.py")
 _COLD = 15
 _WARM = 1000
 _SAVES = 15
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> None:
         (folder / "app.py").write_text("def handle(event, context):\n    return event\n")
         ours = folder / "ric"
         shutil.copytree(options.ric, ours, ignore=shutil.ignore_patterns("*.so"))
-        shutil.copy(_SCRIPTS / "pipeline" / "local" / "runtime_client.py", ours)
+        shutil.copy(_COMPILED_PART, ours)
         for name, ric in {"compiled": options.ric.resolve(), "in Python": ours}.items():
             code = FunctionCode(folder, "app.handle", options.python, ric)
             for what, times in _measured(code).items():

@@ -78,6 +78,17 @@ def test_a_warm_process_serves_until_code_or_settings_change(lambdas: Any, creat
     assert invoke(lambdas, name, do="started")["Document"] not in (first, second)
 
 
+def test_a_client_context_travels_whatever_it_looks_like(lambdas: Any, create: Create) -> None:
+    """Line ends and letters beyond Latin-1 in it reach the function; what is no JSON is refused."""
+    request = {"FunctionName": create(), "Payload": b'{"do": "client context"}'}
+    custom = {"custom": {"name": "Łódź\nand more"}}
+    text = json.dumps(custom, ensure_ascii=False, indent=2)
+    answer = lambdas.invoke(**request, ClientContext=base64.b64encode(text.encode()).decode())
+    assert json.load(answer["Payload"]) == custom["custom"]
+    with pytest.raises(ClientError, match="valid Base64-encoded JSON"):
+        lambdas.invoke(**request, ClientContext="bm8=")
+
+
 def test_a_crash_heals_and_others_go_on(lambdas: Any, create: Create) -> None:
     """A function that kills its process fails alone, and answers the next time."""
     name, other = create(), create()

@@ -140,7 +140,7 @@ def test_unpacked_code_keeps_its_modes_and_is_read_only(tmp_path: Path) -> None:
 
 
 def test_the_client_without_a_wheel_is_all_python(ric: Path, ric_without_wheel: Path) -> None:
-    """It has the files of AWS's own, and Python that imports the standard library only for the rest."""
+    """It is AWS's own Python files, and one more that imports the standard library only."""
     files = {path.relative_to(ric) for path in ric.rglob("*.py")}
     others = {path.relative_to(ric_without_wheel) for path in ric_without_wheel.rglob("*.py")}
     assert others == {*files, Path("runtime_client.py")}

@@ -108,9 +108,7 @@ def _http_invoke(execution: Execution) -> Callable[[Any], tuple[int, dict[str, s
         if kind == "Event":
             request_id = execution.queue.add(function, payload)
             return 202, {"status": "202", REQUEST_ID: request_id}, b""
-        context = self.headers.get("X-Amz-Client-Context") or ""
-        if context:
-            context = base64.b64decode(context).decode()
+        context = _context(self.headers.get("X-Amz-Client-Context") or "")
         done = execution.run(function, payload, context=context)
         headers = _headers(done)
         if self.headers.get("X-Amz-Log-Type") == "Tail":
@@ -159,6 +157,15 @@ def _payload(body: Any, kind: str) -> bytes:
         message = f"Could not parse request body into json: {error}"
         raise LambdaClientError("InvalidRequestContentException", message) from error
     return payload
+
+
+def _context(header: str) -> str:
+    """Return the client's context on one line, as it travels in a header."""
+    try:
+        return json.dumps(json.loads(base64.b64decode(header))) if header else ""
+    except ValueError as error:
+        message = "Client context must be a valid Base64-encoded JSON object."
+        raise LambdaClientError("InvalidRequestContentException", message) from error
 
 
 def _encoded(body: Any) -> bytes:

@@ -10,6 +10,7 @@ import http.client
 import os
 
 _DEADLINE = "Lambda-Runtime-Deadline-Ms"
+_SUCCESS = range(200, 300)
 _connection = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
 _agent = ""
 
@@ -61,6 +62,6 @@ def _call(
     except (OSError, http.client.HTTPException) as error:
         _connection.close()
         raise RuntimeError(f"{problem}: {error!r}") from error
-    if response.status // 100 != 2:
+    if response.status not in _SUCCESS:
         raise RuntimeError(f"{problem}: {response.status}")
     return response.headers, answer
