@@ -59,6 +59,7 @@ class Pool:
         self._open = True
         self._lock = threading.Lock()
         self._unpacking = threading.Lock()
+        self._unpacked: set[str] = set()
 
     def invoke(
         self, target: Target, payload: bytes, *, request_id: str, client_context: str = ""
@@ -106,7 +107,7 @@ class Pool:
         if process is not None:
             return process
         code = FunctionCode(
-            folder=self._unpacked(target),
+            folder=self._folder_of(target),
             handler=target.handler,
             runtime_python=runtime.python,
             ric=runtime.ric,
@@ -125,12 +126,13 @@ class Pool:
                 return
         process.close()
 
-    def _unpacked(self, target: Target) -> Path:
+    def _folder_of(self, target: Target) -> Path:
         name = base64.b64decode(target.code_sha256).hex()
         folder = self._folder / "code" / name
         with self._unpacking:
-            if not folder.exists():
+            if name not in self._unpacked:
                 unpack_function(target.code, folder, where=f"code of {target.config.name}")
+                self._unpacked.add(name)
         return folder
 
     def _runtime(self, name: str) -> tuple[LocalRuntime | None, str]:

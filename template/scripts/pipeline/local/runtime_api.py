@@ -121,8 +121,9 @@ class _Lines(BufferedReader):
     def readline(self, size: int | None = -1) -> bytes:
         """Read a whole line; return less than `size` bytes of it, with its end."""
         line = super().readline()
-        fits = size is None or size < 0 or len(line) < size
-        return line if fits else line[: size - 3] + b"\r\n"
+        if size is None or size < 0 or len(line) < size:
+            return line
+        return line[: size - 3] + b"\r\n"
 
 
 class _Handler(BaseHTTPRequestHandler):
