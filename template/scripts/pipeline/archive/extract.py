@@ -26,24 +26,20 @@ _LATEST = 0x7FFFFFFF  # the last second that every file system knows
 _Tree = dict[str, "Entry | _Tree"]
 
 
-def extract(
-    archive: Archive, folder: Path, *, modes: bool = True, names: Mapping[str, str] | None = None
-) -> None:
-    """Write the archive's files into `folder`, which must be missing or empty.
+def extract(archive: Archive, folder: Path, names: Mapping[str, str]) -> None:
+    """Write files of the archive into `folder`, which must be missing or empty, with mode 0644.
 
-    With `modes` the files get the permissions the archive records, else 0644. `names` maps
-    entry names to paths below `folder` and leaves out what it does not mention. Files appear in
-    `folder` only once all of them are written and checked. Raises PipelineError.
+    `names` maps entry names to paths below `folder`. Files appear in `folder` only once all of
+    them are written and checked. Raises PipelineError.
     """
-    targets = {entry.name: entry.name for entry in archive.entries} if names is None else names
-    _check(archive, targets)
+    _check(archive, names)
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise PipelineError(
                 str(folder), "is not an empty folder", "Remove it, or name another."
             )
         with replacing_folder(folder) as staging:
-            _write_all(archive, staging, targets, modes=modes)
+            _write_all(archive, staging, names)
             if folder.exists():
                 folder.rmdir()
     except OSError as error:
@@ -82,14 +78,14 @@ def _check(archive: Archive, targets: Mapping[str, str]) -> None:
         raise PipelineError(archive.where, f"{clash[0]!r} and {clash[1]!r} clash when extracted")
 
 
-def _write_all(archive: Archive, staging: Path, targets: Mapping[str, str], *, modes: bool) -> None:
+def _write_all(archive: Archive, staging: Path, targets: Mapping[str, str]) -> None:
     for entry in archive.entries:
         if entry.name not in targets:
             continue
         path = staging / targets[entry.name]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(read_member(archive, entry))
-        path.chmod(entry.mode if modes else 0o644)
+        path.chmod(0o644)
 
 
 def _tree(archive: Archive) -> _Tree:

@@ -20,6 +20,7 @@ from urllib.parse import unquote
 from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import LambdaBackend, LambdaFunction
 from moto.awslambda.responses import LambdaResponse
+from moto.logs.exceptions import ResourceAlreadyExistsException
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 
@@ -196,7 +197,7 @@ def _write_log(function: Any, group: str, done: Invocation) -> None:
     backend = function.logs_backend
     backend.ensure_log_group(group)
     # A warm process goes on in its stream.
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(ResourceAlreadyExistsException):
         backend.create_log_stream(group, done.log_stream)
     backend.put_log_events(group, done.log_stream, events)
 
