@@ -26,7 +26,6 @@ __all__ = ["Watched", "watch"]
 
 _BELOW = f"{SOURCE}/"
 _PYPROJECT = "pyproject.toml"
-_INDEX = ".git/index"
 # A look at a few dozen files takes well under a millisecond, on every system and file system.
 _BETWEEN_LOOKS = 0.05
 # An editor may empty a file before it writes it: a save is over when two looks agree.
@@ -83,17 +82,19 @@ class _Watcher:
         self._machine = machine
         self._reporter = reporter
         self._scratch = scratch
+        index = [machine.git.index()] if machine.git else []
+        self._beside = (*watched.files, *index)
         self._seen: _Looks = {}
         self._inputs: dict[str, object] = {}
         self._setup: _Setup | None = None
 
     def look(self, wait: Callable[[float], None]) -> None:
         """Run the events if anything that they depend on was saved since the last look."""
-        now = _look(self._machine.root, self._watched.files)
+        now = _look(self._machine.root, self._beside)
         if now == self._seen:
             return
         before = self._seen
-        self._seen = _settled(self._machine.root, self._watched.files, now, wait)
+        self._seen = _settled(self._machine.root, self._beside, now, wait)
         try:
             self._react(self._seen.keys() - before.keys())
         except PipelineError as error:
@@ -156,7 +157,7 @@ class _Watcher:
 
 
 def _look(root: Path, files: Sequence[Path]) -> _Looks:
-    named = {name: root / name for name in (_PYPROJECT, FUNCTION_LOCK, _INDEX)}
+    named = {name: root / name for name in (_PYPROJECT, FUNCTION_LOCK)}
     named |= {str(path): path for path in files}
     named |= {path.relative_to(root).as_posix(): path for path in _walk(root / SOURCE)}
     found = {}
