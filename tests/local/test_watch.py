@@ -97,7 +97,7 @@ class Watching:
 
 
 def repository(root: Path, *, linked: bool) -> Path:
-    """Make a repository with a function that answers with its event, or a linked work tree of one."""
+    """Make a repository, or a linked work tree, with a function that answers with its event."""
     files = {
         "pyproject.toml": SETTINGS,
         ".gitignore": "*.log\nscripts\n",
