@@ -75,14 +75,6 @@ def test_both_forms_of_a_handler(check: Check, handler: str) -> None:
     assert check({"pkg/sub/app.py": FINE}, handler=handler).reason == ""
 
 
-def test_without_aws_client(tmp_path: Path, runtime: LocalRuntime) -> None:
-    """Where AWS's runtime client cannot be had, our own finds the same."""
-    check = checker(tmp_path, replace(runtime, ric=None))
-    assert check({"app.py": FINE}).reason == ""
-    reason = check({"app.py": "import nowhere\n"}).reason
-    assert "src/app.py:1: No module named 'nowhere'" in reason
-
-
 @pytest.mark.parametrize(
     ("source", "said"),
     [
@@ -212,13 +204,9 @@ def test_a_helper_for_another_machine_excuses_nothing(
     assert "ZeroDivisionError" in done.reason
 
 
-@pytest.mark.parametrize("own_client", [False, True])
-def test_a_handler_that_is_no_function(
-    tmp_path: Path, runtime: LocalRuntime, *, own_client: bool
-) -> None:
+def test_a_handler_that_is_no_function(tmp_path: Path, runtime: LocalRuntime) -> None:
     """What cannot be called is told, however it came by its name, and on any Python."""
-    under = replace(runtime, version="3.99", ric=None if own_client else runtime.ric)
-    check = checker(tmp_path, under)
+    check = checker(tmp_path, replace(runtime, version="3.99"))
     files = {"app.py": "from other import *\n", "other.py": "handle = int('5')\n"}
     reason = check(files).reason
     assert reason == "the handler app.handle is no function but of type int"

@@ -57,6 +57,13 @@ def test_an_exception_is_unhandled_with_type_message_and_trace(process: Function
     assert "[ERROR] ValueError: a bad value: \u00e9\nTraceback" in done.readable_log()
 
 
+def test_a_recursion_without_end_is_the_error_it_is(process: FunctionProcess) -> None:
+    """A trace of a thousand frames, which the client sends as one header too, is taken whole."""
+    done = invoke(process, do="recurse")
+    assert (done.error, done.error_type) == ("Unhandled", "RecursionError")
+    assert "Previous line repeated" in json.loads(done.payload)["stackTrace"][-1]
+
+
 def test_start_end_and_report_frame_the_log(process: FunctionProcess) -> None:
     """The log holds START, what the function wrote, END, and REPORT with duration and memory."""
     done = invoke(process, do="print", text="in between")

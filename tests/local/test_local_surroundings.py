@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import json
 import os
 import sys
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from pipeline.errors import PipelineError
-from pipeline.local import client
 from pipeline.local.function import FunctionProcess
 from pipeline.local.function_code import FunctionCode, unpack_function
 
@@ -56,8 +54,7 @@ def test_the_path_holds_the_package_first_and_nothing_of_the_host(
     process = FunctionProcess(replace(code, extra_paths=(extra,)), CONFIG)
     path = answer(process, do="path")
     assert path[0] == str(code.folder)
-    last = [str(extra)] + ([str(code.ric)] if code.ric else [])
-    assert path[-len(last) :] == last
+    assert path[-2:] == [str(extra), str(code.ric)]
     assert not [part for part in path if "site-packages" in part]
     assert answer(process, do="import", name="stand_in") == str(extra / "stand_in.py")
     assert invoke(process, do="import", name="pytest").error_type == "ModuleNotFoundError"
@@ -142,9 +139,14 @@ def test_unpacked_code_keeps_its_modes_and_is_read_only(tmp_path: Path) -> None:
     assert (tmp_path / "plain" / "app.py").stat().st_mode & 0o777 == 0o444
 
 
-def test_the_own_client_imports_the_standard_library_only() -> None:
-    """The fallback client runs inside function processes, where nothing of ours is to be seen."""
-    source = inspect.getsource(client)
+def test_the_client_without_a_wheel_is_all_python(ric: Path, ric_without_wheel: Path) -> None:
+    """It is AWS's own Python files, and one more that imports the standard library only."""
+    files = {path.relative_to(ric) for path in ric.rglob("*.py")}
+    others = {path.relative_to(ric_without_wheel) for path in ric_without_wheel.rglob("*.py")}
+    assert others == {*files, Path("runtime_client.py")}
+    assert list(ric.glob("runtime_client.*.so"))
+    assert not list(ric_without_wheel.rglob("*.so"))
+    source = (ric_without_wheel / "runtime_client.py").read_text(encoding="utf-8")
     nodes = list(ast.walk(ast.parse(source)))
     names = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
     names |= {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}

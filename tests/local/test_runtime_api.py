@@ -97,6 +97,15 @@ def test_a_web_page_is_refused(api: RuntimeApi, headers: dict[str, str]) -> None
     assert api.happenings.empty()
 
 
+def test_a_header_of_any_length_is_taken(api: RuntimeApi) -> None:
+    """A cause of 1 MB, which the client may send, costs neither the error nor other headers."""
+    headers = {"Cause": "x" * (1 << 20), "Lambda-Runtime-Function-Error-Type": "Deep"}
+    path = f"{_PREFIX}/invocation/id-1/error"
+    assert ask(api, "POST", path, b'{"a":1}', headers)[0] == 202
+    happened = api.happenings.get(timeout=5)
+    assert (happened.body, happened.error_type) == (b'{"a":1}', "Deep")
+
+
 def test_a_round_trip_does_not_wait_for_delayed_acknowledgements(api: RuntimeApi) -> None:
     """Headers and body leave in one packet: the median round trip is far below the 40 ms trap."""
     connection = http.client.HTTPConnection(api.address, timeout=5)

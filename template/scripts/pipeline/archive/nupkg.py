@@ -125,7 +125,7 @@ def unpack_like_octopus(path: Path, folder: Path) -> None:
         for name, entry in listing.files.items()
         if not name.lower().endswith((".nuspec", ".nupkg.sha512"))
     }
-    extract(listing.archive, folder, modes=False, names=names)
+    extract(listing.archive, folder, names)
 
 
 def _unpackable(name: str) -> str:

@@ -16,6 +16,7 @@ from ..report.words import size
 from ..values.manifest import ZipFacts
 from ..values.names import resource_name
 from ..values.project import FROM_RUNTIME, TEST_FOLDERS, Function
+from ..values.runtimes import ENVIRONMENT_LIMIT, RESERVED_VARIABLES
 from .compiled import owner
 
 __all__ = [
@@ -33,7 +34,6 @@ __all__ = [
 MEBIBYTE = 1 << 20
 UNZIPPED_LIMIT = 250 * MEBIBYTE
 ZIP_LIMIT = 50 * MEBIBYTE
-_ENVIRONMENT_LIMIT = 4096
 _LENGTHS = {"handler": 128, "description": 256}
 _TAG_KEY_LIMIT, _TAG_VALUE_LIMIT, _TAGS_LIMIT = 128, 256, 50
 _SHOWN = 5
@@ -41,17 +41,6 @@ _TEST_FOLDER = re.compile(r"/tests?/")
 # What boto3 needs besides, others may need too.
 _SDK = ("boto3", "botocore", "s3transfer")
 _VARIABLE = re.compile(r"[a-zA-Z][a-zA-Z0-9_]+\Z")
-# AWS's own list. Other names it gives a meaning, like AWS_LAMBDA_EXEC_WRAPPER, may be set.
-_RESERVED = frozenset(
-    [
-        "_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV",
-        "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-        "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_INITIALIZATION_TYPE",
-        "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_ACCESS_KEY",
-        "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
-        "AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR",
-    ]
-)  # fmt: skip
 
 
 def size_reasons(
@@ -89,10 +78,10 @@ def environment_reasons(variables: Mapping[str, str], where: str) -> list[str]:
     """Return why the values for `where` are too large together; Lambda measures them as JSON."""
     text = json.dumps(dict(variables), separators=(",", ":"), ensure_ascii=False)
     size = len(text.encode("utf-8", "surrogatepass"))
-    if size <= _ENVIRONMENT_LIMIT:
+    if size <= ENVIRONMENT_LIMIT:
         return []
     longest = max(variables, key=lambda name: len(variables[name]))
-    what = f"the environment for {where} is {size} bytes, Lambda takes {_ENVIRONMENT_LIMIT}"
+    what = f"the environment for {where} is {size} bytes, Lambda takes {ENVIRONMENT_LIMIT}"
     return [f"{what}; the longest is {longest}: keep it in a parameter store, or in the package"]
 
 
@@ -111,7 +100,7 @@ def name_reasons(names: Iterable[str]) -> list[str]:
     """Return why Lambda refuses names of environment variables."""
     reasons = []
     for name in names:
-        if name in _RESERVED:
+        if name in RESERVED_VARIABLES:
             reasons.append(f"{name} is set by Lambda itself: choose another name for this variable")
         elif not _VARIABLE.match(name):
             reasons.append(

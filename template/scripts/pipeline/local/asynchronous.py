@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
+import traceback
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -61,9 +61,10 @@ class AsyncQueue:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            # One bad event must not cost the worker.
-            with contextlib.suppress(Exception):
+            try:
                 self._attempt(job)
+            except Exception:  # noqa: BLE001 - one bad event must not cost the worker
+                traceback.print_exc()  # into the server's log
 
     def _attempt(self, job: Job) -> None:
         outcome = self._run(job)

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from ..edge.files import remove_folder
 from ..errors import PipelineError
 from .function import FunctionProcess
-from .function_code import FunctionCode, FunctionConfig, remove_function, unpack_function
+from .function_code import FunctionCode, FunctionConfig, unpack_function
 from .invocation import UNHANDLED, Figures, Invocation
 
 __all__ = ["LocalRuntime", "Pool", "Target"]
@@ -19,13 +20,13 @@ __all__ = ["LocalRuntime", "Pool", "Target"]
 
 @dataclass(frozen=True)
 class LocalRuntime:
-    """What stands for a managed runtime: a Python, and a runtime client made for it.
+    """What stands for a managed runtime: a Python, and the folder with AWS's runtime client for it.
 
-    `version` is the Python's own `major.minor`; without `ric` our own small client is used.
+    `version` is the Python's own `major.minor`.
     """
 
     python: Path
-    ric: Path | None = None
+    ric: Path
     version: str = ""
     extra_paths: tuple[Path, ...] = ()
 
@@ -59,6 +60,7 @@ class Pool:
         self._open = True
         self._lock = threading.Lock()
         self._unpacking = threading.Lock()
+        self._unpacked: set[str] = set()
 
     def invoke(
         self, target: Target, payload: bytes, *, request_id: str, client_context: str = ""
@@ -89,7 +91,7 @@ class Pool:
             process.abort()
         code = self._folder / "code"
         for folder in code.iterdir() if code.is_dir() else ():
-            remove_function(folder)
+            remove_folder(folder)
 
     def _take(self, target: Target, mark: str, runtime: LocalRuntime) -> FunctionProcess:
         with self._lock:
@@ -106,7 +108,7 @@ class Pool:
         if process is not None:
             return process
         code = FunctionCode(
-            folder=self._unpacked(target),
+            folder=self._folder_of(target),
             handler=target.handler,
             runtime_python=runtime.python,
             ric=runtime.ric,
@@ -125,12 +127,13 @@ class Pool:
                 return
         process.close()
 
-    def _unpacked(self, target: Target) -> Path:
+    def _folder_of(self, target: Target) -> Path:
         name = base64.b64decode(target.code_sha256).hex()
         folder = self._folder / "code" / name
         with self._unpacking:
-            if not folder.exists():
+            if name not in self._unpacked:
                 unpack_function(target.code, folder, where=f"code of {target.config.name}")
+                self._unpacked.add(name)
         return folder
 
     def _runtime(self, name: str) -> tuple[LocalRuntime | None, str]:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from io import BufferedIOBase
+from io import BufferedIOBase, BufferedReader
 from queue import Empty, SimpleQueue
 from typing import ClassVar, Literal
 
@@ -111,10 +111,30 @@ class _Server(ThreadingHTTPServer):
         """Stay silent: a killed process resets its connection, and is reported as an exit."""
 
 
+class _Lines(BufferedReader):
+    """Cuts lines that are longer than http.server takes.
+
+    The runtime client sends an error's trace as a header too. Nobody reads it here, but a thousand
+    frames of it must not keep the error itself from being taken.
+    """
+
+    def readline(self, size: int | None = -1) -> bytes:
+        """Read a whole line; return less than `size` bytes of it, with its end."""
+        line = super().readline()
+        if size is None or size < 0 or len(line) < size:
+            return line
+        return line[: size - 3] + b"\r\n"
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     api: ClassVar[RuntimeApi]
+
+    def setup(self) -> None:
+        """Read from the connection in our own way."""
+        super().setup()
+        self.rfile = _Lines(self.connection.makefile("rb", buffering=0))
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         """Stay silent: the function's log is the only one."""

@@ -14,7 +14,6 @@ __all__ = ["NOWHERE", "function_environment", "start_command"]
 
 # Nothing listens there: a call to AWS fails at once instead of leaving this machine.
 NOWHERE = "http://127.0.0.1:1"
-_CLIENT = Path(__file__).with_name("client.py")
 # The package comes first and the runtime client last, as on Lambda. Neither this machine's
 # site-packages nor PYTHON* variables are seen (-I -S), so a missing dependency stays missing.
 _STARTER = """\
@@ -24,14 +23,6 @@ sys.path[:] = [task, *sys.path, *last]
 sys.argv = ["awslambdaric", handler]
 from awslambdaric.__main__ import main
 main(sys.argv)
-"""
-_OWN_STARTER = """\
-import sys
-client, task, handler, *last = sys.argv[1:]
-sys.path[:] = [task, *sys.path, *last]
-with open(client, encoding="utf-8") as file:
-    code = compile(file.read(), client, "exec")
-exec(code, {"__name__": "__main__", "HANDLER": handler})
 """
 
 
@@ -43,13 +34,8 @@ def start_command(code: FunctionCode, bytecode: Path | None, first: str = "") ->
     options = ["-I", "-S", "-X", "utf8"]
     if bytecode is not None:
         options += ["-X", f"pycache_prefix={bytecode}"]
-    last = [str(path) for path in code.extra_paths]
-    if code.ric is None:
-        options.append("-u")
-        words = [first + _OWN_STARTER, str(_CLIENT), str(code.folder), code.handler, *last]
-    else:
-        words = [first + _STARTER, str(code.folder), code.handler, *last, str(code.ric)]
-    return [str(code.runtime_python), *options, "-c", *words]
+    words = [first + _STARTER, code.folder, code.handler, *code.extra_paths, code.ric]
+    return [str(code.runtime_python), *options, "-c", *map(str, words)]
 
 
 def function_environment(
@@ -63,7 +49,7 @@ def function_environment(
     reserved = {
         "_HANDLER": code.handler,
         "LAMBDA_TASK_ROOT": str(code.folder),
-        "LAMBDA_RUNTIME_DIR": str(code.ric or _CLIENT.parent),
+        "LAMBDA_RUNTIME_DIR": str(code.ric),
         "AWS_LAMBDA_RUNTIME_API": api,
         "AWS_LAMBDA_FUNCTION_NAME": config.name,
         "AWS_LAMBDA_FUNCTION_VERSION": config.version,

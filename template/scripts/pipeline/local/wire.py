@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
@@ -30,17 +31,6 @@ Start = Callable[..., Any]
 App = Callable[[Environ, Start], Iterable[bytes]]
 REQUEST_ID = "x-pipeline-request-id"
 _CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d{8}/([^/]*)/([^/]*)/aws4_request")
-_REASONS = {
-    200: "OK",
-    400: "Bad Request",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    409: "Conflict",
-    412: "Precondition Failed",
-    413: "Request Entity Too Large",
-    501: "Not Implemented",
-}
 
 
 @dataclass(frozen=True)
@@ -92,7 +82,7 @@ def send(reply: Reply, start_response: Start) -> list[bytes]:
     """Answer with a reply whose length may have changed."""
     headers = [(name, value) for name, value in reply.headers if name.lower() != "content-length"]
     headers.append(("Content-Length", str(len(reply.body))))
-    start_response(f"{reply.status} {_REASONS.get(reply.status, 'Unknown')}", headers)
+    start_response(f"{reply.status} {HTTPStatus(reply.status).phrase}", headers)
     return [reply.body]
 
 

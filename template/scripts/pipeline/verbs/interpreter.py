@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..edge.cache import is_whole_folder, seal_folder
-from ..edge.files import new_folder, write_whole
+from ..edge.files import new_folder
 from ..edge.locks import alone
 from ..edge.machine import Machine
 from ..edge.pythons import base_python
@@ -23,10 +26,14 @@ from ..values.project import FROM_RUNTIME, Function
 if TYPE_CHECKING:
     from ..local.pool import LocalRuntime
 
-__all__ = ["local_runtime", "runtime_sdk"]
+__all__ = ["local_runtime", "runtime_client", "runtime_sdk"]
 
 _LOCAL_LOCK = "scripts/requirements-local.txt"
 _CLIENT = ("awslambdaric", "simplejson", "snapshot-restore-py")
+# The Python files of AWS's runtime client are the same in all its wheels: where none is for this
+# machine, those of this one serve, without its compiled files.
+_ANY_WHEEL = ("--python-platform", "x86_64-manylinux_2_28", "--python-version", "3.13")
+_COMPILED_PART = Path(__file__).parents[1] / "local" / "runtime_client.py"
 
 
 def local_runtime(
@@ -35,8 +42,7 @@ def local_runtime(
     """Return the runtime's Python and a runtime client made for it, installed when first needed.
 
     Another Python than the runtime's is used with a warning, which a caller that says so itself
-    does without (`warns`). Where the client has no wheel, our own small one takes its place. A
-    function that has its boto3 from the runtime gets one.
+    does without (`warns`). A function that has its boto3 from the runtime gets one.
     """
     from ..local.pool import LocalRuntime  # noqa: PLC0415 - what runs functions is large
 
@@ -54,7 +60,7 @@ def local_runtime(
         sdk, told = runtime_sdk(python, machine)
         reporter.line(f"  {told}")
         extra = (sdk,)
-    return LocalRuntime(python, _client(python, machine, reporter), version, extra)
+    return LocalRuntime(python, runtime_client(python, machine), version, extra)
 
 
 def runtime_sdk(python: Path, machine: Machine) -> tuple[Path, str]:
@@ -68,17 +74,57 @@ def runtime_sdk(python: Path, machine: Machine) -> tuple[Path, str]:
     if "boto3" not in _versions(text):
         source = _LOCAL_LOCK
         text = pick((machine.root / source).read_text(encoding="utf-8"), SDK)
-    folder = _installed("runtime-sdk", text, python, machine)
+    into = partial(_install, text, machine, python)
+    folder = _kept("runtime-sdk", (str(python), text), machine, into)
     return folder, f"boto3 {_versions(text).get('boto3')} of {source} stands for the runtime's"
+
+
+def runtime_client(python: Path, machine: Machine) -> Path:
+    """Return a folder with AWS's runtime client for that Python.
+
+    Its compiled part is AWS's own where there is a wheel for this machine, else ours.
+    """
+    text = pick((machine.root / _LOCAL_LOCK).read_text(encoding="utf-8"), _CLIENT)
+    into = partial(_install, text, machine, python)
+    ours = _COMPILED_PART.read_text(encoding="utf-8")
+
+    def fill(folder: Path) -> None:
+        try:
+            into(folder)
+        except PipelineError:
+            into(folder, *_ANY_WHEEL)
+            for compiled in folder.rglob("*.so"):
+                compiled.unlink()
+            (folder / _COMPILED_PART.name).write_text(ours, encoding="utf-8")
+
+    return _kept("runtime-client", (str(python), text, ours), machine, fill)
 
 
 def _versions(text: str) -> dict[str, str]:
     return {entry.name: entry.version for entry in locked(text)}
 
 
-def _installed(name: str, text: str, python: Path, machine: Machine) -> Path:
-    """Return a folder with what a lock names, installed unless it is there and whole."""
-    digest = hashlib.sha256(f"{python}\n{text}".encode()).hexdigest()[:16]
+def _install(lock: str, machine: Machine, python: Path, folder: Path, *options: str) -> None:
+    """Install what a lock names into a folder, from wheels."""
+    with tempfile.TemporaryDirectory(prefix="install-") as scratch:
+        file = Path(scratch, "requirements.txt")
+        file.write_text(lock, encoding="utf-8")
+        wanted: list[str | Path] = ["--python", python, "--only-binary", ":all:", "--no-deps"]
+        install(
+            machine.uv,
+            [*wanted, *options, "-r", file],
+            Place(lambda: own_folder(folder)),
+            cwd=machine.root,
+            where=f"install {', '.join(_versions(lock))}",
+        )
+    (folder / ".lock").unlink(missing_ok=True)
+
+
+def _kept(
+    name: str, made_from: Sequence[str], machine: Machine, fill: Callable[[Path], None]
+) -> Path:
+    """Return a folder of the cache, filled unless it is there and whole."""
+    digest = hashlib.sha256("\n".join(made_from).encode()).hexdigest()[:16]
     folder = machine.cache / f"{name}-{digest}"
     if is_whole_folder(folder):
         return folder
@@ -86,28 +132,6 @@ def _installed(name: str, text: str, python: Path, machine: Machine) -> Path:
         if is_whole_folder(folder):
             return folder
         with new_folder(folder) as part:
-            lock = machine.cache / f"{folder.name}.txt"
-            write_whole(lock, text.encode())
-            wanted: list[str | Path] = ["--python", python, "--only-binary", ":all:", "--no-deps"]
-            install(
-                machine.uv,
-                [*wanted, "-r", lock],
-                Place(lambda: own_folder(part)),
-                cwd=machine.root,
-                where=f"install the {name.replace('-', ' ')}",
-            )
-            (part / ".lock").unlink(missing_ok=True)
+            fill(part)
             seal_folder(part, folder)
     return folder
-
-
-def _client(python: Path, machine: Machine, reporter: Reporter) -> Path | None:
-    text = pick((machine.root / _LOCAL_LOCK).read_text(encoding="utf-8"), _CLIENT)
-    try:
-        return _installed("runtime-client", text, python, machine)
-    except PipelineError as error:
-        reporter.warn(
-            f"AWS's runtime client cannot be installed here ({error.what}); "
-            "a small one of ours is used"
-        )
-        return None

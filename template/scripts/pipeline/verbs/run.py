@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..archive.zipreader import FUNCTION_LIMITS, open_archive
+from ..edge.files import remove_folder
 from ..edge.machine import Machine
 from ..errors import PipelineError
 from ..local.function import FunctionProcess
-from ..local.function_code import FunctionCode, FunctionConfig, remove_function, unpack_function
+from ..local.function_code import FunctionCode, FunctionConfig, unpack_function
 from ..local.invocation import Invocation
 from ..local.pool import LocalRuntime
 from ..octopus.variables import declared_values, resolve
@@ -105,7 +106,7 @@ def run_function(request: RunRequest, reporter: Reporter) -> list[Invocation]:
         try:
             return run_unpacked(request, folder, reporter)
         finally:
-            remove_function(folder)
+            remove_folder(folder)
 
 
 def run_unpacked(
