@@ -6,7 +6,9 @@ all of them. Nothing here needs a network, credentials or an account.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+import sys
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -17,10 +19,10 @@ from ..archive.zipreader import DEFAULT_LIMITS, OUR_LIMITS, open_archive, read_m
 from ..archive.zipwriter import plain
 from ..errors import PipelineError
 from ..octopus.variables import names_in, resolve
-from ..values.handler import find_handler
-from ..values.project import LOCAL_ENVIRONMENT, Function, Project
+from ..values.handler import find_handler, handler_file
+from ..values.project import LOCAL_ENVIRONMENT, Project
 from .compiled import compiled_files, compiled_reasons
-from .handler_facts import FunctionFiles, HandlerCheck, known_values
+from .handler_facts import FunctionFiles, HandlerCheck, known_values, untracked
 from .limits import (
     MEBIBYTE,
     UNZIPPED_LIMIT,
@@ -33,12 +35,13 @@ from .limits import (
 )
 from .python import FunctionZip, Restored
 from .rootfiles import is_stage, script_reasons, substitution_reasons
+from .sources import SOURCE
 
 if TYPE_CHECKING:
     from ..local.pool import LocalRuntime
 
-__all__ = ["Place", "preflight"]
-
+_STACK = "environment/stack.yaml"
+_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 # A package too large has its own words; how well its files pack is looked at as everywhere.
 _ANY_SIZE = replace(DEFAULT_LIMITS, total=OUR_LIMITS.total)
 
@@ -47,12 +50,14 @@ _ANY_SIZE = replace(DEFAULT_LIMITS, total=OUR_LIMITS.total)
 class Place:
     """Where the check runs: `cache` may be deleted, `runtime` gives what stands for Lambda's.
 
-    Without `runtime` the handler is looked for in the source and not imported.
+    Without `runtime` the handler is looked for in the source and not imported. `python` gives
+    the runtime's Python, if there is one here.
     """
 
     cache: Path
     environ: Mapping[str, str]
     today: date
+    python: Callable[[], Path | None]
     runtime: Callable[[], LocalRuntime] | None
 
 
@@ -67,7 +72,9 @@ def preflight(
     function = project.function
     own = frozenset(member.name for member in zipped.own)
     binaries = {**restored.brought.binaries, **compiled_files(zipped.own)}
-    files = FunctionFiles(zipped.path, own, binaries)
+    names = own | restored.files.keys()
+    locked = restored.brought.distributions.keys()
+    files = FunctionFiles(zipped.path, names, own, binaries, locked)
     reasons = [
         *size_reasons(
             zipped.facts, function, lambda: open_archive(zipped.path, OUR_LIMITS).entries, own
@@ -80,9 +87,8 @@ def preflight(
         *_environment(project, place.environ),
         *_root(package),
     ]
-    if place.runtime is None or zipped.facts.unzipped_size > UNZIPPED_LIMIT:
-        handler = _found(function, zipped, restored)
-    else:
+    handler = _found(project, zipped, restored, place)
+    if place.runtime and not handler.reason and zipped.facts.unzipped_size <= UNZIPPED_LIMIT:
         handler = _imported(project, files, place, place.runtime())
     reasons += [handler.reason] if handler.reason else []
     if reasons:
@@ -137,7 +143,7 @@ def _imported(
     project: Project, files: FunctionFiles, place: Place, runtime: LocalRuntime
 ) -> HandlerCheck:
     # It brings what runs functions along, and takes as long to import as all the rest.
-    from .handler_check import STACK, handler_check  # noqa: PLC0415
+    from .handler_check import Here, handler_check, this_system  # noqa: PLC0415
 
     local = project.environment(LOCAL_ENVIRONMENT)
     templates, _ = _fillable(project.function.environment)
@@ -145,15 +151,20 @@ def _imported(
     given = {key: value for key, value in templates.items() if not {"=", "\0"} & {*key}}
     known = known_values(given, local, place.environ)
     try:
-        stack = (project.root / STACK).read_text(encoding="utf-8")
+        stack = (project.root / _STACK).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         stack = ""
-    places = (place.cache / "import", stack)
-    return handler_check(project.function, files, runtime, known, places)
+    layers = re.search(r"^\s*Layers:", stack, re.MULTILINE) is not None
+    source = project.root / SOURCE
+    here = Here(runtime, this_system(), known, layers, lambda module: untracked(source, module))
+    return handler_check(project.function, files, here, place.cache / "import")
 
 
-def _found(function: Function, zipped: FunctionZip, restored: Restored) -> HandlerCheck:
+def _found(project: Project, zipped: FunctionZip, restored: Restored, place: Place) -> HandlerCheck:
+    """Look at the handler's source, as the deploy script will."""
     own = {member.name: member.payload for member in zipped.own}
+    names = own.keys() | restored.files.keys()
+    handler, runtime = project.function.handler, project.function.runtime
 
     def read(name: str) -> bytes:
         if name in own:
@@ -161,9 +172,28 @@ def _found(function: Function, zipped: FunctionZip, restored: Restored) -> Handl
         archive = restored.archive
         return read_member(archive, next(e for e in archive.entries if e.name == name))
 
-    names = own.keys() | restored.files.keys()
     try:
-        find_handler(names, read, function.handler, "check", function.runtime.name)
+        is_read = find_handler(names, read, handler, "check", runtime.name)
     except PipelineError as error:
-        return HandlerCheck(reason=error.what)
-    return HandlerCheck("handler found")
+        return HandlerCheck(reason=error.what + _lying(project, names))
+    file = handler_file(names, handler)
+    if place.runtime or not file or runtime.python == _PYTHON:
+        return HandlerCheck("handler found")
+    if python := place.python():
+        from .handler_check import syntax_problem  # noqa: PLC0415 - as above
+
+        problem = syntax_problem(python, read(file))
+        return HandlerCheck("handler found", f"{file}:{problem}" if problem else "")
+    return HandlerCheck(
+        "handler found" if is_read else f"{file} not read: here is Python {_PYTHON}"
+    )
+
+
+def _lying(project: Project, names: Collection[str]) -> str:
+    """Say so where the handler's module lies there, but git does not know it."""
+    handler = project.function.handler
+    if handler_file(names, handler):
+        return ""
+    module = handler.rpartition(".")[0].replace("/", ".")
+    path = untracked(project.root / SOURCE, module)
+    return f"; {path} is not in git: `git add {path}`" if path else ""
