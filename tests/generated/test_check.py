@@ -14,7 +14,6 @@ from tests.generated.repository import Repository
 from tests.generated.test_build import package_of
 from tests.repositories import Render, git
 
-MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 _TABLE = "[tool.pipeline.function]\n"
 
 
@@ -115,7 +114,7 @@ def test_a_handler_is_read_with_the_functions_python(repository: Repository) -> 
     A handler that git does not know is told from one that is missing.
     """
     module = repository.module()
-    repository.edit("pyproject.toml", f'runtime = "python{MINOR}"', 'runtime = "python3.14"')
+    repository.edit("pyproject.toml", 'runtime = "python3.13"', 'runtime = "python3.14"')
     repository.write(
         f"src/{module}/handler.py", "def handle(event, context):\n    return\nreturn\n"
     )

@@ -10,7 +10,6 @@ import platform
 import re
 import sys
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +18,6 @@ from ..archive.extract import mirror
 from ..archive.zipreader import FUNCTION_LIMITS, open_archive
 from ..edge.files import alone, read_json
 from ..edge.shell import run
-from ..errors import PipelineError
 from ..local.child import Child
 from ..local.function_code import FunctionCode, FunctionConfig
 from ..local.runtime_api import RuntimeApi
@@ -28,7 +26,6 @@ from ..octopus.variables import names_in
 from ..report.masking import masked_text
 from ..values.handler import ASYNC, GENERATOR
 from ..values.project import LOCAL_ENVIRONMENT, Function
-from .compiled import owner
 from .handler_facts import FunctionFiles, HandlerCheck, Known
 from .lock import normal
 
@@ -42,10 +39,8 @@ _GRACE_SECONDS = 5
 _LONGEST = 400
 _COMPILE = """\
 import sys
-with open(sys.argv[1], "rb") as file:
-    source = file.read()
 try:
-    compile(source, "", "exec")
+    compile(open(sys.argv[1], "rb").read(), "", "exec")
 except (SyntaxError, ValueError) as error:
     print(f"{getattr(error, 'lineno', 0)}: {getattr(error, 'msg', error)}")
 """
@@ -77,15 +72,13 @@ class Facts:
 class Here:
     """Where a handler is imported, and what is known of the function's world.
 
-    `system` is like `linux arm64`, `layers` tells that the stack has some, and `untracked` gives
-    the path of a module that lies in the repository but not in the function zip.
+    `system` is like `linux arm64`, `layers` tells that the stack has some.
     """
 
     runtime: LocalRuntime
     system: str
     known: Known
     layers: bool
-    untracked: Callable[[str], str]
 
 
 def this_system() -> str:
@@ -141,7 +134,7 @@ def outcome(facts: Facts, function: Function, files: FunctionFiles, here: Here) 
         return _quiet(f"its files are for {wanted}, here is {here.system}")
     what = masked_text(_told(facts, files), here.known.private)
     if _is_wrong_inside(facts, files, here):
-        hint = _hint(facts, files, here)
+        hint = _hint(facts, files)
         return HandlerCheck(
             reason=f"the handler {function.handler} cannot be imported: {what}{hint}"
         )
@@ -181,21 +174,18 @@ def _import(code: FunctionCode, config: FunctionConfig, bytecode: Path) -> Facts
             child = Child(api, [str(word) for word in (*words, *brought)], env, code.folder)
         except OSError as error:
             api.close()
-            raise PipelineError(
-                "check",
-                f"{code.runtime_python} cannot be started: {error.strerror}",
-                "Run `python3 tasks.py cache.clear`: the next build looks for a Python again.",
-            ) from error
+            said = f"{code.runtime_python} cannot be started: {error.strerror}"
+            return Facts(error="exit", message=said)
         try:
             ending = api.first(("exit",), limit + _GRACE_SECONDS)
             log = child.take_log().decode("utf-8", "replace")
         finally:
             child.end()
         document = read_json(report)
-    if ending.kind == "timeout" or (document and document.get("error") == "timeout"):
-        return Facts(error="timeout", message=late, place=(document or {}).get("place", ""))
+    if ending.kind == "timeout":
+        return Facts(error="timeout", message=late)
     if document:
-        return Facts(**document)
+        return Facts(**{"message": late, **document})
     how = f"exit code {ending.code}" if ending.code >= 0 else f"signal {-ending.code}"
     lines = [line.strip() for line in log.splitlines() if line.strip()][-3:]
     said = f": {' / '.join(lines)}" if lines else ""
@@ -225,19 +215,14 @@ def _told(facts: Facts, files: FunctionFiles) -> str:
     return f"{place}{said}" if plain else f"{place}{facts.error}: {said}"
 
 
-def _hint(facts: Facts, files: FunctionFiles, here: Here) -> str:
+def _hint(facts: Facts, files: FunctionFiles) -> str:
     """Say what to do about something that is not in the package."""
     missing = facts.absent
-    if not missing:
-        return ""
-    if path := here.untracked(missing):
-        return f"; {path} is not in git: `git add {path}`"
-    if not facts.is_module:
-        return ""
+    if (unknown := files.advice(missing)) or not facts.is_module:
+        return unknown
     top = missing.partition(".")[0]
     if files.has(top):
-        package = f"src/{top}" if any(owner(name) == top for name in files.own) else top
-        return f"; {package} is there, {missing} is not in it"
+        return f"; function.zip has {top}, but no {missing}"
     if normal(top) in files.locked:
         return f"; {top} is locked already, but what it brings is imported by another name"
     return f"; add {top} to dependencies in pyproject.toml, then `invoke lock`"

@@ -1,7 +1,7 @@
 """Imports a handler and writes down what came of it: run by the function's Python, never by ours.
 
-Standard library only, and little of it: what is loaded here hides a module of the package that
-has the same name. Where no report is left, the process's end says what came of it.
+Standard library only, and nothing that Lambda's own start does not load: it hides a module of the
+package with the same name. Where no report is left, the process's end says what came of it.
 """
 
 from __future__ import annotations
@@ -12,20 +12,19 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from functools import partial
-from types import FrameType, TracebackType
+import traceback
+from collections.abc import Iterable
+from types import FrameType
 
 # Flags of a function's code, as `inspect` has them, which would bring half a library along.
 _KINDS = ((0x200 | 0x80, "async"), (0x20, "generator"))
 _NO_NAME = "cannot import name '"
-_LONGEST_CHAIN = 9
 
 
-def main(task: str, handler: str, report: str, seconds: str, *brought: str) -> None:
+def main(task: str, handler: str, report: str, limit: str, *brought: str) -> None:
     """Import `handler` from the folder `task`, in front of what the runtime has `brought`.
 
-    After `seconds` the place where it still is gets written down instead.
+    After `limit` seconds the place where it still is gets written down instead.
     """
     sys.path[:] = [task, *sys.path, *brought]
     thread = threading.get_ident()
@@ -37,10 +36,10 @@ def main(task: str, handler: str, report: str, seconds: str, *brought: str) -> N
         os._exit(0)
 
     def late() -> None:
-        frames = reversed([*_stack(sys._current_frames()[thread])])  # noqa: SLF001
-        tell({"error": "timeout", "place": _place(frames, task)})
+        frames = [*traceback.walk_stack(sys._current_frames()[thread])]  # noqa: SLF001
+        tell({"error": "timeout", "place": _place(reversed(frames), task)})
 
-    timer = threading.Timer(float(seconds), late)
+    timer = threading.Timer(float(limit), late)
     timer.daemon = True
     timer.start()
     module, _, name = handler.rpartition(".")
@@ -50,12 +49,9 @@ def main(task: str, handler: str, report: str, seconds: str, *brought: str) -> N
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is the answer
         facts = _failure(error, task)
     else:
+        seconds = time.monotonic() - began
         kind = "missing" if found is tell else _kind(found)
-        facts = {
-            "kind": kind,
-            "message": type(found).__name__,
-            "seconds": time.monotonic() - began,
-        }
+        facts = {"kind": kind, "message": type(found).__name__, "seconds": seconds}
     timer.cancel()
     tell(facts)
 
@@ -63,8 +59,6 @@ def main(task: str, handler: str, report: str, seconds: str, *brought: str) -> N
 def _kind(found: object) -> str:
     if not callable(found):
         return "other"
-    while isinstance(found, partial):
-        found = found.func
     code = getattr(found, "__code__", None) or getattr(type(found).__call__, "__code__", None)
     flags = getattr(code, "co_flags", 0)
     return next((kind for mask, kind in _KINDS if flags & mask), "callable")
@@ -73,58 +67,37 @@ def _kind(found: object) -> str:
 def _failure(error: BaseException, task: str) -> dict[str, object]:
     message = str(error).replace(f"{task}{os.sep}", "")
     facts: dict[str, object] = {"error": type(error).__name__, "message": message}
-    frames = [*_trace(error.__traceback__)]
+    place = _place(traceback.walk_tb(error.__traceback__), task)
     if isinstance(error, SyntaxError):
-        frames.append((error.filename or "", error.lineno or 0))
+        inside = _inside(error.filename or "", error.lineno or 0, task)
         # One in a text that the module itself has compiled is none of its source.
-        facts |= {"message": error.msg, "syntax": _is_inside(frames[-1][0], task)}
-    chain: list[BaseException] = [error]
-    while isinstance(chain[-1], ImportError) and not chain[-1].name:
-        # `raise ImportError("install x") from error`: the first one knows what is missing.
-        cause = chain[-1].__cause__ or chain[-1].__context__
-        if cause is None or len(chain) > _LONGEST_CHAIN:
-            break
-        chain.append(cause)
-    if isinstance(chain[-1], ImportError):
-        facts |= _absent(chain[-1])
-    return {**facts, "place": _place(frames, task)}
+        facts |= {"message": error.msg, "syntax": bool(inside)}
+        place = inside or place
+    elif isinstance(error, ImportError) and error.name:
+        facts |= _absent(error, error.name)
+    return {**facts, "place": place}
 
 
-def _absent(error: ImportError) -> dict[str, object]:
+def _absent(error: ImportError, name: str) -> dict[str, object]:
     """Return the module, or the name in one, that was not found: not that it failed to load."""
-    name = error.name or ""
-    facts: dict[str, object] = {"standard": name.partition(".")[0] in sys.stdlib_module_names}
+    facts = {"standard": name.partition(".")[0] in sys.stdlib_module_names}
     if isinstance(error, ModuleNotFoundError):
         return {**facts, "absent": name, "is_module": True}
-    if name and error.msg.startswith(_NO_NAME):
+    if error.msg.startswith(_NO_NAME):
         wanted = error.msg.removeprefix(_NO_NAME).partition("'")[0]
         return {**facts, "absent": f"{name}.{wanted}", "origin": error.path or ""}
-    return facts
+    return {}
 
 
-def _trace(trace: TracebackType | None) -> Iterator[tuple[str, int]]:
-    while trace:
-        yield trace.tb_frame.f_code.co_filename, trace.tb_lineno
-        trace = trace.tb_next
+def _place(frames: Iterable[tuple[FrameType, int]], task: str) -> str:
+    """Return `file:line` of the last of the frames that is in the package."""
+    inside = [_inside(frame.f_code.co_filename, line, task) for frame, line in frames]
+    return next(filter(None, reversed(inside)), "")
 
 
-def _stack(frame: FrameType | None) -> Iterator[tuple[str, int]]:
-    while frame:
-        yield frame.f_code.co_filename, frame.f_lineno
-        frame = frame.f_back
-
-
-def _place(frames: Iterable[tuple[str, int]], task: str) -> str:
-    """Return `file:line` of the innermost frame that is in the package; the last is innermost."""
-    inside = [(file, line) for file, line in frames if _is_inside(file, task)]
-    if not inside:
-        return ""
-    file, line = inside[-1]
-    return f"{os.path.relpath(file, task)}:{line}".replace(os.sep, "/")
-
-
-def _is_inside(file: str, task: str) -> bool:
-    return file.startswith(f"{task}{os.sep}")
+def _inside(file: str, line: int, task: str) -> str:
+    name = file.removeprefix(f"{task}{os.sep}")
+    return "" if name == file else f"{name}:{line}".replace(os.sep, "/")
 
 
 if __name__ == "__main__":

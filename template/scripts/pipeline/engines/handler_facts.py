@@ -15,7 +15,8 @@ from .elf import Binary
 class FunctionFiles:
     """The function zip and the `names` in it: `own` are the repository's, the others are brought.
 
-    `locked` are the distributions that brought them, by normalised name.
+    `locked` are the distributions that brought them, by normalised name; `unknown` the modules
+    that lie below `src` but are not in the zip, for git does not track them.
     """
 
     path: Path
@@ -23,6 +24,7 @@ class FunctionFiles:
     own: Collection[str]
     binaries: Mapping[str, Binary]
     locked: Collection[str] = ()
+    unknown: Collection[str] = ()
 
     def has(self, module: str) -> bool:
         """Tell whether a module is there for some machine and Python, compiled or not."""
@@ -33,6 +35,15 @@ class FunctionFiles:
             or (name.startswith(f"{path}.") and name.endswith(".so"))
             for name in self.names
         )
+
+    def advice(self, module: str) -> str:
+        """Return what to do where git does not know a module that lies there, else nothing."""
+        path = module.replace(".", "/")
+        for name in self.unknown:
+            if name == f"{path}.py" or name.startswith(f"{path}/"):
+                found = name if name == f"{path}.py" else path
+                return f"; src/{found} is not in git: `git add src/{found}`"
+        return ""
 
 
 @dataclass(frozen=True)
@@ -72,21 +83,3 @@ def known_values(
     others = {key: template for key, template in templates.items() if key not in complete}
     private = [value for name, value in variables.items() if name not in declared]
     return Known(resolve(complete, variables, where="check"), others, private)
-
-
-def untracked(source: Path, module: str) -> str:
-    """Return where a module lies below `source`, the folder's name in front; empty if nowhere.
-
-    Asked for one that is not in the function zip, for which git tracks no such file then.
-    """
-    parts = module.split(".")
-    if not all(part.isidentifier() for part in parts):
-        return ""
-    path = source.joinpath(*parts)
-    if path.with_name(f"{path.name}.py").is_file():
-        found = f"{path.name}.py"
-    elif any(path.glob("*.py")):
-        found = path.name
-    else:
-        return ""
-    return path.with_name(found).relative_to(source.parent).as_posix()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -20,9 +20,9 @@ from ..archive.zipwriter import plain
 from ..errors import PipelineError
 from ..octopus.variables import names_in, resolve
 from ..values.handler import find_handler, handler_file
-from ..values.project import LOCAL_ENVIRONMENT, Project
+from ..values.project import LOCAL_ENVIRONMENT, Function, Project
 from .compiled import compiled_files, compiled_reasons
-from .handler_facts import FunctionFiles, HandlerCheck, known_values, untracked
+from .handler_facts import FunctionFiles, HandlerCheck, known_values
 from .limits import (
     MEBIBYTE,
     UNZIPPED_LIMIT,
@@ -74,7 +74,8 @@ def preflight(
     binaries = {**restored.brought.binaries, **compiled_files(zipped.own)}
     names = own | restored.files.keys()
     locked = restored.brought.distributions.keys()
-    files = FunctionFiles(zipped.path, names, own, binaries, locked)
+    unknown = _modules(project.root / SOURCE) - own
+    files = FunctionFiles(zipped.path, names, own, binaries, locked, sorted(unknown))
     reasons = [
         *size_reasons(
             zipped.facts, function, lambda: open_archive(zipped.path, OUR_LIMITS).entries, own
@@ -87,7 +88,7 @@ def preflight(
         *_environment(project, place.environ),
         *_root(package),
     ]
-    handler = _found(project, zipped, restored, place)
+    handler = _found(function, files, (zipped, restored), place)
     if place.runtime and not handler.reason and zipped.facts.unzipped_size <= UNZIPPED_LIMIT:
         handler = _imported(project, files, place, place.runtime())
     reasons += [handler.reason] if handler.reason else []
@@ -155,16 +156,21 @@ def _imported(
     except (OSError, UnicodeDecodeError):
         stack = ""
     layers = re.search(r"^\s*Layers:", stack, re.MULTILINE) is not None
-    source = project.root / SOURCE
-    here = Here(runtime, this_system(), known, layers, lambda module: untracked(source, module))
+    here = Here(runtime, this_system(), known, layers)
     return handler_check(project.function, files, here, place.cache / "import")
 
 
-def _found(project: Project, zipped: FunctionZip, restored: Restored, place: Place) -> HandlerCheck:
+def _modules(source: Path) -> frozenset[str]:
+    return frozenset(path.relative_to(source).as_posix() for path in source.rglob("*.py"))
+
+
+def _found(
+    function: Function, files: FunctionFiles, made: tuple[FunctionZip, Restored], place: Place
+) -> HandlerCheck:
     """Look at the handler's source, as the deploy script will."""
+    zipped, restored = made
     own = {member.name: member.payload for member in zipped.own}
-    names = own.keys() | restored.files.keys()
-    handler, runtime = project.function.handler, project.function.runtime
+    handler, runtime = function.handler, function.runtime
 
     def read(name: str) -> bytes:
         if name in own:
@@ -172,28 +178,18 @@ def _found(project: Project, zipped: FunctionZip, restored: Restored, place: Pla
         archive = restored.archive
         return read_member(archive, next(e for e in archive.entries if e.name == name))
 
+    file = handler_file(files.names, handler)
     try:
-        is_read = find_handler(names, read, handler, "check", runtime.name)
+        is_read = find_handler(files.names, read, handler, "check", runtime.name)
     except PipelineError as error:
-        return HandlerCheck(reason=error.what + _lying(project, names))
-    file = handler_file(names, handler)
-    if place.runtime or not file or runtime.python == _PYTHON:
-        return HandlerCheck("handler found")
-    if python := place.python():
+        module = handler.rpartition(".")[0].replace("/", ".")
+        return HandlerCheck(reason=error.what + ("" if file else files.advice(module)))
+    if file and not place.runtime and runtime.python != _PYTHON:
         from .handler_check import syntax_problem  # noqa: PLC0415 - as above
 
-        problem = syntax_problem(python, read(file))
-        return HandlerCheck("handler found", f"{file}:{problem}" if problem else "")
-    return HandlerCheck(
-        "handler found" if is_read else f"{file} not read: here is Python {_PYTHON}"
-    )
-
-
-def _lying(project: Project, names: Collection[str]) -> str:
-    """Say so where the handler's module lies there, but git does not know it."""
-    handler = project.function.handler
-    if handler_file(names, handler):
-        return ""
-    module = handler.rpartition(".")[0].replace("/", ".")
-    path = untracked(project.root / SOURCE, module)
-    return f"; {path} is not in git: `git add {path}`" if path else ""
+        if python := place.python():
+            problem = syntax_problem(python, read(file))
+            return HandlerCheck("handler found", f"{file}:{problem}" if problem else "")
+        if not is_read:
+            return HandlerCheck(f"{file} not read: here is Python {_PYTHON}")
+    return HandlerCheck("handler found")
