@@ -30,7 +30,11 @@ def zipped(source: str | bytes, name: str = "app.py") -> bytes:
     "source",
     [
         "def handle(event, context): ...",
-        "async def handle(event, context): ...",
+        "@run\nasync def handle(event, context): ...",
+        "async def handle(event, context): ...\nhandle = run(handle)",
+        "def handle(e, c):\n    def inner():\n        yield\n    return list(inner())",
+        "def handle(e, c):\n    return (x for x in e)",
+        "if new:\n    async def handle(e, c): ...\nelse:\n    def handle(e, c): ...",
         "class handle: ...",
         "handle = print",
         "handle: object = print",
@@ -101,6 +105,22 @@ def test_a_constant_is_no_function(source: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("async def handle(e, c): ...", "is async, which Lambda does not await"),
+        ("async def handle(e, c):\n    yield", "is async, which Lambda does not await"),
+        ("def handle(e, c):\n    if e:\n        x = yield e", "is a generator, whose values"),
+        ("def handle(e, c):\n    yield from e", "is a generator, whose values"),
+    ],
+)
+def test_what_lambda_does_not_wait_for(source: str, said: str) -> None:
+    """Each event of such a handler would end with an error about its answer."""
+    with pytest.raises(PipelineError) as error:
+        check_handler(zipped(source), "app.handle", where="deploy CI")
+    assert error.value.what.startswith(f"the handler app.handle {said}")
+
+
 @pytest.mark.parametrize("handler", ["orders.api.handle", "orders/api.handle"])
 def test_slashes_and_dots_are_folders(handler: str) -> None:
     """Both spellings that Lambda takes lead to the same file."""
@@ -120,7 +140,9 @@ def test_a_compiled_module_is_taken_on_trust() -> None:
     check_handler(code, "app.handle", where="deploy")
 
 
-@pytest.mark.parametrize("source", ["x = 1\ndef handle(:\n", "x = 1\n  y = 2\n"])
+@pytest.mark.parametrize(
+    "source", ["x = 1\ndef handle(:\n", "x = 1\n  y = 2\n", "x = 1\nreturn x\n"]
+)
 def test_a_module_that_is_no_python_is_named_with_its_line(source: str) -> None:
     """The error gives file and line, for a function on this Python or an older one."""
     for runtime in ("", "python3.0"):
@@ -147,7 +169,12 @@ def test_reading_a_module_warns_nobody() -> None:
         check_handler(zipped(r"handle = '\d' is 1"), "app.handle", where="deploy")
 
 
-@given(names, names, st.lists(st.sampled_from(["if x:", "try:", "with x:", "for _ in x:"])))
+@given(
+    names,
+    names,
+    # Python takes 20 of them.
+    st.lists(st.sampled_from(["if x:", "try:", "with x:", "for _ in x:"]), max_size=15),
+)
 def test_a_function_at_any_depth_of_blocks_is_found(
     module: str, name: str, blocks: list[str]
 ) -> None:

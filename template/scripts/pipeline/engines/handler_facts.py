@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,16 +10,40 @@ from ..octopus.variables import declared_values, names_in, resolve
 from ..values.project import Environment
 from .elf import Binary
 
-__all__ = ["FunctionFiles", "HandlerCheck", "Known", "known_values"]
-
 
 @dataclass(frozen=True)
 class FunctionFiles:
-    """The function zip: `own` are the names of the repository's files, the others' are brought."""
+    """The function zip and the `names` in it: `own` are the repository's, the others are brought.
+
+    `locked` are the distributions that brought them, by normalised name; `unknown` the modules
+    that lie below `src` but are not in the zip, for git does not track them.
+    """
 
     path: Path
-    own: frozenset[str]
+    names: Collection[str]
+    own: Collection[str]
     binaries: Mapping[str, Binary]
+    locked: Collection[str] = ()
+    unknown: Collection[str] = ()
+
+    def has(self, module: str) -> bool:
+        """Tell whether a module is there for some machine and Python, compiled or not."""
+        path = module.replace(".", "/")
+        return any(
+            name in (f"{path}.py", f"{path}.pyc")
+            or name.startswith(f"{path}/")
+            or (name.startswith(f"{path}.") and name.endswith(".so"))
+            for name in self.names
+        )
+
+    def advice(self, module: str) -> str:
+        """Return what to do where git does not know a module that lies there, else nothing."""
+        path = module.replace(".", "/")
+        for name in self.unknown:
+            if name == f"{path}.py" or name.startswith(f"{path}/"):
+                found = name if name == f"{path}.py" else path
+                return f"; src/{found} is not in git: `git add src/{found}`"
+        return ""
 
 
 @dataclass(frozen=True)
@@ -35,18 +59,21 @@ class HandlerCheck:
 class Known:
     """The function's environment variables, as far as they are known on this machine.
 
-    `values` are those that could be filled, `others` the templates of the rest.
+    `values` are those that could be filled, `others` the templates of the rest. `private` is what
+    came from the process environment, and is not to be shown.
     """
 
     values: Mapping[str, str]
     others: Mapping[str, str]
+    private: Collection[str] = ()
 
 
 def known_values(
     templates: Mapping[str, str], environment: Environment, environ: Mapping[str, str]
 ) -> Known:
     """Fill the templates from an environment's variables and the process environment."""
-    variables = declared_values(templates, environment.declared(), environ)
+    declared = environment.declared()
+    variables = declared_values(templates, declared, environ)
     any_case = {name.lower() for name in variables}
     complete = {
         key: template
@@ -54,4 +81,5 @@ def known_values(
         if all(name.lower() in any_case for name in names_in({key: template}))
     }
     others = {key: template for key, template in templates.items() if key not in complete}
-    return Known(resolve(complete, variables, where="check"), others)
+    private = [value for name, value in variables.items() if name not in declared]
+    return Known(resolve(complete, variables, where="check"), others, private)

@@ -6,6 +6,8 @@ all of them. Nothing here needs a network, credentials or an account.
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
@@ -17,7 +19,7 @@ from ..archive.zipreader import DEFAULT_LIMITS, OUR_LIMITS, open_archive, read_m
 from ..archive.zipwriter import plain
 from ..errors import PipelineError
 from ..octopus.variables import names_in, resolve
-from ..values.handler import find_handler
+from ..values.handler import find_handler, handler_file
 from ..values.project import LOCAL_ENVIRONMENT, Function, Project
 from .compiled import compiled_files, compiled_reasons
 from .handler_facts import FunctionFiles, HandlerCheck, known_values
@@ -33,12 +35,13 @@ from .limits import (
 )
 from .python import FunctionZip, Restored
 from .rootfiles import is_stage, script_reasons, substitution_reasons
+from .sources import SOURCE
 
 if TYPE_CHECKING:
     from ..local.pool import LocalRuntime
 
-__all__ = ["Place", "preflight"]
-
+_STACK = "environment/stack.yaml"
+_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 # A package too large has its own words; how well its files pack is looked at as everywhere.
 _ANY_SIZE = replace(DEFAULT_LIMITS, total=OUR_LIMITS.total)
 
@@ -47,12 +50,14 @@ _ANY_SIZE = replace(DEFAULT_LIMITS, total=OUR_LIMITS.total)
 class Place:
     """Where the check runs: `cache` may be deleted, `runtime` gives what stands for Lambda's.
 
-    Without `runtime` the handler is looked for in the source and not imported.
+    Without `runtime` the handler is looked for in the source and not imported. `python` gives
+    the runtime's Python, if there is one here.
     """
 
     cache: Path
     environ: Mapping[str, str]
     today: date
+    python: Callable[[], Path | None]
     runtime: Callable[[], LocalRuntime] | None
 
 
@@ -67,7 +72,10 @@ def preflight(
     function = project.function
     own = frozenset(member.name for member in zipped.own)
     binaries = {**restored.brought.binaries, **compiled_files(zipped.own)}
-    files = FunctionFiles(zipped.path, own, binaries)
+    names = own | restored.files.keys()
+    locked = restored.brought.distributions.keys()
+    unknown = _modules(project.root / SOURCE) - own
+    files = FunctionFiles(zipped.path, names, own, binaries, locked, sorted(unknown))
     reasons = [
         *size_reasons(
             zipped.facts, function, lambda: open_archive(zipped.path, OUR_LIMITS).entries, own
@@ -80,9 +88,8 @@ def preflight(
         *_environment(project, place.environ),
         *_root(package),
     ]
-    if place.runtime is None or zipped.facts.unzipped_size > UNZIPPED_LIMIT:
-        handler = _found(function, zipped, restored)
-    else:
+    handler = _found(function, files, (zipped, restored), place)
+    if place.runtime and not handler.reason and zipped.facts.unzipped_size <= UNZIPPED_LIMIT:
         handler = _imported(project, files, place, place.runtime())
     reasons += [handler.reason] if handler.reason else []
     if reasons:
@@ -137,7 +144,7 @@ def _imported(
     project: Project, files: FunctionFiles, place: Place, runtime: LocalRuntime
 ) -> HandlerCheck:
     # It brings what runs functions along, and takes as long to import as all the rest.
-    from .handler_check import STACK, handler_check  # noqa: PLC0415
+    from .handler_check import Here, handler_check, this_system  # noqa: PLC0415
 
     local = project.environment(LOCAL_ENVIRONMENT)
     templates, _ = _fillable(project.function.environment)
@@ -145,15 +152,25 @@ def _imported(
     given = {key: value for key, value in templates.items() if not {"=", "\0"} & {*key}}
     known = known_values(given, local, place.environ)
     try:
-        stack = (project.root / STACK).read_text(encoding="utf-8")
+        stack = (project.root / _STACK).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         stack = ""
-    places = (place.cache / "import", stack)
-    return handler_check(project.function, files, runtime, known, places)
+    layers = re.search(r"^\s*Layers:", stack, re.MULTILINE) is not None
+    here = Here(runtime, this_system(), known, layers)
+    return handler_check(project.function, files, here, place.cache / "import")
 
 
-def _found(function: Function, zipped: FunctionZip, restored: Restored) -> HandlerCheck:
+def _modules(source: Path) -> frozenset[str]:
+    return frozenset(path.relative_to(source).as_posix() for path in source.rglob("*.py"))
+
+
+def _found(
+    function: Function, files: FunctionFiles, made: tuple[FunctionZip, Restored], place: Place
+) -> HandlerCheck:
+    """Look at the handler's source, as the deploy script will."""
+    zipped, restored = made
     own = {member.name: member.payload for member in zipped.own}
+    handler, runtime = function.handler, function.runtime
 
     def read(name: str) -> bytes:
         if name in own:
@@ -161,9 +178,18 @@ def _found(function: Function, zipped: FunctionZip, restored: Restored) -> Handl
         archive = restored.archive
         return read_member(archive, next(e for e in archive.entries if e.name == name))
 
-    names = own.keys() | restored.files.keys()
+    file = handler_file(files.names, handler)
     try:
-        find_handler(names, read, function.handler, "check", function.runtime.name)
+        is_read = find_handler(files.names, read, handler, "check", runtime.name)
     except PipelineError as error:
-        return HandlerCheck(reason=error.what)
+        module = handler.rpartition(".")[0].replace("/", ".")
+        return HandlerCheck(reason=error.what + ("" if file else files.advice(module)))
+    if file and not place.runtime and runtime.python != _PYTHON:
+        from .handler_check import syntax_problem  # noqa: PLC0415 - as above
+
+        if python := place.python():
+            problem = syntax_problem(python, read(file))
+            return HandlerCheck("handler found", f"{file}:{problem}" if problem else "")
+        if not is_read:
+            return HandlerCheck(f"{file} not read: here is Python {_PYTHON}")
     return HandlerCheck("handler found")

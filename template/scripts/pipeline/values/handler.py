@@ -11,7 +11,9 @@ from collections.abc import Callable, Collection
 
 from ..errors import PipelineError
 
-__all__ = ["check_handler", "find_handler"]
+ASYNC = "is async, which Lambda does not await: call it with asyncio.run in a plain function"
+GENERATOR = "is a generator, whose values Lambda does not take: return one value instead"
+_CONSTANT = "is no function: {file} sets {name} to a constant"
 
 
 def check_handler(code: bytes, handler: str, *, where: str, runtime: str = "") -> None:
@@ -20,22 +22,32 @@ def check_handler(code: bytes, handler: str, *, where: str, runtime: str = "") -
     The last dot splits the function off; slashes are folders, as dots are. A module that makes
     the name in a way that only running it can show (an import of `*`) is not refused. Nor is
     one that this Python cannot read when `runtime`, like `python3.13`, has a newer one. A name
-    that is only ever a number or a text is refused; None may be filled in later.
+    that is only ever a number, a text, or a function that Lambda cannot call is refused; None may
+    be filled in later.
     """
     with zipfile.ZipFile(io.BytesIO(code)) as archive:
         find_handler(set(archive.namelist()), archive.read, handler, where, runtime)
 
 
+def handler_file(names: Collection[str], handler: str) -> str:
+    """Return which of a function's files is the source of the handler's module; empty if none."""
+    path = handler.rpartition(".")[0].replace(".", "/")
+    return next((file for file in (f"{path}.py", f"{path}/__init__.py") if file in names), "")
+
+
 def find_handler(
     names: Collection[str], read: Callable[[str], bytes], handler: str, where: str, runtime: str
-) -> None:
-    """Do what `check_handler` does for a function of these files, one of which is read."""
+) -> bool:
+    """Do what `check_handler` does for a function of these files, one of which is read.
+
+    Returns False where this Python cannot read it, but the newer one of the runtime may.
+    """
     module, _, name = handler.rpartition(".")
-    path = module.replace(".", "/")
-    found = next((file for file in (f"{path}.py", f"{path}/__init__.py") if file in names), None)
-    if found is None:
+    found = handler_file(names, handler)
+    if not found:
+        path = module.replace(".", "/")
         if any(file.startswith(f"{path}.") and file.endswith((".so", ".pyd")) for file in names):
-            return
+            return True
         raise PipelineError(
             where,
             f"the handler {handler} is missing: there is no {path}.py in function.zip",
@@ -46,20 +58,21 @@ def find_handler(
         tree = _parsed(read(found))
     except SyntaxError as error:
         if runtime and sys.version_info[:2] < _version(runtime):
-            return
+            return False
         raise PipelineError(
             where, f"{found}:{error.lineno}: {error.msg}", "Nothing was changed."
         ) from error
     bound = _top_level_names(tree)
-    if bound is not None and not bound.get(name):
-        wrong = f"is no function: {found} sets {name} to a constant"
+    if bound is not None and bound.get(name, "missing"):
         missing = f"is missing: {found} defines no {name}"
+        wrong = bound.get(name, missing).format(file=found, name=name)
         raise PipelineError(
             where,
-            f"the handler {handler} {wrong if name in bound else missing}",
+            f"the handler {handler} {wrong}",
             "Correct handler in pyproject.toml, or add the function; then build again. "
             "Nothing was changed.",
         )
+    return True
 
 
 def _parsed(source: bytes) -> ast.Module:
@@ -67,42 +80,65 @@ def _parsed(source: bytes) -> ast.Module:
         # They would go to standard error, where a worker sees a failure.
         warnings.simplefilter("ignore")
         try:
-            return ast.parse(source)
+            tree = ast.parse(source)
+            # A `return` outside a function is found by this one only.
+            compile(source, "", "exec", dont_inherit=True)
         except ValueError as error:
             # What Pythons before 3.12 say of a null byte.
             raise SyntaxError(str(error)) from error
+    return tree
 
 
 def _version(runtime: str) -> tuple[int, ...]:
     return tuple(int(part) for part in runtime.removeprefix("python").split("."))
 
 
-def _top_level_names(tree: ast.Module) -> dict[str, bool] | None:
+def _top_level_names(tree: ast.Module) -> dict[str, str] | None:
     """Return the names that a module's statements bind, those inside `if` and `try` included.
 
-    Each with whether it may be a function. None when an import of `*` may bind any name.
+    Each with why it cannot be a handler, empty where it may be one. None when an import of `*`
+    may bind any name.
     """
-    names: dict[str, bool] = {}
+    names: dict[str, str] = {}
     stack: list[ast.AST] = list(tree.body)
     while stack:
         node = stack.pop()
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            names[node.name] = True
+            if wrong := _uncallable(node):
+                names.setdefault(node.name, wrong)
+            else:
+                names[node.name] = ""
             continue
         if isinstance(node, (ast.Assign, ast.AnnAssign)) and _is_constant(node.value):
             for part in ast.walk(node):
                 if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
-                    names.setdefault(part.id, False)
+                    names.setdefault(part.id, _CONSTANT)
             continue
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             bound = [alias.asname or alias.name.split(".")[0] for alias in node.names]
             if "*" in bound:
                 return None
-            names.update(dict.fromkeys(bound, True))
+            names.update(dict.fromkeys(bound, ""))
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names[node.id] = True
+            names[node.id] = ""
         stack.extend(ast.iter_child_nodes(node))
     return names
+
+
+def _uncallable(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> str:
+    # A decorator may make another function of it.
+    if node.decorator_list or isinstance(node, ast.ClassDef):
+        return ""
+    if isinstance(node, ast.AsyncFunctionDef):
+        return ASYNC
+    inner: list[ast.AST] = list(node.body)
+    while inner:
+        part = inner.pop()
+        if isinstance(part, (ast.Yield, ast.YieldFrom)):
+            return GENERATOR
+        if not isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            inner.extend(ast.iter_child_nodes(part))
+    return ""
 
 
 def _is_constant(value: ast.expr | None) -> bool:

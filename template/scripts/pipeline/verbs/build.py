@@ -238,8 +238,11 @@ def _check(
     def runtime() -> LocalRuntime:
         return local_runtime(job.project.function, machine, reporter)
 
+    def python() -> Path | None:
+        return machine.python(job.project.function.runtime.python)
+
     today, imports = machine.now().date(), not job.options.only_package
-    place = Place(machine.cache, machine.environ, today, runtime if imports else None)
+    place = Place(machine.cache, machine.environ, today, python, runtime if imports else None)
     with reporter.stage("check") as stage:
         stage.text, notes = preflight(
             job.project, built.package, built.function_zip, restored, place
