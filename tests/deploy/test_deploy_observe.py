@@ -8,7 +8,7 @@ import pytest
 from pipeline.aws.function import observe, settled
 from pipeline.errors import PipelineError
 from pipeline.report.events import Stage
-from pipeline.values.plan import Observed
+from pipeline.values.function_state import Observed
 
 from tests.deploy.deploy_support import NAME, OLD, Clock
 from tests.deploy.fake_lambda import FakeLambda

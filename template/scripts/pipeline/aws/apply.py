@@ -1,202 +1,177 @@
-"""The executor of a plan: configuration, then code, then tags, each proven by reading it back."""
+"""The executor of a plan: step after step, each under a revision and proven by reading it back.
+
+When a step fails, what the steps before it changed is taken back where that can be done and the
+function is still as they left it; else the error says what was accepted and what is live now.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import Conflict, NotTheSame, PipelineError
 from ..report.events import Reporter, Stage
 from ..report.words import size
-from ..values.plan import CODE, CONFIGURATION, TAGS, Observed, Plan
-from .faults import Busy, faults, hint
+from ..values.function_state import Observed
+from ..values.plan import Call, Later, Plan, Step
+from .faults import Busy, Unanswered, faults, hint
 from .function import Wait, settled
-from .session import LambdaClient, MakeClient
-
-__all__ = ["Code", "Through", "apply"]
+from .session import Connection
 
 _COMPARED = ("runtime", "handler", "description", "architecture", "code_sha256")
 
 
-@dataclass(frozen=True)
-class Through:
-    """The object in S3 that a function zip goes through; `client` makes an S3 client."""
-
-    bucket: str
-    key: str
-    client: MakeClient
-
-
-@dataclass(frozen=True)
-class Code:
-    """A function zip, sent in the request unless it has to go `through` S3."""
-
-    data: bytes
-    through: Through | None = None
-
-
-@dataclass(frozen=True)
-class _Work:
-    """What every step needs; `stage` is the one under way."""
-
-    plan: Plan
-    code: Code
-    client: LambdaClient
-    wait: Wait
-    stage: Stage
-
-
-def apply(plan: Plan, code: Code, client: LambdaClient, reporter: Reporter, wait: Wait) -> Observed:
+def apply(
+    plan: Plan, code: bytes, connection: Connection, reporter: Reporter, wait: Wait
+) -> Observed:
     """Carry out `plan` with the function zip, and return what the service says then.
 
     Every write names the revision that was planned on, where the service has revisions.
     Raises Conflict when somebody else changed the function meanwhile, NotTheSame when the
-    service runs other code than was sent.
+    service runs other code than was sent; what these say of the function is read anew.
     """
-    executors: Mapping[str, Callable[[_Work, Observed], Observed]] = {
-        CONFIGURATION: _configure,
-        CODE: _upload,
-        TAGS: _tag,
-    }
+    work = _Work(code, connection, wait)
     found = plan.observed
-    done: list[str] = []
+    done: list[_Done] = []
     for step in plan.steps:
-        with reporter.stage(step) as stage:
+        with reporter.stage(step.name) as stage:
             try:
-                found = executors[step](_Work(plan, code, client, wait, stage), found)
+                after = _carry_out(step, found, work, stage)
             except PipelineError as error:
-                raise _with_what_was_done(error, done) from error
-        done.append(step)
+                raise _concluded(error, done, found, work, stage) from error
+            stage.text = _summary(step, code, after)
+        done.append(_Done(step, found))
+        found = after
     return found
 
 
-def _with_what_was_done(error: PipelineError, done: list[str]) -> PipelineError:
-    said = f"Already done: {', '.join(done)}." if done else "Nothing was changed."
-    if not done and not isinstance(error, Conflict):
-        return error
-    return type(error)(error.where, error.what, f"{said} {error.then}".strip())
+@dataclass(frozen=True)
+class _Done:
+    """A step that was carried out, and what the function was like before it."""
+
+    step: Step
+    before: Observed
 
 
-def _configure(work: _Work, before: Observed) -> Observed:
-    wanted = work.plan.wanted
-    environment = {**before.environment, **wanted.environment}
-    target = replace(
-        before,
-        runtime=wanted.runtime,
-        handler=wanted.handler,
-        description=wanted.description,
-        environment=environment,
-    )
-    request: dict[str, Any] = {"FunctionName": before.name}
-    for key, field in (
-        ("Runtime", "runtime"),
-        ("Handler", "handler"),
-        ("Description", "description"),
-    ):
-        if getattr(before, field) != getattr(target, field):
-            request[key] = getattr(target, field)
-    if environment != before.environment:
-        # Lambda replaces the environment as a whole, so the keys of others are sent along.
-        request["Environment"] = {"Variables": environment}
-    call = partial(work.client.update_function_configuration, **request)
-    after = _update(work, before, target, "lambda:UpdateFunctionConfiguration", call)
-    work.stage.text = _count(work.plan, CONFIGURATION, "setting")
+@dataclass
+class _Work:
+    """What every step needs; `accepted` are the steps whose change of the function AWS took."""
+
+    code: bytes
+    connection: Connection
+    wait: Wait
+    accepted: list[Step] = field(default_factory=list)
+
+    def settled(self, name: str, stage: Stage) -> Observed:
+        return settled(self.connection.functions, name, self.wait, stage)
+
+    def send(self, call: Call, revision: str = "") -> None:
+        """Make a call; `revision` is left out where the service gives none."""
+        request = {
+            key: self.code if value is Later.FUNCTION_ZIP else value
+            for key, value in call.request.items()
+        }
+        if call.revised and revision:
+            request["RevisionId"] = revision
+        client: Any = self.connection.functions
+        if call.service == "s3":
+            client = self.connection.objects()
+        with faults(_target(call), call.permissions[0].action):
+            getattr(client, call.method)(**request)
+
+
+def _target(call: Call) -> str:
+    request = call.request
+    if call.service == "s3":
+        return f"s3://{request['Bucket']}/{request['Key']}"
+    return str(request.get("FunctionName") or request["Resource"])
+
+
+def _carry_out(step: Step, before: Observed, work: _Work, stage: Stage) -> Observed:
+    if not step.sets:
+        work.send(step.call)
+        return before
+    if step.call.revised:
+        _send_under_revision(step, before, work, stage)
+    else:
+        # No revision protects this call: what is there is compared before it.
+        _refuse_changes(before, before, work.settled(before.name, stage))
+        work.send(step.call)
+    work.accepted.append(step)
+    after = work.settled(before.name, stage)
+    _prove(step, before, after)
     return after
 
 
-def _upload(work: _Work, before: Observed) -> Observed:
-    wanted = work.plan.wanted
-    target = replace(before, architecture=wanted.architecture, code_sha256=wanted.code_sha256)
-    call = partial(
-        work.client.update_function_code,
-        FunctionName=before.name,
-        **_sent(work),
-        # Left out, it would fall back to x86_64.
-        Architectures=[wanted.architecture],
-    )
-    after = _update(work, before, target, "lambda:UpdateFunctionCode", call)
-    work.stage.text = f"{size(len(work.code.data))}, CodeSha256 {after.code_sha256}"
-    return after
-
-
-def _sent(work: _Work) -> dict[str, Any]:
-    """Put the code where the update finds it, and return the request's words for that."""
-    data, through = work.code.data, work.code.through
-    if through is None:
-        return {"ZipFile": data}
-    with faults(f"s3://{through.bucket}/{through.key}", "s3:PutObject"):
-        through.client().put_object(
-            Bucket=through.bucket,
-            Key=through.key,
-            Body=data,
-            # Lambda's hash of the code is the same one: S3 takes no other bytes.
-            ChecksumSHA256=work.plan.wanted.code_sha256,
-        )
-    return {"S3Bucket": through.bucket, "S3Key": through.key}
-
-
-def _tag(work: _Work, before: Observed) -> Observed:
-    tags = work.plan.wanted.tags
-    with faults(before.name, "lambda:TagResource"):
-        work.client.tag_resource(Resource=before.arn, Tags=dict(tags))
-    work.stage.text = _count(work.plan, TAGS, "tag")
-    return replace(before, tags={**before.tags, **tags})
-
-
-def _count(plan: Plan, step: str, thing: str) -> str:
-    count = sum(change.step == step for change in plan.changes)
-    return f"{count} {thing}{'' if count == 1 else 's'}"
-
-
-def _update(
-    work: _Work, before: Observed, target: Observed, permission: str, call: Callable[..., object]
-) -> Observed:
-    revision = {"RevisionId": before.revision_id} if before.revision_id else {}
+def _send_under_revision(step: Step, before: Observed, work: _Work, stage: Stage) -> None:
     start = work.wait.now()
     while True:
         try:
-            with faults(before.name, permission):
-                call(**revision)
-            break
+            return work.send(step.call, before.revision_id)
         except Busy as error:
             if work.wait.now() - start >= work.wait.ceiling:
                 raise
-            work.stage.progress(error.what)
+            stage.progress(error.what)
             work.wait.sleep(work.wait.interval)
-            settled(work.client, before.name, work.wait, work.stage)
-        except Conflict as error:
-            # The answer to an update of ours may have been lost, and the AWS client sent it
-            # again: then what we wanted is there, and only the revision is another one.
-            after = settled(work.client, before.name, work.wait, work.stage)
-            if _differences(target, after):
-                raise _changed_meanwhile(before, after) from error
-            break
-    after = settled(work.client, before.name, work.wait, work.stage)
-    _refuse_what_failed(after, before, target)
-    return after
+            work.settled(before.name, stage)
+        except (Conflict, Unanswered):
+            # The answer to an update of ours may have been lost, and the AWS client may have sent
+            # it again: then what we wanted is there, and only the revision is another one.
+            after = work.settled(before.name, stage)
+            if not _differences(_target_state(step, before), after):
+                return None
+            _refuse_changes(before, before, after)
+            raise
 
 
-def _refuse_what_failed(after: Observed, before: Observed, target: Observed) -> None:
+def _target_state(step: Step, before: Observed) -> Observed:
+    return replace(before, **{key: value for key, value in step.sets.items() if key != "tags"})
+
+
+def _prove(step: Step, before: Observed, after: Observed) -> None:
+    """Hold what the service says against what the step sets."""
     if after.update == "Failed":
         raise PipelineError(
             after.name,
             f"AWS dropped the update: {after.update_reason or 'it gives no reason'}",
-            f"What ran before still runs. {hint(after.update_reason)}".strip(),
+            hint(after.update_reason),
         )
+    target = _target_state(step, before)
     if after.code_sha256 != target.code_sha256:
         raise NotTheSame(
             after.name,
-            f"the service runs CodeSha256 {after.code_sha256}, the package holds "
-            f"{target.code_sha256}",
+            f"the service runs CodeSha256 {after.code_sha256}, not {target.code_sha256}",
             "Somebody deployed other code meanwhile, or code signing replaces it: look at the "
             "function, then deploy again.",
         )
     # A service that takes no architecture says so by its answer; the caller sees it in the value.
-    others = _differences(replace(target, architecture=after.architecture), after)
-    if others:
-        raise _changed_meanwhile(before, after)
+    _refuse_changes(before, replace(target, architecture=after.architecture), after)
+    wanted: Mapping[str, str] = step.sets.get("tags", {})
+    there = wanted if after.tags is None else after.tags
+    lost = sorted(key for key, value in wanted.items() if there.get(key) != value)
+    if lost:
+        raise Conflict(
+            after.name,
+            f"the tags {', '.join(lost)} are not as they were just set",
+            "Somebody changes them at the same time: look at the function, then deploy again.",
+        )
+
+
+def _refuse_changes(planned_on: Observed, expected: Observed, live: Observed) -> None:
+    if not _differences(expected, live):
+        return
+    changes = _differences(planned_on, live)
+    now = ", ".join(f"{name} {value}" for name, _, value in changes)
+    then = ", ".join(f"{name} {value}" for name, value, _ in changes)
+    when = f", changed {live.modified}" if live.modified else ""
+    raise Conflict(
+        live.name,
+        f"somebody changed {live.name} after this deploy was planned.\n"
+        f"  live now     {now or 'as planned on'}{when}\n"
+        f"  planned on   {then or 'the same'}",
+        "Look at the difference with `--dry-run`, then deploy again.",
+    )
 
 
 def _differences(first: Observed, second: Observed) -> list[tuple[str, str, str]]:
@@ -219,18 +194,55 @@ def _differences(first: Observed, second: Observed) -> list[tuple[str, str, str]
     return found
 
 
-def _changed_meanwhile(planned_on: Observed, live: Observed) -> Conflict:
-    changes = _differences(planned_on, live)
-    if changes:
-        now = ", ".join(f"{name} {value}" for name, _, value in changes)
-        then = ", ".join(f"{name} {value}" for name, value, _ in changes)
-    else:
-        now, then = f"revision {live.revision_id}", f"revision {planned_on.revision_id}"
-    when = f", changed {live.modified}" if live.modified else ""
-    return Conflict(
-        live.name,
-        f"somebody changed {live.name} after this deploy was planned.\n"
-        f"  live now     {now}{when}\n"
-        f"  planned on   {then}",
-        "Look at the difference with `--dry-run`, then deploy again.",
-    )
+def _concluded(
+    error: PipelineError, done: list[_Done], found: Observed, work: _Work, stage: Stage
+) -> PipelineError:
+    """Take back what can be, and return the error with where the function stands now.
+
+    Only what is exactly as the last step left it is taken back, under its revision: a request
+    of ours that arrives late is refused then, and so is nobody else's change overwritten.
+    """
+    accepted = " and ".join(_named(step) for step in work.accepted)
+    try:
+        live = work.settled(found.name, stage)
+        as_left = not _differences(found, live)
+        if as_left and all(one.step.undo for one in done if one.step.sets):
+            for one in reversed(done):
+                live = _taken_back(one, live, work, stage)
+            said = f"{accepted} was taken back." if accepted else "Nothing was changed."
+        elif not accepted and not isinstance(error, Unanswered):
+            said = "Nothing was changed."
+        else:
+            said = (
+                f"AWS accepted {accepted or 'an update'} before that. {found.name} now has "
+                f"runtime {live.runtime}, handler {live.handler}, CodeSha256 {live.code_sha256}."
+            )
+        if as_left and isinstance(error, Unanswered):
+            said += " A request that is still on its way would be refused: its revision is old."
+    except PipelineError as second:
+        said = f"{accepted or 'Perhaps an update'} was accepted; what is live now is not known "
+        said += f"({second.what})."
+    return type(error)(error.where, error.what, f"{said} {error.then}".strip())
+
+
+def _taken_back(one: _Done, live: Observed, work: _Work, stage: Stage) -> Observed:
+    if one.step.undo is None:
+        return live
+    work.send(one.step.undo, live.revision_id)
+    after = work.settled(live.name, stage)
+    _refuse_changes(one.before, one.before, after)
+    return after
+
+
+def _named(step: Step) -> str:
+    return f"{step.name} ({', '.join(change.what for change in step.changes)})"
+
+
+def _summary(step: Step, code: bytes, after: Observed) -> str:
+    if "code_sha256" in step.sets:
+        return f"{size(len(code))}, CodeSha256 {after.code_sha256}"
+    if not step.sets:
+        return step.changes[0].planned
+    changed = ", ".join(change.what for change in step.changes)
+    unread = "tags" in step.sets and after.tags is None
+    return f"{changed}; not read back, for want of lambda:ListTags" if unread else changed

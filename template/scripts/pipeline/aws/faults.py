@@ -12,8 +12,6 @@ from typing import Any
 
 from ..errors import Conflict, PipelineError
 
-__all__ = ["Busy", "faults", "hint"]
-
 _REFUSED = re.compile(r"perform: ([A-Za-z0-9]+:[A-Za-z0-9*]+)")
 _DENIED = ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation")
 _CREDENTIALS = (
@@ -67,13 +65,20 @@ def hint(reason: str) -> str:
     return next((text for start, text in _HINTS.items() if reason.startswith(start)), "")
 
 
+class Unanswered(PipelineError):  # noqa: N818 - named like the other errors of the family
+    """No answer came: whether the request was carried out is not known."""
+
+
 @contextmanager
 def faults(where: str, permission: str) -> Iterator[None]:
     """Turn botocore's errors into PipelineErrors; `permission` is what the call needs.
 
-    Raises Busy for 409, Conflict for a revision that has gone stale (412).
+    Raises Busy for 409, Conflict for a revision that has gone stale (412), Unanswered where the
+    connection was lost.
     """
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - in the package
+    # In the package, beside the library.
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+    from botocore.parsers import ResponseParserError  # noqa: PLC0415
 
     try:
         yield
@@ -81,6 +86,10 @@ def faults(where: str, permission: str) -> Iterator[None]:
         raise _explained(where, permission, error.response) from error
     except BotoCoreError as error:
         raise _unreached(where, error) from error
+    except (ResponseParserError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # The client's parser takes AWS at its word, and stumbles over an answer of other types.
+        then = "Is a proxy in the way? Deploy again: a deploy continues where it stopped."
+        raise Unanswered(where, f"AWS's answer cannot be read: {error}", then) from error
 
 
 def _explained(where: str, permission: str, response: Mapping[str, Any]) -> PipelineError:
@@ -116,7 +125,7 @@ def _unreached(where: str, error: Exception) -> PipelineError:
         )
     if kind == "ParamValidationError":
         return PipelineError(where, f"the AWS client refuses: {error}", "Correct that value.")
-    return PipelineError(
+    return Unanswered(
         where,
         f"AWS could not be asked: {error}",
         "Look at the network, the proxy and the region, then deploy again: a deploy continues "

@@ -9,11 +9,8 @@ from typing import Any
 
 from ..errors import PipelineError
 from ..report.events import Stage
-from ..values.plan import Observed
+from ..values.function_state import Observed
 from .faults import faults, hint
-from .session import LambdaClient
-
-__all__ = ["Wait", "observe", "settled"]
 
 # What the stack owns. Compared to notice somebody else's change, never written.
 _STACK_OWNS = (
@@ -33,37 +30,79 @@ class Wait:
     ceiling: float = 300.0
 
 
-def observe(client: LambdaClient, name: str) -> Observed:
+def observe(client: Any, name: str) -> Observed:
     """Read a function. Raises PipelineError when it is not there or cannot be deployed to."""
-    with faults(name, "lambda:GetFunction"):
-        answer = client.get_function(FunctionName=name)
-    configuration: Mapping[str, Any] = answer["Configuration"]
+    configuration, tags = _read(client, name)
+    if "Environment" not in configuration:
+        # So answers AWS for a function without variables, and so does an answer that lacks a part.
+        # Writing on the second would drop the variables of others, so it is asked once more.
+        configuration, tags = _read(client, name)
     _refuse_what_we_cannot_deploy(name, configuration)
     return Observed(
         name=name,
-        arn=configuration["FunctionArn"],
-        runtime=configuration.get("Runtime", ""),
-        handler=configuration.get("Handler", ""),
-        description=configuration.get("Description", ""),
-        architecture=",".join(configuration.get("Architectures", ["x86_64"])),
-        code_sha256=configuration.get("CodeSha256", ""),
-        environment=configuration.get("Environment", {}).get("Variables", {}),
-        tags=answer.get("Tags", {}),
+        arn=_text(configuration, "FunctionArn"),
+        runtime=_text(configuration, "Runtime", ""),
+        handler=_text(configuration, "Handler", ""),
+        description=_text(configuration, "Description", ""),
+        architecture=",".join(map(str, configuration.get("Architectures") or ["x86_64"])),
+        code_sha256=_text(configuration, "CodeSha256"),
+        environment=_environment(name, configuration),
+        tags=tags,
         rest={
-            key: json.dumps(configuration[key], sort_keys=True)
+            key: json.dumps(configuration[key], sort_keys=True, default=str)
             for key in _STACK_OWNS
             if key in configuration
         },
-        revision_id=configuration.get("RevisionId", ""),
-        modified=str(configuration.get("LastModified", "")),
-        state=configuration.get("State", "Active"),
+        revision_id=_text(configuration, "RevisionId", ""),
+        modified=_text(configuration, "LastModified", ""),
+        state=_text(configuration, "State", "Active"),
         state_reason=_reason(configuration, "State"),
-        update=configuration.get("LastUpdateStatus", "Successful"),
+        update=_text(configuration, "LastUpdateStatus", "Successful"),
         update_reason=_reason(configuration, "LastUpdateStatus"),
     )
 
 
-def settled(client: LambdaClient, name: str, wait: Wait, stage: Stage) -> Observed:
+def _read(client: Any, name: str) -> tuple[Mapping[str, Any], Mapping[str, str] | None]:
+    with faults(name, "lambda:GetFunction"):
+        answer = client.get_function(FunctionName=name)
+    configuration = answer.get("Configuration")
+    if not isinstance(configuration, Mapping):
+        raise _incomplete("Configuration")
+    # Without lambda:ListTags AWS leaves the tags out, or says why there are none.
+    tags = answer.get("Tags")
+    readable = isinstance(tags, Mapping) and not answer.get("TagsError")
+    return configuration, tags if readable else None
+
+
+def _text(configuration: Mapping[str, Any], field: str, default: str | None = None) -> str:
+    value = configuration.get(field, default)
+    if not isinstance(value, str) or (default is None and not value):
+        raise _incomplete(field)
+    return value
+
+
+def _incomplete(field: str) -> PipelineError:
+    return PipelineError(
+        "AWS", f"its answer to GetFunction has no {field} that can be read", "Deploy again."
+    )
+
+
+def _environment(name: str, configuration: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the variables; an environment that cannot be read is never taken for an empty one."""
+    environment = configuration.get("Environment", {"Variables": {}})
+    variables = environment.get("Variables") if isinstance(environment, Mapping) else None
+    hidden = environment.get("Error") if isinstance(environment, Mapping) else None
+    if isinstance(variables, Mapping) and not hidden:
+        return variables
+    reason = ": ".join(map(str, hidden.values())) if isinstance(hidden, Mapping) else "no variables"
+    raise PipelineError(
+        name,
+        f"its environment cannot be read: {reason}",
+        "Allow kms:Decrypt on the function's key for the deploy's credentials.",
+    )
+
+
+def settled(client: Any, name: str, wait: Wait, stage: Stage) -> Observed:
     """Read a function until no update of it is under way.
 
     A failed update is not an error here: it may be an earlier one. States that are not known
@@ -94,9 +133,8 @@ def settled(client: LambdaClient, name: str, wait: Wait, stage: Stage) -> Observ
 
 
 def _reason(configuration: Mapping[str, Any], field: str) -> str:
-    code = configuration.get(f"{field}ReasonCode", "")
-    text = configuration.get(f"{field}Reason", "")
-    return ": ".join(part for part in (code, text) if part)
+    parts = (configuration.get(f"{field}ReasonCode"), configuration.get(f"{field}Reason"))
+    return ": ".join(str(part) for part in parts if part)
 
 
 def _refuse_what_we_cannot_deploy(name: str, configuration: Mapping[str, Any]) -> None:
@@ -105,12 +143,4 @@ def _refuse_what_we_cannot_deploy(name: str, configuration: Mapping[str, Any]) -
             name,
             "the function runs a container image, the package holds a function zip",
             "Make the function with PackageType Zip in its stack.",
-        )
-    hidden = configuration.get("Environment", {}).get("Error")
-    if hidden:
-        # An environment is replaced as a whole: writing ours would drop the keys of others.
-        raise PipelineError(
-            name,
-            f"its environment cannot be read: {hidden.get('ErrorCode')}: {hidden.get('Message')}",
-            "Allow kms:Decrypt on the function's key for the deploy's credentials.",
         )

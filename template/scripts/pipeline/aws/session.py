@@ -11,42 +11,19 @@ from ..errors import PipelineError
 from ..values.credentials import Credentials
 from .faults import faults
 
-__all__ = ["Connect", "Connection", "LambdaClient", "MakeClient", "connect"]
-
-Call = Callable[..., dict[str, Any]]
 MakeClient = Callable[[], Any]
 
 _WHERE = "AWS session"
 
 
-class LambdaClient(Protocol):
-    """The calls of boto3's Lambda client that a deploy makes, with their documented shapes."""
-
-    @property
-    def get_function(self) -> Call:
-        """Return configuration, code and tags of a function."""
-
-    @property
-    def update_function_configuration(self) -> Call:
-        """Change the settings that are named in the request."""
-
-    @property
-    def update_function_code(self) -> Call:
-        """Change the code."""
-
-    @property
-    def tag_resource(self) -> Call:
-        """Add or change tags."""
-
-
 @dataclass(frozen=True)
 class Connection:
-    """A Lambda client, and where it is: `caller` is empty when nobody had to ask.
+    """Boto3's Lambda client, and where it is: `caller` is empty when nobody had to ask.
 
     `objects` makes an S3 client, for those who need one.
     """
 
-    functions: LambdaClient
+    functions: Any
     objects: MakeClient
     region: str
     caller: str = ""
@@ -120,21 +97,29 @@ def _assumed(session: Any, role: str, region: str) -> Any:
         answer = _client(session, "sts").assume_role(
             RoleArn=role, RoleSessionName="pipeline-deploy"
         )
-    given = answer["Credentials"]
-    credentials = Credentials(
-        given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], region
-    )
-    return _session(credentials, region)
+    names = ("AccessKeyId", "SecretAccessKey", "SessionToken")
+    key, secret, token = _parts(answer.get("Credentials"), names, "sts:AssumeRole")
+    return _session(Credentials(key, secret, token, region), region)
 
 
 def _proven(session: Any, account: str) -> str:
     with faults(_WHERE, "sts:GetCallerIdentity"):
         identity = _client(session, "sts").get_caller_identity()
-    if identity["Account"] != account:
+    given, arn = _parts(identity, ("Account", "Arn"), "sts:GetCallerIdentity")
+    if given != account:
         raise PipelineError(
             _WHERE,
-            f"the environment belongs to account {account}, the credentials to "
-            f"{identity['Account']} ({identity['Arn']})",
+            f"the environment belongs to account {account}, the credentials to {given} ({arn})",
             "Nothing was changed. Use credentials of the right account.",
         )
-    return str(identity["Arn"])
+    return arn
+
+
+def _parts(answer: Any, names: tuple[str, ...], call: str) -> list[str]:
+    """Return parts of an answer, or say which one is not there."""
+    found = answer if isinstance(answer, Mapping) else {}
+    for name in names:
+        if not isinstance(found.get(name), str):
+            what = f"AWS's answer to {call} has no {name}"
+            raise PipelineError(_WHERE, what, "Nothing was changed. Deploy again.")
+    return [found[name] for name in names]

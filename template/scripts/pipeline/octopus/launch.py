@@ -19,6 +19,7 @@ from ..report.events import Achieved, Artifact, Output, Progressed, Reporter
 from ..report.masking import MASK
 from ..values.credentials import Credentials
 from .messages import Message, parse
+from .worker import DRY_RUN_VARIABLE, POLICY_VARIABLE
 
 __all__ = ["Job", "launch", "worker_variables"]
 
@@ -50,14 +51,20 @@ class Job:
 
 
 def worker_variables(
-    environment: str, release: str, values: Mapping[str, str], *, dry_run: bool = False
+    environment: str,
+    release: str,
+    values: Mapping[str, str],
+    *,
+    dry_run: bool = False,
+    print_policy: bool = False,
 ) -> dict[str, str]:
     """Return the Octopus variables of a deploy outside Octopus; `values` are the project's own."""
     return {
         **values,
         "Octopus.Environment.Name": environment,
         "Octopus.Release.Number": release,
-        "Pipeline.DryRun": str(dry_run),
+        DRY_RUN_VARIABLE: str(dry_run),
+        POLICY_VARIABLE: str(print_policy),
     }
 
 

@@ -13,10 +13,9 @@ from typing import Any
 from ..errors import PipelineError, UsageError
 from ..values.credentials import Credentials
 
-__all__ = ["DRY_RUN_VARIABLE", "FUNCTION_VARIABLE", "WorkerContext"]
-
 FUNCTION_VARIABLE = "AWS.Lambda.Function.Name"
 DRY_RUN_VARIABLE = "Pipeline.DryRun"
+POLICY_VARIABLE = "Pipeline.PrintPolicy"
 _ENVIRONMENT = "Octopus.Environment.Name"
 _RELEASE = "Octopus.Release.Number"
 _KEY = "AWS.Deployment.Key"
@@ -33,6 +32,7 @@ class WorkerContext:
     release: str
     function: str
     dry_run: bool
+    print_policy: bool
     credentials: Credentials
     variables: Mapping[str, str] = field(repr=False)
 
@@ -57,6 +57,7 @@ class WorkerContext:
             release=variables.get(_RELEASE, ""),
             function=variables.get(FUNCTION_VARIABLE, ""),
             dry_run=variables.get(DRY_RUN_VARIABLE, "").lower() == "true",
+            print_policy=variables.get(POLICY_VARIABLE, "").lower() == "true",
             credentials=_credentials(variables, environ),
             variables=dict(variables),
         )

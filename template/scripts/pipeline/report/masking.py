@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from typing import Any
 
 from ..errors import PipelineError
-from .events import Event, Sink
-
-__all__ = ["MASK", "masked", "masked_text"]
+from .events import Event, Reporter, Sink
 
 MASK = "********"
 # Hiding every `1` or `on` would make a log unreadable and give the secret away by its gaps.
@@ -29,12 +28,24 @@ def masked(sink: Sink, secrets: Iterable[str]) -> Sink:
     def passes_on(event: Event) -> None:
         changes: dict[str, Any] = {
             field.name: _hide(value, hidden)
+            if isinstance(value, PipelineError)
+            else _hide_text(value, hidden)
             for field in fields(event)
             if isinstance(value := getattr(event, field.name), (str, PipelineError))
         }
         sink(replace(event, **changes))
 
     return passes_on
+
+
+@contextmanager
+def hiding(secrets: Iterable[str], reporter: Reporter) -> Iterator[Reporter]:
+    """Give a reporter that hides `secrets`; an error that leaves the block hides them too."""
+    known = tuple(secrets)
+    try:
+        yield replace(reporter, emit=masked(reporter.emit, known))
+    except PipelineError as error:
+        raise _hide(error, _forms(known)) from error
 
 
 def masked_text(text: str, secrets: Iterable[str]) -> str:
@@ -53,11 +64,9 @@ def _forms(secrets: Iterable[str]) -> list[str]:
     return sorted(found, key=lambda form: (-len(form), form))
 
 
-def _hide(value: str | PipelineError, hidden: list[str]) -> str | PipelineError:
-    if isinstance(value, str):
-        return _hide_text(value, hidden)
-    parts = (_hide_text(part, hidden) for part in (value.where, value.what, value.then))
-    return type(value)(*parts)
+def _hide(error: PipelineError, hidden: list[str]) -> PipelineError:
+    parts = (_hide_text(part, hidden) for part in (error.where, error.what, error.then))
+    return type(error)(*parts)
 
 
 def _hide_text(text: str, hidden: list[str]) -> str:

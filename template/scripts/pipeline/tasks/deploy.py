@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json as json_format
 from typing import TYPE_CHECKING
 
 from invoke import Context, task
@@ -19,13 +20,15 @@ __all__ = ["deploy", "start", "stop"]
         "environment": "Where to: an environment of pyproject.toml in any case, or `local`",
         "package": "The package; the last build's by default",
         "dry-run": "Show what would change, change nothing",
+        "print-policy": "Show the IAM policy that this deploy needs, change nothing",
         "allow-dirty": "Deploy a dirty or unverified build to a permanent environment all the same",
         **COMMON,
     }
 )
 def deploy(
     c: Context, environment: str, package: str | None = None, dry_run: bool = False,
-    allow_dirty: bool = False, json: bool = False, verbose: bool = False,
+    print_policy: bool = False, allow_dirty: bool = False, json: bool = False,
+    verbose: bool = False,
 ) -> None:  # fmt: skip
     """Run a package's own deploy script against an environment, as an Octopus worker would."""
     from ..values.credentials import Credentials
@@ -54,12 +57,16 @@ def deploy(
             credentials = Credentials.from_environment(there)
         else:
             credentials = worker_credentials(target, environ)
-        delivery = Delivery(chosen, target, dry_run, credentials, environ)
+        delivery = Delivery(chosen, target, dry_run, credentials, environ, print_policy)
         done = deliver(run.project, delivery, run.machine, run.reporter)
-        run.answer = {
+        answer = {
             "environment": done.environment, "function": done.function, "version": done.version,
             "dry_run": dry_run, "outputs": dict(done.outputs),
         }  # fmt: skip
+        if print_policy:
+            run.result(done.outputs["Policy"], json_format.loads(done.outputs["Policy"]))
+        else:
+            run.answer = answer
 
 
 @task(help=COMMON)

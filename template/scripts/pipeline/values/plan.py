@@ -1,93 +1,45 @@
-"""What a deploy found, what it wants, and the plan between them: data that shows no secrets."""
+"""The plan of a deploy: a list of steps, each a value, with no secret in what it shows.
+
+A step names what it changes, its call with the rights that needs, and what holds when it is done.
+Showing a plan, applying it and printing its policy read the same list; none knows the kinds of
+steps, so a new kind is a new function here.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
 
-from .manifest import Manifest
+from .function_state import Observed, Wanted
 
-__all__ = ["CODE", "CONFIGURATION", "TAGS", "Applied", "Change", "Observed", "Plan", "Wanted"]
+# The settings that UpdateFunctionConfiguration takes, by the names that people read.
+_SETTINGS = {"runtime": "Runtime", "handler": "Handler", "description": "Description"}
 
-# The steps of a plan, by the names that people read. They are applied in this order: the tags
-# say which version runs, so they come last, when it does run.
-CONFIGURATION = "configure"
-CODE = "upload"
-TAGS = "tag"
-
-_OURS = ("runtime", "handler", "description", "architecture")
+# What reading a function with its tags needs.
+_READS = ("GetFunction", "ListTags")
 
 
-@dataclass(frozen=True)
-class Observed:
-    """What Lambda says of a function at one moment.
+class Later(Enum):
+    """What a request names that is put in when it is sent."""
 
-    `rest` holds the settings that the stack owns (memory, timeout, role ...) as JSON texts:
-    they are compared, never written. `environment` may hold secrets of others.
-    `revision_id` is empty where the service gives none.
-    """
-
-    name: str
-    arn: str
-    runtime: str
-    handler: str
-    description: str
-    architecture: str
-    code_sha256: str
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    tags: Mapping[str, str] = field(default_factory=dict)
-    rest: Mapping[str, str] = field(default_factory=dict)
-    revision_id: str = ""
-    modified: str = ""
-    state: str = "Active"
-    state_reason: str = ""
-    update: str = "Successful"
-    update_reason: str = ""
+    FUNCTION_ZIP = "the function zip"
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What a package sets on a function. `templates` are the environment's values as written."""
+class Permission:
+    """A right that the deploy's credentials need: an IAM action on the ARN of a resource."""
 
-    runtime: str
-    handler: str
-    description: str
-    architecture: str
-    code_sha256: str
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    templates: Mapping[str, str] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def from_manifest(
-        cls, manifest: Manifest, environment: Mapping[str, str], release: str
-    ) -> Wanted:
-        """Take the manifest's facts; `environment` is its table with the variables filled in."""
-        function = manifest.function
-        commit = manifest.source.commit or "unknown"
-        return cls(
-            runtime=function.runtime,
-            handler=function.handler,
-            description=function.description,
-            architecture=function.architecture,
-            code_sha256=manifest.function_zip.code_sha256,
-            environment=environment,
-            templates=function.environment,
-            tags={
-                **function.tags,
-                "pipeline:package": f"{manifest.package_id} {manifest.version}",
-                "pipeline:release": release,
-                "pipeline:commit": f"{commit}-dirty" if manifest.source.dirty else commit,
-            },
-        )
+    action: str
+    resource: str
 
 
 @dataclass(frozen=True)
 class Change:
     """One difference: what it is, how it is now, how it is planned. Never an environment value."""
 
-    step: str
     what: str
     now: str
     planned: str
@@ -97,38 +49,81 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Call:
+    """A call of boto3: service, method, parameters. The first of `permissions` is the call's own.
+
+    With `revised` the service takes a RevisionId, refuses a stale one, and then needs time to
+    settle; the executor adds the id.
+    """
+
+    service: str
+    method: str
+    request: Mapping[str, Any] = field(repr=False)
+    permissions: tuple[Permission, ...]
+    revised: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """A change of the function, or what one needs.
+
+    `sets` are fields of Observed with the values that they have when the step is done, in `tags`
+    ours alone. `undo` puts back what was there before, where that can be done.
+    """
+
+    name: str
+    changes: tuple[Change, ...]
+    call: Call
+    sets: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    undo: Call | None = None
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Where in S3 a function zip goes on its way to Lambda."""
+
+    name: str
+    key: str
+
+
+@dataclass(frozen=True)
 class Plan:
-    """What has to be done to a function, and what it was planned on."""
+    """What has to be done to a function, in this order, and what it was planned on."""
 
     observed: Observed
     wanted: Wanted
-    changes: tuple[Change, ...]
+    steps: tuple[Step, ...]
 
     @classmethod
-    def between(cls, observed: Observed, wanted: Wanted) -> Plan:
-        """Compare, and note every difference under the step that removes it."""
-        changes = [
-            Change(CODE if what == "architecture" else CONFIGURATION, what, now, planned)
-            for what in _OURS
-            if (now := getattr(observed, what)) != (planned := getattr(wanted, what))
-        ]
-        for key, value in wanted.environment.items():
-            if key not in observed.environment or observed.environment[key] != value:
-                now = "(another value)" if key in observed.environment else ""
-                planned = wanted.templates.get(key, "")
-                changes.append(Change(CONFIGURATION, f"environment {key}", now, planned))
-        if observed.code_sha256 != wanted.code_sha256:
-            changes.append(Change(CODE, "code", observed.code_sha256, wanted.code_sha256))
-        for key, value in wanted.tags.items():
-            if observed.tags.get(key) != value:
-                changes.append(Change(TAGS, f"tag {key}", observed.tags.get(key, ""), value))
-        return cls(observed, wanted, tuple(changes))
+    def between(cls, observed: Observed, wanted: Wanted, bucket: Bucket | None = None) -> Plan:
+        """Compare, and make a step of what differs; the code goes through `bucket` if there is one.
+
+        What can be refused without touching the function comes first. The tags say which version
+        runs, so they come last, when it does run.
+        """
+        upload = _upload(observed, wanted, bucket)
+        steps = (
+            _store(observed, wanted, bucket) if upload and bucket else None,
+            _configure(observed, wanted),
+            upload,
+            _tag(observed, wanted),
+        )
+        return cls(observed, wanted, tuple(step for step in steps if step))
 
     @property
-    def steps(self) -> tuple[str, ...]:
-        """The steps that have something to do, in their order."""
-        needed = {change.step for change in self.changes}
-        return tuple(step for step in (CONFIGURATION, CODE, TAGS) if step in needed)
+    def changes(self) -> tuple[Change, ...]:
+        """What the steps change, in their order."""
+        return tuple(change for step in self.steps for change in step.changes)
+
+    def permissions(self) -> tuple[Permission, ...]:
+        """Return the rights that planning and applying need, and no more."""
+        function = self.observed.arn
+        reads = (
+            Permission("lambda:GetFunction", function),
+            Permission("lambda:ListTags", function),
+        )
+        calls = [call for step in self.steps for call in (step.call, step.undo) if call]
+        return tuple(dict.fromkeys([*reads, *(p for call in calls for p in call.permissions)]))
 
     def to_json(self) -> str:
         """Return the plan for machines and for the record, without environment values."""
@@ -141,10 +136,11 @@ class Plan:
                 "modified": self.observed.modified,
             },
             "codeSha256": self.wanted.code_sha256,
-            "steps": list(self.steps),
+            "steps": [step.name for step in self.steps],
             "changes": [
-                {"step": c.step, "what": c.what, "now": c.now, "planned": c.planned}
-                for c in self.changes
+                {"step": step.name, "what": c.what, "now": c.now, "planned": c.planned}
+                for step in self.steps
+                for c in step.changes
             ],
         }
         return json.dumps(document, indent=2) + "\n"
@@ -158,4 +154,88 @@ class Applied:
     environment: str
     plan: Plan
     function: Observed
-    steps: tuple[str, ...]
+    steps: tuple[Step, ...]
+
+
+def _store(observed: Observed, wanted: Wanted, bucket: Bucket) -> Step:
+    partition = observed.arn.split(":")[1]
+    request = {
+        "Bucket": bucket.name,
+        "Key": bucket.key,
+        "Body": Later.FUNCTION_ZIP,
+        # Lambda's hash of the code is the same one: S3 takes no other bytes.
+        "ChecksumSHA256": wanted.code_sha256,
+    }
+    right = Permission("s3:PutObject", f"arn:{partition}:s3:::{bucket.name}/{bucket.key}")
+    change = Change("object", "", f"s3://{bucket.name}/{bucket.key}")
+    return Step("store", (change,), Call("s3", "put_object", request, (right,)))
+
+
+def _configure(observed: Observed, wanted: Wanted) -> Step | None:
+    changes = [
+        Change(what, getattr(observed, what), getattr(wanted, what))
+        for what in _SETTINGS
+        if getattr(observed, what) != getattr(wanted, what)
+    ]
+    sets: dict[str, Any] = {change.what: change.planned for change in changes}
+    for key, value in wanted.environment.items():
+        if observed.environment.get(key) != value:
+            now = "(another value)" if key in observed.environment else ""
+            changes.append(Change(f"environment {key}", now, wanted.templates.get(key, "")))
+            # Lambda replaces the environment as a whole, so the keys of others are sent along.
+            sets["environment"] = {**observed.environment, **wanted.environment}
+    before = {field: getattr(observed, field) for field in sets}
+    if not changes:
+        return None
+    call, undo = _configuration(observed, sets), _configuration(observed, before)
+    return Step("configure", tuple(changes), call, sets, undo)
+
+
+def _configuration(observed: Observed, sets: Mapping[str, Any]) -> Call:
+    request = {_SETTINGS[name]: value for name, value in sets.items() if name in _SETTINGS}
+    if "environment" in sets:
+        request["Environment"] = {"Variables": dict(sets["environment"])}
+    return Call(
+        "lambda",
+        "update_function_configuration",
+        {"FunctionName": observed.name, **request},
+        (Permission("lambda:UpdateFunctionConfiguration", observed.arn),),
+        revised=True,
+    )
+
+
+def _upload(observed: Observed, wanted: Wanted, bucket: Bucket | None) -> Step | None:
+    sets = {"code_sha256": wanted.code_sha256, "architecture": wanted.architecture}
+    changes = tuple(
+        Change(what, getattr(observed, field), getattr(wanted, field))
+        for field, what in (("code_sha256", "code"), ("architecture", "architecture"))
+        if getattr(observed, field) != getattr(wanted, field)
+    )
+    if not changes:
+        return None
+    rights = [Permission("lambda:UpdateFunctionCode", observed.arn)]
+    code: dict[str, Any] = {"ZipFile": Later.FUNCTION_ZIP}
+    if bucket:
+        code = {"S3Bucket": bucket.name, "S3Key": bucket.key}
+        partition = observed.arn.split(":")[1]
+        resource = f"arn:{partition}:s3:::{bucket.name}/{bucket.key}"
+        rights.append(Permission("s3:GetObject", resource))
+    # The architecture is always sent: left out, it would fall back to x86_64.
+    request = {"FunctionName": observed.name, **code, "Architectures": [wanted.architecture]}
+    call = Call("lambda", "update_function_code", request, tuple(rights), revised=True)
+    return Step("upload", changes, call, sets)
+
+
+def _tag(observed: Observed, wanted: Wanted) -> Step | None:
+    there = observed.tags or {}
+    changes = tuple(
+        Change(f"tag {key}", there.get(key, ""), value)
+        for key, value in wanted.tags.items()
+        if there.get(key) != value
+    )
+    if not changes:
+        return None
+    tags = dict(wanted.tags)
+    right = Permission("lambda:TagResource", observed.arn)
+    call = Call("lambda", "tag_resource", {"Resource": observed.arn, "Tags": tags}, (right,))
+    return Step("tag", changes, call, {"tags": tags})

@@ -35,7 +35,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Delivery:
-    """A deploy to make: the package, the environment, and whether it only shows its plan.
+    """A deploy to make: the package, the environment, and whether it only shows its plan or policy.
 
     `environ` are the variables that lead the AWS client there.
     """
@@ -45,6 +45,7 @@ class Delivery:
     dry_run: bool
     credentials: Credentials
     environ: Mapping[str, str]
+    print_policy: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,11 @@ def deliver(
             package=folder,
             python=base_python(),
             variables=worker_variables(
-                environment.name, manifest.version, values, dry_run=delivery.dry_run
+                environment.name,
+                manifest.version,
+                values,
+                dry_run=delivery.dry_run,
+                print_policy=delivery.print_policy,
             ),
             credentials=delivery.credentials,
             environ=delivery.environ,

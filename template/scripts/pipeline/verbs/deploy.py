@@ -9,23 +9,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..aws.apply import Code, Through, apply
+from ..aws.apply import apply
 from ..aws.function import Wait, settled
+from ..aws.policy import policy
 from ..aws.session import Connect, Connection, connect
 from ..errors import Conflict, NotTheSame, PipelineError
 from ..octopus.variables import resolve
 from ..octopus.worker import WorkerContext
 from ..report.events import Achieved, Failed, Output, Reporter
-from ..report.masking import masked
+from ..report.masking import hiding, masked
 from ..report.octopus import octopus_lines
 from ..report.words import line_sink, size
+from ..values.function_state import Wanted
 from ..values.handler import check_handler
 from ..values.manifest import BUCKET, MANIFEST_NAME, Manifest
 from ..values.names import resource_name
-from ..values.plan import Applied, Plan, Wanted
+from ..values.plan import Applied, Bucket, Plan
 from .hooks import load_hooks
-
-__all__ = ["FUNCTION_ZIP", "HOOKS", "deploy", "run_on_worker"]
 
 FUNCTION_ZIP = "function.zip"
 HOOKS = "hooks_deploy.py"
@@ -82,28 +82,42 @@ def deploy(
         code = _code(package, manifest, where)
         hooks = load_hooks(package / HOOKS)
         values = resolve(manifest.function.environment, context.variables, where=where)
-        bucket = resolve({BUCKET: manifest.function.bucket}, context.variables, where=where)[BUCKET]
+        bucket = _bucket(manifest, context.variables, where)
         stage.text = f"{FUNCTION_ZIP} {size(len(code))}, the bytes that were built"
     with reporter.stage("plan") as stage:
         connection = connect(context.credentials, manifest.environments.get(environment, {}))
         found = settled(connection.functions, name, wait, stage)
-        plan = Plan.between(found, Wanted.from_manifest(manifest, values, context.release))
+        plan = Plan.between(found, Wanted.from_manifest(manifest, values, context.release), bucket)
         stage.text = _summary(plan)
-    _show(plan, connection, reporter)
-    applied = Applied(manifest.version, environment, plan, found, ())
-    if context.dry_run:
-        reporter.line("Dry run: nothing was changed.")
-        return applied
-    hooks("before_deploy", plan)
-    try:
-        sent = Code(code, _through(bucket, manifest, connection))
-        function = apply(plan, sent, connection.functions, reporter, wait)
-    except Conflict as error:
-        raise Conflict(where, error.what, error.then) from error
-    applied = replace(applied, function=function, steps=plan.steps)
-    _tell(applied, reporter)
-    hooks("after_deploy", applied)
+    with hiding(_values(plan), reporter) as quiet:
+        _show(plan, connection, quiet)
+        applied = Applied(manifest.version, environment, plan, found, ())
+        if context.print_policy:
+            quiet.emit(Output("Policy", policy(plan)))
+            return applied
+        if context.dry_run:
+            quiet.line("Dry run: nothing was changed.")
+            return applied
+        hooks("before_deploy", plan)
+        try:
+            function = apply(plan, code, connection, quiet, wait)
+        except Conflict as error:
+            raise Conflict(where, error.what, error.then) from error
+        applied = replace(applied, function=function, steps=plan.steps)
+        _tell(applied, quiet)
+        hooks("after_deploy", applied)
     return applied
+
+
+def _values(plan: Plan) -> list[str]:
+    """Return the environment's values, ours and others': AWS quotes them in what it refuses.
+
+    What the deploy says of the function itself, like its name, is no secret.
+    """
+    observed, wanted = plan.observed, plan.wanted
+    public = repr((replace(observed, environment={}), replace(wanted, environment={})))
+    values = {*observed.environment.values(), *wanted.environment.values()}
+    return sorted(value for value in values if value not in public)
 
 
 def _manifest(package: Path) -> Manifest:
@@ -150,17 +164,20 @@ def _code(package: Path, manifest: Manifest, where: str) -> bytes:
     return data
 
 
-def _through(bucket: str, manifest: Manifest, connection: Connection) -> Through | None:
+def _bucket(manifest: Manifest, variables: Mapping[str, str], where: str) -> Bucket | None:
+    name = resolve({BUCKET: manifest.function.bucket}, variables, where=where)[BUCKET]
     # Named by its content: deploying again what is there already changes nothing.
-    key = f"{manifest.package_id}/{manifest.function_zip.sha256}.zip"
-    return Through(bucket, key, connection.objects) if bucket else None
+    return (
+        Bucket(name, f"{manifest.package_id}/{manifest.function_zip.sha256}.zip") if name else None
+    )
 
 
 def _summary(plan: Plan) -> str:
     count = len(plan.changes)
     if not plan.steps:
         return "nothing to change: the function is as the package has it"
-    return f"{count} change{'' if count == 1 else 's'}: {', '.join(plan.steps)}"
+    names = ", ".join(step.name for step in plan.steps)
+    return f"{count} change{'' if count == 1 else 's'}: {names}"
 
 
 def _show(plan: Plan, connection: Connection, reporter: Reporter) -> None:
