@@ -39,7 +39,7 @@ def _listing(folder: Path) -> dict[str, tuple[int, bytes]]:
     }
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.dictionaries(_NAMES, _CONTENT, min_size=1).map(_possible), max_size=5))
 def test_it_is_always_what_a_fresh_unpacking_gives(versions: list[Files]) -> None:
     """Whatever came, went or changed: names, bytes and modes are those of the last zip alone."""
