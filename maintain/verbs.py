@@ -42,7 +42,8 @@ def demo(c: Context, verbose: bool = False) -> None:
 def test(c: Context) -> None:
     """Run the tests; everything after `test` goes to pytest."""
     # Each test file stays on one worker, so that its fixtures are made once.
-    _attach(c, "-m", "pytest", *(c.config.pipeline.passed_on or ("-n", "2", "--dist", "loadscope")))
+    chosen = c.config.pipeline.passed_on or ("-q", "-n", "2", "--dist", "loadscope")
+    _attach(c, "-m", "pytest", "-p", "tests.progress", *chosen)
 
 
 @task(help={"fix": "Correct what can be corrected"})

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.repositories import NEWER_THAN_ANY_RELEASE, ROOT, Render, commit_all, copy_template, git
 
@@ -29,6 +30,11 @@ _FOREIGN = (
     "TEAMCITY_",
     "TF_BUILD",
 )
+# The same examples at each run, however slow the machine is; `--hypothesis-profile=explore` looks
+# for new ones, and prints how to repeat what it finds.
+settings.register_profile("suite", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None, max_examples=1000, print_blob=True)
+settings.load_profile("suite")
 _NETWORK = {"ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY"}
 
 

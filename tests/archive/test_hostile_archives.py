@@ -154,7 +154,7 @@ def flipped(data: bytes, dice: random.Random) -> bytes:
     return bytes(damaged)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.randoms(use_true_random=False))
 def test_damage_never_gets_past_the_checks(dice: random.Random) -> None:
     """Any damaged archive gives the honest contents or a known error."""
@@ -163,7 +163,7 @@ def test_damage_never_gets_past_the_checks(dice: random.Random) -> None:
         assert contents(data) == contents(HONEST)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(min_size=1, max_size=200))
 def test_any_bytes_are_no_surprise(data: bytes) -> None:
     """Arbitrary bytes, also as a central directory, give a known error."""

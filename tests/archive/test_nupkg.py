@@ -179,9 +179,7 @@ def test_unpacking_has_octopus_losses(tmp_path: Path) -> None:
     assert (tmp_path / "out/run.sh").stat().st_mode & 0o777 == 0o644
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.randoms(use_true_random=False))
 def test_damaged_packages_give_known_errors(tmp_path: Path, dice: random.Random) -> None:
     """A damaged package unpacks right, or is refused and leaves nothing behind."""

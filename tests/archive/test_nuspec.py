@@ -94,7 +94,7 @@ def test_an_unknown_repository_is_left_out() -> None:
     assert b'<repository type="git" commit="abc" />' in found
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(LEGAL.filter(str.strip), LEGAL)
 def test_any_text_survives_rendering(text: str, value: str) -> None:
     """Text and attributes come back as they were, but for blanks around them."""
@@ -143,7 +143,7 @@ def test_a_document_type_hides_in_no_encoding() -> None:
         parse(SPEC.encode("latin-1"), "x")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, len(SPEC) - 1), st.binary(min_size=1, max_size=4))
 def test_damaged_files_give_known_errors(at: int, junk: bytes) -> None:
     """Nothing but a PipelineError comes out of a damaged nuspec."""

@@ -49,7 +49,7 @@ def zipped(members: list[Member], begin: Block = NOTHING) -> bytes:
         return path.read_bytes()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(FILES, st.randoms())
 def test_what_is_written_is_read_back(
     files: dict[str, tuple[int, bytes, bool]], dice: random.Random
@@ -126,7 +126,7 @@ def test_members_are_copied_without_compressing_again(tmp_path: Path) -> None:
     assert (tmp_path / "b.zip").read_bytes() == path.read_bytes()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(FILES, FILES)
 def test_a_zip_may_begin_with_another(
     first: dict[str, tuple[int, bytes, bool]], second: dict[str, tuple[int, bytes, bool]]

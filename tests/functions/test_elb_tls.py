@@ -161,4 +161,4 @@ def test_slow_reader_over_tls_gets_no_more_than_the_timeout(load: Any, certifica
             began = time.monotonic()
             with pytest.raises(logstash.ConnectionLostError, match=r"timed out|no time left"):
                 connection.send(bytes(30_000_000))
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 30

@@ -180,7 +180,7 @@ def set_up_child(*, read_only: bool = False) -> None:
             ctypes.CDLL(None).prctl(_DROP_CAPABILITY, capability, 0, 0, 0)
 
 
-def wait_for_text(file: Path, text: str, seconds: float = 30) -> None:
+def wait_for_text(file: Path, text: str, seconds: float = 120) -> None:
     """Wait until a process has written `text` to its log."""
     end = time.monotonic() + seconds
     while text not in file.read_text(encoding="utf-8"):

@@ -195,7 +195,7 @@ def _started(repository: Repository, log: Path, *words: str) -> subprocess.Popen
 
 
 def _until(found: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while not found():
         assert time.monotonic() < end
         time.sleep(0.01)

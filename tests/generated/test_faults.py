@@ -127,7 +127,7 @@ def test_ctrl_c_while_python_starts(fresh: Fresh) -> None:
     while not (repository.root / ".pipeline" / "starting").exists():
         assert child.poll() is None
     os.killpg(child.pid, signal.SIGINT)
-    out, err = child.communicate(timeout=20)
+    out, err = child.communicate(timeout=120)
     assert child.returncode == 130, err
     assert "Traceback" not in err
     assert json.loads(out)["error"]["what"] == "interrupted"

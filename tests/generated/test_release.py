@@ -158,7 +158,7 @@ def test_ctrl_c_cancels_the_deployment(repository: Repository, octopus: OctopusS
         )
         wait_for_text(log, "at work")
         os.killpg(child.pid, signal.SIGINT)
-        code = child.wait(timeout=20)
+        code = child.wait(timeout=120)
     said = log.read_text(encoding="utf-8")
     assert code == 130, said
     assert "task ServerTasks-1 and was cancelled" in said

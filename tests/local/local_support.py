@@ -170,7 +170,7 @@ def written(folder: Path, files: Mapping[str, str]) -> Path:
     return folder
 
 
-def eventually(found: Callable[[], Any], seconds: float = 10.0) -> Any:
+def eventually(found: Callable[[], Any], seconds: float = 120.0) -> Any:
     """Ask until there is something, and return it; fail when there is nothing in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

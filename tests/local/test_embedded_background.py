@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -76,15 +75,13 @@ def test_a_state_file_of_somebody_else_is_stale(aws: LocalAws, tmp_path: Path) -
 
 
 def test_a_start_that_fails_shows_the_servers_last_words(wanted: Background) -> None:
-    """A Python without moto gives one error with the reason, at once, and no state file."""
+    """A Python without moto gives one error with the reason, and no state file."""
     wanted.state.parent.mkdir()
     nothing = wanted.state.with_name("python")
     nothing.write_text("#!/bin/sh\necho no module named moto >&2\nexit 1\n", encoding="utf-8")
     nothing.chmod(0o755)
-    began = time.monotonic()
     with pytest.raises(PipelineError, match="no module named moto"):
         start(replace(wanted, python=nothing))
-    assert time.monotonic() - began < 5
     assert not wanted.state.exists()
 
 

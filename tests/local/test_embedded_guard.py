@@ -17,7 +17,7 @@ _STS = "Action=GetCallerIdentity&Version=2011-06-15"
 def status(aws: LocalAws, headers: dict[str, str], path: str = "/") -> int:
     """Send a raw request and return the status."""
     port = urlsplit(aws.endpoint).port
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     headers = {"Content-Type": "application/x-www-form-urlencoded", **headers}
     connection.request("POST", path, _STS, headers)
     answer = connection.getresponse()
@@ -94,7 +94,7 @@ def test_a_presigned_address_works_with_the_right_key(aws: LocalAws) -> None:
     s3.put_object(Bucket="presigned", Key="key", Body=b"stored")
     address = s3.generate_presigned_url("get_object", Params={"Bucket": "presigned", "Key": "key"})
     parts = urlsplit(address)
-    connection = http.client.HTTPConnection("127.0.0.1", parts.port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", parts.port, timeout=60)
     connection.request("GET", f"{parts.path}?{parts.query}")
     assert connection.getresponse().read() == b"stored"
     connection.close()

@@ -127,7 +127,7 @@ def test_bad_names_are_refused(unchecked: Any, name: str) -> None:
     assert "functionName" in message
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(timeout=st.integers(1, 900), memory=st.integers(128, 10240), text=st.text(max_size=256))
 def test_settings_within_bounds_pass(timeout: int, memory: int, text: str) -> None:
     """Nothing that Lambda takes is refused."""

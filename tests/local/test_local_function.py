@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,9 +26,7 @@ _json = st.recursive(
 )
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=_json)
 def test_any_json_value_comes_back_as_it_went(process: FunctionProcess, value: Any) -> None:
     """Whatever JSON document an event is, the handler gets it and its answer arrives unchanged."""
@@ -115,9 +112,7 @@ def test_the_end_of_the_process_is_an_exit_error(
 def test_the_deadline_ends_the_invocation(code: FunctionCode) -> None:
     """At the deadline the process is killed, what it printed is kept, and the next event heals."""
     process = FunctionProcess(code, replace(CONFIG, timeout=0.3))
-    began = time.monotonic()
     done = invoke(process, do="sleep")
-    assert time.monotonic() - began < 3
     assert (done.error, done.error_type) == ("Unhandled", "Sandbox.Timedout")
     assert "Task timed out after 0.30 seconds" in json.loads(done.payload)["errorMessage"]
     assert "before sleep" in done.log

@@ -87,7 +87,7 @@ class Watching:
 
     def run(self, until: re.Pattern[str] = _END) -> str:
         """Return what is new, once it has the pattern."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             text = self._log.read_text(encoding="utf-8")
             if found := until.search(text, self._read):

@@ -32,7 +32,7 @@ def test_the_official_client_walks_through_the_stand_in(
             capture_output=True,
             text=True,
             check=False,
-            timeout=30,
+            timeout=120,
         )
     assert done.returncode == 0, done.stderr
     assert server.unknown == []

@@ -160,9 +160,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
     return package.read_bytes(), bundle.read_bytes()
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.randoms(use_true_random=False), st.booleans())
 def test_damage_is_refused_or_found(
     tmp_path: Path, good: tuple[bytes, bytes], dice: random.Random, at_the_end: bool
@@ -194,9 +192,7 @@ _JSON = st.recursive(
 )
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_odd_documents_never_end_in_a_traceback(tmp_path: Path, data: st.DataObject) -> None:
     """Any JSON in any place of the package's documents: shown, or known to be wrong."""

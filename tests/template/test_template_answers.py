@@ -66,7 +66,7 @@ def test_hostile_text_comes_out_right(
 
 
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(_TEXTS, free_text)))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_any_text_is_carried_or_refused(
     questions_alone: Path, tmp_path_factory: pytest.TempPathFactory, answers: dict[str, str]
 ) -> None:
@@ -80,7 +80,7 @@ def test_any_text_is_carried_or_refused(
 
 
 @given(st.from_regex(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\s#]{1,100}", fullmatch=True))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_names_proposed_from_any_project_name_are_accepted(
     questions_alone: Path, tmp_path_factory: pytest.TempPathFactory, name: str
 ) -> None:
