@@ -1,4 +1,4 @@
-"""The function's own files: git decides which, and secrets never travel."""
+"""The function's own files: git decides which."""
 
 from __future__ import annotations
 
@@ -11,19 +11,10 @@ from pipeline.engines.sources import (
     Sources,
     function_files,
     own_files,
-    refuse_secrets,
 )
 from pipeline.errors import PipelineError
 
 from tests.repositories import commit_all, git
-
-# Put together here, so that no scanner takes this file for a leak.
-SECRETS = {
-    "an AWS access key": "key = '" + "AKIA" + "ABCDEFGHIJKLMNOP" + "'",
-    "an AWS secret key": "aws_secret_access_key" + " = " + "aB3/" * 10,
-    "a private key": "-----BEGIN RSA PRIVATE" + " KEY-----",
-    "an Octopus API key": "x = 'API" + "-ABCDEFGHIJKLMNOPQRSTUVWXYZ'",
-}
 
 
 @pytest.fixture
@@ -147,66 +138,6 @@ def test_an_export_has_the_same_files(repository: Path) -> None:
     assert tuple(sorted(own_files(repository, None), key=lambda file: file.path)) == tracked
     (repository / "src" / "app" / "handler.py").chmod(0o755)
     assert OwnFile("src/app/handler.py", executable=True) in own_files(repository, None)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "src/.env", "src/.env.production", "src/.ENV", "src/server.pem", "src/Server.KEY",
-        "src/id_rsa", "src/id_ed25519", "src/store.p12", "src/store.pfx", "src/store.jks",
-        "src/.netrc", "src/.pypirc", "src/.npmrc", "src/credentials", "src/.aws/credentials",
-        "src/credentials.json", "src/.git/config", "src/.gitmodules",
-    ],
-)  # fmt: skip
-def test_a_secret_is_known_by_its_name(name: str) -> None:
-    """In any case and in any folder, whatever is in it."""
-    with pytest.raises(PipelineError) as error:
-        refuse_secrets({name: b""})
-    assert f"{name} (by its name)" in error.value.what
-    assert "change the secret" in error.value.then
-
-
-@pytest.mark.parametrize("name", ["src/.env.example", "src/.env.sample", "src/id_rsa.pub"])
-def test_examples_and_public_keys_may_travel(name: str) -> None:
-    """What is made to be seen is not refused."""
-    refuse_secrets({name: b"HOST=\n"})
-
-
-@pytest.mark.parametrize("what", SECRETS)
-def test_a_secret_is_known_by_its_content(what: str) -> None:
-    """The patterns of keys are found in any file, and the error says which kind, not the secret."""
-    with pytest.raises(PipelineError) as error:
-        refuse_secrets({"settings.py": f"a = 1\n{SECRETS[what]}\n".encode()})
-    assert f"settings.py ({what})" in error.value.what
-    assert SECRETS[what] not in str(error.value)
-
-
-def test_every_secret_is_named_at_once() -> None:
-    """Nobody has to build five times to find five files."""
-    files = {f"{number}.py": text.encode() for number, text in enumerate(SECRETS.values())}
-    with pytest.raises(PipelineError) as error:
-        refuse_secrets({**files, ".env": b""})
-    assert all(path in error.value.what for path in (*files, ".env"))
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        "AKIA", "AKIA-EXAMPLE", "xAKIAABCDEFGHIJKLMNOP", "API-KEY", "aws_secret_access_key = ''",
-        "-----BEGIN PUBLIC KEY-----", "-----BEGIN CERTIFICATE-----",
-    ],
-)  # fmt: skip
-def test_what_only_looks_like_one_may_travel(content: str) -> None:
-    """Talking of keys is no leak."""
-    refuse_secrets({"a.py": content.encode()})
-
-
-def test_the_module_itself_is_no_secret() -> None:
-    """The patterns do not find themselves, or no repository could be packaged."""
-    from pipeline.engines import sources  # noqa: PLC0415 - the file is the subject here
-
-    path = Path(sources.__file__)
-    refuse_secrets({path.name: path.read_bytes()})
 
 
 @pytest.mark.parametrize("cause", ["line ends", "assumed unchanged", "autocrlf"])

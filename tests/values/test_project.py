@@ -68,6 +68,15 @@ def test_an_old_setting_is_still_read(
     assert [advice in said for said in project.advice] == [True] * bool(advice)
 
 
+def test_an_allowed_secret_needs_a_reason(tmp_path: Path) -> None:
+    """Who reads the settings must see why a file may travel."""
+    table = "\n[tool.pipeline.secrets.allow]\n"
+    loaded = Project.load(write_settings(tmp_path, f'{SETTINGS}{table}"src/a.pem" = "a test\'s"\n'))
+    assert loaded.secrets_allowed == {"src/a.pem": "a test's"}
+    with pytest.raises(PipelineError, match=r"\[tool.pipeline.secrets\] allow.src/a.pem"):
+        Project.load(write_settings(tmp_path, f'{SETTINGS}{table}"src/a.pem" = " "\n'))
+
+
 def test_a_strategy_may_be_written_in_any_case(tmp_path: Path) -> None:
     """The file's spelling becomes the original's."""
     text = SETTINGS.replace('"GitTag"', '"gittag"')

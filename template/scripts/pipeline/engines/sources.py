@@ -1,38 +1,19 @@
-"""The repository's own files: which of them may travel, and what must never do so."""
+"""The repository's own files: which of them make the function, and their bytes."""
 
 from __future__ import annotations
 
 import os
-import re
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
 
 from ..edge.git import Git
 from ..errors import PipelineError
 
-__all__ = ["SOURCE", "OwnFile", "Sources", "function_files", "own_files", "refuse_secrets"]
+__all__ = ["SOURCE", "OwnFile", "Sources", "function_files", "own_files"]
 
 SOURCE = "src"
-# Names that hold secrets, or history, wherever they lie.
-_REFUSED_NAMES = (
-    ".env", ".env.*", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks",
-    "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*",
-    ".netrc", ".pypirc", ".npmrc", "credentials", "credentials.json", ".git", ".gitmodules",
-)  # fmt: skip
-_EXAMPLES = (".env.example", ".env.sample", ".env.template", "*.pub")
-# Written so that this file does not contain what it looks for.
-_REFUSED_CONTENT = (
-    (re.compile(rb"-----BEGIN (?:[A-Z]+ )*PRIVATE" rb" KEY-----"), "a private key"),
-    (re.compile(rb"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), "an AWS access key"),
-    (
-        re.compile(rb"(?i)aws_secret_access_key['\"]?\s*[:=]\s*['\"]?[0-9a-z/+]{40}(?![0-9a-z/+])"),
-        "an AWS secret key",
-    ),
-    (re.compile(rb"\bAPI-[A-Z0-9]{25,40}\b"), "an Octopus API key"),
-)
 # Folders that tools make beside the source and no export would hold.
 _MADE = (
     "__pycache__",
@@ -123,28 +104,6 @@ class Sources:
                 path: (Path(scratch if path in self.committed else self.root) / path).read_bytes()
                 for path in paths
             }
-
-
-def refuse_secrets(files: Mapping[str, bytes]) -> None:
-    """Refuse files that look like secrets, by name or content, naming each of them."""
-    found = []
-    for path, data in files.items():
-        if any(_is_refused_name(part) for part in path.split("/")):
-            found.append(f"{path} (by its name)")
-            continue
-        found += [f"{path} ({what})" for pattern, what in _REFUSED_CONTENT if pattern.search(data)]
-    if found:
-        raise PipelineError(
-            "package",
-            "these files must not leave the repository: " + ", ".join(found),
-            "Remove them from src and from git; change the secret.",
-        )
-
-
-def _is_refused_name(name: str) -> bool:
-    if any(fnmatch(name.lower(), pattern) for pattern in _EXAMPLES):
-        return False
-    return any(fnmatch(name.lower(), pattern) for pattern in _REFUSED_NAMES)
 
 
 def _walk(root: Path) -> Iterable[OwnFile]:

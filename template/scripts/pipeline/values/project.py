@@ -106,8 +106,9 @@ class Project:
     """A repository's settings. `root` is absolute; every other path is relative to it.
 
     What AWS alone would refuse, as a long name, is said by the check at the end of a build.
-    `feed` is where `push` publishes: BUILT_IN_FEED, a URL, or a folder. `advice` says what to write
-    instead of settings that are still read.
+    `feed` is where `push` publishes: BUILT_IN_FEED, a URL, or a folder. `secrets_allowed` are
+    the reasons, by path, why a file may be packed that looks as if it held a secret. `advice`
+    says what to write instead of settings that are still read.
     """
 
     root: Path
@@ -123,6 +124,7 @@ class Project:
     octopus: OctopusSettings = field(default_factory=OctopusSettings)
     feed: str = BUILT_IN_FEED
     advice: tuple[str, ...] = ()
+    secrets_allowed: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, root: Path) -> Project:
@@ -152,6 +154,7 @@ class Project:
             test_dependencies=groups.texts("test", ()),
             octopus=OctopusSettings.read(pipeline.table("octopus", {})),
             feed=_feed(pipeline),
+            secrets_allowed=_secrets_allowed(pipeline),
         )
         pipeline.refuse_unknown()
         return loaded
@@ -243,6 +246,18 @@ def _feed(pipeline: Table) -> str:
     feed = table.text("feed", BUILT_IN_FEED)
     table.refuse_unknown()
     return feed
+
+
+def _secrets_allowed(pipeline: Table) -> dict[str, str]:
+    table = pipeline.table("secrets", {})
+    allowed = table.mapping("allow")
+    table.refuse_unknown()
+    for path, reason in allowed.items():
+        if not reason.strip():
+            raise table.error(
+                f"allow.{path}", "there is no reason", "Write why what is in it is no secret."
+            )
+    return allowed
 
 
 def _environments(pipeline: Table) -> tuple[Environment, ...]:

@@ -226,6 +226,8 @@ def _make(job: _Job, version: Version, folder: Path, machine: Machine, reporter:
         stage.text = f"{FUNCTION_ZIP} {size(facts.size)}, {facts.files} files" + (
             f", {changed} changed" if changed is not None else ""
         )
+    for note in built.notes:
+        reporter.warn(note)
     _check(job, built, restored, machine, reporter)
     return built
 

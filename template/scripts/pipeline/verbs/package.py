@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -27,7 +27,8 @@ from ..engines.provenance import (
 )
 from ..engines.python import FUNCTION_LOCK, FunctionZip, Restored, make_function_zip, restore
 from ..engines.sbom import SBOM_NAME, Distribution, distributions, make_sbom
-from ..engines.sources import SOURCE, Sources, function_files, refuse_secrets
+from ..engines.secrets import refuse_secrets
+from ..engines.sources import SOURCE, Sources, function_files
 from ..engines.stage import deploy_half, running_code
 from ..errors import PipelineError
 from ..values.manifest import MANIFEST_NAME, Dependency, Manifest, Source, encoded
@@ -69,12 +70,13 @@ class Order:
 
 @dataclass(frozen=True)
 class Built:
-    """The files of a build; `sha256` is the package's, in hex."""
+    """The files of a build; `sha256` is the package's, in hex; `notes` are worth a warning."""
 
     package: Path
     sha256: str
     function_zip: FunctionZip
     manifest: Manifest
+    notes: tuple[str, ...] = ()
 
 
 def tools(
@@ -124,21 +126,23 @@ def make_package(
     client = distributions(archive, CLIENT_FOLDER)
     manifest = _manifest(project, order, zipped, installed, client)
     sbom = make_sbom(manifest, installed, client, _kept(machine))
-    staged = _staged(project, manifest, sbom, zipped)
+    deployed = deploy_half(project.root / "scripts")
+    staged = _staged(manifest, sbom, zipped, deployed)
     staged |= {member.name: member.payload for member in members_of(archive)}
     origin = Origin(manifest, library_digest(project.root), _tags(installed))
     package = order.folder / f"{project.package_id}.{manifest.version}.nupkg"
-    digest = _pack(project, origin, package, sources, staged)
-    built = Built(package, digest, zipped, manifest)
+    ours = {f"{SOURCE}/{name}": data for name, _, data in own}
+    ours |= {f"scripts/{name}": data for name, data in deployed}
+    digest, notes = _pack(project, origin, package, _Contents(sources, staged, ours))
+    built = Built(package, digest, zipped, manifest, tuple(notes))
     run_build_hook("after_package", built, project.root, say)
     return built
 
 
 def function_sources(project: Project, sources: Sources) -> list[tuple[str, bool, bytes]]:
-    """Return what `make_function_zip` takes of the repository's files; secrets are refused."""
+    """Return what `make_function_zip` takes of the repository's files."""
     own = function_files(sources.files, _nuspec_name(project))
     data = sources.contents([file.path for file in own])
-    refuse_secrets(data)
     return [
         (file.path.removeprefix(f"{SOURCE}/"), file.executable, data[file.path]) for file in own
     ]
@@ -182,28 +186,33 @@ def _manifest(
 
 
 def _staged(
-    project: Project, manifest: Manifest, sbom: bytes, zipped: FunctionZip
+    manifest: Manifest, sbom: bytes, zipped: FunctionZip, deployed: list[tuple[str, bytes]]
 ) -> dict[str, Raw]:
     write_whole(zipped.path.parent / MANIFEST_NAME, manifest.to_json())
     write_whole(zipped.path.parent / SBOM_NAME, sbom)
-    staged = {
+    return {
         # Stored: it is a zip already, and what deploys it must find exactly these bytes.
         FUNCTION_ZIP: store(zipped.path.read_bytes(), zipped.facts.sha256),
         MANIFEST_NAME: compress(manifest.to_json()),
         SBOM_NAME: compress(sbom),
+        **{name: compress(data) for name, data in deployed},
     }
-    for name, data in deploy_half(project.root / "scripts"):
-        staged[name] = compress(data)
-    return staged
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """What a nuspec chooses from; `ours` are files that are packed whatever it says, by path."""
+
+    sources: Sources
+    staged: Mapping[str, Raw]
+    ours: Mapping[str, bytes]
 
 
 def _pack(
-    project: Project,
-    origin: Origin,
-    target: Path,
-    sources: Sources,
-    staged: dict[str, Raw],
-) -> str:
+    project: Project, origin: Origin, target: Path, contents: _Contents
+) -> tuple[str, list[str]]:
+    """Write the package; return its digest, and what to know besides."""
+    sources, staged = contents.sources, contents.staged
     manifest, nuspec_name = origin.manifest, _nuspec_name(project)
     nuspec = _read_nuspec(project, sources, manifest.version)
     repository = {f"{_STAGE}/{name}": raw for name, raw in staged.items()}
@@ -213,7 +222,8 @@ def _pack(
     _refuse_without(nuspec_name, set(staged) - {SBOM_NAME}, chosen)
     extras = [source for source, _ in chosen if source not in repository and source != statement]
     data = sources.contents(extras)
-    refuse_secrets(data)
+    ours = {**contents.ours, **data, **sources.contents([nuspec_name])}
+    notes = refuse_secrets(ours, _packed_settings(manifest), project.secrets_allowed)
     repository.update({name: compress(plain) for name, plain in data.items()})
     content = {target: repository[source] for source, target in chosen if source != statement}
     # Last, for it names the bytes of all others; a nuspec may rename it, or leave it out.
@@ -222,7 +232,23 @@ def _pack(
     digests[f"{nuspec.id}.nuspec"] = hashlib.sha256(rendered).hexdigest()
     last = compress(encoded(make_statement(digests, make_predicate(origin))))
     content |= {target: last for name, target in chosen if name == statement}
-    return pack(nuspec, content, target, source=manifest.source)
+    return pack(nuspec, content, target, source=manifest.source), notes
+
+
+def _packed_settings(manifest: Manifest) -> dict[str, str]:
+    """Return the settings that travel in the manifest, as lines, by table and key."""
+    tables: dict[str, Mapping[str, str]] = {
+        f"environments.{name}": place for name, place in manifest.environments.items()
+    }
+    for key, value in asdict(manifest.function).items():
+        nested = isinstance(value, Mapping)
+        table, pairs = (f"function.{key}", value) if nested else ("function", {key: value})
+        tables[table] = {**tables.get(table, {}), **pairs}
+    return {
+        f"[tool.pipeline.{table}] {key}": f"{key} = {value}"
+        for table, pairs in tables.items()
+        for key, value in pairs.items()
+    }
 
 
 def _chosen(name: str, nuspec: Nuspec, paths: list[str]) -> list[tuple[str, str]]:
