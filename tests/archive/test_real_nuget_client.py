@@ -12,8 +12,9 @@ from xml.sax.saxutils import quoteattr
 
 import pytest
 from pipeline.archive.globs import FileEntry, select, select_all
-from pipeline.archive.nupkg import pack, read
+from pipeline.archive.nupkg import pack
 from pipeline.archive.nuspec import fill_tokens, parse
+from pipeline.archive.package import list_package
 from pipeline.archive.zipwriter import compress, store
 from pipeline.errors import PipelineError
 from pipeline.values.manifest import Source
@@ -160,7 +161,7 @@ def test_the_real_client_packs_the_same_set(nuget: Nuget, tmp_path: Path) -> Non
     pairs = select_all((*TREE, *staged), nuspec.files)
     files = {target: compress((root / source).read_bytes()) for source, target in pairs}
     pack(nuspec, files, tmp_path / "ours.nupkg")
-    ours = {*read(tmp_path / "ours.nupkg").files}
+    ours = {*list_package(tmp_path / "ours.nupkg").files}
     assert ours == packed_by_client(nuget, root, "-Properties", "stage=stage")
     assert {"deploy.py", "pipeline/a.py", "docs/e/g/h.txt", "README.md", "extra/p+q.txt"} <= ours
 

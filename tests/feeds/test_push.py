@@ -60,7 +60,7 @@ def test_a_damaged_package_is_not_pushed(root: Path) -> None:
     """A member that does not hold what its headers say is found before anything is sent."""
     (root / "the feed").mkdir()
     package = root.parent / NAME
-    package.write_bytes(package.read_bytes().replace(b"zipcode", b"zipc0de"))
+    package.write_bytes(package.read_bytes().replace(b"return event", b"return evil!"))
     done = run_push(root, f"../{NAME}")
     assert done.returncode == 1
     assert "'function.zip': its checksum does not match its bytes" in done.stderr

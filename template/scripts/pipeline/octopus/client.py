@@ -25,6 +25,7 @@ _PAGE = 100
 # The first server with the executions API, by Octopus's TypeScript client.
 _EXECUTIONS = (2022, 3, 5512)
 _DEVELOPMENT = "0.0.0"
+_PATH = re.compile(r"[A-Za-z0-9._~%/-]*")
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,13 @@ class Octopus:
     ) -> Any:  # fmt: skip
         words = f"?{urlencode(query, quote_via=quote)}" if query else ""
         url = f"{self.api}/{path}{words}"
+        # Ids that a server told are parts of paths: none may lead to another resource.
+        if not _PATH.fullmatch(f"{self.space_id}/{path}") or ".." in path.split("/"):
+            raise PipelineError(
+                f"Octopus at {_base(self.access)}",
+                f"it gave an id that cannot be one: {path[:200]!r}",
+                "Look at the server, and at what stands between this machine and it.",
+            )
         return self.http.request(Request(method, url, self.access.headers, document)).json()
 
 

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..archive.zipreader import OUR_LIMITS, open_archive, read_member
+from ..archive.package import Package
+from ..archive.zipreader import read_member
 from ..edge.files import alone, new_folder, read_json, sweep, write_json
 from ..edge.machine import Machine
 from ..engines.attestation import Signer
@@ -15,18 +16,19 @@ from ..engines.preflight import Place, preflight
 from ..engines.python import Restored
 from ..engines.sbom import SBOM_NAME
 from ..engines.sources import own_files
+from ..errors import PipelineError
 from ..report.events import Artifact, BuildNumber, Reporter
 from ..report.words import size
 from ..values.buildserver import BuildServer
 from ..values.latest import LATEST_NAME, Latest
 from ..values.manifest import MANIFEST_NAME, Manifest
+from ..values.names import FUNCTION_ZIP
 from ..values.project import Project
 from ..values.version import Version
 from ..values.worktree import WorkTree
 from .build_hooks import run_build_hook
 from .interpreter import local_runtime
 from .package import (
-    FUNCTION_ZIP,
     Built,
     Order,
     make_package,
@@ -156,14 +158,15 @@ def _is_reusable(job: _Job, server: BuildServer, machine: Machine) -> bool:
 
 def _is_whole(package: Path, sha256: str) -> bool:
     """Tell whether a build's package is as it was made, and the files beside it are those in it."""
-    if _content(package).hex() != sha256:
+    try:
+        opened = Package.open(package)
+    except PipelineError:
         return False
-    archive = open_archive(package, OUR_LIMITS)
-    return all(
-        _content(package.parent / entry.name)
-        == hashlib.sha256(read_member(archive, entry)).digest()
-        for entry in archive.entries
-        if entry.name in (MANIFEST_NAME, FUNCTION_ZIP, SBOM_NAME)
+    return opened.sha256 == sha256 and all(
+        _content(package.parent / name)
+        == hashlib.sha256(read_member(opened.listing.archive, entry)).digest()
+        for name, entry in opened.listing.files.items()
+        if name in (MANIFEST_NAME, FUNCTION_ZIP, SBOM_NAME)
     )
 
 
