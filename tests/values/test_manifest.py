@@ -17,6 +17,7 @@ maps = st.dictionaries(texts, texts, max_size=3)
 dependencies = st.lists(
     st.builds(Dependency, texts, texts, st.lists(texts, max_size=2).map(tuple)), max_size=3
 ).map(tuple)
+sizes = st.integers(0, 1 << 60)
 words = st.text("azAZ09_", min_size=1, max_size=20)
 free = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20)
 kept = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
@@ -36,7 +37,7 @@ manifests = st.builds(
         st.dictionaries(words.map("A".__add__), kept, max_size=3),
         st.dictionaries(kept, kept, max_size=3),
     ),
-    function_zip=st.builds(ZipFacts, texts, texts, st.integers(0), st.integers(0), st.integers(0)),
+    function_zip=st.builds(ZipFacts, texts, texts, sizes, sizes, sizes),
     dependencies=dependencies,
     tools=dependencies,
     environments=st.dictionaries(free, maps, max_size=3),
