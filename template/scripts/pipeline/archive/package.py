@@ -177,13 +177,12 @@ def _contents(listing: PackageListing, path: Path) -> tuple[Manifest | None, str
     check_members(function)
     unzipped = sum(entry.size for entry in function.entries)
     found = ZipFacts.of(zipped, unzipped, len(function.entries))
-    wrong = [f"{FUNCTION_ZIP}: {text}" for text in manifest.function_zip.misfits(found)]
-    nuspec = listing.nuspec
-    if (nuspec.id, nuspec.version) != (manifest.package_id, manifest.version):
-        said = f"{manifest.package_id} {manifest.version}"
-        wrong.insert(0, f"the nuspec says {nuspec.id} {nuspec.version}, the manifest {said}")
+    wrong = manifest.function_zip.misfit(found)
     if wrong:
-        raise _misfit(path, "; ".join(wrong))
+        raise _misfit(path, f"{FUNCTION_ZIP}: {wrong}")
+    nuspec, said = listing.nuspec, f"{manifest.package_id} {manifest.version}"
+    if f"{nuspec.id} {nuspec.version}" != said:
+        raise _misfit(path, f"the nuspec says {nuspec.id} {nuspec.version}, the manifest {said}")
     return manifest, "", function
 
 

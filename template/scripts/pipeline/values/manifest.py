@@ -85,13 +85,11 @@ class ZipFacts:
         code_sha256 = base64.b64encode(digest).decode()
         return cls(digest.hex(), code_sha256, len(data), unzipped_size, files)
 
-    def misfits(self, found: ZipFacts) -> list[str]:
-        """Return what the manifest says otherwise than `found`, the facts of the zip itself."""
-        return [
-            f"the manifest says {name} {said}, it is {true}"
-            for (name, said), true in zip(asdict(self).items(), asdict(found).values(), strict=True)
-            if said != true
-        ]
+    def misfit(self, found: ZipFacts) -> str:
+        """Say what is first wrong here, by the facts of the zip itself, or give ""."""
+        said, true = asdict(self), asdict(found)
+        wrong = next((name for name in said if said[name] != true[name]), "")
+        return wrong and f"its {wrong} is {true[wrong]}, the manifest says {said[wrong]}"
 
 
 @dataclass(frozen=True)

@@ -123,11 +123,11 @@ def _code(package: Path, manifest: Manifest, where: str) -> bytes:
     path = package / FUNCTION_ZIP
     data = _read(path)
     said = manifest.function_zip
-    wrong = said.misfits(ZipFacts.of(data, said.unzipped_size, said.files))
+    wrong = said.misfit(ZipFacts.of(data, said.unzipped_size, said.files))
     if wrong:
         raise NotTheSame(
             str(path),
-            "; ".join(wrong),
+            wrong,
             "Nothing was changed. The package was damaged or edited: push and deploy it again.",
         )
     if len(data) > DIRECT_UPLOAD_LIMIT and not manifest.function.bucket:
