@@ -30,7 +30,7 @@ class Damaged(NamedTuple):
 
 
 def damaged(good: bytes) -> Iterator[Damaged]:
-    """Yield about 350 damaged packages, always the same ones, of a good one."""
+    """Yield about 450 damaged packages, always the same ones, of a good one."""
     dice = random.Random(20_261_123)  # noqa: S311 - the same every time
     yield from _flipped("flip", good, dice, 60)
     yield from _with_gaps("gap", good)

@@ -5,22 +5,26 @@ from __future__ import annotations
 import dataclasses
 import io
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from pipeline.archive.names import first_clash
 from pipeline.archive.package import Package
 from pipeline.archive.zipreader import open_archive, read_member
+from pipeline.aws.session import Connection
 from pipeline.edge.machine import Machine
 from pipeline.errors import NotTheSame, PipelineError
 from pipeline.feeds.compare import compare_file
 from pipeline.feeds.feed import SAME, Candidate
 from pipeline.octopus.client import Access
+from pipeline.octopus.worker import WorkerContext
 from pipeline.report.events import Reporter
 from pipeline.values.credentials import Credentials
 from pipeline.values.project import Project
 from pipeline.verbs.deliver import Delivery, deliver
+from pipeline.verbs.deploy import deploy
 from pipeline.verbs.inspect import inspect_package
 from pipeline.verbs.push import PushOptions, push
 from pipeline.verbs.release import OctopusOptions, release_package
@@ -29,6 +33,7 @@ from pipeline.verbs.verify import verify_package
 
 from tests.archive.crafted_zips import Crafted, craft, moved
 from tests.archive.damaged_packages import FLIPS, FUNCTION, MANIFEST, Damaged, changed, damaged
+from tests.deploy.deploy_support import octopus_variables
 from tests.provenance.provenance_support import packed
 from tests.repositories import ROOT
 from tests.values.values_support import machine, write_settings
@@ -40,8 +45,13 @@ class Reached(Exception):  # noqa: N818 - no error
     """A verb took the package, and went on to what this test leaves out."""
 
 
-def stops(*_: object) -> Path:
+def stops(*_: object) -> NoReturn:
     """Stand for the tool that a verb asks for next."""
+    raise Reached
+
+
+def no_connection(credentials: Credentials, place: Mapping[str, str]) -> Connection:
+    """Stand for AWS, which a deploy asks once it has taken the package."""
     raise Reached
 
 
@@ -186,6 +196,35 @@ def test_what_one_verb_refuses_all_refuse(
             assert kind in FLIPS, bad.what
             assert held(path) == held(verbs.good), bad.what
             empty(verbs.feed)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if FUNCTION in kind] + ["manifest"])
+def test_the_half_on_a_worker_ends_in_no_trace_either(
+    all_damaged: dict[str, list[Damaged]], kind: str, tmp_path: Path
+) -> None:
+    """It has only what Octopus unpacked: manifest and function zip are looked at again there."""
+    given = {"octopusvariables": octopus_variables()}
+    context = WorkerContext.from_globals(given, {})
+    taken = []
+    for bad in all_damaged[kind]:
+        with zipfile.ZipFile(io.BytesIO(bad.data)) as archive:
+            for name in (MANIFEST, FUNCTION):
+                (tmp_path / name).unlink(missing_ok=True)
+                if name in archive.namelist():
+                    (tmp_path / name).write_bytes(archive.read(name))
+        try:
+            deploy(tmp_path, context, Reporter(lambda _: None, lambda: 0.0), connect=no_connection)
+        except Reached:
+            taken.append(bad.what)
+        except PipelineError:
+            continue
+    if kind == "manifest":
+        # The numbers of files and of their bytes are counted where the zip is read as a whole,
+        # and there is no nuspec any more to compare with.
+        assert [what for what in taken if "files" not in what and "unzipped" not in what] == [
+            "('package_id',) 'Acme.Other'",
+            "('version',) '2.0.8'",
+        ]
 
 
 def tree(folder: Path) -> set[Path]:

@@ -12,13 +12,13 @@ from typing import Any
 
 from .errors import PipelineError
 
-# Far above any document that is read here; none of them is nested more than a dozen deep.
-_LARGEST = 64 << 20
+# Far above any manifest, bill of materials or statement; none is nested more than a dozen deep.
+LARGEST_DOCUMENT = 16 << 20
 _DEEPEST = 64
 _LONGEST_NUMBER = 19  # digits: a whole number fits 64 bits
 
 
-def parse_json(data: bytes, where: str, *, largest: int = _LARGEST) -> Any:
+def parse_json(data: bytes, where: str, *, largest: int = LARGEST_DOCUMENT) -> Any:
     """Return the document in `data`, which is UTF-8; `where` names it in errors.
 
     Raises PipelineError for what is not JSON, and for JSON that readers differ on or cannot

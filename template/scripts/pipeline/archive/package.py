@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 from ..errors import PipelineError
+from ..strict_json import LARGEST_DOCUMENT
 from ..values.manifest import MANIFEST_NAME, Manifest, ZipFacts
 from ..values.names import DEPLOY_SCRIPT, FUNCTION_ZIP
 from .extract import extract
@@ -31,9 +32,6 @@ from .zipreader import (
     open_archive,
     read_member,
 )
-
-# Far above any manifest, bill of materials or statement; they are read into memory as a whole.
-_LARGEST_DOCUMENT = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -195,7 +193,7 @@ def _document(listing: PackageListing, name: str, path: Path) -> bytes | None:
     entry = listing.files.get(name)
     if entry is None:
         return None
-    if entry.size > _LARGEST_DOCUMENT:
+    if entry.size > LARGEST_DOCUMENT:
         what = f"{entry.size} bytes are too many for such a file"
         raise PipelineError(f"{path} {name}", what, DISTRUST)
     return read_member(listing.archive, entry)
