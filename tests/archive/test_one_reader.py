@@ -52,7 +52,7 @@ def stops(*_: object) -> NoReturn:
 
 def no_connection(credentials: Credentials, place: Mapping[str, str]) -> Connection:
     """Stand for AWS, which a deploy asks once it has taken the package."""
-    raise Reached
+    raise Reached(credentials, place)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 from .errors import PipelineError
 
 # Far above any manifest, bill of materials or statement; none is nested more than a dozen deep.
-LARGEST_DOCUMENT = 16 << 20
+LARGEST_DOCUMENT = 4 << 20
 _DEEPEST = 64
 _LONGEST_NUMBER = 19  # digits: a whole number fits 64 bits
 
