@@ -93,7 +93,7 @@ def test_a_damaged_package_changes_nothing(local: Repository, tmp_path: Path) ->
     local.must("deploy", "local")
     for member, old, new, said in (
         ("build.json", b".handler.handle", b".handler.handel", "Nothing was changed"),
-        ("function.zip", b"handle", b"handel", "function.zip: its sha256 is"),
+        ("function.zip", b"handle", b"handel", "function.zip: sha256 "),
     ):
         copy = tmp_path / f"{member}.nupkg"
         with zipfile.ZipFile(package) as source, zipfile.ZipFile(copy, "w") as target:

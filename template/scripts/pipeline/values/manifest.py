@@ -89,7 +89,7 @@ class ZipFacts:
         """Say what is first wrong here, by the facts of the zip itself, or give ""."""
         said, true = asdict(self), asdict(found)
         wrong = next((name for name in said if said[name] != true[name]), "")
-        return wrong and f"its {wrong} is {true[wrong]}, the manifest says {said[wrong]}"
+        return wrong and f"{wrong} {true[wrong]}, the manifest says {said[wrong]}"
 
 
 @dataclass(frozen=True)
