@@ -1,7 +1,6 @@
 """What Lambda refuses of a function's size and settings, by the limits of its public API.
 
-Every check is a function of values and returns reasons, each a sentence for a person. Figures
-as of 2026-11-23.
+Every check is a function of values and returns reasons, each a sentence for a person.
 """
 
 from __future__ import annotations
@@ -13,45 +12,27 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from ..archive.zipreader import Entry
 from ..errors import PipelineError
 from ..report.words import size
+from ..values.lambda_limits import (
+    DESCRIPTION_LIMIT,
+    DIRECT_UPLOAD_LIMIT,
+    ENVIRONMENT_LIMIT,
+    HANDLER_LIMIT,
+    MEBIBYTE,
+    RESERVED_VARIABLES,
+    UNZIPPED_LIMIT,
+    VARIABLE_NAME,
+)
 from ..values.manifest import ZipFacts
 from ..values.names import resource_name
 from ..values.project import FROM_RUNTIME, Function
 from .compiled import owner
 
-__all__ = [
-    "MEBIBYTE",
-    "UNZIPPED_LIMIT",
-    "ZIP_LIMIT",
-    "environment_reasons",
-    "function_name_reasons",
-    "length_reasons",
-    "name_reasons",
-    "size_reasons",
-    "tag_reasons",
-]
-
-MEBIBYTE = 1 << 20
-UNZIPPED_LIMIT = 250 * MEBIBYTE
-ZIP_LIMIT = 50 * MEBIBYTE
-_ENVIRONMENT_LIMIT = 4096
-_LENGTHS = {"handler": 128, "description": 256}
+_LENGTHS = {"handler": HANDLER_LIMIT, "description": DESCRIPTION_LIMIT}
 _TAG_KEY_LIMIT, _TAG_VALUE_LIMIT, _TAGS_LIMIT = 128, 256, 50
 _SHOWN = 5
 _TEST_FOLDER = re.compile(r"/tests?/")
 # What boto3 needs besides, others may need too.
 _SDK = ("boto3", "botocore", "s3transfer")
-_VARIABLE = re.compile(r"[a-zA-Z][a-zA-Z0-9_]+\Z")
-# AWS's own list. Other names it gives a meaning, like AWS_LAMBDA_EXEC_WRAPPER, may be set.
-_RESERVED = frozenset(
-    [
-        "_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV",
-        "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-        "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_INITIALIZATION_TYPE",
-        "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_ACCESS_KEY",
-        "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
-        "AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR",
-    ]
-)  # fmt: skip
 
 
 def size_reasons(
@@ -65,7 +46,7 @@ def size_reasons(
     `listing` is asked for what the zip holds only then.
     """
     reasons: list[str] = []
-    needs_bucket = facts.size > ZIP_LIMIT and not function.bucket
+    needs_bucket = facts.size > DIRECT_UPLOAD_LIMIT and not function.bucket
     if facts.unzipped_size <= UNZIPPED_LIMIT and not needs_bucket:
         return reasons
     entries = listing()
@@ -89,10 +70,10 @@ def environment_reasons(variables: Mapping[str, str], where: str) -> list[str]:
     """Return why the values for `where` are too large together; Lambda measures them as JSON."""
     text = json.dumps(dict(variables), separators=(",", ":"), ensure_ascii=False)
     size = len(text.encode("utf-8", "surrogatepass"))
-    if size <= _ENVIRONMENT_LIMIT:
+    if size <= ENVIRONMENT_LIMIT:
         return []
     longest = max(variables, key=lambda name: len(variables[name]))
-    what = f"the environment for {where} is {size} bytes, Lambda takes {_ENVIRONMENT_LIMIT}"
+    what = f"the environment for {where} is {size} bytes, Lambda takes {ENVIRONMENT_LIMIT}"
     return [f"{what}; the longest is {longest}: keep it in a parameter store, or in the package"]
 
 
@@ -111,9 +92,9 @@ def name_reasons(names: Iterable[str]) -> list[str]:
     """Return why Lambda refuses names of environment variables."""
     reasons = []
     for name in names:
-        if name in _RESERVED:
+        if name in RESERVED_VARIABLES:
             reasons.append(f"{name} is set by Lambda itself: choose another name for this variable")
-        elif not _VARIABLE.match(name):
+        elif not VARIABLE_NAME.fullmatch(name):
             reasons.append(
                 f"{name!r} is no name for an environment variable: Lambda takes a letter, then "
                 "at least one more letter, digit or underscore"

@@ -16,42 +16,25 @@ from typing import Any
 
 import botocore.session
 
+from ..values.lambda_limits import (
+    DESCRIPTION_LIMIT,
+    ENVIRONMENT_LIMIT,
+    FUNCTION_NAME_LIMIT,
+    HANDLER_LIMIT,
+    RESERVED_VARIABLES,
+    UNZIPPED_LIMIT,
+    VARIABLE_NAME,
+)
+
 __all__ = ["REQUEST_LIMIT", "Refusal", "check_code", "check_settings", "invalid", "stale"]
 
 REQUEST_LIMIT = 70_167_211
-_UNZIPPED_LIMIT = 262_144_000
-_ENVIRONMENT_LIMIT = 4096
 _RANGES = {"Timeout": (1, 900), "MemorySize": (128, 10240)}
 _STORAGE = (512, 10240)
-_LENGTHS = {"Description": 256, "Handler": 128}
+_LENGTHS = {"Description": DESCRIPTION_LIMIT, "Handler": HANDLER_LIMIT}
 _NAME = re.compile(
     r"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}(-gov)?-[a-z]+-\d{1}:)?(\d{12}:)?"
     r"(function:)?([a-zA-Z0-9-_]+)(:(\$LATEST|[a-zA-Z0-9-_]+))?\Z"
-)
-_NAME_LIMIT = 64
-_KEY = re.compile(r"[a-zA-Z]([a-zA-Z0-9_])+\Z")
-# AWS documents these as reserved; other names that start with AWS_LAMBDA_ are as well.
-_RESERVED = frozenset(
-    [
-        "_HANDLER",
-        "_X_AMZN_TRACE_ID",
-        "AWS_DEFAULT_REGION",
-        "AWS_REGION",
-        "AWS_EXECUTION_ENV",
-        "AWS_ACCESS_KEY",
-        "AWS_ACCESS_KEY_ID",
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_SESSION_TOKEN",
-        "AWS_LAMBDA_RUNTIME_API",
-        "AWS_LAMBDA_FUNCTION_NAME",
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-        "AWS_LAMBDA_FUNCTION_VERSION",
-        "AWS_LAMBDA_INITIALIZATION_TYPE",
-        "AWS_LAMBDA_LOG_GROUP_NAME",
-        "AWS_LAMBDA_LOG_STREAM_NAME",
-        "LAMBDA_TASK_ROOT",
-        "LAMBDA_RUNTIME_DIR",
-    ]
 )
 
 
@@ -117,14 +100,14 @@ def check_code(code: bytes) -> None:
         with zipfile.ZipFile(io.BytesIO(code)) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
             count = len(archive.infolist())
-    except (zipfile.BadZipFile, ValueError, OSError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
         raise invalid(
             "Could not unzip uploaded file. Please check your file, then try to upload again."
         ) from error
     if not count:
         raise invalid("Uploaded file must be a non-empty zip")
-    if size > _UNZIPPED_LIMIT:
-        raise invalid(f"Unzipped size must be smaller than {_UNZIPPED_LIMIT} bytes")
+    if size > UNZIPPED_LIMIT:
+        raise invalid(f"Unzipped size must be smaller than {UNZIPPED_LIMIT} bytes")
 
 
 def _check_name(name: str) -> None:
@@ -134,10 +117,9 @@ def _check_name(name: str) -> None:
             name, "functionName", f"Member must satisfy regular expression pattern: {pattern}"
         )
     short = name.rsplit(":", 1)[-1]
-    if len(short) > _NAME_LIMIT:
-        raise _violation(
-            short, "functionName", f"Member must have length less than or equal to {_NAME_LIMIT}"
-        )
+    if len(short) > FUNCTION_NAME_LIMIT:
+        limit = f"Member must have length less than or equal to {FUNCTION_NAME_LIMIT}"
+        raise _violation(short, "functionName", limit)
 
 
 def _check_range(field: str, value: Any, least: int, most: int) -> None:
@@ -160,7 +142,11 @@ def _check_runtime(runtime: Any) -> None:
 
 
 def _check_environment(variables: Mapping[str, str]) -> None:
-    bad = [key for key in variables if not _KEY.match(key) and key not in _RESERVED]
+    bad = [
+        key
+        for key in variables
+        if not VARIABLE_NAME.fullmatch(key) and key not in RESERVED_VARIABLES
+    ]
     if bad:
         raise _violation(
             "{" + ", ".join(f"{key}=..." for key in bad) + "}",
@@ -168,7 +154,7 @@ def _check_environment(variables: Mapping[str, str]) -> None:
             "Map keys must satisfy constraint: [Member must satisfy regular expression pattern: "
             "[a-zA-Z]([a-zA-Z0-9_])+]",
         )
-    reserved = sorted(key for key in variables if key in _RESERVED)
+    reserved = sorted(key for key in variables if key in RESERVED_VARIABLES)
     if reserved:
         raise invalid(
             "Lambda was unable to configure your environment variables because the environment "
@@ -176,7 +162,7 @@ def _check_environment(variables: Mapping[str, str]) -> None:
             f"for modification. Reserved keys used in this request: {', '.join(reserved)}"
         )
     measured = json.dumps(dict(variables), separators=(",", ":"), ensure_ascii=False)
-    if len(measured.encode()) > _ENVIRONMENT_LIMIT:
+    if len(measured.encode()) > ENVIRONMENT_LIMIT:
         raise invalid(
             "Lambda was unable to configure your environment variables because the environment "
             "variables you have provided exceeded the 4KB limit. "

@@ -28,14 +28,9 @@ def deploy(
     allow_dirty: bool = False, json: bool = False, verbose: bool = False,
 ) -> None:  # fmt: skip
     """Run a package's own deploy script against an environment, as an Octopus worker would."""
+    from ..archive.package import Package
     from ..values.credentials import Credentials
-    from ..verbs.deliver import (
-        Delivery,
-        deliver,
-        package_manifest,
-        refuse_unfit,
-        worker_credentials,
-    )
+    from ..verbs.deliver import Delivery, deliver, refuse_unfit, worker_credentials
     from ..verbs.packages import fresh_package
 
     with session(root_of(c), json=json, verbose=verbose) as run:
@@ -46,7 +41,8 @@ def deploy(
             latest = refuse_unfit(target, run.machine, allow_dirty=allow_dirty)
             chosen = latest.package_path(run.root)
         # A damaged package is refused before anything is started for it.
-        package_manifest(chosen)
+        opened = Package.open(chosen)
+        opened.ours()
         environ = dict(run.machine.environ)
         if target.is_local:
             there = _started(run).aws.environment()
@@ -54,7 +50,7 @@ def deploy(
             credentials = Credentials.from_environment(there)
         else:
             credentials = worker_credentials(target, environ)
-        delivery = Delivery(chosen, target, dry_run, credentials, environ)
+        delivery = Delivery(opened, target, dry_run, credentials, environ)
         done = deliver(run.project, delivery, run.machine, run.reporter)
         run.answer = {
             "environment": done.environment, "function": done.function, "version": done.version,

@@ -7,11 +7,19 @@ import io
 import sys
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Collection
 
 from ..errors import PipelineError
 
 __all__ = ["check_handler", "find_handler"]
+
+
+# What `zipfile` and `ast` raise of a zip that is damaged, encrypted or too new, and of a source
+# that is nested too deep.
+_UNREADABLE = (
+    zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, MemoryError,
+)  # fmt: skip
 
 
 def check_handler(code: bytes, handler: str, *, where: str, runtime: str = "") -> None:
@@ -22,8 +30,13 @@ def check_handler(code: bytes, handler: str, *, where: str, runtime: str = "") -
     one that this Python cannot read when `runtime`, like `python3.13`, has a newer one. A name
     that is only ever a number or a text is refused; None may be filled in later.
     """
-    with zipfile.ZipFile(io.BytesIO(code)) as archive:
-        find_handler(set(archive.namelist()), archive.read, handler, where, runtime)
+    try:
+        with zipfile.ZipFile(io.BytesIO(code)) as archive:
+            find_handler(set(archive.namelist()), archive.read, handler, where, runtime)
+    except _UNREADABLE as error:
+        raise PipelineError(
+            where, f"function.zip cannot be read: {error}", "Nothing was changed. Build again."
+        ) from error
 
 
 def find_handler(
