@@ -15,7 +15,7 @@ from tests.architecture.library import LIBRARY, Module, deploy_half, modules
 # A part may import what stands in a line below its own, and itself.
 ORDER = (
     ("tasks",), ("verbs",), ("engines",), ("aws", "octopus"), ("feeds", "local"), ("archive",),
-    ("values",), ("report",), ("edge",), ("errors",),
+    ("values",), ("report",), ("edge",), ("strict_json",), ("errors",),
 )  # fmt: skip
 LEVEL = {part: level for level, parts in enumerate(ORDER) for part in parts}
 NAMES = {module.name for module in modules()}

@@ -68,6 +68,41 @@ def deflated(data: bytes, flush: int = zlib.Z_FINISH) -> bytes:
     return squeeze.compress(data) + squeeze.flush(flush)
 
 
+def moved(data: bytes, index: int, junk: bytes) -> bytes:
+    """Put bytes before a member, or after the last one, with all offsets made right again."""
+    offsets, directory = _offsets(data)
+    return _inserted(data, sorted([*offsets.values(), directory])[index], junk)
+
+
+def second_name(data: bytes, name: bytes) -> bytes:
+    """Give the first member another name, in an extra field that some programs go by."""
+    size = struct.unpack_from("<H", data, 26)[0]
+    first = data[30 : 30 + size]
+    extra = struct.pack("<2HBI", 0x7075, 5 + len(name), 1, zlib.crc32(first)) + name
+    bad = _inserted(data, 30 + size, extra)
+    return bad[:28] + struct.pack("<H", len(extra)) + bad[30:]
+
+
+def _inserted(data: bytes, place: int, junk: bytes) -> bytes:
+    offsets, directory = _offsets(data)
+    bad = bytearray(data[:place] + junk + data[place:])
+    for record, offset in offsets.items():
+        later = offset + (len(junk) if offset >= place else 0)
+        struct.pack_into("<I", bad, record + len(junk) + 42, later)
+    struct.pack_into("<I", bad, bad.rindex(b"PK\5\6") + 16, directory + len(junk))
+    return bytes(bad)
+
+
+def _offsets(data: bytes) -> tuple[dict[int, int], int]:
+    """Return each member's offset by where its record is, and where the directory starts."""
+    count, _, directory = struct.unpack_from("<H2I", data, data.rindex(b"PK\5\6") + 10)
+    found, at = {}, directory
+    for _ in range(count):
+        found[at] = struct.unpack_from("<I", data, at + 42)[0]
+        at += 46 + sum(struct.unpack_from("<3H", data, at + 28))
+    return found, directory
+
+
 HONEST = craft(Crafted(), Crafted(b"b/c.txt", b"x", 0))
 
 

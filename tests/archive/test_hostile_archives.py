@@ -16,7 +16,16 @@ from pipeline.archive.extract import extract
 from pipeline.archive.zipreader import check_members, open_archive, read_member
 from pipeline.errors import PipelineError
 
-from tests.archive.crafted_zips import HONEST, Crafted, contents, craft, deflated, with_end
+from tests.archive.crafted_zips import (
+    HONEST,
+    Crafted,
+    contents,
+    craft,
+    deflated,
+    moved,
+    second_name,
+    with_end,
+)
 
 INNER = craft(Crafted(b"b")).partition(b"PK\1\2")[0]
 HOSTILE: dict[str, tuple[bytes, str]] = {
@@ -69,6 +78,20 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "two end records": (craft(tail=craft()), "two end records"),
     "no end record": (HONEST[:-1], "no end record"),
     "cut at the front": (HONEST[7:], "does not fit"),
+    "bytes in front": (moved(HONEST, 0, b"x"), "first 1 bytes"),
+    "a zip in front": (moved(HONEST, 0, craft()), "first 22 bytes"),
+    "bytes between members": (moved(HONEST, 1, b"xy"), "the 2 bytes that follow"),
+    "bytes before the directory": (moved(HONEST, 2, b"xyz"), "the 3 bytes that follow"),
+    "bytes before the end record": (HONEST[:-22] + b"x" + HONEST[-22:], "does not fit"),
+    "bytes after the end record": (HONEST + b"x", "no end record"),
+    "a zip in the comment": (craft(tail=craft() + b"x"), "two end records"),
+    "bytes that are no sizes": (
+        moved(craft(Crafted(flags=8)), 1, b"PK\7\x08" + bytes(12)),
+        "the 16 bytes that follow",
+    ),
+    "a second name": (second_name(HONEST, b"b.txt"), "other name"),
+    "too deep": (craft(Crafted(b"a/" * 64 + b"b")), "64 folders deep"),
+    "too long": (craft(Crafted(b"/".join([b"a" * 200] * 6))), "longer than 1024"),
     "not a zip": (b"hello", "no end record"),
     "empty file": (b"", "no end record"),
 }
@@ -139,7 +162,7 @@ def test_a_vast_central_directory_is_not_read() -> None:
     """One entry with a directory of 70 MB is refused before it is parsed."""
     size = 70_000_000
     end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 1, 1, size, 0, 0)
-    with pytest.raises(PipelineError, match="70000000 bytes is no honest one"):
+    with pytest.raises(PipelineError, match="70000000 bytes is too large"):
         open_archive(bytes(size) + end)
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pipeline.archive.nupkg import pack, read, unpack_like_octopus
+from pipeline.archive.nupkg import pack
 from pipeline.archive.nuspec import parse
+from pipeline.archive.package import Package, list_package
 from pipeline.archive.zipreader import open_archive, read_member
 from pipeline.archive.zipwriter import STORED, Member, compress, store, write_zip
 from pipeline.errors import PipelineError
@@ -78,7 +79,7 @@ def test_the_bytes_depend_on_the_contents_alone(tmp_path: Path) -> None:
 
 def test_reading_gives_back_what_was_packed(tmp_path: Path) -> None:
     """Names are decoded, parts are told from content, function.zip stays stored."""
-    listing = read(sample(tmp_path / "a.nupkg"))
+    listing = list_package(sample(tmp_path / "a.nupkg"))
     found = {name: read_member(listing.archive, entry) for name, entry in listing.files.items()}
     assert found == CONTENTS
     assert (listing.nuspec.id, listing.nuspec.text("authors")) == ("Acme.Sample", "a & b")
@@ -91,7 +92,7 @@ def test_reading_gives_back_what_was_packed(tmp_path: Path) -> None:
 def test_a_package_without_opc_parts_is_read(tmp_path: Path) -> None:
     """A nuspec at the root is enough."""
     path = plain_zip(tmp_path / "a.nupkg", ("x.NUSPEC", SPEC), ("a%20b.txt", b"1"))
-    listing = read(path)
+    listing = list_package(path)
     assert [*listing.files] == ["a b.txt"]
     assert [entry.name for entry in listing.archive.entries] == ["a%20b.txt", "x.NUSPEC"]
 
@@ -119,9 +120,9 @@ def test_hostile_packages_are_refused(
     """Names are checked again once decoded, and nothing is unpacked."""
     path = plain_zip(tmp_path / "a.nupkg", *files)
     with pytest.raises(PipelineError, match=said):
-        read(path)
+        Package.open(path)
     with pytest.raises(PipelineError, match=said):
-        unpack_like_octopus(path, tmp_path / "out")
+        Package.open(path).unpack_like_octopus(tmp_path / "out")
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -172,7 +173,7 @@ def test_unpacking_has_octopus_losses(tmp_path: Path) -> None:
         "a%20b/c%2B.txt": b"c",
     }
     write_zip(path, [Member(name, 0o755, store(data)) for name, data in files.items()])
-    unpack_like_octopus(path, tmp_path / "out")
+    Package.open(path).unpack_like_octopus(tmp_path / "out")
     found = sorted((tmp_path / "out").rglob("*"))
     names = [item.relative_to(tmp_path / "out").as_posix() for item in found if item.is_file()]
     assert names == ["a b/c+.txt", "run.sh"]
@@ -190,5 +191,5 @@ def test_damaged_packages_give_known_errors(tmp_path: Path, dice: random.Random)
     path = tmp_path / "bad.nupkg"
     path.write_bytes(bad)
     with suppress(PipelineError):
-        for name, entry in read(path).files.items():
+        for name, entry in list_package(path).files.items():
             assert read_member(open_archive(path), entry) == CONTENTS[name]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import random
 import subprocess
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import unquote
 from xml.sax.saxutils import quoteattr
 
 import pytest
 from pipeline.archive.globs import FileEntry, select, select_all
-from pipeline.archive.nupkg import pack, read
+from pipeline.archive.nupkg import pack
 from pipeline.archive.nuspec import fill_tokens, parse
+from pipeline.archive.package import list_package
+from pipeline.archive.zipreader import check_members
 from pipeline.archive.zipwriter import compress, store
 from pipeline.errors import PipelineError
 from pipeline.values.manifest import Source
@@ -77,17 +77,16 @@ def write_nuspec(path: Path, entries: list[FileEntry]) -> None:
 
 
 def packed_by_client(nuget: Nuget, root: Path, *properties: str) -> set[str]:
-    """Pack X.nuspec in `root` with the real client; give the names of the files, decoded."""
+    """Pack X.nuspec in `root` with the real client; give the names that our strict reader finds."""
     done = nuget(
         *("pack", "X.nuspec", "-BasePath", ".", "-Version", "1.2.3-beta1", "-OutputDirectory"),
         *("..", "-NoPackageAnalysis", *properties),
         cwd=root,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    with zipfile.ZipFile(root.parent / "Acme.Sample.1.2.3-beta1.nupkg") as package:
-        names = {unquote(name) for name in package.namelist()}
-    around = ("_rels/", "package/services/", "[Content_Types]", "Acme.Sample.nuspec")
-    return {name for name in names if not name.startswith(around)}
+    listing = list_package(root.parent / "Acme.Sample.1.2.3-beta1.nupkg")
+    check_members(listing.archive)
+    return {*listing.files}
 
 
 def accepted(entries: list[FileEntry]) -> tuple[list[FileEntry], set[str]]:
@@ -160,7 +159,7 @@ def test_the_real_client_packs_the_same_set(nuget: Nuget, tmp_path: Path) -> Non
     pairs = select_all((*TREE, *staged), nuspec.files)
     files = {target: compress((root / source).read_bytes()) for source, target in pairs}
     pack(nuspec, files, tmp_path / "ours.nupkg")
-    ours = {*read(tmp_path / "ours.nupkg").files}
+    ours = {*list_package(tmp_path / "ours.nupkg").files}
     assert ours == packed_by_client(nuget, root, "-Properties", "stage=stage")
     assert {"deploy.py", "pipeline/a.py", "docs/e/g/h.txt", "README.md", "extra/p+q.txt"} <= ours
 

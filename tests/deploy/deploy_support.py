@@ -88,13 +88,20 @@ def manifest(code: bytes, **changes: Any) -> Manifest:
         version="2.0.7",
         source=Source(COMMIT, "main", dirty=False),
         function=FunctionFacts(**{**facts, **changes}),
-        function_zip=ZipFacts(
-            hashlib.sha256(code).hexdigest(), code_sha256(code), len(code), 100, 1
-        ),
+        function_zip=_facts(code),
         dependencies=(),
         tools=(),
         environments=environments,
     )
+
+
+def _facts(code: bytes) -> ZipFacts:
+    try:
+        with zipfile.ZipFile(io.BytesIO(code)) as archive:
+            sizes = [entry.file_size for entry in archive.infolist()]
+    except (zipfile.BadZipFile, NotImplementedError):
+        sizes = [100]
+    return ZipFacts.of(code, sum(sizes), len(sizes))
 
 
 def write_package(folder: Path, facts: Manifest, code: bytes) -> Path:

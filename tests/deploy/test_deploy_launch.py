@@ -107,3 +107,13 @@ def test_a_python_that_is_not_there(tmp_path: Path) -> None:
     """A missing interpreter is named."""
     with pytest.raises(PipelineError, match="cannot be started"):
         run(job(tmp_path, python=tmp_path / "python3"))
+
+
+def test_a_percentage_that_is_none_is_nothing(tmp_path: Path) -> None:
+    """A script may say what it likes: five thousand digits are no number."""
+    (tmp_path / "deploy.py").write_text(
+        'updateprogress("9" * 5_000, "a")\nupdateprogress(7, "b")\n', encoding="utf-8"
+    )
+    recorder = Recorder()
+    launch(job(tmp_path), recorder.reporter)
+    assert [event.done for event in recorder.of(Progressed)] == [0, 7]

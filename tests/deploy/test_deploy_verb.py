@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -278,3 +279,37 @@ def test_the_policy_is_printed_and_nothing_changed(tmp_path: Path) -> None:
     assert statement["Resource"] == ARN
     assert "lambda:UpdateFunctionCode" in statement["Action"]
     assert one.fake.writes() == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        b"no zip",
+        CODE[:-30],
+        CODE.replace(b"PK\1\2\x14\x03\x14\0\0\0", b"PK\1\2\x14\x03\x14\0\1\0"),
+        CODE.replace(b"PK\1\2\x14\x03\x14\0", b"PK\1\2\x14\x03\xff\0"),
+        function_zip("(" * 10_000),
+        function_zip("-" * 200_000 + "1"),
+    ],
+    ids=["no zip", "cut", "encrypted", "too new", "nested", "nested operators"],
+)
+def test_a_function_zip_that_cannot_be_read_is_no_trace(tmp_path: Path, code: bytes) -> None:
+    """Though it is the one the manifest names; nothing is asked of AWS."""
+    one = Deploy(tmp_path)
+    write_package(one.folder, manifest(code, runtime="python3.11"), code)
+    with pytest.raises(PipelineError):
+        one.run()
+    assert one.connected == []
+
+
+@pytest.mark.parametrize("fact", ["size", "code_sha256", "sha256"])
+def test_every_fact_of_the_function_zip_has_to_fit(tmp_path: Path, fact: str) -> None:
+    """Not the one hash alone: what the manifest says is what AWS's answer is compared with."""
+    one = Deploy(tmp_path)
+    facts = manifest(CODE)
+    other = manifest(function_zip("other = 1\n")).function_zip
+    wrong = replace(facts.function_zip, **{fact: getattr(other, fact)})
+    write_package(one.folder, replace(facts, function_zip=wrong), CODE)
+    with pytest.raises(NotTheSame, match=fact):
+        one.run()
+    assert one.connected == []

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.archive.nupkg import pack
 from pipeline.archive.nuspec import fill_tokens, parse
+from pipeline.archive.package import Package
 from pipeline.archive.zipwriter import store
 from pipeline.edge.http import Http
 from pipeline.feeds.feed import Candidate, Feed
@@ -34,7 +35,7 @@ def package(
     )
     path = folder / f"{len(list(folder.iterdir()))}.nupkg"
     pack(nuspec, {"code.py": store(content)}, path)
-    return Candidate.read(path)
+    return Candidate.of(Package.open(path))
 
 
 def http(environ: dict[str, str] | None = None, waits: list[float] | None = None) -> Http:

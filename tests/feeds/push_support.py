@@ -12,7 +12,7 @@ from pipeline.archive.nuspec import fill_tokens, parse
 from pipeline.archive.zipwriter import store
 from pipeline.values.manifest import Manifest, Source
 
-from tests.deploy.deploy_support import manifest
+from tests.deploy.deploy_support import function_zip, manifest
 from tests.repositories import ROOT, commit_all, git
 from tests.values.values_support import SETTINGS, write_settings
 
@@ -48,14 +48,14 @@ def repository(folder: Path, settings: str = "") -> Path:
 def facts(root: Path, revision: str = "HEAD") -> Manifest:
     """Return the manifest of a package that was built from a commit."""
     commit = git(root, "rev-parse", revision).strip()
-    return dataclasses.replace(manifest(b"code"), source=Source(commit, "main", dirty=False))
+    return dataclasses.replace(manifest(function_zip()), source=Source(commit, "main", dirty=False))
 
 
 def built(root: Path, path: Path) -> Path:
     """Write the package of the repository's last commit."""
     made = facts(root)
     text = _NUSPEC.replace("$id$", made.package_id).replace("$version$", made.version)
-    files = {"build.json": made.to_json(), "function.zip": b"code"}
+    files = {"build.json": made.to_json(), "function.zip": function_zip()}
     path.parent.mkdir(parents=True, exist_ok=True)
     members = {name: store(data) for name, data in files.items()}
     pack(fill_tokens(parse(text.encode(), "test"), {}), members, path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -60,11 +61,24 @@ def test_a_damaged_package_is_not_pushed(root: Path) -> None:
     """A member that does not hold what its headers say is found before anything is sent."""
     (root / "the feed").mkdir()
     package = root.parent / NAME
-    package.write_bytes(package.read_bytes().replace(b"zipcode", b"zipc0de"))
+    package.write_bytes(package.read_bytes().replace(b"return event", b"return evil!"))
     done = run_push(root, f"../{NAME}")
     assert done.returncode == 1
     assert "'function.zip': its checksum does not match its bytes" in done.stderr
     assert list((root / "the feed").iterdir()) == []
+
+
+def test_an_id_that_leads_out_of_the_folder_is_refused(root: Path) -> None:
+    """The file's name is made of id and version: both are checked where they are read."""
+    (root / "the feed").mkdir()
+    with zipfile.ZipFile(root.parent / "evil.nupkg", "w") as package:
+        spec = "<package><metadata><id>../../x</id><version>1.0</version></metadata></package>"
+        package.writestr("a.nuspec", spec)
+    before = {*root.parent.rglob("*")}
+    done = run_push(root, "../evil.nupkg")
+    assert done.returncode == 1
+    assert "the package id '../../x' is not valid" in done.stderr
+    assert {*root.parent.rglob("*")} == before
 
 
 def test_a_folder_that_is_not_there_is_not_made(root: Path) -> None:

@@ -88,12 +88,12 @@ def test_a_package_of_another_version_is_brought(local: Repository) -> None:
 
 
 def test_a_damaged_package_changes_nothing(local: Repository, tmp_path: Path) -> None:
-    """A package whose handler or bytes are not the built ones is refused by its own script."""
+    """Bytes that are not the built ones are refused at once, another handler by its own script."""
     package = Path(local.must("package", "--build-number", "10", "--json").document["package"])
     local.must("deploy", "local")
-    for member, old, new, code, said in (
-        ("build.json", b".handler.handle", b".handler.handel", 1, "defines no handel"),
-        ("function.zip", b"handle", b"handel", 3, "its sha256 is"),
+    for member, old, new, said in (
+        ("build.json", b".handler.handle", b".handler.handel", "Nothing was changed"),
+        ("function.zip", b"handle", b"handel", "function.zip: sha256 "),
     ):
         copy = tmp_path / f"{member}.nupkg"
         with zipfile.ZipFile(package) as source, zipfile.ZipFile(copy, "w") as target:
@@ -101,9 +101,8 @@ def test_a_damaged_package_changes_nothing(local: Repository, tmp_path: Path) ->
                 data = source.read(info)
                 target.writestr(info, data.replace(old, new) if info.filename == member else data)
         done = local.verb("deploy", "local", "--package", str(copy))
-        assert done.code == code, done.err
+        assert done.code == 1, done.err
         assert said in done.err
-        assert "Nothing was changed" in done.err
     assert "nothing to change" in local.must("deploy", "local").err
 
 

@@ -217,7 +217,7 @@ def test_damaged_packages(repository: Repository) -> None:
         assert done.code == 3, done
         assert "verify damaged.nupkg" in done.err
         assert name in done.err
-    assert "function.zip: " in done.err
+    assert "'function.zip'" in done.err
     (repository.root / "damaged.nupkg").write_bytes(whole[: len(whole) // 2])
     done = repository.verb("verify", "damaged.nupkg")
     assert done.code == 3, done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -159,11 +160,15 @@ def project_in(folder: Path, more: str = "") -> Project:
 def built(folder: Path, version: str = "2.0.7") -> Path:
     """Return a package as far as a release looks into one: its manifest."""
     path = package_file(folder, "Acme.Orders", version)
-    digests = ZipFacts("", "", 0, 0, 0)
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("orders/handler.py", "handle = print\n")
+    digests = ZipFacts.of(code.getvalue(), 15, 1)
     source = Source("a" * 40, "main", dirty=False)
     manifest = Manifest("Acme.Orders", version, source, FACTS, digests, (), (), {})
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("build.json", manifest.to_json())
+        archive.writestr("function.zip", code.getvalue())
     return path
 
 

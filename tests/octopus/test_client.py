@@ -143,3 +143,15 @@ def test_a_changed_document_keeps_its_casing() -> None:
     """What goes back to the server has no property twice."""
     assert changed({"name": "a", "other": 1}, Name="b") == {"name": "b", "other": 1}
     assert changed({"Name": "a"}, Name="b", Roles=[]) == {"Name": "b", "Roles": []}
+
+
+@pytest.mark.parametrize("id_", ["../../tasks", "a?b=c", "a#b", "a b", "a\nb", "\u00e9", "a\\b"])
+def test_an_id_of_an_answer_cannot_lead_to_another_resource(
+    server: OctopusServer, clock: Clock, id_: str
+) -> None:
+    """What a server calls an id is a part of the next request's address: it is looked at."""
+    octopus = opened(server, clock)
+    asked = len(server.requests)
+    with pytest.raises(PipelineError, match="an id that cannot be one"):
+        octopus.get(f"projects/{id_}/channels")
+    assert len(server.requests) == asked

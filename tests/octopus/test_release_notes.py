@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pipeline.archive.package import Package
 from pipeline.octopus.build_information import BuildFacts, inform
 from pipeline.values.manifest import Manifest, Source
 from pipeline.verbs.build_information import release_notes
-from pipeline.verbs.deliver import package_manifest
 
 from tests.octopus.octopus_support import Clock, built, opened
 from tests.repositories import commit_all, git
@@ -32,7 +32,7 @@ def commits(tmp_path: Path) -> list[str]:
 
 def manifest_at(folder: Path, commit: str | None) -> Manifest:
     """Return the manifest of version 2.0.7, built from a commit."""
-    found = package_manifest(built(folder))
+    found = Package.open(built(folder)).ours()
     return replace(found, source=Source(commit, "main", dirty=False))
 
 

@@ -17,12 +17,12 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PrivateFormat,
 )
+from pipeline.archive.package import Package
 from pipeline.edge.machine import Machine
 from pipeline.engines.attestation import PAYLOAD_TYPE, Signer, read_bundle, signed_bytes
 from pipeline.engines.keys import load_signer, load_verifier
 from pipeline.engines.provenance import STATEMENT_NAME
 from pipeline.errors import PipelineError
-from pipeline.verbs.contents import read_contents
 from pipeline.verbs.proof import Proof, prove
 from pipeline.verbs.sign import SIGNING_KEY, attest, bundle_of, signer_of
 
@@ -41,7 +41,7 @@ def signer(key: Key = KEY) -> Signer:
 def checked(package: Path, key: Key | None = KEY) -> Proof:
     """Check a package with the public half of a key."""
     verifier = load_verifier(public_pem(key), "key.pub") if key else None
-    return prove(read_contents(package), verifier)
+    return prove(Package.open(package), verifier)
 
 
 def machine(tmp_path: Path, value: str) -> tuple[Machine, list[str]]:

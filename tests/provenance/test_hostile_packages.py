@@ -14,10 +14,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pipeline.archive.package import Package
 from pipeline.engines.keys import load_signer, load_verifier
 from pipeline.errors import PipelineError
 from pipeline.values.manifest import MANIFEST_NAME
-from pipeline.verbs.contents import read_contents
 from pipeline.verbs.inspect import Inspection, inspect_package
 from pipeline.verbs.proof import prove
 from pipeline.verbs.sign import attest, bundle_of
@@ -179,7 +179,7 @@ def test_damage_is_refused_or_found(
         found = inspect_package(path)
         assert found.lines()
         assert json.dumps(found.document(), ensure_ascii=False).encode()
-        proof = prove(read_contents(path), load_verifier(public_pem(KEY), "key"))
+        proof = prove(Package.open(path), load_verifier(public_pem(KEY), "key"))
         assert bytes(bad) == package or proof.mismatches
 
 
@@ -209,6 +209,12 @@ def test_odd_documents_never_end_in_a_traceback(tmp_path: Path, data: st.DataObj
         place = place[key]
     files[name] = json.dumps(document).encode()
     path = packed(tmp_path / "a.nupkg", files)
-    found = Inspection(read_contents(path), prove(read_contents(path), None))
+    try:
+        opened = Package.open(path)
+    except PipelineError:
+        # One of ours whose manifest says something else than its bytes is refused by every verb.
+        assert name == MANIFEST_NAME
+        return
+    found = Inspection(opened, prove(opened, None))
     assert all(line.isprintable() for line in [*found.lines(), *inspect_package(path).lines()])
     assert json.dumps(found.document(), ensure_ascii=False).encode("utf-8", "surrogatepass")

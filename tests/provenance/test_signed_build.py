@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from pipeline.archive.package import Package
 from pipeline.edge.machine import Machine
 from pipeline.engines.keys import load_verifier
 from pipeline.errors import PipelineError
 from pipeline.report.events import Artifact, Event, Finished, Reporter
 from pipeline.values.project import Project
 from pipeline.verbs.build import BuildOptions, build
-from pipeline.verbs.contents import read_contents
 from pipeline.verbs.proof import prove
 from pipeline.verbs.sign import SIGNING_KEY, bundle_of
 from pipeline.verbs.verify import verify_package
@@ -97,7 +97,7 @@ def test_a_key_signs_and_changes_no_byte_of_the_package(place: Callable[[str], P
     assert unsigned.read_bytes() == signed.read_bytes()
     assert not bundle_of(unsigned).exists()
     assert Artifact(str(bundle_of(signed))) in signing.events
-    proof = prove(read_contents(signed), load_verifier(public_pem(KEY), "key"))
+    proof = prove(Package.open(signed), load_verifier(public_pem(KEY), "key"))
     assert proof.mismatches == []
     assert verify_package(signed, signing.machine, Reporter(signing.events.append)).source.commit
 
@@ -105,7 +105,7 @@ def test_a_key_signs_and_changes_no_byte_of_the_package(place: Callable[[str], P
 def test_the_statement_names_every_file_and_no_host(place: Callable[[str], Place]) -> None:
     """Script, library, client and extras are subjects; user, host, folder and day are not told."""
     here = place("here")
-    contents = read_contents(here.build())
+    contents = Package.open(here.build())
     data = contents.data("provenance.json")
     assert data is not None
     named = {item["name"] for item in json.loads(data)["subject"]}

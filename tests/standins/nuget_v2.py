@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
-from pipeline.archive.nupkg import read
+from pipeline.archive.package import Package
 
 from tests.standins.loopback import Answer, Asked, form_file
 
@@ -36,7 +36,7 @@ def identity(content: bytes) -> tuple[str, str]:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "it.nupkg"
         path.write_bytes(content)
-        nuspec = read(path).nuspec
+        nuspec = Package.open(path).listing.nuspec
     return nuspec.id, nuspec.version
 
 

@@ -17,16 +17,30 @@ maps = st.dictionaries(texts, texts, max_size=3)
 dependencies = st.lists(
     st.builds(Dependency, texts, texts, st.lists(texts, max_size=2).map(tuple)), max_size=3
 ).map(tuple)
+sizes = st.integers(0, 1 << 60)
+words = st.text("azAZ09_", min_size=1, max_size=20)
+free = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20)
+kept = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 manifests = st.builds(
     Manifest,
-    package_id=texts,
-    version=texts,
-    source=st.builds(Source, st.none() | texts, st.none() | texts, st.none() | st.booleans()),
-    function=st.builds(FunctionFacts, texts, texts, texts, texts, texts, maps, maps),
-    function_zip=st.builds(ZipFacts, texts, texts, st.integers(0), st.integers(0), st.integers(0)),
+    package_id=words,
+    version=st.sampled_from(["1.0", "2.0.7", "2.0.7-p1", "1.2.3.4-a-b", "1.0.0-a.1+b.2"]),
+    source=st.builds(
+        Source,
+        st.none() | st.text("09af", min_size=1, max_size=64),
+        st.none() | free,
+        st.none() | st.booleans(),
+    ),
+    function=st.builds(
+        FunctionFacts,
+        *(words, words, words, words, kept),
+        st.dictionaries(words.map("A".__add__), kept, max_size=3),
+        st.dictionaries(kept, kept, max_size=3),
+    ),
+    function_zip=st.builds(ZipFacts, texts, texts, sizes, sizes, sizes),
     dependencies=dependencies,
     tools=dependencies,
-    environments=st.dictionaries(texts, maps, max_size=3),
+    environments=st.dictionaries(free, maps, max_size=3),
 )
 EXAMPLE = Manifest(
     package_id="Acme.Orders",

@@ -8,7 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pipeline.errors import PipelineError
-from pipeline.values.names import resource_name
+from pipeline.values.names import (
+    package_id_problem,
+    package_version_problem,
+    resource_name,
+)
 
 word = st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,30}", fullmatch=True)
 
@@ -50,3 +54,37 @@ def test_the_service_that_refuses_is_named(environment: str, function: str, who:
 def test_the_longest_name_is_taken() -> None:
     """64 characters are allowed, the hyphen included."""
     assert len(resource_name("CI", "x" * 61)) == 64
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        (("jQuery.UI-x", "log4net", "Acme_1", "Zoë", "A" * 100), ("../x", "a/b", "a\\b", "C:x")),
+        (("1", "x-1", "_"), ("", ".", "..", "a..b", "-a", "a b", "a\0", "a\n", "A" * 101)),
+    ],
+)
+def test_ids_are_those_that_nuget_takes(good: tuple[str, ...], bad: tuple[str, ...]) -> None:
+    """None of them can lead out of a folder, or be anything but a name."""
+    assert [name for name in good if package_id_problem(name)] == []
+    assert [name for name in bad if not package_id_problem(name)] == []
+
+
+def test_versions_are_those_that_nuget_has_ever_taken() -> None:
+    """Of NuGet 2.x and of SemVer 2: with two to four numbers, a prerelease, and metadata."""
+    good = ("1", "1.0", "2.0.7", "1.2.3.4", "1.0.0-beta", "1.0-rc.1+a.b-c", "1.0.0+build.7")
+    bad = (
+        "",
+        "..",
+        "1/2",
+        "../1",
+        "v1",
+        "1.",
+        "1.2.3.4.5",
+        "1.0-",
+        "1.0-a..b",
+        "1 ",
+        "1\n",
+        "\u0661",
+    )
+    assert [text for text in good if package_version_problem(text)] == []
+    assert [text for text in (*bad, "1" * 129) if not package_version_problem(text)] == []

@@ -6,15 +6,17 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 
-__all__ = ["first_clash", "name_problem"]
-
-_LONGEST_NAME = 4_096
+# Deeper and longer than any name in a package that works: systems give up at 260 to 4,096 bytes,
+# those of the folder around it included.
+_LONGEST_NAME = 1_024
 _LONGEST_PART = 255
+_DEEPEST = 64
+_SHOWN = 200
 _DRIVE = re.compile(r"[A-Za-z]:")
 # What nearly every name looks like. Thousands are checked a build, so these are let through
 # at once; whatever else there is takes the checks one by one.
 _PLAIN = re.compile(
-    r"(?:[A-Za-z0-9_][A-Za-z0-9_.+-]{0,199}/){0,15}[A-Za-z0-9_][A-Za-z0-9_.+-]{0,199}"
+    r"(?:[A-Za-z0-9_][A-Za-z0-9_.+-]{0,61}/){0,15}[A-Za-z0-9_][A-Za-z0-9_.+-]{0,61}"
 )
 
 
@@ -34,6 +36,7 @@ def name_problem(name: str) -> str:
         (any(unicodedata.category(char) == "Cc" for char in name), "the name holds a control code"),
         (".." in parts, "the name leads out of its folder"),
         ("" in parts or "." in parts, "the name has an empty or `.` part"),
+        (len(parts) > _DEEPEST, f"the name lies more than {_DEEPEST} folders deep"),
         (size > _LONGEST_NAME, f"the name is longer than {_LONGEST_NAME} bytes"),
         (
             any(len(part.encode()) > _LONGEST_PART for part in parts),
@@ -41,6 +44,11 @@ def name_problem(name: str) -> str:
         ),
     )
     return next((problem for wrong, problem in checks if wrong), "")
+
+
+def shown_name(name: str) -> str:
+    """Return a name as messages show it: nothing in it can steer a terminal, or fill it."""
+    return repr(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}...")
 
 
 def first_clash(names: Iterable[str]) -> tuple[str, str] | None:
@@ -54,10 +62,15 @@ def first_clash(names: Iterable[str]) -> tuple[str, str] | None:
         if key in seen:
             return seen[key], name
         seen[key] = name
+    # Each folder is looked at once, however many files lie below it.
+    folders: set[str] = set()
     for key, name in seen.items():
-        for folder in _folders_of(key):
+        folder, slash, _ = key.rpartition("/")
+        while slash and folder not in folders:
             if folder in seen:
                 return seen[folder], name
+            folders.add(folder)
+            folder, slash, _ = folder.rpartition("/")
     return None
 
 

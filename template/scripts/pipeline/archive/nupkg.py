@@ -1,4 +1,4 @@
-"""NuGet packages: zip files with Open Packaging Conventions (OPC) parts.
+"""Writing NuGet packages: zip files with Open Packaging Conventions (OPC) parts.
 
 Old clients find the nuspec through `_rels/.rels` and see only files whose content type is
 declared, so all five parts are written: relationships, nuspec, files, core properties and
@@ -9,25 +9,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote
 
 from ..errors import PipelineError
 from ..values.manifest import Source
-from .extract import extract
-from .names import first_clash, name_problem
-from .nuspec import AS_ATTRIBUTE, AS_TEXT, Nuspec, parse, render_for_package
-from .zipreader import DEFAULT_LIMITS, Archive, Entry, Limits, open_archive, read_member
+from .names import name_problem
+from .nuspec import AS_ATTRIBUTE, AS_TEXT, Nuspec, render_for_package
 from .zipwriter import Member, Raw, compress, write_zip
-
-__all__ = ["PackageListing", "pack", "parts_around", "read", "unpack_like_octopus"]
 
 _TYPES = "[Content_Types].xml"
 _RELATIONSHIPS = "_rels/.rels"
 _PROPERTIES = "package/services/metadata/core-properties/"
 _OPC_FOLDERS = ("_rels/", "package/services/metadata/")
+# Octopus's extractor leaves these out, in any folder (Calamari, NupkgExtractor.cs).
+LOST_ON_A_WORKER = (".nuspec", ".nupkg.sha512")
+# What NuGet adds to a package that it signs.
+SIGNATURE = ".signature.p7s"
 _PLAIN_EXTENSION = re.compile(r"[a-z0-9_-]+")
 _XML = '<?xml version="1.0" encoding="utf-8"?>\n'
 _OPC = "http://schemas.openxmlformats.org/package/2006"
@@ -36,16 +35,6 @@ _CORE_RELATION = f"{_OPC}/relationships/metadata/core-properties"
 _RELS_TYPE = "application/vnd.openxmlformats-package.relationships+xml"
 _CORE_TYPE = "application/vnd.openxmlformats-package.core-properties+xml"
 _FILE_TYPE = "application/octet"
-
-
-@dataclass(frozen=True)
-class PackageListing:
-    """What a package holds, by real name: `files` are its content, `parts` what is around it."""
-
-    archive: Archive
-    nuspec: Nuspec
-    files: Mapping[str, Entry]
-    parts: Mapping[str, Entry]
 
 
 def pack(
@@ -88,52 +77,12 @@ def parts_around(
     }
 
 
-def read(path: Path, limits: Limits = DEFAULT_LIMITS) -> PackageListing:
-    """List a package, made here or anywhere else, without writing anything.
-
-    Raises PipelineError where `open_archive` does, for none or several root nuspecs, and for
-    file names that are unsafe once they are decoded.
-    """
-    archive = open_archive(path, limits)
-    named = [(_decoded(entry.name, str(path)), entry) for entry in archive.entries]
-    clash = first_clash(name for name, _ in named)
-    if clash:
-        raise PipelineError(str(path), f"{clash[0]!r} and {clash[1]!r} clash when extracted")
-    roots = [name for name, _ in named if _is_root_nuspec(name)]
-    if len(roots) != 1:
-        names = ", ".join(roots) or "none"
-        raise PipelineError(
-            str(path),
-            f"a package has one .nuspec at its root, this file has {names}",
-            "Check that it is a NuGet package.",
-        )
-    parts = {name: entry for name, entry in named if _is_root_nuspec(name) or _is_opc(name)}
-    nuspec = parse(read_member(archive, parts[roots[0]]), f"{path}: {roots[0]}")
-    files = {name: entry for name, entry in named if name not in parts}
-    return PackageListing(archive, nuspec, files, parts)
-
-
-def unpack_like_octopus(path: Path, folder: Path) -> None:
-    """Extract a package into a missing or empty folder, with the losses of Octopus's extractor.
-
-    It leaves out the OPC parts, every `.nuspec` in any folder and `*.nupkg.sha512`, decodes
-    names, and restores no modes (Calamari, NupkgExtractor.cs). Raises PipelineError.
-    """
-    listing = read(path)
-    names = {
-        entry.name: name
-        for name, entry in listing.files.items()
-        if not name.lower().endswith((".nuspec", ".nupkg.sha512"))
-    }
-    extract(listing.archive, folder, names)
-
-
 def _unpackable(name: str) -> str:
     lower = name.lower()
     checks = (
         (lower.startswith(("package", "_rels")), "old NuGet clients skip names that start so"),
         (
-            _is_opc(name) or lower.endswith((".nuspec", ".psmdcp", ".rels", ".nupkg.sha512")),
+            is_part(name) or lower.endswith((".psmdcp", ".rels", *LOST_ON_A_WORKER)),
             "the package format or Octopus keeps this name for itself",
         ),
         (
@@ -144,23 +93,9 @@ def _unpackable(name: str) -> str:
     return name_problem(name) or next((problem for wrong, problem in checks if wrong), "")
 
 
-def _is_root_nuspec(name: str) -> bool:
-    return "/" not in name and name.lower().endswith(".nuspec")
-
-
-def _is_opc(name: str) -> bool:
+def is_part(name: str) -> bool:
+    """Tell whether a file of that name belongs to the format, and is no content."""
     return name.lower() == _TYPES.lower() or name.lower().startswith(_OPC_FOLDERS)
-
-
-def _decoded(name: str, where: str) -> str:
-    try:
-        decoded = unquote_to_bytes(name).decode()
-    except UnicodeDecodeError as error:
-        raise PipelineError(where, f"{name!r} does not decode to a file name") from error
-    problem = name_problem(decoded)
-    if problem:
-        raise PipelineError(where, f"{name!r} decodes to {decoded!r}: {problem}")
-    return decoded
 
 
 def _relationships(targets: dict[str, str]) -> bytes:

@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 
 from ..errors import PipelineError
 from ..values.manifest import Source
+from ..values.names import LONGEST_ID, package_id_problem, package_version_problem
 from .globs import FileEntry
+from .zipindex import DISTRUST
 
 __all__ = [
     "AS_ATTRIBUTE",
@@ -32,10 +34,8 @@ _NAMESPACE = "http://schemas.microsoft.com/packaging/2013/05/nuspec.xsd"
 _REQUIRED = ("id", "version", "authors", "description")
 _LARGEST = 1 << 20
 _DEEPEST = 12
-_LONGEST_ID = 100
 _LONGEST_TAG = 20
 _LARGEST_NUMBER = 2**31 - 1
-_ID = re.compile(r"\w+(?:[.-]\w+)*")
 _VERSION = re.compile(r"([0-9]{1,10}(?:\.[0-9]{1,10}){2,3})(?:-([A-Za-z][0-9A-Za-z-]*))?")
 _TOKEN = re.compile(r"\$(\w*)\$")
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -89,13 +89,27 @@ def parse(data: bytes, where: str) -> Nuspec:
     if root.name != "package" or "metadata" not in parts:
         raise PipelineError(where, "there is no <package><metadata> in it")
     metadata = parts["metadata"].children
-    names = [item.name for item in metadata]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice:
-        raise PipelineError(where, f"<{twice}> is there twice", "Remove one of them.")
+    names: set[str] = set()
+    for item in metadata:
+        if item.name in names:
+            raise PipelineError(where, f"<{item.name}> is there twice", "Remove one of them.")
+        names.add(item.name)
     files = parts["files"].children if "files" in parts else ()
     nuspec = Nuspec(metadata, tuple(_file(item, where) for item in files), where)
     _require(nuspec, ("id", "version"))
+    return nuspec
+
+
+def parse_packed(data: bytes, where: str) -> Nuspec:
+    """Read the nuspec in a package that anybody may have made.
+
+    Raises PipelineError where `parse` does, and for an id or version that no NuGet client takes:
+    both become names of files and parts of addresses.
+    """
+    nuspec = parse(data, where)
+    problem = package_id_problem(nuspec.id) or package_version_problem(nuspec.version)
+    if problem:
+        raise PipelineError(where, problem, DISTRUST)
     return nuspec
 
 
@@ -126,12 +140,13 @@ def fill_tokens(nuspec: Nuspec, tokens: Mapping[str, str]) -> Nuspec:
 
 def check_id(value: str, where: str) -> None:
     """Raise PipelineError unless every NuGet reader takes the package id."""
-    if len(value) > _LONGEST_ID or not _ID.fullmatch(value):
+    problem = package_id_problem(value)
+    if problem:
         raise PipelineError(
             where,
-            f"the package id {value!r} is not valid",
+            problem,
             "Use words of letters, digits and underscores with single dots or hyphens between "
-            f"them, {_LONGEST_ID} characters at most.",
+            f"them, {LONGEST_ID} characters at most.",
         )
 
 

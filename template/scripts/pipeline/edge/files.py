@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import PipelineError
+from ..strict_json import parse_json
 
 __all__ = [
     "new_folder",
@@ -47,8 +48,8 @@ def write_json(path: Path, document: Any) -> None:
 def read_json(path: Path) -> Any:
     """Return the document, or None where there is none that can be read."""
     try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError):
+        return parse_json(path.read_bytes(), str(path))
+    except (OSError, PipelineError):
         return None
 
 

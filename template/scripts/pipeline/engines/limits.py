@@ -1,7 +1,6 @@
 """What Lambda refuses of a function's size and settings, by the limits of its public API.
 
-Every check is a function of values and returns reasons, each a sentence for a person. Figures
-as of 2026-11-23.
+Every check is a function of values and returns reasons, each a sentence for a person.
 """
 
 from __future__ import annotations
@@ -13,34 +12,27 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from ..archive.zipreader import Entry
 from ..errors import PipelineError
 from ..report.words import size
+from ..values.lambda_limits import (
+    DESCRIPTION_LIMIT,
+    DIRECT_UPLOAD_LIMIT,
+    ENVIRONMENT_LIMIT,
+    HANDLER_LIMIT,
+    MEBIBYTE,
+    RESERVED_VARIABLES,
+    UNZIPPED_LIMIT,
+    VARIABLE_NAME,
+)
 from ..values.manifest import ZipFacts
 from ..values.names import resource_name
 from ..values.project import FROM_RUNTIME, TEST_FOLDERS, Function
-from ..values.runtimes import ENVIRONMENT_LIMIT, RESERVED_VARIABLES
 from .compiled import owner
 
-__all__ = [
-    "MEBIBYTE",
-    "UNZIPPED_LIMIT",
-    "ZIP_LIMIT",
-    "environment_reasons",
-    "function_name_reasons",
-    "length_reasons",
-    "name_reasons",
-    "size_reasons",
-    "tag_reasons",
-]
-
-MEBIBYTE = 1 << 20
-UNZIPPED_LIMIT = 250 * MEBIBYTE
-ZIP_LIMIT = 50 * MEBIBYTE
-_LENGTHS = {"handler": 128, "description": 256}
+_LENGTHS = {"handler": HANDLER_LIMIT, "description": DESCRIPTION_LIMIT}
 _TAG_KEY_LIMIT, _TAG_VALUE_LIMIT, _TAGS_LIMIT = 128, 256, 50
 _SHOWN = 5
 _TEST_FOLDER = re.compile(r"/tests?/")
 # What boto3 needs besides, others may need too.
 _SDK = ("boto3", "botocore", "s3transfer")
-_VARIABLE = re.compile(r"[a-zA-Z][a-zA-Z0-9_]+\Z")
 
 
 def size_reasons(
@@ -54,7 +46,7 @@ def size_reasons(
     `listing` is asked for what the zip holds only then.
     """
     reasons: list[str] = []
-    needs_bucket = facts.size > ZIP_LIMIT and not function.bucket
+    needs_bucket = facts.size > DIRECT_UPLOAD_LIMIT and not function.bucket
     if facts.unzipped_size <= UNZIPPED_LIMIT and not needs_bucket:
         return reasons
     entries = listing()
@@ -102,7 +94,7 @@ def name_reasons(names: Iterable[str]) -> list[str]:
     for name in names:
         if name in RESERVED_VARIABLES:
             reasons.append(f"{name} is set by Lambda itself: choose another name for this variable")
-        elif not _VARIABLE.match(name):
+        elif not VARIABLE_NAME.fullmatch(name):
             reasons.append(
                 f"{name!r} is no name for an environment variable: Lambda takes a letter, then "
                 "at least one more letter, digit or underscore"

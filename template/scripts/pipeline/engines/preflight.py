@@ -14,18 +14,17 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..archive.nupkg import read
+from ..archive.package import list_package
 from ..archive.zipreader import DEFAULT_LIMITS, OUR_LIMITS, open_archive, read_member
 from ..archive.zipwriter import plain
 from ..errors import PipelineError
 from ..octopus.variables import names_in, resolve
 from ..values.handler import find_handler, handler_file
+from ..values.lambda_limits import MEBIBYTE, UNZIPPED_LIMIT
 from ..values.project import LOCAL_ENVIRONMENT, Function, Project
 from .compiled import compiled_files, compiled_reasons
 from .handler_facts import FunctionFiles, HandlerCheck, known_values
 from .limits import (
-    MEBIBYTE,
-    UNZIPPED_LIMIT,
     environment_reasons,
     function_name_reasons,
     length_reasons,
@@ -110,7 +109,7 @@ def _names(project: Project) -> list[str]:
 
 
 def _root(package: Path) -> list[str]:
-    listing = read(package, _ANY_SIZE)
+    listing = list_package(package, _ANY_SIZE)
     found = {name: entry for name, entry in listing.files.items() if is_stage(name)}
     scripts = {name: read_member(listing.archive, entry) for name, entry in found.items()}
     return [*script_reasons(listing.files), *substitution_reasons(scripts)]

@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from ..archive.zipwriter import Raw, plain
 from ..errors import PipelineError
+from ..strict_json import parse_json
 from ..values.manifest import Dependency, Manifest
 from .lock import normal
 
@@ -119,8 +120,8 @@ def plain_sha256(raw: Raw) -> str:
 def parsed(data: bytes | None) -> Any:
     """Return a JSON document, or None where there is none that can be read."""
     try:
-        return None if data is None else json.loads(data)
-    except (ValueError, RecursionError):
+        return None if data is None else parse_json(data, "")
+    except PipelineError:
         return None
 
 

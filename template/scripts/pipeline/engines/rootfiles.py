@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from ..values.names import DEPLOY_SCRIPT
+
 __all__ = ["is_stage", "script_reasons", "substitution_reasons"]
 
 _SCRIPTS = (".sh", ".py", ".csx", ".ps1")
-_DEPLOY_SCRIPT = "deploy.py"
 _STAGES = ("predeploy", "deploy", "postdeploy", "deployfailed")
 
 
@@ -24,11 +25,11 @@ def script_reasons(names: Iterable[str]) -> list[str]:
         f"Octopus would run {name}, at the package's root, {_instead(name)}: "
         "give it another name or a folder of its own in the nuspec"
         for name in sorted(roots)
-        if name != _DEPLOY_SCRIPT and is_stage(name)
+        if name != DEPLOY_SCRIPT and is_stage(name)
     ]
-    if _DEPLOY_SCRIPT not in roots:
+    if DEPLOY_SCRIPT not in roots:
         reasons.append(
-            f"there is no {_DEPLOY_SCRIPT} at the package's root for Octopus to run: "
+            f"there is no {DEPLOY_SCRIPT} at the package's root for Octopus to run: "
             'keep <file src="$stage$/**" target="" /> in the nuspec'
         )
     return reasons

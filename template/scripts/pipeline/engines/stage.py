@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from ..errors import PipelineError
+from ..values.names import DEPLOY_HOOKS, DEPLOY_SCRIPT
 
 __all__ = ["DEPLOY_HALF", "code_digest", "deploy_half", "running_code"]
 
@@ -31,10 +32,12 @@ DEPLOY_HALF = (
     "report/masking",
     "report/octopus",
     "report/words",
+    "strict_json",
     "values/__init__",
     "values/credentials",
     "values/function_state",
     "values/handler",
+    "values/lambda_limits",
     "values/manifest",
     "values/names",
     "values/plan",
@@ -42,8 +45,6 @@ DEPLOY_HALF = (
     "verbs/deploy",
     "verbs/hooks",
 )
-_SCRIPT = "deploy.py"
-_HOOKS = "hooks_deploy.py"
 _LIBRARY = Path(__file__).resolve().parent.parent
 
 
@@ -53,9 +54,9 @@ def deploy_half(scripts: Path) -> list[tuple[str, bytes]]:
     `scripts` is the repository's folder of that name. Line ends are LF, as the bytes of a
     package must not depend on how git checked the files out. The hooks file may be missing.
     """
-    names = [_SCRIPT, *(f"pipeline/{module}.py" for module in DEPLOY_HALF)]
-    if (scripts / _HOOKS).is_file():
-        names.append(_HOOKS)
+    names = [DEPLOY_SCRIPT, *(f"pipeline/{module}.py" for module in DEPLOY_HALF)]
+    if (scripts / DEPLOY_HOOKS).is_file():
+        names.append(DEPLOY_HOOKS)
     return [(name, _text(scripts / name)) for name in sorted(names)]
 
 

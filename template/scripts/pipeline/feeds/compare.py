@@ -11,7 +11,8 @@ import tempfile
 from http import HTTPStatus
 from pathlib import Path
 
-from ..archive.nupkg import PackageListing, read
+from ..archive.nupkg import SIGNATURE
+from ..archive.package import Package, PackageListing, list_package
 from ..archive.zipreader import read_member
 from ..edge.http import Http, HttpError, Request
 from ..errors import PipelineError
@@ -19,7 +20,6 @@ from .feed import ABSENT, SAME, Candidate, Found, other, unknown
 
 __all__ = ["compare_download", "compare_file"]
 
-_SIGNATURE = ".signature.p7s"
 _NAMED = 3
 
 
@@ -27,13 +27,12 @@ def compare_file(package: Candidate, path: Path) -> Found:
     """Compare a package with the feed's file at `path`."""
     if Candidate(path, package.id, package.version, 0).digest("sha256") == package.digest("sha256"):
         return SAME
-    ours = read(package.path)
+    ours = _content(list_package(package.path))
     try:
-        theirs = read(path)
-        before, after = _content(theirs), _content(ours)
+        theirs = _content(Package.open(path).listing)
     except PipelineError as error:
         return other(f"what it has is no sound package: {error.what}")
-    names = sorted(name for name in before | after if before.get(name) != after.get(name))
+    names = sorted(name for name in theirs.keys() | ours if theirs.get(name) != ours.get(name))
     if not names:
         return SAME
     rest = len(names) - _NAMED
@@ -61,6 +60,6 @@ def _content(listing: PackageListing) -> dict[str, bytes]:
     files = {
         name: hashlib.sha256(read_member(listing.archive, entry)).digest()
         for name, entry in listing.files.items()
-        if name != _SIGNATURE
+        if name != SIGNATURE
     }
     return {**files, "the nuspec": metadata}

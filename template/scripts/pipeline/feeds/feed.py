@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ..archive.nupkg import read
-
-__all__ = ["ABSENT", "SAME", "Candidate", "Feed", "Found", "Progress", "State", "other", "unknown"]
+from ..archive.package import Package
 
 Progress = Callable[[int, int], None]
 
@@ -26,10 +24,9 @@ class Candidate:
     size: int
 
     @classmethod
-    def read(cls, path: Path) -> Candidate:
-        """Read a package. Raises PipelineError where the file is none."""
-        nuspec = read(path).nuspec
-        return cls(path, nuspec.id, nuspec.version, path.stat().st_size)
+    def of(cls, package: Package) -> Candidate:
+        """Return a package that was opened."""
+        return cls(package.path, package.id, package.version, package.size)
 
     @property
     def file_name(self) -> str:

@@ -228,7 +228,7 @@ def _outcome(request_id: str, ending: Happening, timeout: float) -> tuple[str, b
 def _posted_type(body: bytes) -> str:
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "Unknown"
     return str(document.get("errorType", "Unknown")) if isinstance(document, dict) else "Unknown"
 

@@ -9,6 +9,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from ..errors import PipelineError
+from ..strict_json import parse_json
+from ..values.manifest import first_misfit
+
 __all__ = ["NOTHING_REAL", "LocalAws", "read_state", "write_state"]
 
 # An AWS client looks into the user's files even where it is given all it needs.
@@ -47,11 +51,12 @@ class LocalAws:
 def read_state(path: Path) -> LocalAws | None:
     """Return what the file says, or None when there is none that can be read."""
     try:
-        document = json.loads(path.read_bytes())
+        document = parse_json(path.read_bytes(), str(path))
         known: Mapping[str, object] = {name: document[name] for name in LocalAws.__annotations__}
-        return LocalAws(**known)  # type: ignore[arg-type]
-    except (OSError, ValueError, KeyError, TypeError):
+        aws = LocalAws(**known)  # type: ignore[arg-type]
+    except (OSError, PipelineError, KeyError, TypeError):
         return None
+    return None if first_misfit(aws, LocalAws, "") else aws
 
 
 def write_state(path: Path, aws: LocalAws) -> None:

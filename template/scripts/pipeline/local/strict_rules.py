@@ -18,11 +18,14 @@ from typing import Any
 import botocore.session
 from botocore.model import ServiceModel, Shape
 
-from ..values.runtimes import ENVIRONMENT_LIMIT, RESERVED_VARIABLES
+from ..values.lambda_limits import (
+    ENVIRONMENT_LIMIT,
+    FUNCTION_NAME_LIMIT,
+    RESERVED_VARIABLES,
+    UNZIPPED_LIMIT,
+)
 
 REQUEST_LIMIT = 70_167_211
-_UNZIPPED_LIMIT = 262_144_000
-_NAME_LIMIT = 64
 # By shape: managed instances may have more; the runtime has a sentence of its own.
 _OVERRIDES: dict[str, dict[str, Any]] = {
     "Timeout": {"max": 900},
@@ -76,12 +79,12 @@ def check_parameters(operation: str, body: Mapping[str, Any]) -> None:
 def check_settings(body: Mapping[str, Any], *, creating: bool) -> None:
     """Refuse settings that fit the model and that Lambda refuses all the same."""
     short = str(body.get("FunctionName", "")).rsplit(":", 1)[-1]
-    if creating and len(short) > _NAME_LIMIT:
+    if creating and len(short) > FUNCTION_NAME_LIMIT:
         raise Refusal(
             400,
             "ValidationException",
             f"1 validation error detected: Value '{short}' at 'functionName' failed to satisfy "
-            f"constraint: Member must have length less than or equal to {_NAME_LIMIT}",
+            f"constraint: Member must have length less than or equal to {FUNCTION_NAME_LIMIT}",
         )
     is_zip = body.get("PackageType", "Zip") == "Zip"
     if creating and is_zip and not (body.get("Handler") and body.get("Runtime")):
@@ -104,14 +107,14 @@ def check_code(code: bytes) -> None:
         with zipfile.ZipFile(io.BytesIO(code)) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
             count = len(archive.infolist())
-    except (zipfile.BadZipFile, ValueError, OSError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
         raise invalid(
             "Could not unzip uploaded file. Please check your file, then try to upload again."
         ) from error
     if not count:
         raise invalid("Uploaded file must be a non-empty zip")
-    if size > _UNZIPPED_LIMIT:
-        raise invalid(f"Unzipped size must be smaller than {_UNZIPPED_LIMIT} bytes")
+    if size > UNZIPPED_LIMIT:
+        raise invalid(f"Unzipped size must be smaller than {UNZIPPED_LIMIT} bytes")
 
 
 def _check_environment(variables: Mapping[str, str]) -> None:

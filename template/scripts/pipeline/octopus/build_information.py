@@ -5,18 +5,17 @@ Fields as in Octopus's documentation and in go-octopusdeploy's pkg/buildinformat
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from ..edge.http import HttpError
+from ..values.names import FULL_COMMIT
 from .client import Octopus, read, text
 
 __all__ = ["MOST_COMMITS", "BuildFacts", "build_information", "inform", "previous_commit"]
 
 # Octopus's own command line warns from 200 commits on.
 MOST_COMMITS = 199
-_SHA = re.compile(r"[0-9a-f]{40,64}\Z")
 _EXISTS = "already exists"
 # Some servers read the mode from the query, others from the document.
 _MODE = "FailIfExists"
@@ -57,7 +56,7 @@ def previous_commit(octopus: Octopus, package_id: str) -> str:
     page = octopus.get("build-information", packageId=package_id, latest="true", take=1)
     items = read(page, "Items", [])
     commit = text(items[0], "VcsCommitNumber") if items else ""
-    return commit if _SHA.match(commit) else ""
+    return commit if FULL_COMMIT.fullmatch(commit) else ""
 
 
 def inform(octopus: Octopus, facts: BuildFacts) -> bool:

@@ -27,6 +27,7 @@ _OLDEST = (2019, 1)
 # The first server with the executions API, by Octopus's TypeScript client.
 _EXECUTIONS = (2022, 3, 5512)
 _DEVELOPMENT = "0.0.0"
+_PATH = re.compile(r"[A-Za-z0-9._~%/-]*")
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Octopus:
     def api(self) -> str:
         """The address that the space's resources are below."""
         base = f"{_base(self.access)}/api"
-        return f"{base}/{self.space_id}" if self.space_id else base
+        return f"{base}/{self._checked(self.space_id)}" if self.space_id else base
 
     @property
     def has_executions(self) -> bool:
@@ -127,12 +128,22 @@ class Octopus:
                 return item
         return None
 
+    def _checked(self, path: str) -> str:
+        """Return a path unless an id in it, which the server told, leads to another resource."""
+        if _PATH.fullmatch(path) and ".." not in path.split("/"):
+            return path
+        raise PipelineError(
+            f"Octopus at {_base(self.access)}",
+            f"it gave an id that cannot be one: {path[:200]!r}",
+            "Look at the server, and at what stands between this machine and it.",
+        )
+
     def _request(
         self, method: str, path: str, document: Document | None = None,
         query: Mapping[str, object] | None = None,
     ) -> Any:  # fmt: skip
         words = f"?{urlencode(query, quote_via=quote)}" if query else ""
-        url = f"{self.api}/{path}{words}"
+        url = f"{self.api}/{self._checked(path)}{words}"
         return self.http.request(Request(method, url, self.access.headers, document)).json()
 
 

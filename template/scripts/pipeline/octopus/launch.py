@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,12 +19,12 @@ from ..errors import Conflict, Interrupted, NotTheSame, PipelineError, UsageErro
 from ..report.events import Achieved, Artifact, Output, Progressed, Reporter
 from ..report.masking import MASK
 from ..values.credentials import Credentials
+from ..values.names import DEPLOY_SCRIPT
 from .messages import Message, parse
 from .worker import DRY_RUN_VARIABLE, POLICY_VARIABLE
 
 __all__ = ["Job", "launch", "worker_variables"]
 
-_SCRIPT = "deploy.py"
 _KINDS: tuple[type[PipelineError], ...] = (UsageError, NotTheSame, Conflict, Interrupted)
 _KEPT = (
     "PATH", "HOME", "USERPROFILE", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TEMP", "TMP",
@@ -83,7 +84,7 @@ def launch(job: Job, reporter: Reporter) -> None:
         "-S",
         "-u",
         bootstrap,
-        _SCRIPT,
+        DEPLOY_SCRIPT,
         *job.parameters,
         key,
     )
@@ -130,7 +131,7 @@ class _Listener:
             what, _, then = rest.rpartition("\n")
             return kind(where, what, then) if what else kind(where, rest)
         tail = "\n".join(self.last[-_LAST_LINES:])
-        return kind(_SCRIPT, self.result or f"it ended with exit code {code}", tail)
+        return kind(DEPLOY_SCRIPT, self.result or f"it ended with exit code {code}", tail)
 
     def _line(self, text: str, *, is_error: bool) -> None:
         self.last.append(text)
@@ -156,7 +157,7 @@ class _Listener:
             self.reporter.emit(Artifact(attributes.get("path", "")))
         elif name == "progress":
             percent = attributes.get("percentage", "")
-            done = int(percent) if percent.isdecimal() else 0
+            done = int(percent) if re.fullmatch("[0-9]{1,3}", percent) else 0
             self.reporter.emit(Progressed("deploy", attributes.get("message", ""), done, _WHOLE))
         elif name == "resultMessage":
             self.result = attributes.get("message", "")

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import PipelineError
+from ..values.names import DEPLOY_SCRIPT
 from .client import Document, Octopus, changed, read, text, texts
 from .environments import OctopusEnvironment
 from .projects import OctopusProject, PackageStep
@@ -25,7 +26,6 @@ __all__ = [
     "targets_of",
 ]
 
-_DEPLOY_SCRIPT = "deploy.py"
 _CLOUD_REGION = "None"
 
 
@@ -186,17 +186,17 @@ def refuse_misfits(
                 f'it is "Deploy a package", and the cloud region {without_disk[0]} in '
                 f"{environment} has no disk to unpack it on",
                 f'Make it "Run a script" on a worker, with its script from the package, file '
-                f'{_DEPLOY_SCRIPT}; or set worker = "machine:NAME" in pyproject.toml '
+                f'{DEPLOY_SCRIPT}; or set worker = "machine:NAME" in pyproject.toml '
                 "[tool.pipeline.octopus] and use a Tentacle or SSH target.",
             )
 
 
 def _check_script(step: PackageStep, where: str) -> None:
-    if step.script_source == "Package" and step.script == _DEPLOY_SCRIPT:
+    if step.script_source == "Package" and step.script == DEPLOY_SCRIPT:
         return
     has = f"runs {step.script!r}" if step.script_source == "Package" else "has its script elsewhere"
     raise PipelineError(
         where,
         f"it uses the package, but {has}",
-        f"Let it run the file {_DEPLOY_SCRIPT} from the package.",
+        f"Let it run the file {DEPLOY_SCRIPT} from the package.",
     )

@@ -31,14 +31,9 @@ def deploy(
     verbose: bool = False,
 ) -> None:  # fmt: skip
     """Run a package's own deploy script against an environment, as an Octopus worker would."""
+    from ..archive.package import Package
     from ..values.credentials import Credentials
-    from ..verbs.deliver import (
-        Delivery,
-        deliver,
-        package_manifest,
-        refuse_unfit,
-        worker_credentials,
-    )
+    from ..verbs.deliver import Delivery, deliver, refuse_unfit, worker_credentials
     from ..verbs.packages import fresh_package
 
     with session(root_of(c), json=json, verbose=verbose) as run:
@@ -49,7 +44,8 @@ def deploy(
             latest = refuse_unfit(target, run.machine, allow_dirty=allow_dirty)
             chosen = latest.package_path(run.root)
         # A damaged package is refused before anything is started for it.
-        package_manifest(chosen)
+        opened = Package.open(chosen)
+        opened.ours()
         environ = dict(run.machine.environ)
         if target.is_local:
             there = _started(run).aws.environment()
@@ -57,7 +53,7 @@ def deploy(
             credentials = Credentials.from_environment(there)
         else:
             credentials = worker_credentials(target, environ)
-        delivery = Delivery(chosen, target, dry_run, credentials, environ, print_policy)
+        delivery = Delivery(opened, target, dry_run, credentials, environ, print_policy)
         done = deliver(run.project, delivery, run.machine, run.reporter)
         answer = {
             "environment": done.environment, "function": done.function, "version": done.version,

@@ -7,6 +7,7 @@ import io
 import sys
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Collection
 
 from ..errors import PipelineError
@@ -14,6 +15,13 @@ from ..errors import PipelineError
 ASYNC = "is async, which Lambda does not await: call it with asyncio.run in a plain function"
 GENERATOR = "is a generator, whose values Lambda does not take: return one value instead"
 _CONSTANT = "is no function: {file} sets {name} to a constant"
+
+
+# What `zipfile` and `ast` raise of a zip that is damaged, encrypted or too new, and of a source
+# that is nested too deep.
+_UNREADABLE = (
+    zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, MemoryError,
+)  # fmt: skip
 
 
 def check_handler(code: bytes, handler: str, *, where: str, runtime: str = "") -> None:
@@ -25,8 +33,13 @@ def check_handler(code: bytes, handler: str, *, where: str, runtime: str = "") -
     that is only ever a number, a text, or a function that Lambda cannot call is refused; None may
     be filled in later.
     """
-    with zipfile.ZipFile(io.BytesIO(code)) as archive:
-        find_handler(set(archive.namelist()), archive.read, handler, where, runtime)
+    try:
+        with zipfile.ZipFile(io.BytesIO(code)) as archive:
+            find_handler(set(archive.namelist()), archive.read, handler, where, runtime)
+    except _UNREADABLE as error:
+        raise PipelineError(
+            where, f"function.zip cannot be read: {error}", "Nothing was changed. Build again."
+        ) from error
 
 
 def handler_file(names: Collection[str], handler: str) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from ..errors import PipelineError
-
-__all__ = ["LATEST_NAME", "Latest"]
+from .manifest import first_misfit
+from .names import package_version_problem
 
 LATEST_NAME = "latest.json"
 
@@ -32,13 +32,19 @@ class Latest:
 
     @classmethod
     def from_document(cls, document: object) -> Latest | None:
-        """Return the value of a document read from disk, or None when it is none of ours."""
+        """Return the value of a document read from disk, or None when it is none of ours.
+
+        The package lies in the repository, whatever the document says.
+        """
         try:
             latest = cls(**document) if isinstance(document, dict) else None
         except TypeError:
             return None
-        # What else is wrong in it shows in a build that is not the one it speaks of.
-        return latest if latest and isinstance(latest.package, str) else None
+        if latest is None or first_misfit(latest, cls, "") or "\0" in latest.package:
+            return None
+        path = PurePath(latest.package)
+        inside = not path.is_absolute() and ".." not in path.parts
+        return latest if inside and not package_version_problem(latest.version) else None
 
     def package_path(self, root: Path) -> Path:
         """Return the package's absolute path; it must be there."""

@@ -6,24 +6,18 @@ holds no fact about the machine that built it, so the same commit gives the same
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from ..errors import PipelineError
-
-__all__ = [
-    "BUCKET",
-    "MANIFEST_NAME",
-    "Dependency",
-    "FunctionFacts",
-    "Manifest",
-    "Source",
-    "ZipFacts",
-    "encoded",
-]
+from ..strict_json import parse_json
+from .names import LAMBDA_NAME, package_id_problem, package_version_problem
 
 MANIFEST_NAME = "build.json"
 # What the bucket is called among the texts with variables; no environment variable is.
@@ -31,6 +25,12 @@ BUCKET = "the bucket"
 _SCHEMA = 1
 # Facts of the function that older manifests do not have.
 _LATER = ("boto3", "bucket")
+# Build servers name commits of other systems too; nothing that git would take for an option.
+_COMMIT = re.compile(r"[0-9A-Za-z]{1,64}")
+_WORD = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_HANDLER = re.compile(r"[^\s\x00-\x1f\x7f-\x9f]{1,128}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,19 @@ class ZipFacts:
     unzipped_size: int
     files: int
 
+    @classmethod
+    def of(cls, data: bytes, unzipped_size: int, files: int) -> ZipFacts:
+        """Return the facts of a function zip whose files are counted already."""
+        digest = hashlib.sha256(data).digest()
+        code_sha256 = base64.b64encode(digest).decode()
+        return cls(digest.hex(), code_sha256, len(data), unzipped_size, files)
+
+    def misfit(self, found: ZipFacts) -> str:
+        """Say what is first wrong here, by the facts of the zip itself, or give ""."""
+        said, true = asdict(self), asdict(found)
+        wrong = next((name for name in said if said[name] != true[name]), "")
+        return wrong and f"{wrong} {true[wrong]}, the manifest says {said[wrong]}"
+
 
 @dataclass(frozen=True)
 class Dependency:
@@ -113,16 +126,17 @@ class Manifest:
     @classmethod
     def from_json(cls, data: bytes, *, where: str) -> Manifest:
         """Read a manifest; `where` names the file in errors."""
+        document = parse_json(data, where)
+        if not isinstance(document, dict):
+            raise _none_of_ours(where, "it is no object")
+        schema = document.get("schema")
+        if type(schema) is not int or schema != _SCHEMA:
+            raise PipelineError(
+                where,
+                f"the manifest has schema {str(schema)[:40]!r}, this library reads {_SCHEMA}",
+                "Use the library of the commit that the package was built from.",
+            )
         try:
-            document = json.loads(data)
-            # Escapes can spell text that no file or terminal takes.
-            json.dumps(document, ensure_ascii=False).encode()
-            if document["schema"] != _SCHEMA:
-                raise PipelineError(
-                    where,
-                    f"the manifest has schema {document['schema']!r}, this library reads {_SCHEMA}",
-                    "Use the library of the commit that the package was built from.",
-                )
             manifest = cls(
                 package_id=document["package_id"],
                 version=document["version"],
@@ -133,18 +147,47 @@ class Manifest:
                 tools=_dependencies(document["tools"]),
                 environments=document["environments"],
             )
-        except (KeyError, TypeError, ValueError, RecursionError) as error:
-            raise PipelineError(
-                where, f"this is not a manifest of ours: {error!r}", "Build the package again."
-            ) from error
-        wrong = _first_misfit(manifest, cls, "")
-        if wrong:
-            raise PipelineError(
-                where,
-                f"this is not a manifest of ours: {wrong} is of another type",
-                "Build the package again.",
-            )
+        except (KeyError, TypeError) as error:
+            raise _none_of_ours(where, repr(error)) from error
+        wrong = first_misfit(manifest, cls, "")
+        problem = f"{wrong} is of another type" if wrong else next(_problems(manifest), "")
+        if problem:
+            raise _none_of_ours(where, problem)
         return manifest
+
+
+def _none_of_ours(where: str, why: str) -> PipelineError:
+    return PipelineError(
+        where, f"this is not a manifest of ours: {why}", "Build the package again."
+    )
+
+
+def _problems(manifest: Manifest) -> Iterator[str]:
+    """Yield why texts may not be what they are going to be: paths, arguments, addresses, names."""
+    yield from filter(
+        None,
+        (package_id_problem(manifest.package_id), package_version_problem(manifest.version)),
+    )
+    function, commit = manifest.function, manifest.source.commit
+    shapes = (
+        ("function's name", function.name, LAMBDA_NAME),
+        ("runtime", function.runtime, _WORD),
+        ("architecture", function.architecture, _WORD),
+        ("handler", function.handler, _HANDLER),
+        ("commit", "0" if commit is None else commit, _COMMIT),
+        *(("environment variable", name, _VARIABLE) for name in function.environment),
+    )
+    yield from (
+        f"the {what} {value[:100]!r} is not valid"
+        for what, value, shape in shapes
+        if not shape.fullmatch(value)
+    )
+    for name in (manifest.source.branch or "", *manifest.environments):
+        if _CONTROL.search(name):
+            yield f"{name[:100]!r} holds a control character"
+    texts = (*function.templates().values(), *function.tags, *function.tags.values())
+    if any("\0" in text for text in (function.description, *texts)):
+        yield "a text of the function holds a null character"
 
 
 def encoded(document: Mapping[str, Any]) -> bytes:
@@ -156,7 +199,7 @@ def _dependencies(items: list[dict[str, Any]]) -> tuple[Dependency, ...]:
     return tuple(Dependency(item["name"], item["version"], tuple(item["hashes"])) for item in items)
 
 
-def _first_misfit(value: Any, kind: Any, name: str) -> str:
+def first_misfit(value: Any, kind: Any, name: str) -> str:
     """Name the first part of a value that is not of its declared type, or give ""."""
     origin, inner = get_origin(kind), get_args(kind)
     parts: list[tuple[Any, Any, str]]
@@ -171,4 +214,4 @@ def _first_misfit(value: Any, kind: Any, name: str) -> str:
         simple = inner if origin is UnionType else (kind,)
         # JSON's true is a number to isinstance.
         return "" if type(value) in simple else name
-    return next(filter(None, (_first_misfit(*part) for part in parts)), "")
+    return next(filter(None, (first_misfit(*part) for part in parts)), "")

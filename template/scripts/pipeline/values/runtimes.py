@@ -1,4 +1,4 @@
-"""The Lambda runtimes a function may choose, with their dates, and what all of them keep.
+"""The Lambda runtimes a function may choose, with their dates.
 
 Facts as of 2026-11-23: AWS's runtime list and the dates it announced. Dates move, so a
 runtime that is near its end is a warning, never an error.
@@ -11,31 +11,9 @@ from datetime import date, timedelta
 
 from ..errors import PipelineError
 
-__all__ = [
-    "ARCHITECTURES",
-    "ENVIRONMENT_LIMIT",
-    "RESERVED_VARIABLES",
-    "RUNTIMES",
-    "Runtime",
-    "runtime_named",
-]
-
 ARCHITECTURES = ("arm64", "x86_64")
 _MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 _NOTICE = timedelta(days=180)
-# In bytes, of the JSON document with all variables of a function.
-ENVIRONMENT_LIMIT = 4096
-# AWS's own list. Other names it gives a meaning, like AWS_LAMBDA_EXEC_WRAPPER, may be set.
-RESERVED_VARIABLES = frozenset(
-    [
-        "_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV",
-        "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-        "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_INITIALIZATION_TYPE",
-        "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_ACCESS_KEY",
-        "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
-        "AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR",
-    ]
-)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..archive.zipreader import OUR_LIMITS, open_archive, read_member
+from ..archive.package import list_package
+from ..archive.zipreader import OUR_LIMITS, read_member
 from ..edge.files import new_folder, read_json, sweep, write_json
 from ..edge.locks import alone
 from ..edge.machine import Machine
@@ -21,13 +22,13 @@ from ..report.words import size
 from ..values.buildserver import BuildServer
 from ..values.latest import LATEST_NAME, Latest
 from ..values.manifest import MANIFEST_NAME, Manifest
+from ..values.names import FUNCTION_ZIP
 from ..values.project import Project
 from ..values.version import Version
 from ..values.worktree import WorkTree
 from .build_hooks import run_build_hook
 from .interpreter import local_runtime
 from .package import (
-    FUNCTION_ZIP,
     Built,
     Order,
     make_package,
@@ -159,12 +160,13 @@ def _is_whole(package: Path, sha256: str) -> bool:
     """Tell whether a build's package is as it was made, and the files beside it are those in it."""
     if _content(package).hex() != sha256:
         return False
-    archive = open_archive(package, OUR_LIMITS)
+    # Its bytes are those that were checked when they were made: that takes no second look.
+    listing = list_package(package, OUR_LIMITS)
     return all(
-        _content(package.parent / entry.name)
-        == hashlib.sha256(read_member(archive, entry)).digest()
-        for entry in archive.entries
-        if entry.name in (MANIFEST_NAME, FUNCTION_ZIP, SBOM_NAME)
+        _content(package.parent / name)
+        == hashlib.sha256(read_member(listing.archive, entry)).digest()
+        for name, entry in listing.files.items()
+        if name in (MANIFEST_NAME, FUNCTION_ZIP, SBOM_NAME)
     )
 
 
@@ -249,6 +251,8 @@ def _check(
         stage.text, notes = preflight(
             job.project, built.package, built.function_zip, restored, place
         )
+    # What no verb would read back, like a branch of control characters, is said here and now.
+    Manifest.from_json(built.manifest.to_json(), where=MANIFEST_NAME)
     for note in notes:
         reporter.warn(note)
 

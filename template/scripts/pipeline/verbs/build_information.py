@@ -11,12 +11,12 @@ from ..octopus.build_information import MOST_COMMITS, BuildFacts, inform, previo
 from ..octopus.client import Octopus, read, text
 from ..values.buildserver import BuildServer
 from ..values.manifest import Manifest
+from ..values.names import FULL_COMMIT
 from ..values.remote import browsable
 
 __all__ = ["announce", "build_facts", "release_notes"]
 
 _NO_SERVER = "a developer's machine"
-_SHA = re.compile(r"[0-9a-f]{40,64}\Z")
 _LOOKED_AT = 30
 
 
@@ -80,7 +80,7 @@ def _commit_before(octopus: Octopus, manifest: Manifest, machine: Machine) -> st
     for item in read(page, "Items", []):
         before = text(item, "VcsCommitNumber")
         other = text(item, "Version") != manifest.version and before != commit
-        if other and _SHA.match(before) and git.is_ancestor(before, commit):
+        if other and FULL_COMMIT.fullmatch(before) and git.is_ancestor(before, commit):
             return before
     return ""
 

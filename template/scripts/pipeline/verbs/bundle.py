@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..archive.package import Package
 from ..engines.attestation import Envelope, Verifier, read_bundle
 from ..engines.provenance import (
     PREDICATE_TYPE,
@@ -14,7 +15,6 @@ from ..engines.provenance import (
     parsed,
     subjects,
 )
-from .contents import Contents
 from .sign import bundle_of
 
 __all__ = ["Finding", "check_bundle"]
@@ -37,7 +37,7 @@ class Finding:
         return bool(self.proven) and not self.mismatches
 
 
-def check_bundle(contents: Contents, predicate: Any, verifier: Verifier | None) -> Finding:
+def check_bundle(contents: Package, predicate: Any, verifier: Verifier | None) -> Finding:
     """Check that one attestation beside the package is about it and repeats its `predicate`.
 
     With a verifier only what its key has signed counts; without one any signature does, and
@@ -66,7 +66,7 @@ def check_bundle(contents: Contents, predicate: Any, verifier: Verifier | None) 
     )
 
 
-def _claims(contents: Contents, predicate: Any, envelopes: tuple[Envelope, ...]) -> list[str]:
+def _claims(contents: Package, predicate: Any, envelopes: tuple[Envelope, ...]) -> list[str]:
     """Say what is wrong with the attestation that comes nearest; nothing when one is right."""
     nearest = ["there is no provenance of a package in it"]
     for envelope in envelopes:

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..archive.nupkg import unpack_like_octopus
-from ..archive.zipreader import open_archive, read_member
+from ..archive.package import Package
 from ..edge.machine import Machine
 from ..edge.pythons import base_python
 from ..errors import PipelineError
@@ -17,20 +16,9 @@ from ..octopus.variables import declared_values
 from ..report.events import Event, Output, Reporter, Sink
 from ..values.credentials import Credentials
 from ..values.latest import Latest
-from ..values.manifest import MANIFEST_NAME, Manifest
 from ..values.names import resource_name
 from ..values.project import Environment, Project
 from .build import is_stale, last_build
-
-__all__ = [
-    "Delivered",
-    "Delivery",
-    "deliver",
-    "package_file",
-    "package_manifest",
-    "refuse_unfit",
-    "worker_credentials",
-]
 
 
 @dataclass(frozen=True)
@@ -40,7 +28,7 @@ class Delivery:
     `environ` are the variables that lead the AWS client there.
     """
 
-    package: Path
+    package: Package
     environment: Environment
     dry_run: bool
     credentials: Credentials
@@ -65,7 +53,7 @@ def deliver(
 
     Raises the error that the script ended with.
     """
-    manifest = package_manifest(delivery.package)
+    manifest = delivery.package.ours()
     environment = delivery.environment
     templates = manifest.function.templates()
     values = declared_values(templates, environment.declared(), machine.environ)
@@ -73,7 +61,7 @@ def deliver(
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / manifest.package_id / manifest.version
         folder.parent.mkdir()
-        unpack_like_octopus(delivery.package, folder)
+        delivery.package.unpack_like_octopus(folder)
         job = Job(
             package=folder,
             python=base_python(),
@@ -90,22 +78,6 @@ def deliver(
         launch(job, Reporter(_collecting(reporter.emit, outputs), reporter.seconds))
     name = resource_name(environment.name, project.function.name)
     return Delivered(name, environment.name, manifest.version, outputs)
-
-
-def package_manifest(package: Path) -> Manifest:
-    """Read the manifest inside a package."""
-    data = package_file(package, MANIFEST_NAME)
-    return Manifest.from_json(data, where=f"{package.name} {MANIFEST_NAME}")
-
-
-def package_file(package: Path, name: str) -> bytes:
-    """Return the bytes of a file that every package of ours has."""
-    archive = open_archive(package)
-    for entry in archive.entries:
-        if entry.name == name:
-            return read_member(archive, entry)
-    then = "Name a package that `python3 tasks.py build` made."
-    raise PipelineError(package.name, f"there is no {name} in it", then)
 
 
 def refuse_unfit(environment: Environment, machine: Machine, *, allow_dirty: bool) -> Latest:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -22,15 +21,11 @@ from ..report.octopus import octopus_lines
 from ..report.words import line_sink, size
 from ..values.function_state import Wanted
 from ..values.handler import check_handler
-from ..values.manifest import BUCKET, MANIFEST_NAME, Manifest
-from ..values.names import resource_name
+from ..values.lambda_limits import DIRECT_UPLOAD_LIMIT
+from ..values.manifest import BUCKET, MANIFEST_NAME, Manifest, ZipFacts
+from ..values.names import DEPLOY_HOOKS, FUNCTION_ZIP, resource_name
 from ..values.plan import Applied, Bucket, Plan
 from .hooks import load_hooks
-
-FUNCTION_ZIP = "function.zip"
-HOOKS = "hooks_deploy.py"
-# What Lambda takes in a request; more has to go through S3.
-_DIRECT_LIMIT = 50 * 1024 * 1024
 
 
 def run_on_worker(
@@ -80,7 +75,7 @@ def deploy(
     reporter.line(f"{manifest.package_id} {manifest.version} to {name} ({environment})")
     with reporter.stage("check") as stage:
         code = _code(package, manifest, where)
-        hooks = load_hooks(package / HOOKS)
+        hooks = load_hooks(package / DEPLOY_HOOKS)
         values = resolve(manifest.function.environment, context.variables, where=where)
         bucket = _bucket(manifest, context.variables, where)
         stage.text = f"{FUNCTION_ZIP} {size(len(code))}, the bytes that were built"
@@ -146,17 +141,18 @@ def _target(manifest: Manifest, context: WorkerContext) -> tuple[str, str]:
 def _code(package: Path, manifest: Manifest, where: str) -> bytes:
     path = package / FUNCTION_ZIP
     data = _read(path)
-    sha256 = hashlib.sha256(data).hexdigest()
-    if sha256 != manifest.function_zip.sha256:
+    said = manifest.function_zip
+    wrong = said.misfit(ZipFacts.of(data, said.unzipped_size, said.files))
+    if wrong:
         raise NotTheSame(
             str(path),
-            f"its sha256 is {sha256}, the manifest says {manifest.function_zip.sha256}",
+            wrong,
             "Nothing was changed. The package was damaged or edited: push and deploy it again.",
         )
-    if len(data) > _DIRECT_LIMIT and not manifest.function.bucket:
+    if len(data) > DIRECT_UPLOAD_LIMIT and not manifest.function.bucket:
         raise PipelineError(
             str(path),
-            f"it has {len(data):,} bytes, Lambda takes {_DIRECT_LIMIT:,} directly",
+            f"it has {len(data):,} bytes, Lambda takes {DIRECT_UPLOAD_LIMIT:,} directly",
             "Nothing was changed. Name a bucket in [tool.pipeline.function] and build again.",
         )
     function = manifest.function

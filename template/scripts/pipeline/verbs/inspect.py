@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..archive.nupkg import SIGNATURE
 from ..archive.nuspec import Element
+from ..archive.package import Package
 from ..edge.machine import Machine
 from ..engines.provenance import STATEMENT_NAME
 from ..engines.sbom import SBOM_NAME
 from ..errors import NotTheSame, PipelineError
 from ..report.words import size
 from ..values.manifest import MANIFEST_NAME, Manifest
-from .contents import Contents, read_contents
-from .package import FUNCTION_ZIP
+from ..values.names import FUNCTION_ZIP
 from .picture import readable, row, rows
 from .proof import Proof, prove
 from .sign import bundle_of
@@ -24,14 +25,13 @@ from .sign import bundle_of
 __all__ = ["Inspection", "inspect_package", "refusal", "verify_provenance"]
 
 _PLACES = 6  # folders and files named before the rest are counted
-_NUGET_SIGNATURE = ".signature.p7s"
 
 
 @dataclass(frozen=True)
 class Inspection:
     """A package's facts; `proof` is there when they were asked to be checked."""
 
-    contents: Contents
+    contents: Package
     proof: Proof | None = None
 
     def lines(self) -> list[str]:
@@ -81,7 +81,7 @@ class Inspection:
 
 def inspect_package(path: Path) -> Inspection:
     """Read a package without writing anything; a hostile one is refused."""
-    return Inspection(read_contents(path))
+    return Inspection(Package.open(path))
 
 
 def verify_provenance(path: Path, key: Path | None, machine: Machine) -> Inspection:
@@ -102,7 +102,7 @@ def verify_provenance(path: Path, key: Path | None, machine: Machine) -> Inspect
 
         verifier = load_verifier(pem, str(key))
     try:
-        contents = read_contents(path)
+        contents = Package.open(path)
         return Inspection(contents, prove(contents, verifier))
     except PipelineError as error:
         raise NotTheSame(error.where, error.what, error.then) from error
@@ -126,7 +126,7 @@ def _row_if(name: str, text: str) -> list[str]:
     return [row(name, text)] if text else []
 
 
-def _function_lines(contents: Contents, manifest: Manifest) -> list[str]:
+def _function_lines(contents: Package, manifest: Manifest) -> list[str]:
     function, source = manifest.function, manifest.source
     commit = (source.commit or "no commit")[:12]
     state = {None: "not known whether clean", True: "dirty", False: "clean"}[source.dirty]
@@ -146,7 +146,7 @@ def _function_lines(contents: Contents, manifest: Manifest) -> list[str]:
     return lines + rows("needs", _listed(needs) or ["nothing but Python"], most=4)
 
 
-def _foreign_lines(contents: Contents) -> list[str]:
+def _foreign_lines(contents: Package) -> list[str]:
     nuspec = contents.listing.nuspec
     made = "something else: " + (readable(contents.note) or "no manifest inside")
     needs = [f"{item['name']} {item['version']}".strip() for item in _dependencies(contents)]
@@ -159,7 +159,7 @@ def _foreign_lines(contents: Contents) -> list[str]:
     ]
 
 
-def _dependencies(contents: Contents) -> list[dict[str, str]]:
+def _dependencies(contents: Package) -> list[dict[str, str]]:
     if contents.manifest is not None:
         found = [(item.name, item.version) for item in contents.manifest.dependencies]
     else:
@@ -179,12 +179,12 @@ def _named(elements: Iterable[Element], name: str) -> Iterator[Element]:
         yield from _named(element.children, name)
 
 
-def _holds(contents: Contents) -> list[str]:
+def _holds(contents: Package) -> list[str]:
     names = {MANIFEST_NAME: "manifest", SBOM_NAME: "SBOM", STATEMENT_NAME: "provenance"}
     found = [text for name, text in names.items() if name in contents.listing.files]
     if contents.manifest is None:
         found = []
-    found += ["NuGet's signature"] if _NUGET_SIGNATURE in contents.listing.files else []
+    found += ["NuGet's signature"] if SIGNATURE in contents.listing.files else []
     beside = "attestation" if bundle_of(contents.path).is_file() else "no attestation"
     return [", ".join(found) or "no manifest, SBOM or provenance", f"{beside} beside it"]
 

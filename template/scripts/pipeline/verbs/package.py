@@ -32,11 +32,11 @@ from ..engines.sources import SOURCE, Sources, function_files
 from ..engines.stage import deploy_half, running_code
 from ..errors import PipelineError
 from ..values.manifest import MANIFEST_NAME, Dependency, Manifest, Source, encoded
+from ..values.names import FUNCTION_ZIP
 from ..values.project import Project
 from .build_hooks import Say, run_build_hook
 
 __all__ = [
-    "FUNCTION_ZIP",
     "TOOL_LOCK",
     "Built",
     "Order",
@@ -46,7 +46,6 @@ __all__ = [
     "tools",
 ]
 
-FUNCTION_ZIP = "function.zip"
 # Where the nuspec's $stage$ points. Nothing is written there: the staged files go straight
 # from memory into the package.
 _STAGE = "build-output/stage"

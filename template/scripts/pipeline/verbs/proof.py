@@ -7,7 +7,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from ..archive.nupkg import PackageListing, parts_around
+from ..archive.nupkg import parts_around
+from ..archive.package import Package, PackageListing
 from ..archive.zipreader import Archive, read_member
 from ..engines.attestation import Verifier
 from ..engines.client import CLIENT_FOLDER
@@ -25,9 +26,8 @@ from ..engines.provenance import (
 )
 from ..engines.sbom import CLIENT, PART, SBOM_NAME, distributions
 from ..values.manifest import MANIFEST_NAME, Dependency, Manifest, ZipFacts
+from ..values.names import FUNCTION_ZIP
 from .bundle import Finding, check_bundle
-from .contents import Contents
-from .package import FUNCTION_ZIP
 from .picture import readable, rows
 
 __all__ = ["Proof", "prove"]
@@ -61,7 +61,7 @@ class Proof:
         }
 
 
-def prove(contents: Contents, verifier: Verifier | None) -> Proof:
+def prove(contents: Package, verifier: Verifier | None) -> Proof:
     """Check statement, manifest, bill of materials and attestation against a package's bytes.
 
     `verifier` is the key that the attestation must be signed with; without one its signature is
@@ -82,7 +82,7 @@ def prove(contents: Contents, verifier: Verifier | None) -> Proof:
     return Proof((*findings, check_bundle(contents, predicate, verifier)))
 
 
-def _files(contents: Contents, statement: Any) -> Finding:
+def _files(contents: Package, statement: Any) -> Finding:
     if STATEMENT_NAME not in contents.listing.files:
         return Finding(mismatches=(f"there is no {STATEMENT_NAME} in the package",))
     named = subjects(statement)
@@ -127,7 +127,7 @@ def _parts(listing: PackageListing) -> list[str]:
     ]
 
 
-def _manifest(contents: Contents, manifest: Manifest) -> Finding:
+def _manifest(contents: Package, manifest: Manifest) -> Finding:
     nuspec = contents.listing.nuspec
     known = {item.name: dict(item.attributes) for item in nuspec.metadata}
     commit = known.get("repository", {}).get("commit", "")
@@ -160,7 +160,7 @@ def _facts(function: Archive) -> dict[str, Any]:
     return vars(facts)
 
 
-def _bill(contents: Contents, manifest: Manifest) -> Finding:
+def _bill(contents: Package, manifest: Manifest) -> Finding:
     bill = parsed(contents.data(SBOM_NAME))
     if bill is None:
         return Finding(mismatches=(f"there is no readable {SBOM_NAME} in the package",))
@@ -200,7 +200,7 @@ def _named(component: Any) -> str:
     return f"{kind} {normal(component['name'])}"
 
 
-def _components(contents: Contents, manifest: Manifest) -> dict[str, Dependency]:
+def _components(contents: Package, manifest: Manifest) -> dict[str, Dependency]:
     """Return what the SBOM must list: the function's dependencies, and what lies in the client."""
     tools = {normal(tool.name): tool.hashes for tool in manifest.tools}
     client = distributions(contents.listing.archive, CLIENT_FOLDER)
@@ -213,7 +213,7 @@ def _components(contents: Contents, manifest: Manifest) -> dict[str, Dependency]
     }
 
 
-def _predicate(contents: Contents, manifest: Manifest, statement: Any) -> Finding:
+def _predicate(contents: Package, manifest: Manifest, statement: Any) -> Finding:
     if subjects(statement) is None:
         return Finding()
     materials = _materials(statement)

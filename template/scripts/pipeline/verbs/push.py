@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ..archive.zipreader import check_members, open_archive
+from ..archive.package import Package
 from ..edge.http import Http, shown
 from ..edge.machine import Machine
 from ..errors import PipelineError, UsageError
@@ -21,11 +21,9 @@ from ..feeds.publish import Rules, publish
 from ..octopus.client import Access, connect
 from ..report.events import Reporter
 from ..report.words import size
+from ..values.manifest import Manifest
 from ..values.project import BUILT_IN_FEED, Project
 from .build_information import announce
-from .deliver import package_manifest
-
-__all__ = ["PushOptions", "Pushed", "push"]
 
 
 @dataclass(frozen=True)
@@ -62,8 +60,8 @@ def push(
     refuses this one, or this one is damaged. Build information that cannot be sent is a warning:
     the package is there.
     """
-    candidate = Candidate.read(package)
-    check_members(open_archive(package))
+    opened = Package.open(package)
+    candidate = Candidate.of(opened)
     http = Http(machine.environ, tell=reporter.line)
     with reporter.stage("push") as stage:
         feed = _feed(project, options, http, reporter)
@@ -72,7 +70,10 @@ def push(
     if done.warning:
         reporter.warn(done.warning)
     if not options.octopus.missing:
-        _inform(package, options.octopus, http, machine, reporter)
+        if opened.manifest is None:
+            reporter.line(f"{package.name} was not built here: no build information", verbose=True)
+        else:
+            _inform(opened.manifest, options.octopus, http, machine, reporter)
     return Pushed(candidate.id, candidate.version, feed.name, done.sent)
 
 
@@ -121,13 +122,8 @@ def _is_readable_on_the_way(url: str) -> bool:
 
 
 def _inform(
-    package: Path, access: Access, http: Http, machine: Machine, reporter: Reporter
+    manifest: Manifest, access: Access, http: Http, machine: Machine, reporter: Reporter
 ) -> None:
-    try:
-        manifest = package_manifest(package)
-    except PipelineError:
-        reporter.line(f"{package.name} was not built here: no build information", verbose=True)
-        return
     try:
         text = announce(connect(http, access), manifest, machine)
     except PipelineError as error:

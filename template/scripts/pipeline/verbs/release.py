@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..archive.package import Package
 from ..edge.http import Http
 from ..edge.machine import Machine
 from ..errors import PipelineError, UsageError
@@ -21,7 +22,7 @@ from ..values.latest import Latest
 from ..values.manifest import Manifest
 from ..values.project import Project
 from .build_information import release_notes
-from .deliver import package_manifest, refuse_unfit
+from .deliver import refuse_unfit
 from .test import POST_DEPLOYMENT, run_post_deployment_tests
 
 __all__ = [
@@ -86,7 +87,7 @@ def release_package(
     A prerelease stops after the first environment. Raises PipelineError where Octopus refuses,
     or a deployment or a post-deployment test fails; later environments are then not touched.
     """
-    manifest = package_manifest(package)
+    manifest = Package.open(package).ours()
     names = [_declared(project, name) for name in options.environments]
     if len({name.casefold() for name in names}) != len(names):
         raise UsageError(

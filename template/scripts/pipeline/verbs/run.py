@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..archive.zipreader import FUNCTION_LIMITS, open_archive
+from ..archive.package import Package
+from ..archive.zipreader import Archive
 from ..edge.files import remove_folder
 from ..edge.machine import Machine
 from ..errors import PipelineError
@@ -19,11 +20,10 @@ from ..local.pool import LocalRuntime
 from ..octopus.variables import declared_values, resolve
 from ..report.events import Reporter
 from ..values.manifest import FunctionFacts
+from ..values.names import FUNCTION_ZIP
 from ..values.project import BUNDLED, FROM_RUNTIME, LOCAL_ENVIRONMENT, Project
 from ..values.runtimes import runtime_named
-from .deliver import package_file, package_manifest
 from .interpreter import local_runtime
-from .package import FUNCTION_ZIP
 
 __all__ = [
     "RunRequest",
@@ -67,15 +67,16 @@ def run_packaged(
     project: Project, package: Path, events: Sequence[bytes], machine: Machine, reporter: Reporter
 ) -> list[Invocation]:
     """Run the package's function zip for every event; its variables are those of `local`."""
-    manifest = package_manifest(package)
+    opened = Package.open(package)
+    manifest = opened.ours()
     settings = run_settings(project, manifest.function.environment, machine)
     with tempfile.TemporaryDirectory() as scratch:
         function_zip = Path(scratch) / FUNCTION_ZIP
-        function_zip.write_bytes(package_file(package, FUNCTION_ZIP))
+        function_zip.write_bytes(opened.function_zip())
         function = replace(
             project.function,
             runtime=runtime_named(manifest.function.runtime, where=package.name),
-            boto3=manifest.function.boto3 or _boto3_of(function_zip),
+            boto3=manifest.function.boto3 or _boto3_of(opened.function),
         )
         # `run_function` names the Python, and what may come of it.
         runtime = local_runtime(function, machine, reporter, warns=False)
@@ -142,9 +143,9 @@ def run_unpacked(
     return done
 
 
-def _boto3_of(function_zip: Path) -> str:
+def _boto3_of(function: Archive | None) -> str:
     """Tell where a package has its boto3 from whose manifest does not say so."""
-    names = (entry.name for entry in open_archive(function_zip, FUNCTION_LIMITS).entries)
+    names = (entry.name for entry in function.entries) if function else ()
     return BUNDLED if "boto3/__init__.py" in names else FROM_RUNTIME
 
 
@@ -160,7 +161,7 @@ def _note_python(request: RunRequest, reporter: Reporter) -> None:
 def _check_event(number: int, event: bytes) -> None:
     try:
         json.loads(event)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PipelineError(
             f"event {number}", f"this is not JSON: {error}", "Correct the event file."
         ) from error
@@ -180,6 +181,6 @@ def _show(invocation: Invocation, folder: Path, reporter: Reporter) -> None:
 def _message(answer: str) -> str:
     try:
         document = json.loads(answer)
-    except ValueError:
+    except (ValueError, RecursionError):
         return answer
     return str(document.get("errorMessage", answer)) if isinstance(document, dict) else answer

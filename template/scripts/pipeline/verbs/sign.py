@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..archive.nupkg import read
+from ..archive.package import list_package
 from ..archive.zipreader import read_member
 from ..edge.files import write_whole
 from ..edge.machine import Machine
@@ -15,7 +15,7 @@ from ..engines.attestation import BUNDLE_SUFFIX, Signer
 from ..engines.provenance import STATEMENT_NAME, make_statement
 from ..errors import PipelineError
 from ..values.manifest import encoded
-from .package import FUNCTION_ZIP
+from ..values.names import FUNCTION_ZIP
 
 __all__ = ["SIGNING_KEY", "attest", "bundle_of", "signer_of"]
 
@@ -62,7 +62,7 @@ def attest(package: Path, signer: Signer) -> Path:
     It repeats the provenance inside and adds the package's own digest, which no file in it can
     hold.
     """
-    listing = read(package)
+    listing = list_package(package)
     found = listing.files
     if STATEMENT_NAME not in found or FUNCTION_ZIP not in found:
         raise PipelineError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..archive.difference import difference
-from ..archive.zipreader import FUNCTION_LIMITS, open_archive, read_member
+from ..archive.package import Package
 from ..edge.git import Git
 from ..edge.machine import Machine
 from ..edge.pythons import base_python
@@ -20,13 +19,12 @@ from ..errors import NotTheSame, PipelineError
 from ..report.events import Reporter
 from ..values.buildserver import BuildServer
 from ..values.manifest import MANIFEST_NAME, Manifest
+from ..values.names import FULL_COMMIT, FUNCTION_ZIP
 from ..values.project import Project
 from .build_hooks import Say, run_build_hook
-from .package import FUNCTION_ZIP, TOOL_LOCK, Built, Order, make_package, restore_dependencies
+from .package import TOOL_LOCK, Built, Order, make_package, restore_dependencies
 
 __all__ = ["rebuild", "unverifiable", "verify_build", "verify_package"]
-
-_FULL_SHA = re.compile("[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
 def unverifiable(manifest: Manifest, machine: Machine) -> str:
@@ -35,7 +33,7 @@ def unverifiable(manifest: Manifest, machine: Machine) -> str:
         return "there is no .git here to rebuild from"
     if manifest.source.commit is None:
         return "nothing is committed yet"
-    if not _FULL_SHA.fullmatch(manifest.source.commit):
+    if not FULL_COMMIT.fullmatch(manifest.source.commit):
         return f"{manifest.source.commit!r} is not the full name of a commit"
     if manifest.source.dirty is None:
         return "it was built without .git, so what it was built from is not known"
@@ -68,15 +66,16 @@ def verify_package(
     `cold` uses nothing that an earlier build has kept: dependencies are fetched and deflated once
     more, and their wheels' hashes compared with the lock.
     """
-    data = package.read_bytes()
-    manifest = _manifest(data, package.name)
+    manifest = _manifest(package)
     reason = unverifiable(manifest, machine)
     if reason:
         then = "Commit, and build again." if machine.git else "Verify it in a clone."
         raise PipelineError(f"verify {package.name}", f"it cannot be verified: {reason}", then)
     then = "It was changed since it was built, or something outside the commit went into it."
     with _rebuilt(manifest, machine, reporter, cold=cold) as rebuilt:
-        _compare(package.name, data, rebuilt, manifest, f"{then} Build the commit anew.")
+        _compare(
+            package.name, package.read_bytes(), rebuilt, manifest, f"{then} Build the commit anew."
+        )
     return manifest
 
 
@@ -182,18 +181,10 @@ def _compare(name: str, ours: bytes, other: Path, manifest: Manifest, then: str)
         raise NotTheSame(f"verify {name}", what, then)
 
 
-def _manifest(package: bytes, name: str) -> Manifest:
+def _manifest(package: Path) -> Manifest:
     try:
-        archive = open_archive(package, FUNCTION_LIMITS, where=name)
-        members = [entry for entry in archive.entries if entry.name == MANIFEST_NAME]
-        data = read_member(archive, members[0]) if members else b""
+        opened = Package.open(package)
     except PipelineError as error:
         # No commit makes such a file, so there is nothing to compare it with.
-        raise NotTheSame(
-            f"verify {name}", error.what, "It is damaged, or no package: fetch or build it again."
-        ) from error
-    if not members:
-        raise PipelineError(
-            name, f"there is no {MANIFEST_NAME} in it", "Is it a package that this pipeline built?"
-        )
-    return Manifest.from_json(data, where=f"{name} {MANIFEST_NAME}")
+        raise NotTheSame(f"verify {package.name}", error.what, error.then) from error
+    return opened.ours()

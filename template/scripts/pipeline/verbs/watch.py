@@ -18,9 +18,10 @@ from ..local.function_code import unpack_function
 from ..local.pool import LocalRuntime
 from ..report.events import Failed, Reporter
 from ..report.words import row
+from ..values.names import FUNCTION_ZIP
 from ..values.project import Project
 from .interpreter import local_runtime
-from .package import FUNCTION_ZIP, function_sources, restore_dependencies
+from .package import function_sources, restore_dependencies
 from .run import RunRequest, read_event, run_settings, run_unpacked
 
 __all__ = ["Watched", "watch"]

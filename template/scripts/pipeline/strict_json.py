@@ -1,0 +1,96 @@
+"""JSON from outside: a package, a file that anybody may have written, a service's answer.
+
+What it may hold is bounded, and whatever else it is ends in a PipelineError: nothing that is
+read here can end a verb in a trace later.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from .errors import PipelineError
+
+# Far above any manifest, bill of materials or statement; none is nested more than a dozen deep.
+LARGEST_DOCUMENT = 4 << 20
+_DEEPEST = 64
+_LONGEST_NUMBER = 19  # digits: a whole number fits 64 bits
+
+
+def parse_json(data: bytes, where: str, *, largest: int = LARGEST_DOCUMENT) -> Any:
+    """Return the document in `data`, which is UTF-8; `where` names it in errors.
+
+    Raises PipelineError for what is not JSON, and for JSON that readers differ on or cannot
+    write again: a key that is there twice, numbers that are infinite, none, or too large, half
+    of a surrogate pair, a document that is nested too deep or larger than `largest` bytes.
+    """
+    if len(data) > largest:
+        raise PipelineError(where, f"{len(data)} bytes are too many: it takes {largest}")
+    try:
+        document = json.loads(
+            data.decode("utf-8-sig"),
+            object_pairs_hook=_once,
+            parse_constant=_no_number,
+            parse_float=_finite,
+            parse_int=_whole,
+        )
+        _check(document)
+    except RecursionError as error:
+        raise PipelineError(where, _TOO_DEEP) from error
+    except ValueError as error:
+        raise PipelineError(where, f"it is not JSON that can be read: {error}") from error
+    return document
+
+
+_TOO_DEEP = f"its values are nested more than {_DEEPEST} deep"
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key in it is there twice")
+    return found
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number in JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number in it is too large")
+    return number
+
+
+def _whole(text: str) -> int:
+    if len(text.lstrip("-")) > _LONGEST_NUMBER:
+        raise ValueError("a number in it is too large")
+    return int(text)
+
+
+def _check(document: Any) -> None:
+    level = [document]
+    for _ in range(_DEEPEST):
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, str):
+                _check_text(value)
+            elif isinstance(value, list):
+                inner += value
+            elif isinstance(value, dict):
+                for name in value:
+                    _check_text(name)
+                inner += value.values()
+        if not inner:
+            return
+        level = inner
+    raise ValueError(_TOO_DEEP)
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("a text in it holds half of a surrogate pair") from error
