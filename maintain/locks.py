@@ -17,7 +17,7 @@ __all__ = ["write_locks"]
 
 _SCRIPTS = "template/scripts/requirements-{}.txt"
 # Later ones are locked to fit the earlier ones: all of them share one .venv.
-_ORDER = ("build", "sign", "local", "update", "dev")
+_ORDER = ("build", "local", "dev")
 _OLDEST_PYTHON = "3.11"
 _FUNCTION = "template/requirements/function.txt.jinja"
 

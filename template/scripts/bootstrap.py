@@ -43,9 +43,7 @@ __all__ = [
 
 LOCKS = {
     "build": "scripts/requirements-build.txt",
-    "sign": "scripts/requirements-sign.txt",
     "local": "scripts/requirements-local.txt",
-    "update": "scripts/requirements-update.txt",
 }
 # What asks for a document on standard output, also when there is no verb yet that could give it.
 JSON = frozenset(("--json", "-j", "-jv", "-vj"))

@@ -14,13 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
 from pipeline.archive.nupkg import pack
 from pipeline.archive.nuspec import Nuspec, parse, render_for_package
 from pipeline.archive.zipreader import open_archive
@@ -62,7 +55,6 @@ DEPLOY = b"print('deploy')\n" * 20
 SPEC = b"<package><metadata><id>A</id><version>1.0.0</version>%b</metadata></package>"
 
 Files = dict[str, bytes]
-Key = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 def zipped(files: Mapping[str, bytes]) -> bytes:
@@ -172,16 +164,6 @@ def changed(name: str, change: Callable[[Any], None]) -> Files:
 def dirty(manifest: Manifest) -> Manifest:
     """Return the manifest of a build whose work tree differed from its commit."""
     return replace(manifest, source=replace(manifest.source, dirty=True))
-
-
-def private_pem(key: Key) -> bytes:
-    """Return a private key in PEM form."""
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def public_pem(key: Key) -> bytes:
-    """Return the public half of a key in PEM form."""
-    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def invoke(folder: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:

@@ -100,7 +100,7 @@ class Package:
             raise PipelineError(
                 self.path.name,
                 self.note or f"there is no {MANIFEST_NAME} in it",
-                "Name a package that `invoke build` made.",
+                "Name a package that `python3 tasks.py build` made.",
             )
         return self.manifest
 

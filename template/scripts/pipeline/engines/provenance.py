@@ -1,42 +1,26 @@
 """Provenance: an in-toto statement about the files of a package, and how they were built.
 
 The statement is in-toto Statement v1 with a SLSA provenance v1 predicate. It holds no fact about
-the machine that built it, so the same commit gives the same statement. What a document from
-elsewhere claims is read here too, and compared with what is true.
+the machine that built it, so the same commit gives the same statement.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from ..archive.nupkg import parts_around
+from ..archive.package import Package
+from ..archive.zipreader import read_member
 from ..archive.zipwriter import Raw, plain
 from ..errors import PipelineError
 from ..strict_json import parse_json
 from ..values.manifest import Dependency, Manifest
 from .lock import normal
-
-__all__ = [
-    "BUILDER",
-    "BUILD_TYPE",
-    "LIBRARY",
-    "PREDICATE_TYPE",
-    "STATEMENT_NAME",
-    "STATEMENT_TYPE",
-    "Origin",
-    "differences",
-    "library_digest",
-    "make_predicate",
-    "make_statement",
-    "parsed",
-    "plain_sha256",
-    "subjects",
-]
 
 STATEMENT_NAME = "provenance.json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -45,8 +29,6 @@ PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
 BUILD_TYPE = "urn:copier-lambda:build:v1"
 BUILDER = "urn:copier-lambda:pipeline:v1"
 LIBRARY = "scripts/MANIFEST"
-_LONGEST = 100  # characters of a value that is not what it should be
-_NOTHING = object()
 
 
 @dataclass(frozen=True)
@@ -117,39 +99,48 @@ def plain_sha256(raw: Raw) -> str:
     return raw.sha256 or hashlib.sha256(plain(raw)).hexdigest()
 
 
-def parsed(data: bytes | None) -> Any:
-    """Return a JSON document, or None where there is none that can be read."""
-    try:
-        return None if data is None else parse_json(data, "")
-    except PipelineError:
-        return None
+def misfits(package: Package) -> list[str]:
+    """Say where a package's statement does not fit its bytes, a sentence each; none where it does.
+
+    A file too many or too few counts, so does any part that the package format would not add.
+    """
+    listing, statement = package.listing, package.data(STATEMENT_NAME)
+    if statement is None:
+        return [f"there is no {STATEMENT_NAME} in the package"]
+    named = _subjects(statement)
+    if named is None:
+        return [f"{STATEMENT_NAME} is not an in-toto statement"]
+    wanted = parts_around(listing.nuspec, listing.files)
+    parts = {entry.name: entry for entry in listing.parts.values()}
+    held = {**listing.files, **{name: entry for name, entry in parts.items() if name in named}}
+    del held[STATEMENT_NAME]
+    wrong = [f"{name} is not in the package" for name in named.keys() - held.keys()]
+    wrong += [f"{name} is not in the package" for name in wanted.keys() - parts.keys()]
+    wrong += [f"{name} is in no package of ours" for name in parts.keys() - wanted.keys()]
+    wrong += [f"{name} is not named in {STATEMENT_NAME}" for name in held.keys() - named.keys()]
+    for name, entry in held.items():
+        data = read_member(listing.archive, entry)
+        if name in named and hashlib.sha256(data).hexdigest() != named[name]:
+            wrong.append(f"{name} is not as {STATEMENT_NAME} says")
+    nuspec, *_ = wanted
+    for name in parts.keys() & wanted.keys() - {nuspec}:
+        if read_member(listing.archive, parts[name]) != wanted[name]:
+            wrong.append(f"{name} is not what nuspec and files give")
+    return sorted(wrong)
 
 
-def subjects(statement: Any) -> dict[str, str] | None:
+def _subjects(statement: bytes) -> dict[str, str] | None:
     """Return the SHA-256 in hex of each file that an in-toto statement names.
 
     None for anything else, and for a statement that names a file twice.
     """
     try:
-        named = [(item["name"], item["digest"]["sha256"]) for item in statement["subject"]]
-    except (KeyError, TypeError):
+        document = parse_json(statement, where=STATEMENT_NAME)
+        named = [(item["name"], item["digest"]["sha256"]) for item in document["subject"]]
+    except (PipelineError, KeyError, TypeError):
         return None
     texts = all(isinstance(text, str) for pair in named for text in pair)
     return dict(named) if texts and len({name for name, _ in named}) == len(named) else None
-
-
-def differences(told: Any, wanted: Any, path: str) -> Iterator[str]:
-    """Name every place where a document differs from what it should say."""
-    if isinstance(told, Mapping) and isinstance(wanted, Mapping):
-        for key in sorted({*told, *wanted}):
-            inner = f"{path} {key}".strip()
-            yield from differences(told.get(key, _NOTHING), wanted.get(key, _NOTHING), inner)
-    elif isinstance(told, list) and isinstance(wanted, list) and len(told) == len(wanted):
-        for number, (left, right) in enumerate(zip(told, wanted, strict=True), 1):
-            yield from differences(left, right, f"{path} {number}".strip())
-    # 1 and True are equal in Python, not in JSON.
-    elif type(told) is not type(wanted) or told != wanted:
-        yield f"{path} is {_short(told)}, not {_short(wanted)}"
 
 
 def _source(manifest: Manifest) -> list[dict[str, Any]]:
@@ -174,10 +165,3 @@ def _resolved(item: Dependency, wheels: Mapping[str, tuple[str, ...]]) -> dict[s
         # and this lock does not say which of its hashes is that of a wheel with these tags.
         facts["acceptedSha256"] = accepted
     return {**described, "annotations": {name: fact for name, fact in facts.items() if fact}}
-
-
-def _short(value: Any) -> str:
-    if value is _NOTHING:
-        return "missing"
-    text = json.dumps(value, sort_keys=True) if not isinstance(value, str) else value
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

@@ -18,6 +18,12 @@ MOVED = {
     "--octopus-space": "OCTOPUS_SPACE",
 }
 
+# Flags that are read and do nothing any more, with what does what they did; True: with a value.
+GONE = {
+    "--verify-provenance": (False, "`inspect` always says whether the statement fits"),
+    "--key": (True, "the build server signs packages: docs/provenance.md"),
+}
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -36,7 +42,8 @@ def normalise(
 ) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, str]]:
     """Return the command line (without the program's name) for invoke, and what is passed on.
 
-    The third are the values of MOVED flags of verbs that do not have them, taken out of it.
+    The third are the values of MOVED flags of verbs that do not have them, and of GONE ones, taken
+    out of it.
 
     `shapes` has every verb by its name. A bare word that is a verb's name starts that verb.
     """
@@ -55,6 +62,8 @@ def normalise(
                 return tuple(result), tuple(rest), moved
         elif shape and flag in MOVED and flag not in shape.valued:
             moved[flag] = value if equals or not rest else rest.pop(0)
+        elif shape and flag in GONE and flag not in shape.valued:
+            moved[flag] = rest.pop(0) if GONE[flag][0] and not equals and rest else value
         elif shape is None or word.startswith("-"):
             result.append(word)
             if shape and word in shape.valued and rest:

@@ -234,14 +234,10 @@ def _version_options(
 
 
 def _document(outcome: Outcome, root: Path) -> dict[str, Any]:
-    from ..verbs.sign import bundle_of
-
     latest = outcome.latest
-    bundle = bundle_of(root / latest.package)
     return {
         "version": latest.version,
         "package": str(root / latest.package),
-        "attestation": str(bundle) if bundle.is_file() else None,
         "code_sha256": outcome.code_sha256,
         "reused": outcome.reused,
         "dirty": latest.dirty,

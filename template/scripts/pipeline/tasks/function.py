@@ -19,38 +19,17 @@ if TYPE_CHECKING:
 __all__ = ["inspect", "run"]
 
 
-@task(
-    help={
-        "package": "The package; the last build's by default",
-        "verify-provenance": "Check what the package's documents claim against its bytes",
-        "key": "With --verify-provenance: the public key (PEM) that the attestation needs",
-        **COMMON,
-    }
-)
+@task(help={"package": "The package; the last build's by default", **COMMON})
 def inspect(
-    c: Context,
-    package: str | None = None,
-    verify_provenance: bool = False,
-    key: str | None = None,
-    json: bool = False,
-    verbose: bool = False,
+    c: Context, package: str | None = None, json: bool = False, verbose: bool = False
 ) -> None:
     """Show what is in a package, ours or not, without unpacking it."""
     from ..report.events import Failed
     from ..verbs.inspect import inspect_package, refusal
-    from ..verbs.inspect import verify_provenance as checked
     from ..verbs.packages import chosen_package
 
     with session(root_of(c), json=json, verbose=verbose) as here:
-        if key and not verify_provenance:
-            then = "Add --verify-provenance, or leave --key out."
-            raise UsageError("--key", "it is for --verify-provenance", then)
-        path = chosen_package(package, here.machine)
-        found = (
-            checked(path, Path(key) if key else None, here.machine)
-            if verify_provenance
-            else inspect_package(path)
-        )
+        found = inspect_package(chosen_package(package, here.machine))
         here.result("\n".join(found.lines()), found.document())
         if refused := refusal(found):
             here.reporter.emit(Failed("", refused))

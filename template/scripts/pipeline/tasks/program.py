@@ -17,7 +17,7 @@ from invoke import Collection, Program
 from invoke.exceptions import Exit, ParseError, UnexpectedExit
 
 from ..errors import Interrupted, PipelineError, UsageError
-from .argv import MOVED, Shape, normalise
+from .argv import GONE, MOVED, Shape, normalise
 from .printers import writer
 
 __all__ = ["main", "shapes"]
@@ -67,6 +67,9 @@ def _run(words: Sequence[str], namespace: Collection, root: Path) -> int:
     known = shapes(namespace)
     words, passed_on, moved = normalise(words, known)
     for flag, value in moved.items():
+        if flag in GONE:
+            writer(sys.stderr)(f"warning: {flag} does nothing any more: {GONE[flag][1]}")
+            continue
         writer(sys.stderr)(f"warning: {flag} is `build`'s alone: set {MOVED[flag]} instead")
         os.environ[MOVED[flag]] = value
     namespace.configure({"pipeline": {"root": str(root), "passed_on": list(passed_on)}})

@@ -12,7 +12,6 @@ from ..archive.zipreader import OUR_LIMITS, read_member
 from ..edge.files import new_folder, read_json, sweep, write_json
 from ..edge.locks import alone
 from ..edge.machine import Machine
-from ..engines.attestation import Signer
 from ..engines.preflight import Place, preflight
 from ..engines.python import Restored
 from ..engines.sbom import SBOM_NAME
@@ -35,7 +34,6 @@ from .package import (
     restore_dependencies,
     tools,
 )
-from .sign import attest, bundle_of, signer_of
 from .test import run_tests
 from .verify import unverifiable, verify_build
 from .version import VersionOptions, choose_version
@@ -71,7 +69,6 @@ class _Job:
     tree: WorkTree
     inputs: str
     last: Latest | None
-    signer: Signer | None
 
 
 def build(project: Project, options: BuildOptions, machine: Machine, reporter: Reporter) -> Outcome:
@@ -89,8 +86,12 @@ def build(project: Project, options: BuildOptions, machine: Machine, reporter: R
         sweep(machine.output)
         tree = WorkTree.read(machine.git, server)
         inputs, last = inputs_digest(tree, machine), last_build(machine)
-        # A key that cannot be used ends the build before it has begun.
-        job = _Job(project, options, tree, inputs, last, signer_of(machine))
+        job = _Job(project, options, tree, inputs, last)
+        if "PIPELINE_SIGNING_KEY" in machine.environ:
+            reporter.warn(
+                "PIPELINE_SIGNING_KEY is not used any more: the build server signs what it built, "
+                "docs/provenance.md says how"
+            )
         if job.last and _is_reusable(job, server, machine):
             return _reuse(job, job.last, machine, reporter)
         return _build(job, server, machine, reporter)
@@ -177,7 +178,6 @@ def _reuse(job: _Job, last: Latest, machine: Machine, reporter: Reporter) -> Out
     reporter.line("  unchanged since the last build: same version, same package")
     if last.why_not and not job.options.only_package:
         reporter.warn(f"verify skipped: {last.why_not}")
-    _sign(job, last.package_path(machine.root), reporter)
     return _conclude(last, manifest, machine, reporter, reused=True)
 
 
@@ -194,7 +194,6 @@ def _build(job: _Job, server: BuildServer, machine: Machine, reporter: Reporter)
     with new_folder(machine.output / version.text) as folder:
         built = _make(job, version, folder, machine, reporter)
         verified, why_not = _verify(job, built, machine, reporter)
-        _sign(job, built.package, reporter)
     package = machine.output / version.text / built.package.name
     latest = Latest(
         version=version.text,
@@ -269,13 +268,6 @@ def _verify(job: _Job, built: Built, machine: Machine, reporter: Reporter) -> tu
     return False, reason
 
 
-def _sign(job: _Job, package: Path, reporter: Reporter) -> None:
-    if job.signer:
-        with reporter.stage("sign") as stage:
-            attest(package, job.signer)
-            stage.text = f"attestation beside the package, key {job.signer.key_id[:16]}"
-
-
 def _introduce(job: _Job, version: str, reporter: Reporter) -> None:
     function = job.project.function
     what = f"{job.project.package_id} {version}"
@@ -288,8 +280,6 @@ def _conclude(
 ) -> Outcome:
     package = latest.package_path(machine.root)
     reporter.emit(Artifact(str(package)))
-    if bundle_of(package).is_file():
-        reporter.emit(Artifact(str(bundle_of(package))))
     reporter.line(f"{latest.package}   {size(package.stat().st_size)}")
     reporter.line(f"CodeSha256 {manifest.function_zip.code_sha256}")
     return Outcome(latest, manifest.function_zip.code_sha256, reused)
