@@ -42,15 +42,24 @@ EDITS = (
 )
 
 
+# Tags may not travel: a release is a commit with this subject.
+RELEASES = {
+    subject.removeprefix("Release "): commit
+    for commit, subject in re.findall(
+        r"^([0-9a-f]{40}) (Release v[0-9]+\.[0-9]+\.[0-9]+)$",
+        git(ROOT, "log", "--format=%H %s"),
+        re.MULTILINE,
+    )
+}
+
+
 @pytest.fixture(scope="module")
 def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a clone with a tag for each release commit, and the work tree as a newer release."""
     clone = tmp_path_factory.mktemp("releases") / "copier-lambda"
     git(ROOT, "clone", "--quiet", str(ROOT), str(clone))
-    for line in git(clone, "log", "--format=%H %s").splitlines():
-        commit, _, subject = line.partition(" ")
-        if match := re.fullmatch(r"Release (v[0-9]+\.[0-9]+\.[0-9]+)", subject):
-            git(clone, "tag", "--force", match[1], commit)
+    for name, commit in RELEASES.items():
+        git(clone, "tag", "--force", name, commit)
     changed = git(ROOT, "diff", "--binary", "HEAD")
     if changed:
         subprocess.run(["git", "apply"], cwd=clone, input=changed.encode(), check=True)
@@ -63,13 +72,9 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return clone
 
 
-def test_every_release_can_be_tried(releases: Path) -> None:
-    """The list below is not shorter than the history's."""
-    tags = [tag for tag in git(releases, "tag").split() if tag != NEWER_THAN_ANY_RELEASE]
-    assert sorted(tags) == sorted(RELEASES), "add the new release to the list"
-
-
-RELEASES = ("v0.1.0", "v0.2.0", "v0.3.0")
+def test_the_history_is_there() -> None:
+    """A clone without the release commits would have nothing to try."""
+    assert {"v0.1.0", "v0.2.0", "v0.3.0"} <= RELEASES.keys(), "clone with the whole history"
 
 
 @pytest.mark.parametrize("release", RELEASES)
