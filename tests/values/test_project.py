@@ -65,6 +65,7 @@ def test_a_strategy_may_be_written_in_any_case(tmp_path: Path) -> None:
         ('"2.0"', '"2"', "[tool.pipeline] base-version", "'2'"),
         ('"2.0"', '"2.0.0"', "[tool.pipeline] base-version", "'2.0.0'"),
         ('"2.0"', '"02.0"', "[tool.pipeline] base-version", "'02.0'"),
+        ('"2.0"', '"9999999999.0"', "[tool.pipeline] base-version", "'9999999999.0'"),
         ('"2.0"', "2.0", "[tool.pipeline] base-version", "2.0 is not a text"),
         ('"GitTag"', '"CalVer"', "[tool.pipeline] version-strategy", "'CalVer'"),
         ('"python3.13"', '"python2.7"', f"[{FUNCTION}] runtime", "'python2.7'"),

@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 _FILE = "pyproject.toml"
-_BASE_VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\Z")
+_BASE_VERSION = re.compile(r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\Z")
 _HANDLER = re.compile(r"[A-Za-z0-9_./-]+\.[A-Za-z_][A-Za-z0-9_]*\Z")
 # Where the function's boto3 comes from: the function zip, or Lambda's runtime.
 BUNDLED, FROM_RUNTIME = "bundled", "runtime"
