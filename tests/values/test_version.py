@@ -121,7 +121,9 @@ def test_every_version_is_written_as_nuget_writes_it(
     """Whatever it is made from, a feed knows it under the name that we give it."""
     numbered, unnamed = flags
     unnamed = unnamed and strategy in (DEFAULT_STRATEGY, "GitTag")
-    facts = TagFacts((f"v{base[0]:03d}.{base[1]:03d}.0{number % 1000}", number % 2), SHA, False)
+    facts = TagFacts(
+        (f"v{base[0]:03d}.{base[1]:03d}.0{number % 1000}", number % 2), SHA, shallow=False
+    )
     count = number if numbered or strategy == YEAR_MONTH else None
     request = VersionRequest(base, strategy, now, count, None, unnamed, lambda: facts)
     text = Version.choose(request).text
@@ -305,7 +307,10 @@ def test_commits_after_a_tag_sort_in_their_order(nearest: str, one: int, more: i
     assert order(late) < order(tagged(end, 0))
 
 
-@pytest.mark.parametrize("nearest", ["v1.2", "v1.2.3.4", "v1.2.3-rc.1", "v1.x", "v1.2.\u0663", "v1.2." + "9" * 5000])
+@pytest.mark.parametrize(
+    "nearest",
+    ["v1.2", "v1.2.3.4", "v1.2.3-rc.1", "v1.x", "v1.2.\u0663", "v1.2." + "9" * 5000],
+)
 def test_a_tag_that_is_no_version_is_named(nearest: str) -> None:
     """The error repeats the tag and says how tags are named."""
     with pytest.raises(PipelineError, match=re.escape(repr(nearest))) as error:

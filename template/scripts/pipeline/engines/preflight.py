@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ..archive.nupkg import read
 from ..archive.zipreader import DEFAULT_LIMITS, OUR_LIMITS, open_archive, read_member
 from ..archive.zipwriter import plain
+from ..edge.files import read_text
 from ..errors import PipelineError
 from ..octopus.variables import names_in, resolve
 from ..values.handler import find_handler
@@ -145,8 +146,8 @@ def _imported(
     given = {key: value for key, value in templates.items() if not {"=", "\0"} & {*key}}
     known = known_values(given, local, place.environ)
     try:
-        stack = (project.root / STACK).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        stack = read_text(project.root / STACK, STACK)
+    except OSError:
         stack = ""
     places = (place.cache / "import", stack)
     return handler_check(project.function, files, runtime, known, places)

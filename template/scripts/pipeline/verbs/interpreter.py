@@ -65,7 +65,7 @@ def runtime_sdk(python: Path, machine: Machine) -> tuple[Path, str]:
     source = FUNCTION_LOCK
     if "boto3" not in _versions(text):
         source = _LOCAL_LOCK
-        text = pick((machine.root / source).read_text(encoding="utf-8"), SDK)
+        text = pick(read_lock(machine.root, source), SDK)
     folder = _installed("runtime-sdk", text, python, machine)
     return folder, f"boto3 {_versions(text).get('boto3')} of {source} stands for the runtime's"
 
@@ -99,7 +99,7 @@ def _installed(name: str, text: str, python: Path, machine: Machine) -> Path:
 
 
 def _client(python: Path, machine: Machine, reporter: Reporter) -> Path | None:
-    text = pick((machine.root / _LOCAL_LOCK).read_text(encoding="utf-8"), _CLIENT)
+    text = pick(read_lock(machine.root, _LOCAL_LOCK), _CLIENT)
     try:
         return _installed("runtime-client", text, python, machine)
     except PipelineError as error:

@@ -16,7 +16,7 @@ from ..archive.zipwriter import Raw, compress, store
 from ..edge.files import write_whole
 from ..edge.machine import Machine
 from ..engines.client import CLIENT_FOLDER, DISTRIBUTIONS, client_zip
-from ..engines.lock import locked, normal
+from ..engines.lock import locked, normal, read_lock
 from ..engines.provenance import (
     STATEMENT_NAME,
     Origin,
@@ -84,7 +84,7 @@ def tools(
 
     Those in `client`, the distributions that travel in the package, come with their hashes.
     """
-    lock = (root / TOOL_LOCK).read_text(encoding="utf-8")
+    lock = read_lock(root, TOOL_LOCK)
     return tuple(
         tool if normal(tool.name) in client else replace(tool, hashes=())
         for tool in locked(lock, _tags(client))
@@ -160,7 +160,7 @@ def _manifest(
     installed: Mapping[str, Distribution],
     client: Mapping[str, Distribution],
 ) -> Manifest:
-    lock = (project.root / FUNCTION_LOCK).read_text(encoding="utf-8")
+    lock = read_lock(project.root, FUNCTION_LOCK)
     versions = {name: found.version for name, found in installed.items()}
     return Manifest(
         package_id=project.package_id,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..archive.zipreader import FUNCTION_LIMITS, open_archive
+from ..edge.files import read_text
 from ..edge.machine import Machine
 from ..errors import PipelineError
 from ..local.function import FunctionProcess
@@ -53,9 +54,9 @@ class RunRequest:
 
 
 def read_event(path: Path) -> bytes:
-    """Return an event file's bytes. Raises PipelineError."""
+    """Return an event file's JSON in UTF-8, as AWS takes it. Raises PipelineError."""
     try:
-        return path.read_bytes()
+        return read_text(path, str(path)).encode()
     except OSError as error:
         raise PipelineError(
             "--event", f"{path}: {error.strerror}", "Name a JSON file, like those in tests/events."

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..archive.difference import difference
 from ..archive.zipreader import FUNCTION_LIMITS, open_archive, read_member
+from ..edge.files import read_text
 from ..edge.git import Git
 from ..edge.machine import Machine
 from ..edge.pythons import base_python
@@ -142,7 +143,7 @@ def _is_of_this_library(clone: Path, machine: Machine) -> bool:
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    return read_text(path, path.name) if path.is_file() else ""
 
 
 def _rebuild_in_child(clone: Path, facts: Path, folder: Path, machine: Machine) -> Path:
