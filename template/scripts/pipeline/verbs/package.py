@@ -11,6 +11,7 @@ from types import MappingProxyType
 from ..archive.globs import select_all
 from ..archive.nupkg import pack
 from ..archive.nuspec import Nuspec, fill_tokens, parse, render_for_package
+from ..archive.nuspec_rules import check_files, check_metadata
 from ..archive.zipreader import members_of
 from ..archive.zipwriter import Raw, compress, store
 from ..edge.files import write_whole
@@ -216,6 +217,7 @@ def _pack(
     refuse_secrets(data)
     repository.update({name: compress(plain) for name, plain in data.items()})
     content = {target: repository[source] for source, target in chosen if source != statement}
+    check_files(nuspec, {name: payload.size for name, payload in content.items()})
     # Last, for it names the bytes of all others; a nuspec may rename it, or leave it out.
     digests = {name: plain_sha256(payload) for name, payload in content.items()}
     rendered = render_for_package(nuspec, manifest.source)
@@ -254,6 +256,7 @@ def _read_nuspec(project: Project, sources: Sources, version: str) -> Nuspec:
             "The nuspec is named after package-id in pyproject.toml.",
         ) from error
     nuspec = fill_tokens(nuspec, {"version": version, "stage": _STAGE})
+    check_metadata(nuspec)
     if nuspec.id != project.package_id:
         raise PipelineError(
             name,
