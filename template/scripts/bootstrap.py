@@ -133,7 +133,7 @@ def _run(command: Sequence[str]) -> int:
 def _ensure(root: Path, lock: str, primary: str) -> None:
     stamp = root / ".venv" / f".{Path(lock).stem}.sha256"
     try:
-        text = (root / lock).read_text(encoding="utf-8")
+        text = (root / lock).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "this is not UTF-8 text"
         raise BootstrapError(f"{lock}: {why}. Restore it: git checkout {lock}") from None
@@ -203,7 +203,7 @@ def venv_python(root: Path) -> Path:
 
 def _install(root: Path, lock: str, primary: str) -> None:
     start = time.monotonic()
-    text = (root / lock).read_text(encoding="utf-8")
+    text = (root / lock).read_text(encoding="utf-8-sig")
     count = len(re.findall(r"^\S+==", text, re.MULTILINE))
     _say(f"setup: {count} locked packages from {lock} into .venv ...")
     uv = find_uv(root, primary)

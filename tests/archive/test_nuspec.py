@@ -86,6 +86,22 @@ def test_the_rendered_nuspec_keeps_all_metadata_and_no_files() -> None:
     assert again.files == ()
 
 
+def test_a_repository_of_the_teams_own_is_kept() -> None:
+    """Its type and address; commit and branch are those that the package is made from."""
+    own = '<repository type="git" url="https://acme.example/x.git" commit="old" />'
+    nuspec = fill_tokens(
+        sample(SPEC.replace("</metadata>", f"{own}</metadata>")), {"version": "1.0.0", "stage": "s"}
+    )
+    start = b'<repository type="git" url="https://acme.example/x.git"'
+    assert start + b' commit="abc" />' in render_for_package(nuspec, Source("abc", None, None))
+    assert start + b" />" in render_for_package(nuspec, Source(None, None, None))
+
+
+def test_the_least_client_is_kept() -> None:
+    """An attribute of the metadata that old clients go by."""
+    assert b'<metadata minClientVersion="2.0">' in render_for_package(filled())
+
+
 def test_an_unknown_repository_is_left_out() -> None:
     """Without commit and branch there is no element; what is unknown is no attribute."""
     assert b"<repository" not in render_for_package(filled(), Source(None, None, None))
@@ -120,7 +136,7 @@ def test_what_xml_cannot_hold_is_refused() -> None:
         ("<package/>", "no <package>"),
         ("<package><metadata><id>a</id></metadata></package>", "<version> missing"),
         ("<package><metadata><id>a</id><id>b</id></metadata></package>", "<id> is there twice"),
-        (SPEC.replace('src="$stage$/**"', 'source="x"'), "without `src`"),
+        (SPEC.replace('src="$stage$/**"', 'target="x"'), "without `src`"),
         ("<a>" * 3000 + "</a>" * 3000, "nested"),
         (SPEC + " " * (1 << 20), "too many"),
     ],
@@ -129,7 +145,7 @@ def test_bad_files_are_refused(text: str, said: str) -> None:
     """Each error names the file and the reason."""
     with pytest.raises(PipelineError, match=said) as caught:
         sample(text)
-    assert caught.value.where == "src/Acme.nuspec"
+    assert caught.value.where.partition(":")[0] == "src/Acme.nuspec"
 
 
 def test_a_document_type_hides_in_no_encoding() -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pipeline.engines.client import DISTRIBUTIONS
-from pipeline.engines.lock import check_lock, locked, normal, pick, with_wheels
+from pipeline.engines.lock import check_lock, locked, normal, pick, read_lock, with_wheels
 from pipeline.errors import PipelineError
 from pipeline.report.events import Reporter
 from pipeline.values.manifest import Dependency
@@ -63,6 +63,21 @@ def test_every_entry_is_found(entries: list[tuple[str, int]]) -> None:
     )
     found = [(item.name, item.version, item.hashes) for item in locked(text)]
     assert found == sorted((n, f"{v}.0", (f"sha256:{v:064x}",)) for n, v in entries)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_lock_that_powershell_wrote(tmp_path: Path, encoding: str) -> None:
+    """Its mark and its line ends make no other packages."""
+    (tmp_path / "lock.txt").write_bytes(LOCK.replace("\n", "\r\n").encode(encoding))
+    assert read_lock(tmp_path, "lock.txt") == LOCK
+
+
+def test_a_lock_that_is_no_text(tmp_path: Path) -> None:
+    """The file is named, and what to do."""
+    (tmp_path / "lock.txt").write_bytes(LOCK.encode("utf-16-le"))
+    with pytest.raises(PipelineError, match="UTF-16 without a byte order mark") as error:
+        read_lock(tmp_path, "lock.txt")
+    assert error.value.where == "lock.txt:1"
 
 
 def test_a_part_of_a_lock_is_itself_a_lock() -> None:

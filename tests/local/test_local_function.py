@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pipeline.errors import PipelineError
 from pipeline.local.function import FunctionProcess
 from pipeline.local.function_code import FunctionCode
 
@@ -32,6 +34,17 @@ def test_any_json_value_comes_back_as_it_went(process: FunctionProcess, value: A
     """Whatever JSON document an event is, the handler gets it and its answer arrives unchanged."""
     event = {"value": value}
     assert json.loads(process.invoke(json.dumps(event).encode()).payload) == event
+
+
+@pytest.mark.parametrize("variables", [{"A": "x\0y"}, {"A\0": "x"}, {"A=B": "x"}])
+def test_a_variable_that_no_process_takes_is_named(
+    code: FunctionCode, variables: dict[str, str]
+) -> None:
+    """A package of anybody's, a stack, or an Octopus variable may hold one."""
+    process = FunctionProcess(code, replace(CONFIG, environment=variables))
+    with pytest.raises(PipelineError, match=re.escape(repr(next(iter(variables))))):
+        process.invoke(b"{}")
+    process.close()
 
 
 def test_invocations_share_one_process(process: FunctionProcess) -> None:

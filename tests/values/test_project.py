@@ -92,6 +92,7 @@ def test_a_strategy_may_be_written_in_any_case(tmp_path: Path) -> None:
         ('"2.0"', '"2"', "[tool.pipeline] base-version", "'2'"),
         ('"2.0"', '"2.0.0"', "[tool.pipeline] base-version", "'2.0.0'"),
         ('"2.0"', '"02.0"', "[tool.pipeline] base-version", "'02.0'"),
+        ('"2.0"', '"9999999999.0"', "[tool.pipeline] base-version", "'9999999999.0'"),
         ('"2.0"', "2.0", "[tool.pipeline] base-version", "2.0 is not a text"),
         ('"GitTag"', '"CalVer"', "[tool.pipeline] version-strategy", "'CalVer'"),
         ('"python3.13"', '"python2.7"', f"[{FUNCTION}] runtime", "'python2.7'"),
@@ -163,12 +164,103 @@ def test_a_value_where_a_table_belongs_is_named(tmp_path: Path, text: str, where
     assert error.value.where == f"pyproject.toml {where}"
 
 
-@pytest.mark.parametrize("text", ["x =\n", "a = 1\na = 2\n", "\x00\n"])
+@pytest.mark.parametrize("text", ["x =\n", "a = 1\na = 2\n"])
 def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, text: str) -> None:
     """The parser's own words, with line and column, are passed on."""
     with pytest.raises(PipelineError, match="cannot be read") as error:
         Project.load(write_settings(tmp_path, text))
     assert "line" in error.value.what
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where"),
+    [
+        ('"#{Orders.Queue}"', '"a\\u0000b"', f"[{FUNCTION}] environment.QUEUE"),
+        ("QUEUE =", '"Q\\u0000" =', f"[{FUNCTION}] environment"),
+        ('"Takes orders"', '"Takes\\u001b[2J orders"', f"[{FUNCTION}] description"),
+        ('"Acme.Orders"', '"Acme\\u007f"', "[tool.pipeline] package-id"),
+        ('["pytest>=8"]', '["pytest>=8\\u0000"]', "[dependency-groups] test"),
+        (".Production]", '."Prod\\u0000"]', "[tool.pipeline] environments"),
+    ],
+)
+def test_control_characters_are_refused(tmp_path: Path, old: str, new: str, where: str) -> None:
+    """No process, no XML and no API takes them, wherever they are; the key is named."""
+    error = refused(tmp_path, old, new)
+    assert error.where == f"pyproject.toml {where}"
+    assert "control character" in error.what
+
+
+def test_lines_and_tabs_are_text(tmp_path: Path) -> None:
+    """A variable may hold a certificate, or a table."""
+    text = SETTINGS.replace('"#{Orders.Queue}"', '"a\\n\\tb\\r\\n"')
+    function = Project.load(write_settings(tmp_path, text)).function
+    assert function.environment == {"QUEUE": "a\n\tb\r\n"}
+
+
+@pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16", "UTF-32"])
+def test_a_byte_order_mark_is_named(tmp_path: Path, encoding: str) -> None:
+    """Ours could read on, but pytest and others read the file too, and call line 1 wrong."""
+    marked = SETTINGS.encode(encoding.replace("UTF-8", "utf-8-sig"))
+    (tmp_path / "pyproject.toml").write_bytes(marked)
+    with pytest.raises(PipelineError, match=f"byte order mark of {encoding}") as error:
+        Project.load(tmp_path)
+    assert error.value.then == "Save it as UTF-8 without a byte order mark."
+
+
+def test_another_encoding_names_its_line(tmp_path: Path) -> None:
+    """What an editor of the nineties writes is found."""
+    text = SETTINGS.replace("Takes orders", "Für Züge").encode("latin-1")
+    (tmp_path / "pyproject.toml").write_bytes(text)
+    with pytest.raises(PipelineError, match="byte 0xfc, as Windows-1252") as error:
+        Project.load(tmp_path)
+    assert error.value.where == "pyproject.toml:18"
+
+
+def grouped(folder: Path, text: str) -> tuple[str, ...]:
+    """Return the tests' requirements for these dependency groups."""
+    settings = SETTINGS.replace('test = ["pytest>=8"]', text)
+    return Project.load(write_settings(folder, settings)).test_dependencies
+
+
+def test_groups_include_groups(tmp_path: Path) -> None:
+    """At any depth, whatever way the names are spelt, each requirement once."""
+    text = """
+test = ["pytest>=8", {include-group = "Lint_Tools"}, {include-group = "more"}]
+lint-tools = ["ruff", {include-group = "more"}]
+more = ["ruff", "mypy; python_version > '3.11'"]
+unused = [{include-group = "missing"}]
+"""
+    expected = ("pytest>=8", "ruff", "mypy; python_version > '3.11'")
+    assert grouped(tmp_path, text) == expected
+    assert grouped(tmp_path, "other = []") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "what"),
+    [
+        ('test = [{include-group = "test"}]', "test", "it includes itself: test -> test"),
+        (
+            """test = [{include-group = "a"}]
+            a = [{include-group = "B"}]
+            b = [{include-group = "A"}]""",
+            "a",
+            "it includes itself: a -> b -> a",
+        ),
+        ('test = [{include-group = "lint"}]', "test", "there is no group 'lint'"),
+        ('test = [{include-group = "a"}]\na = "ruff"', "a", "'ruff' is not a list"),
+        ('test = ["x", 5]', "test", "5 is neither a requirement nor a group"),
+        ('test = [{include-groups = "a"}]', "test", "is neither a requirement nor a group"),
+        ('test = [{include-group = ["a"]}]', "test", "is neither a requirement nor a group"),
+        ("test = []\nTest = []", "Test", "'test' and 'Test' are the same group"),
+    ],
+)
+def test_a_bad_group_is_named(tmp_path: Path, text: str, where: str, what: str) -> None:
+    """Circles, unknown groups, and what is no group at all."""
+    with pytest.raises(PipelineError) as error:
+        grouped(tmp_path, text)
+    assert error.value.where == f"pyproject.toml [dependency-groups] {where}"
+    assert what in error.value.what
+    assert error.value.then
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

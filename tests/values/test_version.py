@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pipeline.archive.nuspec import check_version
 from pipeline.errors import PipelineError, UsageError
 from pipeline.values.version import (
     DEFAULT_STRATEGY,
@@ -16,6 +17,7 @@ from pipeline.values.version import (
     Version,
     VersionRequest,
     branch_tag,
+    normal_version,
     strategy_named,
 )
 
@@ -37,16 +39,21 @@ def chosen(
     number: int | None = None,
     tag: str | None = None,
     *,
+    unnamed: bool = False,
     now: datetime = MORNING,
 ) -> Version:
     """Return the version that a strategy chooses for base 2.0."""
-    return Version.choose(VersionRequest((2, 0), strategy, now, number, tag))
+    return Version.choose(VersionRequest((2, 0), strategy, now, number, tag, unnamed))
 
 
-def tagged(nearest: str, distance: int, tag: str | None = None) -> Version:
+def tagged(
+    nearest: str, distance: int, tag: str | None = None, *, unnamed: bool = False
+) -> Version:
     """Return the version `distance` commits after the git tag `nearest`."""
     facts = TagFacts((nearest, distance), SHA, shallow=False)
-    return Version.choose(VersionRequest((2, 0), "GitTag", MORNING, None, tag, tags=lambda: facts))
+    return Version.choose(
+        VersionRequest((2, 0), "GitTag", MORNING, None, tag, unnamed, lambda: facts)
+    )
 
 
 def order(version: Version) -> tuple[list[int], bool, str]:
@@ -55,7 +62,8 @@ def order(version: Version) -> tuple[list[int], bool, str]:
     Labels without dots that start with a letter compare as texts.
     """
     number, _, label = version.text.partition("-")
-    return [int(part) for part in number.split(".")], not label, label.lower()
+    parts = [int(part) for part in number.split(".")]
+    return [*parts, 0][:4], not label, label.lower()
 
 
 @pytest.mark.parametrize(
@@ -68,8 +76,9 @@ def order(version: Version) -> tuple[list[int], bool, str]:
         (DEFAULT_STRATEGY, None, "tag", "2.0.0-tag"),
         (TIMESTAMP, None, None, "2.0.26327.10917"),
         (TIMESTAMP, 7, None, "2.0.26327.10917"),
-        (YEAR_MONTH, 7, None, "2.26.011.0007"),
-        (YEAR_MONTH, 12345, None, "2.26.011.12345"),
+        (YEAR_MONTH, 7, None, "2.26.11.7"),
+        (YEAR_MONTH, 12345, None, "2.26.11.12345"),
+        (YEAR_MONTH, 0, None, "2.26.11"),
     ],
 )
 def test_each_row_of_the_table(
@@ -80,6 +89,74 @@ def test_each_row_of_the_table(
     assert version.text == expected
     assert version.is_prerelease == ("-" in expected)
     assert version.tag == expected.partition("-")[2]
+
+
+def test_a_prerelease_that_nobody_named() -> None:
+    """The number tells it from the next one, or else the time; counted commits do already."""
+    assert chosen(number=7, unnamed=True).text == "2.0.7-prerelease"
+    assert chosen(unnamed=True) == chosen()
+    assert chosen(tag="mine", unnamed=True).text == "2.0.0-mine"
+    assert tagged("v1.2.3", 4, unnamed=True) == tagged("v1.2.3", 4)
+    assert tagged("v1.2.3", 0, unnamed=True).text == "1.2.3-p26327-21834"
+    for strategy in (TIMESTAMP, YEAR_MONTH):
+        with pytest.raises(UsageError, match="has no prerelease tags"):
+            chosen(strategy, 7, unnamed=True)
+
+
+def test_a_day_begins_without_a_fourth_number() -> None:
+    """NuGet leaves out one of 0, and the zeros in front of a year."""
+    assert chosen(TIMESTAMP, now=datetime(2003, 1, 2, tzinfo=UTC)).text == "2.0.3002"
+
+
+@given(
+    st.sampled_from(sorted(STRATEGIES)),
+    st.tuples(st.integers(0, 10**9 - 1), st.integers(0, 10**9 - 1)),
+    st.integers(0, 2**31 - 1),
+    moments,
+    st.tuples(st.booleans(), st.booleans()),
+)
+def test_every_version_is_written_as_nuget_writes_it(
+    strategy: str, base: tuple[int, int], number: int, now: datetime, flags: tuple[bool, bool]
+) -> None:
+    """Whatever it is made from, a feed knows it under the name that we give it."""
+    numbered, unnamed = flags
+    unnamed = unnamed and strategy in (DEFAULT_STRATEGY, "GitTag")
+    facts = TagFacts(
+        (f"v{base[0]:03d}.{base[1]:03d}.0{number % 1000}", number % 2), SHA, shallow=False
+    )
+    count = number if numbered or strategy == YEAR_MONTH else None
+    request = VersionRequest(base, strategy, now, count, None, unnamed, lambda: facts)
+    text = Version.choose(request).text
+    assert normal_version(text) == text
+    check_version(text, "x")
+
+
+@given(st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=4), st.sampled_from(["", "-rc1"]))
+def test_versions_have_one_normal_form(parts: list[int], tag: str) -> None:
+    """Zeros in front, missing parts, a fourth 0 and metadata make no other version."""
+    plain = ".".join(map(str, parts)) + tag
+    normal = normal_version(plain)
+    padded = ".".join(f"{part:010d}" for part in parts) + tag
+    assert normal_version(normal) == normal
+    assert normal_version(padded) == normal_version(f"{plain}+build.5") == normal
+    assert normal.partition("-")[0].count(".") == (3 if parts[3:] > [0] else 2)
+
+
+@pytest.mark.parametrize("text", ["", "1.2.3.4.5", "v1.2", "Other.1.2.3", "1..2", "\u0663.1"])
+def test_what_is_no_version_stays(text: str) -> None:
+    """It has no other spelling."""
+    assert normal_version(text) == text
+
+
+@given(moments, moments, st.integers(0, 10**6), st.integers(0, 10**6))
+def test_months_sort_by_their_time(one: datetime, other: datetime, few: int, more: int) -> None:
+    """A later month is greater whatever its number is, and in one month the number decides."""
+    early, late = sorted(((one.year, one.month, few), (other.year, other.month, more)))
+    versions = [
+        order(chosen(YEAR_MONTH, number, now=datetime(year, month, 1, tzinfo=UTC)))
+        for year, month, number in (early, late)
+    ]
+    assert versions[0] < versions[1] if early != late else versions[0] == versions[1]
 
 
 @pytest.mark.parametrize(
@@ -203,6 +280,7 @@ def test_a_branch_stays_readable_in_its_tag(branch: str, tag: str) -> None:
         ("v1.2.3", 0, None, "1.2.3"),
         ("1.2.3", 0, None, "1.2.3"),
         ("v1.2.3-rc1", 0, None, "1.2.3-rc1"),
+        ("v2026.01.003", 0, None, "2026.1.3"),
         ("v1.2.3", 4, None, "1.2.4-p00004-g3f2c1ab"),
         ("v1.2.3-rc1", 4, None, "1.2.3-rc1-00004"),
         ("v1.2.3", 4, "mine", "1.2.4-mine"),
@@ -229,7 +307,10 @@ def test_commits_after_a_tag_sort_in_their_order(nearest: str, one: int, more: i
     assert order(late) < order(tagged(end, 0))
 
 
-@pytest.mark.parametrize("nearest", ["v1.2", "v1.2.3.4", "v01.2.3", "v1.2.3-rc.1", "v1.x"])
+@pytest.mark.parametrize(
+    "nearest",
+    ["v1.2", "v1.2.3.4", "v1.2.3-rc.1", "v1.x", "v1.2.\u0663", "v1.2." + "9" * 5000],
+)
 def test_a_tag_that_is_no_version_is_named(nearest: str) -> None:
     """The error repeats the tag and says how tags are named."""
     with pytest.raises(PipelineError, match=re.escape(repr(nearest))) as error:

@@ -98,7 +98,9 @@ def test_flags_win_over_the_build_server(repository: Path) -> None:
     environ = {**TEAMCITY, "PRERELEASE_TAG": "beta"}
     assert version(repository, options, environ) == "2.0.9-mine"
     unnamed = VersionOptions(9, prerelease=True, version_strategy=SEMVER.version_strategy)
-    assert version(repository, unnamed) == "2.0.9-prerelease"
+    assert version(repository, unnamed, environ) == "2.0.9-prerelease"
+    unnamed = VersionOptions(prerelease=True, version_strategy=SEMVER.version_strategy)
+    assert version(repository, unnamed) == "2.0.0-p26327-43200"
 
 
 def test_a_developer_gets_the_clock(repository: Path) -> None:
@@ -107,7 +109,7 @@ def test_a_developer_gets_the_clock(repository: Path) -> None:
     assert version(repository, SEMVER) == "2.0.0-p26327-43200"
 
 
-@pytest.mark.parametrize("number", ["2.0.7", "-7", "7 ", "\u0667", "7a", "0x7"])
+@pytest.mark.parametrize("number", ["2.0.7", "-7", "7 ", "\u0667", "7a", "0x7", "7" * 5000])
 def test_a_number_that_is_none_names_server_and_way_out(repository: Path, number: str) -> None:
     """A build number format with dots or words is quoted, with the setting to change."""
     environ = {"TF_BUILD": "True", "BUILD_BUILDID": number}

@@ -8,10 +8,12 @@ passes here is read by every client and by Octopus.
 from __future__ import annotations
 
 import re
-import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import NoReturn
+from xml.parsers import expat
 
+from ..edge.files import decoded
 from ..errors import PipelineError
 from ..values.manifest import Source
 from ..values.names import LONGEST_ID, package_id_problem, package_version_problem
@@ -53,15 +55,18 @@ class Element:
     text: str = ""
     attributes: tuple[tuple[str, str], ...] = ()
     children: tuple[Element, ...] = ()
+    # Where it is in the file; two elements are the same on any line.
+    line: int = field(default=0, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
 class Nuspec:
-    """A parsed nuspec; `where` names it in errors."""
+    """A parsed nuspec; `where` names it in errors, `attributes` are those of its metadata."""
 
     metadata: tuple[Element, ...]
     files: tuple[FileEntry, ...]
     where: str
+    attributes: tuple[tuple[str, str], ...] = ()
 
     @property
     def id(self) -> str:
@@ -88,14 +93,16 @@ def parse(data: bytes, where: str) -> Nuspec:
     parts = {child.name: child for child in root.children}
     if root.name != "package" or "metadata" not in parts:
         raise PipelineError(where, "there is no <package><metadata> in it")
-    metadata = parts["metadata"].children
-    names: set[str] = set()
-    for item in metadata:
-        if item.name in names:
-            raise PipelineError(where, f"<{item.name}> is there twice", "Remove one of them.")
-        names.add(item.name)
+    for item in root.children:
+        if item.name not in ("metadata", "files"):
+            what = f"<package> holds <{item.name}>"
+            raise PipelineError(f"{where}:{item.line}", what, "It holds <metadata> and <files>.")
+    _refuse_twins(root.children, where)
+    metadata = parts["metadata"]
+    _refuse_twins(metadata.children, where)
     files = parts["files"].children if "files" in parts else ()
-    nuspec = Nuspec(metadata, tuple(_file(item, where) for item in files), where)
+    entries = tuple(_file(item, where) for item in files)
+    nuspec = Nuspec(metadata.children, entries, where, metadata.attributes)
     _require(nuspec, ("id", "version"))
     return nuspec
 
@@ -127,6 +134,7 @@ def fill_tokens(nuspec: Nuspec, tokens: Mapping[str, str]) -> Nuspec:
     result = replace(
         nuspec,
         metadata=tuple(_mapped(item, filled) for item in nuspec.metadata),
+        attributes=tuple((name, filled(value)) for name, value in nuspec.attributes),
         files=tuple(
             FileEntry(filled(item.src), filled(item.target), filled(item.exclude))
             for item in nuspec.files
@@ -164,53 +172,105 @@ def check_version(value: str, where: str) -> None:
 
 
 def render_for_package(nuspec: Nuspec, source: Source | None = None) -> bytes:
-    """Write the nuspec that goes into the package: its metadata and `<repository>`, no files."""
+    """Write the nuspec that goes into the package: its metadata and `<repository>`, no files.
+
+    A `<repository>` of its own keeps type and url; commit and branch are the source's.
+    """
     metadata = nuspec.metadata
-    if source and (source.commit or source.branch):
-        known = {"type": "git", "commit": source.commit, "branch": source.branch}
+    own = next((dict(item.attributes) for item in metadata if item.name == "repository"), {})
+    if source and (own or source.commit or source.branch):
+        known = {
+            "type": own.get("type", "git"),
+            "url": own.get("url"),
+            "commit": source.commit,
+            "branch": source.branch,
+        }
         attributes = tuple((name, value) for name, value in known.items() if value)
         metadata = (
             *(item for item in metadata if item.name != "repository"),
             Element("repository", attributes=attributes),
         )
     lines = ['<?xml version="1.0" encoding="utf-8"?>', f'<package xmlns="{_NAMESPACE}">']
-    lines += _lines(Element("metadata", children=metadata), "  ", nuspec.where)
+    whole = Element("metadata", attributes=nuspec.attributes, children=metadata)
+    lines += _lines(whole, "  ", nuspec.where)
     return "\n".join([*lines, "</package>", ""]).encode()
 
 
 def _tree(data: bytes, where: str) -> Element:
     if len(data) > _LARGEST:
         raise PipelineError(where, f"{len(data)} bytes are too many for a nuspec")
-    wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+    text = decoded(data, where)
+    # The declared encoding is that of the file, and no longer matters.
+    parser = expat.ParserCreate("utf-8", "}")
+    opened = [_Opened("", (), 0)]
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        line = parser.CurrentLineNumber
+        if len(opened) > _DEEPEST:
+            what = f"its elements are nested more than {_DEEPEST} deep"
+            raise PipelineError(f"{where}:{line}", what)
+        named = sorted((key.rpartition("}")[2], value) for key, value in attributes.items())
+        opened.append(_Opened(name.rpartition("}")[2], tuple(named), line))
+
+    def end(_name: str) -> None:
+        done = opened.pop()
+        opened[-1].children.append(done.element())
+
+    def text_of(piece: str) -> None:
+        opened[-1].pieces.append(piece)
+
+    def refuse(*_: object) -> NoReturn:
+        what = "it has a document type"
+        line = parser.CurrentLineNumber
+        raise PipelineError(f"{where}:{line}", what, "Remove the <!DOCTYPE ...> part.")
+
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    parser.CharacterDataHandler = text_of
+    # Without a document type there are no entities, and so none from elsewhere.
+    parser.StartDoctypeDeclHandler = refuse
     try:
-        text = data.decode("utf-16" if wide else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise PipelineError(where, "it is not UTF-8", "Save it as UTF-8.") from error
-    if "<!DOCTYPE" in text:
-        raise PipelineError(where, "it has a document type", "Remove the <!DOCTYPE ...> part.")
-    try:
-        root = ET.fromstring(text)  # noqa: S314 - without a document type there are no entities
-    except (ET.ParseError, ValueError) as error:
-        raise PipelineError(where, f"it is not well-formed XML: {error}") from error
-    return _element(root, _DEEPEST, where)
+        parser.Parse(text.encode(), True)  # noqa: FBT003 - it takes no names
+    except expat.ExpatError as error:
+        what = f"it is not well-formed XML: {expat.ErrorString(error.code)}"
+        raise PipelineError(f"{where}:{error.lineno}", what, "Correct that line.") from error
+    return opened[0].children[0]
 
 
-def _element(node: ET.Element, depth: int, where: str) -> Element:
-    if depth == 0:
-        raise PipelineError(where, f"its elements are nested more than {_DEEPEST} deep")
-    return Element(
-        node.tag.rpartition("}")[2],
-        "" if len(node) else (node.text or "").strip(),
-        tuple(sorted((name.rpartition("}")[2], value) for name, value in node.attrib.items())),
-        tuple(_element(child, depth - 1, where) for child in node),
-    )
+@dataclass
+class _Opened:
+    """An element whose end has not been read yet."""
+
+    name: str
+    attributes: tuple[tuple[str, str], ...]
+    line: int
+    pieces: list[str] = field(default_factory=list)
+    children: list[Element] = field(default_factory=list)
+
+    def element(self) -> Element:
+        text = "" if self.children else "".join(self.pieces).strip()
+        return Element(self.name, text, self.attributes, tuple(self.children), self.line)
+
+
+def _refuse_twins(items: tuple[Element, ...], where: str) -> None:
+    seen = set()
+    for item in items:
+        if item.name in seen:
+            what = f"<{item.name}> is there twice"
+            raise PipelineError(f"{where}:{item.line}", what, "Remove one of them.")
+        seen.add(item.name)
 
 
 def _file(item: Element, where: str) -> FileEntry:
     attributes = dict(item.attributes)
-    if item.name != "file" or not attributes.get("src"):
-        what = f"<files> holds a <{item.name}> without `src`"
-        raise PipelineError(where, what, 'Write <file src="..." target="..." />.')
+    unknown = sorted(attributes.keys() - {"src", "target", "exclude"})
+    if item.name != "file" or item.children or unknown or not attributes.get("src"):
+        what = (
+            f"<file> has no attribute {unknown[0]!r}"
+            if unknown
+            else f"<files> holds a <{item.name}> without `src`"
+        )
+        then = 'Write <file src="..." target="..." exclude="..." />, the last two if you need them.'
+        raise PipelineError(f"{where}:{item.line}", what, then)
     return FileEntry(attributes["src"], attributes.get("target", ""), attributes.get("exclude", ""))
 
 
@@ -240,6 +300,7 @@ def _mapped(item: Element, change: Callable[[str], str]) -> Element:
         change(item.text),
         tuple((name, change(value)) for name, value in item.attributes),
         tuple(_mapped(child, change) for child in item.children),
+        item.line,
     )
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import unquote
 
+from ..edge.files import read_text
 from ..errors import PipelineError
 from ..values.manifest import Dependency
+from ..values.settings import normal
 
-__all__ = ["check_lock", "locked", "pick", "read_lock", "with_wheels"]
+__all__ = ["check_lock", "locked", "normal", "pick", "read_lock", "with_wheels"]
 
 _ENTRY = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)(.*(?:\n[ \t].*)*)", re.MULTILINE)
 _HASH = re.compile(r"--hash=(sha256:[0-9a-f]{64})")
@@ -23,16 +25,12 @@ _NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 
 def read_lock(root: Path, file: str) -> str:
-    """Return a lock's text. Raises PipelineError for one that is missing or not UTF-8."""
+    """Return a lock's text. Raises PipelineError for one that is missing or no text."""
     try:
-        return (root / file).read_text(encoding="utf-8")
+        return read_text(root / file, file)
     except OSError as error:
         raise PipelineError(
             file, f"cannot be read: {error.strerror}", "Run `python3 tasks.py lock`."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise PipelineError(
-            file, "it is not UTF-8 text", "Delete it, and run `python3 tasks.py lock`."
         ) from error
 
 
@@ -107,8 +105,3 @@ def check_lock(file: str, text: str, requirements: Sequence[str]) -> None:
                 f"{name[1]} is in pyproject.toml but not in the lock",
                 "Run `python3 tasks.py lock`.",
             )
-
-
-def normal(name: str) -> str:
-    """Return a package's name as indexes compare it."""
-    return re.sub(r"[-_.]+", "-", name).lower()

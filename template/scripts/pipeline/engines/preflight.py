@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from ..archive.package import list_package
 from ..archive.zipreader import DEFAULT_LIMITS, OUR_LIMITS, open_archive, read_member
 from ..archive.zipwriter import plain
+from ..edge.files import read_text
 from ..errors import PipelineError
 from ..octopus.variables import names_in, resolve
 from ..values.handler import find_handler, handler_file
@@ -151,8 +152,8 @@ def _imported(
     given = {key: value for key, value in templates.items() if not {"=", "\0"} & {*key}}
     known = known_values(given, local, place.environ)
     try:
-        stack = (project.root / _STACK).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        stack = read_text(project.root / _STACK, _STACK)
+    except OSError:
         stack = ""
     layers = re.search(r"^\s*Layers:", stack, re.MULTILINE) is not None
     here = Here(runtime, this_system(), known, layers)

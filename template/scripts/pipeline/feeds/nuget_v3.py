@@ -12,11 +12,12 @@ from urllib.parse import quote, urljoin
 
 from ..edge.http import Request, shown
 from ..errors import PipelineError
+from ..values.version import normal_version
 from .compare import compare_download
 from .feed import Candidate, Found, Progress, unknown
 from .nuget import Source, put_package
 
-__all__ = ["NugetV3", "normal_version"]
+__all__ = ["NugetV3"]
 
 _PUSH = "PackagePublish/2.0.0"
 _READ = "PackageBaseAddress/3.0.0"
@@ -63,16 +64,6 @@ class NugetV3:
     def send(self, package: Candidate, progress: Progress) -> bool:
         """Push the package."""
         return put_package(self.source, self.push, package, progress)
-
-
-def normal_version(version: str) -> str:
-    """Return a version as v3 feeds spell it: three numbers or four, no leading zeros, no `+`."""
-    numbers, hyphen, tag = version.partition("+")[0].partition("-")
-    parts = [str(int(part)) for part in numbers.split(".")]
-    parts += ["0"] * (3 - len(parts))
-    if parts[3:] == ["0"]:
-        parts.pop()
-    return ".".join(parts) + hyphen + tag
 
 
 def _resources(index: Any) -> Iterator[tuple[str, str]]:

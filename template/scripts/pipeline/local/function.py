@@ -138,6 +138,10 @@ class FunctionProcess:
     def _spawn(self) -> Child:
         if self._closed:
             raise PipelineError(f"function {self.config.name}", "its process was closed")
+        for name, value in self.config.environment.items():
+            if "=" in name or "\0" in name + value:
+                what = f"no process takes its variable {name!r}: an equals sign or a null character"
+                raise PipelineError(f"function {self.config.name}", what, "Correct the variable.")
         scratch = Path(tempfile.mkdtemp(prefix="function-"))
         day = time.strftime("%Y/%m/%d", time.gmtime())
         self._log_stream = f"{day}/[{self.config.version}]{secrets.token_hex(16)}"

@@ -22,7 +22,7 @@ __all__ = ["build", "clear", "lock", "package", "test", "verify", "version"]
 
 _VERSION = {
     "build-number": "The build number; a build server's own is read from its variables",
-    "prerelease": "Make a prerelease with the tag `prerelease`",
+    "prerelease": "Make a prerelease; the time is its tag, or `prerelease` with a build number",
     "prerelease-tag": (
         "Make a prerelease with this tag: a letter, then letters, digits and hyphens, 20 at most"
     ),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from invoke import Context, Exit, task
 
+from ..edge.files import decoded
 from ..errors import UsageError
 from .session import COMMON, Session, root_of, session
 
@@ -87,7 +88,7 @@ def _standard_input(root: Path) -> bytes:
         )
         then = f"Pass one: --event {known[0]}" if known else "Pass a JSON file with --event."
         raise UsageError("run", "there is no event", then)
-    return sys.stdin.buffer.read()
+    return decoded(sys.stdin.buffer.read(), "standard input").encode()
 
 
 def _document(invocation: Invocation) -> dict[str, object]:

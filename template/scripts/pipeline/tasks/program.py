@@ -16,6 +16,7 @@ import bootstrap
 from invoke import Collection, Program
 from invoke.exceptions import Exit, ParseError, UnexpectedExit
 
+from ..edge.files import read_text
 from ..errors import Interrupted, PipelineError, UsageError
 from .argv import GONE, MOVED, Shape, normalise
 from .printers import writer
@@ -115,8 +116,8 @@ def _run(words: Sequence[str], namespace: Collection, root: Path) -> int:
 def _template_version(root: Path) -> str:
     """Return the version of the template that the repository's library is from."""
     answers, said = root / ".copier-answers.yml", ""
-    with suppress(OSError):
-        said = answers.read_text(encoding="utf-8", errors="replace")
+    with suppress(OSError, PipelineError):
+        said = read_text(answers, answers.name)
     known = re.search(r"^_commit: *['\"]?([^'\"\s]+)", said, re.MULTILINE)
     return known[1] if known else f"of an unknown version: {answers.name} does not say it"
 

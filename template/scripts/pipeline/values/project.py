@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..edge.files import decoded, mark_of
 from ..errors import PipelineError, UsageError
 from .manifest import FunctionFacts
 from .octopus import OctopusSettings
 from .runtimes import ARCHITECTURES, Runtime, runtime_named
-from .settings import Table
+from .settings import Table, normal
 from .version import strategy_named
 
 __all__ = [
@@ -28,7 +29,9 @@ __all__ = [
 ]
 
 _FILE = "pyproject.toml"
-_BASE_VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\Z")
+# How a dependency group takes another one in.
+_INCLUDE = "include-group"
+_BASE_VERSION = re.compile(r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\Z")
 _HANDLER = re.compile(r"[A-Za-z0-9_./-]+\.[A-Za-z_][A-Za-z0-9_]*\Z")
 # Where the function's boto3 comes from: the function zip, or Lambda's runtime.
 BUNDLED, FROM_RUNTIME = "bundled", "runtime"
@@ -130,12 +133,19 @@ class Project:
     def load(cls, root: Path) -> Project:
         """Read `pyproject.toml` below `root`. Errors name the file and the key."""
         try:
-            document = tomllib.loads((root / _FILE).read_text(encoding="utf-8"))
+            data = (root / _FILE).read_bytes()
+            if encoding := mark_of(data):
+                raise PipelineError(
+                    _FILE,
+                    f"it begins with the byte order mark of {encoding}, which pytest cannot read",
+                    "Save it as UTF-8 without a byte order mark.",
+                )
+            document = tomllib.loads(decoded(data, _FILE))
         except FileNotFoundError as error:
             raise PipelineError(
                 _FILE, f"not found in {root}", "Run this in the repository."
             ) from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except tomllib.TOMLDecodeError as error:
             raise PipelineError(_FILE, f"cannot be read: {error}", "Correct that line.") from error
         project = _section(document, "project")
         pipeline = _section(document, "tool", "pipeline")
@@ -151,7 +161,7 @@ class Project:
             advice=_advice(pipeline.table("function")),
             environments=_environments(pipeline),
             dependencies=project.texts("dependencies", ()),
-            test_dependencies=groups.texts("test", ()),
+            test_dependencies=tuple(dict.fromkeys(_group(groups, "test", ()))),
             octopus=OctopusSettings.read(pipeline.table("octopus", {})),
             feed=_feed(pipeline),
             secrets_allowed=_secrets_allowed(pipeline),
@@ -187,6 +197,34 @@ def _section(document: Mapping[str, Any], *names: str) -> Table:
                 f"{_FILE} {header}", f"{found!r} is not a table", f"Write {header}."
             )
     return Table(found, _FILE, ".".join(names))
+
+
+def _group(groups: Table, name: str, within: tuple[str, ...]) -> Iterator[str]:
+    """Yield a dependency group's requirements, those of the groups that it includes among them.
+
+    `within` are the groups that have led here. Names compare as indexes compare packages'.
+    """
+    spellings = [key for key in groups.values if normal(key) == normal(name)]
+    if len(spellings) > 1:
+        what = f"{spellings[0]!r} and {spellings[1]!r} are the same group"
+        raise groups.error(spellings[1], what, "Make them one.")
+    if not spellings and within:
+        known = ", ".join(groups.values)
+        raise groups.error(within[-1], f"there is no group {name!r}", f"There are {known}.")
+    key = spellings[0] if spellings else name
+    if key in within:
+        way = " -> ".join((*within[within.index(key) :], key))
+        raise groups.error(key, f"it includes itself: {way}", "Leave out one of them.")
+    for item in groups.items(key):
+        if isinstance(item, str):
+            yield item
+        elif (
+            isinstance(item, Mapping) and [*item] == [_INCLUDE] and isinstance(item[_INCLUDE], str)
+        ):
+            yield from _group(groups, item[_INCLUDE], (*within, key))
+        else:
+            then = f'Write {key} = ["...", {{{_INCLUDE} = "..."}}].'
+            raise groups.error(key, f"{item!r} is neither a requirement nor a group", then)
 
 
 def _strategy(pipeline: Table) -> str:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import PipelineError
 
-__all__ = ["Table"]
+__all__ = ["Table", "normal"]
 
 _REQUIRED = object()
+# TOML can spell them; no process, no XML and no API takes them. Tabs and line ends are text.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 @dataclass
@@ -41,6 +44,13 @@ class Table:
             raise self.error(key, f"{value!r} is not a list of texts", f'Write {key} = ["..."].')
         return tuple(value)
 
+    def items(self, key: str) -> list[Any]:
+        """Return a list of anything; a missing one is empty."""
+        value = self._get(key, [])
+        if not isinstance(value, list):
+            raise self.error(key, f"{value!r} is not a list", f'Write {key} = ["..."].')
+        return value
+
     def flag(self, key: str, *, default: bool) -> bool:
         """Return true or false."""
         value = self._get(key, default)
@@ -61,6 +71,7 @@ class Table:
         for name, item in values.items():
             if not isinstance(item, str):
                 raise self.error(f"{key}.{name}", f"{item!r} is not a text", "Put it in quotes.")
+            self._check(f"{key}.{name}", item)
         return dict(values)
 
     def table(self, key: str, default: object = _REQUIRED) -> Table:
@@ -100,4 +111,17 @@ class Table:
             raise self.error(
                 key, "is missing", "Add it, or run `copier recopy` to have it rendered again."
             )
+        self._check(key, value)
         return value
+
+    def _check(self, key: str, value: Any) -> None:
+        """Refuse control characters in a text, in the texts of a list, in the names of a table."""
+        for text in value if isinstance(value, (list, Mapping)) else (value,):
+            if isinstance(text, str) and (found := _CONTROL.search(text)):
+                what = f"it holds the control character {found[0]!r}"
+                raise self.error(key, what, "Remove it.")
+
+
+def normal(name: str) -> str:
+    """Return a package's name as indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,7 +1,8 @@
 """The version of a build: four strategies, each a plain function of facts passed in.
 
 The rules every reader of the package accepts: numeric parts, then at most one prerelease
-tag of 20 characters out of letters, digits and hyphens that starts with a letter.
+tag of 20 characters out of letters, digits and hyphens that starts with a letter. The numbers
+are written as NuGet writes them, or a feed would know the package under another name.
 """
 
 from __future__ import annotations
@@ -20,14 +21,18 @@ __all__ = [
     "Version",
     "VersionRequest",
     "branch_tag",
+    "normal_version",
     "strategy_named",
 ]
 
 DEFAULT_STRATEGY = "SemVerWithPatchFilledAutomaticallyWithBuildNumber"
 _TAG_LIMIT = 20
 _TAG = re.compile(r"[A-Za-z][0-9A-Za-z-]*\Z")
-_GIT_TAG = re.compile(r"v?(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-([0-9A-Za-z-]+))?\Z")
+_GIT_TAG = re.compile(r"v?([0-9]{1,9})\.([0-9]{1,9})\.([0-9]{1,9})(?:-([0-9A-Za-z-]+))?\Z")
+_NUMBERS = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,10}){0,3}\Z")
 _MAX_NUMBER = 2**31 - 1  # NuGet's parts are 32-bit integers
+# The original's word for a prerelease that nobody named.
+_UNNAMED = "prerelease"
 
 
 @dataclass(frozen=True)
@@ -41,13 +46,17 @@ class TagFacts:
 
 @dataclass(frozen=True)
 class VersionRequest:
-    """Everything a version depends on. `tags` is asked only by the strategy `GitTag`."""
+    """Everything a version depends on. `tags` is asked only by the strategy `GitTag`.
+
+    `prerelease` asks for a prerelease that nobody has named.
+    """
 
     base: tuple[int, int]
     strategy: str
     now: datetime
     build_number: int | None = None
     prerelease_tag: str | None = None
+    prerelease: bool = False
     tags: Callable[[], TagFacts] | None = None
 
 
@@ -109,17 +118,19 @@ def _check_tag(tag: str) -> None:
 
 
 def _build_number(request: VersionRequest) -> Version:
-    major, minor = request.base
     tag = request.prerelease_tag or ""
     if request.build_number is None:
-        tag = tag or f"p{request.now:%y%j}-{_second_of_day(request.now):05d}"
-    return _tagged(f"{major}.{minor}.{request.build_number or 0}", tag)
+        # Whatever has no number of its own is told from the next one by the time.
+        tag = tag or _clock_tag(request.now)
+    elif request.prerelease:
+        tag = tag or _UNNAMED
+    return _version((*request.base, request.build_number or 0), tag)
 
 
 def _timestamp(request: VersionRequest) -> Version:
     _refuse_tag(request)
-    major, minor = request.base
-    return Version(f"{major}.{minor}.{request.now:%y%j}.{_second_of_day(request.now) // 2}")
+    day = int(f"{request.now:%y%j}")
+    return _version((*request.base, day, _second_of_day(request.now) // 2))
 
 
 def _year_month(request: VersionRequest) -> Version:
@@ -130,9 +141,8 @@ def _year_month(request: VersionRequest) -> Version:
             f"the strategy {request.strategy} needs a build number",
             "Pass --build-number, or run on a build server that has one.",
         )
-    return Version(
-        f"{request.base[0]}.{request.now:%y}.{request.now.month:03d}.{request.build_number:04d}"
-    )
+    year = request.now.year % 100
+    return _version((request.base[0], year, request.now.month, request.build_number))
 
 
 def _git_tag(request: VersionRequest) -> Version:
@@ -154,7 +164,8 @@ def _git_tag(request: VersionRequest) -> Version:
         patch += 0 if tag else 1
         tag = f"{tag}-{distance:05d}" if tag else f"p{distance:05d}-g{facts.short_sha[:7]}"
         _check_tag(tag)
-    return _tagged(f"{major}.{minor}.{patch}", request.prerelease_tag or tag)
+    unnamed = _clock_tag(request.now) if request.prerelease else ""
+    return _version((major, minor, patch), request.prerelease_tag or tag or unnamed)
 
 
 def _no_tag(facts: TagFacts | None) -> PipelineError:
@@ -176,7 +187,7 @@ def _no_tag(facts: TagFacts | None) -> PipelineError:
 
 
 def _refuse_tag(request: VersionRequest) -> None:
-    if request.prerelease_tag is not None:
+    if request.prerelease or request.prerelease_tag is not None:
         raise UsageError(
             "version",
             f"the strategy {request.strategy} has no prerelease tags",
@@ -184,8 +195,28 @@ def _refuse_tag(request: VersionRequest) -> None:
         )
 
 
-def _tagged(number: str, tag: str) -> Version:
-    return Version(f"{number}-{tag}" if tag else number, tag)
+def normal_version(text: str) -> str:
+    """Return a version as NuGet writes it, and what is none as it is.
+
+    Three numbers, or four where the last is not 0; no leading zeros, and nothing after a `+`.
+    """
+    numbers, hyphen, tag = text.partition("+")[0].partition("-")
+    if not _NUMBERS.match(numbers):
+        return text
+    parts = [int(part) for part in numbers.split(".")]
+    parts += [0] * (3 - len(parts))
+    if parts[3:] == [0]:
+        parts.pop()
+    return ".".join(map(str, parts)) + hyphen + tag
+
+
+def _version(numbers: tuple[int, ...], tag: str = "") -> Version:
+    text = ".".join(map(str, numbers))
+    return Version(normal_version(f"{text}-{tag}" if tag else text), tag)
+
+
+def _clock_tag(now: datetime) -> str:
+    return f"p{now:%y%j}-{_second_of_day(now):05d}"
 
 
 def _second_of_day(now: datetime) -> int:

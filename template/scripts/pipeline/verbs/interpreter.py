@@ -73,7 +73,7 @@ def runtime_sdk(python: Path, machine: Machine) -> tuple[Path, str]:
     source = FUNCTION_LOCK
     if "boto3" not in _versions(text):
         source = _LOCAL_LOCK
-        text = pick((machine.root / source).read_text(encoding="utf-8"), SDK)
+        text = pick(read_lock(machine.root, source), SDK)
     into = partial(_install, text, machine, python)
     folder = _kept("runtime-sdk", (str(python), text), machine, into)
     return folder, f"boto3 {_versions(text).get('boto3')} of {source} stands for the runtime's"
@@ -84,7 +84,7 @@ def runtime_client(python: Path, machine: Machine) -> Path:
 
     Its compiled part is AWS's own where there is a wheel for this machine, else ours.
     """
-    text = pick((machine.root / _LOCAL_LOCK).read_text(encoding="utf-8"), _CLIENT)
+    text = pick(read_lock(machine.root, _LOCAL_LOCK), _CLIENT)
     into = partial(_install, text, machine, python)
     ours = _COMPILED_PART.read_text(encoding="utf-8")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..edge.files import read_text
 from ..errors import PipelineError
 from ..local.background import Background, running, start, stop
 from ..local.clients import client
@@ -86,7 +87,7 @@ def stop_local(project: Project, reporter: Reporter) -> bool:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text(path, str(path))
     except OSError as error:
         then = "Every repository keeps its stack there; copy the template's into it."
         raise PipelineError(_WHERE, f"{path} cannot be read: {error.strerror}", then) from error

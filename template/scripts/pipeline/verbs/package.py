@@ -11,12 +11,13 @@ from types import MappingProxyType
 from ..archive.globs import select_all
 from ..archive.nupkg import pack
 from ..archive.nuspec import Nuspec, fill_tokens, parse, render_for_package
+from ..archive.nuspec_rules import check_files, check_metadata
 from ..archive.zipreader import members_of
 from ..archive.zipwriter import Raw, compress, store
 from ..edge.files import write_whole
 from ..edge.machine import Machine
 from ..engines.client import CLIENT_FOLDER, DISTRIBUTIONS, client_zip
-from ..engines.lock import locked, normal
+from ..engines.lock import locked, normal, read_lock
 from ..engines.provenance import (
     STATEMENT_NAME,
     Origin,
@@ -85,7 +86,7 @@ def tools(
 
     Those in `client`, the distributions that travel in the package, come with their hashes.
     """
-    lock = (root / TOOL_LOCK).read_text(encoding="utf-8")
+    lock = read_lock(root, TOOL_LOCK)
     return tuple(
         tool if normal(tool.name) in client else replace(tool, hashes=())
         for tool in locked(lock, _tags(client))
@@ -163,7 +164,7 @@ def _manifest(
     installed: Mapping[str, Distribution],
     client: Mapping[str, Distribution],
 ) -> Manifest:
-    lock = (project.root / FUNCTION_LOCK).read_text(encoding="utf-8")
+    lock = read_lock(project.root, FUNCTION_LOCK)
     versions = {name: found.version for name, found in installed.items()}
     return Manifest(
         package_id=project.package_id,
@@ -225,6 +226,7 @@ def _pack(
     notes = refuse_secrets(ours, _packed_settings(manifest), project.secrets_allowed)
     repository.update({name: compress(plain) for name, plain in data.items()})
     content = {target: repository[source] for source, target in chosen if source != statement}
+    check_files(nuspec, {name: payload.size for name, payload in content.items()})
     # Last, for it names the bytes of all others; a nuspec may rename it, or leave it out.
     digests = {name: plain_sha256(payload) for name, payload in content.items()}
     rendered = render_for_package(nuspec, manifest.source)
@@ -279,6 +281,7 @@ def _read_nuspec(project: Project, sources: Sources, version: str) -> Nuspec:
             "The nuspec is named after package-id in pyproject.toml.",
         ) from error
     nuspec = fill_tokens(nuspec, {"version": version, "stage": _STAGE})
+    check_metadata(nuspec)
     if nuspec.id != project.package_id:
         raise PipelineError(
             name,

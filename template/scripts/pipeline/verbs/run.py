@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..archive.package import Package
 from ..archive.zipreader import Archive
-from ..edge.files import remove_folder
+from ..edge.files import read_text, remove_folder
 from ..edge.machine import Machine
 from ..errors import PipelineError
 from ..local.function import FunctionProcess
@@ -54,9 +54,9 @@ class RunRequest:
 
 
 def read_event(path: Path) -> bytes:
-    """Return an event file's bytes. Raises PipelineError."""
+    """Return an event file's JSON in UTF-8, as AWS takes it. Raises PipelineError."""
     try:
-        return path.read_bytes()
+        return read_text(path, str(path)).encode()
     except OSError as error:
         raise PipelineError(
             "--event", f"{path}: {error.strerror}", "Name a JSON file, like those in tests/events."

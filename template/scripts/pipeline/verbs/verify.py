@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..archive.difference import difference
 from ..archive.package import Package
+from ..edge.files import read_text
 from ..edge.git import Git
 from ..edge.machine import Machine
 from ..edge.pythons import base_python
@@ -154,7 +155,7 @@ def _is_of_this_library(clone: Path, machine: Machine) -> bool:
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    return read_text(path, path.name) if path.is_file() else ""
 
 
 def _rebuild_in_child(clone: Path, facts: Path, folder: Path, machine: Machine) -> Path:
