@@ -51,20 +51,22 @@ _WAITING = {
 
 
 @task(
+    iterable=["trust_host"],
     help={
         "package": "The package; the last build's by default",
         "feed": "A folder, a NuGet feed's URL, or `octopus`; pyproject.toml's feed by default",
         "skip-duplicate": "Accept a version that is there and cannot be compared",
         "nuget-api-key": "`-` reads it from standard input; NUGET_API_KEY is the better place",
+        "trust-host": "A host, or HOST:PORT, that may have the feed's key besides its own",
         **OCTOPUS_FLAGS,
         **COMMON,
-    }
+    },
 )
 def push(
     c: Context, package: str | None = None, feed: str | None = None, skip_duplicate: bool = False,
-    nuget_api_key: str | None = None, octopus_server_url: str | None = None,
-    octopus_api_key: str | None = None, octopus_space: str | None = None,
-    json: bool = False, verbose: bool = False,
+    nuget_api_key: str | None = None, trust_host: list[str] | None = None,
+    octopus_server_url: str | None = None, octopus_api_key: str | None = None,
+    octopus_space: str | None = None, json: bool = False, verbose: bool = False,
 ) -> None:  # fmt: skip
     """Publish a package to a folder, a NuGet feed, or Octopus's built-in feed."""
     from ..verbs import push as verb
@@ -76,6 +78,7 @@ def push(
             skip_duplicate,
             secret(run, "--nuget-api-key", nuget_api_key, "NUGET_API_KEY"),
             run.machine.environ.get("NUGET_USER", ""),
+            tuple(trust_host or ()),
             octopus_access(run, octopus_server_url, octopus_api_key, octopus_space),
         )
         path = chosen_package(package, run.machine)

@@ -103,7 +103,8 @@ class Project:
     """A repository's settings. `root` is absolute; every other path is relative to it.
 
     What AWS alone would refuse, as a long name, is said by the check at the end of a build.
-    `feed` is where `push` publishes: BUILT_IN_FEED, a URL, or a folder.
+    `feed` is where `push` publishes: BUILT_IN_FEED, a URL, or a folder; `trust_hosts` may have its
+    key besides its own host.
     """
 
     root: Path
@@ -118,6 +119,7 @@ class Project:
     test_dependencies: tuple[str, ...]
     octopus: OctopusSettings = field(default_factory=OctopusSettings)
     feed: str = BUILT_IN_FEED
+    trust_hosts: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, root: Path) -> Project:
@@ -133,6 +135,7 @@ class Project:
         project = _section(document, "project")
         pipeline = _section(document, "tool", "pipeline")
         groups = _section(document, "dependency-groups")
+        push = pipeline.table("push", {})
         loaded = cls(
             root=root.resolve(),
             name=project.text("name"),
@@ -145,8 +148,10 @@ class Project:
             dependencies=project.texts("dependencies", ()),
             test_dependencies=groups.texts("test", ()),
             octopus=OctopusSettings.read(pipeline.table("octopus", {})),
-            feed=_feed(pipeline),
+            feed=push.text("feed", BUILT_IN_FEED),
+            trust_hosts=push.texts("trust-hosts", ()),
         )
+        push.refuse_unknown()
         pipeline.refuse_unknown()
         return loaded
 
@@ -218,13 +223,6 @@ def _function(table: Table) -> Function:
             "It is module.function, like app.handler.handle.",
         )
     return function
-
-
-def _feed(pipeline: Table) -> str:
-    table = pipeline.table("push", {})
-    feed = table.text("feed", BUILT_IN_FEED)
-    table.refuse_unknown()
-    return feed
 
 
 def _environments(pipeline: Table) -> tuple[Environment, ...]:
