@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urljoin
 
 import urllib3
 from urllib3 import exceptions as faults
@@ -24,7 +23,7 @@ from urllib3 import exceptions as faults
 from ..errors import PipelineError
 from .answers import Bounds, EndlessError
 from .http_words import body_words, hint
-from .network import Network, no_address, origin, split_user
+from .network import Network, joined, no_address, origin, split_user
 from .upload import Upload
 
 __all__ = ["Http", "HttpError", "NoAnswerError", "Request", "Response", "shown"]
@@ -36,7 +35,7 @@ _PAUSES = (1.0, 2.0, 4.0)  # seconds before the second, third and fourth attempt
 _LONGEST_PAUSE = 300.0
 _CONNECT_SECONDS = 15.0
 _BLOCK = 1 << 16
-_MOST_IN_MEMORY = 64 << 20  # bytes of a body; a long deployment's whole log has a few million
+_MOST_IN_MEMORY = 32 << 20  # bytes of a body; a long deployment's whole log has a few million
 _MOST_OF_AN_ERROR = 1 << 18
 _MOST_REDIRECTS = 5
 _DEEPEST = 100  # lists and objects inside each other; Octopus nests less than ten
@@ -220,13 +219,9 @@ class Http:
         headers = {name.lower(): value for name, value in raw.headers.items()}
         if raw.status // 100 != 2 and raw.status not in request.expect:  # noqa: PLR2004 - 2xx
             raise _refusal(request, raw, _error_body(request, raw), headers.get("location", ""))
-        length, whole = 0, False
+        whole = False
         try:
-            while block := raw.read1(_BLOCK):
-                length += len(block)
-                if length > request.most:
-                    what = f"the answer has more than {request.most >> 10} kB"
-                    raise EndlessError(what)
+            for block in _blocks(raw, request.most):
                 take(block)
             whole = True
         except EndlessError as error:
@@ -277,14 +272,10 @@ def _refuse_unsendable(request: Request) -> None:
 
 def _redirected(request: Request, url: str, location: str) -> str:
     """Return where a redirect leads, without a user. Raises PipelineError for where none may."""
-    try:
-        target = shown(urljoin(url, location))
-    except ValueError:
-        target = ""
-    found = origin(target)
-    if found is None:
+    target = shown(joined(url, location))
+    if not target:
         problem = f"to {shown(location)!r}, which is no address of a server"
-    elif url.startswith("https:") and found[0] != "https":
+    elif url.lower().startswith("https:") and not target.lower().startswith("https:"):
         problem = f"from https to {target}, where everybody on the way could change the answer"
     else:
         return target
@@ -307,6 +298,17 @@ def _endless(request: Request, error: EndlessError) -> PipelineError:
         str(error),
         "Look at the URL, and at what stands between this machine and the server.",
     )
+
+
+def _blocks(raw: urllib3.BaseHTTPResponse, most: int) -> Iterator[bytes]:
+    """Yield a body as it comes. Raises EndlessError after `most` bytes."""
+    length = 0
+    while block := raw.read1(_BLOCK):
+        length += len(block)
+        if length > most:
+            what = f"the answer has more than {most >> 10} kB"
+            raise EndlessError(what)
+        yield block
 
 
 def _error_body(request: Request, raw: urllib3.BaseHTTPResponse) -> bytes:

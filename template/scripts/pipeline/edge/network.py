@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined,unused-ignore]
 
 import urllib3
@@ -17,7 +17,7 @@ from urllib3.exceptions import LocationParseError
 
 from ..errors import PipelineError
 
-__all__ = ["Network", "no_address", "origin", "proxy_for", "split_user"]
+__all__ = ["Network", "joined", "no_address", "origin", "proxy_for", "split_user"]
 
 _CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _PORTS = {"http": 80, "https": 443}
@@ -102,6 +102,15 @@ def origin(url: str) -> tuple[str, str, int] | None:
     if scheme not in _PORTS or not host:
         return None
     return scheme, host, parts.port or _PORTS[scheme]
+
+
+def joined(base: str, address: str) -> str:
+    """Return the address that a server's answer names; empty for what is none of a server."""
+    try:
+        url = urljoin(base, address)
+    except ValueError:
+        return ""
+    return url if origin(url) else ""
 
 
 def no_address(url: str) -> PipelineError:

@@ -30,7 +30,7 @@ class BuiltInFeed:
     """The built-in feed of one space; `api` is its base, such as `https://host/api/Spaces-1`."""
 
     http: Http
-    api: str
+    api: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
 
     @property

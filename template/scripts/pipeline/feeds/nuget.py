@@ -13,11 +13,12 @@ from ..edge.upload import Upload
 from ..errors import PipelineError
 from .feed import Candidate, Progress
 
-__all__ = ["Source", "is_v3", "put_package"]
+__all__ = ["MOST_OF_AN_INDEX", "Source", "is_v3", "put_package"]
 
 _KEY_HEADER = "X-NuGet-ApiKey"
 # A server may take its time to look through a large package before it answers.
 _SECONDS = 600.0
+MOST_OF_AN_INDEX = 4 << 20  # bytes of a service index, or of a package's entry
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Source:
     """
 
     http: Http
-    url: str
+    url: str = field(repr=False)
     key: str = field(default="", repr=False)
     user: str = ""
     trusted: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..edge.http import HttpError
-from .client import Octopus, read, text
+from .client import Octopus, items, text
 
 __all__ = ["MOST_COMMITS", "BuildFacts", "build_information", "inform", "previous_commit"]
 
@@ -55,8 +55,8 @@ def build_information(facts: BuildFacts) -> dict[str, Any]:
 def previous_commit(octopus: Octopus, package_id: str) -> str:
     """Return the commit of the last build that Octopus knows of the package, or an empty text."""
     page = octopus.get("build-information", packageId=package_id, latest="true", take=1)
-    items = read(page, "Items", [])
-    commit = text(items[0], "VcsCommitNumber") if items else ""
+    found = items(page)
+    commit = text(found[0], "VcsCommitNumber") if found else ""
     return commit if _SHA.match(commit) else ""
 
 
