@@ -27,6 +27,7 @@ DEPLOY_HALF = (
     "octopus/worker",
     "report/__init__",
     "report/events",
+    "report/foreign",
     "report/masking",
     "report/octopus",
     "report/words",

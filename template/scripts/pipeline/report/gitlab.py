@@ -32,8 +32,7 @@ class GitLab:
         # Names are unique in a job's log: a stage may come twice.
         self._sections += 1
         self._name = f"{_NO_NAME.sub('_', stage)}.{self._sections}"
-        heading = " ".join(stage.split())
-        return f"{self._marker('start')}[collapsed=false]\r{_ERASE}{heading}"
+        return f"{self._marker('start')}[collapsed=false]\r{_ERASE}{stage}"
 
     def closing(self) -> str:
         """Return the marker that closes the section."""
@@ -42,10 +41,6 @@ class GitLab:
     def special(self, _event: Event) -> list[str] | None:
         """Return None: GitLab has no other forms."""
         return None
-
-    def inert(self, line: str) -> str:
-        """Return the line: without a carriage return none is a marker."""
-        return line
 
     def _marker(self, edge: str) -> str:
         return f"{_ERASE}section_{edge}:{int(self.unix_time())}:{self._name}"

@@ -74,7 +74,7 @@ def push(
 
     with session(root_of(c), json=json, verbose=verbose) as run:
         options = verb.PushOptions(
-            feed or "",
+            run.address(feed or ""),
             skip_duplicate,
             secret(run, "--nuget-api-key", nuget_api_key, "NUGET_API_KEY"),
             run.machine.environ.get("NUGET_USER", ""),

@@ -41,13 +41,6 @@ OCTOPUS_FLAGS = {
     "octopus-space": "The space; OCTOPUS_SPACE, then pyproject.toml, by default",
 }
 _STDIN = "-"
-_SECRETS = (
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "NUGET_API_KEY",
-    "OCTOPUS_API_KEY",
-    "PIPELINE_SIGNING_KEY",
-)
 
 
 @dataclass
@@ -60,25 +53,37 @@ class Session:
     answer: dict[str, Any]
     secrets: list[str]
 
-    def hide(self, secret: str) -> None:
-        """Keep a secret that is not in the environment out of all that is said from now on."""
+    def hide(self, *secrets: str) -> None:
+        """Keep secrets that are not in the environment out of all that is said from now on."""
         from ..report.masking import masked
 
-        self.secrets.append(secret)
-        self.reporter = replace(self.reporter, emit=masked(self.reporter.emit, [secret]))
+        self.secrets += secrets
+        self.reporter = replace(self.reporter, emit=masked(self.reporter.emit, secrets))
+
+    def address(self, url: str) -> str:
+        """Return an address; a password in it is hidden from now on."""
+        from ..report.masking import url_passwords
+
+        self.hide(*url_passwords(url))
+        return url
 
     def result(self, text: str, answer: dict[str, Any]) -> None:
         """Show a verb's one-line result, which `--json` prints as a document instead."""
         self.answer = answer
         if not self.json:
-            show(sys.stdout, text)
+            from ..report.foreign import harmless
+            from ..report.masking import masked_text
+
+            show(sys.stdout, harmless(masked_text(text, self.secrets)))
 
     @cached_property
     def project(self) -> Project:
         """The repository's settings."""
         from ..values.project import Project
 
-        return Project.load(self.root)
+        loaded = Project.load(self.root)
+        self.address(loaded.feed)
+        return loaded
 
     @cached_property
     def machine(self) -> Machine:
@@ -108,10 +113,11 @@ def session(root: Path, *, json: bool, verbose: bool) -> Iterator[Session]:
     A verb that has said all there is to say raises invoke's Exit; the Program exits with its code.
     """
     from ..report.events import Failed, Reporter
-    from ..report.masking import masked, masked_text
+    from ..report.foreign import harmless_json
+    from ..report.masking import environment_secrets, masked, masked_text
 
     sink, close = printer(json=json, verbose=verbose)
-    secrets = [value for name in _SECRETS if (value := os.environ.get(name))]
+    secrets = environment_secrets(os.environ)
     running = Session(root, Reporter(masked(sink, secrets), time.monotonic), json, {}, secrets)
     code = 0
     try:
@@ -126,7 +132,7 @@ def session(root: Path, *, json: bool, verbose: bool) -> Iterator[Session]:
         close()
     if json:
         document = json_format.dumps(running.answer, indent=2, ensure_ascii=False)
-        show(sys.stdout, masked_text(document, secrets))
+        show(sys.stdout, harmless_json(masked_text(document, secrets)))
     if code:
         raise Exit(code=code)
 
@@ -155,7 +161,7 @@ def octopus_access(run: Session, url: str | None, key: str | None, space: str | 
 
     environ = run.machine.environ
     return Access(
-        url or environ.get("OCTOPUS_URL", ""),
+        run.address(url or environ.get("OCTOPUS_URL", "")),
         secret(run, "--octopus-api-key", key, "OCTOPUS_API_KEY"),
         space or environ.get("OCTOPUS_SPACE", "") or run.project.octopus.space,
     )
