@@ -18,7 +18,16 @@ from pipeline.octopus.waiting import Patience
 from pipeline.verbs.environments import EnvironmentOptions, list_environments
 from pipeline.verbs.release import OctopusOptions, release_package
 
-from tests.octopus.octopus_support import Clock, Events, Verbs, built, opened, orders, project_in
+from tests.octopus.octopus_support import (
+    Clock,
+    Events,
+    Release,
+    Verbs,
+    built,
+    opened,
+    orders,
+    project_in,
+)
 from tests.standins.mutations import Mutator, mutated
 from tests.standins.octopus_server import KEY, OctopusServer
 from tests.standins.octopus_state import State
@@ -77,6 +86,17 @@ def run(act: Act, mutator: Mutator, folder: Path, old: bool) -> tuple[str, list[
         except Exception:  # noqa: BLE001 - a bug is what this looks for
             return traceback.format_exc(), server.unknown
         return "", server.unknown
+
+
+@pytest.mark.parametrize("answer", [b"", b"{}", b"[]", b'{"DeploymentServerTasks": [{}]}'])
+def test_a_deployment_without_a_task_is_not_started_twice(
+    server: OctopusServer, release: Release, answer: bytes
+) -> None:
+    """The answer does not say which task it is: the one that is there now is found and followed."""
+    orders(server)
+    server.distort = lambda body: answer if b"DeploymentServerTasks" in body else body
+    assert release("CI").deployed == ("CI",)
+    assert len(server.space.deployments) == 1
 
 
 @pytest.mark.parametrize("old", [False, True], ids=["new", "old"])

@@ -149,7 +149,7 @@ class _Listener:
             self.reporter.emit(Artifact(attributes.get("path", "")))
         elif name == "progress":
             percent = attributes.get("percentage", "")
-            done = int(percent) if percent.isdecimal() else 0
+            done = int(percent[:3]) if percent.isdecimal() else 0
             self.reporter.emit(Progressed("deploy", attributes.get("message", ""), done, _WHOLE))
         elif name == "resultMessage":
             self.result = attributes.get("message", "")
