@@ -110,7 +110,9 @@ def _feed(project: Project, options: PushOptions, http: Http, reporter: Reporter
     strange = next((host for host in trusted if not _HOST.fullmatch(host)), None)
     if strange is not None:
         raise UsageError(
-            "--trust-host", f"{strange!r} is no host", "Write feed.example or feed.example:8443."
+            "push",
+            f"{strange!r} is no host that could be trusted",
+            "Write --trust-host and trust-hosts as feed.example or feed.example:8443.",
         )
     source = Source(http, name, options.nuget_key, options.nuget_user, trusted)
     return NugetV3.open(source) if is_v3(name) else NugetV2(source)
