@@ -22,8 +22,6 @@ from .elb_log import classic_log
 from .generated import Generated, generate
 from .listener import Listener, listening
 
-__all__ = ["run_demo"]
-
 _ARRIVAL_SECONDS = 60.0
 _SOURCE = "the demo's own log"
 

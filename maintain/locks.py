@@ -13,8 +13,6 @@ from pipeline.engines.client import DISTRIBUTIONS
 from pipeline.engines.lock import pick, with_wheels
 from pipeline.report.events import Reporter
 
-__all__ = ["write_locks"]
-
 _SCRIPTS = "template/scripts/requirements-{}.txt"
 # Later ones are locked to fit the earlier ones: all of them share one .venv.
 _ORDER = ("build", "local", "dev")

@@ -12,8 +12,6 @@ from pipeline.edge.shell import run
 from pipeline.errors import PipelineError, UsageError
 from pipeline.report.events import Reporter
 
-__all__ = ["make_release"]
-
 _VERSION = re.compile(r"v[0-9]+\.[0-9]+\.[0-9]+\Z")
 _UNRELEASED = "## Unreleased"
 

@@ -9,8 +9,6 @@ from invoke import Collection, Context, Exit, task
 from pipeline.edge.shell import attach
 from pipeline.tasks.session import root_of, session
 
-__all__ = ["namespace"]
-
 _PYTHON_FILES = (
     "tasks.py",
     "noxfile.py",

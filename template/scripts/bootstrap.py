@@ -30,17 +30,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = [
-    "JSON",
-    "LOCKS",
-    "BootstrapError",
-    "ensure",
-    "find_uv",
-    "hand_over",
-    "hold_interrupts",
-    "venv_python",
-]
-
 LOCKS = {
     "build": "scripts/requirements-build.txt",
     "local": "scripts/requirements-local.txt",

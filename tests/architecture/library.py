@@ -11,8 +11,6 @@ from pipeline.engines.stage import DEPLOY_HALF
 
 from tests.repositories import ROOT, git
 
-__all__ = ["LIBRARY", "Module", "deploy_half", "modules", "repository_files"]
-
 LIBRARY = ROOT / "template" / "scripts" / "pipeline"
 
 

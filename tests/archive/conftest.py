@@ -2,6 +2,4 @@
 
 from __future__ import annotations
 
-from tests.nuget_client import nuget
-
-__all__ = ["nuget"]
+from tests.nuget_client import nuget  # noqa: F401 - a fixture

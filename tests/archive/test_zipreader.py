@@ -8,13 +8,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from pipeline.archive.zipreader import (
-    FUNCTION_LIMITS,
-    Limits,
-    check_members,
-    open_archive,
-    read_member,
-)
+from pipeline.archive.zipindex import Limits
+from pipeline.archive.zipreader import FUNCTION_LIMITS, check_members, open_archive, read_member
 from pipeline.archive.zipwriter import Member, compress, store, write_zip
 from pipeline.errors import PipelineError
 

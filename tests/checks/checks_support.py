@@ -9,8 +9,6 @@ from pathlib import Path
 from pipeline.archive.zipreader import Archive, open_archive
 from pipeline.archive.zipwriter import Member, compress, write_zip
 
-__all__ = ["PE", "elf", "fat_macho", "zip_of"]
-
 X86_64, ARM64, I386 = 62, 183, 3
 _HEADER = struct.Struct("<16s2HI3QI6H")
 _SECTION = struct.Struct("<2I4Q2I2Q")

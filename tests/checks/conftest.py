@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 from pipeline.local.pool import LocalRuntime
 
-__all__ = ["MINOR"]
-
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 _CLIENT = ("awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py")
 

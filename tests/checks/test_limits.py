@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.archive.zipreader import Entry
+from pipeline.archive.zipindex import Entry
 from pipeline.engines.limits import (
     environment_reasons,
     function_name_reasons,

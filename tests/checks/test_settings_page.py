@@ -7,7 +7,7 @@ import re
 from tests.repositories import ROOT
 
 _READ = re.compile(
-    r'\b(?:table|pipeline)\.(?:text|texts|choice|flag|mapping|tables?)\(\s*"([^"]+)"'
+    r'\b(?:table|pipeline|push)\.(?:text|texts|choice|flag|mapping|tables?)\(\s*"([^"]+)"'
 )
 
 

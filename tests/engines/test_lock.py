@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pipeline.engines.client import DISTRIBUTIONS
-from pipeline.engines.lock import check_lock, locked, normal, pick, read_lock, with_wheels
+from pipeline.engines.lock import check_lock, locked, pick, read_lock, with_wheels
 from pipeline.errors import PipelineError
 from pipeline.report.events import Reporter
 from pipeline.values.manifest import Dependency
+from pipeline.values.settings import normal
 
 from maintain.locks import write_locks
 from tests.generated.repository import PYTHON

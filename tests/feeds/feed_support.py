@@ -16,8 +16,6 @@ from pipeline.report.events import Event, Progressed, Stage
 
 from tests.standins.loopback import Answer, Asked
 
-__all__ = ["ID", "VERSION", "Pusher", "echo", "http", "package"]
-
 ID, VERSION = "Acme.Sample", "2.0.7"
 _NUSPEC = (
     "<package><metadata><id>{id}</id><version>{version}</version><authors>Acme</authors>"

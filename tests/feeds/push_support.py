@@ -16,8 +16,6 @@ from tests.deploy.deploy_support import function_zip, manifest
 from tests.repositories import ROOT, commit_all, git
 from tests.values.values_support import SETTINGS, write_settings
 
-__all__ = ["PASSWORD", "SUBJECTS", "built", "facts", "repository", "run_push"]
-
 PASSWORD = "a-password-of-git"  # noqa: S105 - nobody's
 SUBJECTS = ("First", "Second: with `quotes` and é", "Third", "Fourth")
 _REMOTE = f"https://me:{PASSWORD}@git.acme.example/team/greeter.git"

@@ -18,8 +18,6 @@ from typing import Any
 
 from tests.repositories import commit_all, git
 
-__all__ = ["PYTHON", "Done", "Repository", "environment", "set_up_child", "wait_for_text"]
-
 # A machine's own Python: the bootstrap must not depend on the environment these tests run in.
 PYTHON = Path(sys._base_executable)  # type: ignore[attr-defined]
 _START = "start"

@@ -26,23 +26,6 @@ from tests.standins.octopus_state import Document, Space
 from tests.standins.octopus_steps import script_step, step
 from tests.values.values_support import machine
 
-__all__ = [
-    "DEPLOYED",
-    "UNPACK",
-    "Clock",
-    "Events",
-    "Release",
-    "Verbs",
-    "built",
-    "environment",
-    "machines",
-    "opened",
-    "orders",
-    "package_file",
-    "project_in",
-    "tentacle_in_ci",
-]
-
 Release = Callable[..., Released]
 DEPLOYED = "POST /api/Spaces-1/deployments/create/untenanted/v1"
 UNPACK = step("Octopus.TentaclePackage", "Acme.Orders")

@@ -18,8 +18,6 @@ from pipeline.archive.package import Package
 
 from tests.standins.loopback import Answer, Asked, form_file
 
-__all__ = ["KEY", "NugetV2Feed", "identity"]
-
 KEY = "key-of-the-feed"
 _ENTRY = re.compile(r"/Packages\(Id='([^']+)',Version='([^']+)'\)\Z")
 _FILE = re.compile(r"/package/([^/]+)/([^/]+)\Z")

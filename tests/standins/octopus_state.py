@@ -7,10 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = [
-    "DEPLOYED", "FAILED", "Document", "Moment", "Refusal", "Space", "State", "Task", "folded",
-]  # fmt: skip
-
 Document = dict[str, Any]
 
 

@@ -14,7 +14,7 @@ import yaml
 from tests.repositories import ROOT
 from tests.template.answers import QUESTIONS, SERVERS
 
-COMMAND = re.compile(r"python3 tasks\.py build (?:\$PIPELINE_ARGUMENTS|%pipeline\.arguments%)")
+COMMAND = re.compile(r"python3 tasks\.py build \\?\$PIPELINE_ARGUMENTS")
 YAML = ("github", "gitlab", "azure")
 
 
@@ -90,6 +90,24 @@ def test_jenkins_script_is_shell(tmp_path: Path) -> None:
         "tasks.py build --prerelease-tag *\n"
         "[profile pipeline]\nrole_arn = arn:role\nweb_identity_token_file = /t\n"
     )
+
+
+def test_teamcitys_script_gets_no_text_of_others(tmp_path: Path) -> None:
+    """Arguments and branches are in its environment: what looks like shell is an argument."""
+    text = text_of("teamcity")
+    (found,) = re.findall(r'scriptContent = "(.*)"$', text, re.MULTILINE)
+    assert "%" not in found
+    assert '"env.PIPELINE_ARGUMENTS", "%pipeline.arguments%"' in text
+    python = tmp_path / "python3"
+    python.write_text('#!/bin/sh\necho "$@"\n', encoding="utf-8")
+    python.chmod(0o755)
+    given = "--prerelease-tag *; touch $(id) `id` && x"
+    done = subprocess.run(
+        ["sh", "-c", found.replace("\\n", "\n").replace("\\$", "$")],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "PIPELINE_ARGUMENTS": given},
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == (f"tasks.py build {given}\n", "")
 
 
 def test_gitlab_exchanges_its_token(tmp_path: Path) -> None:

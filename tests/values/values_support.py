@@ -9,8 +9,6 @@ from typing import NoReturn
 
 from pipeline.edge.machine import Machine
 
-__all__ = ["NOON", "SETTINGS", "machine", "write_settings"]
-
 NOON = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 
 SETTINGS = """\

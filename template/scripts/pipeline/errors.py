@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-__all__ = ["Conflict", "Interrupted", "NotTheSame", "PipelineError", "UsageError"]
-
 
 class PipelineError(Exception):
     """A known failure, written for the person who has to act on it.

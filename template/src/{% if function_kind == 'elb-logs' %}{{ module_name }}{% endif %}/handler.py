@@ -23,8 +23,6 @@ from .summary import Summary, summary_line
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Context", "NotAllSentError", "handle", "process"]
-
 _FOR_THE_SUMMARY = 1.0  # seconds kept of the function's time, or nobody would learn how far it got
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["handle"]
-
 
 def handle(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Greet whom the event names. Raises ValueError when `name` is there and not text."""

@@ -17,8 +17,6 @@ from .records import S3Object, objects_in
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["S3", "handle", "handle_object"]
-
 
 class S3(Protocol):
     """What is needed of boto3's S3 client."""

@@ -9,8 +9,6 @@ from .zipindex import Entry
 from .zipreader import FUNCTION_LIMITS, Archive, members_of, open_archive, read_member
 from .zipwriter import STORED, Raw
 
-__all__ = ["difference"]
-
 _Files = dict[str, tuple[Entry, Raw]]
 
 

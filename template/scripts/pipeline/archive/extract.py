@@ -17,9 +17,8 @@ from pathlib import Path
 from ..edge.files import replacing_folder
 from ..errors import PipelineError
 from .names import first_clash, name_problem
-from .zipreader import Archive, Entry, read_member
-
-__all__ = ["extract", "mirror"]
+from .zipindex import Entry
+from .zipreader import Archive, read_member
 
 _LATEST = 0x7FFFFFFF  # the last second that every file system knows
 

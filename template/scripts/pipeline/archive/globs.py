@@ -27,8 +27,6 @@ from dataclasses import dataclass
 from ..errors import PipelineError
 from .names import first_clash, name_problem
 
-__all__ = ["FileEntry", "dropped_by_clients", "path_matcher", "select", "select_all"]
-
 _WILDCARD = re.compile(r"\*\*/|\*\*|\*|\?")
 _TRANSLATED = {"**/": ".*", "**": ".*", "*": "[^/]*/?", "?": "."}
 # Where no NuGet client reads along: `**/` is whole folders, `*` and `?` stay within one name.

@@ -20,18 +20,6 @@ from ..values.names import LONGEST_ID, package_id_problem, package_version_probl
 from .globs import FileEntry
 from .zipindex import DISTRUST
 
-__all__ = [
-    "AS_ATTRIBUTE",
-    "AS_TEXT",
-    "Element",
-    "Nuspec",
-    "check_id",
-    "check_version",
-    "fill_tokens",
-    "parse",
-    "render_for_package",
-]
-
 _NAMESPACE = "http://schemas.microsoft.com/packaging/2013/05/nuspec.xsd"
 _REQUIRED = ("id", "version", "authors", "description")
 _LARGEST = 1 << 20

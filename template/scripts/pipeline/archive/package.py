@@ -21,13 +21,11 @@ from .extract import extract
 from .names import first_clash, name_problem, shown_name
 from .nupkg import LOST_ON_A_WORKER, is_part
 from .nuspec import Nuspec, parse_packed
-from .zipindex import DISTRUST
+from .zipindex import DISTRUST, Entry, Limits
 from .zipreader import (
     DEFAULT_LIMITS,
     FUNCTION_LIMITS,
     Archive,
-    Entry,
-    Limits,
     check_members,
     open_archive,
     read_member,

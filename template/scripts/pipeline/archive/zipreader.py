@@ -14,19 +14,6 @@ from ..errors import PipelineError
 from .zipindex import Entry, Limits, exactly, list_entries, refused
 from .zipwriter import DEFLATED, Member, Raw
 
-__all__ = [
-    "DEFAULT_LIMITS",
-    "FUNCTION_LIMITS",
-    "OUR_LIMITS",
-    "Archive",
-    "Entry",
-    "Limits",
-    "check_members",
-    "members_of",
-    "open_archive",
-    "read_member",
-]
-
 DEFAULT_LIMITS = Limits()
 # A function may hold tables of zeros: its size alone is bounded, for no deflate gains more.
 FUNCTION_LIMITS = Limits(count=0xFFFE, ratio=1032)

@@ -24,28 +24,6 @@ from ..edge.files import replacing
 from ..errors import PipelineError
 from .names import first_clash, name_problem
 
-__all__ = [
-    "CENTRAL",
-    "DEFLATED",
-    "END",
-    "LEVEL",
-    "LOCAL",
-    "NOTHING",
-    "STORED",
-    "UTF8_NAME",
-    "Block",
-    "Listed",
-    "Member",
-    "Raw",
-    "block_of",
-    "compress",
-    "directory_of",
-    "listed",
-    "plain",
-    "store",
-    "write_zip",
-]
-
 STORED = 0
 DEFLATED = 8
 LEVEL = 6  # libdeflate: smaller than zlib's level 6 and many times as fast; changes every zip

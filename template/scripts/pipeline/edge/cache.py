@@ -26,11 +26,6 @@ from typing import NamedTuple
 from .files import sweep, write_whole
 from .locks import alone, together
 
-__all__ = [
-    "Sealed", "clear", "is_whole_folder", "keep", "seal", "seal_folder", "sealed",
-    "to_oneself", "using",
-]  # fmt: skip
-
 _SEAL = ".sha256"
 _BYTECODE = "__pycache__"
 

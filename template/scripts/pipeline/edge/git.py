@@ -10,8 +10,6 @@ from pathlib import Path
 from ..errors import PipelineError
 from .shell import Result, run, scrubbed
 
-__all__ = ["Git", "Status", "TrackedFile"]
-
 _EXECUTABLE = "100755"
 _REGULAR = ("100644", _EXECUTABLE)
 # How many fields stand before the path of a changed and of an unmerged file, in `git status`.

@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
-__all__ = ["body_words", "hint"]
-
 _LONGEST = 2000
+_LOOKED_AT = 16_000  # characters of markup, of which scripts and styles are a part
 # Octopus's ErrorMessage and Errors, in either casing; what other servers and gateways use.
 _KEYS = ("errormessage", "errors", "details", "title", "detail", "message", "error")
-_MARKUP = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+_MARKUP = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^<>]*>", re.DOTALL | re.IGNORECASE)
 _HINTS = {
     HTTPStatus.UNAUTHORIZED: "Look at the API key: the server does not know it.",
     HTTPStatus.FORBIDDEN: "Look at the API key, and at what its user is allowed to do.",
@@ -34,7 +33,7 @@ def body_words(body: bytes) -> str:
     if said:
         text = "\n".join(said)
     elif text.startswith("<"):
-        text = " ".join(_MARKUP.sub(" ", text).split())
+        text = " ".join(_MARKUP.sub(" ", text[:_LOOKED_AT]).split())
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
 
 

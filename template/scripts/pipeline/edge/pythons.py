@@ -11,8 +11,6 @@ from pathlib import Path
 from ..errors import PipelineError
 from .shell import run
 
-__all__ = ["base_python", "find_python", "is_program"]
-
 _PROBE = (
     "import sys; print('%d.%d' % sys.version_info[:2]);"
     "print(sys._base_executable or sys.executable)"

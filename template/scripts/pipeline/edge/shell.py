@@ -18,8 +18,6 @@ from typing import IO
 
 from ..errors import PipelineError
 
-__all__ = ["Result", "attach", "run", "scrubbed", "stream"]
-
 _LAST_LINES = 20
 _GRACE_SECONDS = 10.0
 # What a program needs to work at all; everything else, and every secret, stays behind.

@@ -10,8 +10,6 @@ from pathlib import Path
 from ..errors import PipelineError
 from .shell import Result, run, scrubbed
 
-__all__ = ["Installation", "Uv"]
-
 _DECORATIONS = str.maketrans(dict.fromkeys("\N{MULTIPLICATION SIGN}╰─▶│", " "))
 
 

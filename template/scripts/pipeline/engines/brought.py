@@ -14,8 +14,6 @@ from .compiled import compiled_files
 from .elf import Binary
 from .sbom import Distribution, distributions
 
-__all__ = ["Brought", "brought"]
-
 
 @dataclass(frozen=True)
 class Brought:

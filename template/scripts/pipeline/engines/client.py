@@ -19,8 +19,6 @@ from ..errors import PipelineError
 from ..values.manifest import Dependency
 from .installed import fits
 
-__all__ = ["CLIENT_FOLDER", "DISTRIBUTIONS", "SERVICES", "client_files", "client_zip"]
-
 CLIENT_FOLDER = "client/"
 SERVICES = ("cloudwatch", "lambda", "s3", "sts")
 DISTRIBUTIONS = (

@@ -10,8 +10,6 @@ from ..archive.zipwriter import DEFLATED, Member, plain
 from ..values.runtimes import Runtime
 from .elf import START, Binary, is_binary, read_binary
 
-__all__ = ["compiled_files", "compiled_reasons", "owner"]
-
 # Never compiled, and nearly all there is; the others are looked at whatever their names are.
 _TEXT = (".py", ".pyi", ".json", ".gz", ".txt", ".typed")
 # Launchers that setuptools and others carry as data: no Linux would ever start them.

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from elftools.elf.elffile import ELFFile
 
-__all__ = ["START", "Binary", "is_binary", "read_binary"]
-
 # How many bytes `is_binary` has to see.
 START = 8
 _FORMATS = {

@@ -27,8 +27,8 @@ from ..octopus.variables import names_in
 from ..report.masking import masked_text
 from ..values.handler import ASYNC, GENERATOR
 from ..values.project import LOCAL_ENVIRONMENT, Function
+from ..values.settings import normal
 from .handler_facts import FunctionFiles, HandlerCheck, Known
-from .lock import normal
 
 if TYPE_CHECKING:
     from ..local.pool import LocalRuntime

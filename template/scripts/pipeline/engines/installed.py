@@ -23,7 +23,7 @@ from pathlib import Path
 
 from ..edge.uv import Installation, Uv
 from ..errors import PipelineError
-from .lock import normal
+from ..values.settings import normal
 
 # What uv writes into `bin` with this machine's interpreter in the first line, which it puts behind
 # a shell where the path is long. What looks Python up on PATH came as it is.

@@ -10,9 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from .lock import normal
-
-__all__ = ["SDK", "needed", "sdk_files"]
+from ..values.settings import normal
 
 # boto3 and what it is made of, as in Lambda's Python runtimes.
 SDK = ("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3")

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
-from ..archive.zipreader import Entry
+from ..archive.zipindex import Entry
 from ..errors import PipelineError
 from ..report.words import size
 from ..values.lambda_limits import (

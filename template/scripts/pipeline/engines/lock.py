@@ -15,8 +15,6 @@ from ..errors import PipelineError
 from ..values.manifest import Dependency
 from ..values.settings import normal
 
-__all__ = ["check_lock", "locked", "normal", "pick", "read_lock", "with_wheels"]
-
 _ENTRY = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)(.*(?:\n[ \t].*)*)", re.MULTILINE)
 _HASH = re.compile(r"--hash=(sha256:[0-9a-f]{64})")
 # A comment of ours: the three tags of a wheel's file name, and its hash.

@@ -20,7 +20,7 @@ from ..archive.zipwriter import Raw, plain
 from ..errors import PipelineError
 from ..strict_json import parse_json
 from ..values.manifest import Dependency, Manifest
-from .lock import normal
+from ..values.settings import normal
 
 STATEMENT_NAME = "provenance.json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"

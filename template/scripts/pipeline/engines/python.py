@@ -36,8 +36,6 @@ from .installed import Place, install, is_launcher, own_folder
 from .left_out import sdk_files
 from .lock import check_lock, locked, read_lock
 
-__all__ = ["FUNCTION_LOCK", "FunctionZip", "Restored", "make_function_zip", "restore"]
-
 FUNCTION_LOCK = "requirements/function.txt"
 _EXECUTABLE, _PLAIN = 0o755, 0o644
 # What differs between two installations of the same wheels.

@@ -12,8 +12,6 @@ from collections.abc import Iterable, Mapping
 
 from ..values.names import DEPLOY_SCRIPT
 
-__all__ = ["is_stage", "script_reasons", "substitution_reasons"]
-
 _SCRIPTS = (".sh", ".py", ".csx", ".ps1")
 _STAGES = ("predeploy", "deploy", "postdeploy", "deployfailed")
 

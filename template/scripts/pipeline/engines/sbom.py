@@ -12,20 +12,11 @@ from email.parser import HeaderParser
 from pathlib import Path
 from typing import Any
 
-from ..archive.zipreader import Archive, Entry, read_member
+from ..archive.zipindex import Entry
+from ..archive.zipreader import Archive, read_member
 from ..edge.cache import keep, sealed
 from ..values.manifest import Dependency, Manifest, encoded
-from .lock import normal
-
-__all__ = [
-    "CLIENT",
-    "FUNCTION",
-    "PART",
-    "SBOM_NAME",
-    "Distribution",
-    "distributions",
-    "make_sbom",
-]
+from ..values.settings import normal
 
 SBOM_NAME = "sbom.cdx.json"
 # The property that says which part of the package has a component, and its two values.

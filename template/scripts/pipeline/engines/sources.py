@@ -11,8 +11,6 @@ from pathlib import Path
 from ..edge.git import Git
 from ..errors import PipelineError
 
-__all__ = ["SOURCE", "OwnFile", "Sources", "function_files", "own_files"]
-
 SOURCE = "src"
 # Folders that tools make beside the source and no export would hold.
 _MADE = (

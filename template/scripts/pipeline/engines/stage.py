@@ -13,8 +13,6 @@ from pathlib import Path
 from ..errors import PipelineError
 from ..values.names import DEPLOY_HOOKS, DEPLOY_SCRIPT
 
-__all__ = ["DEPLOY_HALF", "code_digest", "deploy_half", "running_code"]
-
 DEPLOY_HALF = (
     "__init__",
     "aws/__init__",
@@ -29,6 +27,7 @@ DEPLOY_HALF = (
     "octopus/worker",
     "report/__init__",
     "report/events",
+    "report/foreign",
     "report/masking",
     "report/octopus",
     "report/words",

@@ -16,8 +16,6 @@ from ..values.version import normal_version
 from .compare import compare_file
 from .feed import ABSENT, Candidate, Found, Progress, unknown
 
-__all__ = ["FolderFeed"]
-
 # File systems without hard links say so in one of these ways.
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL)
 _BLOCK = 1 << 20

@@ -17,8 +17,6 @@ from ..errors import Conflict, PipelineError
 from ..report.events import Stage
 from .feed import Candidate, Feed, Found, State
 
-__all__ = ["Published", "Rules", "publish"]
-
 # A gateway's errors: the feed behind it may or may not have got the package.
 _DROPPED = (
     HTTPStatus.REQUEST_TIMEOUT,

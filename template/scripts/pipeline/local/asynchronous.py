@@ -12,8 +12,6 @@ from typing import Any
 
 from .invocation import Invocation
 
-__all__ = ["RETRY_DELAYS", "AsyncQueue", "Job"]
-
 # Lambda waits one minute, then two; nobody wants to wait that long on a laptop.
 RETRY_DELAYS = (1.0, 2.0)
 _WORKERS = 4

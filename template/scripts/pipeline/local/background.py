@@ -19,8 +19,6 @@ from ..errors import PipelineError
 from .pool import LocalRuntime
 from .state import NOTHING_REAL, LocalAws, read_state
 
-__all__ = ["Background", "running", "start", "stop"]
-
 _WHERE = "embedded AWS"
 _SCRIPTS = Path(__file__).resolve().parents[2]
 _READY_SECONDS = 60.0

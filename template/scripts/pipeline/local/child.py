@@ -13,8 +13,6 @@ from pathlib import Path
 
 from .runtime_api import Happening, RuntimeApi
 
-__all__ = ["Child"]
-
 _LARGEST_LOG = 32 << 20
 _SHORTENED = b"\n[the log was cut here: more than 32 MB in one invocation]\n"
 _PIECE = 1 << 16

@@ -32,8 +32,6 @@ from .pool import LocalRuntime, Pool
 from .strict import StrictLambda
 from .wire import App, Environ, Start, in_aws_words
 
-__all__ = ["Keys", "embedded_aws", "new_keys"]
-
 
 @dataclass(frozen=True)
 class Keys:

@@ -32,8 +32,6 @@ from .invocation import (
 from .runtime_api import Happening, Kind, RuntimeApi, Work
 from .surroundings import function_environment, start_command
 
-__all__ = ["FunctionProcess"]
-
 _STARTED: tuple[Kind, ...] = ("ready", "init-error", "exit")
 _ENDED: tuple[Kind, ...] = ("answer", "error", "too-large", "exit")
 

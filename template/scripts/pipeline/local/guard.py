@@ -12,8 +12,6 @@ from collections.abc import Iterable
 
 from .wire import App, Environ, Reply, Start, error_reply, scope, send
 
-__all__ = ["guarded"]
-
 _HINT = "Take endpoint, access key and secret key from the state file of the embedded AWS."
 
 

@@ -9,17 +9,6 @@ from datetime import UTC, datetime
 
 from .runtime_api import RESPONSE_LIMIT
 
-__all__ = [
-    "UNHANDLED",
-    "Figures",
-    "Invocation",
-    "exit_error",
-    "report_lines",
-    "size_error",
-    "stamp",
-    "timeout_error",
-]
-
 UNHANDLED = "Unhandled"
 _LARGEST_SIGNAL = 64
 _TAIL = 4096

@@ -31,8 +31,6 @@ from .patches import Patches
 from .pool import Pool, Target
 from .wire import REQUEST_ID
 
-__all__ = ["Execution", "replace_execution"]
-
 _SYNC_LIMIT = 6_291_456
 _ASYNC_LIMIT = 1_048_576
 _LAMBDA_RETRIES = 2

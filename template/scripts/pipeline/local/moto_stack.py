@@ -21,8 +21,6 @@ from moto.s3.models import FakeBucket
 from .moto_resources import add_resources
 from .patches import Patches
 
-__all__ = ["replace_dropped"]
-
 _ATTRIBUTES = {"DeadLetterConfig": "dead_letter_config", "LoggingConfig": "logging_config"}
 _NOTIFICATIONS = {
     "LambdaConfigurations": ("CloudFunctionConfiguration", "Function", "CloudFunction"),

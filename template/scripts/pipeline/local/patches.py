@@ -14,8 +14,6 @@ from typing import Any
 
 from ..errors import PipelineError
 
-__all__ = ["Patches"]
-
 
 class Patches(ExitStack):
     """A stack of replacements, taken back in reverse order."""

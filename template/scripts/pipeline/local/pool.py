@@ -15,8 +15,6 @@ from .function import FunctionProcess
 from .function_code import FunctionCode, FunctionConfig, unpack_function
 from .invocation import UNHANDLED, Figures, Invocation
 
-__all__ = ["LocalRuntime", "Pool", "Target"]
-
 
 @dataclass(frozen=True)
 class LocalRuntime:

@@ -19,8 +19,6 @@ from io import BufferedIOBase, BufferedReader
 from queue import Empty, SimpleQueue
 from typing import ClassVar, Literal
 
-__all__ = ["RESPONSE_LIMIT", "Happening", "Kind", "RuntimeApi", "Work"]
-
 # Lambda's own figure: 6 MB and the envelope around it.
 RESPONSE_LIMIT = 6_291_556
 _PREFIX = "/2018-06-01/runtime"

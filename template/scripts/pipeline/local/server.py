@@ -27,8 +27,6 @@ from .pool import LocalRuntime
 from .state import LocalAws, write_state
 from .wire import Environ, Start, scope
 
-__all__ = ["main", "parse_runtime"]
-
 _TAKEN = 4
 
 

@@ -13,8 +13,6 @@ from ..errors import PipelineError
 from ..strict_json import parse_json
 from ..values.manifest import first_misfit
 
-__all__ = ["NOTHING_REAL", "LocalAws", "read_state", "write_state"]
-
 # An AWS client looks into the user's files even where it is given all it needs.
 NOTHING_REAL = {
     "AWS_EC2_METADATA_DISABLED": "true",

@@ -33,8 +33,6 @@ from .strict_rules import (
 )
 from .wire import App, Environ, Reply, Start, call, error_reply, scope, send
 
-__all__ = ["StrictLambda"]
-
 _PATH = re.compile(
     r"/2015-03-31/functions/?(?:(?P<name>[^/]+)/?)?"
     r"(?:(?P<part>code|configuration|versions|aliases)/?(?P<alias>[^/]+)?)?\Z"

@@ -10,8 +10,6 @@ from pathlib import Path
 
 from .function_code import FunctionCode, FunctionConfig
 
-__all__ = ["NOWHERE", "function_environment", "start_command"]
-
 # Nothing listens there: a call to AWS fails at once instead of leaving this machine.
 NOWHERE = "http://127.0.0.1:1"
 # The package comes first and the runtime client last, as on Lambda. Neither this machine's

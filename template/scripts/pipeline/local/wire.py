@@ -12,20 +12,6 @@ from typing import Any
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
-__all__ = [
-    "REQUEST_ID",
-    "App",
-    "Environ",
-    "Reply",
-    "Scope",
-    "Start",
-    "call",
-    "error_reply",
-    "in_aws_words",
-    "scope",
-    "send",
-]
-
 Environ = dict[str, Any]
 Start = Callable[..., Any]
 App = Callable[[Environ, Start], Iterable[bytes]]

@@ -23,8 +23,6 @@ from ..values.names import DEPLOY_SCRIPT
 from .messages import Message, parse
 from .worker import DRY_RUN_VARIABLE, POLICY_VARIABLE
 
-__all__ = ["Job", "launch", "worker_variables"]
-
 _KINDS: tuple[type[PipelineError], ...] = (UsageError, NotTheSame, Conflict, Interrupted)
 _KEPT = (
     "PATH", "HOME", "USERPROFILE", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TEMP", "TMP",

@@ -11,8 +11,6 @@ from collections.abc import Mapping
 
 from ..errors import PipelineError
 
-__all__ = ["declared_values", "names_in", "resolve"]
-
 _REFERENCE = re.compile(r"(#?)#\{([^{}]*)\}")
 _PLAIN_NAME = re.compile(r"[^|#{}]+\Z")
 

@@ -12,24 +12,6 @@ from dataclasses import dataclass, field
 
 from ..errors import PipelineError
 
-__all__ = [
-    "Achieved",
-    "Artifact",
-    "BuildNumber",
-    "Event",
-    "Failed",
-    "Finished",
-    "Line",
-    "Output",
-    "Progressed",
-    "Reporter",
-    "Sink",
-    "Stage",
-    "Started",
-    "TestResults",
-    "Warned",
-]
-
 
 @dataclass(frozen=True)
 class Started:

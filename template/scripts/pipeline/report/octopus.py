@@ -7,7 +7,6 @@ base64 of its UTF-8. A category message changes how Octopus shows the lines afte
 from __future__ import annotations
 
 import base64
-import re
 from pathlib import PurePath
 
 from .events import (
@@ -21,12 +20,10 @@ from .events import (
     Progressed,
     Warned,
 )
+from .foreign import harmless
 from .words import words
 
-__all__ = ["message", "octopus_lines"]
-
 _PERCENT = 100
-_MARK = re.compile("##(?=octopus)", re.IGNORECASE)
 
 
 def message(name: str, /, **attributes: str) -> str:
@@ -41,11 +38,9 @@ def octopus_lines(event: Event) -> list[str]:
     They must not go to standard error: that fails steps.
     """
     lines = _messages(event)
-    text = event.text if isinstance(event, BuildNumber) else words(event)
+    text = harmless(event.text) if isinstance(event, BuildNumber) else words(event)
     if text is None:
         return lines
-    # Whoever wrote the text, Octopus must not take it for a message.
-    text = _MARK.sub("# #", text)
     category = _category(event)
     if category == "default":
         return [*lines, text]

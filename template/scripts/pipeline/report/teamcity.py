@@ -17,9 +17,8 @@ from .events import (
     TestResults,
     Warned,
 )
+from .foreign import harmless
 from .words import plain_lines
-
-__all__ = ["escaped", "message", "teamcity_lines"]
 
 _ESCAPES = str.maketrans({"'": "|'", "|": "||", "[": "|[", "]": "|]", "\n": "|n", "\r": "|r"})
 _PROBLEM_LIMIT = 4000  # characters of a build problem's description
@@ -42,19 +41,23 @@ def teamcity_lines(event: Event, *, verbose: bool) -> list[str]:
     """Return an event's service messages and its lines."""
     lines = plain_lines(event, verbose=verbose)
     if isinstance(event, Started):
-        return [message("blockOpened", name=event.stage), message("progressMessage", event.stage)]
+        stage = harmless(event.stage)
+        return [message("blockOpened", name=stage), message("progressMessage", stage)]
     if isinstance(event, (Finished, Failed)) and event.stage:
-        return [*lines, message("blockClosed", name=event.stage)]
+        return [*lines, message("blockClosed", name=harmless(event.stage))]
     if isinstance(event, Failed):
-        problem = str(event.error)[:_PROBLEM_LIMIT]
+        problem = harmless(str(event.error))[:_PROBLEM_LIMIT]
         return [*lines, message("buildProblem", description=problem)]
     if isinstance(event, Warned):
-        return [message("message", text=event.text, status="WARNING")]
+        return [message("message", text=harmless(event.text), status="WARNING")]
     if isinstance(event, Achieved):
         # TeamCity puts its own text where the braces are.
-        return [*lines, message("buildStatus", text=f"{{build.status.text}}; {event.text}")]
+        return [
+            *lines,
+            message("buildStatus", text=f"{{build.status.text}}; {harmless(event.text)}"),
+        ]
     if isinstance(event, BuildNumber):
-        return [message("buildNumber", event.text)]
+        return [message("buildNumber", harmless(event.text))]
     if isinstance(event, Artifact):
         return [message("publishArtifacts", event.path)]
     if isinstance(event, TestResults):

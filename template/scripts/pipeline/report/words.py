@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from .events import Achieved, Event, Failed, Finished, Line, Output, Progressed, Sink, Warned
-
-__all__ = ["line_sink", "plain_lines", "row", "size", "words"]
+from .foreign import harmless
 
 _STAGE_WIDTH = 10
 _TEXT_WIDTH = 60
@@ -14,7 +13,15 @@ _KILO = 1 << 10
 
 
 def words(event: Event) -> str | None:
-    """Return an event as plain lines, or None for those that only some printers show."""
+    """Return an event as plain lines, or None for those that only some printers show.
+
+    Every text may hold parts that others wrote: the lines steer nobody who reads them.
+    """
+    text = _text(event)
+    return None if text is None else harmless(text)
+
+
+def _text(event: Event) -> str | None:
     if isinstance(event, (Line, Warned, Achieved)):
         return f"warning: {event.text}" if isinstance(event, Warned) else event.text
     if isinstance(event, Finished):

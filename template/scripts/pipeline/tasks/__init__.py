@@ -8,8 +8,6 @@ from invoke import Collection
 
 from . import build, deploy, function, octopus
 
-__all__ = ["namespace"]
-
 
 def namespace(root: Path) -> Collection:
     """Return the verbs of the repository at `root`."""

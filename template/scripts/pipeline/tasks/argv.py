@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["MOVED", "Shape", "normalise"]
-
 # Flags of one verb that others had too: where their values are to be set instead.
 MOVED = {
     "--octopus-server-url": "OCTOPUS_URL",

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from ..verbs.release import OctopusOptions
     from ..verbs.version import VersionOptions
 
-__all__ = ["build", "clear", "lock", "package", "test", "verify", "version"]
-
 _VERSION = {
     "build-number": "The build number; a build server's own is read from its variables",
     "prerelease": "Make a prerelease; the time is its tag, or `prerelease` with a build number",

@@ -12,8 +12,6 @@ from .session import COMMON, Session, root_of, session
 if TYPE_CHECKING:
     from ..verbs.local import Started
 
-__all__ = ["deploy", "start", "stop"]
-
 
 @task(
     help={

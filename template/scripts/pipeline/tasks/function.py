@@ -17,8 +17,6 @@ from .session import COMMON, Session, root_of, session
 if TYPE_CHECKING:
     from ..local.invocation import Invocation
 
-__all__ = ["inspect", "run"]
-
 
 @task(help={"package": "The package; the last build's by default", **COMMON})
 def inspect(

@@ -23,17 +23,6 @@ if TYPE_CHECKING:
     from ..octopus.client import Access
     from ..verbs.release import OctopusOptions
 
-__all__ = [
-    "RELEASE_FLAGS",
-    "create",
-    "delete",
-    "list_",
-    "octopus_options",
-    "push",
-    "reap",
-    "release",
-]
-
 # What the flags mean, for the help of the verbs that have them.
 RELEASE_FLAGS = {
     "environments": "Where to deploy, in this order, separated by commas; none: the release alone",
@@ -49,17 +38,20 @@ _WAITING = {
 
 
 @task(
+    iterable=["trust_host"],
     help={
         "package": "The package; the last build's by default",
         "feed": "A folder, a NuGet feed's URL, or `octopus`; pyproject.toml's feed by default",
         "skip-duplicate": "Accept a version that is there and cannot be compared",
         "nuget-api-key": "`-` reads it from standard input; NUGET_API_KEY is the better place",
+        "trust-host": "A host, or HOST:PORT, that may have the feed's key besides its own",
         **COMMON,
-    }
+    },
 )
 def push(
     c: Context, package: str | None = None, feed: str | None = None, skip_duplicate: bool = False,
-    nuget_api_key: str | None = None, json: bool = False, verbose: bool = False,
+    nuget_api_key: str | None = None, trust_host: list[str] | None = None,
+    json: bool = False, verbose: bool = False,
 ) -> None:  # fmt: skip
     """Publish a package to a folder, a NuGet feed, or Octopus's built-in feed."""
     from ..verbs import push as verb
@@ -67,10 +59,11 @@ def push(
 
     with session(root_of(c), json=json, verbose=verbose) as run:
         options = verb.PushOptions(
-            feed or "",
+            run.address(feed or ""),
             skip_duplicate,
             secret(run, "--nuget-api-key", nuget_api_key, "NUGET_API_KEY"),
             run.machine.environ.get("NUGET_USER", ""),
+            tuple(trust_host or ()),
             octopus_access(run),
         )
         path = chosen_package(package, run.machine)

@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from ..report.events import Event, Sink
 
-__all__ = ["printer", "show", "writer"]
-
 _Write = Callable[[str], None]
 
 

@@ -21,8 +21,6 @@ from ..errors import Interrupted, PipelineError, UsageError
 from .argv import GONE, MOVED, Shape, normalise
 from .printers import writer
 
-__all__ = ["main", "shapes"]
-
 # The one spelling of all messages, whichever was typed.
 _PROGRAM = "python3 tasks.py"
 _UNKNOWN = re.compile("No idea what '(.+)' is!")
@@ -138,8 +136,13 @@ def _told(words: Sequence[str], error: PipelineError, text: str = "") -> int:
 
     `text` is for people, the error's own words by default; `--json` gives a program its document.
     """
-    writer(sys.stderr)(text or str(error))
+    from ..report.foreign import harmless, harmless_json
+    from ..report.masking import environment_secrets, masked_text
+
+    secrets = environment_secrets(os.environ)
+    writer(sys.stderr)(harmless(masked_text(text or str(error), secrets)))
     if bootstrap.JSON.intersection(words):
         document = {"where": error.where, "what": error.what, "then": error.then}
-        writer(sys.stdout)(json.dumps({"error": document}, indent=2))
+        shown = masked_text(json.dumps({"error": document}, indent=2), secrets)
+        writer(sys.stdout)(harmless_json(shown))
     return error.exit_code

@@ -30,17 +30,9 @@ if TYPE_CHECKING:
     from ..report.events import Reporter
     from ..values.project import Project
 
-__all__ = ["COMMON", "Session", "octopus_access", "root_of", "secret", "session"]
-
 # The flags that every verb has, for its help.
 COMMON = {"json": "One JSON document on standard output", "verbose": "More lines"}
 _STDIN = "-"
-_SECRETS = (
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "NUGET_API_KEY",
-    "OCTOPUS_API_KEY",
-)
 
 
 @dataclass
@@ -57,28 +49,39 @@ class Session:
     secrets: list[str]
     held: ExitStack
 
-    def hide(self, secret: str) -> None:
-        """Keep a secret that is not in the environment out of all that is said from now on."""
+    def hide(self, *secrets: str) -> None:
+        """Keep secrets that are not in the environment out of all that is said from now on."""
         from ..report.masking import masked
 
-        self.secrets.append(secret)
-        self.reporter = replace(self.reporter, emit=masked(self.reporter.emit, [secret]))
+        self.secrets += secrets
+        self.reporter = replace(self.reporter, emit=masked(self.reporter.emit, secrets))
+
+    def address(self, url: str) -> str:
+        """Return an address; a password in it is hidden from now on."""
+        from ..report.masking import url_passwords
+
+        self.hide(*url_passwords(url))
+        return url
 
     def result(self, text: str, answer: dict[str, Any]) -> None:
         """Show a verb's one-line result, which `--json` prints as a document instead."""
         self.answer = answer
         if not self.json:
-            show(sys.stdout, text)
+            from ..report.foreign import harmless
+            from ..report.masking import masked_text
+
+            show(sys.stdout, harmless(masked_text(text, self.secrets)))
 
     @cached_property
     def project(self) -> Project:
         """The repository's settings."""
         from ..values.project import Project
 
-        project = Project.load(self.root)
-        for line in project.advice:
+        loaded = Project.load(self.root)
+        self.address(loaded.feed)
+        for line in loaded.advice:
             self.reporter.warn(line)
-        return project
+        return loaded
 
     @cached_property
     def machine(self) -> Machine:
@@ -129,10 +132,11 @@ def session(root: Path, *, json: bool, verbose: bool) -> Iterator[Session]:
     """
     from ..edge.scratch import own_temporary_folder
     from ..report.events import Failed, Reporter
-    from ..report.masking import masked, masked_text
+    from ..report.foreign import harmless_json
+    from ..report.masking import environment_secrets, masked, masked_text
 
     sink, close = printer(json=json, verbose=verbose)
-    secrets = [value for name in _SECRETS if (value := os.environ.get(name))]
+    secrets = environment_secrets(os.environ)
     reporter = Reporter(masked(sink, secrets), time.monotonic)
     running = Session(root, reporter, json, {}, secrets, ExitStack())
     code = 0
@@ -150,7 +154,7 @@ def session(root: Path, *, json: bool, verbose: bool) -> Iterator[Session]:
         close()
     if json:
         document = json_format.dumps(running.answer, indent=2, ensure_ascii=False)
-        show(sys.stdout, masked_text(document, secrets))
+        show(sys.stdout, harmless_json(masked_text(document, secrets)))
     if code:
         raise Exit(code=code)
 
@@ -181,7 +185,7 @@ def octopus_access(
 
     environ = run.machine.environ
     return Access(
-        url or environ.get("OCTOPUS_URL", ""),
+        run.address(url or environ.get("OCTOPUS_URL", "")),
         secret(run, "--octopus-api-key", key, "OCTOPUS_API_KEY"),
         space or environ.get("OCTOPUS_SPACE", "") or run.project.octopus.space,
     )

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
-__all__ = ["PRERELEASE_TAG_VARIABLE", "BuildServer"]
-
 # No server has a variable of its own for it; set this one in the build's parameters.
 PRERELEASE_TAG_VARIABLE = "PRERELEASE_TAG"
 _REF_PREFIXES = ("refs/heads/", "origin/")

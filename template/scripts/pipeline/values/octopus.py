@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from .settings import Table
 
-__all__ = ["CLOUD_REGION", "OctopusSettings"]
-
 CLOUD_REGION = "cloud-region"
 _MACHINE = "machine:"
 

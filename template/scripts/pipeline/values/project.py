@@ -17,17 +17,6 @@ from .runtimes import ARCHITECTURES, Runtime, runtime_named
 from .settings import Table, normal
 from .version import strategy_named
 
-__all__ = [
-    "BUILT_IN_FEED",
-    "BUNDLED",
-    "FROM_RUNTIME",
-    "LOCAL_ENVIRONMENT",
-    "TEST_FOLDERS",
-    "Environment",
-    "Function",
-    "Project",
-]
-
 _FILE = "pyproject.toml"
 # How a dependency group takes another one in.
 _INCLUDE = "include-group"
@@ -109,9 +98,10 @@ class Project:
     """A repository's settings. `root` is absolute; every other path is relative to it.
 
     What AWS alone would refuse, as a long name, is said by the check at the end of a build.
-    `feed` is where `push` publishes: BUILT_IN_FEED, a URL, or a folder. `secrets_allowed` are
-    the reasons, by path, why a file may be packed that looks as if it held a secret. `advice`
-    says what to write instead of settings that are still read.
+    `feed` is where `push` publishes: BUILT_IN_FEED, a URL, or a folder; `trust_hosts` may have its
+    key besides its own host. `secrets_allowed` are the reasons, by path, why a file may be packed
+    that looks as if it held a secret. `advice` says what to write instead of settings that are
+    still read.
     """
 
     root: Path
@@ -128,6 +118,7 @@ class Project:
     feed: str = BUILT_IN_FEED
     advice: tuple[str, ...] = ()
     secrets_allowed: Mapping[str, str] = field(default_factory=dict)
+    trust_hosts: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, root: Path) -> Project:
@@ -150,6 +141,7 @@ class Project:
         project = _section(document, "project")
         pipeline = _section(document, "tool", "pipeline")
         groups = _section(document, "dependency-groups")
+        push = pipeline.table("push", {})
         loaded = cls(
             root=root.resolve(),
             name=project.text("name"),
@@ -163,9 +155,11 @@ class Project:
             dependencies=project.texts("dependencies", ()),
             test_dependencies=tuple(dict.fromkeys(_group(groups, "test", ()))),
             octopus=OctopusSettings.read(pipeline.table("octopus", {})),
-            feed=_feed(pipeline),
+            feed=push.text("feed", BUILT_IN_FEED),
+            trust_hosts=push.texts("trust-hosts", ()),
             secrets_allowed=_secrets_allowed(pipeline),
         )
+        push.refuse_unknown()
         pipeline.refuse_unknown()
         return loaded
 
@@ -277,13 +271,6 @@ def _advice(function: Table) -> tuple[str, ...]:
     globs = ", ".join(f'"{glob}"' for glob in TEST_FOLDERS)
     then = f"write exclude = [{globs}]" if _leaves_out_tests(function) else "remove the line"
     return (f"{function.file} [{function.name}] leave-out-tests is no setting any more: {then}",)
-
-
-def _feed(pipeline: Table) -> str:
-    table = pipeline.table("push", {})
-    feed = table.text("feed", BUILT_IN_FEED)
-    table.refuse_unknown()
-    return feed
 
 
 def _secrets_allowed(pipeline: Table) -> dict[str, str]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from urllib.parse import quote, urlsplit
 
-__all__ = ["browsable"]
-
 # user@host:path, git's short form of ssh; a drive letter is no host. An @ in the path may be the
 # end of a password.
 _SHORT = re.compile(r"(?:[^@/:\s]+@)?([A-Za-z0-9][A-Za-z0-9.-]+):(?!//)([^@]+)\Z")

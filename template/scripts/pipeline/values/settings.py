@@ -10,8 +10,6 @@ from typing import Any
 
 from ..errors import PipelineError
 
-__all__ = ["Table", "normal"]
-
 _REQUIRED = object()
 # TOML can spell them; no process, no XML and no API takes them. Tabs and line ends are text.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")

@@ -14,17 +14,6 @@ from datetime import datetime
 
 from ..errors import PipelineError, UsageError
 
-__all__ = [
-    "DEFAULT_STRATEGY",
-    "STRATEGIES",
-    "TagFacts",
-    "Version",
-    "VersionRequest",
-    "branch_tag",
-    "normal_version",
-    "strategy_named",
-]
-
 DEFAULT_STRATEGY = "SemVerWithPatchFilledAutomaticallyWithBuildNumber"
 _TAG_LIMIT = 20
 _TAG = re.compile(r"[A-Za-z][0-9A-Za-z-]*\Z")

@@ -8,8 +8,6 @@ from ..edge.git import Git
 from .buildserver import BuildServer
 from .manifest import Source
 
-__all__ = ["WorkTree"]
-
 
 @dataclass(frozen=True)
 class WorkTree:

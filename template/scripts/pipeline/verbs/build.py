@@ -41,8 +41,6 @@ from .version import VersionOptions, choose_version
 if TYPE_CHECKING:
     from ..local.pool import LocalRuntime
 
-__all__ = ["BuildOptions", "Outcome", "build", "is_stale", "last_build", "mark_verified"]
-
 
 @dataclass(frozen=True)
 class BuildOptions:

@@ -11,8 +11,6 @@ from pathlib import Path
 
 from .hooks import load_hooks
 
-__all__ = ["Say", "run_build_hook"]
-
 Say = Callable[[str], None]
 _HOOKS = "scripts/hooks_build.py"
 _STDOUT = 1

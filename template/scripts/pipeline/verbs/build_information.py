@@ -8,13 +8,11 @@ from ..edge.git import Git
 from ..edge.http import HttpError
 from ..edge.machine import Machine
 from ..octopus.build_information import MOST_COMMITS, BuildFacts, inform, previous_commit
-from ..octopus.client import Octopus, read, text
+from ..octopus.client import Octopus, items, text
 from ..values.buildserver import BuildServer
 from ..values.manifest import Manifest
 from ..values.names import FULL_COMMIT
 from ..values.remote import browsable
-
-__all__ = ["announce", "build_facts", "release_notes"]
 
 _NO_SERVER = "a developer's machine"
 _LOOKED_AT = 30
@@ -77,7 +75,7 @@ def _commit_before(octopus: Octopus, manifest: Manifest, machine: Machine) -> st
     except HttpError:
         # Servers from before 2019.10 know no build information, and some keys may not read it.
         return ""
-    for item in read(page, "Items", []):
+    for item in items(page):
         before = text(item, "VcsCommitNumber")
         other = text(item, "Version") != manifest.version and before != commit
         if other and FULL_COMMIT.fullmatch(before) and git.is_ancestor(before, commit):

@@ -12,8 +12,6 @@ from ..local.background import running
 from ..report.events import Reporter
 from .local import state_file
 
-__all__ = ["clear_cache"]
-
 
 def clear_cache(root: Path, folder: Path, reporter: Reporter) -> tuple[int, int]:
     """Empty the cache `folder` of the repository; return how many files and bytes were removed.

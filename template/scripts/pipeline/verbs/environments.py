@@ -35,15 +35,6 @@ from ..values.names import resource_name
 from ..values.project import LOCAL_ENVIRONMENT, Project
 from .release import OctopusOptions, chosen_projects, connected
 
-__all__ = [
-    "EnvironmentOptions",
-    "Listed",
-    "create_environment",
-    "delete_environment",
-    "list_environments",
-    "reap_environments",
-]
-
 
 @dataclass(frozen=True)
 class EnvironmentOptions:

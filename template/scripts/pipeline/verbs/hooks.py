@@ -10,8 +10,6 @@ from typing import Any
 
 from ..errors import PipelineError
 
-__all__ = ["Hooks", "load_hooks"]
-
 Hooks = Callable[[str, object], None]
 
 

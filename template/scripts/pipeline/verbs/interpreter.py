@@ -26,8 +26,6 @@ from ..values.project import FROM_RUNTIME, Function
 if TYPE_CHECKING:
     from ..local.pool import LocalRuntime
 
-__all__ = ["local_runtime", "runtime_client", "runtime_sdk"]
-
 _LOCAL_LOCK = "scripts/requirements-local.txt"
 _CLIENT = ("awslambdaric", "simplejson", "snapshot-restore-py")
 # The Python files of AWS's runtime client are the same in all its wheels: where none is for this

@@ -18,8 +18,6 @@ from ..values.manifest import BUCKET
 from ..values.names import resource_name
 from ..values.project import LOCAL_ENVIRONMENT, Project
 
-__all__ = ["Started", "start_local", "state_file", "stop_local"]
-
 _STACK = Path("environment") / "stack.yaml"
 _STATE = Path(".pipeline") / "local" / "state.json"
 _WHERE = "local"

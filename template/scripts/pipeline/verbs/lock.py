@@ -16,8 +16,6 @@ from ..values.manifest import Dependency
 from ..values.project import Project
 from .test import TEST_LOCK
 
-__all__ = ["LockChange", "lock"]
-
 
 @dataclass(frozen=True)
 class LockChange:

@@ -17,7 +17,7 @@ from ..archive.zipwriter import Raw, compress, store
 from ..edge.files import write_whole
 from ..edge.machine import Machine
 from ..engines.client import CLIENT_FOLDER, DISTRIBUTIONS, client_zip
-from ..engines.lock import locked, normal, read_lock
+from ..engines.lock import locked, read_lock
 from ..engines.provenance import (
     STATEMENT_NAME,
     Origin,
@@ -35,17 +35,8 @@ from ..errors import PipelineError
 from ..values.manifest import MANIFEST_NAME, Dependency, Manifest, Source, encoded
 from ..values.names import FUNCTION_ZIP
 from ..values.project import Project
+from ..values.settings import normal
 from .build_hooks import Say, run_build_hook
-
-__all__ = [
-    "TOOL_LOCK",
-    "Built",
-    "Order",
-    "function_sources",
-    "make_package",
-    "restore_dependencies",
-    "tools",
-]
 
 # Where the nuspec's $stage$ points. Nothing is written there: the staged files go straight
 # from memory into the package.

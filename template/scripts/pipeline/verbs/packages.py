@@ -10,8 +10,6 @@ from ..report.events import Reporter
 from ..values.project import Project
 from .build import BuildOptions, build, is_stale, last_build
 
-__all__ = ["chosen_package", "fresh_package"]
-
 
 def chosen_package(named: str | None, machine: Machine) -> Path:
     """Return the path of the named package, or of the last build's."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["readable", "row", "rows"]
-
 _WIDTH = 80
 _NAME = 12
 _LONGEST = 240

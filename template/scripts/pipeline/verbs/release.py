@@ -25,15 +25,6 @@ from .build_information import release_notes
 from .deliver import refuse_unfit
 from .test import POST_DEPLOYMENT, run_post_deployment_tests
 
-__all__ = [
-    "OctopusOptions",
-    "Released",
-    "chosen_projects",
-    "connected",
-    "deploy_build",
-    "release_package",
-]
-
 
 @dataclass(frozen=True)
 class OctopusOptions:

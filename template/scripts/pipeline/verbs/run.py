@@ -25,15 +25,6 @@ from ..values.project import BUNDLED, FROM_RUNTIME, LOCAL_ENVIRONMENT, Project
 from ..values.runtimes import runtime_named
 from .interpreter import local_runtime
 
-__all__ = [
-    "RunRequest",
-    "read_event",
-    "run_function",
-    "run_packaged",
-    "run_settings",
-    "run_unpacked",
-]
-
 _TASK_ROOT = "/var/task"
 _TIMEOUT_SECONDS = 60
 

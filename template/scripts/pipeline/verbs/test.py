@@ -20,23 +20,15 @@ from ..edge.files import new_folder
 from ..edge.locks import alone
 from ..edge.machine import Machine
 from ..edge.pythons import base_python, is_program
-from ..edge.shell import attach, run, scrubbed
+from ..edge.shell import attach, run, scrubbed, stream
 from ..engines.installed import Place, install
 from ..engines.lock import check_lock, read_lock
 from ..engines.python import FUNCTION_LOCK
 from ..errors import PipelineError
 from ..report.events import Reporter, TestResults
+from ..values.buildserver import BuildServer
 from ..values.project import FROM_RUNTIME, Project
 from .interpreter import runtime_sdk
-
-__all__ = [
-    "POST_DEPLOYMENT",
-    "TEST_LOCK",
-    "TestOutcome",
-    "run_post_deployment_tests",
-    "run_tests",
-    "test_attached",
-]
 
 TEST_LOCK = "requirements/test.txt"
 _TESTS_XML = "tests.xml"
@@ -118,7 +110,10 @@ def run_post_deployment_tests(
 def test_attached(
     project: Project, arguments: Sequence[str], machine: Machine, reporter: Reporter
 ) -> int:
-    """Run pytest with the user's arguments on the user's terminal; return its exit code."""
+    """Run pytest with the user's arguments on the user's terminal; return its exit code.
+
+    On a build server its lines are passed on as events.
+    """
     place = _environment(project, machine, reporter)
     if place.note:
         reporter.warn(place.note)
@@ -129,7 +124,12 @@ def test_attached(
     command: list[str | Path] = [place.python, "-m", "pytest", f"--junitxml={results}", *arguments]
     if not any(POST_DEPLOYMENT in argument for argument in arguments):
         command.append(f"--ignore={POST_DEPLOYMENT}")
-    code = attach(command, cwd=project.root, env=_child_environ(machine))
+    environ = _child_environ(machine)
+    if BuildServer.from_environ(machine.environ).name:
+        # A server reads commands from its log: what tests print must not be some.
+        code = stream(command, lambda line, _: reporter.line(line), cwd=project.root, env=environ)
+    else:
+        code = attach(command, cwd=project.root, env=environ)
     if results.is_file():
         reporter.emit(TestResults(str(results)))
     return code

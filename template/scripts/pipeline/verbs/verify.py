@@ -25,8 +25,6 @@ from ..values.project import Project
 from .build_hooks import Say, run_build_hook
 from .package import TOOL_LOCK, Built, Order, make_package, restore_dependencies
 
-__all__ = ["rebuild", "unverifiable", "verify_build", "verify_package"]
-
 
 def unverifiable(manifest: Manifest, machine: Machine) -> str:
     """Return why a build cannot be verified here, or an empty text."""

@@ -20,8 +20,6 @@ from ..values.version import (
 )
 from ..values.worktree import WorkTree
 
-__all__ = ["VersionOptions", "choose_version"]
-
 # More digits than any number of a version may have.
 _NUMBER = re.compile("[0-9]{1,20}")
 _TAGGED = (DEFAULT_STRATEGY, "GitTag")

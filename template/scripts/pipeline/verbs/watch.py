@@ -24,8 +24,6 @@ from .interpreter import local_runtime
 from .package import function_sources, restore_dependencies
 from .run import RunRequest, read_event, run_settings, run_unpacked
 
-__all__ = ["Watched", "watch"]
-
 _BELOW = f"{SOURCE}/"
 _PYPROJECT = "pyproject.toml"
 # A look at a few dozen files takes well under a millisecond, on every system and file system.
