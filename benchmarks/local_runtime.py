@@ -28,8 +28,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "template" / "scripts"))
 
-from pipeline.local.function import FunctionProcess
-from pipeline.local.function_code import FunctionCode, FunctionConfig
+from pipeline.runtime.function_code import FunctionCode, FunctionConfig
+from pipeline.runtime.function_process import FunctionProcess
 
 _COMPILED_PART = Path(sys.path[0], "pipeline", "local", "runtime_client.py")
 _COLD = 15

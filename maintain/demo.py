@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.archive.zipreader import members_of, open_archive
-from pipeline.archive.zipwriter import Member, compress, plain, write_zip
+from pipeline.core.errors import PipelineError
+from pipeline.core.events import Reporter
+from pipeline.core.manifest import MANIFEST_NAME
 from pipeline.edge.machine import utc_now
-from pipeline.errors import PipelineError
-from pipeline.report.events import Reporter
-from pipeline.values.manifest import MANIFEST_NAME
+from pipeline.zip.reader import members_of, open_archive
+from pipeline.zip.writer import Member, compress, plain, write_zip
 
 from .elb_log import classic_log
 from .generated import Generated, generate

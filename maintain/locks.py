@@ -6,12 +6,12 @@ import tempfile
 from pathlib import Path
 
 import bootstrap
+from pipeline.core.events import Reporter
 from pipeline.edge.files import write_whole
 from pipeline.edge.machine import Machine
 from pipeline.edge.uv import Uv
-from pipeline.engines.client import DISTRIBUTIONS
-from pipeline.engines.lock import pick, with_wheels
-from pipeline.report.events import Reporter
+from pipeline.function.python.lock import pick, with_wheels
+from pipeline.package.aws_client import DISTRIBUTIONS
 
 _SCRIPTS = "template/scripts/requirements-{}.txt"
 # Later ones are locked to fit the earlier ones: all of them share one .venv.

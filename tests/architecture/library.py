@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from pipeline.engines.stage import DEPLOY_HALF
+from pipeline.package.library import DEPLOY_HALF
 
 from tests.repositories import ROOT, git
 
@@ -43,8 +43,7 @@ def modules() -> tuple[Module, ...]:
 
 def deploy_half() -> list[Module]:
     """Return the modules that land in the package."""
-    paths = {LIBRARY / f"{name}.py" for name in DEPLOY_HALF}
-    return [module for module in modules() if module.path in paths]
+    return [module for module in modules() if module.part in DEPLOY_HALF]
 
 
 @cache

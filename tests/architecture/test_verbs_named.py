@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pipeline.cli.program import shapes
 from pipeline.tasks import namespace
-from pipeline.tasks.program import shapes
 
 from maintain import verbs
 from tests.architecture.library import repository_files

@@ -6,7 +6,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 
-from pipeline.archive.zipreader import open_archive, read_member
+from pipeline.zip.reader import open_archive, read_member
 
 
 @dataclass

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from pipeline.values.manifest import ZipFacts
+from pipeline.core.manifest import ZipFacts
 
 from tests.archive.crafted_zips import Crafted, craft, moved, second_name
 

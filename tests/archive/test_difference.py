@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from pipeline.archive.difference import difference
-from pipeline.archive.zipreader import open_archive
-from pipeline.archive.zipwriter import Member, Raw, compress, store, write_zip
+from pipeline.zip.difference import difference
+from pipeline.zip.reader import open_archive
+from pipeline.zip.writer import Member, Raw, compress, store, write_zip
 
 TEXT = b"".join(b"line %d of the deploy script\n" % number for number in range(150))
 FILES = {

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pipeline.archive.extract import extract
-from pipeline.archive.zipreader import Archive, open_archive
-from pipeline.archive.zipwriter import Member, compress, store, write_zip
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
+from pipeline.zip.extract import extract
+from pipeline.zip.reader import Archive, open_archive
+from pipeline.zip.writer import Member, compress, store, write_zip
 
 
 def sample(folder: Path) -> Archive:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pipeline.archive.globs import FileEntry, dropped_by_clients, path_matcher, select, select_all
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
+from pipeline.zip.globs import FileEntry, dropped_by_clients, path_matcher, select, select_all
 
 FILES = ("LICENSE", "a.txt", "d/b.txt", "d/c.md", "d/e/f.txt", "d/.env", "x/My.nuspec")
 PATTERN = st.text(st.sampled_from("ab*?./\\d"), min_size=1, max_size=8)

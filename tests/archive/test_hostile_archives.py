@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pipeline.archive.extract import extract
-from pipeline.archive.zipreader import check_members, open_archive, read_member
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
+from pipeline.zip.extract import extract
+from pipeline.zip.reader import check_members, open_archive, read_member
 
 from tests.archive.crafted_zips import (
     HONEST,

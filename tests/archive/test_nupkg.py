@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pipeline.archive.nupkg import pack
-from pipeline.archive.nuspec import parse
-from pipeline.archive.package import Package, list_package
-from pipeline.archive.zipreader import open_archive, read_member
-from pipeline.archive.zipwriter import STORED, Member, compress, store, write_zip
-from pipeline.errors import PipelineError
-from pipeline.values.manifest import Source
+from pipeline.core.errors import PipelineError
+from pipeline.core.manifest import Source
+from pipeline.package.nupkg import pack
+from pipeline.package.nuspec import parse
+from pipeline.package.reader import Package, list_package
+from pipeline.zip.reader import open_archive, read_member
+from pipeline.zip.writer import STORED, Member, compress, store, write_zip
 
 SPEC = (
     b"<package><metadata><id>Acme.Sample</id><version>2.0.7</version><authors>a &amp; b</authors>"

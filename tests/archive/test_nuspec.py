@@ -8,8 +8,9 @@ from contextlib import suppress
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pipeline.archive.globs import FileEntry
-from pipeline.archive.nuspec import (
+from pipeline.core.errors import PipelineError
+from pipeline.core.manifest import Source
+from pipeline.package.nuspec import (
     Nuspec,
     check_id,
     check_version,
@@ -17,8 +18,7 @@ from pipeline.archive.nuspec import (
     parse,
     render_for_package,
 )
-from pipeline.errors import PipelineError
-from pipeline.values.manifest import Source
+from pipeline.zip.globs import FileEntry
 
 SPEC = """<?xml version="1.0" encoding="utf-8"?>
 <package xmlns="http://schemas.microsoft.com/packaging/2011/08/nuspec.xsd">

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pipeline.archive.nuspec import Nuspec, fill_tokens, parse
-from pipeline.archive.nuspec_rules import check_files, check_metadata
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
+from pipeline.package.nuspec import Nuspec, fill_tokens, parse
+from pipeline.package.nuspec_rules import check_files, check_metadata
 
 Nuget = Callable[..., "subprocess.CompletedProcess[str]"]
 

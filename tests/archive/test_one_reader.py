@@ -10,26 +10,26 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
-from pipeline.archive.names import first_clash
-from pipeline.archive.package import Package
-from pipeline.archive.zipreader import open_archive, read_member
-from pipeline.aws.session import Connection
+from pipeline.core.errors import NotTheSame, PipelineError
+from pipeline.core.events import Reporter
+from pipeline.deploy.aws_session import Connection
+from pipeline.deploy.credentials import Credentials
+from pipeline.deploy.main import deploy
+from pipeline.deploy.worker import WorkerContext
 from pipeline.edge.machine import Machine
-from pipeline.errors import NotTheSame, PipelineError
 from pipeline.feeds.compare import compare_file
 from pipeline.feeds.feed import SAME, Candidate
 from pipeline.octopus.client import Access
-from pipeline.octopus.worker import WorkerContext
-from pipeline.report.events import Reporter
-from pipeline.values.credentials import Credentials
-from pipeline.values.project import Project
-from pipeline.verbs.deliver import Delivery, deliver
-from pipeline.verbs.deploy import deploy
+from pipeline.package.reader import Package
+from pipeline.project.project import Project
+from pipeline.verbs.deploy_here import Delivery, deliver
 from pipeline.verbs.inspect import inspect_package
 from pipeline.verbs.push import PushOptions, push
 from pipeline.verbs.release import OctopusOptions, release_package
 from pipeline.verbs.run import run_packaged
 from pipeline.verbs.verify import verify_package
+from pipeline.zip.member_names import first_clash
+from pipeline.zip.reader import open_archive, read_member
 
 from tests.archive.crafted_zips import Crafted, craft, moved
 from tests.archive.damaged_packages import FLIPS, FUNCTION, MANIFEST, Damaged, changed, damaged

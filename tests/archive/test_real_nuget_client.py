@@ -9,14 +9,14 @@ from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 import pytest
-from pipeline.archive.globs import FileEntry, select, select_all
-from pipeline.archive.nupkg import pack
-from pipeline.archive.nuspec import fill_tokens, parse
-from pipeline.archive.package import list_package
-from pipeline.archive.zipreader import check_members
-from pipeline.archive.zipwriter import compress, store
-from pipeline.errors import PipelineError
-from pipeline.values.manifest import Source
+from pipeline.core.errors import PipelineError
+from pipeline.core.manifest import Source
+from pipeline.package.nupkg import pack
+from pipeline.package.nuspec import fill_tokens, parse
+from pipeline.package.reader import list_package
+from pipeline.zip.globs import FileEntry, select, select_all
+from pipeline.zip.reader import check_members
+from pipeline.zip.writer import compress, store
 
 Nuget = Callable[..., "subprocess.CompletedProcess[str]"]
 

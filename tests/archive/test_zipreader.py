@@ -8,10 +8,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from pipeline.archive.zipindex import Limits
-from pipeline.archive.zipreader import FUNCTION_LIMITS, check_members, open_archive, read_member
-from pipeline.archive.zipwriter import Member, compress, store, write_zip
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
+from pipeline.zip.index import Limits
+from pipeline.zip.reader import FUNCTION_LIMITS, check_members, open_archive, read_member
+from pipeline.zip.writer import Member, compress, store, write_zip
 
 from tests.archive.crafted_zips import HONEST, Crafted, contents, craft
 

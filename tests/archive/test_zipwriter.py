@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pipeline.archive.names import first_clash, name_problem
-from pipeline.archive.zipreader import members_of, open_archive, read_member
-from pipeline.archive.zipwriter import (
+from pipeline.core.errors import PipelineError
+from pipeline.zip.member_names import first_clash, name_problem
+from pipeline.zip.reader import members_of, open_archive, read_member
+from pipeline.zip.writer import (
     DEFLATED,
     NOTHING,
     STORED,
@@ -29,7 +30,6 @@ from pipeline.archive.zipwriter import (
     store,
     write_zip,
 )
-from pipeline.errors import PipelineError
 
 from tests.tools import tool
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pipeline.core.errors import PipelineError
 from pipeline.edge.cache import clear, is_whole_folder, keep, seal_folder, sealed
 from pipeline.edge.files import new_folder, sweep
 from pipeline.edge.machine import Machine
 from pipeline.edge.uv import Installation, Uv
-from pipeline.engines.python import restore
-from pipeline.errors import PipelineError
-from pipeline.values.project import TEST_FOLDERS, Project
+from pipeline.function.function_zip import restore
+from pipeline.project.project import TEST_FOLDERS, Project
 
 from tests.wheels import hash_in_record
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from pipeline.engines.elf import Binary, is_binary, read_binary
+from pipeline.function.elf import Binary, is_binary, read_binary
 
 from tests.checks.checks_support import ARM64, I386, PE, X86_64, elf, fat_macho
 

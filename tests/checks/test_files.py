@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pipeline.core.errors import PipelineError
 from pipeline.edge.files import decoded, new_folder
-from pipeline.errors import PipelineError
 from pipeline.verbs.run import read_event
 
 

@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pipeline.archive.zipreader import members_of
-from pipeline.engines.compiled import compiled_files
-from pipeline.engines.handler_check import (
+from pipeline.function.compiled import compiled_files
+from pipeline.function.handler_facts import (
+    FunctionFiles,
+    HandlerCheck,
+    Known,
+    known_values,
+)
+from pipeline.function.python.handler_check import (
     Facts,
     Here,
     handler_check,
@@ -20,15 +25,10 @@ from pipeline.engines.handler_check import (
     syntax_problem,
     this_system,
 )
-from pipeline.engines.handler_facts import (
-    FunctionFiles,
-    HandlerCheck,
-    Known,
-    known_values,
-)
-from pipeline.local.pool import LocalRuntime
-from pipeline.values.project import Environment, Function
-from pipeline.values.runtimes import Runtime, runtime_named
+from pipeline.project.project import Environment, Function
+from pipeline.project.runtimes import Runtime, runtime_named
+from pipeline.runtime.pool import LocalRuntime
+from pipeline.zip.reader import members_of
 
 from tests.checks.checks_support import ARM64, X86_64, elf, fat_macho, zip_of
 from tests.checks.conftest import MINOR

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.engines.left_out import SDK, needed, sdk_files
+from pipeline.function.python.exclude import SDK, needed, sdk_files
 
 _REAL = {
     "boto3": ["botocore<1.45,>=1.44", "jmespath<2,>=0.7.1", "s3transfer<0.20,>=0.19"],

@@ -9,8 +9,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.archive.zipindex import Entry
-from pipeline.engines.limits import (
+from pipeline.checks.limits import (
     environment_reasons,
     function_name_reasons,
     length_reasons,
@@ -18,10 +17,11 @@ from pipeline.engines.limits import (
     size_reasons,
     tag_reasons,
 )
-from pipeline.report.words import size
-from pipeline.values.manifest import ZipFacts
-from pipeline.values.project import FROM_RUNTIME, TEST_FOLDERS, Function
-from pipeline.values.runtimes import runtime_named
+from pipeline.core.manifest import ZipFacts
+from pipeline.core.text import size
+from pipeline.project.project import FROM_RUNTIME, TEST_FOLDERS, Function
+from pipeline.project.runtimes import runtime_named
+from pipeline.zip.index import Entry
 
 _MB = 1 << 20
 FUNCTION = Function("F", runtime_named("python3.13", where="test"), "arm64", "a.b", "", {}, {})

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pipeline.archive.extract import mirror
-from pipeline.archive.zipreader import open_archive
-from pipeline.archive.zipwriter import Member, store, write_zip
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
+from pipeline.zip.extract import mirror
+from pipeline.zip.reader import open_archive
+from pipeline.zip.writer import Member, store, write_zip
 
 from tests.checks.checks_support import zip_of
 

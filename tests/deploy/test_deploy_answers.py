@@ -10,12 +10,12 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from pipeline.aws.function import observe, settled
-from pipeline.aws.session import connect
-from pipeline.errors import PipelineError
-from pipeline.report.events import Stage
-from pipeline.values.credentials import Credentials
-from pipeline.values.function_state import Observed
+from pipeline.core.errors import PipelineError
+from pipeline.core.events import Stage
+from pipeline.deploy.aws_session import connect
+from pipeline.deploy.credentials import Credentials
+from pipeline.deploy.function_state import Observed
+from pipeline.deploy.observe import observe, settled
 
 from tests.deploy.deploy_support import ARN, NAME, OLD, Clock, code_sha256
 from tests.deploy.fake_lambda import FakeLambda

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
-from pipeline.aws.apply import apply
-from pipeline.aws.function import observe
-from pipeline.aws.session import Connection
-from pipeline.errors import Conflict, NotTheSame, PipelineError
-from pipeline.report.events import Finished, Progressed
-from pipeline.values.function_state import Observed, Wanted
-from pipeline.values.plan import Plan
+from pipeline.core.errors import Conflict, NotTheSame, PipelineError
+from pipeline.core.events import Finished, Progressed
+from pipeline.deploy.apply import apply
+from pipeline.deploy.aws_session import Connection
+from pipeline.deploy.function_state import Observed, Wanted
+from pipeline.deploy.observe import observe
+from pipeline.deploy.plan import Plan
 
 from tests.deploy.deploy_support import NAME, OLD, Clock, Recorder, function_zip, manifest
 from tests.deploy.fake_lambda import FakeLambda, refusal

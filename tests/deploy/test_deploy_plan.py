@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.aws.policy import policy
-from pipeline.values.function_state import Observed, Wanted
-from pipeline.values.plan import Bucket, Plan
+from pipeline.deploy.function_state import Observed, Wanted
+from pipeline.deploy.plan import Bucket, Plan
+from pipeline.deploy.policy import policy
 
 from tests.deploy.deploy_support import (
     ARN,

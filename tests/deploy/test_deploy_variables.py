@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.errors import PipelineError, UsageError
-from pipeline.octopus.variables import declared_values, names_in, resolve
-from pipeline.octopus.worker import WorkerContext
-from pipeline.values.credentials import Credentials
+from pipeline.core.errors import PipelineError, UsageError
+from pipeline.core.templates import declared_values, names_in, resolve
+from pipeline.deploy.credentials import Credentials
+from pipeline.deploy.worker import WorkerContext
 
 from tests.deploy.deploy_support import octopus_variables
 

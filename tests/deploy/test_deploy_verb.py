@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pipeline.aws.session import Connection
-from pipeline.errors import Conflict, NotTheSame, PipelineError
-from pipeline.octopus.worker import WorkerContext
-from pipeline.report.events import Line, Output, Warned
-from pipeline.values.credentials import Credentials
-from pipeline.values.plan import Applied
-from pipeline.verbs.deploy import deploy
+from pipeline.core.errors import Conflict, NotTheSame, PipelineError
+from pipeline.core.events import Line, Output, Warned
+from pipeline.deploy.aws_session import Connection
+from pipeline.deploy.credentials import Credentials
+from pipeline.deploy.main import deploy
+from pipeline.deploy.plan import Applied
+from pipeline.deploy.worker import WorkerContext
 
 from tests.deploy.deploy_support import (
     ARN,

@@ -16,9 +16,9 @@ import boto3
 import pytest
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
-from pipeline.errors import NotTheSame, PipelineError, UsageError
+from pipeline.core.errors import NotTheSame, PipelineError, UsageError
+from pipeline.core.events import Line, Output, Warned
 from pipeline.octopus.launch import launch, worker_variables
-from pipeline.report.events import Line, Output, Warned
 
 from tests.deploy.deploy_support import (
     COMMIT,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import bootstrap
 import pytest
+from pipeline.core.errors import PipelineError
 from pipeline.edge.uv import Installation, Uv
-from pipeline.engines.installed import Place, install, own_folder
-from pipeline.errors import PipelineError
+from pipeline.function.python.install import Place, install, own_folder
 
 from tests.repositories import ROOT
 from tests.wheels import hash_in_record, write_wheel

@@ -13,12 +13,12 @@ import bootstrap
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.engines.client import DISTRIBUTIONS
-from pipeline.engines.lock import check_lock, locked, pick, read_lock, with_wheels
-from pipeline.errors import PipelineError
-from pipeline.report.events import Reporter
-from pipeline.values.manifest import Dependency
-from pipeline.values.settings import normal
+from pipeline.core.errors import PipelineError
+from pipeline.core.events import Reporter
+from pipeline.core.manifest import Dependency
+from pipeline.function.python.lock import check_lock, locked, pick, read_lock, with_wheels
+from pipeline.package.aws_client import DISTRIBUTIONS
+from pipeline.project.tables import normal
 
 from maintain.locks import write_locks
 from tests.generated.repository import PYTHON

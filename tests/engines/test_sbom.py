@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-from pipeline.archive.zipreader import open_archive
-from pipeline.archive.zipwriter import Member, compress, write_zip
-from pipeline.engines.sbom import Distribution, distributions, make_sbom
-from pipeline.values.manifest import Dependency, FunctionFacts, Manifest, Source, ZipFacts
+from pipeline.core.manifest import Dependency, FunctionFacts, Manifest, Source, ZipFacts
+from pipeline.function.python.distributions import Distribution, distributions
+from pipeline.package.sbom import make_sbom
+from pipeline.zip.reader import open_archive
+from pipeline.zip.writer import Member, compress, write_zip
 
 ONE, TWO = f"sha256:{'0' * 64}", f"sha256:{'1' * 64}"
 MANIFEST = Manifest(

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pipeline.core.errors import PipelineError
 from pipeline.edge.shell import run
-from pipeline.engines import secrets
-from pipeline.engines.secrets import FORMATS, refuse_secrets, secrets_in
-from pipeline.errors import PipelineError
+from pipeline.project import secrets
+from pipeline.project.secrets import FORMATS, refuse_secrets, secrets_in
 
 _DICE = random.Random(20)  # noqa: S311 - the same texts in every run
 _LETTERS = string.ascii_letters

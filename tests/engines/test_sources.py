@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pipeline.core.errors import PipelineError
 from pipeline.edge.git import Git
-from pipeline.engines.sources import (
+from pipeline.project.sources import (
     OwnFile,
     Sources,
     function_files,
     own_files,
 )
-from pipeline.errors import PipelineError
 
 from tests.repositories import commit_all, git
 

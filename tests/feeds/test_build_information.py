@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pipeline.core.manifest import Source
+from pipeline.octopus.build_facts import announce, build_facts
 from pipeline.octopus.build_information import BuildFacts, build_information
 from pipeline.octopus.client import Access, Octopus, connect
-from pipeline.values.manifest import Source
-from pipeline.verbs.build_information import announce, build_facts
 
 from tests.feeds.feed_support import http
 from tests.feeds.push_support import PASSWORD, SUBJECTS, facts, repository

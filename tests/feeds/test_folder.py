@@ -6,7 +6,7 @@ import errno
 from pathlib import Path
 
 import pytest
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.feeds.feed import ABSENT, SAME
 from pipeline.feeds.folder import FolderFeed
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pipeline.core.errors import PipelineError
 from pipeline.edge.http import Http, HttpError, NoAnswerError, Request
-from pipeline.edge.http_words import body_words
+from pipeline.edge.http_text import body_words
 from pipeline.edge.upload import Upload
-from pipeline.errors import PipelineError
 
 from tests.feeds.feed_support import http
 from tests.standins.loopback import Answer, Asked, Fault, Loopback, pouring, serving

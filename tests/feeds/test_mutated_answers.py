@@ -8,7 +8,7 @@ import traceback
 from pathlib import Path
 
 import pytest
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.feeds.feed import Candidate, Feed
 from pipeline.feeds.nuget import Source
 from pipeline.feeds.nuget_v2 import NugetV2

@@ -7,8 +7,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from pipeline.errors import PipelineError
-from pipeline.values.project import Project
+from pipeline.core.errors import PipelineError
+from pipeline.project.project import Project
 
 from tests.feeds.push_support import PASSWORD, built, repository, run_push
 from tests.standins.loopback import Loopback

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from pipeline.core.errors import PipelineError
 from pipeline.edge.http import shown
-from pipeline.errors import PipelineError
 from pipeline.feeds.nuget import Source
 from pipeline.feeds.nuget_v2 import NugetV2
 from pipeline.feeds.nuget_v3 import NugetV3

@@ -70,7 +70,7 @@ def test_an_update_of_the_library_reaches_what_is_kept(fresh: Fresh) -> None:
     """What an older library kept is not taken for what the new one would make."""
     repository = fresh()
     repository.must("package", "--build-number", "7")
-    repository.edit("scripts/pipeline/archive/zipwriter.py", "LEVEL = 6", "LEVEL = 1")
+    repository.edit("scripts/pipeline/zip/writer.py", "LEVEL = 6", "LEVEL = 1")
     repository.commit("A newer library")
     done = repository.must("build", "--build-number", "7")
     assert "the same bytes" in done.err

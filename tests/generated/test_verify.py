@@ -12,7 +12,7 @@ from tests.generated.conftest import Fresh
 from tests.generated.repository import Repository
 from tests.repositories import git
 
-LIBRARY_FILE = "scripts/pipeline/errors.py"
+LIBRARY_FILE = "scripts/pipeline/core/errors.py"
 SPEAKING = """\
 import subprocess
 
@@ -135,7 +135,7 @@ def test_a_package_of_an_older_library(repository: Repository) -> None:
 def test_an_edited_library_that_nobody_committed(repository: Repository) -> None:
     """The commit's own library rebuilds its package, whatever lies in the work tree today."""
     repository.must("package", "--build-number", "7")
-    repository.edit("scripts/pipeline/archive/zipwriter.py", "LEVEL = 6", "LEVEL = 1")
+    repository.edit("scripts/pipeline/zip/writer.py", "LEVEL = 6", "LEVEL = 1")
     done = repository.must("verify", "--verbose")
     assert "another library" in done.err
     assert "the same bytes" in done.err

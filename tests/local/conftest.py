@@ -15,12 +15,12 @@ from typing import Any
 import bootstrap
 import pytest
 from pipeline.edge.machine import Machine, utc_now
+from pipeline.function.python.interpreter import runtime_client
 from pipeline.local.background import Background, start
-from pipeline.local.function import FunctionProcess
-from pipeline.local.function_code import FunctionCode
-from pipeline.local.pool import LocalRuntime
 from pipeline.local.state import LocalAws
-from pipeline.verbs.interpreter import runtime_client
+from pipeline.runtime.function_code import FunctionCode
+from pipeline.runtime.function_process import FunctionProcess
+from pipeline.runtime.pool import LocalRuntime
 
 from tests.local.local_support import APP, CONFIG, MINOR, ROLE, TRUST, client, written, zipped
 from tests.repositories import ROOT

@@ -16,11 +16,11 @@ from typing import Any
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from pipeline.local.function import FunctionProcess
-from pipeline.local.function_code import FunctionConfig
-from pipeline.local.invocation import Invocation
+from pipeline.core.events import Event, Finished, Line, Reporter, Warned
 from pipeline.local.state import LocalAws
-from pipeline.report.events import Event, Finished, Line, Reporter, Warned
+from pipeline.runtime.function_code import FunctionConfig
+from pipeline.runtime.function_process import FunctionProcess
+from pipeline.runtime.invocation import Invocation
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 CONFIG = FunctionConfig("fn", timeout=5, runtime=f"python{MINOR}")

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from pipeline.local.asynchronous import RETRY_DELAYS, AsyncQueue, Job
-from pipeline.local.invocation import Figures, Invocation
 from pipeline.local.state import LocalAws
+from pipeline.runtime.invocation import Figures, Invocation
 
 from tests.local.local_support import APP, MINOR, client, eventually, messages, zipped
 

@@ -8,11 +8,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.local.background import Background, running, start, stop
-from pipeline.local.pool import LocalRuntime
 from pipeline.local.server import parse_runtime
 from pipeline.local.state import LocalAws, read_state
+from pipeline.runtime.pool import LocalRuntime
 
 from tests.local.local_support import alive, eventually, function_process
 

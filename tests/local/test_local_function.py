@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pipeline.errors import PipelineError
-from pipeline.local.function import FunctionProcess
-from pipeline.local.function_code import FunctionCode
+from pipeline.core.errors import PipelineError
+from pipeline.runtime.function_code import FunctionCode
+from pipeline.runtime.function_process import FunctionProcess
 
 from tests.local.local_support import (
     APP,

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pipeline.errors import PipelineError
-from pipeline.local.function import FunctionProcess
-from pipeline.local.function_code import FunctionCode, unpack_function
+from pipeline.core.errors import PipelineError
+from pipeline.runtime.function_code import FunctionCode, unpack_function
+from pipeline.runtime.function_process import FunctionProcess
 
 from tests.local.local_support import (
     APP,

@@ -5,12 +5,12 @@ import gzip
 from pathlib import Path
 
 import pytest
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.local.background import Background
-from pipeline.local.pool import LocalRuntime
 from pipeline.local.state import LocalAws, write_state
-from pipeline.values.project import Function, Project
-from pipeline.values.runtimes import RUNTIMES
+from pipeline.project.project import Function, Project
+from pipeline.project.runtimes import RUNTIMES
+from pipeline.runtime.pool import LocalRuntime
 from pipeline.verbs.local import start_local, state_file, stop_local
 
 from tests.local.local_support import (

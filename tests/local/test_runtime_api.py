@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from pipeline.local.runtime_api import RESPONSE_LIMIT, RuntimeApi, Work
+from pipeline.runtime.api import RESPONSE_LIMIT, RuntimeApi, Work
 
 _PREFIX = "/2018-06-01/runtime"
 

@@ -50,8 +50,8 @@ ECHO = "import os\n\n\ndef handle(event, _context):\n    return [event, os.envir
 CHILD = """\
 import datetime, functools, os, pathlib, sys, time
 from pipeline.edge.machine import Machine
-from pipeline.report.events import Reporter
-from pipeline.report.words import line_sink, plain_lines
+from pipeline.core.events import Reporter
+from pipeline.core.text import line_sink, plain_lines
 from pipeline.verbs.watch import Watched, watch
 
 root, cache, uv, event = map(pathlib.Path, sys.argv[1:])

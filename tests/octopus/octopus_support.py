@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.core.events import Event, Failed, Finished, Line, Reporter, Warned
+from pipeline.core.manifest import FunctionFacts, Manifest, Source, ZipFacts
 from pipeline.edge.http import Http
 from pipeline.octopus.client import Access, Octopus, connect
-from pipeline.report.events import Event, Failed, Finished, Line, Reporter, Warned
-from pipeline.values.manifest import FunctionFacts, Manifest, Source, ZipFacts
-from pipeline.values.project import Project
-from pipeline.verbs.environments import (
+from pipeline.project.project import Project
+from pipeline.verbs.env import (
     EnvironmentOptions,
     create_environment,
     delete_environment,

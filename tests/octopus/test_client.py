@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 
 import pytest
+from pipeline.core.errors import PipelineError
 from pipeline.edge.http import Http, HttpError, Request, Response
-from pipeline.errors import PipelineError
 from pipeline.octopus.client import (
     Access,
     Document,

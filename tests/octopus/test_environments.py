@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.octopus.lifecycles import PHASE
-from pipeline.verbs.environments import list_environments
+from pipeline.verbs.env import list_environments
 
 from tests.octopus.octopus_support import Clock, Verbs, machines, tentacle_in_ci
 from tests.standins.octopus_server import Fault, OctopusServer

@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pipeline.core.errors import PipelineError
 from pipeline.edge.http import Http
-from pipeline.errors import PipelineError
 from pipeline.feeds.builtin import BuiltInFeed
 from pipeline.feeds.feed import Candidate
 from pipeline.octopus.build_information import previous_commit
 from pipeline.octopus.client import Access
 from pipeline.octopus.waiting import Patience
-from pipeline.verbs.environments import EnvironmentOptions, list_environments
+from pipeline.verbs.env import EnvironmentOptions, list_environments
 from pipeline.verbs.release import OctopusOptions, release_package
 
 from tests.octopus.octopus_support import (

@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pipeline.archive.package import Package
+from pipeline.core.manifest import Manifest, Source
+from pipeline.octopus.build_facts import release_notes
 from pipeline.octopus.build_information import BuildFacts, inform
-from pipeline.values.manifest import Manifest, Source
-from pipeline.verbs.build_information import release_notes
+from pipeline.package.reader import Package
 
 from tests.octopus.octopus_support import Clock, built, opened
 from tests.repositories import commit_all, git

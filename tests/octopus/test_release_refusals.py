@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pipeline.errors import Conflict, PipelineError, UsageError
+from pipeline.core.errors import Conflict, PipelineError, UsageError
 from pipeline.octopus.client import Access
 from pipeline.verbs.release import OctopusOptions, release_package
 

@@ -14,18 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.archive.nupkg import pack
-from pipeline.archive.nuspec import Nuspec, parse, render_for_package
-from pipeline.archive.zipreader import open_archive
-from pipeline.archive.zipwriter import Member, compress, store, write_zip
-from pipeline.engines.provenance import (
-    STATEMENT_NAME,
-    Origin,
-    make_predicate,
-    make_statement,
-)
-from pipeline.engines.sbom import SBOM_NAME, distributions, make_sbom
-from pipeline.values.manifest import (
+from pipeline.core.manifest import (
     MANIFEST_NAME,
     Dependency,
     FunctionFacts,
@@ -34,6 +23,18 @@ from pipeline.values.manifest import (
     ZipFacts,
     encoded,
 )
+from pipeline.function.python.distributions import distributions
+from pipeline.package.nupkg import pack
+from pipeline.package.nuspec import Nuspec, parse, render_for_package
+from pipeline.package.sbom import SBOM_NAME, make_sbom
+from pipeline.package.statement import (
+    STATEMENT_NAME,
+    Origin,
+    make_predicate,
+    make_statement,
+)
+from pipeline.zip.reader import open_archive
+from pipeline.zip.writer import Member, compress, store, write_zip
 
 from tests.repositories import ROOT
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pipeline.archive.package import Package
-from pipeline.engines.provenance import STATEMENT_NAME
-from pipeline.errors import PipelineError
-from pipeline.values.manifest import MANIFEST_NAME
+from pipeline.core.errors import PipelineError
+from pipeline.core.manifest import MANIFEST_NAME
+from pipeline.package.reader import Package
+from pipeline.package.statement import STATEMENT_NAME
 from pipeline.verbs.inspect import inspect_package
 
 from tests.provenance.provenance_support import (

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline.values.manifest import MANIFEST_NAME
+from pipeline.core.manifest import MANIFEST_NAME
 from pipeline.verbs.inspect import Inspection, inspect_package
 
 from tests.provenance.provenance_support import SPEC, changed, contents, invoke, packed, zipped

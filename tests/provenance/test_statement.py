@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pipeline.archive.package import Package
-from pipeline.engines.provenance import STATEMENT_NAME, misfits
-from pipeline.values.manifest import MANIFEST_NAME
+from pipeline.core.manifest import MANIFEST_NAME
+from pipeline.package.reader import Package
+from pipeline.package.statement import STATEMENT_NAME, misfits
 
 from tests.provenance.provenance_support import (
     DEPLOY,

@@ -11,10 +11,8 @@ from io import StringIO
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from pipeline.errors import PipelineError
-from pipeline.octopus.messages import parse
-from pipeline.report.azure import Azure
-from pipeline.report.events import (
+from pipeline.core.errors import PipelineError
+from pipeline.core.events import (
     Achieved,
     Artifact,
     BuildNumber,
@@ -27,15 +25,17 @@ from pipeline.report.events import (
     Started,
     Warned,
 )
-from pipeline.report.events import TestResults as JunitFile
-from pipeline.report.foreign import harmless, harmless_json
+from pipeline.core.events import TestResults as JunitFile
+from pipeline.core.foreign import harmless, harmless_json
+from pipeline.core.text import plain_lines
+from pipeline.deploy.worker_log import octopus_lines
+from pipeline.octopus.service_messages import parse
+from pipeline.report.azure import Azure
 from pipeline.report.github import GitHub, GitHubFiles
 from pipeline.report.gitlab import GitLab
 from pipeline.report.grouped import GroupedPrinter
-from pipeline.report.octopus import octopus_lines
 from pipeline.report.teamcity import teamcity_lines
 from pipeline.report.terminal import TerminalPrinter
-from pipeline.report.words import plain_lines
 from rich.console import Console
 
 # What each server looks for in a line, by its documentation and, where it is public, its source.

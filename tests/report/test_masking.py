@@ -7,7 +7,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.report.masking import environment_secrets, masked_text, url_passwords
+from pipeline.core.masking import environment_secrets, masked_text, url_passwords
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.tasks.argv import Shape, normalise
+from pipeline.cli.argv import Shape, normalise
 
 SHAPES = {
     "build": Shape(valued=("--build-number", "-b", "--octopus-space")),

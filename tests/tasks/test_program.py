@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipeline.cli.program import shapes
 from pipeline.tasks import namespace
-from pipeline.tasks.program import shapes
 
 
 def test_every_verb_has_a_shape(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.values.buildserver import BuildServer
+from pipeline.project.buildserver import BuildServer
 
 # What each server documents for a build of the branch `main` at commit 3f2c1ab.
 ENVIRONMENTS = {

@@ -10,8 +10,8 @@ import zipfile
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.errors import PipelineError
-from pipeline.values.handler import check_handler
+from pipeline.core.errors import PipelineError
+from pipeline.core.handler import check_handler
 
 names = st.from_regex(r"[a-z_][a-z0-9_]{0,12}", fullmatch=True).filter(
     lambda name: not keyword.iskeyword(name)

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from pipeline.values.latest import LATEST_NAME, Latest
+from pipeline.project.last_build import LATEST_NAME, Latest
 from pipeline.verbs.build import last_build
 
 from tests.values.values_support import machine

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.errors import PipelineError
-from pipeline.values.manifest import Dependency, FunctionFacts, Manifest, Source, ZipFacts
+from pipeline.core.errors import PipelineError
+from pipeline.core.manifest import Dependency, FunctionFacts, Manifest, Source, ZipFacts
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 maps = st.dictionaries(texts, texts, max_size=3)

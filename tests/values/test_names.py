@@ -7,8 +7,8 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.errors import PipelineError
-from pipeline.values.names import (
+from pipeline.core.errors import PipelineError
+from pipeline.core.names import (
     package_id_problem,
     package_version_problem,
     resource_name,

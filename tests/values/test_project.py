@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.errors import PipelineError
-from pipeline.values.project import TEST_FOLDERS, Environment, Project
+from pipeline.core.errors import PipelineError
+from pipeline.project.project import TEST_FOLDERS, Environment, Project
 
 from tests.values.values_support import SETTINGS, write_settings
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.values.remote import browsable
+from pipeline.project.web_address import browsable
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from pipeline.errors import PipelineError
-from pipeline.values.runtimes import ARCHITECTURES, RUNTIMES, Runtime, runtime_named
+from pipeline.core.errors import PipelineError
+from pipeline.project.runtimes import ARCHITECTURES, RUNTIMES, Runtime, runtime_named
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES, ids=lambda runtime: runtime.name)

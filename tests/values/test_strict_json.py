@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pipeline.errors import PipelineError
-from pipeline.strict_json import parse_json
+from pipeline.core.errors import PipelineError
+from pipeline.core.strict_json import parse_json
 
 plain = st.recursive(
     st.none()

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.archive.nuspec import check_version
-from pipeline.errors import PipelineError, UsageError
-from pipeline.values.version import (
+from pipeline.core.errors import PipelineError, UsageError
+from pipeline.package.nuspec import check_version
+from pipeline.project.versions import (
     DEFAULT_STRATEGY,
     STRATEGIES,
     TagFacts,

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from pipeline.core.errors import PipelineError, UsageError
 from pipeline.edge.git import Git
-from pipeline.errors import PipelineError, UsageError
-from pipeline.values.buildserver import BuildServer
-from pipeline.values.project import Project
-from pipeline.values.worktree import WorkTree
+from pipeline.project.buildserver import BuildServer
+from pipeline.project.project import Project
+from pipeline.project.worktree import WorkTree
 from pipeline.verbs.version import VersionOptions, choose_version
 
 from tests.repositories import commit_all, git

@@ -13,8 +13,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from ..errors import PipelineError
-from ..strict_json import parse_json
+from ..core.errors import PipelineError
+from ..core.strict_json import parse_json
 
 # A dot, the name it was to have, what `tempfile` adds, and what releases before this one added.
 _HALF_WRITTEN = re.compile(r"\..+\.[A-Za-z0-9_]{8}(\.part)?\Z")

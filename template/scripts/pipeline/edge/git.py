@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import PipelineError
+from ..core.errors import PipelineError
 from .shell import Result, run, scrubbed
 
 _EXECUTABLE = "100755"

@@ -20,9 +20,9 @@ from typing import Any
 import urllib3
 from urllib3 import exceptions as faults
 
-from ..errors import PipelineError
+from ..core.errors import PipelineError
 from .answers import Bounds, EndlessError
-from .http_words import body_words, hint
+from .http_text import body_words, hint
 from .network import Network, joined, no_address, origin, split_user
 from .upload import Upload
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ..errors import PipelineError
+from ..core.errors import PipelineError
 from .shell import run
 
 _PROBE = (

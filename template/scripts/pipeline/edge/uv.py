@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import PipelineError
+from ..core.errors import PipelineError
 from .shell import Result, run, scrubbed
 
 _DECORATIONS = str.maketrans(dict.fromkeys("\N{MULTIPLICATION SIGN}╰─▶│", " "))

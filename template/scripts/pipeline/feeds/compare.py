@@ -12,11 +12,11 @@ from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 
-from ..archive.nupkg import SIGNATURE
-from ..archive.package import Package, PackageListing, list_package
-from ..archive.zipreader import read_member
+from ..core.errors import PipelineError
 from ..edge.http import Http, HttpError, Request
-from ..errors import PipelineError
+from ..package.nupkg import SIGNATURE
+from ..package.reader import Package, PackageListing, list_package
+from ..zip.reader import read_member
 from .feed import ABSENT, SAME, Candidate, Found, other, unknown
 
 _NAMED = 3

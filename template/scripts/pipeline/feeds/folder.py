@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..core.errors import PipelineError
 from ..edge.files import unwritable
-from ..errors import PipelineError
-from ..values.version import normal_version
+from ..project.versions import normal_version
 from .compare import compare_file
 from .feed import ABSENT, Candidate, Found, Progress, unknown
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
+from ..core.errors import PipelineError
 from ..edge.http import Http, HttpError, Request, shown
 from ..edge.network import origin
 from ..edge.upload import Upload
-from ..errors import PipelineError
 from .feed import Candidate, Progress
 
 _KEY_HEADER = "X-NuGet-ApiKey"

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from ..core.errors import PipelineError
 from ..edge.http import Request, shown
 from ..edge.network import joined
-from ..errors import PipelineError
-from ..values.version import normal_version
+from ..project.versions import normal_version
 from .compare import compare_download
 from .feed import Candidate, Found, Progress, unknown
 from .nuget import MOST_OF_AN_INDEX, Source, put_package

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import Any
 
-from .invocation import Invocation
+from ..runtime.invocation import Invocation
 
 # Lambda waits one minute, then two; nobody wants to wait that long on a laptop.
 RETRY_DELAYS = (1.0, 2.0)

@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..core.errors import PipelineError
 from ..edge.shell import scrubbed
-from ..errors import PipelineError
-from .pool import LocalRuntime
+from ..runtime.pool import LocalRuntime
 from .state import NOTHING_REAL, LocalAws, read_state
 
 _WHERE = "embedded AWS"

@@ -24,12 +24,12 @@ from moto.logs.exceptions import ResourceAlreadyExistsException
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 
+from ..runtime.function_code import FunctionConfig
+from ..runtime.invocation import Invocation
+from ..runtime.pool import Pool, Target
 from .asynchronous import AsyncQueue, Job
-from .function_code import FunctionConfig
-from .invocation import Invocation
+from .aws_http import REQUEST_ID
 from .patches import Patches
-from .pool import Pool, Target
-from .wire import REQUEST_ID
 
 _SYNC_LIMIT = 6_291_456
 _ASYNC_LIMIT = 1_048_576

@@ -18,14 +18,14 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from ..core.errors import PipelineError
 from ..edge.cache import using
 from ..edge.files import remove_folder, sweep
 from ..edge.locks import alone_if_free
 from ..edge.scratch import own_temporary_folder
-from ..errors import PipelineError
-from .pool import LocalRuntime
+from ..runtime.pool import LocalRuntime
+from .aws_http import Environ, Start, scope
 from .state import LocalAws, write_state
-from .wire import Environ, Start, scope
 
 _TAKEN = 4
 

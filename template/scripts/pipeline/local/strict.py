@@ -22,6 +22,7 @@ from moto.awslambda.models import lambda_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 
+from .aws_http import App, Environ, Reply, Start, call, error_reply, scope, send
 from .strict_rules import (
     REQUEST_LIMIT,
     Refusal,
@@ -31,7 +32,6 @@ from .strict_rules import (
     invalid,
     stale,
 )
-from .wire import App, Environ, Reply, Start, call, error_reply, scope, send
 
 _PATH = re.compile(
     r"/2015-03-31/functions/?(?:(?P<name>[^/]+)/?)?"

@@ -18,7 +18,7 @@ from typing import Any
 import botocore.session
 from botocore.model import ServiceModel, Shape
 
-from ..values.lambda_limits import (
+from ..core.lambda_limits import (
     ENVIRONMENT_LIMIT,
     FUNCTION_NAME_LIMIT,
     RESERVED_VARIABLES,

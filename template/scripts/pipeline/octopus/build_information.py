@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..core.names import FULL_COMMIT
 from ..edge.http import HttpError
-from ..values.names import FULL_COMMIT
 from .client import Octopus, items, text
 
 # Octopus's own command line warns from 200 commits on.

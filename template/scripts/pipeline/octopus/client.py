@@ -16,8 +16,8 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from ..core.errors import PipelineError
 from ..edge.http import Http, HttpError, NoAnswerError, Request, shown
-from ..errors import PipelineError
 
 _PAGE = 100
 _MOST_PAGES = 1000

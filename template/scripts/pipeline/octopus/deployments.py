@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from ..core.errors import PipelineError
 from ..edge.http import HttpError, NoAnswerError
-from ..errors import PipelineError
 from .client import Octopus, documents, identity, text
 from .environments import OctopusEnvironment
 from .releases import Release

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 
+from ..core.errors import PipelineError
 from ..edge.http import HttpError, NoAnswerError
-from ..errors import PipelineError
 from .client import (
     Document,
     Octopus,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..errors import PipelineError
+from ..core.errors import PipelineError
 from .client import Document, Octopus, changed, documents, identity, reference, text, texts
 from .environments import OctopusEnvironment
 from .projects import OctopusProject

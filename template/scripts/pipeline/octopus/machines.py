@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..errors import PipelineError
-from ..values.names import DEPLOY_SCRIPT
+from ..core.errors import PipelineError
+from ..core.names import DEPLOY_SCRIPT
 from .client import Document, Octopus, changed, document, identity, text, texts
 from .environments import OctopusEnvironment
 from .projects import OctopusProject, PackageStep

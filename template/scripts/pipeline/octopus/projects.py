@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from ..errors import PipelineError
+from ..core.errors import PipelineError
 from .client import (
     Document,
     Octopus,

@@ -8,8 +8,8 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
+from ..core.errors import Conflict, PipelineError
 from ..edge.http import HttpError, NoAnswerError
-from ..errors import Conflict, PipelineError
 from .client import Document, Octopus, documents, identity, text
 from .projects import OctopusProject
 

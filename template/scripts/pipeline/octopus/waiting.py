@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
+from ..core.errors import Interrupted, PipelineError
+from ..core.events import Reporter, Stage
 from ..edge.http import HttpError
-from ..errors import Interrupted, PipelineError
-from ..report.events import Reporter, Stage
 from .client import Document, Octopus, document, flag, items, number, text
 from .deployments import Run
 from .tasks_log import LogLine, TaskLog

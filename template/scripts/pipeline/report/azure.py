@@ -5,8 +5,8 @@ Logging commands escape `%` as `%AZP25`, CR and LF, in properties `;` and `]` as
 
 from __future__ import annotations
 
-from .events import Artifact, BuildNumber, Event, Failed, TestResults, Warned
-from .foreign import harmless
+from ..core.events import Artifact, BuildNumber, Event, Failed, TestResults, Warned
+from ..core.foreign import harmless
 
 _DATA = str.maketrans({"%": "%AZP25", "\r": "%0D", "\n": "%0A"})
 _PROPERTY = _DATA | str.maketrans({";": "%3B", "]": "%5D"})

@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..errors import PipelineError
-from .events import Artifact, BuildNumber, Event, Failed, Finished, Output, Warned
-from .foreign import harmless
+from ..core.errors import PipelineError
+from ..core.events import Artifact, BuildNumber, Event, Failed, Finished, Output, Warned
+from ..core.foreign import harmless
 
 _DATA = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
 _PROPERTY = _DATA | str.maketrans({":": "%3A", ",": "%2C"})

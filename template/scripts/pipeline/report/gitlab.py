@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .events import Event
+from ..core.events import Event
 
 _ERASE = "\x1b[0K"
 _NO_NAME = re.compile(r"[^A-Za-z0-9_.-]")

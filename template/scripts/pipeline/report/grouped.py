@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from .events import Event, Failed, Finished, Started
-from .foreign import harmless
-from .words import plain_lines
+from ..core.events import Event, Failed, Finished, Started
+from ..core.foreign import harmless
+from ..core.text import plain_lines
 
 
 class Style(Protocol):

@@ -6,7 +6,7 @@ Escaping as TeamCity's service message format demands: `|` before `'`, `|`, `[`,
 
 from __future__ import annotations
 
-from .events import (
+from ..core.events import (
     Achieved,
     Artifact,
     BuildNumber,
@@ -17,8 +17,8 @@ from .events import (
     TestResults,
     Warned,
 )
-from .foreign import harmless
-from .words import plain_lines
+from ..core.foreign import harmless
+from ..core.text import plain_lines
 
 _ESCAPES = str.maketrans({"'": "|'", "|": "||", "[": "|[", "]": "|]", "\n": "|n", "\r": "|r"})
 _PROBLEM_LIMIT = 4000  # characters of a build problem's description

@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from .events import Event, Failed, Finished, Line, Progressed, Started, Warned
-from .foreign import harmless
-from .words import row, words
+from ..core.events import Event, Failed, Finished, Line, Progressed, Started, Warned
+from ..core.foreign import harmless
+from ..core.text import row, words
 
 
 class TerminalPrinter:

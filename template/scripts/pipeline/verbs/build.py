@@ -7,39 +7,39 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..archive.package import list_package
-from ..archive.zipreader import OUR_LIMITS, read_member
+from ..checks.preflight import Place, preflight
+from ..core.events import Artifact, BuildNumber, Reporter
+from ..core.manifest import MANIFEST_NAME, Manifest
+from ..core.names import FUNCTION_ZIP
+from ..core.text import size
 from ..edge.files import new_folder, read_json, sweep, write_json
 from ..edge.locks import alone
 from ..edge.machine import Machine
-from ..engines.preflight import Place, preflight
-from ..engines.python import Restored
-from ..engines.sbom import SBOM_NAME
-from ..engines.sources import own_files
-from ..report.events import Artifact, BuildNumber, Reporter
-from ..report.words import size
-from ..values.buildserver import BuildServer
-from ..values.latest import LATEST_NAME, Latest
-from ..values.manifest import MANIFEST_NAME, Manifest
-from ..values.names import FUNCTION_ZIP
-from ..values.project import Project
-from ..values.version import Version
-from ..values.worktree import WorkTree
-from .build_hooks import run_build_hook
-from .interpreter import local_runtime
-from .package import (
+from ..function.function_zip import Restored
+from ..function.python.interpreter import local_runtime
+from ..package.build_hooks import run_build_hook
+from ..package.make import (
     Built,
     Order,
     make_package,
     restore_dependencies,
     tools,
 )
+from ..package.reader import list_package
+from ..package.sbom import SBOM_NAME
+from ..project.buildserver import BuildServer
+from ..project.last_build import LATEST_NAME, Latest
+from ..project.project import Project
+from ..project.sources import own_files
+from ..project.versions import Version
+from ..project.worktree import WorkTree
+from ..zip.reader import OUR_LIMITS, read_member
 from .test import run_tests
 from .verify import unverifiable, verify_build
 from .version import VersionOptions, choose_version
 
 if TYPE_CHECKING:
-    from ..local.pool import LocalRuntime
+    from ..runtime.pool import LocalRuntime
 
 
 @dataclass(frozen=True)

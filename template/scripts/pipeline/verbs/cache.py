@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..core.errors import PipelineError
+from ..core.events import Reporter
 from ..edge.cache import clear, to_oneself
 from ..edge.files import unwritable
 from ..edge.locks import alone
-from ..errors import PipelineError
 from ..local.background import running
-from ..report.events import Reporter
 from .local import state_file
 
 

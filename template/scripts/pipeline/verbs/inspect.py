@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..archive.nupkg import SIGNATURE
-from ..archive.nuspec import Element
-from ..archive.package import Package
-from ..engines.provenance import STATEMENT_NAME, misfits
-from ..engines.sbom import SBOM_NAME
-from ..errors import NotTheSame
-from ..report.words import size
-from ..values.manifest import MANIFEST_NAME, Manifest
-from ..values.names import FUNCTION_ZIP
-from .picture import readable, row, rows
+from ..core.errors import NotTheSame
+from ..core.manifest import MANIFEST_NAME, Manifest
+from ..core.names import FUNCTION_ZIP
+from ..core.text import size
+from ..package.nupkg import SIGNATURE
+from ..package.nuspec import Element
+from ..package.reader import Package
+from ..package.sbom import SBOM_NAME
+from ..package.statement import STATEMENT_NAME, misfits
+from .layout import readable, row, rows
 
 _PLACES = 6  # folders and files named before the rest are counted
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..core.errors import PipelineError
+from ..core.events import Reporter
+from ..core.manifest import BUCKET
+from ..core.names import resource_name
+from ..core.templates import declared_values, resolve
 from ..edge.files import read_text
-from ..errors import PipelineError
 from ..local.background import Background, running, start, stop
 from ..local.clients import client
 from ..local.state import LocalAws
-from ..octopus.variables import declared_values, resolve
-from ..report.events import Reporter
-from ..values.manifest import BUCKET
-from ..values.names import resource_name
-from ..values.project import LOCAL_ENVIRONMENT, Project
+from ..project.project import LOCAL_ENVIRONMENT, Project
 
 _STACK = Path("environment") / "stack.yaml"
 _STATE = Path(".pipeline") / "local" / "state.json"

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..core.events import Reporter
+from ..core.manifest import Dependency
 from ..edge.files import write_whole
 from ..edge.machine import Machine
-from ..engines.lock import check_lock, locked, read_lock, with_wheels
-from ..engines.python import FUNCTION_LOCK
-from ..report.events import Reporter
-from ..values.manifest import Dependency
-from ..values.project import Project
+from ..function.function_zip import FUNCTION_LOCK
+from ..function.python.lock import check_lock, locked, read_lock, with_wheels
+from ..project.project import Project
 from .test import TEST_LOCK
 
 

@@ -8,10 +8,12 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ..archive.package import Package
+from ..core.errors import PipelineError, UsageError
+from ..core.events import Reporter
+from ..core.manifest import Manifest
+from ..core.text import size
 from ..edge.http import Http, shown
 from ..edge.machine import Machine
-from ..errors import PipelineError, UsageError
 from ..feeds.builtin import BuiltInFeed
 from ..feeds.feed import Candidate, Feed
 from ..feeds.folder import FolderFeed
@@ -19,12 +21,10 @@ from ..feeds.nuget import Source, is_v3
 from ..feeds.nuget_v2 import NugetV2
 from ..feeds.nuget_v3 import NugetV3
 from ..feeds.publish import Rules, publish
+from ..octopus.build_facts import announce
 from ..octopus.client import Access, connect
-from ..report.events import Reporter
-from ..report.words import size
-from ..values.manifest import Manifest
-from ..values.project import BUILT_IN_FEED, Project
-from .build_information import announce
+from ..package.reader import Package
+from ..project.project import BUILT_IN_FEED, Project
 
 # A name or an address, and a port; an address of IPv6 in brackets.
 _HOST = re.compile(r"(?:[^\s/\\@?#:\[\]]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?")

@@ -8,22 +8,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..archive.package import Package
-from ..archive.zipreader import Archive
+from ..core.errors import PipelineError
+from ..core.events import Reporter
+from ..core.manifest import FunctionFacts
+from ..core.names import FUNCTION_ZIP
+from ..core.templates import declared_values, resolve
 from ..edge.files import read_text, remove_folder
 from ..edge.machine import Machine
-from ..errors import PipelineError
-from ..local.function import FunctionProcess
-from ..local.function_code import FunctionCode, FunctionConfig, unpack_function
-from ..local.invocation import Invocation
-from ..local.pool import LocalRuntime
-from ..octopus.variables import declared_values, resolve
-from ..report.events import Reporter
-from ..values.manifest import FunctionFacts
-from ..values.names import FUNCTION_ZIP
-from ..values.project import BUNDLED, FROM_RUNTIME, LOCAL_ENVIRONMENT, Project
-from ..values.runtimes import runtime_named
-from .interpreter import local_runtime
+from ..function.python.interpreter import local_runtime
+from ..package.reader import Package
+from ..project.project import BUNDLED, FROM_RUNTIME, LOCAL_ENVIRONMENT, Project
+from ..project.runtimes import runtime_named
+from ..runtime.function_code import FunctionCode, FunctionConfig, unpack_function
+from ..runtime.function_process import FunctionProcess
+from ..runtime.invocation import Invocation
+from ..runtime.pool import LocalRuntime
+from ..zip.reader import Archive
 
 _TASK_ROOT = "/var/task"
 _TIMEOUT_SECONDS = 60

@@ -15,20 +15,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from ..core.errors import PipelineError
+from ..core.events import Reporter, TestResults
 from ..edge.cache import is_whole_folder, seal_folder
 from ..edge.files import new_folder
 from ..edge.locks import alone
 from ..edge.machine import Machine
 from ..edge.pythons import base_python, is_program
 from ..edge.shell import attach, run, scrubbed, stream
-from ..engines.installed import Place, install
-from ..engines.lock import check_lock, read_lock
-from ..engines.python import FUNCTION_LOCK
-from ..errors import PipelineError
-from ..report.events import Reporter, TestResults
-from ..values.buildserver import BuildServer
-from ..values.project import FROM_RUNTIME, Project
-from .interpreter import runtime_sdk
+from ..function.function_zip import FUNCTION_LOCK
+from ..function.python.install import Place, install
+from ..function.python.interpreter import runtime_sdk
+from ..function.python.lock import check_lock, read_lock
+from ..project.buildserver import BuildServer
+from ..project.project import FROM_RUNTIME, Project
 
 TEST_LOCK = "requirements/test.txt"
 _TESTS_XML = "tests.xml"

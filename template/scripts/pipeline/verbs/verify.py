@@ -8,22 +8,22 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from ..archive.difference import difference
-from ..archive.package import Package
+from ..core.errors import NotTheSame, PipelineError
+from ..core.events import Reporter
+from ..core.manifest import MANIFEST_NAME, Manifest
+from ..core.names import FULL_COMMIT, FUNCTION_ZIP
 from ..edge.files import read_text
 from ..edge.git import Git
 from ..edge.machine import Machine
 from ..edge.pythons import base_python
 from ..edge.shell import run, scrubbed
-from ..engines.stage import code_digest, running_code
-from ..errors import NotTheSame, PipelineError
-from ..report.events import Reporter
-from ..values.buildserver import BuildServer
-from ..values.manifest import MANIFEST_NAME, Manifest
-from ..values.names import FULL_COMMIT, FUNCTION_ZIP
-from ..values.project import Project
-from .build_hooks import Say, run_build_hook
-from .package import TOOL_LOCK, Built, Order, make_package, restore_dependencies
+from ..package.build_hooks import Say, run_build_hook
+from ..package.library import code_digest, running_code
+from ..package.make import TOOL_LOCK, Built, Order, make_package, restore_dependencies
+from ..package.reader import Package
+from ..project.buildserver import BuildServer
+from ..project.project import Project
+from ..zip.difference import difference
 
 
 def unverifiable(manifest: Manifest, machine: Machine) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from ..core.errors import UsageError
 from ..edge.git import Git
 from ..edge.machine import Machine
-from ..errors import UsageError
-from ..values.buildserver import BuildServer
-from ..values.project import Project
-from ..values.version import (
+from ..project.buildserver import BuildServer
+from ..project.project import Project
+from ..project.versions import (
     DEFAULT_STRATEGY,
     TagFacts,
     Version,
@@ -18,7 +18,7 @@ from ..values.version import (
     branch_tag,
     strategy_named,
 )
-from ..values.worktree import WorkTree
+from ..project.worktree import WorkTree
 
 # More digits than any number of a version may have.
 _NUMBER = re.compile("[0-9]{1,20}")

@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from ..core.errors import PipelineError
+from ..core.events import Failed, Reporter
+from ..core.names import FUNCTION_ZIP
+from ..core.text import row
 from ..edge.files import remove_folder
 from ..edge.machine import Machine
-from ..engines.python import FUNCTION_LOCK, Restored, make_function_zip
-from ..engines.sources import SOURCE, Sources, own_files
-from ..errors import PipelineError
-from ..local.function_code import unpack_function
-from ..local.pool import LocalRuntime
-from ..report.events import Failed, Reporter
-from ..report.words import row
-from ..values.names import FUNCTION_ZIP
-from ..values.project import Project
-from .interpreter import local_runtime
-from .package import function_sources, restore_dependencies
+from ..function.function_zip import FUNCTION_LOCK, Restored, make_function_zip
+from ..function.python.interpreter import local_runtime
+from ..package.make import function_sources, restore_dependencies
+from ..project.project import Project
+from ..project.sources import SOURCE, Sources, own_files
+from ..runtime.function_code import unpack_function
+from ..runtime.pool import LocalRuntime
 from .run import RunRequest, read_event, run_settings, run_unpacked
 
 _BELOW = f"{SOURCE}/"
