@@ -13,8 +13,8 @@ from pipeline.package.nuspec import fill_tokens, parse
 from pipeline.zip.writer import store
 
 from tests.deploy.deploy_support import function_zip, manifest
+from tests.project.values_support import SETTINGS, write_settings
 from tests.repositories import ROOT, commit_all, git
-from tests.values.values_support import SETTINGS, write_settings
 
 PASSWORD = "a-password-of-git"  # noqa: S105 - nobody's
 SUBJECTS = ("First", "Second: with `quotes` and é", "Third", "Fourth")

@@ -14,9 +14,9 @@ from pipeline.octopus.client import Access, Octopus, connect
 
 from tests.feeds.feed_support import http
 from tests.feeds.push_support import PASSWORD, SUBJECTS, facts, repository
+from tests.project.values_support import machine
 from tests.repositories import git
 from tests.standins.octopus_server import KEY, OctopusServer
-from tests.values.values_support import machine
 
 JENKINS = {
     "JENKINS_URL": "https://jenkins.example/",

@@ -21,10 +21,10 @@ from pipeline.verbs.env import (
 )
 from pipeline.verbs.release import OctopusOptions, Released
 
+from tests.project.values_support import machine
 from tests.standins.octopus_server import KEY, OctopusServer
 from tests.standins.octopus_state import Document, Space
 from tests.standins.octopus_steps import script_step, step
-from tests.values.values_support import machine
 
 Release = Callable[..., Released]
 DEPLOYED = "POST /api/Spaces-1/deployments/create/untenanted/v1"

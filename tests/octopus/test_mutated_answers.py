@@ -28,10 +28,10 @@ from tests.octopus.octopus_support import (
     orders,
     project_in,
 )
+from tests.project.values_support import machine
 from tests.standins.mutations import Mutator, mutated
 from tests.standins.octopus_server import KEY, OctopusServer
 from tests.standins.octopus_state import State
-from tests.values.values_support import machine
 
 SEEDS = range(40)
 Act = Callable[[OctopusServer, Clock, Path], None]

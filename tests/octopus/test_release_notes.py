@@ -12,9 +12,9 @@ from pipeline.octopus.build_information import BuildFacts, inform
 from pipeline.package.reader import Package
 
 from tests.octopus.octopus_support import Clock, built, opened
+from tests.project.values_support import machine
 from tests.repositories import commit_all, git
 from tests.standins.octopus_server import Fault, OctopusServer
-from tests.values.values_support import machine
 
 SUBJECTS = ("Start", "Add a *queue*", "Use #{Queue}")
 

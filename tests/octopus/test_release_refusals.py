@@ -19,11 +19,11 @@ from tests.octopus.octopus_support import (
     orders,
     project_in,
 )
+from tests.project.values_support import machine
 from tests.standins.octopus_server import Fault, OctopusServer
 from tests.standins.octopus_state import DEPLOYED as DONE
 from tests.standins.octopus_state import FAILED, Document, Moment, Space
 from tests.standins.octopus_steps import script_step, step
-from tests.values.values_support import machine
 
 space = pytest.fixture(orders)
 

@@ -20,7 +20,7 @@ from pipeline.package.reader import Package
 from pipeline.package.statement import STATEMENT_NAME
 from pipeline.verbs.inspect import inspect_package
 
-from tests.provenance.provenance_support import (
+from tests.package.provenance_support import (
     SPEC,
     contents,
     invoke,

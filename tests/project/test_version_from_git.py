@@ -14,8 +14,8 @@ from pipeline.project.project import Project
 from pipeline.project.worktree import WorkTree
 from pipeline.verbs.version import VersionOptions, choose_version
 
+from tests.project.values_support import machine, write_settings
 from tests.repositories import commit_all, git
-from tests.values.values_support import machine, write_settings
 
 TEAMCITY = {"TEAMCITY_VERSION": "2026.1", "BUILD_NUMBER": "7"}
 SEMVER = VersionOptions(version_strategy="semverwithpatchfilledautomaticallywithbuildnumber")

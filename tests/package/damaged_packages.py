@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from pipeline.core.manifest import ZipFacts
 
-from tests.archive.crafted_zips import Crafted, craft, moved, second_name
+from tests.package.crafted_zips import Crafted, craft, moved, second_name
 
 # Kinds whose damage may hit what nobody reads, like a date: then the content must be the same.
 FLIPS = ("flip", "flip in function.zip")

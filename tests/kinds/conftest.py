@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.functions.shipping import Load
+from tests.kinds.shipping import Load
 from tests.repositories import ROOT, Render, copy_template
 
 _NAME = "elb_logs_under_test"

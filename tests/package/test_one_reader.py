@@ -31,12 +31,12 @@ from pipeline.verbs.verify import verify_package
 from pipeline.zip.member_names import first_clash
 from pipeline.zip.reader import open_archive, read_member
 
-from tests.archive.crafted_zips import Crafted, craft, moved
-from tests.archive.damaged_packages import FLIPS, FUNCTION, MANIFEST, Damaged, changed, damaged
 from tests.deploy.deploy_support import octopus_variables
-from tests.provenance.provenance_support import packed
+from tests.package.crafted_zips import Crafted, craft, moved
+from tests.package.damaged_packages import FLIPS, FUNCTION, MANIFEST, Damaged, changed, damaged
+from tests.package.provenance_support import packed
+from tests.project.values_support import machine, write_settings
 from tests.repositories import ROOT
-from tests.values.values_support import machine, write_settings
 
 LOCK = ROOT / "template" / "scripts" / "requirements-local.txt"
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.functions.shipping import Load, Storage, lines_in, ship
+from tests.kinds.shipping import Load, Storage, lines_in, ship
 
 _quiet = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 _bare = st.text(st.characters(exclude_characters=' "\n\r', exclude_categories=["Cs"]), min_size=1)

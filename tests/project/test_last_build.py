@@ -10,7 +10,7 @@ import pytest
 from pipeline.project.last_build import LATEST_NAME, Latest
 from pipeline.verbs.build import last_build
 
-from tests.values.values_support import machine
+from tests.project.values_support import machine
 
 GOOD = Latest("2.0.7", "build-output/2.0.7/a.nupkg", "00", "00", None, tested=True, verified=False)
 

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.core.manifest import MANIFEST_NAME
 from pipeline.verbs.inspect import Inspection, inspect_package
 
-from tests.provenance.provenance_support import SPEC, changed, contents, invoke, packed, zipped
+from tests.package.provenance_support import SPEC, changed, contents, invoke, packed, zipped
 
 FOREIGN = SPEC % (
     b"<authors>Jane</authors><description>Somebody else's.</description><license>MIT</license>"

@@ -22,8 +22,8 @@ from pipeline.project.tables import normal
 
 from maintain.locks import write_locks
 from tests.generated.repository import PYTHON
+from tests.project.values_support import machine
 from tests.repositories import ROOT
-from tests.values.values_support import machine
 
 ONE, TWO = "0" * 64, "1" * 64
 LOCK = f"""\

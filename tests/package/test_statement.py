@@ -12,7 +12,7 @@ from pipeline.core.manifest import MANIFEST_NAME
 from pipeline.package.reader import Package
 from pipeline.package.statement import STATEMENT_NAME, misfits
 
-from tests.provenance.provenance_support import (
+from tests.package.provenance_support import (
     DEPLOY,
     changed,
     contents,

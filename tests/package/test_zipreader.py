@@ -13,7 +13,7 @@ from pipeline.zip.index import Limits
 from pipeline.zip.reader import FUNCTION_LIMITS, check_members, open_archive, read_member
 from pipeline.zip.writer import Member, compress, store, write_zip
 
-from tests.archive.crafted_zips import HONEST, Crafted, contents, craft
+from tests.package.crafted_zips import HONEST, Crafted, contents, craft
 
 
 @pytest.mark.parametrize("members", [HONEST, craft(Crafted(data=bytes(100_000_000)))])

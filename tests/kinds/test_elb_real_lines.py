@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from tests.functions.shipping import Load
+from tests.kinds.shipping import Load
 
 # Read while collecting: a test has an environment of its own.
 FOLDER = os.environ.get("COPIER_LAMBDA_DATA", "")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipeline.core.errors import PipelineError
 from pipeline.project.project import TEST_FOLDERS, Environment, Project
 
-from tests.values.values_support import SETTINGS, write_settings
+from tests.project.values_support import SETTINGS, write_settings
 
 FUNCTION = "tool.pipeline.function"
 

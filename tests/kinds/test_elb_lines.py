@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.functions.shipping import (
+from tests.kinds.shipping import (
     TABLE,
     Load,
     content_of,

@@ -16,7 +16,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.zip.extract import extract
 from pipeline.zip.reader import check_members, open_archive, read_member
 
-from tests.archive.crafted_zips import (
+from tests.package.crafted_zips import (
     HONEST,
     Crafted,
     contents,
