@@ -129,10 +129,12 @@ def _fail(demo: _Demo) -> None:
 
 
 def _misspell(package: Path, copy: Path) -> None:
-    """Copy a package with a handler in its manifest that the function does not have."""
+    """Copy a package whose manifest names a handler that the function does not have."""
     archive = open_archive(package)
     members = {member.name: member for member in members_of(archive)}
-    manifest = plain(members[MANIFEST_NAME].payload).replace(b".handler.handle", b".handler.handel")
+    manifest = plain(members[MANIFEST_NAME].payload)
+    for right, wrong in ((b".handler.handle", b".handel.handle"), (b"/handler.py", b"/handel.py")):
+        manifest = manifest.replace(right, wrong)
     members[MANIFEST_NAME] = Member(MANIFEST_NAME, 0o644, compress(manifest))
     write_zip(copy, members.values())
 

@@ -14,7 +14,7 @@ from pipeline.edge.cache import clear, is_whole_folder, keep, seal_folder, seale
 from pipeline.edge.files import new_folder, sweep
 from pipeline.edge.machine import Machine
 from pipeline.edge.uv import Installation, Uv
-from pipeline.function.function_zip import restore
+from pipeline.function.python.restore import restore
 from pipeline.project.project import TEST_FOLDERS, Project
 
 from tests.wheels import hash_in_record
@@ -142,7 +142,7 @@ def test_settings_have_zips_of_their_own(project: Project, tmp_path: Path) -> No
         restore(replace(project, function=function), uv, tmp_path / "cache", b"")
         for function in functions
     ]
-    held = [set(zipped.brought.distributions) for zipped in made]
+    held = [set(zipped.installed.distributions) for zipped in made]
     assert held == [{"boto3", "six", "tool"}, {"tool"}, {"boto3", "six", "tool"}, {"tool"}]
     with_tests = [any("/tests/" in name for name in zipped.files) for zipped in made]
     assert with_tests == [True, True, False, False]
@@ -158,7 +158,7 @@ def test_globs_leave_out_files_of_dependencies(project: Project, tmp_path: Path)
         "boto3/__init__.py", "boto3/tests/test_it.py", "tool/__init__.py",
         *(f"{name}-1.0.dist-info/METADATA" for name in ("boto3", "six", "tool")),
     }  # fmt: skip
-    assert set(made.brought.distributions) == {"boto3", "six", "tool"}
+    assert set(made.installed.distributions) == {"boto3", "six", "tool"}
     assert [line.split("'")[1] for line in said] == list(globs[2:])
 
 
@@ -202,12 +202,12 @@ def test_what_was_read_of_the_dependencies_heals(
 ) -> None:
     """What somebody has edited there is read anew and put right."""
     uv, cache = _Index(tmp_path / "uv", {}), tmp_path / "cache"
-    first = restore(project, uv, cache, b"").brought
+    first = restore(project, uv, cache, b"").installed
     assert first.distributions["tool"].version == "1.0"
-    (remembered,) = cache.glob("brought-*.json")
+    (remembered,) = cache.glob("installed-*.json")
     good = remembered.read_bytes()
     remembered.write_bytes(memory)
-    assert restore(project, uv, cache, b"").brought == first
+    assert restore(project, uv, cache, b"").installed == first
     assert remembered.read_bytes() == good
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from pipeline.function.compiled import compiled_files
-from pipeline.function.handler_facts import (
+from pipeline.function.handler import (
     FunctionFiles,
     HandlerCheck,
     Known,
@@ -20,11 +20,11 @@ from pipeline.function.handler_facts import (
 from pipeline.function.python.handler_check import (
     Facts,
     Here,
-    handler_check,
+    check_import,
     outcome,
-    syntax_problem,
     this_system,
 )
+from pipeline.function.python.handler_source import syntax_problem
 from pipeline.project.project import Environment, Function
 from pipeline.project.runtimes import Runtime, runtime_named
 from pipeline.runtime.pool import LocalRuntime
@@ -67,7 +67,7 @@ def checker(tmp_path: Path, under: LocalRuntime, architecture: str = MACHINE) ->
         known, layers = about.get("known", NOTHING), about.get("layers", False)
         here = Here(under, about.get("system", LINUX), known, layers)
         function = _function(architecture, about.get("handler", "app.handle"))
-        return handler_check(function, zipped, here, tmp_path / "import", about.get("seconds", 10))
+        return check_import(function, zipped, here, tmp_path / "import", about.get("seconds", 10))
 
     return check
 

@@ -11,7 +11,8 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from pipeline.core.manifest import Dependency, FunctionFacts, Manifest, Source, ZipFacts
-from pipeline.function.python.distributions import Distribution, distributions
+from pipeline.function.engine import Distribution
+from pipeline.function.python.distributions import distributions
 from pipeline.package.sbom import make_sbom
 from pipeline.zip.reader import open_archive
 from pipeline.zip.writer import Member, compress, write_zip

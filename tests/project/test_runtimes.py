@@ -13,8 +13,8 @@ from pipeline.project.runtimes import ARCHITECTURES, RUNTIMES, Runtime, runtime_
 def test_a_runtime_is_found_by_its_name(runtime: Runtime) -> None:
     """Name, Python and wheel tag belong together."""
     assert runtime_named(runtime.name, where="here") is runtime
-    assert runtime.name == f"python{runtime.python}"
-    assert runtime.python_tag == f"cp3{runtime.python.removeprefix('3.')}"
+    assert runtime.name == f"python{runtime.version}"
+    assert runtime.python_tag == f"cp3{runtime.version.removeprefix('3.')}"
 
 
 def test_an_unknown_runtime_names_the_known_ones() -> None:

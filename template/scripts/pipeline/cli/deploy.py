@@ -88,7 +88,7 @@ def stop(c: Context, json: bool = False, verbose: bool = False) -> None:
 
 def _started(run: Session) -> Started:
     """Start the embedded AWS for a session's project, or return the one that runs."""
-    from ..function.python.interpreter import local_runtime
+    from ..function.engine import engine_for
     from ..local.background import Background
     from ..project.project import LOCAL_ENVIRONMENT
     from ..verbs.local import start_local, state_file
@@ -97,7 +97,11 @@ def _started(run: Session) -> Started:
     function = run.project.function
     wanted = Background(
         state=state_file(run.root),
-        runtimes={function.runtime.name: local_runtime(function, run.machine, run.reporter)},
+        runtimes={
+            function.runtime.name: engine_for(function.runtime).runtime(
+                function, run.machine, run.reporter
+            )
+        },
         environ=run.machine.environ,
         region=run.project.environment(LOCAL_ENVIRONMENT).region or "us-east-1",
         cache=run.machine.cache,

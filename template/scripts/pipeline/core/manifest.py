@@ -47,7 +47,8 @@ class FunctionFacts:
     """What the deploy half sets on the function besides its code.
 
     `bucket`, where the code goes through S3, may hold `#{Variable}` like environment values.
-    `boto3` says where its boto3 comes from; both are empty in manifests of older libraries.
+    `boto3` says where its boto3 comes from, `handler_file` which file of the function zip the
+    handler is in. Those three are empty in manifests of older libraries.
     """
 
     name: str
@@ -59,6 +60,7 @@ class FunctionFacts:
     tags: Mapping[str, str]
     bucket: str = ""
     boto3: str = ""
+    handler_file: str = ""
 
     def templates(self) -> dict[str, str]:
         """Return every text that a deploy has to fill from variables."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import time
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +12,6 @@ from typing import Any
 
 from ..core.errors import Conflict, NotTheSame, PipelineError
 from ..core.events import Achieved, Failed, Output, Reporter
-from ..core.handler import check_handler
 from ..core.lambda_limits import DIRECT_UPLOAD_LIMIT
 from ..core.manifest import BUCKET, MANIFEST_NAME, Manifest, ZipFacts
 from ..core.masking import hiding, masked
@@ -155,9 +156,24 @@ def _code(package: Path, manifest: Manifest, where: str) -> bytes:
             f"it has {len(data):,} bytes, Lambda takes {DIRECT_UPLOAD_LIMIT:,} directly",
             "Nothing was changed. Name a bucket in [tool.pipeline.function] and build again.",
         )
-    function = manifest.function
-    check_handler(data, function.handler, where=where, runtime=function.runtime)
+    file = manifest.function.handler_file
+    if file and file not in _names_in(data, where):
+        raise PipelineError(
+            where,
+            f"the handler {manifest.function.handler} is missing: there is no {file} in "
+            f"{FUNCTION_ZIP}",
+            "Nothing was changed. Build the package again, and push that one.",
+        )
     return data
+
+
+def _names_in(code: bytes, where: str) -> set[str]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(code)) as archive:
+            return set(archive.namelist())
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        what = f"{FUNCTION_ZIP} cannot be read: {error}"
+        raise PipelineError(where, what, "Nothing was changed. Build the package again.") from error
 
 
 def _bucket(manifest: Manifest, variables: Mapping[str, str], where: str) -> Bucket | None:

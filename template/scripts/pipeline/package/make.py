@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -13,8 +13,9 @@ from ..core.manifest import MANIFEST_NAME, Dependency, Manifest, Source, encoded
 from ..core.names import FUNCTION_ZIP
 from ..edge.files import write_whole
 from ..edge.machine import Machine
-from ..function.function_zip import FUNCTION_LOCK, FunctionZip, Restored, make_function_zip, restore
-from ..function.python.distributions import Distribution, distributions
+from ..function.engine import Distribution, Restored, ZipFile, engine_for
+from ..function.function_zip import FunctionZip, make_function_zip
+from ..function.python.distributions import distributions
 from ..function.python.lock import locked, read_lock
 from ..project.project import Project
 from ..project.secrets import refuse_secrets
@@ -99,7 +100,8 @@ def restore_dependencies(project: Project, machine: Machine, warn: Say) -> Resto
             if tool.name in ("deflate", "uv")
         ]
     ).encode()
-    return restore(project, lambda: machine.uv, _kept(machine) / "dependencies", stamp, warn)
+    engine = engine_for(project.function.runtime)
+    return engine.restore(project, machine, _kept(machine) / "dependencies", stamp, warn)
 
 
 def make_package(
@@ -111,12 +113,12 @@ def make_package(
     the same bytes on any machine.
     """
     sources = Sources.read(project.root, machine.git)
-    own = function_sources(project, sources)
+    own = function_sources(project, sources, restored)
     zipped = make_function_zip(own, restored, order.folder / FUNCTION_ZIP, order.last)
-    installed = restored.brought.distributions
+    installed = restored.installed.distributions
     archive = client_zip(tools(project.root), _kept(machine))
     client = distributions(archive, CLIENT_FOLDER)
-    manifest = _manifest(project, order, zipped, installed, client)
+    manifest = _manifest(project, order, zipped, restored, client)
     sbom = make_sbom(manifest, installed, client, _kept(machine))
     deployed = deploy_half(project.root / "scripts")
     staged = _staged(manifest, sbom, zipped, deployed)
@@ -131,13 +133,14 @@ def make_package(
     return built
 
 
-def function_sources(project: Project, sources: Sources) -> list[tuple[str, bool, bytes]]:
-    """Return what `make_function_zip` takes of the repository's files."""
+def function_sources(project: Project, sources: Sources, restored: Restored) -> Sequence[ZipFile]:
+    """Return the function's own files as they are in the function zip."""
     own = function_files(sources.files, _nuspec_name(project))
     data = sources.contents([file.path for file in own])
-    return [
+    files = [
         (file.path.removeprefix(f"{SOURCE}/"), file.executable, data[file.path]) for file in own
     ]
+    return engine_for(project.function.runtime).own_files(files, restored)
 
 
 def _kept(machine: Machine) -> Path:
@@ -153,23 +156,18 @@ def _manifest(
     project: Project,
     order: Order,
     zipped: FunctionZip,
-    installed: Mapping[str, Distribution],
+    restored: Restored,
     client: Mapping[str, Distribution],
 ) -> Manifest:
-    lock = read_lock(project.root, FUNCTION_LOCK)
-    versions = {name: found.version for name, found in installed.items()}
+    engine, function = engine_for(project.function.runtime), project.function.facts()
+    names = {*restored.files, *(member.name for member in zipped.own)}
     return Manifest(
         package_id=project.package_id,
         version=order.version,
         source=order.source,
-        function=project.function.facts(),
+        function=replace(function, handler_file=engine.handler_file(names, function.handler)),
         function_zip=zipped.facts,
-        # A universal lock also names what other platforms and Pythons need.
-        dependencies=tuple(
-            item
-            for item in locked(lock, _tags(installed))
-            if versions.get(normal(item.name)) == item.version
-        ),
+        dependencies=restored.dependencies,
         tools=tools(project.root, client),
         environments={
             environment.name: environment.place() for environment in project.environments

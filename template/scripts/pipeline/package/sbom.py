@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.manifest import Dependency, Manifest, encoded
 from ..edge.cache import keep, sealed
-from ..function.python.distributions import Distribution
+from ..function.engine import Distribution
 from ..project.tables import normal
 
 SBOM_NAME = "sbom.cdx.json"

@@ -19,7 +19,7 @@ from ..core.strict_json import parse_json
 from ..project.tables import normal
 from ..zip.reader import read_member
 from ..zip.writer import Raw, plain
-from .nupkg import parts_around
+from .nupkg import SIGNATURE, parts_around
 from .reader import Package
 
 STATEMENT_NAME = "provenance.json"
@@ -99,33 +99,31 @@ def plain_sha256(raw: Raw) -> str:
     return raw.sha256 or hashlib.sha256(plain(raw)).hexdigest()
 
 
-def misfits(package: Package) -> list[str]:
-    """Say where a package's statement does not fit its bytes, a sentence each; none where it does.
+def misfits(package: Package) -> list[str] | None:
+    """Say where a package's statement does not fit its bytes, a sentence each.
 
-    A file too many or too few counts, so does any part that the package format would not add.
+    None for a package without one. A file too many or too few counts, and so does a part that the
+    package format would not add; a feed's signature does not.
     """
     listing, statement = package.listing, package.data(STATEMENT_NAME)
     if statement is None:
-        return [f"there is no {STATEMENT_NAME} in the package"]
+        return None
     named = _subjects(statement)
     if named is None:
         return [f"{STATEMENT_NAME} is not an in-toto statement"]
-    wanted = parts_around(listing.nuspec, listing.files)
+    wanted = parts_around(listing.nuspec, listing.files).keys()
     parts = {entry.name: entry for entry in listing.parts.values()}
     held = {**listing.files, **{name: entry for name, entry in parts.items() if name in named}}
     del held[STATEMENT_NAME]
+    held.pop(SIGNATURE, None)
     wrong = [f"{name} is not in the package" for name in named.keys() - held.keys()]
-    wrong += [f"{name} is not in the package" for name in wanted.keys() - parts.keys()]
-    wrong += [f"{name} is in no package of ours" for name in parts.keys() - wanted.keys()]
+    wrong += [f"{name} is not in the package" for name in wanted - parts.keys()]
+    wrong += [f"{name} is in no package of ours" for name in parts.keys() - wanted]
     wrong += [f"{name} is not named in {STATEMENT_NAME}" for name in held.keys() - named.keys()]
     for name, entry in held.items():
         data = read_member(listing.archive, entry)
         if name in named and hashlib.sha256(data).hexdigest() != named[name]:
             wrong.append(f"{name} is not as {STATEMENT_NAME} says")
-    nuspec, *_ = wanted
-    for name in parts.keys() & wanted.keys() - {nuspec}:
-        if read_member(listing.archive, parts[name]) != wanted[name]:
-            wrong.append(f"{name} is not what nuspec and files give")
     return sorted(wrong)
 
 
@@ -136,6 +134,8 @@ def _subjects(statement: bytes) -> dict[str, str] | None:
     """
     try:
         document = parse_json(statement, where=STATEMENT_NAME)
+        if document["_type"] != STATEMENT_TYPE:
+            return None
         named = [(item["name"], item["digest"]["sha256"]) for item in document["subject"]]
     except (PipelineError, KeyError, TypeError):
         return None

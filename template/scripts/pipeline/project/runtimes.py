@@ -18,22 +18,22 @@ _NOTICE = timedelta(days=180)
 
 @dataclass(frozen=True)
 class Runtime:
-    """A managed Python runtime: its name, the glibc it offers and its last day of patches."""
+    """A managed runtime: its language and version, the glibc it offers, its last day of patches.
+
+    `wheels` is the newest platform of binary packages that fits its glibc.
+    """
 
     name: str
+    language: str
+    version: str
     glibc: tuple[int, int]
     wheels: str
     deprecated_on: date
 
     @property
-    def python(self) -> str:
-        """Python's version as `major.minor`."""
-        return self.name.removeprefix("python")
-
-    @property
     def python_tag(self) -> str:
         """Python's tag in a wheel's name, like `cp313`."""
-        return "cp" + self.python.replace(".", "")
+        return "cp" + self.version.replace(".", "")
 
     def platform(self, architecture: str) -> str:
         """Return the newest platform that uv may take wheels for, like `aarch64-manylinux_2_28`."""
@@ -51,10 +51,10 @@ class Runtime:
 # Amazon Linux 2 has glibc 2.26; uv knows manylinux_2_17 as the nearest older platform.
 # Amazon Linux 2023 has glibc 2.34.
 RUNTIMES = (
-    Runtime("python3.11", (2, 26), "manylinux_2_17", date(2027, 6, 30)),
-    Runtime("python3.12", (2, 34), "manylinux_2_34", date(2028, 10, 31)),
-    Runtime("python3.13", (2, 34), "manylinux_2_34", date(2029, 6, 30)),
-    Runtime("python3.14", (2, 34), "manylinux_2_34", date(2029, 6, 30)),
+    Runtime("python3.11", "python", "3.11", (2, 26), "manylinux_2_17", date(2027, 6, 30)),
+    Runtime("python3.12", "python", "3.12", (2, 34), "manylinux_2_34", date(2028, 10, 31)),
+    Runtime("python3.13", "python", "3.13", (2, 34), "manylinux_2_34", date(2029, 6, 30)),
+    Runtime("python3.14", "python", "3.14", (2, 34), "manylinux_2_34", date(2029, 6, 30)),
 )
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ..checks.preflight import Place, preflight
+from ..checks.preflight import Made, preflight
 from ..core.events import Artifact, BuildNumber, Reporter
 from ..core.manifest import MANIFEST_NAME, Manifest
 from ..core.names import FUNCTION_ZIP
@@ -15,8 +14,7 @@ from ..core.text import size
 from ..edge.files import new_folder, read_json, sweep, write_json
 from ..edge.locks import alone
 from ..edge.machine import Machine
-from ..function.function_zip import Restored
-from ..function.python.interpreter import local_runtime
+from ..function.engine import Restored
 from ..package.build_hooks import run_build_hook
 from ..package.make import (
     Built,
@@ -37,9 +35,6 @@ from ..zip.reader import OUR_LIMITS, read_member
 from .test import run_tests
 from .verify import unverifiable, verify_build
 from .version import VersionOptions, choose_version
-
-if TYPE_CHECKING:
-    from ..runtime.pool import LocalRuntime
 
 
 @dataclass(frozen=True)
@@ -211,7 +206,7 @@ def _make(job: _Job, version: Version, folder: Path, machine: Machine, reporter:
     with reporter.stage("restore") as stage:
         stage.progress("fetching what is not in the cache")
         restored = restore_dependencies(job.project, machine, reporter.warn)
-        stage.text = f"{restored.packages} packages, locked" + (
+        stage.text = f"{restored.locked} packages, locked" + (
             ", from cache" if restored.from_cache else ", fetched"
         )
     if not job.options.only_package:
@@ -235,18 +230,10 @@ def _check(
     job: _Job, built: Built, restored: Restored, machine: Machine, reporter: Reporter
 ) -> None:
     """Say now what would be refused later; nobody has been given the build yet."""
-
-    def runtime() -> LocalRuntime:
-        return local_runtime(job.project.function, machine, reporter)
-
-    def python() -> Path | None:
-        return machine.python(job.project.function.runtime.python)
-
-    today, imports = machine.now().date(), not job.options.only_package
-    place = Place(machine.cache, machine.environ, today, python, runtime if imports else None)
+    made = Made(built.package, built.function_zip, restored)
     with reporter.stage("check") as stage:
         stage.text, notes = preflight(
-            job.project, built.package, built.function_zip, restored, place
+            job.project, made, machine, reporter, imports=not job.options.only_package
         )
     # What no verb would read back, like a branch of control characters, is said here and now.
     Manifest.from_json(built.manifest.to_json(), where=MANIFEST_NAME)

@@ -24,10 +24,10 @@ _PLACES = 6  # folders and files named before the rest are counted
 
 @dataclass(frozen=True)
 class Inspection:
-    """A package's facts, and where the statement in one of ours does not fit its bytes."""
+    """A package's facts, and where its statement does not fit its bytes; None without one."""
 
     contents: Package
-    misfits: tuple[str, ...] = ()
+    misfits: tuple[str, ...] | None = None
 
     def lines(self) -> list[str]:
         """Return the picture for people."""
@@ -63,7 +63,7 @@ class Inspection:
             "manifest": json.loads(manifest.to_json()) if manifest else None,
             "manifest_problem": contents.note,
             "dependencies": _dependencies(contents),
-            "provenance": {"fits": bool(manifest) and not self.misfits, "misfits": self.misfits},
+            "provenance": {"fits": self.misfits == (), "misfits": self.misfits},
             "files": [
                 {"name": name, "size": entry.size, "packed": entry.packed}
                 for name, entry in contents.listing.files.items()
@@ -73,6 +73,8 @@ class Inspection:
     def _provenance(self) -> str:
         if self.contents.manifest is None:
             return ""
+        if self.misfits is None:
+            return "there is no statement in it"
         if not self.misfits:
             return f"its statement fits all {_count(len(self.contents.listing.files))}"
         more = f", and {len(self.misfits) - 1} more" if self.misfits[1:] else ""
@@ -82,7 +84,8 @@ class Inspection:
 def inspect_package(path: Path) -> Inspection:
     """Read a package without writing anything; a hostile one is refused."""
     package = Package.open(path)
-    return Inspection(package, tuple(misfits(package)) if package.manifest else ())
+    found = misfits(package) if package.manifest else None
+    return Inspection(package, None if found is None else tuple(found))
 
 
 def refusal(found: Inspection) -> NotTheSame | None:

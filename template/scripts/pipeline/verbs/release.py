@@ -11,6 +11,7 @@ from ..core.events import Achieved, Reporter
 from ..core.manifest import Manifest
 from ..edge.http import Http
 from ..edge.machine import Machine
+from ..function.engine import POST_DEPLOYMENT
 from ..octopus.build_facts import release_notes
 from ..octopus.client import Access, Octopus, connect
 from ..octopus.deployments import Run, start_deployment
@@ -23,7 +24,7 @@ from ..package.reader import Package
 from ..project.last_build import Latest
 from ..project.project import Project
 from .deploy_here import refuse_unfit
-from .test import POST_DEPLOYMENT, run_post_deployment_tests
+from .test import run_post_deployment_tests
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ..core.names import FUNCTION_ZIP
 from ..core.templates import declared_values, resolve
 from ..edge.files import read_text, remove_folder
 from ..edge.machine import Machine
-from ..function.python.interpreter import local_runtime
+from ..function.engine import engine_for
 from ..package.reader import Package
 from ..project.project import BUNDLED, FROM_RUNTIME, LOCAL_ENVIRONMENT, Project
 from ..project.runtimes import runtime_named
@@ -70,7 +70,8 @@ def run_packaged(
             boto3=manifest.function.boto3 or _boto3_of(opened.function),
         )
         # `run_function` names the Python, and what may come of it.
-        runtime = local_runtime(function, machine, reporter, warns=False)
+        engine = engine_for(function.runtime)
+        runtime = engine.runtime(function, machine, reporter, warns=False)
         request = RunRequest(function_zip, manifest.function, events, runtime, settings)
         return run_function(request, reporter)
 

@@ -15,8 +15,8 @@ from ..core.names import FUNCTION_ZIP
 from ..core.text import row
 from ..edge.files import remove_folder
 from ..edge.machine import Machine
-from ..function.function_zip import FUNCTION_LOCK, Restored, make_function_zip
-from ..function.python.interpreter import local_runtime
+from ..function.engine import Restored, engine_for
+from ..function.function_zip import make_function_zip
 from ..package.make import function_sources, restore_dependencies
 from ..project.project import Project
 from ..project.sources import SOURCE, Sources, own_files
@@ -87,14 +87,17 @@ class _Watcher:
         self._seen: _Looks = {}
         self._inputs: dict[str, object] = {}
         self._setup: _Setup | None = None
+        self._locks = _locks(machine.root)
 
     def look(self, wait: Callable[[float], None]) -> None:
         """Run the events if anything that they depend on was saved since the last look."""
-        now = _look(self._machine.root, self._beside)
+        now = _look(self._machine.root, self._locks, self._beside)
         if now == self._seen:
             return
         before = self._seen
-        self._seen = _settled(self._machine.root, self._beside, now, wait)
+        self._seen = _settled(
+            lambda: _look(self._machine.root, self._locks, self._beside), now, wait
+        )
         try:
             self._react(self._seen.keys() - before.keys())
         except PipelineError as error:
@@ -107,7 +110,7 @@ class _Watcher:
         files = [file for file in every if file.path.startswith(_BELOW)]
         self._name_untracked(appeared - {file.path for file in files})
         # Neither git's index, which it rewrites for many reasons, nor what it does not track.
-        others = (_PYPROJECT, FUNCTION_LOCK, *map(str, self._watched.files))
+        others = (_PYPROJECT, *self._locks, *map(str, self._watched.files))
         self._inputs = {name: self._seen.get(name) for name in others}
         self._inputs |= {file.path: (self._seen.get(file.path), file) for file in files}
         saved = {name for name, _ in self._inputs.items() ^ before.items()}
@@ -115,7 +118,7 @@ class _Watcher:
             return
         if before:
             self._reporter.line(row("watch", _names(saved), "saved"))
-        if saved & {_PYPROJECT, FUNCTION_LOCK}:
+        if saved & {_PYPROJECT, *self._locks}:
             self._setup = None
         failed, count = self._run(Sources(self._machine.root, tuple(files)))
         text = f"{failed} of {count} events failed" if failed else f"{count} answered"
@@ -134,7 +137,8 @@ class _Watcher:
         """Return how many of the events failed, and how many there were."""
         setup = self._setup = self._setup or self._set_up()
         zipped = self._scratch / FUNCTION_ZIP
-        make_function_zip(function_sources(setup.project, sources), setup.restored, zipped)
+        own = function_sources(setup.project, sources, setup.restored)
+        make_function_zip(own, setup.restored, zipped)
         unpack_function(zipped, self.task)
         events = [*map(read_event, self._watched.files), *self._watched.given]
         facts = setup.project.function.facts()
@@ -149,15 +153,17 @@ class _Watcher:
 
     def _set_up(self) -> _Setup:
         project = Project.load(self._machine.root)
-        runtime = local_runtime(project.function, self._machine, self._reporter)
+        engine = engine_for(project.function.runtime)
+        self._locks = engine.locks
+        runtime = engine.runtime(project.function, self._machine, self._reporter)
         with self._reporter.stage("restore") as stage:
             restored = restore_dependencies(project, self._machine, self._reporter.warn)
-            stage.text = f"{restored.packages} packages, locked"
+            stage.text = f"{restored.locked} packages, locked"
         return _Setup(project, runtime, restored)
 
 
-def _look(root: Path, files: Sequence[Path]) -> _Looks:
-    named = {name: root / name for name in (_PYPROJECT, FUNCTION_LOCK)}
+def _look(root: Path, locks: Sequence[str], files: Sequence[Path]) -> _Looks:
+    named = {name: root / name for name in (_PYPROJECT, *locks)}
     named |= {str(path): path for path in files}
     named |= {path.relative_to(root).as_posix(): path for path in _walk(root / SOURCE)}
     found = {}
@@ -176,12 +182,17 @@ def _walk(folder: Path) -> Iterator[Path]:
         yield from (Path(base, name) for name in files)
 
 
-def _settled(
-    root: Path, files: Sequence[Path], found: _Looks, wait: Callable[[float], None]
-) -> _Looks:
+def _locks(root: Path) -> tuple[str, ...]:
+    try:
+        return engine_for(Project.load(root).function.runtime).locks
+    except PipelineError:  # which the first run says
+        return ()
+
+
+def _settled(look: Callable[[], _Looks], found: _Looks, wait: Callable[[float], None]) -> _Looks:
     for _ in range(_MOST_LOOKS):
         wait(_SETTLING)
-        before, found = found, _look(root, files)
+        before, found = found, look()
         if found == before:
             break
     return found

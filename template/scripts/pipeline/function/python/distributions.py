@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from email.message import Message
 from email.parser import HeaderParser
 
 from ...project.tables import normal
 from ...zip.index import Entry
 from ...zip.reader import Archive, read_member
+from ..engine import Distribution
 
 _SHORT = 80  # characters; longer ones are a licence's text, not its name
-
-
-@dataclass(frozen=True)
-class Distribution:
-    """A distribution that lies in a dependency zip, with the licence it declares.
-
-    `tags` are those of the wheel it came from, like `py3-none-any`.
-    """
-
-    version: str
-    licence: str
-    tags: tuple[str, ...] = ()
 
 
 def distributions(archive: Archive, below: str = "") -> dict[str, Distribution]:

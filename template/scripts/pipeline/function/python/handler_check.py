@@ -10,17 +10,17 @@ import platform
 import re
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...core.handler import ASYNC, GENERATOR
 from ...core.masking import masked_text
 from ...core.templates import names_in
-from ...edge.files import read_json
+from ...edge.files import read_json, read_text
 from ...edge.locks import alone
-from ...edge.shell import run
-from ...project.project import LOCAL_ENVIRONMENT, Function
+from ...edge.machine import Machine
+from ...project.project import LOCAL_ENVIRONMENT, Function, Project
 from ...project.tables import normal
 from ...runtime.api import RuntimeApi
 from ...runtime.child import Child
@@ -28,23 +28,18 @@ from ...runtime.function_code import FunctionCode, FunctionConfig
 from ...runtime.surroundings import function_environment
 from ...zip.extract import mirror
 from ...zip.reader import FUNCTION_LIMITS, open_archive
-from ..handler_facts import FunctionFiles, HandlerCheck, Known
+from ..handler import FunctionFiles, HandlerCheck, Known, fillable, known_values
+from .handler_source import ASYNC, GENERATOR
 
 if TYPE_CHECKING:
     from ...runtime.pool import LocalRuntime
 
+_STACK = "environment/stack.yaml"
 _CHILD = Path(__file__).with_name("handler_child.py")
 _MACHINES = {"aarch64": "arm64", "amd64": "x86_64"}
 # The child ends itself and says where it was; this is for one that cannot.
 _GRACE_SECONDS = 5
 _LONGEST = 400
-_COMPILE = """\
-import sys
-try:
-    compile(open(sys.argv[1], "rb").read(), "", "exec")
-except (SyntaxError, ValueError) as error:
-    print(f"{getattr(error, 'lineno', 0)}: {getattr(error, 'msg', error)}")
-"""
 
 
 @dataclass(frozen=True)
@@ -88,13 +83,18 @@ def this_system() -> str:
     return f"{sys.platform} {_MACHINES.get(machine, machine)}"
 
 
-def handler_check(
+def import_handler(
+    project: Project, files: FunctionFiles, machine: Machine, runtime: LocalRuntime
+) -> HandlerCheck:
+    """Import the handler with the variables that are known here."""
+    here = Here(runtime, this_system(), _known(project, machine.environ), _has_layers(project.root))
+    return check_import(project.function, files, here, machine.cache / "import")
+
+
+def check_import(
     function: Function, files: FunctionFiles, here: Here, home: Path, seconds: float = 10
 ) -> HandlerCheck:
-    """Import the handler with the variables that are known, for as long as Lambda would.
-
-    `home` is a folder that may be kept for the next time.
-    """
+    """Import the handler, for as long as Lambda would; `home` may be kept for the next time."""
     runtime = here.runtime
     config = FunctionConfig(
         function.name,
@@ -111,6 +111,22 @@ def handler_check(
     return outcome(facts, function, files, here)
 
 
+def _known(project: Project, environ: Mapping[str, str]) -> Known:
+    templates, _ = fillable(project.function.environment)
+    # A name that Lambda refuses is a reason already, and some cannot be given to a process.
+    given = {key: value for key, value in templates.items() if not {"=", "\0"} & {*key}}
+    local = project.environment(LOCAL_ENVIRONMENT)
+    return known_values(given, local, environ)
+
+
+def _has_layers(root: Path) -> bool:
+    try:
+        stack = read_text(root / _STACK, _STACK)
+    except OSError:
+        return False
+    return re.search(r"^\s*Layers:", stack, re.MULTILINE) is not None
+
+
 def outcome(facts: Facts, function: Function, files: FunctionFiles, here: Here) -> HandlerCheck:
     """Judge an import: the handler can be called, is refused, or was not imported."""
     if facts.kind == "callable":
@@ -122,7 +138,7 @@ def outcome(facts: Facts, function: Function, files: FunctionFiles, here: Here) 
             "missing": "is missing: its module has no such name",
         }.get(facts.kind, f"is no function but of type {facts.message}")
         return HandlerCheck(reason=f"the handler {function.handler} {wrong}")
-    if here.runtime.version != function.runtime.python:
+    if here.runtime.version != function.runtime.version:
         return _quiet(f"here is Python {here.runtime.version}")
     # What is there for another machine fails in many ways; these two are the same on any.
     certain = facts.syntax or (facts.is_module and not files.has(facts.absent))
@@ -144,14 +160,6 @@ def outcome(facts: Facts, function: Function, files: FunctionFiles, here: Here) 
         "handler found, not imported",
         note=f"the handler was looked for, not imported: {what}{advice}",
     )
-
-
-def syntax_problem(python: Path, source: bytes) -> str:
-    """Return `line: message` where a Python cannot compile the source of a module, else nothing."""
-    with tempfile.TemporaryDirectory(prefix="syntax-") as folder:
-        path = Path(folder, "module.py")
-        path.write_bytes(source)
-        return run([python, "-I", "-S", "-c", _COMPILE, path], cwd=path.parent).stdout.strip()
 
 
 def _quiet(why: str) -> HandlerCheck:

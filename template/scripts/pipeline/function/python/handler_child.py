@@ -66,6 +66,8 @@ def _kind(found: object) -> str:
 
 def _failure(error: BaseException, task: str) -> dict[str, object]:
     message = str(error).replace(f"{task}{os.sep}", "")
+    # Half of a surrogate pair could not be written as UTF-8, nor read as JSON by everybody.
+    message = message.encode("utf-8", "backslashreplace").decode()
     facts: dict[str, object] = {"error": type(error).__name__, "message": message}
     place = _place(traceback.walk_tb(error.__traceback__), task)
     if isinstance(error, SyntaxError):

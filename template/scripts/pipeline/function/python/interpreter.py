@@ -18,10 +18,9 @@ from ...edge.locks import alone
 from ...edge.machine import Machine
 from ...edge.pythons import base_python
 from ...project.project import FROM_RUNTIME, Function
-from ..function_zip import FUNCTION_LOCK
 from .exclude import SDK
 from .install import Place, install, own_folder
-from .lock import locked, pick, read_lock
+from .lock import FUNCTION_LOCK, locked, pick, read_lock
 
 if TYPE_CHECKING:
     from ...runtime.pool import LocalRuntime
@@ -45,8 +44,8 @@ def local_runtime(
     from ...runtime.pool import LocalRuntime  # noqa: PLC0415 - what runs functions is large
 
     runtime = function.runtime
-    python = machine.python(runtime.python)
-    version = runtime.python
+    python = machine.python(runtime.version)
+    version = runtime.version
     if python is None:
         python = base_python()
         version = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -15,6 +15,8 @@ from ...core.manifest import Dependency
 from ...edge.files import read_text
 from ...project.tables import normal
 
+FUNCTION_LOCK = "requirements/function.txt"
+TEST_LOCK = "requirements/test.txt"
 _ENTRY = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)(.*(?:\n[ \t].*)*)", re.MULTILINE)
 _HASH = re.compile(r"--hash=(sha256:[0-9a-f]{64})")
 # A comment of ours: the three tags of a wheel's file name, and its hash.

@@ -11,11 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pipeline.core.errors import PipelineError
-from pipeline.core.handler import check_handler
+from pipeline.function.python.handler_source import find_handler
 
 names = st.from_regex(r"[a-z_][a-z0-9_]{0,12}", fullmatch=True).filter(
     lambda name: not keyword.iskeyword(name)
 )
+
+
+def check_handler(code: bytes, handler: str, *, where: str, runtime: str = "") -> None:
+    """Look for a handler in a function zip."""
+    with zipfile.ZipFile(io.BytesIO(code)) as archive:
+        find_handler(set(archive.namelist()), archive.read, handler, where, runtime)
 
 
 def zipped(source: str | bytes, name: str = "app.py") -> bytes:

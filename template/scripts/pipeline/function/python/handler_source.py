@@ -3,43 +3,56 @@
 from __future__ import annotations
 
 import ast
-import io
 import sys
+import tempfile
 import warnings
-import zipfile
-import zlib
 from collections.abc import Callable, Collection
+from pathlib import Path
 
-from .errors import PipelineError
+from ...core.errors import PipelineError
+from ...edge.machine import Machine
+from ...edge.shell import run
+from ...project.project import Function
+from ..handler import FunctionFiles, HandlerCheck
 
+_COMPILE = """\
+import sys
+try:
+    compile(open(sys.argv[1], "rb").read(), "", "exec")
+except (SyntaxError, ValueError) as error:
+    print(f"{getattr(error, 'lineno', 0)}: {getattr(error, 'msg', error)}")
+"""
 ASYNC = "is async, which Lambda does not await: call it with asyncio.run in a plain function"
 GENERATOR = "is a generator, whose values Lambda does not take: return one value instead"
 _CONSTANT = "is no function: {file} sets {name} to a constant"
 
 
-# What `zipfile` and `ast` raise of a zip that is damaged, encrypted or too new, and of a source
-# that is nested too deep.
-_UNREADABLE = (
-    zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, MemoryError,
-)  # fmt: skip
-
-
-def check_handler(code: bytes, handler: str, *, where: str, runtime: str = "") -> None:
-    """Refuse a function zip without the handler's module, or a module without that name.
-
-    The last dot splits the function off; slashes are folders, as dots are. A module that makes
-    the name in a way that only running it can show (an import of `*`) is not refused. Nor is
-    one that this Python cannot read when `runtime`, like `python3.13`, has a newer one. A name
-    that is only ever a number, a text, or a function that Lambda cannot call is refused; None may
-    be filled in later.
-    """
+def check(function: Function, files: FunctionFiles, read: Callable[[str], bytes]) -> HandlerCheck:
+    """Look at the source of the handler, of which `read` gives files; nothing is run."""
+    handler = function.handler
     try:
-        with zipfile.ZipFile(io.BytesIO(code)) as archive:
-            find_handler(set(archive.namelist()), archive.read, handler, where, runtime)
-    except _UNREADABLE as error:
-        raise PipelineError(
-            where, f"function.zip cannot be read: {error}", "Nothing was changed. Build again."
-        ) from error
+        is_read = find_handler(files.names, read, handler, "check", function.runtime.name)
+    except PipelineError as error:
+        module = handler.rpartition(".")[0].replace("/", ".")
+        file = handler_file(files.names, handler)
+        return HandlerCheck(reason=error.what + ("" if file else files.advice(module)))
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    unread = f"{handler_file(files.names, handler)} not read: here is Python {here}"
+    return HandlerCheck("handler found" if is_read else unread)
+
+
+def check_syntax(
+    function: Function, files: FunctionFiles, read: Callable[[str], bytes], machine: Machine
+) -> HandlerCheck | None:
+    """Let the function's Python read the source, where it is another one than this, and here."""
+    file = handler_file(files.names, function.handler)
+    if not file or function.runtime.version == f"{sys.version_info.major}.{sys.version_info.minor}":
+        return None
+    python = machine.python(function.runtime.version)
+    if python is None:
+        return None
+    problem = syntax_problem(python, read(file))
+    return HandlerCheck("handler found", f"{file}:{problem}" if problem else "")
 
 
 def handler_file(names: Collection[str], handler: str) -> str:
@@ -51,9 +64,13 @@ def handler_file(names: Collection[str], handler: str) -> str:
 def find_handler(
     names: Collection[str], read: Callable[[str], bytes], handler: str, where: str, runtime: str
 ) -> bool:
-    """Do what `check_handler` does for a function of these files, one of which is read.
+    """Refuse a function without the handler's module, or a module without that name.
 
-    Returns False where this Python cannot read it, but the newer one of the runtime may.
+    The last dot splits the function off; slashes are folders, as dots are. A module that makes
+    the name in a way that only running it can show (an import of `*`) is not refused. A name that
+    is only ever a number, a text, or a function that Lambda cannot call is refused; None may be
+    filled in later. Returns False for a module that this Python cannot read, but the newer one of
+    `runtime`, like `python3.13`, may.
     """
     module, _, name = handler.rpartition(".")
     found = handler_file(names, handler)
@@ -96,9 +113,9 @@ def _parsed(source: bytes) -> ast.Module:
             tree = ast.parse(source)
             # A `return` outside a function is found by this one only.
             compile(source, "", "exec", dont_inherit=True)
-        except ValueError as error:
-            # What Pythons before 3.12 say of a null byte.
-            raise SyntaxError(str(error)) from error
+        except (ValueError, RecursionError, MemoryError) as error:
+            # What Pythons before 3.12 say of a null byte, and any of what is nested too deep.
+            raise SyntaxError(str(error) or type(error).__name__) from error
     return tree
 
 
@@ -156,3 +173,11 @@ def _uncallable(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> 
 
 def _is_constant(value: ast.expr | None) -> bool:
     return isinstance(value, ast.Constant) and value.value is not None
+
+
+def syntax_problem(python: Path, source: bytes) -> str:
+    """Return `line: message` where a Python cannot compile the source of a module, else nothing."""
+    with tempfile.TemporaryDirectory(prefix="syntax-") as folder:
+        path = Path(folder, "module.py")
+        path.write_bytes(source)
+        return run([python, "-I", "-S", "-c", _COMPILE, path], cwd=path.parent).stdout.strip()

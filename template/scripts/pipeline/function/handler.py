@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..core.errors import PipelineError
 from ..core.templates import declared_values, names_in, resolve
 from ..project.project import Environment
 from .elf import Binary
@@ -83,3 +84,17 @@ def known_values(
     others = {key: template for key, template in templates.items() if key not in complete}
     private = [value for name, value in variables.items() if name not in declared]
     return Known(resolve(complete, variables, where="check"), others, private)
+
+
+def fillable(templates: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Return the templates that can be filled once the values are known, and why others cannot."""
+    good, reasons = {}, []
+    for key, template in templates.items():
+        every = dict.fromkeys(names_in({key: template}), "")
+        try:
+            resolve({key: template}, every, where="check")
+        except PipelineError as error:
+            reasons.append(f"{error.what}: {error.then[:1].lower()}{error.then[1:]}")
+        else:
+            good[key] = template
+    return good, reasons
