@@ -227,7 +227,9 @@ def _manifests(good: bytes) -> Iterator[Damaged]:
 
     parts: list[tuple[str, ...]] = [(key,) for key in document]
     for path in [*parts, *(("function", key) for key in document["function"])]:
-        for value in (_GONE, None, 7, ["x"]):
+        # Manifests of older libraries have none, which is no damage.
+        older = path == ("function", "handler_file")
+        for value in (None, 7, ["x"]) if older else (_GONE, None, 7, ["x"]):
             yield Damaged("manifest", f"{path} {value!r}", edited(path, value))
     hostile: dict[tuple[str, ...], tuple[Any, ...]] = {
         ("package_id",): ("../../x", "/x", "Acme.Other", "", "a\0b"),
