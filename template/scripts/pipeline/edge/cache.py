@@ -10,7 +10,7 @@ locks of their own in the folder, taken after this one.
 **A seal** beside each thing: a file's SHA-256, a digest of a folder's names and sizes. A disk that
 ran full or a curious hand must not end up in a package. What does not fit is made again, so both
 checks answer with None or False and raise nothing. What is sealed was held against its source
-before: see `engines/installed.py`.
+before: see `function/python/install.py`.
 """
 
 from __future__ import annotations
