@@ -10,7 +10,7 @@ from pipeline.core.events import Reporter
 from pipeline.edge.files import write_whole
 from pipeline.edge.machine import Machine
 from pipeline.edge.uv import Uv
-from pipeline.function.python.lock import pick, with_wheels
+from pipeline.function.python.hash_lock import pick, with_wheels
 from pipeline.package.aws_client import DISTRIBUTIONS
 
 _SCRIPTS = "template/scripts/requirements-{}.txt"

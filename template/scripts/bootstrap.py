@@ -205,6 +205,10 @@ def _install(root: Path, lock: str, primary: str) -> None:
                 f"{root / '.venv'} is a file; a folder must be there. Move it away."
             )
         shutil.rmtree(root / ".venv", ignore_errors=True)
+        # An update leaves folders of an earlier layout where compiled modules lie in them.
+        for folder in sorted((root / "scripts" / "pipeline").rglob("[!_]*"), reverse=True):
+            if folder.is_dir() and {path.name for path in folder.iterdir()} <= {"__pycache__"}:
+                shutil.rmtree(folder)
         _check([uv, "venv", "--quiet", "--no-project", "--python", sys.executable, root / ".venv"])
     rest = root / ".pipeline" / "setup.txt"
     # uv itself is there already; its 20 MB need not be fetched a second time.

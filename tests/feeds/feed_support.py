@@ -9,9 +9,9 @@ from pipeline.core.events import Event, Progressed, Stage
 from pipeline.edge.http import Http
 from pipeline.feeds.feed import Candidate, Feed
 from pipeline.feeds.publish import Published, Rules, publish
+from pipeline.package.contents import Package
 from pipeline.package.nupkg import pack
 from pipeline.package.nuspec import fill_tokens, parse
-from pipeline.package.reader import Package
 from pipeline.zip.writer import store
 
 from tests.standins.loopback import Answer, Asked

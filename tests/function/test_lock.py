@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pipeline.core.errors import PipelineError
 from pipeline.core.events import Reporter
 from pipeline.core.manifest import Dependency
-from pipeline.function.python.lock import check_lock, locked, pick, read_lock, with_wheels
+from pipeline.function.python.hash_lock import check_lock, locked, pick, read_lock, with_wheels
 from pipeline.package.aws_client import DISTRIBUTIONS
 from pipeline.project.tables import normal
 

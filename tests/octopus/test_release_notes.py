@@ -9,7 +9,7 @@ import pytest
 from pipeline.core.manifest import Manifest, Source
 from pipeline.octopus.build_facts import release_notes
 from pipeline.octopus.build_information import BuildFacts, inform
-from pipeline.package.reader import Package
+from pipeline.package.contents import Package
 
 from tests.octopus.octopus_support import Clock, built, opened
 from tests.project.values_support import machine

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pipeline.core.errors import PipelineError
 from pipeline.core.manifest import MANIFEST_NAME
-from pipeline.package.reader import Package
+from pipeline.package.contents import Package
 from pipeline.package.statement import STATEMENT_NAME
 from pipeline.verbs.inspect import inspect_package
 

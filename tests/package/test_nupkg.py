@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pipeline.core.errors import PipelineError
 from pipeline.core.manifest import Source
+from pipeline.package.contents import Package, list_package
 from pipeline.package.nupkg import pack
 from pipeline.package.nuspec import parse
-from pipeline.package.reader import Package, list_package
 from pipeline.zip.reader import open_archive, read_member
 from pipeline.zip.writer import STORED, Member, compress, store, write_zip
 

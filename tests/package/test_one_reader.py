@@ -20,7 +20,7 @@ from pipeline.edge.machine import Machine
 from pipeline.feeds.compare import compare_file
 from pipeline.feeds.feed import SAME, Candidate
 from pipeline.octopus.client import Access
-from pipeline.package.reader import Package
+from pipeline.package.contents import Package
 from pipeline.project.project import Project
 from pipeline.verbs.deploy_here import Delivery, deliver
 from pipeline.verbs.inspect import inspect_package

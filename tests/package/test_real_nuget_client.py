@@ -11,9 +11,9 @@ from xml.sax.saxutils import quoteattr
 import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.core.manifest import Source
+from pipeline.package.contents import list_package
 from pipeline.package.nupkg import pack
 from pipeline.package.nuspec import fill_tokens, parse
-from pipeline.package.reader import list_package
 from pipeline.zip.globs import FileEntry, select, select_all
 from pipeline.zip.reader import check_members
 from pipeline.zip.writer import compress, store

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from pipeline.core.manifest import MANIFEST_NAME
-from pipeline.package.reader import Package
+from pipeline.package.contents import Package
 from pipeline.package.statement import STATEMENT_NAME, misfits
 
 from tests.package.provenance_support import (

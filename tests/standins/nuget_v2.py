@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
-from pipeline.package.reader import Package
+from pipeline.package.contents import Package
 
 from tests.standins.loopback import Answer, Asked, form_file
 

@@ -18,7 +18,7 @@ from ..function.compiled import compiled_files, compiled_reasons
 from ..function.engine import Restored, engine_for
 from ..function.function_zip import FunctionZip
 from ..function.handler import FunctionFiles, fillable, known_values
-from ..package.reader import list_package
+from ..package.contents import list_package
 from ..project.project import LOCAL_ENVIRONMENT, Project
 from ..project.sources import SOURCE
 from ..zip.reader import DEFAULT_LIMITS, OUR_LIMITS, open_archive, read_member

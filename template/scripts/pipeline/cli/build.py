@@ -202,7 +202,7 @@ def verify(
 def clear(c: Context, json: bool = False, verbose: bool = False) -> None:
     """Remove everything in .pipeline/cache; the next build makes it again."""
     from ..core.text import size
-    from ..verbs.cache import clear_cache
+    from ..verbs.cache_clear import clear_cache
 
     with session(root_of(c), json=json, verbose=verbose) as run:
         files, removed = clear_cache(run.root, run.cache, run.reporter)

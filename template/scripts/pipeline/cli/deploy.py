@@ -30,7 +30,7 @@ def deploy(
 ) -> None:  # fmt: skip
     """Run a package's own deploy script against an environment, as an Octopus worker would."""
     from ..deploy.credentials import Credentials
-    from ..package.reader import Package
+    from ..package.contents import Package
     from ..verbs.deploy_here import Delivery, deliver, refuse_unfit, worker_credentials
     from ..verbs.which_package import fresh_package
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from ..core.errors import PipelineError
 from ..edge.http import Http, HttpError, Request
+from ..package.contents import Package, PackageListing, list_package
 from ..package.nupkg import SIGNATURE
-from ..package.reader import Package, PackageListing, list_package
 from ..zip.reader import read_member
 from .feed import ABSENT, SAME, Candidate, Found, other, unknown
 

@@ -16,7 +16,7 @@ from ..edge.machine import Machine
 from ..function.engine import Distribution, Restored, ZipFile, engine_for
 from ..function.function_zip import FunctionZip, make_function_zip
 from ..function.python.distributions import distributions
-from ..function.python.lock import locked, read_lock
+from ..function.python.hash_lock import locked, read_lock
 from ..project.project import Project
 from ..project.secrets import refuse_secrets
 from ..project.sources import SOURCE, Sources, function_files

@@ -19,8 +19,8 @@ from ..core.strict_json import parse_json
 from ..project.tables import normal
 from ..zip.reader import read_member
 from ..zip.writer import Raw, plain
+from .contents import Package
 from .nupkg import SIGNATURE, parts_around
-from .reader import Package
 
 STATEMENT_NAME = "provenance.json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"

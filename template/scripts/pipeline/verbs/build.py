@@ -16,6 +16,7 @@ from ..edge.locks import alone
 from ..edge.machine import Machine
 from ..function.engine import Restored
 from ..package.build_hooks import run_build_hook
+from ..package.contents import list_package
 from ..package.make import (
     Built,
     Order,
@@ -23,7 +24,6 @@ from ..package.make import (
     restore_dependencies,
     tools,
 )
-from ..package.reader import list_package
 from ..package.sbom import SBOM_NAME
 from ..project.buildserver import BuildServer
 from ..project.last_build import LATEST_NAME, Latest

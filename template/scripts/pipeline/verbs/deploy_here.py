@@ -15,7 +15,7 @@ from ..deploy.credentials import Credentials
 from ..edge.machine import Machine
 from ..edge.pythons import base_python
 from ..octopus.launch import Job, launch, worker_variables
-from ..package.reader import Package
+from ..package.contents import Package
 from ..project.last_build import Latest
 from ..project.project import Environment, Project
 from .build import is_stale, last_build

@@ -12,9 +12,9 @@ from ..core.errors import NotTheSame
 from ..core.manifest import MANIFEST_NAME, Manifest
 from ..core.names import FUNCTION_ZIP
 from ..core.text import size
+from ..package.contents import Package
 from ..package.nupkg import SIGNATURE
 from ..package.nuspec import Element
-from ..package.reader import Package
 from ..package.sbom import SBOM_NAME
 from ..package.statement import STATEMENT_NAME, misfits
 from .layout import readable, row, rows

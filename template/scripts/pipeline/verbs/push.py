@@ -23,7 +23,7 @@ from ..feeds.nuget_v3 import NugetV3
 from ..feeds.publish import Rules, publish
 from ..octopus.build_facts import announce
 from ..octopus.client import Access, connect
-from ..package.reader import Package
+from ..package.contents import Package
 from ..project.project import BUILT_IN_FEED, Project
 
 # A name or an address, and a port; an address of IPv6 in brackets.

@@ -20,7 +20,7 @@ from ..octopus.machines import refuse_misfits, targets_of
 from ..octopus.projects import OctopusProject, find_projects, package_steps, projects_like
 from ..octopus.releases import Release, Wanted, ensure_release
 from ..octopus.waiting import Patience, interrupted, wait_for
-from ..package.reader import Package
+from ..package.contents import Package
 from ..project.last_build import Latest
 from ..project.project import Project
 from .deploy_here import refuse_unfit

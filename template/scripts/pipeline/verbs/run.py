@@ -16,7 +16,7 @@ from ..core.templates import declared_values, resolve
 from ..edge.files import read_text, remove_folder
 from ..edge.machine import Machine
 from ..function.engine import engine_for
-from ..package.reader import Package
+from ..package.contents import Package
 from ..project.project import BUNDLED, FROM_RUNTIME, LOCAL_ENVIRONMENT, Project
 from ..project.runtimes import runtime_named
 from ..runtime.function_code import FunctionCode, FunctionConfig, unpack_function

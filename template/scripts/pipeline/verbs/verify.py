@@ -18,9 +18,9 @@ from ..edge.machine import Machine
 from ..edge.pythons import base_python
 from ..edge.shell import run, scrubbed
 from ..package.build_hooks import Say, run_build_hook
+from ..package.contents import Package
 from ..package.library import code_digest, running_code
 from ..package.make import TOOL_LOCK, Built, Order, make_package, restore_dependencies
-from ..package.reader import Package
 from ..project.buildserver import BuildServer
 from ..project.project import Project
 from ..zip.difference import difference

@@ -18,8 +18,8 @@ from ..engine import (
 )
 from ..handler import FunctionFiles, HandlerCheck
 from . import handler_source
+from .hash_lock import FUNCTION_LOCK, TEST_LOCK
 from .interpreter import local_runtime
-from .lock import FUNCTION_LOCK, TEST_LOCK
 from .locking import write_locks
 from .restore import restore
 from .tests import test_command

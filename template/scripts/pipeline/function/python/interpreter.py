@@ -19,8 +19,8 @@ from ...edge.machine import Machine
 from ...edge.pythons import base_python
 from ...project.project import FROM_RUNTIME, Function
 from .exclude import SDK
+from .hash_lock import FUNCTION_LOCK, locked, pick, read_lock
 from .install import Place, install, own_folder
-from .lock import FUNCTION_LOCK, locked, pick, read_lock
 
 if TYPE_CHECKING:
     from ...runtime.pool import LocalRuntime

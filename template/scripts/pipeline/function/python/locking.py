@@ -13,7 +13,7 @@ from ...edge.files import write_whole
 from ...edge.machine import Machine
 from ...project.project import Project
 from ..engine import LockChange
-from .lock import FUNCTION_LOCK, TEST_LOCK, check_lock, locked, read_lock, with_wheels
+from .hash_lock import FUNCTION_LOCK, TEST_LOCK, check_lock, locked, read_lock, with_wheels
 
 
 def write_locks(

@@ -26,8 +26,8 @@ from ..elf import Binary
 from ..engine import Distribution, Installed, Restored
 from .distributions import distributions
 from .exclude import sdk_files
+from .hash_lock import FUNCTION_LOCK, check_lock, locked, read_lock
 from .install import Place, install, is_launcher, own_folder
-from .lock import FUNCTION_LOCK, check_lock, locked, read_lock
 
 _EXECUTABLE, _PLAIN = 0o755, 0o644
 # What differs between two installations of the same wheels.

@@ -14,9 +14,9 @@ from ...edge.machine import Machine
 from ...edge.pythons import base_python, is_program
 from ...project.project import FROM_RUNTIME, Project
 from ..engine import POST_DEPLOYMENT, TestCommand, TestRequest
+from .hash_lock import FUNCTION_LOCK, TEST_LOCK, check_lock, read_lock
 from .install import Place, install
 from .interpreter import runtime_sdk
-from .lock import FUNCTION_LOCK, TEST_LOCK, check_lock, read_lock
 
 _NO_TESTS = 5  # pytest's exit code when it collected none
 
