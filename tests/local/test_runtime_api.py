@@ -2,15 +2,11 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from pipeline.runtime.api import RESPONSE_LIMIT, RuntimeApi, Work, is_own_connection
+from pipeline.runtime.api import RESPONSE_LIMIT, RuntimeApi, Work
 
 _PREFIX = "/2018-06-01/runtime"
 
@@ -108,31 +104,6 @@ def test_a_header_of_any_length_is_taken(api: RuntimeApi) -> None:
     assert ask(api, "POST", path, b'{"a":1}', headers)[0] == 202
     happened = api.happenings.get(timeout=5)
     assert (happened.body, happened.error_type) == (b'{"a":1}', "Deep")
-
-
-@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only Linux lists owners of sockets")
-def test_another_user_reads_no_event_and_forges_no_answer(api: RuntimeApi) -> None:
-    """The kernel says whose the other end is. As root a real process of another user tries it."""
-    api.offer(Work("id-1", b'"secret"', {}))
-    if os.getuid():
-        client, server = ("127.0.0.1", 9), ("127.0.0.1", 10)
-        assert not is_own_connection(client, server), "nobody has that connection"
-        return
-    code = (
-        "import encodings.idna, http.client, os; os.setgid(65534); os.setuid(65534)\n"
-        f"c = http.client.HTTPConnection({api.address!r}, timeout=30)\n"
-        f"for method, path in (('GET', 'next'), ('POST', 'id-1/response')):\n"
-        f"    c.request(method, {_PREFIX!r} + '/invocation/' + path, b'')\n"
-        "    answer = c.getresponse(); print(answer.status, answer.read())\n"
-        "    c.close()\n"
-    )
-    said = subprocess.run(
-        [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True
-    ).stdout
-    assert [line.split()[0] for line in said.splitlines()] == ["403", "403"]
-    assert "secret" not in said
-    assert api.happenings.empty()
-    assert ask(api, "GET", f"{_PREFIX}/invocation/next")[0] == 200
 
 
 def test_a_round_trip_does_not_wait_for_delayed_acknowledgements(api: RuntimeApi) -> None:
