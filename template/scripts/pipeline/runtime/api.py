@@ -3,12 +3,17 @@
 Endpoints and headers as AWS documents them for custom runtimes. An answer leaves in a single
 write with Nagle's algorithm off: two small packets would meet delayed acknowledgements and
 cost 40 to 90 ms per invocation.
+
+Every user of a machine reaches its loopback interface, so paths begin with a secret that only the
+function's process knows, from its environment. Whoever does not name it learns and changes nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hmac
 import re
+import secrets
 import socket
 import threading
 import time
@@ -61,10 +66,16 @@ class RuntimeApi:
         handler = type("_BoundHandler", (_Handler,), {"api": self})
         self._server = _Server(("127.0.0.1", 0), handler)
         self._port = int(self._server.server_address[1])
-        self.address = f"127.0.0.1:{self._port}"
+        self.host = f"127.0.0.1:{self._port}"
+        self.secret = secrets.token_urlsafe(32)
         self._open = True
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
+
+    @property
+    def address(self) -> str:
+        """What the function's process gets as AWS_LAMBDA_RUNTIME_API: `host:port/secret`."""
+        return f"{self.host}/{self.secret}"
 
     def offer(self, work: Work) -> None:
         """Give the event to whoever asks next."""
@@ -193,8 +204,14 @@ class _Handler(BaseHTTPRequestHandler):
         return body if len(body) <= RESPONSE_LIMIT else None
 
     def _trusted(self) -> bool:
-        """Whether this is the runtime client, and not a page in a browser that guesses ports."""
-        if self.headers.get("Origin") is None and self.headers.get("Host") == self.api.address:
+        """Whether this is the runtime client: no web page, no other user of the machine.
+
+        `path` is then without the secret.
+        """
+        given, slash, path = self.path.removeprefix("/").partition("/")
+        knows = hmac.compare_digest(given.encode(), self.api.secret.encode())
+        if knows and "Origin" not in self.headers and self.headers.get("Host") == self.api.host:
+            self.path = slash + path
             return True
         self.close_connection = True
         self._refuse(403, "Forbidden", "this is for the function's runtime client only")
