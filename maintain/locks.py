@@ -38,7 +38,7 @@ def write_locks(machine: Machine, reporter: Reporter, *, upgrade: bool) -> None:
             for constraint in done:
                 arguments += ["--constraint", constraint]
             source = machine.root / "requirements" / f"{name}.in"
-            uv.lock([f"-r {source}"], arguments, cwd=Path(scratch))
+            uv.lock([f"-r {source}"], arguments)
             text = kept.read_text(encoding="utf-8")
             if name == "build":
                 text = _with_client(text, uv, Path(scratch))
@@ -55,5 +55,5 @@ def _with_client(text: str, uv: Uv, scratch: Path) -> str:
     wheels = scratch / "pylock.toml"
     arguments: list[str | Path] = ["--python-version", _OLDEST_PYTHON, "--no-deps"]
     arguments += ["--format", "pylock.toml", "--output-file", wheels]
-    uv.resolve(pick(text, DISTRIBUTIONS).splitlines(), arguments, cwd=scratch)
+    uv.resolve(pick(text, DISTRIBUTIONS).splitlines(), arguments)
     return with_wheels(text, wheels.read_text(encoding="utf-8"))

@@ -39,11 +39,9 @@ handler = "app.handle"
 class _Index(Uv):
     """A uv whose index holds three packages, and that counts what it installs."""
 
-    def install(
-        self, arguments: Any, *, cwd: Path, where: str, copies: bool = False
-    ) -> Installation:
+    def install(self, arguments: Any, *, where: str, copies: bool = False) -> Installation:
         """Write the packages as uv would."""
-        del cwd, where, copies
+        del where, copies
         folder = Path(arguments[arguments.index("--target") + 1])
         for name, requires in (("boto3", "six"), ("six", ""), ("tool", "")):
             files = {

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import bootstrap
@@ -23,6 +25,7 @@ class Index:
     """A folder of wheels, a uv whose cache is empty at first, and what it installs from there."""
 
     def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
         self.folder = folder
         self.lock: list[str] = []
         self.site = folder / "site"
@@ -43,7 +46,7 @@ class Index:
         lock = self.folder / "lock.txt"
         lock.write_text("".join(self.lock), encoding="utf-8")
         place = Place(lambda: own_folder(self.site), copies=False)
-        return install(self.uv, ["--no-deps", "-r", lock], place, cwd=self.folder, where="restore")
+        return install(self.uv, ["--no-deps", "-r", lock], place, where="restore")
 
     def kept(self) -> Path:
         """Return the folder of `pkg` in uv's cache."""
@@ -104,8 +107,8 @@ def test_what_cannot_be_fetched_again_is_refused(index: Index) -> None:
     """Nothing damaged is used; the message says what it was, and what was in the way."""
 
     class Vanishing(Uv):
-        def forget(self, packages: Iterable[str], *, cwd: Path) -> None:
-            super().forget(packages, cwd=cwd)
+        def forget(self, packages: Iterable[str]) -> None:
+            super().forget(packages)
             (index.folder / "pkg-1.0-py3-none-any.whl").unlink()
 
     _edit(index.kept())
@@ -151,4 +154,34 @@ def test_a_distribution_that_is_not_there(tmp_path: Path) -> None:
 
     place = Place(lambda: own_folder(tmp_path / "site"))
     with pytest.raises(PipelineError, match=r"gone 1\.0 is not there"):
-        install(Half(tmp_path, {}), [], place, cwd=tmp_path, where="restore")
+        install(Half(tmp_path, {}), [], place, where="restore")
+
+
+def test_the_users_settings_count_and_those_of_the_folders_above_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A `uv.toml`, project or `.venv` above the temporary folder neither counts nor runs."""
+    index = Index(tmp_path / "home")
+    index.add("pkg", FILES)
+    nowhere = "find-links = ['http://127.0.0.1:9/']\n"
+    written = {
+        "home/uv/uv.toml": f"no-index = true\nfind-links = ['{index.folder.as_uri()}']\n",
+        "uv.toml": nowhere,
+        "pyproject.toml": f"[project]\nname = 'x'\nversion = '1'\n[tool.uv]\n{nowhere}",
+        ".venv/pyvenv.cfg": "home = /usr/bin\nversion_info = 3.13.0\n",
+        ".venv/bin/python": f"#!/bin/sh\ntouch '{tmp_path}/ran'\nexit 1\n",
+    }
+    for name, text in written.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    (tmp_path / ".venv/bin/python").chmod(0o755)
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    settings = {"XDG_CONFIG_HOME": str(tmp_path / "home"), "UV_CACHE_DIR": str(tmp_path / "cache")}
+    uv = replace(index.uv, environ={**os.environ, **settings})
+    uv.lock(["pkg"], ["--python-version", "3.11", "--output-file", tmp_path / "lock.txt"])
+    uv.install(
+        ["--target", tmp_path / "site", "-r", tmp_path / "lock.txt"], where="restore", copies=True
+    )
+    assert (tmp_path / "site" / "pkg" / "data.txt").is_file()
+    assert not (tmp_path / "ran").exists()

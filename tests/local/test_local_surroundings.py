@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -126,6 +127,33 @@ def test_two_processes_run_at_once(code: FunctionCode) -> None:
     assert answer(one, do="started")[1] != answer(two, do="started")[1]
     one.close()
     two.close()
+
+
+def test_what_a_function_has_is_its_users_alone(code: FunctionCode) -> None:
+    """The secret of the Runtime API and the folder in place of /tmp are closed to other users."""
+    process = FunctionProcess(code, CONFIG)
+    seen, (_, pid) = answer(process, do="environment"), answer(process, do="started")
+    host, _, secret = seen["AWS_LAMBDA_RUNTIME_API"].partition("/")
+    started_as = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8")
+    assert (len(secret), secret in started_as) == (43, False)
+    assert Path(seen["TMPDIR"]).stat().st_mode & 0o777 == 0o700
+    # Really somebody else, where these tests may be that.
+    is_other = os.geteuid() == 0
+    address = f"http://{host}/2018-06-01/runtime/invocation/next"
+    codes = []
+    for command in (
+        ["cat", f"/proc/{pid}/environ"],
+        ["ls", seen["TMPDIR"]],
+        ["curl", "--silent", "--fail", "--max-time", "10", address],
+    ):
+        user = "nobody" if is_other else None
+        codes.append(
+            subprocess.run(command, capture_output=True, check=False, user=user).returncode
+        )
+    # The last is an answer of 400 and more.
+    assert [code != 0 for code in codes] == [is_other, is_other, True]
+    assert codes[2] == 22
+    process.close()
 
 
 def test_unpacked_code_keeps_its_modes_and_is_read_only(tmp_path: Path) -> None:

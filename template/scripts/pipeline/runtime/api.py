@@ -3,28 +3,29 @@
 Endpoints and headers as AWS documents them for custom runtimes. An answer leaves in a single
 write with Nagle's algorithm off: two small packets would meet delayed acknowledgements and
 cost 40 to 90 ms per invocation.
+
+Every user of a machine reaches its loopback interface, so paths begin with a secret that only the
+function's process knows, from its environment. Whoever does not name it learns and changes nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
+import hmac
 import re
+import secrets
 import socket
-import sys
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BufferedIOBase, BufferedReader
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import ClassVar, Literal
 
 # Lambda's own figure: 6 MB and the envelope around it.
 RESPONSE_LIMIT = 6_291_556
-_SOCKETS = Path("/proc/net/tcp")
 _PREFIX = "/2018-06-01/runtime"
 _RESULT = re.compile(r"/invocation/([0-9A-Za-z-]{1,64})/(response|error)\Z")
 _ERROR_TYPE = "Lambda-Runtime-Function-Error-Type"
@@ -65,10 +66,16 @@ class RuntimeApi:
         handler = type("_BoundHandler", (_Handler,), {"api": self})
         self._server = _Server(("127.0.0.1", 0), handler)
         self._port = int(self._server.server_address[1])
-        self.address = f"127.0.0.1:{self._port}"
+        self.host = f"127.0.0.1:{self._port}"
+        self.secret = secrets.token_urlsafe(32)
         self._open = True
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
+
+    @property
+    def address(self) -> str:
+        """What the function's process gets as AWS_LAMBDA_RUNTIME_API: `host:port/secret`."""
+        return f"{self.host}/{self.secret}"
 
     def offer(self, work: Work) -> None:
         """Give the event to whoever asks next."""
@@ -137,7 +144,6 @@ class _Handler(BaseHTTPRequestHandler):
         """Read from the connection in our own way."""
         super().setup()
         self.rfile = _Lines(self.connection.makefile("rb", buffering=0))
-        self._is_ours = is_own_connection(self.client_address, self.connection.getsockname())
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         """Stay silent: the function's log is the only one."""
@@ -198,9 +204,14 @@ class _Handler(BaseHTTPRequestHandler):
         return body if len(body) <= RESPONSE_LIMIT else None
 
     def _trusted(self) -> bool:
-        """Whether this is the runtime client: no other user, no page in a browser."""
-        is_browser = self.headers.get("Origin") or self.headers.get("Host") != self.api.address
-        if self._is_ours and not is_browser:
+        """Whether this is the runtime client: no web page, no other user of the machine.
+
+        `path` is then without the secret.
+        """
+        given, slash, path = self.path.removeprefix("/").partition("/")
+        knows = hmac.compare_digest(given.encode(), self.api.secret.encode())
+        if knows and "Origin" not in self.headers and self.headers.get("Host") == self.api.host:
+            self.path = slash + path
             return True
         self.close_connection = True
         self._refuse(403, "Forbidden", "this is for the function's runtime client only")
@@ -215,27 +226,6 @@ class _Handler(BaseHTTPRequestHandler):
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         lines += ["Content-Type: application/json", f"Content-Length: {len(body)}", "", ""]
         self.wfile.write("\r\n".join(lines).encode("latin-1") + body)
-
-
-def is_own_connection(client: tuple[str, int], server: tuple[str, int]) -> bool:
-    """Tell whether the other end of a loopback connection belongs to this process's user.
-
-    Linux lists the owner of each socket; where there is no such list the answer is True. The
-    runtime client takes an address and no secret with it, so this is what keeps events private.
-    """
-    try:
-        rows = _SOCKETS.read_text(encoding="ascii").splitlines()[1:]
-    except OSError:
-        return True
-    ends = [_as_listed(client), _as_listed(server)]
-    owners = [fields[7] for row in rows if (fields := row.split())[1:3] == ends]
-    return owners == [str(os.getuid())]
-
-
-def _as_listed(address: tuple[str, int]) -> str:
-    """Return an IPv4 address as the kernel writes it: four bytes in the machine's order, a port."""
-    host = int.from_bytes(socket.inet_aton(address[0]), sys.byteorder)
-    return f"{host:08X}:{address[1]:04X}"
 
 
 def _read_chunks(file: BufferedIOBase) -> tuple[bytes, dict[str, str]]:

@@ -11,7 +11,8 @@ import os
 
 _DEADLINE = "Lambda-Runtime-Deadline-Ms"
 _SUCCESS = range(200, 300)
-_connection = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+_host, _, _secret = os.environ["AWS_LAMBDA_RUNTIME_API"].partition("/")
+_connection = http.client.HTTPConnection(_host)
 _agent = ""
 
 
@@ -54,7 +55,7 @@ def _call(
     method: str, path: str, headers: dict[str, str | None], body: bytes | None, problem: str
 ) -> tuple[http.client.HTTPMessage, bytes]:
     given = {name: value.encode() for name, value in headers.items() if value}
-    address = f"/2018-06-01/runtime/invocation/{path}"
+    address = f"/{_secret}/2018-06-01/runtime/invocation/{path}"
     try:
         _connection.request(method, address, body, {"User-Agent": _agent, **given})
         response = _connection.getresponse()

@@ -14,12 +14,20 @@ from .function_code import FunctionCode, FunctionConfig
 NOWHERE = "http://127.0.0.1:1"
 # The package comes first and the runtime client last, as on Lambda. Neither this machine's
 # site-packages nor PYTHON* variables are seen (-I -S), so a missing dependency stays missing.
+# The address has a path, the Runtime API's secret: the client's compiled part puts its own paths
+# behind it, its Python part takes a host and a port only.
 _STARTER = """\
-import sys
+import os, sys
 task, handler, *last = sys.argv[1:]
 sys.path[:] = [task, *sys.path, *last]
 sys.argv = ["awslambdaric", handler]
 from awslambdaric.__main__ import main
+from awslambdaric.lambda_runtime_client import LambdaRuntimeClient
+host, _, secret = os.environ["AWS_LAMBDA_RUNTIME_API"].partition("/")
+def call_rapid(self, method, path, *more, call=getattr(LambdaRuntimeClient, "call_rapid", None)):
+    self.lambda_runtime_address = host
+    return call(self, method, f"/{secret}{path}", *more)
+LambdaRuntimeClient.call_rapid = call_rapid
 main(sys.argv)
 """
 

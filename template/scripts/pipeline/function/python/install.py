@@ -60,21 +60,19 @@ def is_launcher(name: str, data: bytes) -> bool:
     return name.startswith("bin/") and _LAUNCHER.match(data) is not None
 
 
-def install(
-    uv: Uv, locks: Sequence[str | Path], place: Place, *, cwd: Path, where: str
-) -> Installation:
+def install(uv: Uv, locks: Sequence[str | Path], place: Place, *, where: str) -> Installation:
     """Install what the arguments `locks` name, and prove it. Raises PipelineError."""
     try:
-        installation, wrong = _try(uv, locks, place, cwd, where)
+        installation, wrong = _try(uv, locks, place, where)
     except PipelineError as error:
         wrong = {normal(name): error.what for name in _UNUSABLE.findall(error.what)}
         if not wrong:
             raise
     if wrong:
-        uv.forget(wrong, cwd=cwd)
+        uv.forget(wrong)
         first = next(iter(wrong.values()))
         try:
-            installation, wrong = _try(uv, locks, place, cwd, where)
+            installation, wrong = _try(uv, locks, place, where)
         except PipelineError as error:
             what = f"{first}, and it could not be fetched again: {error.what}"
             raise PipelineError(where, what, error.then) from error
@@ -88,10 +86,10 @@ def install(
 
 
 def _try(
-    uv: Uv, locks: Sequence[str | Path], place: Place, cwd: Path, where: str
+    uv: Uv, locks: Sequence[str | Path], place: Place, where: str
 ) -> tuple[Installation, dict[str, str]]:
     options, site = place.make()
-    installation = uv.install([*options, *locks], cwd=cwd, where=where, copies=place.copies)
+    installation = uv.install([*options, *locks], where=where, copies=place.copies)
     recorded = _records(site)
     wrong = _differences(site, installation.versions)
     for wheel, name in _damaged(site, recorded).items():

@@ -111,7 +111,6 @@ def _install(lock: str, machine: Machine, python: Path, folder: Path, *options: 
             machine.uv,
             [*wanted, *options, "-r", file],
             Place(lambda: own_folder(folder)),
-            cwd=machine.root,
             where=f"install {', '.join(_versions(lock))}",
         )
     (folder / ".lock").unlink(missing_ok=True)

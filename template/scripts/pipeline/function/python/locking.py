@@ -68,16 +68,16 @@ def _lock_one(
             # other platforms only; so Lambda's platform decides on the versions.
             fitting.write_text(before, encoding="utf-8")
             place = [*python, *upgrades, "--python-platform", wanted.platform]
-            machine.uv.resolve(wanted.requirements, [*place, "--output-file", fitting], cwd=scratch)
+            machine.uv.resolve(wanted.requirements, [*place, "--output-file", fitting])
             arguments += ["--constraint", fitting]
-        machine.uv.lock(wanted.requirements, arguments, cwd=scratch)
+        machine.uv.lock(wanted.requirements, arguments)
         text = kept.read_text(encoding="utf-8")
         if wanted.platform:
             # The wheels that Lambda may take, so that a build can tell which one it took.
             wheels = scratch / "pylock.toml"
             place = [*python, "--python-platform", wanted.platform, "--no-deps"]
             place += ["--format", "pylock.toml", "--output-file", wheels]
-            machine.uv.resolve(text.splitlines(), place, cwd=scratch)
+            machine.uv.resolve(text.splitlines(), place)
             text = with_wheels(text, wheels.read_text(encoding="utf-8"))
     check_lock(wanted.file, text, wanted.requirements)
     if text != before:

@@ -98,7 +98,6 @@ def _install(project: Project, uv: Uv, folder: Path) -> bool:
         uv,
         [*wanted, "-r", project.root / FUNCTION_LOCK],
         Place(lambda: own_folder(folder), copies=False),
-        cwd=project.root,
         where=f"restore {FUNCTION_LOCK} for {runtime.name} on {architecture}",
     ).from_cache
 

@@ -83,7 +83,6 @@ def _make(
             uv,
             [argument for lock in locks for argument in ("-r", lock)],
             Place(make, whole=False),
-            cwd=machine.root,
             where="install what the tests need",
         )
         if sdk:
