@@ -218,9 +218,7 @@ def test_a_changed_document_keeps_its_casing() -> None:
     assert changed({"Name": "a"}, Name="b", Roles=[]) == {"Name": "b", "Roles": []}
 
 
-@pytest.mark.parametrize(
-    "id_", ["../../tasks", "a?b=c", "a#b", "a b", "a\nb", "\u00e9", "a\\b", ""]
-)
+@pytest.mark.parametrize("id_", ["../../tasks", "a?b=c", "a#b", "a b", "a\nb", "\u00e9", "a\\b"])
 def test_an_id_of_an_answer_cannot_lead_to_another_resource(id_: str) -> None:
     """What a server calls an id is a part of the next request's address: it is looked at."""
     with pytest.raises(PipelineError, match="an id"):
