@@ -140,10 +140,12 @@ class Repository:
         git(self.root, "tag", _START)
 
     def reset(self) -> None:
-        """Bring back the first commit, without builds; `.venv` and caches stay."""
+        """Bring back the first commit, without builds; `.venv` and what was fetched stay."""
         git(self.root, "checkout", "--quiet", "--force", "-B", "main", _START)
         git(self.root, "clean", "--quiet", "--force", "-d")
         shutil.rmtree(self.root / "build-output", ignore_errors=True)
+        for told_once in (self.root / ".pipeline" / "cache").glob("python-*.json"):
+            told_once.unlink()
 
     def forget_commits(self) -> None:
         """Start a new history: the commits so far are gone for good."""

@@ -100,10 +100,14 @@ def test_a_statement_that_does_not_fit_is_named_and_exits_3(tmp_path: Path) -> N
     assert (provenance["fits"], len(provenance["misfits"])) == (False, 2)
 
 
-def test_flags_of_before_are_read_with_a_word(tmp_path: Path) -> None:
-    """Scripts that still pass them go on working."""
+def test_a_flag_of_before_is_read_and_a_check_of_before_is_refused(tmp_path: Path) -> None:
+    """Old scripts go on, but nobody takes silence for a good signature."""
     packed(tmp_path / "a.nupkg")
-    done = invoke(tmp_path, "inspect", "a.nupkg", "--verify-provenance", "--key", "k.pub", "--json")
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("does nothing any more") == 2
+    done = invoke(tmp_path, "inspect", "a.nupkg", "--verify-provenance", "--json")
+    assert (done.returncode, done.stderr.count("is not needed")) == (0, 1)
     assert json.loads(done.stdout)["provenance"] == {"fits": True, "misfits": []}
+    for key in (["--key", "k.pub"], ["--key=k.pub"]):
+        done = invoke(tmp_path, "inspect", "a.nupkg", "--verify-provenance", *key)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "nothing was verified" in done.stderr
+        assert "docs/provenance.md" in done.stderr

@@ -16,11 +16,9 @@ MOVED = {
     "--octopus-space": "OCTOPUS_SPACE",
 }
 
-# Flags that are read and do nothing any more, with what does what they did; True: with a value.
-GONE = {
-    "--verify-provenance": (False, "`inspect` always says whether the statement fits"),
-    "--key": (True, "the build server signs packages: docs/provenance.md"),
-}
+# What `inspect` had: a flag for what it always says now, and one for a check it no longer makes.
+STILL_READ = "--verify-provenance"
+NO_CHECK = "--key"
 
 
 @dataclass(frozen=True)
@@ -40,28 +38,29 @@ def normalise(
 ) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, str]]:
     """Return the command line (without the program's name) for invoke, and what is passed on.
 
-    The third are the values of MOVED flags of verbs that do not have them, and of GONE ones, taken
-    out of it.
+    The third are the values of MOVED flags of verbs that do not have them, and of those that
+    `inspect` had, taken out of it.
 
     `shapes` has every verb by its name. A bare word that is a verb's name starts that verb.
     """
     result: list[str] = []
     moved: dict[str, str] = {}
     shape: Shape | None = None
+    verb = ""
     filled = False
     rest = list(words)
     while rest:
         word = rest.pop(0)
         flag, equals, value = word.partition("=")
         if word in shapes:
-            shape, filled = shapes[word], False
+            verb, shape, filled = word, shapes[word], False
             result.append(word)
             if shape.passes_on:
                 return tuple(result), tuple(rest), moved
         elif shape and flag in MOVED and flag not in shape.valued:
             moved[flag] = value if equals or not rest else rest.pop(0)
-        elif shape and flag in GONE and flag not in shape.valued:
-            moved[flag] = rest.pop(0) if GONE[flag][0] and not equals and rest else value
+        elif verb == "inspect" and flag in {STILL_READ, NO_CHECK}:
+            moved[flag] = rest.pop(0) if flag == NO_CHECK and not equals and rest else value
         elif shape is None or word.startswith("-"):
             result.append(word)
             if shape and word in shape.valued and rest:

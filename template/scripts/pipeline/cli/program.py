@@ -18,7 +18,7 @@ from invoke.exceptions import Exit, ParseError, UnexpectedExit
 
 from ..core.errors import Interrupted, PipelineError, UsageError
 from ..edge.files import read_text
-from .argv import GONE, MOVED, Shape, normalise
+from .argv import MOVED, NO_CHECK, STILL_READ, Shape, normalise
 from .printers import writer
 
 # The one spelling of all messages, whichever was typed.
@@ -29,6 +29,8 @@ _TAKE_A_PACKAGE = ("verify", "run", "inspect", "push", "release")
 _PASS_ON = ("test",)
 _STOPPED = "Interrupted. What was whole before is whole now."
 _LOOK = "Look at the permissions and the free space there, and where temporary files go (TMPDIR)."
+_UNSIGNED = "nothing was verified: the build server signs packages, and this verb knows no keys"
+_VERIFY_IT = "Verify with `gh attestation verify` or `cosign verify-blob`: docs/provenance.md."
 _REPORT_IT = (
     "This is a bug in scripts/pipeline, not in your project: please report it with these lines."
 )
@@ -66,8 +68,10 @@ def _run(words: Sequence[str], namespace: Collection, root: Path) -> int:
     known = shapes(namespace)
     words, passed_on, moved = normalise(words, known)
     for flag, value in moved.items():
-        if flag in GONE:
-            writer(sys.stderr)(f"warning: {flag} does nothing any more: {GONE[flag][1]}")
+        if flag == NO_CHECK:
+            return _told(words, UsageError(f"inspect {flag}", _UNSIGNED, _VERIFY_IT))
+        if flag == STILL_READ:
+            writer(sys.stderr)(f"warning: {flag} is not needed: `inspect` always says it")
             continue
         writer(sys.stderr)(f"warning: {flag} is `build`'s alone: set {MOVED[flag]} instead")
         os.environ[MOVED[flag]] = value
