@@ -10,13 +10,13 @@ import nox
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "template" / "scripts"))
 
-from pipeline.values.runtimes import RUNTIMES  # noqa: E402 - one source for the list of Pythons
+from pipeline.project.runtimes import RUNTIMES  # noqa: E402 - one source for the list of Pythons
 
 nox.options.default_venv_backend = "virtualenv"
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_existing_virtualenvs = True
 
-PYTHONS = [runtime.python for runtime in RUNTIMES]
+PYTHONS = [runtime.version for runtime in RUNTIMES]
 # The oldest that copier.yml allows, and the one in the lock.
 COPIERS = ["9.15.0", "locked"]
 

@@ -22,7 +22,7 @@ import bootstrap
 
 bootstrap.hand_over(ROOT, __name__, lock="requirements/dev.txt")
 
-from pipeline.tasks import program
+from pipeline.cli import program
 
 from maintain import verbs
 

@@ -27,8 +27,6 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
-__all__ = ["main"]
-
 _TEMPLATE = Path(__file__).parents[1] / "template" / "src"
 _PACKAGE = "elb_logs_measured"
 _AGENT = (

@@ -1,10 +1,10 @@
 """How long a function takes to start and to answer on this machine, as a table.
 
-    python benchmarks/local_runtime.py [--ric FOLDER] [--python PYTHON] [--repository FOLDER]
+    python benchmarks/local_runtime.py --ric FOLDER [--python PYTHON] [--repository FOLDER]
 
-`--ric` is a folder with AWS's runtime client (`uv pip install --target FOLDER awslambdaric`);
-without it only our own small client is measured. The handler imports nothing and returns its
-event, so that what is measured is the runtime and not the function.
+`--ric` is a folder with AWS's runtime client (`uv pip install --target FOLDER awslambdaric`), which
+is measured with its own compiled part and with ours in Python. The handler imports nothing and
+returns its event, so that what is measured is the runtime and not the function.
 
 `--repository` is a generated repository in which `build` has run; its handler is saved again and
 again under `run --watch`, and the time from each save to the end of its answer is measured, with
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import signal
 import statistics
 import subprocess
@@ -27,9 +28,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "template" / "scripts"))
 
-from pipeline.local.function import FunctionProcess
-from pipeline.local.function_code import FunctionCode, FunctionConfig
+from pipeline.runtime.function_code import FunctionCode, FunctionConfig
+from pipeline.runtime.function_process import FunctionProcess
 
+_COMPILED_PART = Path(sys.path[0], "pipeline", "local", "runtime_client.py")
 _COLD = 15
 _WARM = 1000
 _SAVES = 15
@@ -42,18 +44,18 @@ _ANSWERED = re.compile(rb"^  watch .* s$", re.MULTILINE)
 def main(arguments: Sequence[str]) -> None:
     """Measure each client and print the table."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--ric", type=Path)
+    parser.add_argument("--ric", type=Path, required=True)
     parser.add_argument("--python", type=Path, default=Path(sys.executable))
     parser.add_argument("--repository", type=Path)
     options = parser.parse_args(arguments)
-    clients = {"own client": None}
-    if options.ric:
-        clients = {"awslambdaric": options.ric.resolve(), **clients}
     print(f"{'milliseconds':<28}{'median':>9}{'fastest':>9}{'90 %':>9}{'aim':>9}")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         (folder / "app.py").write_text("def handle(event, context):\n    return event\n")
-        for name, ric in clients.items():
+        ours = folder / "ric"
+        shutil.copytree(options.ric, ours, ignore=shutil.ignore_patterns("*.so"))
+        shutil.copy(_COMPILED_PART, ours)
+        for name, ric in {"compiled": options.ric.resolve(), "in Python": ours}.items():
             code = FunctionCode(folder, "app.handle", options.python, ric)
             for what, times in _measured(code).items():
                 _print_row(f"{name}, {what}", times, _LIMITS[what])

@@ -11,18 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.archive.zipreader import members_of, open_archive
-from pipeline.archive.zipwriter import Member, compress, plain, write_zip
+from pipeline.core.errors import PipelineError
+from pipeline.core.events import Reporter
+from pipeline.core.manifest import MANIFEST_NAME
 from pipeline.edge.machine import utc_now
-from pipeline.errors import PipelineError
-from pipeline.report.events import Reporter
-from pipeline.values.manifest import MANIFEST_NAME
+from pipeline.zip.reader import members_of, open_archive
+from pipeline.zip.writer import Member, compress, plain, write_zip
 
 from .elb_log import classic_log
 from .generated import Generated, generate
 from .listener import Listener, listening
-
-__all__ = ["run_demo"]
 
 _ARRIVAL_SECONDS = 60.0
 _SOURCE = "the demo's own log"
@@ -131,10 +129,12 @@ def _fail(demo: _Demo) -> None:
 
 
 def _misspell(package: Path, copy: Path) -> None:
-    """Copy a package with a handler in its manifest that the function does not have."""
+    """Copy a package whose manifest names a handler that the function does not have."""
     archive = open_archive(package)
     members = {member.name: member for member in members_of(archive)}
-    manifest = plain(members[MANIFEST_NAME].payload).replace(b".handler.handle", b".handler.handel")
+    manifest = plain(members[MANIFEST_NAME].payload)
+    for right, wrong in ((b".handler.handle", b".handel.handle"), (b"/handler.py", b"/handel.py")):
+        manifest = manifest.replace(right, wrong)
     members[MANIFEST_NAME] = Member(MANIFEST_NAME, 0o644, compress(manifest))
     write_zip(copy, members.values())
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-__all__ = ["classic_log"]
-
 _REQUESTS = (
     ("GET", "/", 200, 0.000051, 0.004210, 0.000033),
     ("GET", "/products?page=2", 200, 0.000047, 0.018834, 0.000041),

@@ -11,8 +11,6 @@ from typing import Any
 
 from pipeline.edge.shell import run, stream
 
-__all__ = ["Generated", "generate"]
-
 # Commits need an author, and a machine without a home has none.
 _AUTHOR = {
     "GIT_AUTHOR_NAME": "Demo", "GIT_AUTHOR_EMAIL": "demo@example.com",

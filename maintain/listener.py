@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Listener", "listening"]
-
 
 @dataclass
 class Listener:

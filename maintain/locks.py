@@ -5,23 +5,24 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import bootstrap
+from pipeline.core.events import Reporter
 from pipeline.edge.files import write_whole
 from pipeline.edge.machine import Machine
-from pipeline.engines.client import DISTRIBUTIONS
-from pipeline.engines.lock import pick, with_wheels
-from pipeline.report.events import Reporter
-
-__all__ = ["write_locks"]
+from pipeline.edge.uv import Uv
+from pipeline.function.python.hash_lock import pick, with_wheels
+from pipeline.package.aws_client import DISTRIBUTIONS
 
 _SCRIPTS = "template/scripts/requirements-{}.txt"
 # Later ones are locked to fit the earlier ones: all of them share one .venv.
-_ORDER = ("build", "sign", "local", "update", "dev")
+_ORDER = ("build", "local", "dev")
 _OLDEST_PYTHON = "3.11"
 _FUNCTION = "template/requirements/function.txt.jinja"
 
 
 def write_locks(machine: Machine, reporter: Reporter, *, upgrade: bool) -> None:
     """Compile requirements/*.in: universal, with hashes, without addresses."""
+    uv = Uv(bootstrap.find_uv(machine.root, "requirements/dev.txt"), machine.environ)
     done: list[Path] = []
     for name in _ORDER:
         target = machine.root / (_SCRIPTS.format(name) if name != "dev" else "requirements/dev.txt")
@@ -37,10 +38,10 @@ def write_locks(machine: Machine, reporter: Reporter, *, upgrade: bool) -> None:
             for constraint in done:
                 arguments += ["--constraint", constraint]
             source = machine.root / "requirements" / f"{name}.in"
-            machine.uv.lock([f"-r {source}"], arguments, cwd=Path(scratch))
+            uv.lock([f"-r {source}"], arguments)
             text = kept.read_text(encoding="utf-8")
             if name == "build":
-                text = _with_client(text, machine, Path(scratch))
+                text = _with_client(text, uv, Path(scratch))
                 # A new function starts with the same boto3, unless it is an empty one.
                 client = "{% if function_kind != 'empty' -%}\n" + pick(text, DISTRIBUTIONS)
                 write_whole(machine.root / _FUNCTION, f"{client}{{% endif -%}}\n".encode())
@@ -49,10 +50,10 @@ def write_locks(machine: Machine, reporter: Reporter, *, upgrade: bool) -> None:
         done.append(target)
 
 
-def _with_client(text: str, machine: Machine, scratch: Path) -> str:
+def _with_client(text: str, uv: Uv, scratch: Path) -> str:
     """Say in the lock which wheels the AWS client comes from: every machine takes the same."""
     wheels = scratch / "pylock.toml"
     arguments: list[str | Path] = ["--python-version", _OLDEST_PYTHON, "--no-deps"]
     arguments += ["--format", "pylock.toml", "--output-file", wheels]
-    machine.uv.resolve(pick(text, DISTRIBUTIONS).splitlines(), arguments, cwd=scratch)
+    uv.resolve(pick(text, DISTRIBUTIONS).splitlines(), arguments)
     return with_wheels(text, wheels.read_text(encoding="utf-8"))

@@ -6,8 +6,6 @@ import hashlib
 import re
 from pathlib import Path
 
-__all__ = ["MANIFEST", "manifest_text", "write_manifest"]
-
 MANIFEST = "scripts/MANIFEST"
 # Build servers' files are rendered for some answers only: a repository may lack them.
 _BY_ANSWER = re.compile(r"\A\{% if '[a-z]+' in build_servers %\}([^{}]+)\{% endif %\}")

@@ -7,12 +7,10 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipeline.core.errors import PipelineError, UsageError
+from pipeline.core.events import Reporter
 from pipeline.edge.git import Git
 from pipeline.edge.shell import run
-from pipeline.errors import PipelineError, UsageError
-from pipeline.report.events import Reporter
-
-__all__ = ["make_release"]
 
 _VERSION = re.compile(r"v[0-9]+\.[0-9]+\.[0-9]+\Z")
 _UNRELEASED = "## Unreleased"

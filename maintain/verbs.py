@@ -6,10 +6,8 @@ import sys
 from pathlib import Path
 
 from invoke import Collection, Context, Exit, task
+from pipeline.cli.session import root_of, session
 from pipeline.edge.shell import attach
-from pipeline.tasks.session import root_of, session
-
-__all__ = ["namespace"]
 
 _PYTHON_FILES = (
     "tasks.py",

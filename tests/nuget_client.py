@@ -11,8 +11,6 @@ import pytest
 
 from tests.tools import tool
 
-__all__ = ["Nuget", "nuget"]
-
 _SOON, _AT_LAST = 8.0, 120.0  # seconds
 _PUSHED = b"Your package was pushed."
 

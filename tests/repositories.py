@@ -9,8 +9,6 @@ from typing import Any
 
 import copier
 
-__all__ = ["NEWER_THAN_ANY_RELEASE", "ROOT", "Render", "commit_all", "copy_template", "git"]
-
 ROOT = Path(__file__).resolve().parent.parent
 NEWER_THAN_ANY_RELEASE = "v999.0.0"
 

@@ -7,8 +7,6 @@ import shutil
 
 import pytest
 
-__all__ = ["tool"]
-
 
 def tool(name: str) -> str:
     """Return the program's path; without it the test fails where CI runs, and is skipped elsewhere.

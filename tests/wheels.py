@@ -9,8 +9,6 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["hash_in_record", "write_wheel"]
-
 
 def write_wheel(
     folder: Path,

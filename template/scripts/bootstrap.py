@@ -30,22 +30,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = [
-    "JSON",
-    "LOCKS",
-    "BootstrapError",
-    "ensure",
-    "find_uv",
-    "hand_over",
-    "hold_interrupts",
-    "venv_python",
-]
-
 LOCKS = {
     "build": "scripts/requirements-build.txt",
-    "sign": "scripts/requirements-sign.txt",
     "local": "scripts/requirements-local.txt",
-    "update": "scripts/requirements-update.txt",
 }
 # What asks for a document on standard output, also when there is no verb yet that could give it.
 JSON = frozenset(("--json", "-j", "-jv", "-vj"))
@@ -135,7 +122,7 @@ def _run(command: Sequence[str]) -> int:
 def _ensure(root: Path, lock: str, primary: str) -> None:
     stamp = root / ".venv" / f".{Path(lock).stem}.sha256"
     try:
-        text = (root / lock).read_text(encoding="utf-8")
+        text = (root / lock).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "this is not UTF-8 text"
         raise BootstrapError(f"{lock}: {why}. Restore it: git checkout {lock}") from None
@@ -205,10 +192,11 @@ def venv_python(root: Path) -> Path:
 
 def _install(root: Path, lock: str, primary: str) -> None:
     start = time.monotonic()
-    text = (root / lock).read_text(encoding="utf-8")
+    text = (root / lock).read_text(encoding="utf-8-sig")
     count = len(re.findall(r"^\S+==", text, re.MULTILINE))
     _say(f"setup: {count} locked packages from {lock} into .venv ...")
     uv = find_uv(root, primary)
+    own = _own_folder(root)
     if lock == primary:
         # Without a valid stamp an earlier attempt was cut short, or the lock has changed.
         import shutil  # noqa: PLC0415 - every start of a verb imports this file
@@ -218,21 +206,39 @@ def _install(root: Path, lock: str, primary: str) -> None:
                 f"{root / '.venv'} is a file; a folder must be there. Move it away."
             )
         shutil.rmtree(root / ".venv", ignore_errors=True)
-        _check([uv, "venv", "--quiet", "--no-project", "--python", sys.executable, root / ".venv"])
-    rest = root / ".pipeline" / "setup.txt"
+        # An update leaves folders of an earlier layout where compiled modules lie in them.
+        for folder in sorted((root / "scripts" / "pipeline").rglob("[!_]*"), reverse=True):
+            if folder.is_dir() and {path.name for path in folder.iterdir()} <= {"__pycache__"}:
+                shutil.rmtree(folder)
+        options = ("--quiet", "--no-project", "--python", sys.executable)
+        _check([uv, "venv", *options, root / ".venv"], own)
+    rest = own / "requirements.txt"
     # uv itself is there already; its 20 MB need not be fetched a second time.
     rest.write_text(text.replace(_block(text, "uv"), ""), encoding="utf-8")
     command: list[str | Path] = [uv, "pip", "install", "--quiet", "--python", venv_python(root)]
     # Copies: who edits a link to a file in uv's cache edits it for all repositories to come.
     command += ["--link-mode", "copy", "--require-hashes", "-r", rest]
     # What the cache holds needs no network.
-    if _call([*command, "--offline"]).returncode:
-        _check(command)
+    if _call([*command, "--offline"], own).returncode:
+        _check(command, own)
     if wrong := _damaged(root):
         # So it lay in uv's cache, which forgets it, and fetches it once more.
-        _check([uv, "cache", "clean", "--quiet", *wrong])
-        _check([*command, "--reinstall"])
+        _check([uv, "cache", "clean", "--quiet", *wrong], own)
+        _check([*command, "--reinstall"], own)
     _say(f"setup: done in {time.monotonic() - start:.1f} s")
+
+
+def _own_folder(root: Path) -> Path:
+    """Return a folder to run uv in, whose files end its search for a project's settings.
+
+    Else those of the caller's folder, or of one above it, would choose the index. The user's and
+    the machine's count: uv has no option for that.
+    """
+    own = root / ".pipeline" / "setup"
+    own.mkdir(parents=True, exist_ok=True)
+    for name in ("pyproject.toml", "uv.toml"):
+        (own / name).write_text("")
+    return own
 
 
 def _is_locked_uv(program: Path, block: str) -> bool:
@@ -263,9 +269,9 @@ def _fetch_uv(block: str, program: Path) -> None:
     try:
         requirements = scratch / "uv.txt"
         requirements.write_text(block)
-        pip = [_pip(scratch), "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-        pip += ["--no-deps", "--only-binary", ":all:", "--require-hashes"]
-        _check([*pip, "-d", scratch, "-r", requirements])
+        pip = [_pip(scratch), "-I", "-m", "pip", "download", "--disable-pip-version-check"]
+        pip += ["--quiet", "--no-deps", "--only-binary", ":all:", "--require-hashes"]
+        _check([*pip, "-d", scratch, "-r", requirements], scratch)
         wheel = next(scratch.glob("uv-*.whl"))
         with zipfile.ZipFile(wheel) as archive:
             member = next(
@@ -280,10 +286,10 @@ def _fetch_uv(block: str, program: Path) -> None:
 
 
 def _pip(scratch: Path) -> str:
-    if _call([sys.executable, "-m", "pip", "--version"]).returncode == 0:
+    if _call([sys.executable, "-I", "-m", "pip", "--version"], scratch).returncode == 0:
         return sys.executable
     folder = scratch / "venv"
-    if _call([sys.executable, "-m", "venv", str(folder)]).returncode:
+    if _call([sys.executable, "-I", "-m", "venv", str(folder)], scratch).returncode:
         raise BootstrapError(_NO_PIP)
     return str(folder / ("Scripts/python.exe" if _WINDOWS else "bin/python"))
 
@@ -297,7 +303,7 @@ def _block(text: str, package: str) -> str:
 def _cache(root: Path) -> Path:
     """Return the user's cache folder, or one in the repository where no home is writable."""
     home = os.environ.get("LOCALAPPDATA") if _WINDOWS else os.environ.get("XDG_CACHE_HOME")
-    for folder in (Path(home) if home else Path.home() / ".cache", root / ".pipeline"):
+    for folder in (Path(home).absolute() if home else Path.home() / ".cache", root / ".pipeline"):
         with contextlib.suppress(OSError):
             (folder / "copier-lambda").mkdir(parents=True, exist_ok=True)
             if os.access(folder / "copier-lambda", os.W_OK):
@@ -328,9 +334,10 @@ def _alone(lock: Path, waiting: str) -> Iterator[None]:
         yield
 
 
-def _call(command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
+def _call(command: Sequence[str | Path], cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(word) for word in command],
+        cwd=cwd,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -338,10 +345,10 @@ def _call(command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _check(command: Sequence[str | Path]) -> None:
-    done = _call(command)
+def _check(command: Sequence[str | Path], cwd: Path) -> None:
+    done = _call(command, cwd)
     if done.returncode:
-        words = " ".join(Path(str(word)).name for word in command[:3])
+        words = " ".join(Path(str(word)).name for word in command[:4])
         said = "\n".join((done.stderr or done.stdout).strip().splitlines()[-12:])
         raise BootstrapError(
             f"`{words}` failed:\n{said}\n"

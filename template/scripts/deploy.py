@@ -21,7 +21,7 @@ sys.path[:0] = [ROOT, os.path.join(ROOT, "client")]
 
 from pathlib import Path
 
-from pipeline.verbs.deploy import run_on_worker
+from pipeline.deploy.main import run_on_worker
 
 
 def write(line):

@@ -7,8 +7,6 @@ not on the clock, the machine or the network.
 
 from __future__ import annotations
 
-__all__ = ["after_package", "before_build"]
-
 
 def before_build(stage: object) -> None:
     """Run before anything is built. `stage` is the project, as read from pyproject.toml."""

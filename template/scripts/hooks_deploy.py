@@ -6,8 +6,6 @@ what lies in the package, nothing else. An exception stops the deploy, and the l
 
 from __future__ import annotations
 
-__all__ = ["after_deploy", "before_deploy"]
-
 
 def before_deploy(stage: object) -> None:
     """Run before the first change. `stage` is the plan; a dry run does not come here."""

@@ -32,6 +32,8 @@ object Build : BuildType({
         )
         // TeamCity tells a build its branch in this parameter only.
         param("env.TEAMCITY_BUILD_BRANCH", "%teamcity.build.branch%")
+        // Through the environment: text that is pasted into a script would be run as one.
+        param("env.PIPELINE_ARGUMENTS", "%pipeline.arguments%")
     }
 
     vcs {
@@ -45,7 +47,8 @@ object Build : BuildType({
     steps {
         script {
             name = "Build"
-            scriptContent = "python3 tasks.py build %pipeline.arguments%"
+            // The arguments are split at spaces, and * is no list of files.
+            scriptContent = "set -f\npython3 tasks.py build \$PIPELINE_ARGUMENTS"
         }
     }
 
@@ -53,6 +56,11 @@ object Build : BuildType({
         vcs {
             branchFilter = "+:*"
         }
+    }
+
+    requirements {
+        // The script above is one for sh.
+        doesNotContain("teamcity.agent.jvm.os.name", "Windows")
     }
 
     failureConditions {

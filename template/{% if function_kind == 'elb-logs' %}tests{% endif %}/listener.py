@@ -11,18 +11,6 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
-__all__ = [
-    "Listener",
-    "chatter",
-    "close_early",
-    "close_unread",
-    "never_close",
-    "read_all",
-    "reset_after",
-    "stall",
-    "trickle",
-]
-
 Behaviour = Callable[[socket.socket, bytearray, threading.Event], None]
 
 

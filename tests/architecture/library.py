@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import ast
-import io
-import tokenize
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from pipeline.engines.stage import DEPLOY_HALF
+from pipeline.package.library import DEPLOY_HALF
 
 from tests.repositories import ROOT, git
 
-__all__ = ["LIBRARY", "Module", "code_lines", "deploy_half", "modules", "repository_files"]
-
 LIBRARY = ROOT / "template" / "scripts" / "pipeline"
-_NO_CODE = {
-    tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT,
-    tokenize.ENDMARKER,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,30 +43,7 @@ def modules() -> tuple[Module, ...]:
 
 def deploy_half() -> list[Module]:
     """Return the modules that land in the package."""
-    paths = {LIBRARY / f"{name}.py" for name in DEPLOY_HALF}
-    return [module for module in modules() if module.path in paths]
-
-
-@cache
-def code_lines(source: str) -> frozenset[int]:
-    """Return the numbers of the lines that hold code: no blank lines, comments, docstrings."""
-    lines: set[int] = set()
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type not in _NO_CODE:
-            lines |= set(range(token.start[0], token.end[0] + 1))
-    for node in ast.walk(ast.parse(source)):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and _is_docstring(body[0]):
-            lines -= set(range(body[0].lineno, body[0].end_lineno + 1))
-    return frozenset(lines)
-
-
-def _is_docstring(node: ast.stmt) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
+    return [module for module in modules() if module.part in DEPLOY_HALF]
 
 
 @cache

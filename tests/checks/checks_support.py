@@ -6,10 +6,8 @@ import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline.archive.zipreader import Archive, open_archive
-from pipeline.archive.zipwriter import Member, compress, write_zip
-
-__all__ = ["PE", "elf", "fat_macho", "zip_of"]
+from pipeline.zip.reader import Archive, open_archive
+from pipeline.zip.writer import Member, compress, write_zip
 
 X86_64, ARM64, I386 = 62, 183, 3
 _HEADER = struct.Struct("<16s2HI3QI6H")

@@ -7,9 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from pipeline.local.pool import LocalRuntime
-
-__all__ = ["MINOR"]
+from pipeline.runtime.pool import LocalRuntime
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 _CLIENT = ("awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py")

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pipeline.core.errors import PipelineError
 from pipeline.edge.cache import clear, is_whole_folder, keep, seal_folder, sealed
 from pipeline.edge.files import new_folder, sweep
 from pipeline.edge.machine import Machine
 from pipeline.edge.uv import Installation, Uv
-from pipeline.engines.python import restore
-from pipeline.errors import PipelineError
-from pipeline.values.project import Project
+from pipeline.function.python.restore import restore
+from pipeline.project.project import TEST_FOLDERS, Project
 
 from tests.wheels import hash_in_record
 
@@ -39,11 +39,9 @@ handler = "app.handle"
 class _Index(Uv):
     """A uv whose index holds three packages, and that counts what it installs."""
 
-    def install(
-        self, arguments: Any, *, cwd: Path, where: str, copies: bool = False
-    ) -> Installation:
+    def install(self, arguments: Any, *, where: str, copies: bool = False) -> Installation:
         """Write the packages as uv would."""
-        del cwd, where, copies
+        del where, copies
         folder = Path(arguments[arguments.index("--target") + 1])
         for name, requires in (("boto3", "six"), ("six", ""), ("tool", "")):
             files = {
@@ -135,17 +133,31 @@ def test_settings_have_zips_of_their_own(project: Project, tmp_path: Path) -> No
     functions = [
         base,
         replace(base, boto3="runtime"),
-        replace(base, leave_out_tests=True),
-        replace(base, boto3="runtime", leave_out_tests=True),
+        replace(base, exclude=TEST_FOLDERS),
+        replace(base, boto3="runtime", exclude=TEST_FOLDERS),
     ]
     made = [
         restore(replace(project, function=function), uv, tmp_path / "cache", b"")
         for function in functions
     ]
-    held = [set(zipped.brought.distributions) for zipped in made]
+    held = [set(zipped.installed.distributions) for zipped in made]
     assert held == [{"boto3", "six", "tool"}, {"tool"}, {"boto3", "six", "tool"}, {"tool"}]
     with_tests = [any("/tests/" in name for name in zipped.files) for zipped in made]
     assert with_tests == [True, True, False, False]
+
+
+def test_globs_leave_out_files_of_dependencies(project: Project, tmp_path: Path) -> None:
+    """What they match goes but what says what is installed; one without effect is named."""
+    globs = ("six/**", "tool/tests/", "*.dist-info/**", "*/Tests/**", "**/METADATA", "")
+    chosen = replace(project, function=replace(project.function, exclude=globs))
+    said: list[str] = []
+    made = restore(chosen, _Index(tmp_path / "uv", {}), tmp_path / "cache", b"", said.append)
+    assert set(made.files) == {
+        "boto3/__init__.py", "boto3/tests/test_it.py", "tool/__init__.py",
+        *(f"{name}-1.0.dist-info/METADATA" for name in ("boto3", "six", "tool")),
+    }  # fmt: skip
+    assert set(made.installed.distributions) == {"boto3", "six", "tool"}
+    assert [line.split("'")[1] for line in said] == list(globs[2:])
 
 
 def test_a_cache_that_cannot_be_written(project: Project, tmp_path: Path) -> None:
@@ -188,12 +200,12 @@ def test_what_was_read_of_the_dependencies_heals(
 ) -> None:
     """What somebody has edited there is read anew and put right."""
     uv, cache = _Index(tmp_path / "uv", {}), tmp_path / "cache"
-    first = restore(project, uv, cache, b"").brought
+    first = restore(project, uv, cache, b"").installed
     assert first.distributions["tool"].version == "1.0"
-    (remembered,) = cache.glob("brought-*.json")
+    (remembered,) = cache.glob("installed-*.json")
     good = remembered.read_bytes()
     remembered.write_bytes(memory)
-    assert restore(project, uv, cache, b"").brought == first
+    assert restore(project, uv, cache, b"").installed == first
     assert remembered.read_bytes() == good
 
 

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from pipeline.archive.zipreader import members_of
-from pipeline.engines.compiled import (
+from pipeline.function.compiled import (
     compiled_files,
     compiled_reasons,
     owner,
 )
-from pipeline.engines.elf import Binary
-from pipeline.values.runtimes import Runtime, runtime_named
+from pipeline.function.elf import Binary
+from pipeline.project.runtimes import Runtime, runtime_named
+from pipeline.zip.reader import members_of
 
 from tests.checks.checks_support import ARM64, PE, elf, zip_of
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+import struct
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from pipeline.engines.elf import Binary, is_binary, read_binary
+from pipeline.function.elf import Binary, is_binary, read_binary
 
 from tests.checks.checks_support import ARM64, I386, PE, X86_64, elf, fat_macho
 
+# Where the file header says where the sections begin, and how long the header of each is.
+SECTIONS_AT, SECTION_SIZE = 40, 64
 _MANYLINUX = re.compile(r"manylinux_(\d+)_(\d+)_(\w+)")
 _OLD_TAGS = {"manylinux2014": (2, 17), "manylinux2010": (2, 12), "manylinux1": (2, 5)}
 
@@ -43,10 +46,10 @@ def test_real_files_keep_their_wheels_promise() -> None:
 
 
 @pytest.mark.parametrize(
-    ("machine", "name"), [(X86_64, "x86_64"), (ARM64, "arm64"), (I386, "x86"), (9, "machine 9")]
+    ("machine", "name"), [(X86_64, "x86_64"), (ARM64, "arm64"), (I386, "x86"), (999, "<unknown>")]
 )
 def test_the_machine(machine: int, name: str) -> None:
-    """The machine is told in Lambda's words, an unknown one by its number."""
+    """The machine is told in Lambda's words, others as people call them."""
     assert read_binary(elf(machine)) == Binary("ELF", name)
 
 
@@ -107,3 +110,16 @@ def test_a_truncated_file_is_a_problem() -> None:
         binary = read_binary(whole[:size])
         assert binary is not None
         assert binary.problem
+
+
+def test_counts_that_are_too_large_end() -> None:
+    """A count that no linker writes, of things that take no room, is not followed for ever."""
+    whole = bytearray(elf(needs=["GLIBC_2.17", f"GLIBC_2.{'9' * 5000}"]))
+    (first,) = struct.unpack_from("<Q", whole, SECTIONS_AT)
+    struct.pack_into("<I", whole, first + 2 * SECTION_SIZE + 44, 2**32 - 1)  # its sh_info
+    assert read_binary(bytes(whole)) == Binary("ELF", "x86_64", (2, 17))
+    struct.pack_into("<Q", whole, first + 32, 2**63)  # sh_size of the first: how many there are
+    struct.pack_into("<3H", whole, SECTIONS_AT + 18, 0, 0, 0)
+    binary = read_binary(bytes(whole))
+    assert binary is not None
+    assert binary.problem

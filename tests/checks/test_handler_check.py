@@ -1,30 +1,46 @@
-"""The handler is imported as Lambda would, and a failure is told where it can be put right."""
+"""The handler is imported as Lambda would: it can be called, is refused, or was not imported."""
 
 from __future__ import annotations
 
 import json
-import platform
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pipeline.archive.zipreader import members_of
-from pipeline.engines.compiled import compiled_files
-from pipeline.engines.handler_check import handler_check
-from pipeline.engines.handler_facts import FunctionFiles, HandlerCheck, Known
-from pipeline.local.pool import LocalRuntime
-from pipeline.values.project import Function
-from pipeline.values.runtimes import Runtime, runtime_named
+from pipeline.function.compiled import compiled_files
+from pipeline.function.handler import (
+    FunctionFiles,
+    HandlerCheck,
+    Known,
+    known_values,
+)
+from pipeline.function.python.handler_check import (
+    Facts,
+    Here,
+    check_import,
+    outcome,
+    this_system,
+)
+from pipeline.function.python.handler_source import syntax_problem
+from pipeline.project.project import Environment, Function
+from pipeline.project.runtimes import Runtime, runtime_named
+from pipeline.runtime.pool import LocalRuntime
+from pipeline.zip.reader import members_of
 
 from tests.checks.checks_support import ARM64, X86_64, elf, fat_macho, zip_of
 from tests.checks.conftest import MINOR
 
 Check = Callable[..., HandlerCheck]
 
-HERE = platform.machine()
 NOTHING = Known({}, {})
 FINE = "def handle(event, context): ...\n"
+REFUSED = "the handler app.handle cannot be imported: "
+WARNED = "the handler was looked for, not imported: "
+MACHINE = this_system().split()[1]
+LINUX = f"linux {MACHINE}"
 
 
 def _runtime() -> Runtime:
@@ -32,26 +48,26 @@ def _runtime() -> Runtime:
     return runtime_named(f"python{MINOR}", where="test")
 
 
-def checker(tmp_path: Path, under: LocalRuntime, architecture: str = "x86_64") -> Check:
+def _function(architecture: str = MACHINE, handler: str = "app.handle") -> Function:
+    return Function("F", _runtime(), architecture, handler, "", {}, {})
+
+
+def checker(tmp_path: Path, under: LocalRuntime, architecture: str = MACHINE) -> Check:
     """Return a function that checks `app.handle` of a zip of these files."""
 
-    def check(
-        files: Mapping[str, str | bytes],
-        *,
-        handler: str = "app.handle",
-        known: Known = NOTHING,
-        stack: str = "",
-        brought: tuple[str, ...] = (),
-    ) -> HandlerCheck:
+    def check(files: Mapping[str, str | bytes], **about: Any) -> HandlerCheck:
         plain = {
             name: data.encode() if isinstance(data, str) else data for name, data in files.items()
         }
         path = tmp_path / "function.zip"
         binaries = compiled_files(members_of(zip_of(path, plain)))
-        own = frozenset(plain) - frozenset(brought)
-        zipped = FunctionFiles(path, own, binaries)
-        function = Function("F", _runtime(), architecture, handler, "", {}, {})
-        return handler_check(function, zipped, under, known, (tmp_path / "import", stack))
+        own = frozenset(plain) - frozenset(about.get("brought", ()))
+        locked, unknown = about.get("locked", ()), about.get("unknown", ())
+        zipped = FunctionFiles(path, frozenset(plain), own, binaries, locked, unknown)
+        known, layers = about.get("known", NOTHING), about.get("layers", False)
+        here = Here(under, about.get("system", LINUX), known, layers)
+        function = _function(architecture, about.get("handler", "app.handle"))
+        return check_import(function, zipped, here, tmp_path / "import", about.get("seconds", 10))
 
     return check
 
@@ -75,12 +91,15 @@ def test_both_forms_of_a_handler(check: Check, handler: str) -> None:
     assert check({"pkg/sub/app.py": FINE}, handler=handler).reason == ""
 
 
-def test_without_aws_client(tmp_path: Path, runtime: LocalRuntime) -> None:
-    """Where AWS's runtime client cannot be had, our own finds the same."""
-    check = checker(tmp_path, replace(runtime, ric=None))
-    assert check({"app.py": FINE}).reason == ""
-    reason = check({"app.py": "import nowhere\n"}).reason
-    assert "src/app.py:1: No module named 'nowhere'" in reason
+def test_what_the_runtime_brings(tmp_path: Path, runtime: LocalRuntime) -> None:
+    """Modules of the runtime can be imported, and what one lacks here it may have on Lambda."""
+    sdk = tmp_path / "sdk"
+    sdk.mkdir()
+    (sdk / "boto9.py").write_text("old = 1\n", encoding="utf-8")
+    check = checker(tmp_path, replace(runtime, extra_paths=(sdk,)))
+    assert check({"app.py": "import awslambdaric, boto9\n" + FINE}).found.startswith("handler im")
+    done = check({"app.py": "from boto9 import new\n" + FINE})
+    assert done.note.startswith(f"{WARNED}src/app.py:1: ImportError: cannot import name 'new'")
 
 
 @pytest.mark.parametrize(
@@ -88,27 +107,120 @@ def test_without_aws_client(tmp_path: Path, runtime: LocalRuntime) -> None:
     [
         (
             "import os\n\nimport requests\n",
-            "src/app.py:3: No module named 'requests'; add requests",
+            "src/app.py:3: No module named 'requests'; add requests to dependencies",
         ),
-        ("from os import nothing_like_it\n", "src/app.py:1: cannot import name 'nothing_like_it'"),
-        ("def handle(event, context)\n    pass\n", "src/app.py:1: Syntax error in module 'app'"),
-        ("def handel(event, context): ...\n", "Handler 'handle' missing on module 'app'; correct"),
-        ("x = 1\ny = x / 0\n", "src/app.py:2: ZeroDivisionError: division by zero"),
-        (
-            "import os\nos.environ['HOST_1']\n",
-            "src/app.py:2: KeyError: 'HOST_1'; a variable's name",
-        ),
-        ("print('no more')\nraise SystemExit(4)\n", "ended with exit code 4: no more"),
-        ("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n", "exit code -11"),
-        ("open('settings.json')\n", "src/app.py:1: FileNotFoundError"),
+        ("from os import nowhere\n", "src/app.py:1: ImportError: cannot import name 'nowhere'"),
+        ("from app import nowhere\n", "src/app.py:1: ImportError: cannot import name 'nowhere'"),
+        ("x = 1\ndef handle(event, context)\n    pass\n", "src/app.py:2: SyntaxError: expected"),
+        ("x = 1\nreturn x\n", "src/app.py:2: SyntaxError: 'return' outside function"),
+        ("\n  x = 1\n", "src/app.py:2: IndentationError: unexpected indent"),
     ],
 )
-def test_what_fails_on_lambda_fails_here(check: Check, source: str, said: str) -> None:
-    """Each failure is told with file, line and what to do."""
+def test_what_is_wrong_inside_is_refused(check: Check, source: str, said: str) -> None:
+    """A module or a name that is nowhere, and what is no Python: with file, line, what to do."""
     done = check({"app.py": source})
-    assert done.found == ""
-    assert done.reason.startswith("the handler app.handle cannot be imported: ")
+    assert (done.found, done.note) == ("", "")
+    assert done.reason.startswith(REFUSED + said)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("import socket\nsocket.create_connection(('127.0.0.1', 1))", "app.py:3: ConnectionRefu"),
+        ("import urllib.request as u\nu.urlopen('http://127.0.0.1:1')", "app.py:3: URLError"),
+        ("class DatabaseError(Exception): ...\nraise DatabaseError('x')", "app.py:3: DatabaseEr"),
+        (
+            "try: open('/mnt/x')\nexcept OSError as e: raise ValueError('no configuration') from e",
+            "app.py:3: ValueError: no configuration",
+        ),
+        ("open('settings.json')", "app.py:2: FileNotFoundError"),
+        ("import os\nos.environ['TABLE']", "app.py:3: KeyError: 'TABLE'"),
+        ("x = 1 / 0", "app.py:2: ZeroDivisionError"),
+        ("import ctypes\nctypes.CDLL('libnowhere.so')", "app.py:3: OSError: libnowhere.so"),
+        ("raise ImportError('no libpq')", "app.py:2: ImportError: no libpq"),
+        ("compile('x = = 1', 'template', 'exec')", "app.py:2: SyntaxError: invalid syntax"),
+        ("import sys\nsys.exit('not configured')", "app.py:3: SystemExit: not configured"),
+        ("import os\nprint('no more')\nos._exit(4)", "its process ended with exit code 4: no more"),
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "ended with signal 9"),
+        ("def f(): f()\nf()", "app.py:2: RecursionError"),
+        ("input('name?')", "app.py:2: EOFError"),
+        ("class E(Exception):\n  def __str__(s): return 1 / 0\nraise E", "ended with exit code 1"),
+        ("e = ImportError('x')\nraise e from e", "app.py:3: ImportError: x"),
+        ("raise ValueError('x' * 9000 + chr(0xD800))", "app.py:2: ValueError: xxx"),
+        ("raise ValueError('a\\nb\\n  c')", "app.py:2: ValueError: a b c"),
+    ],
+)
+def test_the_world_is_not_held_against_the_package(check: Check, source: str, said: str) -> None:
+    """Whatever else a module raises, and however its process ends, is a warning that says where."""
+    done = check({"app.py": f"{FINE}{source}\n"})
+    assert (done.found, done.reason) == ("handler found, not imported", "")
+    assert done.note.startswith(WARNED)
+    assert said in done.note
+    assert len(done.note) < 600
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import time\ntime.sleep(60)\n",
+        "import socket\ns = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen(); s.accept()\n",
+        "import sys\nwhile True: sys.stdout.write('x' * 9999)\n",
+    ],
+)
+def test_an_import_that_hangs(check: Check, source: str) -> None:
+    """It is ended after Lambda's limit, and the line where it was is told."""
+    done = check({"app.py": FINE + source}, seconds=0.5)
+    assert done.found == "handler found, not imported"
+    assert f"{WARNED}src/app.py:3: importing it took more than 0.5 s" in done.note
+
+
+def test_what_a_module_starts_is_not_waited_for(check: Check, tmp_path: Path) -> None:
+    """Threads and processes that an import leaves behind end with it; a last word is not run."""
+    mark = tmp_path / "mark"
+    later = f"import time; time.sleep(2); open({str(mark)!r}, 'w')"
+    source = (
+        "import atexit, subprocess, sys, threading, time\n"
+        "threading.Thread(target=time.sleep, args=(60,)).start()\n"
+        f"atexit.register(open, {str(mark)!r}, 'w')\n"
+        f"subprocess.Popen([sys.executable, '-c', {later!r}])\n"
+    )
+    began = time.monotonic()
+    assert check({"app.py": source + FINE}).found.startswith("handler imported")
+    assert time.monotonic() - began < 2
+    time.sleep(max(0.0, began + 3 - time.monotonic()))
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("async def handle(e, c): ...", "is async, which Lambda does not await"),
+        ("async def handle(e, c):\n    yield 1", "is async, which Lambda does not await"),
+        ("def handle(e, c):\n    yield 1", "is a generator, whose values Lambda does not take"),
+        ("class App:\n    async def __call__(self, *scope): ...\nhandle = App()", "is async"),
+        ("handle = int('5')", "is no function but of type int"),
+        ("handle = type('T', (), {'__call__': 1})()", ""),
+        ("from functools import partial\nhandle = partial(print, 1)", ""),
+        ("def __getattr__(name): return print", ""),
+        ("", "cannot import name 'handle' from 'other'"),
+        (
+            "@lambda asynchronous: print\nasync def handle(e, c): ...",
+            "",
+        ),
+    ],
+)
+def test_what_lambda_can_call(check: Check, source: str, said: str) -> None:
+    """What is no function, or one that Lambda would not wait for, is refused however it came."""
+    done = check({"app.py": "from other import handle\n", "other.py": source})
     assert said in done.reason
+    assert bool(done.reason) == bool(said)
+    assert bool(done.found) != bool(said)
+
+
+def test_a_name_that_an_import_of_everything_does_not_bring(check: Check) -> None:
+    """Nobody can see it in the source."""
+    reason = check({"app.py": "from other import *\n", "other.py": ""}).reason
+    assert reason == "the handler app.handle is missing: its module has no such name"
 
 
 def test_a_failure_deep_inside(check: Check) -> None:
@@ -122,10 +234,29 @@ def test_a_failure_deep_inside(check: Check) -> None:
     assert "src/lib.py:2: No module named 'no'" in check(files).reason
 
 
-def test_a_missing_module_of_the_handler(check: Check) -> None:
-    """A handler in a file that is not there is not taken for a dependency."""
-    reason = check({"other.py": FINE}).reason
-    assert "No module named 'app'; is handler right in pyproject.toml" in reason
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("import requests.toolbelt", "; function.zip has requests, but no requests.toolbelt"),
+        ("import tools.gone", "; function.zip has tools, but no tools.gone"),
+        ("import pyyaml", "; pyyaml is locked already, but what it brings is imported by another"),
+        ("import shared", "; src/shared is not in git: `git add src/shared`"),
+        ("import tools.text", "; src/tools/text.py is not in git: `git add src/tools/text.py`"),
+        ("from tools import text", "; src/tools/text.py is not in git: `git add src/tools/text"),
+        (
+            "import gone",
+            "; add gone to dependencies in pyproject.toml, then `python3 tasks.py lock`",
+        ),
+        ("__import__('a b')", "No module named 'a b'"),
+    ],
+)
+def test_advice_is_never_what_is_done_already(check: Check, source: str, said: str) -> None:
+    """A part of what is there, a locked package of another name, a module that git lacks."""
+    brought = {"requests/__init__.py": "", "yaml.py": ""}
+    files = {**brought, "app.py": source, "tools/__init__.py": ""}
+    lists = {"brought": tuple(brought), "locked": ("requests", "pyyaml")}
+    unknown = ("shared/text.py", "tools/text.py")
+    assert said in check(files, unknown=unknown, **lists).reason
 
 
 def test_dependencies_of_this_machine_are_not_seen(check: Check) -> None:
@@ -141,64 +272,59 @@ def test_the_environment_is_lambdas(check: Check, monkeypatch: pytest.MonkeyPatc
         "import json, os\nraise ValueError(json.dumps([os.environ.get(name) for name in "
         "('AWS_SECRET_ACCESS_KEY', 'TOKEN', 'HOST_1', '_HANDLER')]))\n"
     )
-    reason = check({"app.py": source}, known=Known({"HOST_1": "here"}, {})).reason
-    assert json.loads(reason.partition("ValueError: ")[2]) == ["local", None, "here", "app.handle"]
+    note = check({"app.py": source}, known=Known({"HOST_1": "here"}, {})).note
+    assert json.loads(note.partition("ValueError: ")[2]) == ["local", None, "here", "app.handle"]
+
+
+def test_what_came_from_the_environment_is_not_shown(check: Check) -> None:
+    """A value that a user has exported reaches the module, not the log."""
+    local = Environment("local", variables={"Db.Host": "db.local"})
+    templates = {"DSN": "#{Db.Host}:#{Db.Password}"}
+    known = known_values(templates, local, {"DB_PASSWORD": "tiger99"})
+    done = check({"app.py": "import os\nraise ValueError(os.environ['DSN'])\n"}, known=known)
+    assert done.note.endswith("ValueError: db.local:********")
 
 
 def test_a_variable_that_only_a_deploy_knows(check: Check) -> None:
-    """A module that lacks nothing but such a variable is looked at, and what to do is told."""
+    """What to do is told where a module lacks such a variable."""
     source = "import os\nHOST = os.environ['DB_HOST']\n" + FINE
-    known = Known({}, {"DB_HOST": "#{Db.Host}"})
-    done = check({"app.py": source}, known=known)
-    assert (done.found, done.reason) == ("handler found", "")
-    assert "DB_HOST has no value here; put Db.Host into [tool.pipeline.environments" in done.note
-    assert "app.py:2" in done.note
-    missing = check({"app.py": "import os\nos.environ['DB_HOST']\n"}, known=known)
-    assert "defines no handle" in missing.reason
-
-
-def test_a_variable_of_the_stack(check: Check) -> None:
-    """A variable that the stack sets is not held against the package, another one is."""
-    source = "import os\nTABLE = os.environ['TABLE']\n" + FINE
-    stack = "Environment:\n  Variables:\n    TABLE: !Ref Table\n"
-    assert "TABLE has no value here, environment/stack.yaml has one" in (
-        check({"app.py": source}, stack=stack).note
-    )
-    assert "KeyError: 'TABLE'" in check({"app.py": source}, stack="TABLES: 3\n").reason
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        "import urllib.request, os\nurllib.request.urlopen(os.environ['AWS_ENDPOINT_URL'])\n",
-        "raise ConnectionRefusedError('no database')\n",
-        "open('/mnt/models/large.bin')\n",
-    ],
-)
-def test_what_looks_for_the_world(check: Check, source: str) -> None:
-    """A module that needs a network or a mounted disk while it is imported is looked at instead."""
-    done = check({"app.py": FINE + source})
-    assert (done.found, done.reason) == ("handler found", "")
-    assert "something that is not on this machine" in done.note
+    note = check({"app.py": source}, known=Known({}, {"DB_HOST": "#{Db.Host}"})).note
+    assert "src/app.py:2: KeyError: 'DB_HOST'; DB_HOST has no value here, put Db.Host into " in note
 
 
 def test_layers(check: Check) -> None:
     """A module may lie in a layer of the stack: it is not held against the package."""
     source = "import from_a_layer\n" + FINE
-    done = check({"app.py": source}, stack="  Layers:\n    - arn:...\n")
-    assert "environment/stack.yaml has layers" in done.note
-    assert check({"app.py": source}, stack="# Layers: none\n").reason
+    note = check({"app.py": source}, layers=True).note
+    assert note.endswith("'from_a_layer'; the stack has layers, which are not here")
+    assert check({"app.py": source}).reason
 
 
 def test_files_for_another_machine(tmp_path: Path, runtime: LocalRuntime) -> None:
-    """What cannot be loaded here is excused; what is missing anywhere is not."""
-    other, code = ("x86_64", X86_64) if HERE == "aarch64" else ("arm64", ARM64)
-    files = {"fast/_c.so": elf(code), "fast/__init__.py": "import fast._c\n"}
+    """What cannot be loaded here is a word and no warning; what is missing anywhere is refused."""
+    other, code = ("x86_64", X86_64) if MACHINE == "arm64" else ("arm64", ARM64)
+    name = f"fast/_c.cpython-{MINOR.replace('.', '')}-{other}-linux-gnu.so"
+    files = {name: elf(code), "fast/__init__.py": "from . import _c\n"}
     check, brought = checker(tmp_path, runtime, other), tuple(files)
     done = check({**files, "app.py": "import fast\n" + FINE}, brought=brought)
-    assert done == HandlerCheck(f"handler found, not imported: files for {other}")
-    done = check({**files, "app.py": "import nowhere\n" + FINE}, brought=brought)
-    assert "No module named 'nowhere'" in done.reason
+    assert done == HandlerCheck(
+        f"handler found, not imported: its files are for linux {other}, here is {LINUX}"
+    )
+    for source in ("import nowhere\n", "import fast.nowhere\n", "x = = 1\n"):
+        done = check({**files, "app.py": source, "fast/__init__.py": ""}, brought=brought)
+        assert done.reason.startswith(REFUSED)
+
+
+def test_a_mac_has_the_machine_but_not_the_system(tmp_path: Path, runtime: LocalRuntime) -> None:
+    """A file for Linux cannot be loaded on another system, whatever the processor."""
+    code = ARM64 if MACHINE == "arm64" else X86_64
+    files = {"fast/_c.cpython-399-linux-gnu.so": elf(code), "app.py": "import fast._c\n"}
+    check, system = checker(tmp_path, runtime), f"darwin {MACHINE}"
+    done = check(files, system=system)
+    assert done.found.endswith(f"its files are for {LINUX}, here is {system}")
+    assert (done.reason, done.note) == ("", "")
+    # And where it is not known why, it is there all the same.
+    assert check(files).note.startswith(f"{WARNED}src/app.py:1: No module named 'fast._c'")
 
 
 def test_a_helper_for_another_machine_excuses_nothing(
@@ -206,23 +332,18 @@ def test_a_helper_for_another_machine_excuses_nothing(
 ) -> None:
     """A package with a program for macOS says nothing about a module that fails here."""
     files = {"selenium/macos/manager": fat_macho(2), "selenium/__init__.py": b""}
-    check = checker(tmp_path, runtime, "arm64" if HERE == "aarch64" else "x86_64")
-    source = b"import selenium\nx = 1 / 0\n"
-    done = check({**files, "app.py": source}, brought=tuple(files))
-    assert "ZeroDivisionError" in done.reason
+    check = checker(tmp_path, runtime, "arm64" if MACHINE == "x86_64" else "x86_64")
+    done = check({**files, "app.py": b"import selenium\nx = 1 / 0\n"}, brought=tuple(files))
+    assert "ZeroDivisionError" in done.note
 
 
-@pytest.mark.parametrize("own_client", [False, True])
-def test_a_handler_that_is_no_function(
-    tmp_path: Path, runtime: LocalRuntime, *, own_client: bool
-) -> None:
-    """What cannot be called is told, however it came by its name, and on any Python."""
-    under = replace(runtime, version="3.99", ric=None if own_client else runtime.ric)
-    check = checker(tmp_path, under)
-    files = {"app.py": "from other import *\n", "other.py": "handle = int('5')\n"}
-    reason = check(files).reason
-    assert reason == "the handler app.handle is no function but of type int"
-    assert check({**files, "other.py": "handle = type('T', (), {'__call__': 1})()\n"}).found
+def test_a_python_without_a_part_of_its_library(runtime: LocalRuntime) -> None:
+    """A Python built without sqlite says nothing about Lambda's."""
+    files = FunctionFiles(Path("function.zip"), ("app.py",), ("app.py",), {})
+    here = Here(runtime, LINUX, NOTHING, layers=False)
+    facts = Facts(error="ModuleNotFoundError", message="No module named '_sqlite3'")
+    facts = replace(facts, absent="_sqlite3", is_module=True, standard=True)
+    assert outcome(facts, _function(), files, here).note.startswith(WARNED)
 
 
 def test_another_python(tmp_path: Path, runtime: LocalRuntime) -> None:
@@ -231,6 +352,7 @@ def test_another_python(tmp_path: Path, runtime: LocalRuntime) -> None:
     done = check({"app.py": "import only_there\n" + FINE})
     assert done == HandlerCheck("handler found, not imported: here is Python 3.99")
     assert check({"app.py": FINE}).found.startswith("handler imported")
+    assert "of type int" in check({"app.py": "handle = int('5')\n"}).reason
 
 
 def test_the_folder_follows_the_zip(check: Check) -> None:
@@ -240,3 +362,10 @@ def test_the_folder_follows_the_zip(check: Check) -> None:
     # The same size within the same second: compiled modules must not outlive their source.
     assert check({"app.py": "import os\n" + FINE}).reason == ""
     assert "No module named 'no'" in check({"app.py": "import no\n" + FINE}).reason
+
+
+def test_syntax_in_the_eyes_of_a_python(runtime: LocalRuntime) -> None:
+    """Line and message where it cannot be compiled, nothing where it can."""
+    assert syntax_problem(runtime.python, b"x = 1\nreturn x\n") == "2: 'return' outside function"
+    assert syntax_problem(runtime.python, b"x = 1\n") == ""
+    assert "null bytes" in syntax_problem(runtime.python, b"\0")

@@ -1,13 +1,13 @@
-"""What settings leave out of a function zip."""
+"""What stays out of a function zip where the runtime's SDK is used."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.engines.left_out import SDK, files_of_tests, needed, sdk_files
+from pipeline.function.python.exclude import SDK, needed, sdk_files
 
 _REAL = {
     "boto3": ["botocore<1.45,>=1.44", "jmespath<2,>=0.7.1", "s3transfer<0.20,>=0.19"],
@@ -28,13 +28,8 @@ def _distribution(site: Path, name: str, requires: Sequence[str], files: Sequenc
     names = [*files, f"{info.name}/METADATA", f"{info.name}/RECORD"]
     (info / "RECORD").write_text("".join(f"{file},,\n" for file in names))
     for file in files:
-        _write(site, {file: ""})
-
-
-def _write(site: Path, files: Mapping[str, str]) -> None:
-    for name, text in files.items():
-        (site / name).parent.mkdir(parents=True, exist_ok=True)
-        (site / name).write_text(text)
+        (site / file).parent.mkdir(parents=True, exist_ok=True)
+        (site / file).write_bytes(b"")
 
 
 def test_the_sdk_goes_as_a_whole() -> None:
@@ -93,63 +88,3 @@ def test_files_of_the_sdk(tmp_path: Path) -> None:
     left_out = sdk_files(tmp_path, ["boto3", "other-tool"])
     assert left_out >= {"boto3/__init__.py", "boto3/data/x.json", "boto3-1.0.dist-info/METADATA"}
     assert not any(name.startswith(("six", "other", "Other")) for name in left_out)
-
-
-def _left_out(site: Path, files: Mapping[str, str]) -> set[str]:
-    _write(site, files)
-    return set(files_of_tests(site, list(files)))
-
-
-def test_tests_inside_packages_go(tmp_path: Path) -> None:
-    """Folders `tests` and `test` of a package go with everything in them."""
-    files = {
-        "p/__init__.py": "",
-        "p/tests/__init__.py": "from p.tests import helper",
-        "p/tests/data/large.csv": "",
-        "p/sub/__init__.py": "# the tests are in p.sub.test",
-        "p/sub/test/test_a.py": "import p.tests.helper",
-        "p/testing.py": "",
-    }
-    assert _left_out(tmp_path, files) == {
-        "p/tests/__init__.py",
-        "p/tests/data/large.csv",
-        "p/sub/test/test_a.py",
-    }
-
-
-def test_packages_named_test_stay(tmp_path: Path) -> None:
-    """A top-level `tests` or `test`, or one in a folder that is no package, is left alone."""
-    files = {"tests/__init__.py": "", "test/a.py": "", "data/tests/a.txt": "", "p/test.py": ""}
-    assert _left_out(tmp_path, files) == set()
-
-
-def test_imported_tests_stay(tmp_path: Path) -> None:
-    """A test folder that the package itself imports, in any form, is part of it."""
-    imports = {
-        "absolute": "import p.absolute.tests.helper",
-        "from_it": "from p.from_it.tests import helper",
-        "name": "def late():\n    from p.name import test",
-        "relative": "from .tests import helper",
-        "above": "from ..above.tests.helper import x",
-        "text": "import importlib\nimportlib.import_module('p.text.tests.helper')",
-    }
-    files = {"p/__init__.py": ""}
-    for name, source in imports.items():
-        folder = "test" if name == "name" else "tests"
-        files |= {
-            f"p/{name}/__init__.py": source,
-            f"p/{name}/{folder}/__init__.py": "",
-            f"p/{name}/{folder}/helper.py": "",
-        }
-    files |= {"p/unused/__init__.py": "", "p/unused/tests/helper.py": ""}
-    assert _left_out(tmp_path, files) == {"p/unused/tests/helper.py"}
-
-
-def test_a_module_that_cannot_be_parsed_imports_nothing(tmp_path: Path) -> None:
-    """A file for another Python, or a template, does not stop the others from being read."""
-    files = {
-        "p/__init__.py": "",
-        "p/template.py": "import {{ tests }}",
-        "p/tests/a.py": "",
-    }
-    assert _left_out(tmp_path, files) == {"p/tests/a.py"}

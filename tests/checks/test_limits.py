@@ -9,8 +9,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.archive.zipreader import Entry
-from pipeline.engines.limits import (
+from pipeline.checks.limits import (
     environment_reasons,
     function_name_reasons,
     length_reasons,
@@ -18,10 +17,11 @@ from pipeline.engines.limits import (
     size_reasons,
     tag_reasons,
 )
-from pipeline.report.words import size
-from pipeline.values.manifest import ZipFacts
-from pipeline.values.project import FROM_RUNTIME, Function
-from pipeline.values.runtimes import runtime_named
+from pipeline.core.manifest import ZipFacts
+from pipeline.core.text import size
+from pipeline.project.project import FROM_RUNTIME, TEST_FOLDERS, Function
+from pipeline.project.runtimes import runtime_named
+from pipeline.zip.index import Entry
 
 _MB = 1 << 20
 FUNCTION = Function("F", runtime_named("python3.13", where="test"), "arm64", "a.b", "", {}, {})
@@ -60,8 +60,8 @@ def test_a_large_function_says_what_is_large() -> None:
     assert "300.0 MB unzipped, Lambda takes 250 MB" in reason
     assert "numpy 130.0 MB, pandas 100.0 MB, botocore 60.0 MB, src/app 10.0 MB" in reason
     assert 'boto3 = "runtime" may leave out 60.0 MB' in reason
-    assert "leave-out-tests = true up to 100.0 MB" in reason
-    function = replace(FUNCTION, boto3=FROM_RUNTIME, leave_out_tests=True)
+    assert "exclude = ['*/**/tests/**', '*/**/test/**'] up to 100.0 MB" in reason
+    function = replace(FUNCTION, boto3=FROM_RUNTIME, exclude=TEST_FOLDERS)
     (reason,) = size_reasons(facts, function, entries, {"app/model.bin"})
     assert reason.endswith("src/app 10.0 MB")
 

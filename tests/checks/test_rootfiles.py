@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pipeline.engines.rootfiles import is_stage, script_reasons, substitution_reasons
+from pipeline.checks.root_scripts import is_stage, script_reasons, substitution_reasons
 
 from tests.repositories import ROOT
 

@@ -7,14 +7,16 @@ import re
 from tests.repositories import ROOT
 
 _READ = re.compile(
-    r'\b(?:table|pipeline)\.(?:text|texts|choice|flag|mapping|tables?)\(\s*"([^"]+)"'
+    r'\b(?:table|pipeline|push)\.(?:text|texts|choice|flag|mapping|tables?)\(\s*"([^"]+)"'
 )
 
 
 def test_every_setting_is_on_the_page() -> None:
     """Each key that is read from `[tool.pipeline]` and the tables in it has its line."""
-    values = ROOT / "template" / "scripts" / "pipeline" / "values"
-    source = "".join((values / name).read_text("utf-8") for name in ("project.py", "octopus.py"))
+    values = ROOT / "template" / "scripts" / "pipeline" / "project"
+    source = "".join(
+        (values / name).read_text("utf-8") for name in ("project.py", "octopus_settings.py")
+    )
     page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     listed = {
         key

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.aws.function import Wait
-from pipeline.engines.client import client_files
-from pipeline.engines.stage import deploy_half
+from pipeline.core.events import Event, Reporter
+from pipeline.core.manifest import FunctionFacts, Manifest, Source, ZipFacts
+from pipeline.deploy.credentials import Credentials
+from pipeline.deploy.observe import Wait
 from pipeline.octopus.launch import Job, launch
-from pipeline.report.events import Event, Reporter
-from pipeline.values.credentials import Credentials
-from pipeline.values.manifest import FunctionFacts, Manifest, Source, ZipFacts
+from pipeline.package.aws_client import client_files
+from pipeline.package.library import deploy_half
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "template" / "scripts"
 NAME = "CI-Greeter"

@@ -53,8 +53,9 @@ class FakeLambda:
     """A function in memory that answers in Lambda's documented shapes.
 
     It has revisions, merges nothing, and needs `busy_reads` reads until an update has settled.
-    `before` holds what happens before the next call of a method: an error to raise, or what
-    somebody else does meanwhile. An unknown parameter is a TypeError.
+    `before` and `after` hold what happens around the next calls of a method: an error to raise, or
+    what somebody else does meanwhile; `refuses` are answers to every call of one. `accepted` are
+    the writes that took effect. An unknown parameter is a TypeError.
     """
 
     configuration: dict[str, Any] = field(default_factory=dict)
@@ -65,6 +66,9 @@ class FakeLambda:
     after: dict[str, list[Exception | Script]] = field(default_factory=dict)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     outcome: dict[str, Any] = field(default_factory=dict)
+    refuses: dict[str, Exception] = field(default_factory=dict)
+    accepted: list[str] = field(default_factory=list)
+    readable_tags: bool = True
     objects: dict[tuple[str, str], bytes] = field(default_factory=dict)
     _reads: int = 0
     _revisions: Any = field(default_factory=lambda: itertools.count(1))
@@ -110,8 +114,12 @@ class FakeLambda:
             self._reads += 1
             if self._reads > self.busy_reads:
                 self.touch(**{"LastUpdateStatus": "Successful", **self.outcome})
-        answer = {"Configuration": self.configuration, "Code": {}, "Tags": self.tags}
-        return copy.deepcopy(answer)
+        answer: dict[str, Any] = {"Configuration": self.configuration, "Code": {}}
+        if self.readable_tags:
+            answer["Tags"] = self.tags
+        answer = copy.deepcopy(answer)
+        self._happens(self.after, "get_function")
+        return answer
 
     def update_function_configuration(
         self,
@@ -127,7 +135,7 @@ class FakeLambda:
             raise TypeError(unknown)
         return self._update("update_function_configuration", request, settings)
 
-    def update_function_code(  # noqa: PLR0913 - the arguments are boto3's
+    def update_function_code(
         self,
         *,
         FunctionName: str,  # noqa: N803
@@ -161,7 +169,9 @@ class FakeLambda:
     def tag_resource(self, *, Resource: str, Tags: Mapping[str, str]) -> dict[str, Any]:  # noqa: N803
         """Answer like TagResource."""
         self._enter("tag_resource", {"Resource": Resource, "Tags": dict(Tags)})
+        self.accepted.append("tag_resource")
         self.tags.update(Tags)
+        self._happens(self.after, "tag_resource")
         return {}
 
     def _update(self, name: str, request: dict[str, Any], settings: Any) -> dict[str, Any]:
@@ -174,6 +184,7 @@ class FakeLambda:
             message = "The RevisionId provided does not match the latest RevisionId."
             raise refusal("PreconditionFailedException", message)
         self._reads = 0
+        self.accepted.append(name)
         self.touch(LastUpdateStatus="InProgress", **settings)
         self._happens(self.after, name)
         return copy.deepcopy(self.configuration)
@@ -181,6 +192,8 @@ class FakeLambda:
     def _enter(self, name: str, request: dict[str, Any]) -> None:
         self.calls.append((name, request))
         self._happens(self.before, name)
+        if name in self.refuses:
+            raise self.refuses[name]
 
     def _happens(self, planned: dict[str, list[Exception | Script]], name: str) -> None:
         if planned.get(name):

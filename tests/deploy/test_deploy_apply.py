@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
-from botocore.exceptions import EndpointConnectionError
-from pipeline.aws.apply import Code, apply
-from pipeline.aws.function import observe
-from pipeline.errors import Conflict, NotTheSame, PipelineError
-from pipeline.report.events import Progressed
-from pipeline.values.plan import Observed, Plan, Wanted
+from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
+from pipeline.core.errors import Conflict, NotTheSame, PipelineError
+from pipeline.core.events import Finished, Progressed
+from pipeline.deploy.apply import apply
+from pipeline.deploy.aws_session import Connection
+from pipeline.deploy.function_state import Observed, Wanted
+from pipeline.deploy.observe import observe
+from pipeline.deploy.plan import Plan
 
 from tests.deploy.deploy_support import NAME, OLD, Clock, Recorder, function_zip, manifest
 from tests.deploy.fake_lambda import FakeLambda, refusal
@@ -17,10 +22,17 @@ NEW = function_zip()
 WANTED = Wanted.from_manifest(manifest(NEW), {"GREETING": "hello", "LEVEL": "info"}, "2.0.7")
 
 
-def deploy_to(fake: FakeLambda, *, recorder: Recorder | None = None, **wait: float) -> Observed:
-    """Plan on what the fake holds, and apply."""
-    plan = Plan.between(observe(fake, NAME), WANTED)
-    return apply(plan, Code(NEW), fake, (recorder or Recorder()).reporter, Clock().wait(**wait))
+def deploy_to(
+    fake: FakeLambda,
+    *,
+    recorder: Recorder | None = None,
+    planned_on: Observed | None = None,
+    **wait: float,
+) -> Observed:
+    """Plan on what the fake holds, or held, and apply."""
+    plan = Plan.between(planned_on or observe(fake, NAME), WANTED)
+    there = Connection(fake, lambda: fake, "eu-west-1")
+    return apply(plan, NEW, there, (recorder or Recorder()).reporter, Clock().wait(**wait))
 
 
 def test_configuration_code_and_tags_in_this_order() -> None:
@@ -93,13 +105,14 @@ def test_a_busy_function_is_waited_for() -> None:
 
 
 def test_waiting_for_a_busy_function_has_a_ceiling() -> None:
-    """A function that stays busy ends the deploy, and the message says what was done already."""
+    """A function that stays busy ends the deploy, and what was done before is taken back."""
     fake = FakeLambda.holding(OLD)
     busy = refusal("ResourceConflictException", "An update is in progress")
     fake.before["update_function_code"] = [busy] * 100
     with pytest.raises(PipelineError, match="An update is in progress") as caught:
         deploy_to(fake, ceiling=5.0)
-    assert "Already done: configure." in caught.value.then
+    assert caught.value.then.startswith("configure (runtime, ")
+    assert "was taken back" in caught.value.then
 
 
 def test_waiting_for_an_update_has_a_ceiling_and_names_the_state() -> None:
@@ -122,7 +135,6 @@ def test_a_failed_update_gives_the_reason_and_a_hint() -> None:
         PipelineError, match="EniLimitExceeded: The account is out of ENIs"
     ) as caught:
         deploy_to(fake)
-    assert "What ran before still runs." in caught.value.then
     assert "network interface" in caught.value.then
 
 
@@ -240,15 +252,81 @@ def test_a_dropped_connection_is_a_known_error() -> None:
     with pytest.raises(PipelineError, match="could not be asked") as caught:
         deploy_to(fake)
     assert "continues where it stopped" in caught.value.then
-    assert "Already done: configure." in caught.value.then
+    assert "was taken back" in caught.value.then
 
 
-def test_a_deploy_continues_where_it_stopped() -> None:
-    """After a failure between the steps, a new plan holds only what is left."""
+def test_a_refused_upload_leaves_the_function_as_it_was() -> None:
+    """What ran before runs on with its own configuration; the next deploy does everything."""
     fake = FakeLambda.holding(OLD)
+    before = replace(observe(fake, NAME), revision_id="")
     fake.before["update_function_code"] = [refusal("ServiceException", "oops")]
-    with pytest.raises(PipelineError):
+    with pytest.raises(PipelineError, match="oops"):
         deploy_to(fake)
-    fake.calls.clear()
+    assert replace(observe(fake, NAME), revision_id="") == before
     deploy_to(fake)
-    assert fake.writes() == ["update_function_code", "tag_resource"]
+    assert Plan.between(observe(fake, NAME), WANTED).steps == ()
+
+
+def test_tags_are_read_back() -> None:
+    """A tag that does not stay ends the deploy; one that cannot be read is said to be unproven."""
+    fake = FakeLambda.holding(OLD)
+    fake.after["tag_resource"] = [lambda f: f.tags.update({"team": "theirs"})]
+    with pytest.raises(Conflict, match="the tags team are not"):
+        deploy_to(fake)
+    fake = FakeLambda.holding(OLD)
+    fake.readable_tags = False
+    recorder = Recorder()
+    deploy_to(fake, recorder=recorder)
+    assert "lambda:ListTags" in recorder.of(Finished)[-1].text
+
+
+CALLS = ("get_function", "update_function_configuration", "update_function_code", "tag_resource")
+EDITS: dict[str, dict[str, Any]] = {
+    "memory": {"MemorySize": 1024},
+    "handler": {"Handler": "theirs.handle"},
+    "variables": {"Environment": {"Variables": {"OWNED_BY_STACK": "theirs"}}},
+    "code": {"CodeSha256": "theirs"},
+}
+
+
+@pytest.mark.parametrize("refused", [False, True], ids=["accepted", "upload refused"])
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("edit", EDITS)
+def test_whenever_somebody_edits_the_function_nothing_of_theirs_is_lost_and_nothing_false_said(
+    edit: str, call: str, moment: str, *, refused: bool
+) -> None:
+    """An edit around any call is kept; "Nothing was changed" is said only where that is so."""
+    for nth in range(12):
+        fake = FakeLambda.holding(OLD)
+        if refused:
+            fake.refuses["update_function_code"] = refusal("ServiceException", "oops")
+        plan_on = observe(fake, NAME)
+        edits = [lambda _: None] * nth + [lambda f: f.touch(**EDITS[edit])]
+        getattr(fake, moment)[call] = edits
+        try:
+            found = deploy_to(fake, planned_on=plan_on)
+        except PipelineError as error:
+            said = str(error)
+        else:
+            said = f"done {found.code_sha256}"
+        happened = not getattr(fake, moment)[call]
+        if happened:
+            for key, value in EDITS[edit].items():
+                assert fake.configuration[key] == value, (nth, said)
+        if "Nothing was changed." in said:
+            assert fake.accepted == [], (nth, said)
+        if not happened:
+            break
+
+
+def test_a_request_that_arrives_late_is_refused() -> None:
+    """An upload that AWS carries out after its answer was lost finds a newer revision."""
+    fake = FakeLambda.holding(OLD)
+    lost = ReadTimeoutError(endpoint_url="https://lambda.eu-west-1.amazonaws.com")
+    fake.before["update_function_code"] = [lost]
+    with pytest.raises(PipelineError, match="could not be asked") as caught:
+        deploy_to(fake)
+    assert "was taken back" in caught.value.then
+    late = dict(fake.calls)["update_function_code"]
+    assert late["RevisionId"] != fake.configuration["RevisionId"]

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from pipeline.engines.client import DISTRIBUTIONS, SERVICES, client_files
-from pipeline.engines.stage import DEPLOY_HALF, deploy_half
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
+from pipeline.package.aws_client import DISTRIBUTIONS, SERVICES, client_files
+from pipeline.package.library import deploy_half
 
 from tests.deploy.deploy_support import SCRIPTS, pythons
 
@@ -45,7 +45,8 @@ def in_a_bare_python(python: str, folder: Path, code: str) -> str:
 @pytest.mark.parametrize("python", pythons())
 def test_every_module_of_the_deploy_half_imports(folder: Path, python: str) -> None:
     """Each module imports in a bare Python, without third-party modules."""
-    names = [f"pipeline.{module}".replace("/", ".") for module in DEPLOY_HALF]
+    paths = [Path(name).with_suffix("") for name, _ in deploy_half(SCRIPTS)]
+    names = [".".join(path.parts) for path in paths if path.parts[0] == "pipeline"]
     names = [name.removesuffix(".__init__") for name in names]
     code = (
         "import importlib, json\n"

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
+from pipeline.core.events import Achieved, Artifact, Line, Output, Progressed, Warned
 from pipeline.octopus.launch import launch
-from pipeline.report.events import Achieved, Artifact, Line, Output, Progressed, Warned
 
 from tests.deploy.deploy_support import CREDENTIALS, Recorder, job, run
 

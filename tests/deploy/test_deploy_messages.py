@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.errors import Conflict, PipelineError
-from pipeline.octopus.messages import Message, parse
-from pipeline.report.events import (
+from pipeline.core.errors import Conflict, PipelineError
+from pipeline.core.events import (
     Artifact,
     BuildNumber,
     Event,
@@ -22,9 +21,10 @@ from pipeline.report.events import (
     Started,
     Warned,
 )
-from pipeline.report.masking import MASK, masked, masked_text
-from pipeline.report.octopus import message, octopus_lines
-from pipeline.report.words import line_sink, plain_lines
+from pipeline.core.masking import MASK, masked, masked_text
+from pipeline.core.text import line_sink, plain_lines
+from pipeline.deploy.worker_log import message, octopus_lines
+from pipeline.octopus.service_messages import Message, parse
 
 # Surrogates are no text: no encoding of a log can carry them.
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pipeline.aws.function import observe, settled
-from pipeline.errors import PipelineError
-from pipeline.report.events import Stage
-from pipeline.values.plan import Observed
+from pipeline.core.errors import PipelineError
+from pipeline.core.events import Stage
+from pipeline.deploy.function_state import Observed
+from pipeline.deploy.observe import observe, settled
 
 from tests.deploy.deploy_support import NAME, OLD, Clock
 from tests.deploy.fake_lambda import FakeLambda

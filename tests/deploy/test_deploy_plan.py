@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.values.plan import CODE, CONFIGURATION, TAGS, Observed, Plan, Wanted
+from pipeline.deploy.function_state import Observed, Wanted
+from pipeline.deploy.plan import Bucket, Plan
+from pipeline.deploy.policy import policy
 
 from tests.deploy.deploy_support import (
     ARN,
@@ -56,15 +59,15 @@ def test_every_difference_has_its_step() -> None:
         tags={},
     )
     plan = Plan.between(there, WANTED)
-    assert plan.steps == (CONFIGURATION, CODE, TAGS)
-    found = {(change.step, change.what) for change in plan.changes}
+    assert [step.name for step in plan.steps] == ["configure", "upload", "tag"]
+    found = {(step.name, change.what) for step in plan.steps for change in step.changes}
     assert found >= {
-        (CONFIGURATION, "runtime"),
-        (CONFIGURATION, "environment GREETING"),
-        (CONFIGURATION, "environment LEVEL"),
-        (CODE, "architecture"),
-        (CODE, "code"),
-        (TAGS, "tag team"),
+        ("configure", "runtime"),
+        ("configure", "environment GREETING"),
+        ("configure", "environment LEVEL"),
+        ("upload", "architecture"),
+        ("upload", "code"),
+        ("tag", "tag team"),
     }
     assert not any("OWNED_BY_STACK" in change.what for change in plan.changes)
 
@@ -102,10 +105,10 @@ def test_the_json_form_names_what_was_planned_on() -> None:
     document = as_json(plan.to_json())
     assert document["function"] == NAME
     assert document["plannedOn"]["revisionId"] == "r1"
-    assert document["steps"] == [CONFIGURATION]
+    assert document["steps"] == ["configure"]
     assert document["changes"] == [
         {
-            "step": CONFIGURATION,
+            "step": "configure",
             "what": "handler",
             "now": "old.handle",
             "planned": "app.handle",
@@ -125,3 +128,25 @@ def test_the_environments_changes_are_exactly_ours_that_differ(
     there = replace(observed_as(wanted), environment=theirs)
     expected = {f"environment {key}" for key, value in mine.items() if theirs.get(key) != value}
     assert {change.what for change in Plan.between(there, wanted).changes} == expected
+
+
+def test_through_s3_the_code_is_stored_before_the_function_is_touched() -> None:
+    """A bucket adds a step of its own in front, and the rights that it needs."""
+    there = replace(observed_as(WANTED), code_sha256="old", handler="old.handle")
+    plan = Plan.between(there, WANTED, Bucket("code", "a/b.zip"))
+    assert [step.name for step in plan.steps] == ["store", "configure", "upload"]
+    rights = {(one.action, one.resource) for one in plan.permissions()}
+    assert {
+        (f"s3:{name}", "arn:aws:s3:::code/a/b.zip") for name in ("GetObject", "PutObject")
+    } < rights
+    assert Plan.between(observed_as(WANTED), WANTED, Bucket("code", "a/b.zip")).steps == ()
+
+
+def test_the_policy_allows_what_the_steps_need_and_no_more() -> None:
+    """A plan without changes needs to read the function; each step adds its own call."""
+    read = json.loads(policy(Plan.between(observed_as(WANTED), WANTED)))
+    assert read["Statement"] == [
+        {"Effect": "Allow", "Action": ["lambda:GetFunction", "lambda:ListTags"], "Resource": ARN}
+    ]
+    tagged = json.loads(policy(Plan.between(replace(observed_as(WANTED), tags={}), WANTED)))
+    assert tagged["Statement"][0]["Action"][-1] == "lambda:TagResource"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.errors import PipelineError, UsageError
-from pipeline.octopus.variables import declared_values, names_in, resolve
-from pipeline.octopus.worker import WorkerContext
-from pipeline.values.credentials import Credentials
+from pipeline.core.errors import PipelineError, UsageError
+from pipeline.core.templates import declared_values, names_in, resolve
+from pipeline.deploy.credentials import Credentials
+from pipeline.deploy.worker import WorkerContext
 
 from tests.deploy.deploy_support import octopus_variables
 
@@ -123,7 +123,7 @@ def test_all_missing_variables_are_named_together() -> None:
 
 def test_outside_octopus_it_says_how_to_run() -> None:
     """Without Octopus's globals the error gives the command to use."""
-    with pytest.raises(UsageError, match="invoke deploy ENVIRONMENT"):
+    with pytest.raises(UsageError, match=r"python3 tasks\.py deploy ENVIRONMENT"):
         WorkerContext.from_globals({}, {})
 
 

@@ -16,9 +16,9 @@ import boto3
 import pytest
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
-from pipeline.errors import NotTheSame, PipelineError, UsageError
+from pipeline.core.errors import NotTheSame, PipelineError, UsageError
+from pipeline.core.events import Line, Output, Warned
 from pipeline.octopus.launch import launch, worker_variables
-from pipeline.report.events import Line, Output, Warned
 
 from tests.deploy.deploy_support import (
     COMMIT,
@@ -217,7 +217,7 @@ def test_exit_codes_keep_the_kind_of_an_error(package: Path) -> None:
 
 def test_a_bug_keeps_its_trace(package: Path) -> None:
     """An unexpected exception is the result, and its trace is in the log."""
-    library = package / "pipeline" / "verbs" / "hooks.py"
+    library = package / "pipeline" / "deploy" / "hooks.py"
     text = library.read_text(encoding="utf-8")
     library.write_text(f"{text}\n\ndef load_hooks(path):\n    return path / 0\n", encoding="utf-8")
     recorder = Recorder()
@@ -258,7 +258,7 @@ def test_outside_octopus_the_script_says_how_to_run(package: Path) -> None:
         [PYTHON, package / "deploy.py"], capture_output=True, text=True, check=False, env={}
     )
     assert done.returncode == UsageError.exit_code
-    assert "invoke deploy ENVIRONMENT" in done.stdout
+    assert "python3 tasks.py deploy ENVIRONMENT" in done.stdout
     assert done.stderr == ""
 
 

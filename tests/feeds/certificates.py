@@ -10,8 +10,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-__all__ = ["write_certificate"]
-
 
 def write_certificate(path: Path, name: str) -> Path:
     """Write a PEM file with a key and its certificate for 127.0.0.1 and `name`."""

@@ -7,12 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.feeds.feed_support import echo
-from tests.nuget_client import nuget
+from tests.nuget_client import nuget  # noqa: F401 - a fixture
 from tests.standins.loopback import Loopback, serving
 from tests.standins.nuget_v2 import NugetV2Feed
 from tests.standins.nuget_v3 import NugetV3Feed
-
-__all__ = ["nuget"]
 
 
 @pytest.fixture

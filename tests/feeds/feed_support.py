@@ -5,18 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.archive.nupkg import pack
-from pipeline.archive.nuspec import fill_tokens, parse
-from pipeline.archive.package import Package
-from pipeline.archive.zipwriter import store
+from pipeline.core.events import Event, Progressed, Stage
 from pipeline.edge.http import Http
 from pipeline.feeds.feed import Candidate, Feed
 from pipeline.feeds.publish import Published, Rules, publish
-from pipeline.report.events import Event, Progressed, Stage
+from pipeline.package.contents import Package
+from pipeline.package.nupkg import pack
+from pipeline.package.nuspec import fill_tokens, parse
+from pipeline.zip.writer import store
 
 from tests.standins.loopback import Answer, Asked
-
-__all__ = ["ID", "VERSION", "Pusher", "echo", "http", "package"]
 
 ID, VERSION = "Acme.Sample", "2.0.7"
 _NUSPEC = (

@@ -21,8 +21,6 @@ from tests.standins.loopback import Answer, Fault, serving
 from tests.standins.nuget_v2 import KEY, NugetV2Feed
 from tests.standins.nuget_v3 import NugetV3Feed
 
-__all__ = ["KINDS", "SERVERS", "Place", "place"]
-
 SERVERS = ("v2", "v3", "built-in")
 KINDS = ("folder", *SERVERS)
 

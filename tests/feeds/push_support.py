@@ -7,16 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.archive.nupkg import pack
-from pipeline.archive.nuspec import fill_tokens, parse
-from pipeline.archive.zipwriter import store
-from pipeline.values.manifest import Manifest, Source
+from pipeline.core.manifest import Manifest, Source
+from pipeline.package.nupkg import pack
+from pipeline.package.nuspec import fill_tokens, parse
+from pipeline.zip.writer import store
 
 from tests.deploy.deploy_support import function_zip, manifest
+from tests.project.values_support import SETTINGS, write_settings
 from tests.repositories import ROOT, commit_all, git
-from tests.values.values_support import SETTINGS, write_settings
-
-__all__ = ["PASSWORD", "SUBJECTS", "built", "facts", "repository", "run_push"]
 
 PASSWORD = "a-password-of-git"  # noqa: S105 - nobody's
 SUBJECTS = ("First", "Second: with `quotes` and é", "Third", "Fourth")
@@ -27,7 +25,7 @@ _NUSPEC = (
 )
 _PROGRAM = (
     "import sys; from pathlib import Path; from pipeline.tasks import namespace; "
-    "from pipeline.tasks.program import main; root = Path.cwd(); main(namespace(root), root)"
+    "from pipeline.cli.program import main; root = Path.cwd(); main(namespace(root), root)"
 )
 
 

@@ -7,16 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pipeline.core.manifest import Source
+from pipeline.octopus.build_facts import announce, build_facts
 from pipeline.octopus.build_information import BuildFacts, build_information
 from pipeline.octopus.client import Access, Octopus, connect
-from pipeline.values.manifest import Source
-from pipeline.verbs.build_information import announce, build_facts
 
 from tests.feeds.feed_support import http
 from tests.feeds.push_support import PASSWORD, SUBJECTS, facts, repository
+from tests.project.values_support import machine
 from tests.repositories import git
 from tests.standins.octopus_server import KEY, OctopusServer
-from tests.values.values_support import machine
 
 JENKINS = {
     "JENKINS_URL": "https://jenkins.example/",

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from pipeline.core.errors import Conflict
 from pipeline.edge.http import HttpError
-from pipeline.errors import Conflict
 from pipeline.feeds.builtin import BuiltInFeed
 from pipeline.feeds.feed import SAME, Candidate, State
 

@@ -6,8 +6,8 @@ import errno
 from pathlib import Path
 
 import pytest
-from pipeline.errors import PipelineError
-from pipeline.feeds.feed import SAME
+from pipeline.core.errors import PipelineError
+from pipeline.feeds.feed import ABSENT, SAME
 from pipeline.feeds.folder import FolderFeed
 
 from tests.feeds.feed_support import package
@@ -66,6 +66,16 @@ def test_ids_have_no_case(folder: Path, tmp_path: Path) -> None:
     """A file that another client wrote in small letters is the same version."""
     ours = package(tmp_path / "made", b"ours")
     (folder / ours.file_name.lower()).write_bytes(ours.path.read_bytes())
+    assert FolderFeed(folder).find(ours) == SAME
+
+
+@pytest.mark.parametrize("spelling", ["2.00.007", "02.0.7.0", "2.0.7+build.5"])
+def test_a_version_has_several_spellings(folder: Path, tmp_path: Path, spelling: str) -> None:
+    """A feed that knows one of them has the version; another id's file is not taken for it."""
+    ours = package(tmp_path / "made", b"ours")
+    (folder / f"{ours.id}.Other.2.0.7.nupkg").write_bytes(b"")
+    assert FolderFeed(folder).find(ours) == ABSENT
+    (folder / f"{ours.id}.{spelling}.nupkg").write_bytes(ours.path.read_bytes())
     assert FolderFeed(folder).find(ours) == SAME
 
 

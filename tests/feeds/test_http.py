@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pipeline.core.errors import PipelineError
 from pipeline.edge.http import Http, HttpError, NoAnswerError, Request
-from pipeline.edge.http_words import body_words
+from pipeline.edge.http_text import body_words
 from pipeline.edge.upload import Upload
-from pipeline.errors import PipelineError
 
 from tests.feeds.feed_support import echo, http
 from tests.standins.loopback import Answer, Fault, Loopback, serving

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pipeline.edge.http import Request
+from pipeline.core.errors import PipelineError
+from pipeline.edge.http import Http, Request
 from pipeline.edge.network import proxy_for
-from pipeline.errors import PipelineError
 
 from tests.feeds.certificates import write_certificate
 from tests.feeds.feed_support import echo, http
-from tests.standins.loopback import Loopback, serving
+from tests.standins.loopback import Answer, Fault, Loopback, serving
 from tests.standins.proxy import proxying
 
 NOWHERE = "feed.invalid"
@@ -63,6 +64,26 @@ def test_a_certificate_that_is_not_trusted_is_an_error_at_once(
     assert "REQUESTS_CA_BUNDLE" in caught.value.then
     assert waits == []
     assert tls[0].asked == []
+
+
+def test_a_redirect_from_https_to_http_is_not_followed(tls: tuple[Loopback, Path]) -> None:
+    """Anybody on the way could change the answer."""
+    server, certificate = tls
+    with serving(echo) as plain:
+        moved = Answer(302, headers={"Location": f"{plain.url}/a"})
+        server.faults.append(Fault("GET", answer=moved))
+        with pytest.raises(PipelineError, match="redirected from https to http://127"):
+            http({"SSL_CERT_FILE": str(certificate)}).request(Request("GET", server.url))
+        assert plain.asked == []
+
+
+def test_an_answer_over_tls_has_an_end_too(tls: tuple[Loopback, Path]) -> None:
+    """By the same clock."""
+    server, certificate = tls
+    clock = itertools.count(0.0, 100.0).__next__
+    client = Http({"SSL_CERT_FILE": str(certificate)}, clock=clock)
+    with pytest.raises(PipelineError, match="not complete after 50 s"):
+        client.request(Request("GET", server.url, answer_seconds=50.0))
 
 
 @pytest.mark.parametrize("content", [None, b"no certificates"])

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pipeline.core.errors import Conflict, PipelineError
+from pipeline.core.events import Progressed
 from pipeline.edge.http import HttpError, NoAnswerError
-from pipeline.errors import Conflict, PipelineError
 from pipeline.feeds.feed import SAME, Candidate
 from pipeline.feeds.nuget import Source
 from pipeline.feeds.nuget_v2 import NugetV2
 from pipeline.feeds.nuget_v3 import NugetV3
-from pipeline.report.events import Progressed
 
 from tests.feeds.feed_support import Pusher, http, package
 from tests.feeds.places import KINDS, SERVERS, Place, place

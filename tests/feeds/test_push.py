@@ -7,16 +7,16 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from pipeline.errors import PipelineError
-from pipeline.values.project import Project
+from pipeline.core.errors import PipelineError
+from pipeline.project.project import Project
 
 from tests.feeds.push_support import PASSWORD, built, repository, run_push
+from tests.project.values_support import SETTINGS, write_settings
 from tests.standins.loopback import Loopback
 from tests.standins.nuget_v2 import KEY, NugetV2Feed
 from tests.standins.nuget_v3 import NugetV3Feed
 from tests.standins.octopus_server import KEY as OCTOPUS_KEY
 from tests.standins.octopus_server import OctopusServer
-from tests.values.values_support import SETTINGS, write_settings
 
 NAME = "Acme.Greeter.2.0.7.nupkg"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pipeline.errors import Conflict
+from pipeline.core.errors import Conflict
 from pipeline.feeds.folder import FolderFeed
 from pipeline.feeds.nuget import Source
 from pipeline.feeds.nuget_v2 import NugetV2

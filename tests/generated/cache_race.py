@@ -15,8 +15,6 @@ from pathlib import Path
 
 from tests.generated.repository import Repository, environment
 
-__all__ = ["members", "race"]
-
 
 def members(repository: Repository) -> set[str]:
     """Return the names in the last build's function zip."""

@@ -18,8 +18,6 @@ from typing import Any
 
 from tests.repositories import commit_all, git
 
-__all__ = ["PYTHON", "Done", "Repository", "environment", "set_up_child", "wait_for_text"]
-
 # A machine's own Python: the bootstrap must not depend on the environment these tests run in.
 PYTHON = Path(sys._base_executable)  # type: ignore[attr-defined]
 _START = "start"
@@ -142,10 +140,12 @@ class Repository:
         git(self.root, "tag", _START)
 
     def reset(self) -> None:
-        """Bring back the first commit, without builds; `.venv` and caches stay."""
+        """Bring back the first commit, without builds; `.venv` and what was fetched stay."""
         git(self.root, "checkout", "--quiet", "--force", "-B", "main", _START)
         git(self.root, "clean", "--quiet", "--force", "-d")
         shutil.rmtree(self.root / "build-output", ignore_errors=True)
+        for told_once in (self.root / ".pipeline" / "cache").glob("python-*.json"):
+            told_once.unlink()
 
     def forget_commits(self) -> None:
         """Start a new history: the commits so far are gone for good."""

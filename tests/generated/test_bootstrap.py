@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
+import bootstrap
 import pytest
 from pipeline.edge.pythons import find_python
 
 from tests.generated.conftest import Fresh
-from tests.generated.repository import Done, Repository, environment, set_up_child, wait_for_text
-from tests.repositories import git
+from tests.generated.repository import (
+    PYTHON,
+    Done,
+    Repository,
+    environment,
+    set_up_child,
+    wait_for_text,
+)
+from tests.repositories import ROOT, git
 
 TOO_OLD = ("3.10", "3.9", "3.8", "2.7")
 STAMP = ".requirements-build.sha256"
@@ -129,14 +139,63 @@ def test_several_at_once_are_safe(clone: Repository, tmp_path: Path) -> None:
 
 def test_no_pip_and_no_venv(clone: Repository, tmp_path: Path) -> None:
     """A Python with neither pip nor the venv module is told what to install."""
-    for module in ("pip", "venv"):
-        folder = tmp_path / "stub" / module
-        folder.mkdir(parents=True)
-        (folder / "__init__.py").write_text("raise ImportError")
-    (tmp_path / "home").mkdir()
-    extra = {"PYTHONPATH": str(tmp_path / "stub"), "HOME": str(tmp_path / "home")}
-    done = clone.verb("version", extra=extra)
+    subprocess.run([PYTHON, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
+    (site,) = (tmp_path / "bare").glob("lib/python*/site-packages")
+    (site / "none.pth").write_text("import sys; sys.modules.update(pip=None, venv=None)\n")
+    extra = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = clone.verb("version", extra=extra, python=tmp_path / "bare" / "bin" / "python")
     assert is_one_sentence(done, "setup:", "neither pip nor the venv module", "python3-venv"), done
+
+
+def test_nothing_of_a_foreign_folder_runs_or_counts(clone: Repository, tmp_path: Path) -> None:
+    """Modules and settings of the caller's folder, and of those above, change no set-up.
+
+    The user's own settings of pip choose where uv comes from.
+    """
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    for module in ("pip", "venv", "ensurepip"):
+        (foreign / f"{module}.py").write_text("open('ran', 'w').close()\n")
+    nowhere = 'index-url = "http://127.0.0.1:9"\n'
+    for folder in (foreign, tmp_path):
+        (folder / "uv.toml").write_text(nowhere)
+        (folder / "pyproject.toml").write_text(
+            f"[project]\nname = 'x'\nversion = '1'\n[tool.uv]\n{nowhere}"
+        )
+    done = clone.must(
+        *("version", "--build-number", "7"),
+        cwd=foreign,
+        extra={
+            **NO_NETWORK,
+            "XDG_CACHE_HOME": str(tmp_path / "cache"),
+            "UV_CACHE_DIR": _uv("cache", "dir"),
+            "PIP_NO_INDEX": "1",
+            "PIP_FIND_LINKS": str(_folder_with_uv(tmp_path / "wheels")),
+        },
+    )
+    assert (done.out, (foreign / "ran").exists()) == ("1.0.7\n", False)
+    assert "setup: done" in done.err
+
+
+def _uv(*words: str) -> str:
+    program = bootstrap.find_uv(ROOT, "requirements/dev.txt")
+    return subprocess.run(
+        [program, *words], capture_output=True, text=True, check=True, env=environment()
+    ).stdout.strip()
+
+
+def _folder_with_uv(folder: Path) -> Path:
+    """Return a folder with the locked uv's wheel, under the name that pip knows it by."""
+    folder.mkdir()
+    (kept,) = bootstrap.find_uv(ROOT, "requirements/dev.txt").parent.glob("*.whl")
+    with zipfile.ZipFile(kept) as wheel:
+        (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/WHEEL"))
+        tags = re.findall(r"^Tag: (\S+)$", wheel.read(name).decode(), re.MULTILINE)
+    python, abi, _ = tags[0].split("-")
+    platforms = ".".join(tag.split("-")[2] for tag in tags)
+    version = name.partition(".dist-info")[0]
+    shutil.copy2(kept, folder / f"{version}-{python}-{abi}-{platforms}.whl")
+    return folder
 
 
 def test_too_old_a_python(repository: Repository) -> None:

@@ -74,7 +74,7 @@ def test_the_package_opens(repository: Repository) -> None:
         # What stands at the root is what Octopus runs: our script, and nothing that wins over it.
         assert {name for name in names if "/" not in name} >= {"deploy.py", "build.json"}
     assert inside == (package.parent / "function.zip").read_bytes()
-    assert {"pipeline/verbs/deploy.py", "client/boto3/__init__.py"} <= names
+    assert {"pipeline/deploy/main.py", "client/boto3/__init__.py"} <= names
     assert "environment/stack.yaml" in names
     assert not [name for name in names if name.startswith(("src/", "tests/", ".git"))]
     with zipfile.ZipFile(package.parent / "function.zip") as archive:

@@ -13,7 +13,7 @@ from tests.generated.repository import Done, Repository
 from tests.repositories import git
 from tests.wheels import write_wheel
 
-PRIVATE_KEY = "-----BEGIN RSA PRIVATE" + " KEY-----\nMIIB\n"
+ACCESS_KEY = "AKIA" + "Q3X7ZJ2MWP5TKD4R"
 
 
 def refused(
@@ -70,7 +70,7 @@ def test_a_dependency_without_a_fitting_wheel(
 def test_a_lock_that_does_not_fit(repository: Repository) -> None:
     """A dependency that is asked for but not locked is named, with the verb that locks it."""
     repository.edit("pyproject.toml", "dependencies = []", 'dependencies = ["Left_Pad>=1"]')
-    refused(repository, "requirements/function.txt", "Left_Pad", "invoke lock")
+    refused(repository, "requirements/function.txt", "Left_Pad", "python3 tasks.py lock")
 
 
 def test_a_lock_without_hashes(repository: Repository) -> None:
@@ -81,20 +81,38 @@ def test_a_lock_without_hashes(repository: Repository) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
-    [
-        (".env", "A=1\n", ".env"),
-        ("server.pem", "x\n", "server.pem"),
-        ("settings.py", f'KEY = """{PRIVATE_KEY}"""\n', "a private key"),
-        ("aws.py", 'KEY = "AKIA' + 'IOSFODNN7EXAMPLE"\n', "an AWS access key"),
-    ],
+    "path", ["src/{}/notes.txt", "environment/notes.txt", "scripts/hooks_deploy.py"]
 )
-def test_secrets(repository: Repository, name: str, content: str, said: str) -> None:
-    """A tracked file that looks like a secret, by name or content, stops the build by name."""
-    path = f"src/{repository.module()}/{name}"
-    repository.write(path, content)
-    git(repository.root, "add", "--force", path)
-    refused(repository, path, said)
+def test_secrets(repository: Repository, path: str) -> None:
+    """A secret in the function, in what the nuspec adds or in a hook stops the build by name."""
+    path = path.format(repository.module())
+    repository.write(path, f"# one\n# {ACCESS_KEY}\n")
+    git(repository.root, "add", path)
+    refused(repository, f"{path} line 2: an AWS access key id", "[tool.pipeline.secrets.allow]")
+
+
+def test_a_secret_among_the_settings(repository: Repository) -> None:
+    """What build.json carries is looked at as well, and named by its key."""
+    table = f'[tool.pipeline.function.tags]\nowner = "{ACCESS_KEY}"\n'
+    repository.edit(
+        "pyproject.toml", "[tool.pipeline.function]\n", f"{table}[tool.pipeline.function]\n"
+    )
+    refused(repository, "pyproject.toml [tool.pipeline.function.tags] owner: an AWS access key id")
+
+
+def test_an_allowed_secret(repository: Repository) -> None:
+    """A file that is named with a reason travels; a reason that allows nothing is a warning."""
+    path = f"src/{repository.module()}/notes.txt"
+    repository.write(path, ACCESS_KEY)
+    allow = f'[tool.pipeline.secrets.allow]\n"{path}" = "revoked"\n"src/gone" = "old"\n'
+    repository.edit(
+        "pyproject.toml", "[tool.pipeline.function]\n", f"{allow}[tool.pipeline.function]\n"
+    )
+    git(repository.root, "add", path)
+    done = repository.verb("package", "--build-number", "7")
+    assert done.code == 0, done
+    assert "'src/gone' allows nothing" in done.err
+    assert path not in done.err
 
 
 def test_a_link_in_the_source(repository: Repository) -> None:

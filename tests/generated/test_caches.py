@@ -45,7 +45,7 @@ def _damage_all(cache: Path) -> None:
     data[len(data) // 2] ^= 1
     client.write_bytes(bytes(data))
     _cut(next(_only(cache, f"runtime-client-{_DIGEST}").glob("awslambdaric/bootstrap.py")))
-    _replace(_only(cache, "made-*/dependencies/brought-*.json"), "{")
+    _replace(_only(cache, "made-*/dependencies/installed-*.json"), "{")
     _cut(next((cache / "import" / "task").glob("*/handler.py")))
     for memory in cache.glob("python-*.json"):
         _replace(memory, json.dumps("/nowhere/python"))
@@ -70,7 +70,7 @@ def test_an_update_of_the_library_reaches_what_is_kept(fresh: Fresh) -> None:
     """What an older library kept is not taken for what the new one would make."""
     repository = fresh()
     repository.must("package", "--build-number", "7")
-    repository.edit("scripts/pipeline/archive/zipwriter.py", "LEVEL = 6", "LEVEL = 1")
+    repository.edit("scripts/pipeline/zip/writer.py", "LEVEL = 6", "LEVEL = 1")
     repository.commit("A newer library")
     done = repository.must("build", "--build-number", "7")
     assert "the same bytes" in done.err

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.generated.conftest import Fresh
 from tests.generated.repository import Repository
 from tests.generated.test_build import package_of
-from tests.repositories import Render
+from tests.repositories import Render, git
 
 _TABLE = "[tool.pipeline.function]\n"
 
@@ -91,6 +91,42 @@ def test_every_reason_of_an_import_at_once(repository: Repository) -> None:
     assert "'A=B' is no name" in reasons[0]
     assert "GOOD holds #{if X}" in reasons[1]
     assert reasons[2].endswith(f"handler {module}.handler.handle is no function but of type int")
+
+
+def test_the_world_is_a_warning(repository: Repository) -> None:
+    """A module that finds no server while it is imported is built; what it raised is told."""
+    module = repository.module()
+    source = "import socket\n\nsocket.create_connection(('127.0.0.1', 1))\n\n"
+    path = repository.root / "src" / module / "handler.py"
+    path.write_text(source + path.read_text(encoding="utf-8").replace("from __future__", "# "))
+    for test in repository.root.glob("tests/test_*.py"):
+        test.unlink()
+    repository.write("tests/test_nothing.py", "def test_it():\n    pass\n")
+    repository.commit()
+    done = repository.must("build").err
+    assert "unzipped, handler found, not imported " in done
+    assert f"not imported: src/{module}/handler.py:3: ConnectionRefusedError: " in done
+
+
+def test_a_handler_is_read_with_the_functions_python(repository: Repository) -> None:
+    """`package` asks the function's Python where this one is another, and says when there is none.
+
+    A handler that git does not know is told from one that is missing.
+    """
+    module = repository.module()
+    repository.edit("pyproject.toml", 'runtime = "python3.13"', 'runtime = "python3.14"')
+    repository.write(
+        f"src/{module}/handler.py", "def handle(event, context):\n    return\nreturn\n"
+    )
+    repository.commit()
+    assert "handler.py not read: here is Python" in repository.must("package").err
+    memory = repository.root / ".pipeline" / "cache" / "python-3.14.json"
+    memory.write_text(json.dumps(sys.executable), encoding="utf-8")
+    done = repository.verb("package", "--force").err
+    assert f"1. {module}/handler.py:3: 'return' outside function" in done
+    git(repository.root, "rm", "-q", "--cached", f"src/{module}/handler.py")
+    advice = f"src/{module}/handler.py is not in git: `git add src/{module}/handler.py`"
+    assert advice in repository.verb("package", "--force").err
 
 
 def test_a_table_of_zeros_is_no_bomb(repository: Repository, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_the_demo(template_clone: Path, tmp_path: Path) -> None:
     assert "the same bytes" in lines
     assert re.search(r"^   all (\d+) lines arrived, each the same as in", lines, re.MULTILINE)
     assert re.search(r"GET +/products +200  \d", lines)
-    assert "defines no handel" in lines
+    assert "there is no elb_logs_processor/handel.py in function.zip" in lines
     assert "Traceback" not in lines
     # All that stays is where the temporary folders of later verbs will be, and its lock.
     assert [path.name for path in temporary.rglob("*") if path.is_file()] == [".lock"]

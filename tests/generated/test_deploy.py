@@ -92,7 +92,7 @@ def test_a_damaged_package_changes_nothing(local: Repository, tmp_path: Path) ->
     package = Path(local.must("package", "--build-number", "10", "--json").document["package"])
     local.must("deploy", "local")
     for member, old, new, said in (
-        ("build.json", b".handler.handle", b".handler.handel", "Nothing was changed"),
+        ("build.json", b'/handler.py"', b'/handel.py"', "there is no elb_logs_processor/handel.py"),
         ("function.zip", b"handle", b"handel", "function.zip: sha256 "),
     ):
         copy = tmp_path / f"{member}.nupkg"
@@ -116,7 +116,7 @@ def test_what_is_not_deployed(repository: Repository) -> None:
         told = json.dumps(error)
         assert [word for word in words if word not in told] == [], told
 
-    refused("nothing has been built here yet", "invoke build")
+    refused("nothing has been built here yet", "python3 tasks.py build")
     built = repository.must("package", "--build-number", "7").err
     assert "1.0.7" in built
     refused("1.0.7 is not verified")

@@ -9,8 +9,6 @@ import signal
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from tests.generated.conftest import Fresh
 from tests.generated.repository import Repository, environment, set_up_child
 from tests.generated.test_build import package_of
@@ -72,19 +70,6 @@ def test_a_line_that_nobody_can_read_stops_nothing(repository: Repository) -> No
     assert done.returncode == 0
     assert json.loads(done.stdout)["package"] == str(package_of(repository))
     assert _in_shell(repository, "package --nonsense 2>/dev/full").returncode == 2
-
-
-@pytest.mark.parametrize("lock", ["requirements/function.txt", "requirements/test.txt"])
-def test_a_lock_that_is_no_text(repository: Repository, lock: str) -> None:
-    """What PowerShell writes with `>` is UTF-16: the file is named, with the way out."""
-    path = repository.root / lock
-    text = path.read_text(encoding="utf-8")
-    path.unlink()
-    path.write_text(text, encoding="utf-16")
-    done = repository.verb("build")
-    assert done.code == 1
-    assert f"{lock}: it is not UTF-8 text\nDelete it, and run `invoke lock`." in done.err
-    assert "Traceback" not in done.err
 
 
 def test_a_full_temporary_folder(repository: Repository, tmp_path: Path) -> None:

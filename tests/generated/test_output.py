@@ -143,6 +143,19 @@ def test_teamcity_sees_why_a_build_failed(repository: Repository) -> None:
     assert not values(found, "publishArtifacts")
 
 
+def test_a_tests_output_is_no_message_on_a_build_server(repository: Repository) -> None:
+    """What pytest prints with `-s` is shown there and steers nothing; elsewhere it is pytest's."""
+    said = "##teamcity[buildStatus text='hacked'] \\x1b[2J"
+    code = f'def test_says():\n    print("{said}")\n'
+    repository.write("tests/test_says.py", code)
+    extra = {"TEAMCITY_VERSION": "2025.07", "BUILD_NUMBER": "12"}
+    done = repository.must("test", "-s", "-k", "says", extra=extra)
+    assert "# #teamcity[buildStatus text='hacked'] \\x1b[2J" in done.out
+    assert "1 passed" in done.out
+    assert not values(messages(done.out), "buildStatus")
+    assert "\x1b[2J" in repository.must("test", "-s", "-k", "says").out
+
+
 def test_other_build_servers_get_plain_lines(repository: Repository) -> None:
     """On a build server without a printer of its own the lines go to standard output."""
     done = repository.must("package", extra={"JENKINS_URL": "j", "BUILD_NUMBER": "13"})
@@ -177,3 +190,21 @@ def test_secrets_are_masked(repository: Repository) -> None:
     done = repository.verb("build", "--json", extra={"OCTOPUS_API_KEY": "hunter2hunter2"})
     assert done.code == 1
     assert "hunter2" not in done.err + done.out
+
+
+def test_a_password_in_an_address_is_masked(repository: Repository) -> None:
+    """In every spelling, whether the address is Octopus's, a feed's or a proxy's."""
+    code = """\
+import base64
+def before_build(stage):
+    url = 'https://me:hunter%202%2Ftwo@octopus.example/x'
+    sent = base64.b64encode(b'me:hunter 2/two')
+    raise ValueError([sent, 'hunter 2/two', 'hunter%202%2Ftwo', url])
+"""
+    repository.write("scripts/hooks_build.py", code)
+    url = "https://me:hunter%202%2Ftwo@octopus.example"
+    for name in ("OCTOPUS_URL", "https_proxy", "SOME_FEED"):
+        done = repository.verb("build", "--json", extra={name: url})
+        assert done.code == 1
+        assert not re.search("hunter|two|bWU6", done.err + done.out), done.err + done.out
+        assert "octopus.example" in done.out

@@ -12,7 +12,7 @@ from tests.generated.conftest import Fresh
 from tests.generated.repository import Repository
 from tests.repositories import git
 
-LIBRARY_FILE = "scripts/pipeline/errors.py"
+LIBRARY_FILE = "scripts/pipeline/core/errors.py"
 SPEAKING = """\
 import subprocess
 
@@ -104,7 +104,7 @@ def test_an_edited_package(repository: Repository) -> None:
             target.writestr(info, data, compress_type=info.compress_type)
     done = repository.verb("verify", str(edited), "--json")
     assert done.code == 3, done
-    assert "deploy.py differs in byte 10 of" in done.document["error"]["what"]
+    assert "deploy.py differs from byte 10 on" in done.document["error"]["what"]
     assert "It was changed since it was built" in done.document["error"]["then"]
 
 
@@ -115,7 +115,7 @@ def test_a_build_that_depends_on_the_clock(repository: Repository) -> None:
     repository.commit()
     done = repository.verb("build", "--build-number", "7")
     assert done.code == 3, done
-    assert re.search(r"environment/made\.txt differs in bytes? ", done.err), done.err
+    assert re.search(r"environment/made\.txt differs from byte ", done.err), done.err
     assert set(repository.output()) <= {"tests.xml"}
 
 
@@ -135,7 +135,7 @@ def test_a_package_of_an_older_library(repository: Repository) -> None:
 def test_an_edited_library_that_nobody_committed(repository: Repository) -> None:
     """The commit's own library rebuilds its package, whatever lies in the work tree today."""
     repository.must("package", "--build-number", "7")
-    repository.edit("scripts/pipeline/archive/zipwriter.py", "LEVEL = 6", "LEVEL = 1")
+    repository.edit("scripts/pipeline/zip/writer.py", "LEVEL = 6", "LEVEL = 1")
     done = repository.must("verify", "--verbose")
     assert "another library" in done.err
     assert "the same bytes" in done.err

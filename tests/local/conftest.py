@@ -5,20 +5,22 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import bootstrap
 import pytest
-from pipeline.edge.locks import alone
+from pipeline.edge.machine import Machine, utc_now
+from pipeline.function.python.interpreter import runtime_client
 from pipeline.local.background import Background, start
-from pipeline.local.function import FunctionProcess
-from pipeline.local.function_code import FunctionCode
-from pipeline.local.pool import LocalRuntime
 from pipeline.local.state import LocalAws
+from pipeline.runtime.function_code import FunctionCode
+from pipeline.runtime.function_process import FunctionProcess
+from pipeline.runtime.pool import LocalRuntime
 
 from tests.local.local_support import APP, CONFIG, MINOR, ROLE, TRUST, client, written, zipped
 from tests.repositories import ROOT
@@ -33,16 +35,40 @@ def python() -> Path:
 
 
 @pytest.fixture(scope="session")
-def ric(pytestconfig: pytest.Config, python: Path) -> Path:
-    """Return a folder with AWS's runtime client for that Python, installed once."""
+def machine(pytestconfig: pytest.Config) -> Machine:
+    """Return this machine, with a cache that the next run of the tests finds again."""
     assert pytestconfig.cache is not None
-    folder = pytestconfig.cache.mkdir(f"awslambdaric-{MINOR}")
-    with alone(folder.with_suffix(".lock"), lambda: None):
-        if not (folder / "awslambdaric").is_dir():
-            uv = bootstrap.find_uv(ROOT, "requirements/dev.txt")
-            words = [uv, "pip", "install", "--quiet", "--target", folder, "--python", python]
-            subprocess.run([*map(str, words), "awslambdaric==4.2.2"], check=True)
-    return folder
+    cache = pytestconfig.cache.mkdir("runtime clients")
+    return Machine(
+        root=ROOT / "template",
+        cache_folder=lambda: cache,
+        environ=os.environ,
+        now=utc_now,
+        seconds=time.monotonic,
+        uv_program=lambda: bootstrap.find_uv(ROOT, "requirements/dev.txt"),
+        tooling=lambda _: None,
+    )
+
+
+@pytest.fixture(scope="session")
+def ric(python: Path, machine: Machine) -> Path:
+    """Return a folder with AWS's runtime client for that Python, compiled part included."""
+    return runtime_client(python, machine)
+
+
+@pytest.fixture(scope="session")
+def ric_without_wheel(
+    python: Path, machine: Machine, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Return what stands for it on a machine that has no wheel of it, like macOS."""
+    uv = tmp_path_factory.mktemp("uv") / "uv"
+    refuses = 'case "$*" in *--python-platform*) ;; *) echo "no usable wheels" >&2; exit 1 ;; esac'
+    uv.write_text(f'#!/bin/sh\n{refuses}\nexec "{machine.uv_program()}" "$@"\n', encoding="utf-8")
+    uv.chmod(0o755)
+    cache = machine.cache / "without wheel"
+    return runtime_client(
+        python, replace(machine, cache_folder=lambda: cache, uv_program=lambda: uv)
+    )
 
 
 @pytest.fixture(scope="session")
@@ -74,17 +100,13 @@ def lambdas(aws: LocalAws) -> Any:
     return client(aws, "lambda")
 
 
-@pytest.fixture(scope="module", params=["awslambdaric", "own client"])
+@pytest.fixture(scope="module", params=["ric", "ric_without_wheel"])
 def code(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    python: Path,
-    ric: Path,
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, python: Path
 ) -> FunctionCode:
-    """Return the same function once for AWS's runtime client and once for our own."""
+    """Return the same function for the runtime client with each of its compiled parts."""
     folder = written(tmp_path_factory.mktemp("task"), {"app.py": APP, "pkg/inner.py": APP})
-    chosen = ric if request.param == "awslambdaric" else None
-    return FunctionCode(folder, "app.handle", python, chosen)
+    return FunctionCode(folder, "app.handle", python, request.getfixturevalue(request.param))
 
 
 @pytest.fixture(scope="module")

@@ -16,11 +16,11 @@ from typing import Any
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from pipeline.local.function import FunctionProcess
-from pipeline.local.function_code import FunctionConfig
-from pipeline.local.invocation import Invocation
+from pipeline.core.events import Event, Finished, Line, Reporter, Warned
 from pipeline.local.state import LocalAws
-from pipeline.report.events import Event, Finished, Line, Reporter, Warned
+from pipeline.runtime.function_code import FunctionConfig
+from pipeline.runtime.function_process import FunctionProcess
+from pipeline.runtime.invocation import Invocation
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 CONFIG = FunctionConfig("fn", timeout=5, runtime=f"python{MINOR}")
@@ -53,6 +53,8 @@ def handle(event, context):
     do = event.get("do") if isinstance(event, dict) else None
     if do == "raise":
         inner()
+    if do == "recurse":
+        handle(event, context)
     if do == "exit":
         sys.exit(3)
     if do == "quiet exit":
@@ -88,6 +90,8 @@ def handle(event, context):
         return context.get_remaining_time_in_millis()
     if do == "context":
         return [context.aws_request_id, context.invoked_function_arn, context.function_version]
+    if do == "client context":
+        return context.client_context.custom
     if do == "child":
         import subprocess
         return subprocess.Popen(["sleep", "300"]).pid

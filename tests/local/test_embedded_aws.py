@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from pipeline.local.asynchronous import RETRY_DELAYS
+from pipeline.local.asynchronous import RETRY_DELAYS, AsyncQueue, Job
 from pipeline.local.state import LocalAws
+from pipeline.runtime.invocation import Figures, Invocation
 
 from tests.local.local_support import APP, MINOR, client, eventually, messages, zipped
 
@@ -76,6 +77,37 @@ def test_a_warm_process_serves_until_code_or_settings_change(lambdas: Any, creat
     assert second != first
     lambdas.update_function_code(FunctionName=name, ZipFile=zipped({"app.py": APP + "\n# new\n"}))
     assert invoke(lambdas, name, do="started")["Document"] not in (first, second)
+
+
+def test_a_client_context_travels_whatever_it_looks_like(lambdas: Any, create: Create) -> None:
+    """Line ends and letters beyond Latin-1 in it reach the function; what is no JSON is refused."""
+    request = {"FunctionName": create(), "Payload": b'{"do": "client context"}'}
+    custom = {"custom": {"name": "Łódź\nand more"}}
+    text = json.dumps(custom, ensure_ascii=False, indent=2)
+    answer = lambdas.invoke(**request, ClientContext=base64.b64encode(text.encode()).decode())
+    assert json.load(answer["Payload"]) == custom["custom"]
+    with pytest.raises(ClientError, match="valid Base64-encoded JSON"):
+        lambdas.invoke(**request, ClientContext="bm8=")
+
+
+def test_an_event_that_breaks_a_worker_is_told(capfd: pytest.CaptureFixture[str]) -> None:
+    """What goes wrong with one asynchronous event is in the server's log, and the others run."""
+    done: list[str] = []
+
+    def run(job: Job) -> Any:
+        if job.payload == b"bad":
+            raise LookupError("no such function")
+        done.append(job.request_id)
+        return Invocation(job.request_id, "1", b"", None, "", "", "", Figures(0.0, None, None))
+
+    queue = AsyncQueue(run, lambda _job, _done: None, lambda _: 0)
+    for _ in range(8):
+        queue.add(None, b"bad")
+    good = queue.add(None, b"good")
+    eventually(lambda: good in done)
+    queue.close()
+    assert eventually(lambda: capfd.readouterr().err.count("LookupError: no such function"))
+    assert done == [good]
 
 
 def test_a_crash_heals_and_others_go_on(lambdas: Any, create: Create) -> None:

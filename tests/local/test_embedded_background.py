@@ -8,11 +8,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.local.background import Background, running, start, stop
-from pipeline.local.pool import LocalRuntime
 from pipeline.local.server import parse_runtime
 from pipeline.local.state import LocalAws, read_state
+from pipeline.runtime.pool import LocalRuntime
 
 from tests.local.local_support import alive, eventually, function_process
 
@@ -88,11 +88,12 @@ def test_a_start_that_fails_shows_the_servers_last_words(wanted: Background) -> 
 def test_runtimes_travel_on_the_command_line(tmp_path: Path) -> None:
     """What `command` writes for a runtime, `parse_runtime` reads again."""
     runtime = LocalRuntime(tmp_path / "a b" / "python", tmp_path / "ric", "3.12", (tmp_path / "x",))
-    bare = LocalRuntime(tmp_path / "python", None, "3.13")
+    bare = LocalRuntime(tmp_path / "python", tmp_path / "ric", "3.13")
     made = Background(
         tmp_path / "s.json", {"python3.13": runtime, "python3.14": bare}, {}
     ).command()
     texts = [made[at + 1] for at, word in enumerate(made) if word == "--runtime"]
     assert dict(map(parse_runtime, texts)) == {"python3.13": runtime, "python3.14": bare}
-    with pytest.raises(PipelineError, match="names no Python"):
-        parse_runtime("python3.13")
+    for text in ("python3.13", "python3.13=/python"):
+        with pytest.raises(PipelineError, match="does not name a Python and a runtime client"):
+            parse_runtime(text)

@@ -12,11 +12,11 @@ import moto.awslambda.responses
 import moto.s3.models
 import moto.s3.notifications
 import pytest
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.local.embedded import embedded_aws, new_keys
 from pipeline.local.patches import Patches
-from pipeline.local.pool import LocalRuntime
 from pipeline.local.state import LocalAws
+from pipeline.runtime.pool import LocalRuntime
 
 from tests.local.local_support import (
     APP,

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipeline.local import clients
 from pipeline.local.state import LocalAws
-from pipeline.local.strict_rules import Refusal, check_code, check_settings
+from pipeline.local.strict_rules import Refusal, check_code, check_parameters, check_settings
 
 from tests.local.local_support import APP, MINOR, ROLE, client, zipped
 
@@ -131,7 +131,105 @@ def test_bad_names_are_refused(unchecked: Any, name: str) -> None:
 @given(timeout=st.integers(1, 900), memory=st.integers(128, 10240), text=st.text(max_size=256))
 def test_settings_within_bounds_pass(timeout: int, memory: int, text: str) -> None:
     """Nothing that Lambda takes is refused."""
-    check_settings({"Timeout": timeout, "MemorySize": memory, "Description": text}, creating=False)
+    body = {"Timeout": timeout, "MemorySize": memory, "Description": text, "Environment": {}}
+    check_parameters("UpdateFunctionConfiguration", body)
+    check_settings(body, creating=False)
+
+
+@pytest.mark.parametrize(
+    ("operation", "body", "said"),
+    [
+        (
+            "CreateFunction",
+            {"FunctionName": "f", "Code": {}, "MemorySize": 99999, "Timeout": 0},
+            (
+                "3 validation errors detected: "
+                "Value null at 'role' failed to satisfy constraint: Member must not be null; "
+                "Value '0' at 'timeout' failed to satisfy constraint: "
+                "Member must have value greater than or equal to 1; "
+                "Value '99999' at 'memorySize' failed to satisfy constraint: "
+                "Member must have value less than or equal to 10240"
+            ),
+        ),
+        (
+            "UpdateFunctionConfiguration",
+            {"TracingConfig": {"Mode": "On"}},
+            (
+                "1 validation error detected: Value 'On' at 'tracingConfig.mode' failed to satisfy "
+                "constraint: Member must satisfy enum value set: [Active, PassThrough]"
+            ),
+        ),
+        (
+            "UpdateFunctionCode",
+            {"Architectures": ["x86"]},
+            (
+                "1 validation error detected: Value '[x86]' at 'architectures' failed to satisfy "
+                "constraint: Member must satisfy constraint: "
+                "[Member must satisfy enum value set: [x86_64, arm64]]"
+            ),
+        ),
+        (
+            "UpdateFunctionConfiguration",
+            {"Environment": {"Variables": {"A": "a secret"}}},
+            (
+                "1 validation error detected: Value at 'environment.variables' failed to satisfy "
+                "constraint: Map keys must satisfy constraint: [Member must satisfy regular "
+                "expression pattern: [a-zA-Z]([a-zA-Z0-9_])+]"
+            ),
+        ),
+        (
+            "UpdateFunctionConfiguration",
+            {"FileSystemConfigs": [{"Arn": "arn:x"}]},
+            "Value null at 'fileSystemConfigs.1.member.localMountPath' failed to satisfy",
+        ),
+        (
+            "UpdateAlias",
+            {"FunctionVersion": "one"},
+            (
+                "Value 'one' at 'functionVersion' failed to satisfy constraint: "
+                "Member must satisfy regular expression pattern: "
+            ),
+        ),
+        ("CreateAlias", {"Name": "123", "FunctionVersion": "1"}, "Value '123' at 'name' failed"),
+        (
+            "UpdateAlias",
+            {"RoutingConfig": {"AdditionalVersionWeights": {"1": 1.5}}},
+            (
+                "Value '{1=1.5}' at 'routingConfig.additionalVersionWeights' failed to satisfy "
+                "constraint: Map value must satisfy constraint: [Member must have value less than"
+            ),
+        ),
+        (
+            "UpdateFunctionConfiguration",
+            {"Timeout": "long"},
+            "The value at 'timeout' can not be converted to the type integer",
+        ),
+    ],
+)
+def test_parameters_are_refused_in_the_services_words(operation: str, body: Any, said: str) -> None:
+    """What does not fit the model is named with its path, all of it at once, and no secret."""
+    with pytest.raises(Refusal) as error:
+        check_parameters(operation, body)
+    assert said in error.value.message
+    assert "secret" not in error.value.message
+
+
+def test_tags_in_any_script_pass() -> None:
+    """The model's patterns are Java's; their classes of letters are understood."""
+    request = {"FunctionName": "f", "Role": ROLE, "Code": {}, "Tags": {"Straße 1": "Łódź / 2"}}
+    check_parameters("CreateFunction", request)
+    with pytest.raises(Refusal, match="at 'tags' failed to satisfy constraint: Map keys must"):
+        check_parameters("CreateFunction", {**request, "Tags": {"semi;colon": ""}})
+
+
+def test_an_alias_by_number_is_refused(lambdas: Any, create: Create) -> None:
+    """A name that could be a version is no name of an alias."""
+    name = create(Publish=True)
+    status, code, message = refused(
+        lambda: lambdas.create_alias(FunctionName=name, Name="12", FunctionVersion="1")
+    )
+    assert (status, code) == (400, "ValidationException")
+    assert message.startswith("1 validation error detected: Value '12' at 'name' failed")
 
 
 def test_a_request_over_the_limit_is_413(lambdas: Any, create: Create) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pipeline.local.function import FunctionProcess
-from pipeline.local.function_code import FunctionCode
+from pipeline.core.errors import PipelineError
+from pipeline.runtime.function_code import FunctionCode
+from pipeline.runtime.function_process import FunctionProcess
 
 from tests.local.local_support import (
     APP,
@@ -34,6 +36,17 @@ def test_any_json_value_comes_back_as_it_went(process: FunctionProcess, value: A
     assert json.loads(process.invoke(json.dumps(event).encode()).payload) == event
 
 
+@pytest.mark.parametrize("variables", [{"A": "x\0y"}, {"A\0": "x"}, {"A=B": "x"}])
+def test_a_variable_that_no_process_takes_is_named(
+    code: FunctionCode, variables: dict[str, str]
+) -> None:
+    """A package of anybody's, a stack, or an Octopus variable may hold one."""
+    process = FunctionProcess(code, replace(CONFIG, environment=variables))
+    with pytest.raises(PipelineError, match=re.escape(repr(next(iter(variables))))):
+        process.invoke(b"{}")
+    process.close()
+
+
 def test_invocations_share_one_process(process: FunctionProcess) -> None:
     """A second invocation finds the module loaded: it is warm, and only the first had an init."""
     first = invoke(process, do="started")
@@ -52,6 +65,13 @@ def test_an_exception_is_unhandled_with_type_message_and_trace(process: Function
     assert document["requestId"] == done.request_id
     assert [part for part in document["stackTrace"] if "in inner" in part]
     assert "[ERROR] ValueError: a bad value: \u00e9\nTraceback" in done.readable_log()
+
+
+def test_a_recursion_without_end_is_the_error_it_is(process: FunctionProcess) -> None:
+    """A trace of a thousand frames, which the client sends as one header too, is taken whole."""
+    done = invoke(process, do="recurse")
+    assert (done.error, done.error_type) == ("Unhandled", "RecursionError")
+    assert "Previous line repeated" in json.loads(done.payload)["stackTrace"][-1]
 
 
 def test_start_end_and_report_frame_the_log(process: FunctionProcess) -> None:

@@ -5,11 +5,11 @@ import json
 from pathlib import Path
 
 import pytest
-from pipeline.errors import PipelineError
-from pipeline.local.function_code import FunctionConfig
-from pipeline.local.pool import LocalRuntime
-from pipeline.report.events import Warned
-from pipeline.values.manifest import FunctionFacts
+from pipeline.core.errors import PipelineError
+from pipeline.core.events import Warned
+from pipeline.core.manifest import FunctionFacts
+from pipeline.runtime.function_code import FunctionConfig
+from pipeline.runtime.pool import LocalRuntime
 from pipeline.verbs.run import RunRequest, run_function
 
 from tests.local.local_support import APP, MINOR, Seen, zipped

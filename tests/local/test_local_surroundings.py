@@ -1,18 +1,17 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import json
 import os
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pipeline.errors import PipelineError
-from pipeline.local import client
-from pipeline.local.function import FunctionProcess
-from pipeline.local.function_code import FunctionCode, unpack_function
+from pipeline.core.errors import PipelineError
+from pipeline.runtime.function_code import FunctionCode, unpack_function
+from pipeline.runtime.function_process import FunctionProcess
 
 from tests.local.local_support import (
     APP,
@@ -56,8 +55,7 @@ def test_the_path_holds_the_package_first_and_nothing_of_the_host(
     process = FunctionProcess(replace(code, extra_paths=(extra,)), CONFIG)
     path = answer(process, do="path")
     assert path[0] == str(code.folder)
-    last = [str(extra)] + ([str(code.ric)] if code.ric else [])
-    assert path[-len(last) :] == last
+    assert path[-2:] == [str(extra), str(code.ric)]
     assert not [part for part in path if "site-packages" in part]
     assert answer(process, do="import", name="stand_in") == str(extra / "stand_in.py")
     assert invoke(process, do="import", name="pytest").error_type == "ModuleNotFoundError"
@@ -131,6 +129,33 @@ def test_two_processes_run_at_once(code: FunctionCode) -> None:
     two.close()
 
 
+def test_what_a_function_has_is_its_users_alone(code: FunctionCode) -> None:
+    """The secret of the Runtime API and the folder in place of /tmp are closed to other users."""
+    process = FunctionProcess(code, CONFIG)
+    seen, (_, pid) = answer(process, do="environment"), answer(process, do="started")
+    host, _, secret = seen["AWS_LAMBDA_RUNTIME_API"].partition("/")
+    started_as = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8")
+    assert (len(secret), secret in started_as) == (43, False)
+    assert Path(seen["TMPDIR"]).stat().st_mode & 0o777 == 0o700
+    # Really somebody else, where these tests may be that.
+    is_other = os.geteuid() == 0
+    address = f"http://{host}/2018-06-01/runtime/invocation/next"
+    codes = []
+    for command in (
+        ["cat", f"/proc/{pid}/environ"],
+        ["ls", seen["TMPDIR"]],
+        ["curl", "--silent", "--fail", "--max-time", "10", address],
+    ):
+        user = "nobody" if is_other else None
+        codes.append(
+            subprocess.run(command, capture_output=True, check=False, user=user).returncode
+        )
+    # The last is an answer of 400 and more.
+    assert [code != 0 for code in codes] == [is_other, is_other, True]
+    assert codes[2] == 22
+    process.close()
+
+
 def test_unpacked_code_keeps_its_modes_and_is_read_only(tmp_path: Path) -> None:
     """Executables stay executable; files and folders lose their write bits, as in /var/task."""
     unpack_function(
@@ -142,9 +167,14 @@ def test_unpacked_code_keeps_its_modes_and_is_read_only(tmp_path: Path) -> None:
     assert (tmp_path / "plain" / "app.py").stat().st_mode & 0o777 == 0o444
 
 
-def test_the_own_client_imports_the_standard_library_only() -> None:
-    """The fallback client runs inside function processes, where nothing of ours is to be seen."""
-    source = inspect.getsource(client)
+def test_the_client_without_a_wheel_is_all_python(ric: Path, ric_without_wheel: Path) -> None:
+    """It is AWS's own Python files, and one more that imports the standard library only."""
+    files = {path.relative_to(ric) for path in ric.rglob("*.py")}
+    others = {path.relative_to(ric_without_wheel) for path in ric_without_wheel.rglob("*.py")}
+    assert others == {*files, Path("runtime_client.py")}
+    assert list(ric.glob("runtime_client.*.so"))
+    assert not list(ric_without_wheel.rglob("*.so"))
+    source = (ric_without_wheel / "runtime_client.py").read_text(encoding="utf-8")
     nodes = list(ast.walk(ast.parse(source)))
     names = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
     names |= {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}

@@ -2,15 +2,22 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+import json
+import os
+import subprocess
+import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pipeline.errors import PipelineError
-from pipeline.local.background import Background
-from pipeline.local.pool import LocalRuntime
+from pipeline.core.errors import PipelineError
+from pipeline.edge.locks import alone
+from pipeline.local.background import Background, running
 from pipeline.local.state import LocalAws, write_state
-from pipeline.values.project import Function, Project
-from pipeline.values.runtimes import RUNTIMES
+from pipeline.project.project import Function, Project
+from pipeline.project.runtimes import RUNTIMES
+from pipeline.runtime.pool import LocalRuntime
 from pipeline.verbs.local import start_local, state_file, stop_local
 
 from tests.local.local_support import (
@@ -25,6 +32,7 @@ from tests.local.local_support import (
     written,
     zipped,
 )
+from tests.repositories import ROOT
 
 STACK = """\
 AWSTemplateFormatVersion: "2010-09-09"
@@ -278,3 +286,88 @@ def test_a_start_and_a_stop_of_ones_own(tmp_path: Path, runtimes: dict[str, Loca
     assert not state_file(tmp_path).exists()
     assert not stop_local(_project(tmp_path), seen.reporter)
     assert seen.finished() == ["embedded AWS stopped", "no embedded AWS was running"]
+
+
+def test_a_stack_is_not_deleted_while_it_is_made(aws: LocalAws) -> None:
+    """Who deletes a stack that somebody else is making gets rid of all of it."""
+    there = dataclasses.replace(aws, region="eu-central-1")
+    cloudformation = client(there, "cloudformation")
+    queues = "".join(f"  Q{number}: {{Type: AWS::SQS::Queue}}\n" for number in range(300))
+    making = threading.Thread(
+        target=cloudformation.create_stack,
+        kwargs={"StackName": "Large", "TemplateBody": f"Resources:\n{queues}"},
+    )
+    making.start()
+    eventually(lambda: cloudformation.describe_stacks()["Stacks"])
+    cloudformation.delete_stack(StackName="Large")
+    making.join()
+    assert client(there, "sqs").list_queues().get("QueueUrls", []) == []
+
+
+# A start, or with no more arguments a stop, in a process of its own.
+STARTER = """\
+import json, sys
+from pathlib import Path
+from pipeline.core.events import Reporter
+from pipeline.local.background import Background
+from pipeline.local.server import parse_runtime
+from pipeline.verbs.local import start_local, state_file, stop_local
+from tests.local.local_support import Seen
+from tests.local.test_local_verbs import _project
+
+root, *runtimes = sys.argv[1:]
+project, seen = _project(Path(root)), Seen()
+
+def tell(event):
+    seen.events.append(event)
+    print(event, file=sys.stderr, flush=True)
+
+if runtimes:
+    wanted = Background(state_file(Path(root)), dict(map(parse_runtime, runtimes)), {})
+    started = start_local(project, wanted, Reporter(tell))
+    print(json.dumps([started.aws.pid, dict(started.outputs), seen.finished()]))
+else:
+    print(json.dumps(stop_local(project, Reporter(tell))))
+"""
+
+
+def _process(root: Path, log: Path, runtimes: tuple[str, ...]) -> subprocess.Popen[str]:
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "template/scripts")])}
+    with log.open("wb") as stderr:
+        return subprocess.Popen(
+            [sys.executable, "-c", STARTER, str(root), *runtimes],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            env=env,
+        )
+
+
+def _at_once(root: Path, *each: tuple[str, ...]) -> list[Any]:
+    """Start processes, let none begin before all of them wait, and return their answers."""
+    logs = [root / f"{number}.log" for number, _ in enumerate(each)]
+    with alone(state_file(root).with_name("start.lock"), lambda: None):
+        children = [_process(root, log, one) for log, one in zip(logs, each, strict=True)]
+        eventually(lambda: all("waiting for it" in log.read_text() for log in logs))
+    answers = [child.communicate(timeout=120)[0] for child in children]
+    codes = [child.returncode for child in children]
+    assert codes == [0] * len(each), [log.read_text() for log in logs]
+    return [json.loads(answer) for answer in answers]
+
+
+def test_starts_and_a_stop_at_once(
+    tmp_path: Path, python: Path, ric: Path, runtimes: dict[str, LocalRuntime]
+) -> None:
+    """Starts at the same time, cold, all succeed: one makes the stack. A stop waits its turn."""
+    (tmp_path / "environment").mkdir()
+    (tmp_path / "environment" / "stack.yaml").write_text(STACK, encoding="utf-8")
+    start = (f"{next(iter(runtimes))}={python}{os.pathsep}{ric}",)
+    starts = _at_once(tmp_path, start, start, start)
+    assert len({pid for pid, _, _ in starts}) == 1
+    assert [outputs for _, outputs, _ in starts] == [starts[0][1]] * 3
+    told = [line for _, _, lines in starts for line in lines if "local-Logs" in line]
+    assert told == ["local-Logs created"]
+    # In whatever order these come, each does its whole work.
+    assert _at_once(tmp_path, start, start, ())[2] is True
+    stop_local(_project(tmp_path), Seen().reporter)
+    assert running(state_file(tmp_path)) is None

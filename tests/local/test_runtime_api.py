@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from pipeline.local.runtime_api import RESPONSE_LIMIT, RuntimeApi, Work
+from pipeline.runtime.api import RESPONSE_LIMIT, RuntimeApi, Work
 
 _PREFIX = "/2018-06-01/runtime"
 
@@ -26,8 +26,19 @@ def ask(
     body: bytes | None = None,
     headers: dict[str, str] | None = None,
 ) -> tuple[int, http.client.HTTPMessage, bytes]:
+    """Send one request below the secret, on a connection of its own."""
+    return ask_without_secret(api, method, f"/{api.secret}{path}", body, headers)
+
+
+def ask_without_secret(
+    api: RuntimeApi,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    headers: dict[str, str] | None = None,
+) -> tuple[int, http.client.HTTPMessage, bytes]:
     """Send one request on a connection of its own."""
-    connection = http.client.HTTPConnection(api.address, timeout=60)
+    connection = http.client.HTTPConnection(api.host, timeout=60)
     connection.request(method, path, body, headers or {})
     response = connection.getresponse()
     answer = response.status, response.headers, response.read()
@@ -58,8 +69,8 @@ def test_a_result_is_accepted_and_reported(api: RuntimeApi, kind: str) -> None:
 
 def test_a_streamed_answer_with_an_error_in_its_trailers_is_an_error(api: RuntimeApi) -> None:
     """A chunked body is put together; an error type in the trailers makes it an error."""
-    connection = http.client.HTTPConnection(api.address, timeout=60)
-    connection.putrequest("POST", f"{_PREFIX}/invocation/id-1/response")
+    connection = http.client.HTTPConnection(api.host, timeout=60)
+    connection.putrequest("POST", f"/{api.secret}{_PREFIX}/invocation/id-1/response")
     connection.putheader("Transfer-Encoding", "chunked")
     connection.putheader("Lambda-Runtime-Function-Response-Mode", "streaming")
     connection.endheaders()
@@ -97,14 +108,37 @@ def test_a_web_page_is_refused(api: RuntimeApi, headers: dict[str, str]) -> None
     assert api.happenings.empty()
 
 
+@pytest.mark.parametrize("secret", ["", "/", "/wrong", "/%E9"])
+def test_who_does_not_know_the_secret_learns_and_changes_nothing(
+    api: RuntimeApi, secret: str
+) -> None:
+    """Without the secret of its path every request gets the same answer, and leaves no trace."""
+    api.offer(Work("id-1", b'{"password":"x"}', {}))
+    result = f"{secret}{_PREFIX}/invocation/id-1/response"
+    tried = [("GET", f"{secret}{_PREFIX}/invocation/next"), ("POST", result), ("GET", f"{secret}/")]
+    answers = [ask_without_secret(api, *each) for each in tried]
+    assert {(status, body) for status, _, body in answers} == {(403, answers[0][2])}
+    assert api.happenings.empty()
+    assert ask(api, "GET", f"{_PREFIX}/invocation/next")[2] == b'{"password":"x"}'
+
+
+def test_a_header_of_any_length_is_taken(api: RuntimeApi) -> None:
+    """A cause of 1 MB, which the client may send, costs neither the error nor other headers."""
+    headers = {"Cause": "x" * (1 << 20), "Lambda-Runtime-Function-Error-Type": "Deep"}
+    path = f"{_PREFIX}/invocation/id-1/error"
+    assert ask(api, "POST", path, b'{"a":1}', headers)[0] == 202
+    happened = api.happenings.get(timeout=5)
+    assert (happened.body, happened.error_type) == (b'{"a":1}', "Deep")
+
+
 def test_a_round_trip_does_not_wait_for_delayed_acknowledgements(api: RuntimeApi) -> None:
     """Headers and body leave in one packet: no round trip of 30 would be below the 40 ms trap."""
-    connection = http.client.HTTPConnection(api.address, timeout=60)
+    connection = http.client.HTTPConnection(api.host, timeout=60)
     times = []
     for number in range(30):
         api.offer(Work(str(number), b'{"some":"event"}', {"Lambda-Runtime-Deadline-Ms": "1"}))
         began = time.perf_counter()
-        connection.request("GET", f"{_PREFIX}/invocation/next")
+        connection.request("GET", f"/{api.secret}{_PREFIX}/invocation/next")
         connection.getresponse().read()
         times.append(time.perf_counter() - began)
     connection.close()
@@ -114,8 +148,8 @@ def test_a_round_trip_does_not_wait_for_delayed_acknowledgements(api: RuntimeApi
 def test_close_lets_a_waiting_client_go() -> None:
     """A client that waits for work sees its connection closed, not an answer."""
     api = RuntimeApi()
-    connection = http.client.HTTPConnection(api.address, timeout=60)
-    connection.request("GET", f"{_PREFIX}/invocation/next")
+    connection = http.client.HTTPConnection(api.host, timeout=60)
+    connection.request("GET", f"/{api.secret}{_PREFIX}/invocation/next")
     assert api.happenings.get(timeout=60).kind == "ready"
     api.close()
     with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):

@@ -50,8 +50,8 @@ ECHO = "import os\n\n\ndef handle(event, _context):\n    return [event, os.envir
 CHILD = """\
 import datetime, functools, os, pathlib, sys, time
 from pipeline.edge.machine import Machine
-from pipeline.report.events import Reporter
-from pipeline.report.words import line_sink, plain_lines
+from pipeline.core.events import Reporter
+from pipeline.core.text import line_sink, plain_lines
 from pipeline.verbs.watch import Watched, watch
 
 root, cache, uv, event = map(pathlib.Path, sys.argv[1:])
@@ -97,28 +97,35 @@ class Watching:
         raise AssertionError(text[self._read :])
 
 
-def repository(root: Path) -> Path:
-    """Make a repository with a function that answers with its event."""
+def repository(root: Path, *, linked: bool) -> Path:
+    """Make a repository, or a linked work tree, with a function that answers with its event."""
     files = {
         "pyproject.toml": SETTINGS,
         ".gitignore": "*.log\nscripts\n",
         HANDLER: ECHO.format(1),
         "requirements/function.txt": "# dependencies: none\n",
     }
+    home = root.with_name("main") if linked else root
     for name, text in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text, encoding="utf-8")
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text(text, encoding="utf-8")
+    git(home, "init", "--quiet")
+    commit_all(home, "A function")
+    if linked:
+        git(home, "worktree", "add", "--quiet", "--detach", str(root))
     (root / "scripts").symlink_to(SCRIPTS)
-    git(root, "init", "--quiet")
-    commit_all(root, "A function")
     (root / EVENT).write_text('"first"', encoding="utf-8")
     return root
 
 
 @contextmanager
-def watched(folder: Path, cache: Path) -> Iterator[Watching]:
+def watched(folder: Path, cache: Path, *, linked: bool = False) -> Iterator[Watching]:
     """Watch a new repository below `folder` as long as the block lasts."""
-    root, log, temporary = repository(folder / "a repository"), folder / "log", folder / "tmp"
+    root, log, temporary = (
+        repository(folder / "a repository", linked=linked),
+        folder / "log",
+        folder / "tmp",
+    )
     temporary.mkdir()
     uv = bootstrap.find_uv(ROOT, "requirements/dev.txt")
     words = [root, cache, uv, root / EVENT]
@@ -149,7 +156,7 @@ def cache(pytestconfig: pytest.Config) -> Path:
 @pytest.fixture(scope="module")
 def watching(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Watching]:
     """Watch one repository in all tests; each leaves it as it was."""
-    with watched(tmp_path_factory.mktemp("watch"), cache) as watching:
+    with watched(tmp_path_factory.mktemp("watch"), cache, linked=True) as watching:
         yield watching
 
 

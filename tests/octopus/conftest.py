@@ -16,11 +16,11 @@ from pipeline.octopus.waiting import Patience
 from pipeline.verbs.release import OctopusOptions, Released, release_package
 
 from tests.octopus.octopus_support import Clock, Events, Release, Verbs, built, project_in
+from tests.project.values_support import machine
 from tests.repositories import ROOT
 from tests.standins.octopus_server import KEY, OctopusServer
 from tests.standins.octopus_state import State
 from tests.tools import tool
-from tests.values.values_support import machine
 
 TYPESCRIPT = ROOT / "tests" / "standins" / "typescript"
 # Taken before the tests get a home of their own: npm's settings are the developer's.

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.core.events import Event, Failed, Finished, Line, Reporter, Warned
+from pipeline.core.manifest import FunctionFacts, Manifest, Source, ZipFacts
 from pipeline.edge.http import Http
 from pipeline.octopus.client import Access, Octopus, connect
-from pipeline.report.events import Event, Failed, Finished, Line, Reporter, Warned
-from pipeline.values.manifest import FunctionFacts, Manifest, Source, ZipFacts
-from pipeline.values.project import Project
-from pipeline.verbs.environments import (
+from pipeline.project.project import Project
+from pipeline.verbs.env import (
     EnvironmentOptions,
     create_environment,
     delete_environment,
@@ -21,27 +21,10 @@ from pipeline.verbs.environments import (
 )
 from pipeline.verbs.release import OctopusOptions, Released
 
+from tests.project.values_support import machine
 from tests.standins.octopus_server import KEY, OctopusServer
 from tests.standins.octopus_state import Document, Space
 from tests.standins.octopus_steps import script_step, step
-from tests.values.values_support import machine
-
-__all__ = [
-    "DEPLOYED",
-    "UNPACK",
-    "Clock",
-    "Events",
-    "Release",
-    "Verbs",
-    "built",
-    "environment",
-    "machines",
-    "opened",
-    "orders",
-    "package_file",
-    "project_in",
-    "tentacle_in_ci",
-]
 
 Release = Callable[..., Released]
 DEPLOYED = "POST /api/Spaces-1/deployments/create/untenanted/v1"

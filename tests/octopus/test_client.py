@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import pytest
-from pipeline.edge.http import Http, HttpError
-from pipeline.errors import PipelineError
-from pipeline.octopus.client import Access, Octopus, changed, connect, read, text, texts
+from pipeline.core.errors import PipelineError
+from pipeline.edge.http import Http, HttpError, Request, Response
+from pipeline.octopus.client import (
+    Access,
+    Document,
+    Octopus,
+    changed,
+    connect,
+    document,
+    documents,
+    flag,
+    identity,
+    number,
+    reference,
+    text,
+    texts,
+)
 
 from tests.octopus.octopus_support import Clock, opened
 from tests.standins.octopus_server import KEY, Fault, OctopusServer
@@ -48,17 +65,24 @@ def test_an_address_may_have_a_path(clock: Clock, ending: str) -> None:
     assert server.unknown == []
 
 
-def test_a_server_from_before_spaces_is_asked_without_one(
-    server: OctopusServer, clock: Clock
+@pytest.mark.parametrize("version", ["3.5.4", "2018.10.1"])
+def test_a_server_from_before_spaces_is_refused(
+    server: OctopusServer, clock: Clock, version: str
 ) -> None:
-    """2018 and older: resources are below /api, and `Default` means that server."""
-    server.state.version = "3.5.4"
+    """The error names its version, and the oldest one that will do."""
+    server.state.version = version
+    with pytest.raises(PipelineError) as error:
+        opened(server, clock)
+    assert version in error.value.what
+    assert "2019.1 " in error.value.then
+    assert len(server.requests) == 1
+
+
+def test_the_first_server_with_spaces_will_do(server: OctopusServer, clock: Clock) -> None:
+    """And has no executions API."""
+    server.state.version = "2019.1.0"
     octopus = opened(server, clock, "Default")
-    assert (octopus.space_id, octopus.has_executions) == ("", False)
-    octopus.post("environments", {"Name": "CI"})
-    assert [text(e, "Name") for e in octopus.all("environments")] == ["CI"]
-    with pytest.raises(PipelineError, match="no spaces"):
-        opened(server, clock, "Second Space")
+    assert (octopus.space_id, octopus.has_executions) == ("Spaces-1", False)
 
 
 @pytest.mark.parametrize(
@@ -73,8 +97,8 @@ def test_the_version_decides_about_the_executions_api(version: str, has: bool) -
 
 def test_every_page_of_a_collection_is_read(server: OctopusServer, clock: Clock) -> None:
     """250 resources come in three pages, each once."""
-    for number in range(250):
-        server.space.add("environments", {"Name": f"Test-{number}"})
+    for index in range(250):
+        server.space.add("environments", {"Name": f"Test-{index}"})
     octopus = opened(server, clock)
     names = [text(environment, "Name") for environment in octopus.all("environments")]
     assert names == [f"Test-{number}" for number in range(250)]
@@ -124,12 +148,68 @@ def test_removing_what_is_gone_is_no_error(server: OctopusServer, clock: Clock) 
     assert server.requests[-1].startswith("DELETE ")
 
 
-@pytest.mark.parametrize("document", [{"Id": "X-1", "Roles": None}, {"id": "X-1"}])
-def test_both_casings_are_read(document: dict[str, object]) -> None:
+@pytest.mark.parametrize("resource", [{"Id": "X-1", "Roles": None}, {"id": "X-1"}])
+def test_both_casings_are_read(resource: dict[str, object]) -> None:
     """A property is found with a small first letter as well; null is absent."""
-    assert text(document, "Id") == "X-1"
-    assert texts(document, "Roles") == []
-    assert read(document, "Name", "none") == "none"
+    assert text(resource, "Id") == "X-1"
+    assert texts(resource, "Roles") == []
+    assert text(resource, "Name") == ""
+
+
+@pytest.mark.parametrize(
+    ("reader", "wrong"),
+    [
+        (text, 1), (texts, "x"), (texts, [1]), (flag, "true"), (number, "1"), (number, True),
+        (number, math.inf), (identity, None), (identity, ""), (identity, ".."), (identity, "a/b"),
+        (identity, "a?b"), (reference, "../x"), (document, []), (documents, {}), (documents, [1]),
+    ],
+)  # fmt: skip
+def test_a_property_of_another_type_is_an_error(
+    reader: Callable[[Document, str], object], wrong: object
+) -> None:
+    """Of the request that was answered, with the property and what it is."""
+    owner = Document.of({"things": [{"a": wrong}]}, "GET /things", PipelineError)
+    (inner,) = documents(owner, "Things")
+    with pytest.raises(PipelineError, match=r"for A, which is not|has no A") as caught:
+        reader(inner, "A")
+    assert caught.value.where == "GET /things"
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b'{"Items": null}', b'{"Items": {}}', b"{}"])
+def test_a_page_without_a_list_is_not_an_empty_one(
+    server: OctopusServer, clock: Clock, body: bytes
+) -> None:
+    """Else what is there would be taken for missing."""
+    octopus = opened(server, clock)
+    server.faults.append(Fault("GET .*/environments", 200, body=body))
+    with pytest.raises(PipelineError, match="the answer is"):
+        list(octopus.all("environments"))
+
+
+def test_a_collection_has_an_end() -> None:
+    """A server that gives the same page again and again is given up."""
+
+    class Same(Http):
+        def request(self, request: Request) -> Response:
+            page = b'{"Items": [{"Id": "A-1"}], "TotalResults": 999999999}'
+            return Response(200, {}, page, request.where)
+
+    octopus = Octopus(Same({}), Access("http://me:hidden@host", "key"), "2026.1", "Spaces-1", "")
+    with pytest.raises(PipelineError, match="no end: 1000 so far") as caught:
+        list(octopus.all("environments"))
+    assert caught.value.where == "http://host/api/Spaces-1/environments"
+
+
+def test_a_password_in_the_address_is_in_no_link_and_no_error(
+    server: OctopusServer, clock: Clock
+) -> None:
+    """Links are shown to people, and kept in logs."""
+    url = server.url.replace("//", "//me:hidden@")
+    octopus = connect(Http({}, sleep=clock.sleep), Access(url, KEY))
+    assert octopus.link("tasks/X-1") == f"{server.url}/app#/Spaces-1/tasks/X-1"
+    with pytest.raises(PipelineError) as caught:
+        connect(Http({}, sleep=clock.sleep), Access(url, KEY, "Nowhere"))
+    assert "hidden" not in str(caught.value) + repr(octopus)
 
 
 def test_a_changed_document_keeps_its_casing() -> None:
@@ -139,12 +219,7 @@ def test_a_changed_document_keeps_its_casing() -> None:
 
 
 @pytest.mark.parametrize("id_", ["../../tasks", "a?b=c", "a#b", "a b", "a\nb", "\u00e9", "a\\b"])
-def test_an_id_of_an_answer_cannot_lead_to_another_resource(
-    server: OctopusServer, clock: Clock, id_: str
-) -> None:
+def test_an_id_of_an_answer_cannot_lead_to_another_resource(id_: str) -> None:
     """What a server calls an id is a part of the next request's address: it is looked at."""
-    octopus = opened(server, clock)
-    asked = len(server.requests)
-    with pytest.raises(PipelineError, match="an id that cannot be one"):
-        octopus.get(f"projects/{id_}/channels")
-    assert len(server.requests) == asked
+    with pytest.raises(PipelineError, match="an id"):
+        identity(Document.of({"Id": id_}, "GET projects", PipelineError))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 from pipeline.octopus.lifecycles import PHASE
-from pipeline.verbs.environments import list_environments
+from pipeline.verbs.env import list_environments
 
 from tests.octopus.octopus_support import Clock, Verbs, machines, tentacle_in_ci
+from tests.project.values_support import NOON
 from tests.standins.octopus_server import Fault, OctopusServer
 from tests.standins.octopus_state import Document, Space
-from tests.values.values_support import NOON
 
 space = pytest.fixture(tentacle_in_ci)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 
 from tests.octopus.octopus_support import UNPACK, Verbs, machines, tentacle_in_ci
 from tests.standins.octopus_server import OctopusServer

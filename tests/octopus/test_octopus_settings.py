@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pipeline.errors import PipelineError
-from pipeline.values.octopus import OctopusSettings
+from pipeline.core.errors import PipelineError
+from pipeline.project.octopus_settings import OctopusSettings
 
 from tests.octopus.octopus_support import project_in
 

@@ -6,15 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pipeline.archive.package import Package
+from pipeline.core.manifest import Manifest, Source
+from pipeline.octopus.build_facts import release_notes
 from pipeline.octopus.build_information import BuildFacts, inform
-from pipeline.values.manifest import Manifest, Source
-from pipeline.verbs.build_information import release_notes
+from pipeline.package.contents import Package
 
 from tests.octopus.octopus_support import Clock, built, opened
+from tests.project.values_support import machine
 from tests.repositories import commit_all, git
 from tests.standins.octopus_server import Fault, OctopusServer
-from tests.values.values_support import machine
 
 SUBJECTS = ("Start", "Add a *queue*", "Use #{Queue}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pipeline.errors import PipelineError
+from pipeline.core.errors import PipelineError
 
 from tests.octopus.octopus_support import DEPLOYED, UNPACK, Events, Release, environment, orders
 from tests.standins.octopus_server import Fault, OctopusServer
@@ -15,7 +15,7 @@ space = pytest.fixture(orders)
 
 
 @pytest.mark.parametrize("casing", ["Pascal", "camel"])
-@pytest.mark.parametrize("version", ["2026.3.1024", "2022.2.1", "2018.10.1"])
+@pytest.mark.parametrize("version", ["2026.3.1024", "2022.2.1", "2019.1.0"])
 def test_a_release_goes_from_environment_to_environment(
     server: OctopusServer, release: Release, events: Events, casing: str, version: str
 ) -> None:
@@ -85,8 +85,6 @@ def test_a_step_of_another_channel_does_not_count(
     """Releases are made in the default channel: what runs in others only is no hindrance."""
     other = step("Octopus.TentaclePackage", "Acme.Orders")
     other["Actions"][0]["Channels"] = ["Channels-99"]
-    other["Actions"][0]["Packages"] = []
-    other["Actions"][0]["Properties"] = {"Octopus.Action.Package.PackageId": "Acme.Orders"}
     server.add_project("Both", other, script_step("Acme.Orders"))
     assert release("CI", projects=("Both",)).deployed == ("CI",)
     assert len(space.deployments) == 1
@@ -117,7 +115,7 @@ def test_the_same_release_is_used_again(
     assert server.requests.count(CREATED) == 1
 
 
-@pytest.mark.parametrize("version", ["2026.3.1024", "2018.10.1"])
+@pytest.mark.parametrize("version", ["2026.3.1024", "2019.1.0"])
 def test_other_packages_of_the_process_have_versions_of_their_own(
     server: OctopusServer, space: Space, release: Release, version: str
 ) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.errors import Interrupted, PipelineError
+from pipeline.core.errors import Interrupted, PipelineError
+from pipeline.core.events import Line, Progressed
 from pipeline.octopus.deployments import Run
 from pipeline.octopus.tasks_log import TaskLog
 from pipeline.octopus.waiting import Patience, wait_for
-from pipeline.report.events import Line, Progressed
 
 from tests.octopus.octopus_support import Clock, Events, opened
 from tests.standins.octopus_server import Fault, OctopusServer

@@ -8,9 +8,8 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.errors import PipelineError
-from pipeline.report import azure, github
-from pipeline.report.events import (
+from pipeline.core.errors import PipelineError
+from pipeline.core.events import (
     Artifact,
     BuildNumber,
     Event,
@@ -22,7 +21,8 @@ from pipeline.report.events import (
     Started,
     Warned,
 )
-from pipeline.report.events import TestResults as JunitFile
+from pipeline.core.events import TestResults as JunitFile
+from pipeline.report import azure, github
 from pipeline.report.gitlab import GitLab
 from pipeline.report.grouped import GroupedPrinter, Style
 

@@ -6,8 +6,8 @@ import re
 
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.errors import PipelineError
-from pipeline.report.events import (
+from pipeline.core.errors import PipelineError
+from pipeline.core.events import (
     Achieved,
     Artifact,
     BuildNumber,
@@ -19,7 +19,7 @@ from pipeline.report.events import (
     Started,
     Warned,
 )
-from pipeline.report.events import TestResults as JunitFile
+from pipeline.core.events import TestResults as JunitFile
 from pipeline.report.teamcity import escaped, message, teamcity_lines
 
 _ESCAPE = re.compile(r"\|(?:0x([0-9A-F]{4})|(.))", re.DOTALL)

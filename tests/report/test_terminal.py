@@ -6,8 +6,8 @@ import re
 from io import StringIO
 
 import pytest
-from pipeline.errors import PipelineError
-from pipeline.report.events import (
+from pipeline.core.errors import PipelineError
+from pipeline.core.events import (
     Artifact,
     BuildNumber,
     Event,
@@ -19,8 +19,8 @@ from pipeline.report.events import (
     Started,
     Warned,
 )
+from pipeline.core.text import plain_lines
 from pipeline.report.terminal import TerminalPrinter
-from pipeline.report.words import plain_lines
 from rich.console import Console
 
 _TOKENS = re.compile(r"\x1b\[(\??)([0-9;]*)([A-Za-z])|(\r)|(\n)|([^\x1b\r\n]+)")

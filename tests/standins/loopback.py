@@ -5,16 +5,16 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.parser import BytesParser
 from email.policy import HTTP
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-__all__ = ["Answer", "Asked", "Fault", "Loopback", "form_file", "serving"]
+from typing import Any
 
 _BLOCK = 1 << 14
 
@@ -71,13 +71,20 @@ class Loopback:
         return self.faults.popleft() if self.faults and self.faults[0].method == method else None
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *address: Any) -> None:
+        """Say nothing of a client that went away: some tests are about that."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(*address)
+
+
 @contextmanager
 def serving(
     handle: Callable[[Asked], Answer | None], tls: ssl.SSLContext | None = None
 ) -> Iterator[Loopback]:
     """Run a server; a request that `handle` answers with None fails the test in the end."""
     found = Loopback("", handle)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(found))
+    server = _Server(("127.0.0.1", 0), _handler(found))
     if tls:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     found.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
@@ -90,6 +97,32 @@ def serving(
         server.server_close()
         thread.join()
     assert found.surprises == [], found.surprises
+
+
+@contextmanager
+def pouring(head: bytes, block: bytes) -> Iterator[str]:
+    """Run a server that says `head` and then `block` for ever; return its address."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def pour(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            connection.recv(_BLOCK)
+            connection.sendall(head)
+            while block:
+                connection.sendall(block)
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=pour, args=listener.accept()[:1], daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        # Closing alone would leave the thread in accept.
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
 
 
 def form_file(asked: Asked) -> tuple[str, str, bytes]:

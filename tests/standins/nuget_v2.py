@@ -14,11 +14,9 @@ from tempfile import TemporaryDirectory
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
-from pipeline.archive.package import Package
+from pipeline.package.contents import Package
 
 from tests.standins.loopback import Answer, Asked, form_file
-
-__all__ = ["KEY", "NugetV2Feed", "identity"]
 
 KEY = "key-of-the-feed"
 _ENTRY = re.compile(r"/Packages\(Id='([^']+)',Version='([^']+)'\)\Z")

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from tests.standins.loopback import Answer, Asked, form_file
 from tests.standins.nuget_v2 import KEY, identity
 
-__all__ = ["NugetV3Feed"]
-
 _FILE = re.compile(r"/v3/flat/([^/]+)/([^/]+)/\1\.\2\.nupkg\Z")
 
 
@@ -18,11 +16,13 @@ _FILE = re.compile(r"/v3/flat/([^/]+)/([^/]+)/\1\.\2\.nupkg\Z")
 class NugetV3Feed:
     """The feed whose index is `/v3/index.json`; without `readable` it has no flat container.
 
+    `push_at` is the address that the index has for pushing, its own by default.
     `redirects` is where files lie with some hosts: elsewhere, behind a redirect.
     """
 
     readable: bool = True
     redirects: bool = False
+    push_at: str = ""
     packages: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
     def __call__(self, asked: Asked) -> Answer | None:
@@ -48,7 +48,7 @@ class NugetV3Feed:
         root = f"http://{asked.headers['host']}/v3"
         resources = [
             {"@id": f"{root}/query", "@type": "SearchQueryService"},
-            {"@id": f"{root}/push", "@type": "PackagePublish/2.0.0"},
+            {"@id": self.push_at or f"{root}/push", "@type": "PackagePublish/2.0.0"},
         ]
         if self.readable:
             resources.append({"@id": f"{root}/flat/", "@type": "PackageBaseAddress/3.0.0"})

@@ -8,8 +8,6 @@ from typing import Any
 
 from tests.standins.octopus_state import Document, Refusal, Space, State, folded
 
-__all__ = ["ID", "SPACE", "Answer", "Ask", "Body", "Route", "Unknown", "body_of", "ids", "page"]
-
 # What the executions API calls the space in its bodies.
 SPACE = ("SpaceId", "SpaceIdOrName", "spaceName")
 # An id as a part of a path.

@@ -11,8 +11,6 @@ from email.parser import BytesParser
 from tests.standins.octopus_ask import Answer, Ask, Route, page
 from tests.standins.octopus_state import Document, Refusal
 
-__all__ = ["ROUTES"]
-
 _MODES = ("FailIfExists", "IgnoreIfExists", "OverwriteExisting")
 _INFORMATION = (
     "BuildEnvironment", "BuildNumber", "BuildUrl", "Branch", "VcsType", "VcsRoot",

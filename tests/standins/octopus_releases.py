@@ -8,8 +8,6 @@ from tests.standins.octopus_ask import ID, SPACE, Answer, Ask, Body, Route, page
 from tests.standins.octopus_resources import process_packages
 from tests.standins.octopus_state import Document, Refusal, Space, folded
 
-__all__ = ["ROUTES", "release_of"]
-
 # go-octopusdeploy pkg/releases/create_release_v1.go
 _RELEASE = (
     "ProjectName", "ReleaseVersion", "PackageVersion", "Packages", "ChannelName", "GitRef",

@@ -9,8 +9,6 @@ from __future__ import annotations
 from tests.standins.octopus_ask import ID, Answer, Ask, Route, page
 from tests.standins.octopus_state import Document, Refusal, Space, folded
 
-__all__ = ["ROUTES", "process_packages"]
-
 _ENVIRONMENT = (
     "Name", "Slug", "Description", "SortOrder", "UseGuidedFailure", "AllowDynamicInfrastructure",
     "EnvironmentTags", "ExtensionSettings",

@@ -6,8 +6,6 @@ from tests.standins.octopus_ask import ID, SPACE, Answer, Ask, Route, ids, page
 from tests.standins.octopus_releases import release_of
 from tests.standins.octopus_state import Document, Refusal, Space, State, Task
 
-__all__ = ["ROUTES"]
-
 # go-octopusdeploy pkg/deployments/deploy_release_v1.go
 _DEPLOYMENT = (
     "ProjectName", "ReleaseVersion", "EnvironmentNames", "SpecificMachineNames",

@@ -11,7 +11,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar, Self
@@ -20,8 +20,6 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from tests.standins import octopus_packages, octopus_releases, octopus_resources, octopus_runs
 from tests.standins.octopus_ask import Ask, Route, Unknown
 from tests.standins.octopus_state import Document, Refusal, Space, State
-
-__all__ = ["KEY", "Fault", "OctopusServer"]
 
 KEY = "API-STANDIN1234567890"
 _ROUTES = (
@@ -53,6 +51,7 @@ class Fault:
 class OctopusServer:
     """The server. `casing` is that of all answers; `base` a path in front of `/api`.
 
+    `distort` gets each good answer's body on its way out, and returns what is sent.
     `requests` has every request as `METHOD /path?query`, `bodies` the JSON documents sent.
     """
 
@@ -63,6 +62,7 @@ class OctopusServer:
     bodies: list[tuple[str, Any]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    distort: Callable[[bytes], bytes] = bytes
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
@@ -171,7 +171,7 @@ class OctopusServer:
         """Split the space off a path; a URL without one means the default space."""
         first, _, rest = path[1:].partition("/")
         if re.fullmatch(r"Spaces-\d+", first):
-            if not self.state.has_spaces or first not in self.state.spaces:
+            if first not in self.state.spaces:
                 raise Refusal(404, message=f"The space '{first}' cannot be found.")
             return self.state.spaces[first], f"/{rest}"
         return self.state.default_space(), path
@@ -193,8 +193,6 @@ class OctopusServer:
 
     def _spaces(self, ask: Ask) -> tuple[int, Any]:
         """go-octopusdeploy pkg/spaces; api-client.ts src/spaceResolver.ts compares names itself."""
-        if not self.state.has_spaces:
-            raise Refusal(404, message="Octopus Server does not have this resource.")
         _refuse_strange(ask.query, Route("GET", "", self._spaces, "partialName skip take ids"))
         partial = ask.query.get("partialName", "").lower()
         found = [s for s in self.state.spaces.values() if partial in s.name.lower()]
@@ -271,6 +269,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         cased = _cased(answer, self.octopus.casing)
         body = b"" if answer is None else json.dumps(cased).encode()
+        if status < 300:
+            body = self.octopus.distort(body)
         self._send(status, body, {"Content-Type": "application/json"})
 
     def _send(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:

@@ -7,10 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = [
-    "DEPLOYED", "FAILED", "Document", "Moment", "Refusal", "Space", "State", "Task", "folded",
-]  # fmt: skip
-
 Document = dict[str, Any]
 
 
@@ -218,11 +214,6 @@ class State:
     def number(self) -> tuple[int, ...]:
         """Return the version as numbers."""
         return tuple(int(part) for part in self.version.split("."))
-
-    @property
-    def has_spaces(self) -> bool:
-        """Spaces came with 2019.1."""
-        return self.number() >= (2019, 1)
 
     @property
     def has_executions(self) -> bool:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from tests.standins.octopus_state import Document
 
-__all__ = ["script_step", "step"]
-
 
 def step(action_type: str, package: str, **properties: str) -> Document:
     """Return a step with one action, as go-octopusdeploy pkg/deployments has it."""

@@ -13,9 +13,6 @@ import yaml
 
 from tests.repositories import ROOT
 
-__all__ = ["ANSWERS_FILE", "COMBINATIONS", "KINDS", "MODULE", "PAIRS", "QUESTIONS", "SERVERS"]
-__all__ += ["expected_files", "is_ours", "label"]
-
 QUESTIONS: dict[str, Any] = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
 ANSWERS_FILE = ".copier-answers.yml"
 MODULE = "elb_logs_processor"

@@ -14,7 +14,7 @@ import yaml
 from tests.repositories import ROOT
 from tests.template.answers import QUESTIONS, SERVERS
 
-COMMAND = re.compile(r"python3 tasks\.py build (?:\$PIPELINE_ARGUMENTS|%pipeline\.arguments%)")
+COMMAND = re.compile(r"python3 tasks\.py build \\?\$PIPELINE_ARGUMENTS")
 YAML = ("github", "gitlab", "azure")
 
 
@@ -92,6 +92,24 @@ def test_jenkins_script_is_shell(tmp_path: Path) -> None:
     )
 
 
+def test_teamcitys_script_gets_no_text_of_others(tmp_path: Path) -> None:
+    """Arguments and branches are in its environment: what looks like shell is an argument."""
+    text = text_of("teamcity")
+    (found,) = re.findall(r'scriptContent = "(.*)"$', text, re.MULTILINE)
+    assert "%" not in found
+    assert '"env.PIPELINE_ARGUMENTS", "%pipeline.arguments%"' in text
+    python = tmp_path / "python3"
+    python.write_text('#!/bin/sh\necho "$@"\n', encoding="utf-8")
+    python.chmod(0o755)
+    given = "--prerelease-tag *; touch $(id) `id` && x"
+    done = subprocess.run(
+        ["sh", "-c", found.replace("\\n", "\n").replace("\\$", "$")],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "PIPELINE_ARGUMENTS": given},
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == (f"tasks.py build {given}\n", "")
+
+
 def test_gitlab_exchanges_its_token(tmp_path: Path) -> None:
     """With a role, the job's token and a profile are in a folder that nobody else reads."""
     (script,) = parsed("gitlab")["build"]["before_script"]
@@ -126,10 +144,13 @@ def test_azure_drops_what_is_not_defined(tmp_path: Path) -> None:
 def test_github_gives_the_job_little_and_pins_its_actions() -> None:
     """The contents to read, a token for AWS, no token left in .git, and actions by commit."""
     workflow = parsed("github")
-    assert workflow["permissions"] == {"contents": "read", "id-token": "write"}
-    steps = workflow["jobs"]["build"]["steps"]
+    job = workflow["jobs"]["build"]
+    assert workflow["permissions"] == {}
+    asked = {"contents": "read", "id-token": "write", "attestations": "write"}
+    assert job["permissions"] == asked
+    steps = job["steps"]
     actions = [step["uses"] for step in steps if "uses" in step]
-    assert len(actions) == 5
+    assert len(actions) == 6
     assert [action for action in actions if not re.search(r"@[0-9a-f]{40}\Z", action)] == []
     assert all(re.search(rf"{action} # v\d", text_of("github")) for action in actions)
     assert steps[0]["with"] == {"fetch-depth": 0, "persist-credentials": False}

@@ -13,8 +13,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 import yaml
-from pipeline.values.project import Project
-from pipeline.values.runtimes import ARCHITECTURES, RUNTIMES
+from pipeline.project.project import Project
+from pipeline.project.runtimes import ARCHITECTURES, RUNTIMES
 
 from tests.repositories import NEWER_THAN_ANY_RELEASE, Render, copy_template, git
 from tests.template.answers import (
@@ -79,7 +79,7 @@ def test_ours_is_the_same_bytes_everywhere(
     sources = expected_files(template_clone, answers)
     ours = {path: content for path, content in _files(render(**answers)).items() if is_ours(path)}
     assert ours == {path: sources[path].read_bytes() for path in ours}
-    assert "scripts/pipeline/errors.py" in ours
+    assert "scripts/pipeline/core/errors.py" in ours
     chosen = {SERVERS[server] for server in answers["build_servers"]}
     assert {path for path in ours if not path.startswith("scripts/")} == chosen
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pipeline.values.project import Project
+from pipeline.project.project import Project
 
 from tests.repositories import copy_template
 from tests.template.answers import ANSWERS_FILE, QUESTIONS

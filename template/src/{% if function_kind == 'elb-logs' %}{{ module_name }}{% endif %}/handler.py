@@ -1,7 +1,7 @@
 """The Lambda handler: an S3 event in, the lines of its objects out to Logstash.
 
 Structured logging, tracing and idempotency come with AWS Lambda Powertools, if you want them:
-add `aws-lambda-powertools` to the dependencies in pyproject.toml and run `invoke lock`.
+add `aws-lambda-powertools` to the dependencies in pyproject.toml and run `python3 tasks.py lock`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ from .summary import Summary, summary_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-__all__ = ["Context", "NotAllSentError", "handle", "process"]
 
 _FOR_THE_SUMMARY = 1.0  # seconds kept of the function's time, or nobody would learn how far it got
 

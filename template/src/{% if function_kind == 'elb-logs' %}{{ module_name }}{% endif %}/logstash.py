@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from .settings import Settings
 
-__all__ = ["Connection", "ConnectionLostError", "connect"]
-
 _LISTENING = 0.0  # a timeout of no time: only look
 _UNHEARD = 4096  # Logstash has nothing to say; whatever comes is not for us
 

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["MalformedLineError", "json_members"]
-
 # What an application load balancer writes after the user agent, in its order. Columns that AWS
 # appends later stay in `message` until they get a name here.
 _APPLICATION_NAMES = (

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from .records import S3Object
     from .settings import Settings
 
-__all__ = ["S3", "ship"]
-
 _CONNECTIONS = 2  # the first, and one more when it breaks
 _PARTS = 5  # that a document is joined of
 _UNREADABLE = (BotoCoreError, ClientError, BrokenFileError, OSError)

@@ -1,14 +1,12 @@
 """The Lambda handler.
 
 Structured logging, tracing and idempotency come with AWS Lambda Powertools, if you want them:
-add `aws-lambda-powertools` to the dependencies in pyproject.toml and run `invoke lock`.
+add `aws-lambda-powertools` to the dependencies in pyproject.toml and run `python3 tasks.py lock`.
 """
 
 from __future__ import annotations
 
 from typing import Any
-
-__all__ = ["handle"]
 
 
 def handle(event: dict[str, Any], _context: object) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The Lambda handler: an S3 event in, each object of it handled.
 
 Structured logging, tracing and idempotency come with AWS Lambda Powertools, if you want them:
-add `aws-lambda-powertools` to the dependencies in pyproject.toml and run `invoke lock`.
+add `aws-lambda-powertools` to the dependencies in pyproject.toml and run `python3 tasks.py lock`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from .records import S3Object, objects_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-__all__ = ["S3", "handle", "handle_object"]
 
 
 class S3(Protocol):

@@ -9,8 +9,6 @@ from urllib.parse import unquote_plus
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["S3Object", "objects_in"]
-
 
 @dataclass(frozen=True, slots=True)
 class S3Object:

@@ -10,7 +10,7 @@ locks of their own in the folder, taken after this one.
 **A seal** beside each thing: a file's SHA-256, a digest of a folder's names and sizes. A disk that
 ran full or a curious hand must not end up in a package. What does not fit is made again, so both
 checks answer with None or False and raise nothing. What is sealed was held against its source
-before: see `engines/installed.py`.
+before: see `function/python/install.py`.
 """
 
 from __future__ import annotations
@@ -25,11 +25,6 @@ from typing import NamedTuple
 
 from .files import sweep, write_whole
 from .locks import alone, together
-
-__all__ = [
-    "Sealed", "clear", "is_whole_folder", "keep", "seal", "seal_folder", "sealed",
-    "to_oneself", "using",
-]  # fmt: skip
 
 _SEAL = ".sha256"
 _BYTECODE = "__pycache__"

@@ -1,7 +1,8 @@
-"""Files that are either whole or not there."""
+"""Files that are either whole or not there, and texts in any UTF."""
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
@@ -12,24 +13,20 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from ..errors import PipelineError
-from ..strict_json import parse_json
-
-__all__ = [
-    "new_folder",
-    "read_json",
-    "remove_folder",
-    "replacing",
-    "replacing_folder",
-    "sweep",
-    "unwritable",
-    "write_json",
-    "write_whole",
-    "writing",
-]
+from ..core.errors import PipelineError
+from ..core.strict_json import parse_json
 
 # A dot, the name it was to have, what `tempfile` adds, and what releases before this one added.
 _HALF_WRITTEN = re.compile(r"\..+\.[A-Za-z0-9_]{8}(\.part)?\Z")
+# The long ones first: UTF-32's mark begins as UTF-16's does.
+_MARKS = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+    codecs.BOM_UTF8: "UTF-8",
+}
+_AS_UTF8 = "Save it as UTF-8."
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -51,6 +48,41 @@ def read_json(path: Path) -> Any:
         return parse_json(path.read_bytes(), str(path))
     except (OSError, PipelineError):
         return None
+
+
+def read_text(path: Path, where: str) -> str:
+    """Return a file's text as `decoded` does; raises OSError where there is none."""
+    return decoded(path.read_bytes(), where)
+
+
+def decoded(data: bytes, where: str) -> str:
+    """Return what an editor or PowerShell wrote: UTF-8, or UTF-16 or UTF-32 with their mark.
+
+    Line ends become LF. Raises PipelineError, naming the place, for every other encoding.
+    """
+    encoding = mark_of(data)
+    if not encoding and b"\0" in data:
+        what = "it holds null bytes, as UTF-16 without a byte order mark does"
+        raise PipelineError(f"{where}:{_line(data, data.index(0))}", what, _AS_UTF8)
+    try:
+        # Of the three only UTF-8 would keep its mark.
+        text = data.decode({"UTF-8": "utf-8-sig"}.get(encoding, encoding or "utf-8"))
+    except UnicodeDecodeError as error:
+        if encoding:
+            what = f"it begins as {encoding} does, but is not {encoding}"
+            raise PipelineError(where, what, _AS_UTF8) from error
+        what = f"it is not UTF-8: byte 0x{data[error.start]:02x}, as Windows-1252 or Latin-1 has it"
+        raise PipelineError(f"{where}:{_line(data, error.start)}", what, _AS_UTF8) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def mark_of(data: bytes) -> str:
+    """Return the encoding that a byte order mark at the beginning announces, "" without one."""
+    return next((name for mark, name in _MARKS.items() if data.startswith(mark)), "")
+
+
+def _line(data: bytes, at: int) -> int:
+    return data.count(b"\n", 0, at) + 1
 
 
 @contextmanager

@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import PipelineError
+from ..core.errors import PipelineError
 from .shell import Result, run, scrubbed
-
-__all__ = ["Git", "Status", "TrackedFile"]
 
 _EXECUTABLE = "100755"
 _REGULAR = ("100644", _EXECUTABLE)
@@ -74,6 +72,10 @@ class Git:
             ),
             untracked=tuple(line[2:] for line in lines if line.startswith("? ")),
         )
+
+    def index(self) -> Path:
+        """Return the file that git keeps its index in; a linked work tree has it elsewhere."""
+        return self.root / self._git("rev-parse", "--git-path", "index").stdout.rstrip("\n")
 
     def tracked(self, *folders: str) -> tuple[TrackedFile, ...]:
         """Return the index's files, of the whole tree or below the given folders."""

@@ -3,6 +3,8 @@
 What may be repeated safely is: a reading request, one that never left this machine, and one that
 the server turned away (429). Any other request that gets no answer ends in `NoAnswerError`, and
 the caller has to look what became of it.
+
+Every answer has an end: of its size, its time, its redirects and its nesting.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import json
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -18,12 +20,11 @@ from typing import Any
 import urllib3
 from urllib3 import exceptions as faults
 
-from ..errors import PipelineError
-from .http_words import body_words, hint
-from .network import Network, no_address, split_user
+from ..core.errors import PipelineError
+from .answers import Bounds, EndlessError
+from .http_text import body_words, hint
+from .network import Network, joined, no_address, origin, split_user
 from .upload import Upload
-
-__all__ = ["Http", "HttpError", "NoAnswerError", "Request", "Response", "shown"]
 
 _READING = ("GET", "HEAD")
 _SECRET_HEADERS = ("authorization", "cookie", "x-nuget-apikey", "x-octopus-apikey")
@@ -32,6 +33,10 @@ _PAUSES = (1.0, 2.0, 4.0)  # seconds before the second, third and fourth attempt
 _LONGEST_PAUSE = 300.0
 _CONNECT_SECONDS = 15.0
 _BLOCK = 1 << 16
+_MOST_IN_MEMORY = 32 << 20  # bytes of a body; a long deployment's whole log has a few million
+_MOST_OF_AN_ERROR = 1 << 18
+_MOST_REDIRECTS = 5
+_DEEPEST = 100  # lists and objects inside each other; Octopus nests less than ten
 _NEVER_LEFT = (faults.NewConnectionError, faults.ConnectTimeoutError, faults.ProxyError)
 _MASK = "********"
 
@@ -40,9 +45,11 @@ _MASK = "********"
 class Request:
     """A request. `json` is sent as a JSON document, an `Upload` as it is read from its file.
 
-    `expect` names the statuses besides 2xx that are answers to the caller and not errors;
-    `seconds` bounds each wait for the server, not the whole request. A user and password in
-    the URL are sent as basic authentication, and are never shown.
+    `expect` names the statuses besides 2xx that are answers to the caller and not errors. A user
+    and password in the URL are sent as basic authentication, and are never shown.
+
+    `seconds` bounds each wait for the server and `answer_seconds` the whole answer, `most` the
+    bytes of its body, unpacked. What is sent has no such bound: a large package takes its time.
     """
 
     method: str
@@ -52,6 +59,8 @@ class Request:
     body: bytes | Upload | None = None
     expect: tuple[int, ...] = ()
     seconds: float = 60.0
+    answer_seconds: float = 600.0
+    most: int = _MOST_IN_MEMORY
 
     @property
     def where(self) -> str:
@@ -70,14 +79,19 @@ class Response:
 
     def json(self) -> Any:
         """Return the JSON document; None for an empty body. Raises PipelineError for others."""
+        then = "Look at the URL, and at what stands between this machine and the server."
         try:
-            return json.loads(self.body) if self.body.strip() else None
+            document = json.loads(self.body) if self.body.strip() else None
+            is_deep = _is_deep(document)
         except ValueError as error:
-            raise PipelineError(
-                self.where,
-                f"the answer is not JSON: {body_words(self.body)}",
-                "Look at the URL, and at what stands between this machine and the server.",
-            ) from error
+            what = f"the answer is not JSON: {body_words(self.body)}"
+            raise PipelineError(self.where, what, then) from error
+        except RecursionError:
+            is_deep = True
+        if is_deep:
+            what = f"the answer is JSON that is nested more than {_DEEPEST} levels deep"
+            raise PipelineError(self.where, what, then)
+        return document
 
 
 class HttpError(PipelineError):
@@ -96,7 +110,7 @@ class NoAnswerError(PipelineError):
 class Http:
     """Connections that honour the proxy and CA settings of `environ`.
 
-    `tell` gets a line when a request has to wait before it is repeated.
+    `tell` gets a line when a request has to wait before it is repeated; `clock` is monotonic.
     """
 
     def __init__(
@@ -105,8 +119,10 @@ class Http:
         *,
         sleep: Callable[[float], None] = time.sleep,
         tell: Callable[[str], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._network = Network(environ)
+        self._bounds = Bounds(clock)
+        self._network = Network(environ, self._bounds.pools())
         self._sleep = sleep
         self._tell = tell
 
@@ -114,7 +130,7 @@ class Http:
         """Send a request and return its answer; what may be repeated safely is repeated.
 
         Raises HttpError for a status that is neither 2xx nor expected, NoAnswerError when the
-        effect is unknown, PipelineError when the server cannot be reached.
+        effect is unknown, PipelineError when the server cannot be reached or does not end.
         """
         kept: list[bytes] = []
         response = self.download(request, kept.append)
@@ -125,9 +141,12 @@ class Http:
 
         A body that breaks off is not asked for again: the caller has taken a part of it.
         """
+        _refuse_unsendable(request)
         for pause in (*_PAUSES, None):
             try:
                 raw = self._send(request)
+            except EndlessError as error:
+                raise _endless(request, error) from error
             except faults.HTTPError as error:
                 failure, repeatable = _failure(request, error)
                 if pause is None or not repeatable:
@@ -137,30 +156,54 @@ class Http:
             wait = _turned_away(request, raw, pause)
             if wait is None:
                 return self._answer(request, raw, take)
-            raw.drain_conn()
+            raw.close()
             self._wait(request, f"status {raw.status}", wait)
         raise AssertionError  # the last round returns or raises
 
     def _send(self, request: Request) -> urllib3.BaseHTTPResponse:
-        headers = {"User-Agent": "copier-lambda", "Accept": "*/*", **request.headers}
-        body: Any = request.body
-        if request.json is not None:
-            headers["Content-Type"] = "application/json"
-            body = json.dumps(request.json).encode()
-        elif isinstance(body, Upload):
-            headers |= body.headers()
-            body = body.blocks()
+        """Send a request, and the same one to where a reading one is redirected to.
+
+        The keys stay with the host, port and scheme that they were given for.
+        """
         url, user = split_user(request.url)
+        headers = {"User-Agent": "copier-lambda", "Accept": "*/*", **request.headers}
         if user:
             headers |= urllib3.make_headers(basic_auth=user)
+        for _ in range(_MOST_REDIRECTS + 1):
+            raw = self._open(request, url, headers)
+            location = raw.get_redirect_location()
+            if not location or request.method not in _READING or raw.status in request.expect:
+                return raw
+            raw.close()
+            target = _redirected(request, url, location)
+            if origin(target) != origin(url):
+                headers = _without_keys(headers)
+            url = target
+        raise PipelineError(
+            request.where,
+            f"it is redirected more than {_MOST_REDIRECTS} times, at last to {url}",
+            "Look at the server's settings of its own address.",
+        )
+
+    def _open(
+        self, request: Request, url: str, headers: Mapping[str, str]
+    ) -> urllib3.BaseHTTPResponse:
+        body: Any = request.body
+        if request.json is not None:
+            headers = {**headers, "Content-Type": "application/json"}
+            body = json.dumps(request.json).encode()
+        elif isinstance(body, Upload):
+            headers = {**headers, **body.headers()}
+            body = body.blocks()
+        self._bounds.seconds = request.answer_seconds
         try:
             return self._network.pool(url).urlopen(
                 request.method,
                 url,
                 body=body,
                 headers=headers,
-                retries=_redirects(request.method),
-                redirect=request.method in _READING,
+                retries=False,
+                redirect=False,
                 timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=request.seconds),
                 preload_content=False,
             )
@@ -171,20 +214,21 @@ class Http:
     def _answer(
         self, request: Request, raw: urllib3.BaseHTTPResponse, take: Callable[[bytes], object]
     ) -> Response:
-        good = raw.status // 100 == 2 or raw.status in request.expect  # noqa: PLR2004 - 2xx
-        error_body: list[bytes] = []
+        headers = {name.lower(): value for name, value in raw.headers.items()}
+        if raw.status // 100 != 2 and raw.status not in request.expect:  # noqa: PLR2004 - 2xx
+            raise _refusal(request, raw, _error_body(request, raw), headers.get("location", ""))
+        whole = False
         try:
-            for block in raw.stream(_BLOCK):
-                (take if good else error_body.append)(block)
+            for block in _blocks(raw, request.most):
+                take(block)
+            whole = True
+        except EndlessError as error:
+            raise _endless(request, error) from error
         except faults.HTTPError as error:
             what = f"the answer broke off: {error}"
-            if good or not error_body:
-                raise NoAnswerError(request.where, what, "Try again.") from error
+            raise NoAnswerError(request.where, what, "Try again.") from error
         finally:
-            raw.release_conn()
-        headers = {name.lower(): value for name, value in raw.headers.items()}
-        if not good:
-            raise _refusal(request, raw, b"".join(error_body), headers.get("location", ""))
+            raw.release_conn() if whole else raw.close()
         return Response(raw.status, headers, b"", request.where)
 
     def _wait(self, request: Request, what: str, seconds: float) -> None:
@@ -197,13 +241,87 @@ def shown(url: str) -> str:
     return split_user(url)[0]
 
 
-def _redirects(method: str) -> urllib3.Retry | bool:
-    if method not in _READING:
-        return False
-    return urllib3.Retry(
-        total=None, connect=0, read=0, status=0, other=0, redirect=5,
-        remove_headers_on_redirect=_SECRET_HEADERS,
-    )  # fmt: skip
+def _is_deep(document: Any) -> bool:
+    """Tell whether a document is nested so deep that readers which call themselves would break."""
+    level = [document]
+    for _ in range(_DEEPEST + 1):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, (dict, list))
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _refuse_unsendable(request: Request) -> None:
+    """Refuse what no header can hold, as a key that was copied with its line's end."""
+    for name, value in request.headers.items():
+        if not (value.isascii() and value.isprintable()):
+            raise PipelineError(
+                request.where,
+                f"the header {name} cannot be sent: its value has a line end, a control character "
+                "or one beyond ASCII",
+                "Set that key again, without blanks and line ends around it.",
+            )
+
+
+def _redirected(request: Request, url: str, location: str) -> str:
+    """Return where a redirect leads, without a user. Raises PipelineError for where none may."""
+    target = shown(joined(url, location))
+    if not target:
+        problem = f"to {shown(location)!r}, which is no address of a server"
+    elif url.lower().startswith("https:") and not target.lower().startswith("https:"):
+        problem = f"from https to {target}, where everybody on the way could change the answer"
+    else:
+        return target
+    raise PipelineError(
+        request.where,
+        f"it is redirected {problem}",
+        "Look at the server's settings of its address.",
+    )
+
+
+def _without_keys(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name.lower() not in _SECRET_HEADERS}
+
+
+def _endless(request: Request, error: EndlessError) -> PipelineError:
+    """Return the error for an answer that does not end; what was sent may have had its effect."""
+    kind = PipelineError if request.method in _READING else NoAnswerError
+    return kind(
+        request.where,
+        str(error),
+        "Look at the URL, and at what stands between this machine and the server.",
+    )
+
+
+def _blocks(raw: urllib3.BaseHTTPResponse, most: int) -> Iterator[bytes]:
+    """Yield a body as it comes. Raises EndlessError after `most` bytes."""
+    length = 0
+    while block := raw.read1(_BLOCK):
+        length += len(block)
+        if length > most:
+            what = f"the answer has more than {most >> 10} kB"
+            raise EndlessError(what)
+        yield block
+
+
+def _error_body(request: Request, raw: urllib3.BaseHTTPResponse) -> bytes:
+    """Return the body of an error as far as it came, 256 kB at most."""
+    body = b""
+    try:
+        while len(body) < _MOST_OF_AN_ERROR and (block := raw.read1(_BLOCK)):
+            body += block
+    except (EndlessError, faults.HTTPError) as error:
+        if not body:
+            what = f"status {raw.status}, and the answer broke off: {error}"
+            raise NoAnswerError(request.where, what, "Try again.") from error
+    finally:
+        raw.close()
+    return body
 
 
 def _turned_away(
@@ -261,9 +379,22 @@ def _refusal(
     request: Request, raw: urllib3.BaseHTTPResponse, body: bytes, location: str
 ) -> HttpError:
     said = body_words(body)
-    for name, value in request.headers.items():
-        if name.lower() in _SECRET_HEADERS and value:
-            said = said.replace(value, _MASK)
+    for secret in sorted(filter(None, _secrets_of(request)), key=len, reverse=True):
+        said = said.replace(secret, _MASK)
     phrase = f"status {raw.status} {raw.reason or ''}".rstrip()
     what = f"{phrase}: {said}" if said else phrase
     return HttpError(request.where, what, hint(raw.status, shown(location)), status=raw.status)
+
+
+def _secrets_of(request: Request) -> Iterator[str]:
+    """Yield what a server must not give away by repeating it."""
+    user = split_user(request.url)[1]
+    sent = dict(request.headers)
+    if user:
+        sent |= urllib3.make_headers(basic_auth=user)
+        yield user
+        yield user.partition(":")[2]
+    for name, value in sent.items():
+        if name.lower() in _SECRET_HEADERS:
+            yield value
+            yield value.partition(" ")[2]

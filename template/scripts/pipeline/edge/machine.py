@@ -12,8 +12,6 @@ from .git import Git
 from .pythons import find_python, is_program
 from .uv import Uv
 
-__all__ = ["Machine", "utc_now"]
-
 
 @dataclass(frozen=True)
 class Machine:

@@ -9,23 +9,26 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined,unused-ignore]
 
 import urllib3
+from urllib3.exceptions import LocationParseError
 
-from ..errors import PipelineError
-
-__all__ = ["Network", "no_address", "proxy_for", "split_user"]
+from ..core.errors import PipelineError
 
 _CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_PORTS = {"http": 80, "https": 443}
 
 
 class Network:
     """Connection pools by scheme and proxy, made when they are first needed."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, environ: Mapping[str, str], kinds: Mapping[str, type[urllib3.HTTPConnectionPool]]
+    ) -> None:
         self._environ = environ
+        self._kinds = kinds
         self._pools: dict[tuple[str, str], urllib3.PoolManager] = {}
 
     def pool(self, url: str) -> urllib3.PoolManager:
@@ -42,6 +45,11 @@ class Network:
         return self._pools[key]
 
     def _make(self, scheme: str, proxy: str) -> urllib3.PoolManager:
+        manager = self._manager(scheme, proxy)
+        manager.pool_classes_by_scheme = dict(self._kinds)
+        return manager
+
+    def _manager(self, scheme: str, proxy: str) -> urllib3.PoolManager:
         # Certificates take a while to read.
         needed = "https" in (scheme, urlsplit(proxy).scheme)
         context = _trust(self._environ) if needed else None
@@ -76,6 +84,31 @@ def split_user(url: str) -> tuple[str, str]:
         return url, ""
     user, at, host = parts.netloc.rpartition("@")
     return (urlunsplit(parts._replace(netloc=host)), unquote(user)) if at else (url, "")
+
+
+def origin(url: str) -> tuple[str, str, int] | None:
+    """Return scheme, host and port as the connection is made to them; None for no address.
+
+    Read by the library that connects: two readers of one address could see different hosts.
+    """
+    try:
+        parts = urllib3.util.parse_url(split_user(url)[0])
+        scheme, host = parts.scheme or "", parts.host or ""
+        host.strip("[]").encode("idna")
+    except (LocationParseError, UnicodeError):
+        return None
+    if scheme not in _PORTS or not host:
+        return None
+    return scheme, host, parts.port or _PORTS[scheme]
+
+
+def joined(base: str, address: str) -> str:
+    """Return the address that a server's answer names; empty for what is none of a server."""
+    try:
+        url = urljoin(base, address)
+    except ValueError:
+        return ""
+    return url if origin(url) else ""
 
 
 def no_address(url: str) -> PipelineError:

@@ -8,10 +8,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ..errors import PipelineError
+from ..core.errors import PipelineError
 from .shell import run
-
-__all__ = ["base_python", "find_python", "is_program"]
 
 _PROBE = (
     "import sys; print('%d.%d' % sys.version_info[:2]);"

@@ -16,9 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ..errors import PipelineError
-
-__all__ = ["Result", "attach", "run", "scrubbed", "stream"]
+from ..core.errors import PipelineError
 
 _LAST_LINES = 20
 _GRACE_SECONDS = 10.0

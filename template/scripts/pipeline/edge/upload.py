@@ -7,8 +7,6 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Upload"]
-
 _STEPS = 100
 _BLOCK = 1 << 16
 

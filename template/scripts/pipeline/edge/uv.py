@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import PipelineError
+from ..core.errors import PipelineError
 from .shell import Result, run, scrubbed
-
-__all__ = ["Installation", "Uv"]
 
 _DECORATIONS = str.maketrans(dict.fromkeys("\N{MULTIPLICATION SIGN}╰─▶│", " "))
 
@@ -20,6 +20,12 @@ _INSTALLED = re.compile(r"^ \+ (\S+)==(\S+)", re.MULTILINE)
 _PROGRESS = re.compile(
     r"^ *(Using|Resolved|Prepared|Downloading|Downloaded|Installed) .*\n?", re.MULTILINE
 )
+
+
+# Its own settings, and where the user's and the machine's are.
+_SETTINGS = ("UV_", "XDG_CONFIG_")
+# uv looks for a project, then for its settings, in all folders above: these are the first it finds.
+_ENDS_THE_SEARCH = ("pyproject.toml", "uv.toml")
 
 
 @dataclass(frozen=True)
@@ -32,13 +38,17 @@ class Installation:
 
 @dataclass(frozen=True)
 class Uv:
-    """The locked uv. `program` is its path; `environ` the process environment, for its settings."""
+    """The locked uv. `program` is its path; `environ` the process environment, for its settings.
+
+    The user's and the machine's settings count, a project's do not: uv runs in a folder of its own.
+    Paths in arguments are absolute.
+    """
 
     program: Path
     environ: Mapping[str, str]
 
     def install(
-        self, arguments: Sequence[str | Path], *, cwd: Path, where: str, copies: bool = False
+        self, arguments: Sequence[str | Path], *, where: str, copies: bool = False
     ) -> Installation:
         """Run `uv pip install` and return what was installed.
 
@@ -48,59 +58,56 @@ class Uv:
         """
         mode = "copy" if copies else "hardlink"
         command = ["pip", "install", "--require-hashes", "--link-mode", mode, *arguments]
-        done = self._run([*command, "--offline"], cwd=cwd, where=where, accept=(0, 1, 2))
+        done = self._run([*command, "--offline"], where=where, accept=(0, 1, 2))
         from_cache = done.code == 0
         if not from_cache:
-            done = self._run(command, cwd=cwd, where=where)
+            done = self._run(command, where=where)
         return Installation(from_cache, dict(_INSTALLED.findall(done.stderr)))
 
-    def forget(self, packages: Iterable[str], *, cwd: Path) -> None:
+    def forget(self, packages: Iterable[str]) -> None:
         """Remove packages from uv's cache, which then fetches them again."""
-        self._run(["cache", "clean", "--quiet", *packages], cwd=cwd, where="uv cache clean")
+        self._run(["cache", "clean", "--quiet", *packages], where="uv cache clean")
 
     def make_venv(self, folder: Path, python: Path) -> None:
         """Make a virtual environment at `folder` with that interpreter; what was there goes."""
         self._run(
             ["venv", "--quiet", "--no-project", "--clear", "--python", python, folder],
-            cwd=folder.parent,
             where="uv venv",
         )
 
-    def lock(
-        self, requirements: Sequence[str], arguments: Sequence[str | Path], *, cwd: Path
-    ) -> None:
+    def lock(self, requirements: Sequence[str], arguments: Sequence[str | Path]) -> None:
         """Write a hash lock for every platform, without addresses or annotations.
 
         `arguments` name the file (`--output-file`); what it holds already is kept where it fits.
         """
-        self._compile(requirements, ["--universal", "--generate-hashes", *arguments], cwd)
+        self._compile(requirements, ["--universal", "--generate-hashes", *arguments])
 
-    def resolve(
-        self, requirements: Sequence[str], arguments: Sequence[str | Path], *, cwd: Path
-    ) -> None:
+    def resolve(self, requirements: Sequence[str], arguments: Sequence[str | Path]) -> None:
         """Write the exact versions that have a wheel for the platform in `arguments`."""
-        self._compile(requirements, ["--only-binary", ":all:", *arguments], cwd)
+        self._compile(requirements, ["--only-binary", ":all:", *arguments])
 
-    def _compile(
-        self, requirements: Sequence[str], arguments: Sequence[str | Path], cwd: Path
-    ) -> None:
-        source = cwd / "requirements.in"
-        source.write_text("".join(f"{line}\n" for line in requirements), encoding="utf-8")
-        plain = ["--quiet", "--no-header", "--no-annotate", "--no-emit-index-url"]
-        self._run(["pip", "compile", *plain, *arguments, source], cwd=cwd, where="uv pip compile")
+    def _compile(self, requirements: Sequence[str], arguments: Sequence[str | Path]) -> None:
+        with tempfile.TemporaryDirectory(prefix="compile-") as scratch:
+            source = Path(scratch, "requirements.in")
+            source.write_text("".join(f"{line}\n" for line in requirements), encoding="utf-8")
+            plain = ["--quiet", "--no-header", "--no-annotate", "--no-emit-index-url"]
+            plain += ["--python", sys.executable]
+            self._run(["pip", "compile", *plain, *arguments, source], where="uv pip compile")
 
     def _run(
-        self,
-        arguments: Sequence[str | Path],
-        *,
-        cwd: Path,
-        where: str,
-        accept: tuple[int, ...] = (0,),
+        self, arguments: Sequence[str | Path], *, where: str, accept: tuple[int, ...] = (0,)
     ) -> Result:
-        settings = {name: value for name, value in self.environ.items() if name.startswith("UV_")}
-        env = scrubbed(self.environ, {**settings, "UV_PYTHON_DOWNLOADS": "never"})
+        kept = [name for name in self.environ if name.startswith(_SETTINGS)]
+        settings = {name: self.environ[name] for name in kept}
+        # Else uv runs the interpreter of a `.venv` that it finds in a folder above.
+        settings |= {"UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never"}
+        env = scrubbed(self.environ, settings)
         try:
-            return run([self.program, *arguments], cwd=cwd, env=env, accept=accept, where=where)
+            with tempfile.TemporaryDirectory(prefix="uv-") as name:
+                own = Path(name)
+                for file in _ENDS_THE_SEARCH:
+                    (own / file).touch()
+                return run([self.program, *arguments], cwd=own, env=env, accept=accept, where=where)
         except PipelineError as error:
             reason = error.then or error.what
             raise PipelineError(

@@ -17,8 +17,6 @@ from ..edge.upload import Upload
 from .compare import compare_download
 from .feed import ABSENT, SAME, Candidate, Found, Progress, unknown
 
-__all__ = ["BuiltInFeed"]
-
 _EXISTS = "already exists"
 # The server does not say how it hashed: the digest's length in bytes tells.
 _ALGORITHMS = {20: "sha1", 32: "sha256", 64: "sha512"}
@@ -30,7 +28,7 @@ class BuiltInFeed:
     """The built-in feed of one space; `api` is its base, such as `https://host/api/Spaces-1`."""
 
     http: Http
-    api: str
+    api: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
 
     @property

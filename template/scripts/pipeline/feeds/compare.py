@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 
-from ..archive.nupkg import SIGNATURE
-from ..archive.package import Package, PackageListing, list_package
-from ..archive.zipreader import read_member
+from ..core.errors import PipelineError
 from ..edge.http import Http, HttpError, Request
-from ..errors import PipelineError
+from ..package.contents import Package, PackageListing, list_package
+from ..package.nupkg import SIGNATURE
+from ..zip.reader import read_member
 from .feed import ABSENT, SAME, Candidate, Found, other, unknown
 
-__all__ = ["compare_download", "compare_file"]
-
 _NAMED = 3
+# What a feed has may be packed worse than ours, and be slow to come; it has an end all the same.
+_TIMES_AS_LARGE = 8
+_MORE = 64 << 20
+_SECONDS = 3600.0
 
 
 def compare_file(package: Candidate, path: Path) -> Found:
@@ -43,6 +46,8 @@ def compare_file(package: Candidate, path: Path) -> Found:
 
 def compare_download(package: Candidate, http: Http, request: Request) -> Found:
     """Compare a package with what a request answers; 404 means that there is nothing."""
+    most = _TIMES_AS_LARGE * package.size + _MORE
+    request = replace(request, most=most, answer_seconds=_SECONDS)
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "theirs.nupkg"
         try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ..archive.package import Package
+from ..package.contents import Package
 
 Progress = Callable[[int, int], None]
 

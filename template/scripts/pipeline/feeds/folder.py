@@ -10,16 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..core.errors import PipelineError
 from ..edge.files import unwritable
-from ..errors import PipelineError
+from ..project.versions import normal_version
 from .compare import compare_file
 from .feed import ABSENT, Candidate, Found, Progress, unknown
-
-__all__ = ["FolderFeed"]
 
 # File systems without hard links say so in one of these ways.
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL)
 _BLOCK = 1 << 20
+_ENDING = ".nupkg"
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class FolderFeed:
         return str(self.folder)
 
     def find(self, package: Candidate) -> Found:
-        """Look for the file; ids and versions have no case."""
+        """Look for the file; ids and versions have no case, and versions several spellings."""
         try:
             names = sorted(path.name for path in self.folder.iterdir())
         except OSError as error:
@@ -47,10 +47,11 @@ class FolderFeed:
                 f"this folder cannot be read: {error.strerror}",
                 "Make it, mount it, or correct --feed or feed in [tool.pipeline.push].",
             ) from error
-        wanted = package.file_name.casefold()
-        name = next((name for name in names if name.casefold() == wanted), "")
-        if not name:
+        wanted = _identity(package.file_name, package.id)
+        same = [name for name in names if _identity(name, package.id) == wanted]
+        if not same:
             return ABSENT
+        name = package.file_name if package.file_name in same else same[0]
         try:
             return compare_file(package, self.folder / name)
         except OSError as error:
@@ -96,3 +97,11 @@ class FolderFeed:
             return False
         part.replace(target)
         return True
+
+
+def _identity(file_name: str, package_id: str) -> str:
+    """Return a file's name as all spellings of the package's id and version have it."""
+    folded, start = file_name.casefold(), f"{package_id.casefold()}."
+    if not folded.startswith(start) or not folded.endswith(_ENDING):
+        return folded
+    return start + normal_version(folded[len(start) : -len(_ENDING)]) + _ENDING

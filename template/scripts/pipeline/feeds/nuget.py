@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from ..edge.http import Http, HttpError, Request
+from ..core.errors import PipelineError
+from ..edge.http import Http, HttpError, Request, shown
+from ..edge.network import origin
 from ..edge.upload import Upload
-from ..errors import PipelineError
 from .feed import Candidate, Progress
-
-__all__ = ["Source", "is_v3", "put_package"]
 
 _KEY_HEADER = "X-NuGet-ApiKey"
 # A server may take its time to look through a large package before it answers.
 _SECONDS = 600.0
+MOST_OF_AN_INDEX = 4 << 20  # bytes of a service index, or of a package's entry
 
 
 @dataclass(frozen=True)
@@ -24,18 +24,29 @@ class Source:
     """A NuGet source: the connections, its URL, the API key or "".
 
     With a `user`, the key is also the password of basic authentication, which some hosts want
-    for reading and pushing alike.
+    for reading and pushing alike. Key and password go to the URL's own host, port and scheme, and
+    to the hosts in `trusted`, as `feed.example` or `feed.example:8443`: a service index may name
+    any host there is.
     """
 
     http: Http
-    url: str
+    url: str = field(repr=False)
     key: str = field(default="", repr=False)
     user: str = ""
+    trusted: tuple[str, ...] = ()
+
+    def trusts(self, url: str) -> bool:
+        """Tell whether the key may go to a URL: never from https to http, whatever is trusted."""
+        here, there = origin(self.url), origin(url)
+        if here is None or there is None or here == there:
+            return here is not None and here == there
+        scheme = there[0]
+        is_named = any(origin(f"{scheme}://{name}") == there for name in self.trusted)
+        return is_named and (scheme == "https" or here[0] == "http")
 
     def headers(self, url: str) -> dict[str, str]:
-        """Return the headers of a request; the password goes to the source's own host alone."""
-        here, there = urlsplit(self.url), urlsplit(url)
-        if not self.user or (here.scheme, here.netloc) != (there.scheme, there.netloc):
+        """Return the headers of a request; without the password where it may not go."""
+        if not self.user or not self.trusts(url):
             return {}
         pair = base64.b64encode(f"{self.user}:{self.key}".encode()).decode()
         return {"Authorization": f"Basic {pair}"}
@@ -53,6 +64,8 @@ def put_package(source: Source, url: str, package: Candidate, progress: Progress
     in NuGet.Client's PackageUpdateResource.cs. Any 2xx is success.
     """
     url = url.rstrip("/") + "/"
+    if source.key and not source.trusts(url):
+        raise _untrusted(source, url)
     headers = source.headers(url) | ({_KEY_HEADER: source.key} if source.key else {})
     body = Upload(package.path, "package", "package.nupkg", progress)
     conflict = HTTPStatus.CONFLICT
@@ -69,3 +82,22 @@ def put_package(source: Source, url: str, package: Candidate, progress: Progress
                 "wants a user and a password.",
             ) from error
         raise
+
+
+def _untrusted(source: Source, url: str) -> PipelineError:
+    there, place = origin(url), shown(url)
+    if there is None:
+        then = "Tell who runs the feed."
+    elif there[0] == "http" and source.url.lower().startswith("https:"):
+        then = "The feed has to name an https address: the key would be read on the way."
+    else:
+        host = place.partition("://")[2].partition("/")[0]
+        then = (
+            f"If that server may have the key, pass --trust-host {host}, or write trust-hosts = "
+            f'["{host}"] in pyproject.toml [tool.pipeline.push].'
+        )
+    return PipelineError(
+        shown(source.url),
+        f"it wants packages to be sent to {place}, and the API key was not given for that server",
+        then,
+    )

@@ -10,14 +10,13 @@ import base64
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from http import HTTPStatus
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urlsplit
 
 from ..edge.http import HttpError, Request, Response, shown
+from ..edge.network import joined
 from .compare import compare_download
 from .feed import ABSENT, SAME, Candidate, Found, Progress, unknown
-from .nuget import Source, put_package
-
-__all__ = ["NugetV2"]
+from .nuget import MOST_OF_AN_INDEX, Source, put_package
 
 _ATOM = "{http://www.w3.org/2005/Atom}"
 _DATA = "{http://schemas.microsoft.com/ado/2007/08/dataservices}"
@@ -61,7 +60,8 @@ class NugetV2:
     def _read(self, url: str, *expect: int) -> Response:
         accept = {"Accept": "application/atom+xml,application/xml"}
         headers = accept | self.source.headers(url)
-        return self.source.http.request(Request("GET", url, headers, expect=expect))
+        request = Request("GET", url, headers, expect=expect, most=MOST_OF_AN_INDEX)
+        return self.source.http.request(request)
 
     def _compare(self, package: Candidate, answer: Response, base: str) -> Found:
         entry = _entry(answer.body)
@@ -72,9 +72,9 @@ class NugetV2:
             return SAME
         content = entry.find(f"{_ATOM}content")
         address = content.get("src", "") if content is not None else ""
-        if not address:
+        url = joined(base, address) if address else ""
+        if not url:
             return unknown(f"{answer.where}: the entry does not lead to the package's file")
-        url = urljoin(base, address)
         request = Request("GET", url, self.source.headers(url))
         found = compare_download(package, self.source.http, request)
         return unknown("the entry leads nowhere") if found is ABSENT else found
@@ -85,7 +85,8 @@ def _has_path(url: str) -> bool:
 
 
 def _entry(body: bytes) -> ET.Element | None:
-    if b"<!DOCTYPE" in body:
+    # In UTF-16 a document type would look different, and every other byte is zero.
+    if b"<!DOCTYPE" in body or b"\0" in body:
         return None
     try:
         root = ET.fromstring(body)  # noqa: S314 - without a document type there are no entities

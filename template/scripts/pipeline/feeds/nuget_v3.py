@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urljoin
+from urllib.parse import quote
 
+from ..core.errors import PipelineError
 from ..edge.http import Request, shown
-from ..errors import PipelineError
+from ..edge.network import joined
+from ..project.versions import normal_version
 from .compare import compare_download
 from .feed import Candidate, Found, Progress, unknown
-from .nuget import Source, put_package
-
-__all__ = ["NugetV3", "normal_version"]
+from .nuget import MOST_OF_AN_INDEX, Source, put_package
 
 _PUSH = "PackagePublish/2.0.0"
 _READ = "PackageBaseAddress/3.0.0"
@@ -33,7 +33,9 @@ class NugetV3:
     @classmethod
     def open(cls, source: Source) -> NugetV3:
         """Read the service index. Raises PipelineError for a feed that takes no packages."""
-        answer = source.http.request(Request("GET", source.url, source.headers(source.url)))
+        headers = source.headers(source.url)
+        request = Request("GET", source.url, headers, most=MOST_OF_AN_INDEX)
+        answer = source.http.request(request)
         resources = dict(_resources(answer.json()))
         if _PUSH not in resources:
             raise PipelineError(
@@ -42,8 +44,14 @@ class NugetV3:
                 + (f"it has {', '.join(sorted(resources))}" if resources else "it is none"),
                 "Look at the URL: it is that of a NuGet v3 feed which takes packages.",
             )
-        push, read = (urljoin(source.url, resources.get(kind, "")) for kind in (_PUSH, _READ))
-        return cls(source, push, read if _READ in resources else "")
+        push = joined(source.url, resources[_PUSH])
+        if not push:
+            raise PipelineError(
+                answer.where,
+                f"its {_PUSH} is {resources[_PUSH]!r}, which is no address of a server",
+                "Tell who runs the feed.",
+            )
+        return cls(source, push, joined(source.url, resources[_READ]) if _READ in resources else "")
 
     @property
     def name(self) -> str:
@@ -53,7 +61,7 @@ class NugetV3:
     def find(self, package: Candidate) -> Found:
         """Download what the feed has, by lower-case id and normalised version, and compare."""
         if not self.read:
-            return unknown(f"its service index has no {_READ}")
+            return unknown(f"its service index has no {_READ} that can be used")
         name, version = package.id.lower(), normal_version(package.version).lower()
         path = f"{quote(name)}/{quote(version)}/{quote(f'{name}.{version}')}.nupkg"
         url = f"{self.read.rstrip('/')}/{path}"
@@ -63,16 +71,6 @@ class NugetV3:
     def send(self, package: Candidate, progress: Progress) -> bool:
         """Push the package."""
         return put_package(self.source, self.push, package, progress)
-
-
-def normal_version(version: str) -> str:
-    """Return a version as v3 feeds spell it: three numbers or four, no leading zeros, no `+`."""
-    numbers, hyphen, tag = version.partition("+")[0].partition("-")
-    parts = [str(int(part)) for part in numbers.split(".")]
-    parts += ["0"] * (3 - len(parts))
-    if parts[3:] == ["0"]:
-        parts.pop()
-    return ".".join(parts) + hyphen + tag
 
 
 def _resources(index: Any) -> Iterator[tuple[str, str]]:

@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 
+from ..core.errors import Conflict, PipelineError
+from ..core.events import Stage
 from ..edge.http import HttpError, NoAnswerError
-from ..errors import Conflict, PipelineError
-from ..report.events import Stage
 from .feed import Candidate, Feed, Found, State
-
-__all__ = ["Published", "Rules", "publish"]
 
 # A gateway's errors: the feed behind it may or may not have got the package.
 _DROPPED = (

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
+import traceback
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import Any
 
-from .invocation import Invocation
-
-__all__ = ["RETRY_DELAYS", "AsyncQueue", "Job"]
+from ..runtime.invocation import Invocation
 
 # Lambda waits one minute, then two; nobody wants to wait that long on a laptop.
 RETRY_DELAYS = (1.0, 2.0)
@@ -61,9 +59,10 @@ class AsyncQueue:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            # One bad event must not cost the worker.
-            with contextlib.suppress(Exception):
+            try:
                 self._attempt(job)
+            except Exception:  # noqa: BLE001 - one bad event must not cost the worker
+                traceback.print_exc()  # into the server's log
 
     def _attempt(self, job: Job) -> None:
         outcome = self._run(job)

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..core.errors import PipelineError
 from ..edge.shell import scrubbed
-from ..errors import PipelineError
-from .pool import LocalRuntime
+from ..runtime.pool import LocalRuntime
 from .state import NOTHING_REAL, LocalAws, read_state
-
-__all__ = ["Background", "running", "start", "stop"]
 
 _WHERE = "embedded AWS"
 _SCRIPTS = Path(__file__).resolve().parents[2]
@@ -55,7 +52,7 @@ class Background:
         words += ["--region", self.region, "--log", str(self.log)]
         words += ["--cache", str(self.cache)] if self.cache else []
         for name, runtime in self.runtimes.items():
-            places = [runtime.python, runtime.ric or "", *runtime.extra_paths]
+            places = [runtime.python, runtime.ric, *runtime.extra_paths]
             label = f"{name}@{runtime.version}" if runtime.version else name
             words += ["--runtime", f"{label}={os.pathsep.join(map(str, places))}"]
         return words
@@ -139,17 +136,14 @@ def _awaited(wanted: Background, process: subprocess.Popen[bytes]) -> LocalAws:
 def _ask(aws: LocalAws, what: str) -> int | None:
     """Ask the server itself; return its process id, or None when it is not ours or not there."""
     credential = f"{aws.access_key}/20260101/{aws.region}/pipeline/aws4_request"
-    request = urllib.request.Request(  # noqa: S310 - the address is our own
-        f"{aws.endpoint}/_pipeline/{what}",
-        method="GET",
-        headers={"Authorization": f"AWS4-HMAC-SHA256 Credential={credential}"},
-    )
-    # No proxy of the user may get between two processes of one machine.
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    headers = {"Authorization": f"AWS4-HMAC-SHA256 Credential={credential}"}
     try:
-        with direct.open(request, timeout=5) as response:
-            return int(json.loads(response.read())["pid"])
-    except (OSError, ValueError, KeyError, urllib.error.URLError):
+        # Unlike urllib it asks no proxy of the user.
+        connection = http.client.HTTPConnection(aws.endpoint.removeprefix("http://"), timeout=5)
+        with contextlib.closing(connection):
+            connection.request("GET", f"/_pipeline/{what}", headers=headers)
+            return int(json.loads(connection.getresponse().read())["pid"])
+    except (OSError, http.client.HTTPException, ValueError, KeyError):
         return None
 
 

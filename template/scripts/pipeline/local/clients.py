@@ -7,8 +7,6 @@ from typing import Any
 
 from .state import LocalAws
 
-__all__ = ["client"]
-
 
 def client(aws: LocalAws, service: str, config: Any = None) -> Any:
     """Return boto3's client of a service, with the embedded AWS's key.

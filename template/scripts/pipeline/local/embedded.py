@@ -23,16 +23,14 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from .function_code import FunctionConfig
+from ..runtime.function_code import FunctionConfig
+from ..runtime.pool import LocalRuntime, Pool
+from .aws_http import App, Environ, Start, in_aws_words
 from .guard import guarded
 from .moto_lambda import Execution, replace_execution
 from .moto_stack import replace_dropped
 from .patches import Patches
-from .pool import LocalRuntime, Pool
 from .strict import StrictLambda
-from .wire import App, Environ, Start, in_aws_words
-
-__all__ = ["Keys", "embedded_aws", "new_keys"]
 
 
 @dataclass(frozen=True)

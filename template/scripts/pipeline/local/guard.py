@@ -10,9 +10,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable
 
-from .wire import App, Environ, Reply, Start, error_reply, scope, send
-
-__all__ = ["guarded"]
+from .aws_http import App, Environ, Reply, Start, error_reply, scope, send
 
 _HINT = "Take endpoint, access key and secret key from the state file of the embedded AWS."
 

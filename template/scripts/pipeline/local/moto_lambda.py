@@ -20,17 +20,16 @@ from urllib.parse import unquote
 from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import LambdaBackend, LambdaFunction
 from moto.awslambda.responses import LambdaResponse
+from moto.logs.exceptions import ResourceAlreadyExistsException
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 
+from ..runtime.function_code import FunctionConfig
+from ..runtime.invocation import Invocation
+from ..runtime.pool import Pool, Target
 from .asynchronous import AsyncQueue, Job
-from .function_code import FunctionConfig
-from .invocation import Invocation
+from .aws_http import REQUEST_ID
 from .patches import Patches
-from .pool import Pool, Target
-from .wire import REQUEST_ID
-
-__all__ = ["Execution", "replace_execution"]
 
 _SYNC_LIMIT = 6_291_456
 _ASYNC_LIMIT = 1_048_576
@@ -108,9 +107,7 @@ def _http_invoke(execution: Execution) -> Callable[[Any], tuple[int, dict[str, s
         if kind == "Event":
             request_id = execution.queue.add(function, payload)
             return 202, {"status": "202", REQUEST_ID: request_id}, b""
-        context = self.headers.get("X-Amz-Client-Context") or ""
-        if context:
-            context = base64.b64decode(context).decode()
+        context = _context(self.headers.get("X-Amz-Client-Context") or "")
         done = execution.run(function, payload, context=context)
         headers = _headers(done)
         if self.headers.get("X-Amz-Log-Type") == "Tail":
@@ -121,7 +118,7 @@ def _http_invoke(execution: Execution) -> Callable[[Any], tuple[int, dict[str, s
 
 
 def _waiting_invoke(execution: Execution) -> Callable[..., bytes]:
-    def invoke(  # noqa: PLR0913, PLR0917 - the arguments are moto's
+    def invoke(
         self: Any,
         function_name: str,
         qualifier: str | None,
@@ -161,6 +158,15 @@ def _payload(body: Any, kind: str) -> bytes:
     return payload
 
 
+def _context(header: str) -> str:
+    """Return the client's context on one line, as it travels in a header."""
+    try:
+        return json.dumps(json.loads(base64.b64decode(header))) if header else ""
+    except ValueError as error:
+        message = "Client context must be a valid Base64-encoded JSON object."
+        raise LambdaClientError("InvalidRequestContentException", message) from error
+
+
 def _encoded(body: Any) -> bytes:
     if isinstance(body, str):
         body = body.encode()
@@ -189,7 +195,7 @@ def _write_log(function: Any, group: str, done: Invocation) -> None:
     backend = function.logs_backend
     backend.ensure_log_group(group)
     # A warm process goes on in its stream.
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(ResourceAlreadyExistsException):
         backend.create_log_stream(group, done.log_stream)
     backend.put_log_events(group, done.log_stream, events)
 

@@ -16,8 +16,6 @@ from moto.core.common_models import CloudFormationModel
 from moto.s3.exceptions import MissingBucket
 from moto.s3.models import s3_backends
 
-__all__ = ["StackAlarm", "StackBucketPolicy", "add_resources"]
-
 _ALARM = {
     "name": "AlarmName",
     "namespace": "Namespace",

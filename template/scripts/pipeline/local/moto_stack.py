@@ -10,18 +10,19 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import threading
 from collections.abc import Callable, Mapping
+from functools import partial, wraps
 from typing import Any
 from urllib.parse import quote_plus
 
 from moto.awslambda.models import LambdaFunction
+from moto.cloudformation.models import CloudFormationBackend
 from moto.s3 import notifications
 from moto.s3.models import FakeBucket
 
 from .moto_resources import add_resources
 from .patches import Patches
-
-__all__ = ["replace_dropped"]
 
 _ATTRIBUTES = {"DeadLetterConfig": "dead_letter_config", "LoggingConfig": "logging_config"}
 _NOTIFICATIONS = {
@@ -43,6 +44,20 @@ def replace_dropped(patches: Patches) -> None:
     patches.replace(FakeBucket, "create_from_cloudformation_json", _create_bucket)
     patches.replace(FakeBucket, "update_from_cloudformation_json", _update_bucket)
     patches.replace(notifications, "_get_s3_event", _event)
+    # Again by the same thread: a stack within a stack.
+    turn = threading.RLock()
+    for change in ("create_stack", "update_stack", "delete_stack"):
+        patches.replace(CloudFormationBackend, change, partial(_in_turn, turn))
+
+
+def _in_turn(turn: threading.RLock, original: _Wrap) -> _Wrap:
+    @wraps(original)
+    def change(*arguments: Any, **named: Any) -> Any:
+        # A caller that was killed leaves its change under way: nobody deletes half of it.
+        with turn:
+            return original(*arguments, **named)
+
+    return change
 
 
 def _init(original: _Wrap) -> _Wrap:
@@ -112,7 +127,7 @@ def _create_function(original: _Wrap) -> _Wrap:
 
 
 def _update_function(_: _Wrap) -> _Wrap:
-    def update_from_cloudformation_json(  # noqa: PLR0913, PLR0917 - the arguments are moto's
+    def update_from_cloudformation_json(
         cls: Any,
         original_resource: Any,
         new_resource_name: str,  # noqa: ARG001
@@ -171,7 +186,7 @@ def _create_bucket(original: _Wrap) -> _Wrap:
 
 
 def _update_bucket(original: _Wrap) -> _Wrap:
-    def update_from_cloudformation_json(  # noqa: PLR0913, PLR0917 - the arguments are moto's
+    def update_from_cloudformation_json(
         cls: Any,
         original_resource: Any,
         new_resource_name: str,

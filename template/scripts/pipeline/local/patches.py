@@ -12,9 +12,7 @@ from contextlib import ExitStack
 from importlib.metadata import version
 from typing import Any
 
-from ..errors import PipelineError
-
-__all__ = ["Patches"]
+from ..core.errors import PipelineError
 
 
 class Patches(ExitStack):

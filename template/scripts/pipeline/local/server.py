@@ -18,17 +18,14 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from ..core.errors import PipelineError
 from ..edge.cache import using
-from ..edge.files import sweep
+from ..edge.files import remove_folder, sweep
 from ..edge.locks import alone_if_free
 from ..edge.scratch import own_temporary_folder
-from ..errors import PipelineError
-from .function_code import remove_function
-from .pool import LocalRuntime
+from ..runtime.pool import LocalRuntime
+from .aws_http import Environ, Start, scope
 from .state import LocalAws, write_state
-from .wire import Environ, Start, scope
-
-__all__ = ["main", "parse_runtime"]
 
 _TAKEN = 4
 
@@ -50,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
         sweep(state.parent)
         folder = state.with_name("work")
         # A server that was killed could not tidy up. Compiled modules stay: they save a second.
-        remove_function(folder / "code")
+        remove_folder(folder / "code")
         try:
             _serve(state, folder, dict(parse_runtime(text) for text in options.runtime), options)
         finally:
@@ -59,20 +56,22 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def parse_runtime(text: str) -> tuple[str, LocalRuntime]:
-    """Read `python3.13=PYTHON[:RIC[:EXTRA...]]`, separated like PATH on this machine.
+    """Read `python3.13=PYTHON:RIC[:EXTRA...]`, separated like PATH on this machine.
 
     `python3.13@3.12=...` says that the Python is another minor than the runtime's.
     """
     name, equals, places = text.partition("=")
     name, _, version = name.partition("@")
-    python, *others = places.split(os.pathsep)
-    if not (equals and name and python):
+    python, _, others = places.partition(os.pathsep)
+    if not (equals and name and python and others):
         raise PipelineError(
-            "--runtime", f"{text!r} names no Python", "Write --runtime python3.13=/path/to/python."
+            "--runtime",
+            f"{text!r} does not name a Python and a runtime client",
+            f"Write --runtime python3.13=/path/to/python{os.pathsep}/path/to/client.",
         )
-    ric = Path(others[0]) if others and others[0] else None
-    extra = tuple(Path(path) for path in others[1:])
-    return name, LocalRuntime(Path(python), ric, version or name.removeprefix("python"), extra)
+    ric, *extra = map(Path, others.split(os.pathsep))
+    version = version or name.removeprefix("python")
+    return name, LocalRuntime(Path(python), ric, version, tuple(extra))
 
 
 def _serve(

@@ -9,11 +9,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from ..errors import PipelineError
-from ..strict_json import parse_json
-from ..values.manifest import first_misfit
-
-__all__ = ["NOTHING_REAL", "LocalAws", "read_state", "write_state"]
+from ..core.errors import PipelineError
+from ..core.manifest import first_misfit
+from ..core.strict_json import parse_json
 
 # An AWS client looks into the user's files even where it is given all it needs.
 NOTHING_REAL = {

@@ -22,15 +22,29 @@ from moto.awslambda.models import lambda_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 
-from .strict_rules import REQUEST_LIMIT, Refusal, check_code, check_settings, invalid, stale
-from .wire import App, Environ, Reply, Start, call, error_reply, scope, send
-
-__all__ = ["StrictLambda"]
+from .aws_http import App, Environ, Reply, Start, call, error_reply, scope, send
+from .strict_rules import (
+    REQUEST_LIMIT,
+    Refusal,
+    check_code,
+    check_parameters,
+    check_settings,
+    invalid,
+    stale,
+)
 
 _PATH = re.compile(
     r"/2015-03-31/functions/?(?:(?P<name>[^/]+)/?)?"
     r"(?:(?P<part>code|configuration|versions|aliases)/?(?P<alias>[^/]+)?)?\Z"
 )
+_OPERATIONS = {
+    "POST functions": "CreateFunction",
+    "PUT configuration": "UpdateFunctionConfiguration",
+    "PUT code": "UpdateFunctionCode",
+    "POST versions": "PublishVersion",
+    "POST aliases": "CreateAlias",
+    "PUT aliases": "UpdateAlias",
+}
 _VOLATILE = ("RevisionId", "FunctionArn", "LastUpdateStatus", "State", "LastModified")
 _SUCCESS = range(200, 300)
 
@@ -98,6 +112,8 @@ class StrictLambda:
 
     def _check(self, asked: _Call) -> None:
         body = asked.body
+        if asked.kind in _OPERATIONS:
+            check_parameters(_OPERATIONS[asked.kind], body)
         if asked.kind == "POST functions":
             check_settings(body, creating=True)
             _resolve_code(asked, body.get("Code") or {})

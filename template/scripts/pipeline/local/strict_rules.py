@@ -1,7 +1,8 @@
-"""What Lambda refuses of a function, in its own words: limits, enums, reserved names, bad zips.
+"""What Lambda refuses of a call's parameters, in its own words.
 
-Limits and sentences are those of the public API as of 2026-11-23; the list of runtimes comes
-from the client library's model of the service.
+Lengths, ranges, patterns and enums are those of the client library's model of the service. What the
+model allows to other kinds of functions only, and what it does not know, are in this file: limits
+and sentences of the public API as of 2026-11-23.
 """
 
 from __future__ import annotations
@@ -10,32 +11,35 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
 import botocore.session
+from botocore.model import ServiceModel, Shape
 
-from ..values.lambda_limits import (
-    DESCRIPTION_LIMIT,
+from ..core.lambda_limits import (
     ENVIRONMENT_LIMIT,
     FUNCTION_NAME_LIMIT,
-    HANDLER_LIMIT,
     RESERVED_VARIABLES,
     UNZIPPED_LIMIT,
-    VARIABLE_NAME,
 )
-
-__all__ = ["REQUEST_LIMIT", "Refusal", "check_code", "check_settings", "invalid", "stale"]
 
 REQUEST_LIMIT = 70_167_211
-_RANGES = {"Timeout": (1, 900), "MemorySize": (128, 10240)}
-_STORAGE = (512, 10240)
-_LENGTHS = {"Description": DESCRIPTION_LIMIT, "Handler": HANDLER_LIMIT}
-_NAME = re.compile(
-    r"(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}(-gov)?-[a-z]+-\d{1}:)?(\d{12}:)?"
-    r"(function:)?([a-zA-Z0-9-_]+)(:(\$LATEST|[a-zA-Z0-9-_]+))?\Z"
-)
+# By shape: managed instances may have more; the runtime has a sentence of its own.
+_OVERRIDES: dict[str, dict[str, Any]] = {
+    "Timeout": {"max": 900},
+    "MemorySize": {"max": 10240},
+    "EphemeralStorageSize": {"max": 10240},
+    "Runtime": {"enum": ()},
+}
+_NUMBERS: dict[str, type | tuple[type, ...]] = {
+    "integer": int,
+    "long": int,
+    "double": (int, float),
+}
+_TYPES = {**_NUMBERS, "string": str, "list": list, "map": dict, "structure": dict}
+_JAVA_CLASSES = {r"\p{L}": r"\w", r"\p{Z}": r"\s", r"\p{N}": r"\d"}
 
 
 class Refusal(Exception):  # noqa: N818 - AWS's answer, not our error
@@ -62,35 +66,38 @@ def stale() -> Refusal:
     return Refusal(412, "PreconditionFailedException", message)
 
 
+def check_parameters(operation: str, body: Mapping[str, Any]) -> None:
+    """Refuse the body of a call that does not fit the service's model; name all that does not."""
+    shape = _model().operation_model(operation).input_shape
+    found = [*_violations(shape, body, "")]
+    if found:
+        errors = "error" if len(found) == 1 else "errors"
+        message = f"{len(found)} validation {errors} detected: {'; '.join(found)}"
+        raise Refusal(400, "ValidationException", message)
+
+
 def check_settings(body: Mapping[str, Any], *, creating: bool) -> None:
-    """Refuse settings that CreateFunction or UpdateFunctionConfiguration would refuse."""
-    if creating:
-        _check_name(str(body.get("FunctionName", "")))
-        if body.get("PackageType", "Zip") == "Zip" and not (
-            body.get("Handler") and body.get("Runtime")
-        ):
-            raise invalid(
-                "Runtime and Handler are mandatory parameters for functions created with "
-                "deployment packages."
-            )
-    for key, (least, most) in _RANGES.items():
-        _check_range(_field(key), body.get(key), least, most)
-    _check_range(
-        "ephemeralStorage.size", (body.get("EphemeralStorage") or {}).get("Size"), *_STORAGE
-    )
-    for key, most in _LENGTHS.items():
-        value = str(body.get(key) or "")
-        if len(value) > most:
-            raise _violation(
-                value, _field(key), f"Member must have length less than or equal to {most}"
-            )
-    if re.search(r"\s", str(body.get("Handler") or "")):
-        raise _violation(
-            str(body["Handler"]),
-            "handler",
-            r"Member must satisfy regular expression pattern: [^\s]+",
+    """Refuse settings that fit the model and that Lambda refuses all the same."""
+    short = str(body.get("FunctionName", "")).rsplit(":", 1)[-1]
+    if creating and len(short) > FUNCTION_NAME_LIMIT:
+        raise Refusal(
+            400,
+            "ValidationException",
+            f"1 validation error detected: Value '{short}' at 'functionName' failed to satisfy "
+            f"constraint: Member must have length less than or equal to {FUNCTION_NAME_LIMIT}",
         )
-    _check_runtime(body.get("Runtime"))
+    is_zip = body.get("PackageType", "Zip") == "Zip"
+    if creating and is_zip and not (body.get("Handler") and body.get("Runtime")):
+        raise invalid(
+            "Runtime and Handler are mandatory parameters for functions created with "
+            "deployment packages."
+        )
+    runtime, known = body.get("Runtime"), _model().shape_for("Runtime").metadata["enum"]
+    if runtime is not None and runtime not in known:
+        raise invalid(
+            f"Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy "
+            f"enum value set: [{', '.join(known)}] or be a valid ARN"
+        )
     _check_environment((body.get("Environment") or {}).get("Variables") or {})
 
 
@@ -110,51 +117,8 @@ def check_code(code: bytes) -> None:
         raise invalid(f"Unzipped size must be smaller than {UNZIPPED_LIMIT} bytes")
 
 
-def _check_name(name: str) -> None:
-    if not _NAME.match(name):
-        pattern = _NAME.pattern.removesuffix(r"\Z")
-        raise _violation(
-            name, "functionName", f"Member must satisfy regular expression pattern: {pattern}"
-        )
-    short = name.rsplit(":", 1)[-1]
-    if len(short) > FUNCTION_NAME_LIMIT:
-        limit = f"Member must have length less than or equal to {FUNCTION_NAME_LIMIT}"
-        raise _violation(short, "functionName", limit)
-
-
-def _check_range(field: str, value: Any, least: int, most: int) -> None:
-    if value is None:
-        return
-    if value < least:
-        limit = f"Member must have value greater than or equal to {least}"
-        raise _violation(value, field, limit)
-    if value > most:
-        raise _violation(value, field, f"Member must have value less than or equal to {most}")
-
-
-def _check_runtime(runtime: Any) -> None:
-    known = _runtimes()
-    if runtime is not None and runtime not in known:
-        raise invalid(
-            f"Value {runtime} at 'runtime' failed to satisfy constraint: Member must satisfy "
-            f"enum value set: [{', '.join(known)}] or be a valid ARN"
-        )
-
-
 def _check_environment(variables: Mapping[str, str]) -> None:
-    bad = [
-        key
-        for key in variables
-        if not VARIABLE_NAME.fullmatch(key) and key not in RESERVED_VARIABLES
-    ]
-    if bad:
-        raise _violation(
-            "{" + ", ".join(f"{key}=..." for key in bad) + "}",
-            "environment.variables",
-            "Map keys must satisfy constraint: [Member must satisfy regular expression pattern: "
-            "[a-zA-Z]([a-zA-Z0-9_])+]",
-        )
-    reserved = sorted(key for key in variables if key in RESERVED_VARIABLES)
+    reserved = sorted(RESERVED_VARIABLES.intersection(variables))
     if reserved:
         raise invalid(
             "Lambda was unable to configure your environment variables because the environment "
@@ -170,20 +134,88 @@ def _check_environment(variables: Mapping[str, str]) -> None:
         )
 
 
-def _violation(value: Any, field: str, constraint: str) -> Refusal:
-    message = (
-        f"1 validation error detected: Value '{value}' at '{field}' failed to satisfy "
-        f"constraint: {constraint}"
-    )
-    return Refusal(400, "ValidationException", message)
+def _violations(shape: Any, value: Any, path: str) -> Iterator[str]:
+    """Say what is wrong with a value, by the shape that the model gives it."""
+    fits = isinstance(value, _TYPES.get(shape.type_name, object))
+    if not fits:
+        message = f"The value at '{path}' can not be converted to the type {shape.type_name}"
+        raise Refusal(400, "SerializationException", message)
+    for text, holds in _constraints(shape):
+        if not holds(value):
+            yield _violation(shape, value, path, text)
+    if shape.type_name == "structure":
+        yield from _member_violations(shape, value, path)
+    for what, inner, items in _items(shape, value):
+        if inner.type_name == "structure":
+            for number, item in enumerate(items, 1):
+                yield from _violations(inner, item, f"{path}.{number}.member")
+        elif any([*_violations(inner, item, path)] for item in items):
+            texts = ", ".join(text for text, _ in _constraints(inner))
+            yield _violation(shape, value, path, f"{what} must satisfy constraint: [{texts}]")
 
 
-def _field(key: str) -> str:
-    return key[0].lower() + key[1:]
+def _member_violations(shape: Any, value: Mapping[str, Any], path: str) -> Iterator[str]:
+    for name, member in shape.members.items():
+        inside = f"{path}.{name[0].lower()}{name[1:]}".lstrip(".")
+        if "location" in member.serialization:
+            continue  # in the address, not in the body
+        if value.get(name) is not None:
+            yield from _violations(member, value[name], inside)
+        elif name in shape.required_members:
+            yield _violation(member, None, inside, "Member must not be null")
+
+
+def _items(shape: Any, value: Any) -> list[tuple[str, Any, Iterable[Any]]]:
+    if shape.type_name == "list":
+        return [("Member", shape.member, value)]
+    if shape.type_name == "map":
+        return [("Map keys", shape.key, value), ("Map value", shape.value, value.values())]
+    return []
+
+
+def _constraints(shape: Shape) -> Iterator[tuple[str, Callable[[Any], bool]]]:
+    facts = {**shape.metadata, **_OVERRIDES.get(shape.name, {})}
+    is_number = shape.type_name in _NUMBERS
+    what = "value" if is_number else "length"
+    measure: Callable[[Any], float] = float if is_number else len
+    if "max" in facts:
+        text = f"Member must have {what} less than or equal to {facts['max']}"
+        yield text, lambda value: measure(value) <= facts["max"]
+    if "min" in facts:
+        text = f"Member must have {what} greater than or equal to {facts['min']}"
+        yield text, lambda value: measure(value) >= facts["min"]
+    if pattern := facts.get("pattern"):
+        text = f"Member must satisfy regular expression pattern: {pattern}"
+        yield text, lambda value: _pattern(pattern).fullmatch(value) is not None
+    if enum := facts.get("enum"):
+        text = f"Member must satisfy enum value set: [{', '.join(enum)}]"
+        yield text, lambda value: value in enum
+
+
+def _violation(shape: Shape, value: Any, path: str, constraint: str) -> str:
+    shown = "Value null" if value is None else f"Value '{_java(value)}'"
+    if shape.metadata.get("sensitive"):
+        shown = "Value"
+    return f"{shown} at '{path}' failed to satisfy constraint: {constraint}"
+
+
+def _java(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}={_java(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_java, value)) + "]"
+    return str(value)
 
 
 @cache
-def _runtimes() -> tuple[str, ...]:
+def _pattern(text: str) -> re.Pattern[str]:
+    """Compile a pattern of the model, which are Java's."""
+    for java, ours in _JAVA_CLASSES.items():
+        text = text.replace(java, ours)
+    return re.compile(text)
+
+
+@cache
+def _model() -> ServiceModel:
     # A session of its own reads the model only: no credentials, no files of the user.
-    model = botocore.session.Session().get_service_model("lambda")
-    return tuple(model.shape_for("Runtime").metadata["enum"])
+    return botocore.session.Session().get_service_model("lambda")

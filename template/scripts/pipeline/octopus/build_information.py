@@ -8,11 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..core.names import FULL_COMMIT
 from ..edge.http import HttpError
-from ..values.names import FULL_COMMIT
-from .client import Octopus, read, text
-
-__all__ = ["MOST_COMMITS", "BuildFacts", "build_information", "inform", "previous_commit"]
+from .client import Octopus, items, text
 
 # Octopus's own command line warns from 200 commits on.
 MOST_COMMITS = 199
@@ -54,8 +52,8 @@ def build_information(facts: BuildFacts) -> dict[str, Any]:
 def previous_commit(octopus: Octopus, package_id: str) -> str:
     """Return the commit of the last build that Octopus knows of the package, or an empty text."""
     page = octopus.get("build-information", packageId=package_id, latest="true", take=1)
-    items = read(page, "Items", [])
-    commit = text(items[0], "VcsCommitNumber") if items else ""
+    found = items(page)
+    commit = text(found[0], "VcsCommitNumber") if found else ""
     return commit if FULL_COMMIT.fullmatch(commit) else ""
 
 

@@ -3,10 +3,12 @@
 Endpoints and shapes as in go-octopusdeploy and Octopus's TypeScript client, which older and
 newer servers both serve; link templates of the server are not needed. The names of properties
 begin with a capital or not, by server version: documents are read and changed by functions here.
+They hold each property against its type, so that a strange answer is an error and no surprise.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,25 +16,46 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from ..edge.http import Http, HttpError, Request
-from ..errors import PipelineError
-
-__all__ = ["Access", "Document", "Octopus", "changed", "connect", "read", "text", "texts"]
-
-Document = Mapping[str, Any]
+from ..core.errors import PipelineError
+from ..edge.http import Http, HttpError, NoAnswerError, Request, shown
 
 _PAGE = 100
+_MOST_PAGES = 1000
+_SHOWN = 60  # characters of a value that should not be there
+_STRANGE = "Look at what stands between this machine and Octopus, and at the server's log."
+# The first server with spaces.
+_OLDEST = (2019, 1)
 # The first server with the executions API, by Octopus's TypeScript client.
 _EXECUTIONS = (2022, 3, 5512)
 _DEVELOPMENT = "0.0.0"
-_PATH = re.compile(r"[A-Za-z0-9._~%/-]*")
+# Ids become a part of addresses: an empty one would mean the whole collection.
+_ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_+-]|\.(?!\.)){0,300}")
+
+
+class Document(dict[str, Any]):
+    """A resource; `where` is the request that it answers, `fault` what a strange one is raised as.
+
+    A strange answer to a request that changes something leaves open whether it did.
+    """
+
+    where: str = "Octopus"
+    fault: type[PipelineError] = PipelineError
+
+    @classmethod
+    def of(cls, value: object, where: str, fault: type[PipelineError]) -> Document:
+        """Return a JSON value as a document; raises `fault` for one that is no object."""
+        if not isinstance(value, Mapping):
+            raise fault(where, f"the answer is {_words(value)}, not an object", _STRANGE)
+        made = cls(value)
+        made.where, made.fault = where, fault
+        return made
 
 
 @dataclass(frozen=True)
 class Access:
     """How to reach Octopus: the address, which may have a path, a key, and a space's name."""
 
-    url: str
+    url: str = field(repr=False)
     key: str = field(repr=False)
     space: str = ""
 
@@ -50,7 +73,7 @@ class Access:
 
 @dataclass(frozen=True)
 class Octopus:
-    """A space. `space_id` is empty on servers from before there were spaces (2019.1)."""
+    """A space; without an id, the server as a whole."""
 
     http: Http
     access: Access
@@ -62,13 +85,12 @@ class Octopus:
     def api(self) -> str:
         """The address that the space's resources are below."""
         base = f"{_base(self.access)}/api"
-        return f"{base}/{self._checked(self.space_id)}" if self.space_id else base
+        return f"{base}/{self.space_id}" if self.space_id else base
 
     @property
     def has_executions(self) -> bool:
         """Tell whether releases and deployments are made by the executions API."""
-        numbers = tuple(int(part) for part in re.findall(r"\d+", self.version)[:3])
-        return self.version.startswith(_DEVELOPMENT) or numbers >= _EXECUTIONS
+        return _is_since(self.version, _EXECUTIONS)
 
     @property
     def whole_server(self) -> Octopus:
@@ -77,28 +99,26 @@ class Octopus:
 
     def link(self, path: str) -> str:
         """Return the page of the web portal that shows something, such as `tasks/ServerTasks-1`."""
-        space = f"{self.space_id}/" if self.space_id else ""
-        return f"{_base(self.access)}/app#/{space}{path}"
+        return f"{shown(_base(self.access))}/app#/{self.space_id}/{path}"
 
-    def get(self, path: str, **query: object) -> Any:
+    def get(self, path: str, **query: object) -> Document:
         """Read a resource."""
         return self._request("GET", path, query=query)
 
     def find(self, path: str) -> Document | None:
         """Read a resource that may not be there."""
         try:
-            found: Document = self.get(path)
+            return self.get(path)
         except HttpError as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return None
             raise
-        return found
 
-    def post(self, path: str, document: Document, **query: object) -> Any:
+    def post(self, path: str, document: Mapping[str, Any], **query: object) -> Document:
         """Send a document; raises NoAnswerError when it is unknown whether it had its effect."""
         return self._request("POST", path, document, query)
 
-    def put(self, path: str, document: Document) -> Any:
+    def put(self, path: str, document: Mapping[str, Any]) -> Document:
         """Replace a resource."""
         return self._request("PUT", path, document)
 
@@ -113,13 +133,18 @@ class Octopus:
     def all(self, path: str, **query: object) -> Iterator[Document]:
         """Yield the resources of a collection, page by page."""
         seen = 0
-        while True:
+        for _ in range(_MOST_PAGES):
             page = self.get(path, **query, skip=seen, take=_PAGE)
-            items = read(page, "Items", [])
-            yield from items
-            seen += len(items)
-            if not items or seen >= int(read(page, "TotalResults", 0)):
+            found = items(page)
+            yield from found
+            seen += len(found)
+            if not found or seen >= number(page, "TotalResults"):
                 return
+        raise PipelineError(
+            shown(f"{self.api}/{path}"),
+            f"this list has no end: {seen} so far",
+            _STRANGE,
+        )
 
     def named(self, path: str, name: str) -> Document | None:
         """Return the resource of a collection with that name in any case, or None."""
@@ -128,95 +153,166 @@ class Octopus:
                 return item
         return None
 
-    def _checked(self, path: str) -> str:
-        """Return a path unless an id in it, which the server told, leads to another resource."""
-        if _PATH.fullmatch(path) and ".." not in path.split("/"):
-            return path
-        raise PipelineError(
-            f"Octopus at {_base(self.access)}",
-            f"it gave an id that cannot be one: {path[:200]!r}",
-            "Look at the server, and at what stands between this machine and it.",
-        )
-
     def _request(
-        self, method: str, path: str, document: Document | None = None,
+        self, method: str, path: str, document: Mapping[str, Any] | None = None,
         query: Mapping[str, object] | None = None,
-    ) -> Any:  # fmt: skip
+    ) -> Document:  # fmt: skip
         words = f"?{urlencode(query, quote_via=quote)}" if query else ""
-        url = f"{self.api}/{self._checked(path)}{words}"
-        return self.http.request(Request(method, url, self.access.headers, document)).json()
+        url = f"{self.api}/{path}{words}"
+        answer = self.http.request(Request(method, url, self.access.headers, document))
+        if method == "GET":
+            return Document.of(answer.json(), answer.where, PipelineError)
+        try:
+            # Some requests are answered with no document at all.
+            found = answer.json() or {}
+        except PipelineError as error:
+            raise NoAnswerError(error.where, error.what, error.then) from error
+        return Document.of(found, answer.where, NoAnswerError)
 
 
 def connect(http: Http, access: Access) -> Octopus:
     """Return the space that `access` names; the server's default one when it names none.
 
-    Raises PipelineError where the server does not know the space, or is no Octopus.
+    Raises PipelineError where the server does not know the space, is too old, or is no Octopus.
     """
     root = Octopus(http, access, "", "", "").get("")
-    version = text(root, "Version") if isinstance(root, Mapping) else ""
+    version = text(root, "Version")
     if not version:
         raise PipelineError(
-            f"Octopus at {_base(access)}",
+            f"Octopus at {shown(_base(access))}",
             "this is not an Octopus server: /api tells no version",
             "Correct OCTOPUS_URL; a path in front of /api belongs to it.",
         )
-    server = Octopus(http, access, version, "", "")
-    try:
-        spaces = list(server.all("spaces"))
-    except HttpError as error:
-        if error.status != HTTPStatus.NOT_FOUND:
-            raise
-        return _without_spaces(server)
+    if not _is_since(version, _OLDEST):
+        raise PipelineError(
+            f"Octopus at {shown(_base(access))}",
+            f"this server is version {version}, from before there were spaces",
+            f"{'.'.join(map(str, _OLDEST))} is the oldest version that is supported: update it.",
+        )
+    spaces = list(Octopus(http, access, version, "", "").all("spaces"))
     for space in spaces:
         is_it = text(space, "Name").casefold() == access.space.casefold()
-        if is_it if access.space else read(space, "IsDefault"):
-            return Octopus(http, access, version, text(space, "Id"), text(space, "Name"))
+        if is_it if access.space else flag(space, "IsDefault"):
+            return Octopus(http, access, version, identity(space), text(space, "Name"))
     raise PipelineError(
-        f"Octopus at {_base(access)}",
+        f"Octopus at {shown(_base(access))}",
         f"there is no space {access.space!r}" if access.space else "there is no default space",
         f"The API key sees {', '.join(text(space, 'Name') for space in spaces) or 'none'}. Set "
         "OCTOPUS_SPACE, or space in pyproject.toml [tool.pipeline.octopus].",
     )
 
 
-def _without_spaces(server: Octopus) -> Octopus:
-    wanted = server.access.space
-    if wanted.casefold() not in ("", "default"):
-        raise PipelineError(
-            f"Octopus {server.version} at {_base(server.access)}",
-            f"this server has no spaces, so there is no space {wanted!r}",
-            'Set space = "Default" in pyproject.toml [tool.pipeline.octopus].',
-        )
-    return server
+def _is_since(version: str, first: tuple[int, ...]) -> bool:
+    numbers = tuple(int(part) for part in re.findall(r"[0-9]{1,9}", version)[:3])
+    return version.startswith(_DEVELOPMENT) or numbers >= first
 
 
 def _base(access: Access) -> str:
     return access.url.rstrip("/").removesuffix("/api")
 
 
-def read(document: Document, name: str, default: Any = None) -> Any:
+def text(owner: Mapping[str, Any], name: str) -> str:
+    """Return a property that is a text, fit for UTF-8; empty where it is absent or null."""
+    value = _read(owner, name, "")
+    if not isinstance(value, str):
+        raise _strange(owner, name, value, "a text")
+    return value.encode("utf-8", "replace").decode()
+
+
+def identity(owner: Mapping[str, Any], name: str = "Id") -> str:
+    """Return a resource's id, which has to be there."""
+    found = reference(owner, name)
+    if not found:
+        raise _strange(owner, name, None, "an id")
+    return found
+
+
+def reference(owner: Mapping[str, Any], name: str) -> str:
+    """Return the id of another resource; empty where there is none."""
+    found = text(owner, name)
+    if found and not _ID.fullmatch(found):
+        raise _strange(owner, name, found, "an id")
+    return found
+
+
+def texts(owner: Mapping[str, Any], name: str) -> list[str]:
+    """Return a property that is a list of texts; empty where it is absent."""
+    return [text({name: item}, name) for item in _list(owner, name, str, "a list of texts")]
+
+
+def flag(owner: Mapping[str, Any], name: str) -> bool:
+    """Return a property that is true or false; false where it is absent."""
+    value = _read(owner, name, default=False)
+    if not isinstance(value, bool):
+        raise _strange(owner, name, value, "true or false")
+    return value
+
+
+def number(owner: Mapping[str, Any], name: str) -> int:
+    """Return a property that is a number, without its fraction; 0 where it is absent."""
+    value = _read(owner, name, 0)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or (isinstance(value, float) and not math.isfinite(value)):
+        raise _strange(owner, name, value, "a number")
+    return int(value)
+
+
+def document(owner: Mapping[str, Any], name: str) -> Document:
+    """Return a property that is an object; an empty one where it is absent."""
+    value = _read(owner, name, {})
+    if not isinstance(value, Mapping):
+        raise _strange(owner, name, value, "an object")
+    return _inner(owner, value)
+
+
+def documents(owner: Mapping[str, Any], name: str) -> list[Document]:
+    """Return a property that is a list of objects; empty where it is absent."""
+    return [_inner(owner, item) for item in _list(owner, name, Mapping, "a list of objects")]
+
+
+def items(page: Mapping[str, Any]) -> list[Document]:
+    """Return the resources on a page of a collection. A page without a list is not an empty one."""
+    if _read(page, "Items", None) is None:
+        raise _strange(page, "Items", None, "a list of objects")
+    return documents(page, "Items")
+
+
+def changed(owner: Mapping[str, Any], **properties: Any) -> Document:
+    """Return a document with properties replaced, each in the casing it has there."""
+    result = _inner(owner, owner)
+    for name, value in properties.items():
+        small = _small(name)
+        result[small if small in owner and name not in owner else name] = value
+    return result
+
+
+def _read(owner: Mapping[str, Any], name: str, default: Any) -> Any:
     """Return a property by its name with a capital; `default` where it is absent or null."""
-    value = document.get(name, document.get(_small(name)))
+    value = owner.get(name, owner.get(_small(name)))
     return default if value is None else value
 
 
-def text(document: Document, name: str) -> str:
-    """Return a property as text; empty where it is absent."""
-    return str(read(document, name, ""))
+def _list(owner: Mapping[str, Any], name: str, kind: type, words: str) -> list[Any]:
+    value = _read(owner, name, [])
+    if not isinstance(value, list) or not all(isinstance(item, kind) for item in value):
+        raise _strange(owner, name, value, words)
+    return value
 
 
-def texts(document: Document, name: str) -> list[str]:
-    """Return a property that is a list of texts; empty where it is absent."""
-    return [str(item) for item in read(document, name, [])]
+def _inner(owner: Mapping[str, Any], value: Mapping[str, Any]) -> Document:
+    outer = owner if isinstance(owner, Document) else Document()
+    return Document.of(value, outer.where, outer.fault)
 
 
-def changed(document: Document, **properties: Any) -> dict[str, Any]:
-    """Return a document with properties replaced, each in the casing it has there."""
-    result = dict(document)
-    for name, value in properties.items():
-        small = _small(name)
-        result[small if small in document and name not in document else name] = value
-    return result
+def _strange(owner: Mapping[str, Any], name: str, value: object, wanted: str) -> PipelineError:
+    outer = owner if isinstance(owner, Document) else Document()
+    what = f"no {name}" if value is None else f"{_words(value)} for {name}, which is not {wanted}"
+    return outer.fault(outer.where, f"the answer is strange: it has {what}", _STRANGE)
+
+
+def _words(value: object) -> str:
+    said = repr(value)
+    return said if len(said) <= _SHOWN else f"{said[:_SHOWN]} ..."
 
 
 def _small(name: str) -> str:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from ..core.errors import PipelineError
 from ..edge.http import HttpError, NoAnswerError
-from ..errors import PipelineError
-from .client import Document, Octopus, read, text
+from .client import Octopus, documents, identity, text
 from .environments import OctopusEnvironment
 from .releases import Release
-
-__all__ = ["Run", "start_deployment"]
 
 _ATTEMPTS = 2
 
@@ -58,7 +56,7 @@ def start_deployment(octopus: Octopus, release: Release, environment: OctopusEnv
 def _create(octopus: Octopus, release: Release, environment: OctopusEnvironment) -> str:
     if not octopus.has_executions:
         document = {"ReleaseId": release.id, "EnvironmentId": environment.id}
-        return text(octopus.post("deployments", document), "TaskId")
+        return identity(octopus.post("deployments", document), "TaskId")
     answer = octopus.post(
         "deployments/create/untenanted/v1",
         {
@@ -69,14 +67,14 @@ def _create(octopus: Octopus, release: Release, environment: OctopusEnvironment)
             "environmentNames": [environment.id],
         },
     )
-    tasks: list[Document] = read(answer, "DeploymentServerTasks", [])
-    return text(tasks[0], "ServerTaskId") if tasks else ""
+    tasks = documents(answer, "DeploymentServerTasks")
+    return identity(tasks[0] if tasks else answer, "ServerTaskId")
 
 
 def _started(octopus: Octopus, release: Release, environment: OctopusEnvironment) -> dict[str, str]:
     """Return the tasks of the release's deployments to the environment, by the deployment's id."""
     return {
-        text(deployment, "Id"): text(deployment, "TaskId")
+        identity(deployment): identity(deployment, "TaskId")
         for deployment in octopus.all(f"releases/{release.id}/deployments")
         if text(deployment, "EnvironmentId") == environment.id
     }

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 
+from ..core.errors import PipelineError
 from ..edge.http import HttpError, NoAnswerError
-from ..errors import PipelineError
-from .client import Document, Octopus, changed, read, text, texts
-
-__all__ = [
-    "OctopusEnvironment",
-    "all_environments",
-    "description",
-    "ensure_environment",
-    "find_environment",
-    "find_environments",
-    "remove_environment",
-]
+from .client import (
+    Document,
+    Octopus,
+    changed,
+    documents,
+    flag,
+    identity,
+    reference,
+    text,
+    texts,
+)
 
 # What marks an environment as ours; nothing else in Octopus can hold it.
 _MARK = re.compile(r"Made by env\.create for (?P<owner>\S+?)\.(?: Expires (?P<end>\S+?)\.)?$")
@@ -45,7 +45,7 @@ class OctopusEnvironment:
         """Read the resource."""
         mark = _MARK.search(text(document, "Description"))
         owner, end = (mark["owner"], _moment(mark["end"] or "")) if mark else ("", None)
-        return cls(text(document, "Id"), text(document, "Name"), owner, end)
+        return cls(identity(document), text(document, "Name"), owner, end)
 
 
 def _moment(stamp: str) -> datetime | None:
@@ -78,8 +78,8 @@ def find_environments(octopus: Octopus, names: Sequence[str]) -> list[OctopusEnv
         there = ", ".join(env.name for env in known.values()) or "none"
         raise PipelineError(
             "Octopus environments",
-            f"not found in space {octopus.space_name or 'Default'}: {', '.join(missing)}",
-            f"There are {there}. Temporary ones are made by `invoke env.create NAME`.",
+            f"not found in space {octopus.space_name}: {', '.join(missing)}",
+            f"There are {there}. Temporary ones are made by `python3 tasks.py env.create NAME`.",
         )
     return [known[name.casefold()] for name in names]
 
@@ -116,10 +116,10 @@ def ensure_environment(octopus: Octopus, name: str, text_: str) -> tuple[Octopus
             "there is an environment of that name in Octopus that env.create did not make",
             "Choose another name; or delete that one in Octopus if nobody needs it.",
         )
-    is_ready = read(there, "AllowDynamicInfrastructure") is True
+    is_ready = flag(there, "AllowDynamicInfrastructure")
     if not is_ready or text(there, "Description") != text_:
         ready = changed(there, Description=text_, AllowDynamicInfrastructure=True)
-        there = octopus.put(f"environments/{text(there, 'Id')}", ready)
+        there = octopus.put(f"environments/{identity(there)}", ready)
     return OctopusEnvironment.of(there), created
 
 
@@ -153,7 +153,7 @@ def _users(octopus: Octopus, environment_id: str) -> list[str]:
     phases = [
         f"lifecycle {text(lifecycle, 'Name')}, phase {text(phase, 'Name')}"
         for lifecycle in octopus.all("lifecycles")
-        for phase in read(lifecycle, "Phases", [])
+        for phase in documents(lifecycle, "Phases")
         if environment_id
         in (*texts(phase, "AutomaticDeploymentTargets"), *texts(phase, "OptionalDeploymentTargets"))
     ]
@@ -163,9 +163,10 @@ def _users(octopus: Octopus, environment_id: str) -> list[str]:
 def _steps(octopus: Octopus, environment_id: str) -> list[str]:
     found = []
     for project in octopus.all("projects"):
-        process = octopus.find(f"deploymentprocesses/{text(project, 'DeploymentProcessId')}")
-        for step in read(process or {}, "Steps", []):
-            for action in read(step, "Actions", []):
+        id_ = reference(project, "DeploymentProcessId")
+        process = octopus.find(f"deploymentprocesses/{id_}") if id_ else None
+        for step in documents(process or {}, "Steps"):
+            for action in documents(step, "Actions"):
                 named = texts(action, "Environments") + texts(action, "ExcludedEnvironments")
                 if environment_id in named:
                     found.append(f"project {text(project, 'Name')}, step {text(action, 'Name')}")

@@ -14,15 +14,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..core.errors import Conflict, Interrupted, NotTheSame, PipelineError, UsageError
+from ..core.events import Achieved, Artifact, Output, Progressed, Reporter
+from ..core.masking import MASK
+from ..core.names import DEPLOY_SCRIPT
+from ..deploy.credentials import Credentials
+from ..deploy.worker import DRY_RUN_VARIABLE, POLICY_VARIABLE
 from ..edge.shell import stream
-from ..errors import Conflict, Interrupted, NotTheSame, PipelineError, UsageError
-from ..report.events import Achieved, Artifact, Output, Progressed, Reporter
-from ..report.masking import MASK
-from ..values.credentials import Credentials
-from ..values.names import DEPLOY_SCRIPT
-from .messages import Message, parse
-
-__all__ = ["Job", "launch", "worker_variables"]
+from .service_messages import Message, parse
 
 _KINDS: tuple[type[PipelineError], ...] = (UsageError, NotTheSame, Conflict, Interrupted)
 _KEPT = (
@@ -51,14 +50,20 @@ class Job:
 
 
 def worker_variables(
-    environment: str, release: str, values: Mapping[str, str], *, dry_run: bool = False
+    environment: str,
+    release: str,
+    values: Mapping[str, str],
+    *,
+    dry_run: bool = False,
+    print_policy: bool = False,
 ) -> dict[str, str]:
     """Return the Octopus variables of a deploy outside Octopus; `values` are the project's own."""
     return {
         **values,
         "Octopus.Environment.Name": environment,
         "Octopus.Release.Number": release,
-        "Pipeline.DryRun": str(dry_run),
+        DRY_RUN_VARIABLE: str(dry_run),
+        POLICY_VARIABLE: str(print_policy),
     }
 
 
@@ -69,7 +74,7 @@ def launch(job: Job, reporter: Reporter) -> None:
     the script's result message or its last lines.
     """
     listener = _Listener(reporter)
-    bootstrap = Path(__file__).with_name("bootstrap.py")
+    bootstrap = Path(__file__).with_name("worker_globals.py")
     key = secrets.token_hex(32).upper()
     command: tuple[str | Path, ...] = (
         job.python,

@@ -8,14 +8,11 @@ may be passed by, and what stands before it in the lifecycle need not be done fi
 from __future__ import annotations
 
 from collections.abc import Iterable
-from urllib.parse import quote
 
-from ..errors import PipelineError
-from .client import Document, Octopus, changed, read, text, texts
+from ..core.errors import PipelineError
+from .client import Document, Octopus, changed, documents, identity, reference, text, texts
 from .environments import OctopusEnvironment
 from .projects import OctopusProject
-
-__all__ = ["PHASE", "admit", "expel"]
 
 PHASE = "Temporary environments"
 _TARGETS = ("AutomaticDeploymentTargets", "OptionalDeploymentTargets")
@@ -32,7 +29,7 @@ def admit(
     done = []
     for lifecycle_id in sorted(set(_lifecycles_of(octopus, projects))):
         for _ in range(_ATTEMPTS):
-            lifecycle = octopus.get(f"lifecycles/{quote(lifecycle_id)}")
+            lifecycle = octopus.get(f"lifecycles/{lifecycle_id}")
             if _admits(lifecycle, environment.id):
                 break
             octopus.put(f"lifecycles/{lifecycle_id}", _with(lifecycle, environment.id))
@@ -55,10 +52,11 @@ def expel(octopus: Octopus, environment: OctopusEnvironment) -> list[str]:
     """
     done = []
     for lifecycle in list(octopus.all("lifecycles")):
-        phases = [_without(phase, environment.id) for phase in read(lifecycle, "Phases", [])]
+        before = documents(lifecycle, "Phases")
+        phases = [_without(phase, environment.id) for phase in before]
         kept = [phase for phase in phases if text(phase, "Name") != PHASE or _targets(phase)]
-        if kept != read(lifecycle, "Phases", []):
-            octopus.put(f"lifecycles/{text(lifecycle, 'Id')}", changed(lifecycle, Phases=kept))
+        if kept != before:
+            octopus.put(f"lifecycles/{identity(lifecycle)}", changed(lifecycle, Phases=kept))
             done.append(text(lifecycle, "Name"))
     return done
 
@@ -66,12 +64,12 @@ def expel(octopus: Octopus, environment: OctopusEnvironment) -> list[str]:
 def _lifecycles_of(octopus: Octopus, projects: Iterable[OctopusProject]) -> Iterable[str]:
     for project in projects:
         channels = octopus.all(f"projects/{project.id}/channels")
-        ids = [project.lifecycle_id, *(text(channel, "LifecycleId") for channel in channels)]
+        ids = [project.lifecycle_id, *(reference(channel, "LifecycleId") for channel in channels)]
         yield from filter(None, ids)
 
 
 def _admits(lifecycle: Document, environment_id: str) -> bool:
-    phases = read(lifecycle, "Phases", [])
+    phases = documents(lifecycle, "Phases")
     # The phase of any environment is entered when those before it are done; that is its owner's
     # choice, and an environment in it would make it one for that environment alone.
     return not phases or any(
@@ -80,7 +78,7 @@ def _admits(lifecycle: Document, environment_id: str) -> bool:
 
 
 def _with(lifecycle: Document, environment_id: str) -> Document:
-    phases = list(read(lifecycle, "Phases", []))
+    phases = documents(lifecycle, "Phases")
     for number, phase in enumerate(phases):
         if text(phase, "Name") == PHASE:
             targets = [*texts(phase, "OptionalDeploymentTargets"), environment_id]

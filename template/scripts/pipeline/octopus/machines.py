@@ -10,21 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..errors import PipelineError
-from ..values.names import DEPLOY_SCRIPT
-from .client import Document, Octopus, changed, read, text, texts
+from ..core.errors import PipelineError
+from ..core.names import DEPLOY_SCRIPT
+from .client import Document, Octopus, changed, document, identity, text, texts
 from .environments import OctopusEnvironment
 from .projects import OctopusProject, PackageStep
-
-__all__ = [
-    "Target",
-    "deregister",
-    "join_machine",
-    "machine_named",
-    "refuse_misfits",
-    "register_cloud_region",
-    "targets_of",
-]
 
 _CLOUD_REGION = "None"
 
@@ -40,7 +30,7 @@ class Target:
     @classmethod
     def of(cls, machine: Document) -> Target:
         """Read the resource."""
-        style = text(read(machine, "Endpoint", {}), "CommunicationStyle")
+        style = text(document(machine, "Endpoint"), "CommunicationStyle")
         roles = tuple(texts(machine, "Roles"))
         return cls(text(machine, "Name"), roles, style not in (_CLOUD_REGION, ""))
 
@@ -61,7 +51,7 @@ def machine_named(octopus: Octopus, name: str) -> Document:
     if found is None:
         raise PipelineError(
             f"Octopus machine {name}",
-            f"there is none of that name in space {octopus.space_name or 'Default'}",
+            f"there is none of that name in space {octopus.space_name}",
             'Register it, or correct worker = "machine:NAME" in pyproject.toml '
             "[tool.pipeline.octopus].",
         )
@@ -104,7 +94,7 @@ def register_cloud_region(
         return f"cloud region {name} is there"
     environments = list(dict.fromkeys([*texts(there, "EnvironmentIds"), environment.id]))
     ready = changed(there, EnvironmentIds=environments, Roles=[*texts(there, "Roles"), *missing])
-    octopus.put(f"machines/{text(there, 'Id')}", ready)
+    octopus.put(f"machines/{identity(there)}", ready)
     return f"cloud region {name} brought up to date"
 
 
@@ -114,7 +104,7 @@ def join_machine(octopus: Octopus, environment: OctopusEnvironment, machine: Doc
     if environment.id in environments:
         return f"machine {name} has it"
     ready = changed(machine, EnvironmentIds=[*environments, environment.id])
-    octopus.put(f"machines/{text(machine, 'Id')}", ready)
+    octopus.put(f"machines/{identity(machine)}", ready)
     return f"added to machine {name}"
 
 
@@ -125,7 +115,7 @@ def deregister(octopus: Octopus, environment: OctopusEnvironment) -> list[str]:
     """
     done = []
     for machine in _machines_of(octopus, environment):
-        name, id_ = text(machine, "Name"), text(machine, "Id")
+        name, id_ = text(machine, "Name"), identity(machine)
         others = [other for other in texts(machine, "EnvironmentIds") if other != environment.id]
         if others:
             octopus.put(f"machines/{id_}", changed(machine, EnvironmentIds=others))
@@ -150,10 +140,10 @@ def _pool(octopus: Octopus, name: str) -> str:
     if found is None:
         raise PipelineError(
             f"Octopus worker pool {name}",
-            f"there is none of that name in space {octopus.space_name or 'Default'}",
+            f"there is none of that name in space {octopus.space_name}",
             "Correct worker-pool in pyproject.toml [tool.pipeline.octopus].",
         )
-    return text(found, "Id")
+    return identity(found)
 
 
 def refuse_misfits(

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote
 
-from ..errors import PipelineError
-from .client import Document, Octopus, read, text, texts
-
-__all__ = ["OctopusProject", "PackageStep", "find_projects", "package_steps", "projects_like"]
+from ..core.errors import PipelineError
+from .client import (
+    Document,
+    Octopus,
+    document,
+    documents,
+    flag,
+    identity,
+    items,
+    reference,
+    text,
+    texts,
+)
 
 DEPLOY_A_PACKAGE = "Octopus.TentaclePackage"
 _ROLES = "Octopus.Action.TargetRoles"
@@ -34,17 +42,19 @@ class OctopusProject:
     channel_id: str
 
     @classmethod
-    def read(cls, octopus: Octopus, document: Document) -> OctopusProject:
+    def read(cls, octopus: Octopus, resource: Document) -> OctopusProject:
         """Return the project of a resource."""
-        id_ = text(document, "Id")
-        settings = read(document, "PersistenceSettings", {})
-        process = f"deploymentprocesses/{quote(text(document, 'DeploymentProcessId'))}"
+        id_ = identity(resource)
+        settings = document(resource, "PersistenceSettings")
         if text(settings, "Type") == "VersionControlled":
             branch = quote(text(settings, "DefaultBranch"), safe="")
             process = f"projects/{id_}/{branch}/deploymentprocesses"
-        names = (text(document, "Name"), text(document, "Slug"), text(document, "LifecycleId"))
-        channels = read(octopus.find(f"projects/{id_}/channels") or {}, "Items", [])
-        defaults = [text(channel, "Id") for channel in channels if read(channel, "IsDefault")]
+        else:
+            process = f"deploymentprocesses/{identity(resource, 'DeploymentProcessId')}"
+        names = (text(resource, "Name"), text(resource, "Slug"), reference(resource, "LifecycleId"))
+        channels = octopus.find(f"projects/{id_}/channels")
+        known = items(channels) if channels is not None else []
+        defaults = [identity(channel) for channel in known if flag(channel, "IsDefault")]
         return cls(id_, *names, process, "".join(defaults[:1]))
 
 
@@ -85,7 +95,7 @@ def find_projects(octopus: Octopus, names: Sequence[str]) -> list[OctopusProject
     if missing:
         raise PipelineError(
             "Octopus projects",
-            f"not found in space {octopus.space_name or 'Default'}: {', '.join(missing)}",
+            f"not found in space {octopus.space_name}: {', '.join(missing)}",
             "Correct --projects, or project in pyproject.toml [tool.pipeline.octopus]; "
             "OCTOPUS_SPACE says in which space to look.",
         )
@@ -117,8 +127,8 @@ def package_steps(octopus: Octopus, project: OctopusProject, package_id: str) ->
     process = octopus.get(project.process)
     found = [
         _step(step, action)
-        for step in read(process, "Steps", [])
-        for action in read(step, "Actions", [])
+        for step in documents(process, "Steps")
+        for action in documents(step, "Actions")
         if _uses(action, package_id) and _runs(action, project.channel_id)
     ]
     if not found:
@@ -136,16 +146,14 @@ def _find(octopus: Octopus, name: str) -> Document | None:
 
 
 def _uses(action: Document, package_id: str) -> bool:
-    packages = read(action, "Packages", [])
-    used = [text(package, "PackageId") for package in packages]
-    # What servers from before 2018 have instead of references.
-    used.append(_property(action, "Octopus.Action.Package.PackageId"))
-    return package_id.casefold() in (name.casefold() for name in used)
+    packages = documents(action, "Packages")
+    used = (text(package, "PackageId").casefold() for package in packages)
+    return package_id.casefold() in used
 
 
 def _runs(action: Document, channel_id: str) -> bool:
     channels = texts(action, "Channels")
-    return not read(action, "IsDisabled") and (not channels or channel_id in channels)
+    return not flag(action, "IsDisabled") and (not channels or channel_id in channels)
 
 
 def _step(step: Document, action: Document) -> PackageStep:
@@ -163,7 +171,7 @@ def _step(step: Document, action: Document) -> PackageStep:
 
 def _property(owner: Document, name: str) -> str:
     """Return a property that is a plain text; names of properties are data, their casing stays."""
-    properties: Mapping[str, Any] = read(owner, "Properties", {})
+    properties = document(owner, "Properties")
     # A server that writes small letters writes these keys so, too.
     value = properties.get(name, properties.get(name[:1].lower() + name[1:], ""))
     return value if isinstance(value, str) else ""

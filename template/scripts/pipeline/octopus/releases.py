@@ -8,12 +8,10 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
+from ..core.errors import Conflict, PipelineError
 from ..edge.http import HttpError, NoAnswerError
-from ..errors import Conflict, PipelineError
-from .client import Document, Octopus, read, text
+from .client import Document, Octopus, documents, identity, text
 from .projects import OctopusProject
-
-__all__ = ["Release", "Wanted", "ensure_release"]
 
 _ATTEMPTS = 2
 
@@ -57,7 +55,7 @@ def ensure_release(octopus: Octopus, project: OctopusProject, wanted: Wanted) ->
     path = f"projects/{project.id}/releases/{quote(wanted.version, safe='')}"
     channel = {"channel": project.channel_id} if project.channel_id else {}
     template = octopus.get(f"projects/{project.id}/deploymentprocesses/template", **channel)
-    uses = [_use(package) for package in read(template, "Packages", [])]
+    uses = [_use(package) for package in documents(template, "Packages")]
     there, created = octopus.find(path), False
     for attempt in range(1, _ATTEMPTS + 1):
         if there:
@@ -76,7 +74,7 @@ def ensure_release(octopus: Octopus, project: OctopusProject, wanted: Wanted) ->
     if there is None:
         raise PipelineError(where, "the server made it, and does not show it", "Try again.")
     _refuse_others(there, uses, wanted, where)
-    return Release(text(there, "Id"), wanted.version, project, created)
+    return Release(identity(there), wanted.version, project, created)
 
 
 def _use(package: Document) -> _Use:
@@ -111,7 +109,7 @@ def _create(
     octopus.post("releases/create/v1", document)
 
 
-def _by_steps(project: OctopusProject, wanted: Wanted, uses: Sequence[_Use]) -> Document:
+def _by_steps(project: OctopusProject, wanted: Wanted, uses: Sequence[_Use]) -> dict[str, Any]:
     """Return the document of the older endpoint, where every package needs its version."""
     selected = []
     for use in uses:
@@ -144,7 +142,7 @@ def _refuse_others(there: Document, uses: Iterable[_Use], wanted: Wanted, where:
     selected = {
         (text(item, "ActionName") or text(item, "StepName"), text(item, "PackageReferenceName")):
         text(item, "Version")
-        for item in read(there, "SelectedPackages", [])
+        for item in documents(there, "SelectedPackages")
     }  # fmt: skip
     for use in uses:
         version = selected.get((use.action, use.reference), "")
@@ -159,8 +157,8 @@ def _refuse_others(there: Document, uses: Iterable[_Use], wanted: Wanted, where:
 
 def _refused(where: str, error: HttpError, wanted: Wanted) -> PipelineError:
     then = (
-        f"Push the package first (`invoke push`), and look whether the project's channel takes "
-        f"the version {wanted.version}: its rules may exclude prereleases."
+        "Push the package first (`python3 tasks.py push`), and look whether the project's "
+        f"channel takes the version {wanted.version}: its rules may exclude prereleases."
         if error.status == HTTPStatus.BAD_REQUEST
         else error.then
     )

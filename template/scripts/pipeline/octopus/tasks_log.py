@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from .client import Document, read, text
-
-__all__ = ["LogLine", "TaskLog"]
+from .client import Document, documents, text
 
 _GAP = "Gap"
 _Entry = tuple[str, str, str]
@@ -29,12 +28,12 @@ class TaskLog:
     seen: dict[str, list[_Entry]] = field(default_factory=dict)
     cut: bool = False
 
-    def unread(self, details: Document) -> list[LogLine]:
+    def unread(self, details: Mapping[str, Any]) -> list[LogLine]:
         """Return the lines that are new in this reading of the task's details, depth first."""
         found = []
-        for node in _activities(read(details, "ActivityLogs", [])):
+        for node in _activities(documents(details, "ActivityLogs")):
             name = text(node, "Name")
-            new = self._new(text(node, "Id"), read(node, "LogElements", []))
+            new = self._new(text(node, "Id"), documents(node, "LogElements"))
             found += [LogLine(name, category, said) for _, category, said in new]
         return found
 
@@ -67,4 +66,4 @@ def _overlap(seen: list[_Entry], tail: list[_Entry]) -> int:
 def _activities(nodes: list[Document]) -> Iterator[Document]:
     for node in nodes:
         yield node
-        yield from _activities(read(node, "Children", []))
+        yield from _activities(documents(node, "Children"))

@@ -7,14 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
+from ..core.errors import Interrupted, PipelineError
+from ..core.events import Reporter, Stage
 from ..edge.http import HttpError
-from ..errors import Interrupted, PipelineError
-from ..report.events import Reporter, Stage
-from .client import Document, Octopus, read, text
+from .client import Document, Octopus, document, flag, items, number, text
 from .deployments import Run
 from .tasks_log import LogLine, TaskLog
-
-__all__ = ["Patience", "interrupted", "wait_for"]
 
 _BATCH = 50
 _WHOLE_LOG = 2147483647  # Octopus's own number for "all"
@@ -75,7 +73,7 @@ class _Waiter:
             batch = ids[start : start + _BATCH]
             # Never without ids: that would mean every task there is.
             page = self.octopus.get("tasks", ids=",".join(batch), skip=0, take=len(batch))
-            found |= {text(task, "Id"): task for task in read(page, "Items", [])}
+            found |= {text(task, "Id"): task for task in items(page)}
         unknown = [task for task in ids if task not in found]
         if unknown:
             raise HttpError(
@@ -95,18 +93,18 @@ class _Waiter:
         one.state = text(task, "State")
         details = self.octopus.get(f"tasks/{one.run.task}/details", verbose="true", tail=_WHOLE_LOG)
         self._show(one, one.log.unread(details))
-        percent = int(read(read(details, "Progress", {}), "ProgressPercentage", 0))
+        percent = number(document(details, "Progress"), "ProgressPercentage")
         self.stage.progress(f"{one.run.project}: {one.state}", percent, 100)
-        waits = bool(read(task, "HasPendingInterruptions", default=False))
+        waits = flag(task, "HasPendingInterruptions")
         if waits and not one.waits:
             self.reporter.warn(
                 f"{one.run.project} waits for a person in {one.run.environment} (a manual "
                 f"intervention or guided failure): {one.run.link}"
             )
         one.waits = waits
-        if not read(task, "IsCompleted", default=False):
+        if not flag(task, "IsCompleted"):
             return True
-        if not read(task, "FinishedSuccessfully", default=False):
+        if not flag(task, "FinishedSuccessfully"):
             one.failure = text(task, "ErrorMessage") or f"its state is {one.state}"
         if one.log.cut:
             self.reporter.warn(f"the server left out lines of this log: {one.run.link}")

@@ -5,9 +5,8 @@ Logging commands escape `%` as `%AZP25`, CR and LF, in properties `;` and `]` as
 
 from __future__ import annotations
 
-from .events import Artifact, BuildNumber, Event, Failed, TestResults, Warned
-
-__all__ = ["Azure", "command"]
+from ..core.events import Artifact, BuildNumber, Event, Failed, TestResults, Warned
+from ..core.foreign import harmless
 
 _DATA = str.maketrans({"%": "%AZP25", "\r": "%0D", "\n": "%0A"})
 _PROPERTY = _DATA | str.maketrans({";": "%3B", "]": "%5D"})
@@ -24,7 +23,7 @@ class Azure:
 
     def opening(self, stage: str) -> str:
         """Return the line that opens a group."""
-        return f"##[group]{' '.join(stage.split())}"
+        return f"##[group]{stage}"
 
     def closing(self) -> str:
         """Return the line that closes a group."""
@@ -33,18 +32,14 @@ class Azure:
     def special(self, event: Event) -> list[str] | None:
         """Return the commands for everything that Azure can show."""
         if isinstance(event, Warned):
-            return [command("task.logissue", event.text, type="warning")]
+            return [command("task.logissue", harmless(event.text), type="warning")]
         if isinstance(event, Failed) and not event.stage:
-            return [command("task.logissue", str(event.error), type="error")]
+            return [command("task.logissue", harmless(str(event.error)), type="error")]
         if isinstance(event, BuildNumber):
-            return [command("build.updatebuildnumber", event.text)]
+            return [command("build.updatebuildnumber", harmless(event.text))]
         if isinstance(event, Artifact):
             place = {"containerfolder": "package", "artifactname": "package"}
             return [command("artifact.upload", event.path, **place)]
         if isinstance(event, TestResults):
             return [command("results.publish", type="JUnit", resultFiles=event.path)]
         return None
-
-    def inert(self, line: str) -> str:
-        """Break what would be a command: the agent looks for them anywhere in a line."""
-        return line.replace("##vso[", "## vso[").replace("##[", "## [")

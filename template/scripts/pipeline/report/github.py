@@ -10,10 +10,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..errors import PipelineError
-from .events import Artifact, BuildNumber, Event, Failed, Finished, Output, Warned
-
-__all__ = ["GitHub", "GitHubFiles", "command", "markdown", "output"]
+from ..core.errors import PipelineError
+from ..core.events import Artifact, BuildNumber, Event, Failed, Finished, Output, Warned
+from ..core.foreign import harmless
 
 _DATA = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
 _PROPERTY = _DATA | str.maketrans({":": "%3A", ",": "%2C"})
@@ -37,7 +36,7 @@ def output(name: str, value: str) -> str:
 
 def markdown(text: str) -> str:
     """Return a text that Markdown shows as it is, on one line."""
-    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+    return _MARKDOWN.sub(r"\\\1", " ".join(harmless(text).split()))
 
 
 class GitHub:
@@ -54,15 +53,10 @@ class GitHub:
     def special(self, event: Event) -> list[str] | None:
         """Return annotations for warnings and for the verb's own failure."""
         if isinstance(event, Warned):
-            return [command("warning", event.text)]
+            return [command("warning", harmless(event.text))]
         if isinstance(event, Failed) and not event.stage:
-            return [command("error", str(event.error), title=event.error.where)]
+            return [command("error", harmless(str(event.error)), title=harmless(event.error.where))]
         return None
-
-    def inert(self, line: str) -> str:
-        """Break both forms of a command: `::` after spaces, and the older `##[` anywhere."""
-        line = line.replace("##[", "## [")
-        return f"| {line}" if line.lstrip().startswith("::") else line
 
 
 @dataclass
@@ -101,7 +95,9 @@ class GitHubFiles:
             parts.append("| stage | | |\n|---|---|---:|\n" + "".join(self._rows))
         if self._error:
             # An indented block: nothing in the text can end it.
-            parts.append("".join(f"    {line}\n" for line in str(self._error).splitlines()))
+            parts.append(
+                "".join(f"    {line}\n" for line in harmless(str(self._error)).splitlines())
+            )
         if parts:
             self.append_summary("\n".join(parts) + "\n")
 

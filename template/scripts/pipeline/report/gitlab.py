@@ -11,9 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .events import Event
-
-__all__ = ["GitLab"]
+from ..core.events import Event
 
 _ERASE = "\x1b[0K"
 _NO_NAME = re.compile(r"[^A-Za-z0-9_.-]")
@@ -32,8 +30,7 @@ class GitLab:
         # Names are unique in a job's log: a stage may come twice.
         self._sections += 1
         self._name = f"{_NO_NAME.sub('_', stage)}.{self._sections}"
-        heading = " ".join(stage.split())
-        return f"{self._marker('start')}[collapsed=false]\r{_ERASE}{heading}"
+        return f"{self._marker('start')}[collapsed=false]\r{_ERASE}{stage}"
 
     def closing(self) -> str:
         """Return the marker that closes the section."""
@@ -42,10 +39,6 @@ class GitLab:
     def special(self, _event: Event) -> list[str] | None:
         """Return None: GitLab has no other forms."""
         return None
-
-    def inert(self, line: str) -> str:
-        """Return the line: without a carriage return none is a marker."""
-        return line
 
     def _marker(self, edge: str) -> str:
         return f"{_ERASE}section_{edge}:{int(self.unix_time())}:{self._name}"

@@ -10,10 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from .events import Event, Failed, Finished, Started
-from .words import plain_lines
-
-__all__ = ["GroupedPrinter", "Style"]
+from ..core.events import Event, Failed, Finished, Started
+from ..core.foreign import harmless
+from ..core.text import plain_lines
 
 
 class Style(Protocol):
@@ -27,9 +26,6 @@ class Style(Protocol):
 
     def special(self, event: Event) -> list[str] | None:
         """Return the lines of an event that the server has a form for; None for the others."""
-
-    def inert(self, line: str) -> str:
-        """Return a line so that the server does not take it for a command."""
 
 
 @dataclass
@@ -46,12 +42,12 @@ class GroupedPrinter:
         if isinstance(event, Started):
             self._stages.append(event.stage)
             if len(self._stages) == 1:
-                self.write(self.style.opening(event.stage))
+                self.write(self.style.opening(" ".join(harmless(event.stage).split())))
         if isinstance(event, Finished) or (isinstance(event, Failed) and event.stage):
             self._end()
         lines = self.style.special(event)
         if lines is None:
-            lines = [self.style.inert(line) for line in plain_lines(event, verbose=self.verbose)]
+            lines = plain_lines(event, verbose=self.verbose)
         for line in lines:
             self.write(line)
 

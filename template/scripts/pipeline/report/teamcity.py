@@ -6,7 +6,7 @@ Escaping as TeamCity's service message format demands: `|` before `'`, `|`, `[`,
 
 from __future__ import annotations
 
-from .events import (
+from ..core.events import (
     Achieved,
     Artifact,
     BuildNumber,
@@ -17,9 +17,8 @@ from .events import (
     TestResults,
     Warned,
 )
-from .words import plain_lines
-
-__all__ = ["escaped", "message", "teamcity_lines"]
+from ..core.foreign import harmless
+from ..core.text import plain_lines
 
 _ESCAPES = str.maketrans({"'": "|'", "|": "||", "[": "|[", "]": "|]", "\n": "|n", "\r": "|r"})
 _PROBLEM_LIMIT = 4000  # characters of a build problem's description
@@ -38,23 +37,27 @@ def message(name: str, /, *values: str, **attributes: str) -> str:
     return f"##teamcity[{name}{pairs}]"
 
 
-def teamcity_lines(event: Event, *, verbose: bool) -> list[str]:  # noqa: PLR0911 - one a kind
+def teamcity_lines(event: Event, *, verbose: bool) -> list[str]:
     """Return an event's service messages and its lines."""
     lines = plain_lines(event, verbose=verbose)
     if isinstance(event, Started):
-        return [message("blockOpened", name=event.stage), message("progressMessage", event.stage)]
+        stage = harmless(event.stage)
+        return [message("blockOpened", name=stage), message("progressMessage", stage)]
     if isinstance(event, (Finished, Failed)) and event.stage:
-        return [*lines, message("blockClosed", name=event.stage)]
+        return [*lines, message("blockClosed", name=harmless(event.stage))]
     if isinstance(event, Failed):
-        problem = str(event.error)[:_PROBLEM_LIMIT]
+        problem = harmless(str(event.error))[:_PROBLEM_LIMIT]
         return [*lines, message("buildProblem", description=problem)]
     if isinstance(event, Warned):
-        return [message("message", text=event.text, status="WARNING")]
+        return [message("message", text=harmless(event.text), status="WARNING")]
     if isinstance(event, Achieved):
         # TeamCity puts its own text where the braces are.
-        return [*lines, message("buildStatus", text=f"{{build.status.text}}; {event.text}")]
+        return [
+            *lines,
+            message("buildStatus", text=f"{{build.status.text}}; {harmless(event.text)}"),
+        ]
     if isinstance(event, BuildNumber):
-        return [message("buildNumber", event.text)]
+        return [message("buildNumber", harmless(event.text))]
     if isinstance(event, Artifact):
         return [message("publishArtifacts", event.path)]
     if isinstance(event, TestResults):

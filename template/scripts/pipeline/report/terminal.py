@@ -6,10 +6,9 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
-from .events import Event, Failed, Finished, Line, Progressed, Started, Warned
-from .words import row, words
-
-__all__ = ["TerminalPrinter"]
+from ..core.events import Event, Failed, Finished, Line, Progressed, Started, Warned
+from ..core.foreign import harmless
+from ..core.text import row, words
 
 
 class TerminalPrinter:
@@ -23,7 +22,7 @@ class TerminalPrinter:
     def __call__(self, event: Event) -> None:
         """Draw an event."""
         if isinstance(event, Started):
-            self._show(row(event.stage, "", ""))
+            self._show(harmless(row(event.stage, "", "")))
         elif isinstance(event, Progressed):
             self._show(words(event) or "")
         elif not (isinstance(event, Line) and event.verbose and not self._verbose):

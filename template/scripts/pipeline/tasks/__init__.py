@@ -1,33 +1,4 @@
-"""The verbs of a repository as an invoke namespace: names and flags, nothing else."""
+"""The name that every repository's tasks.py imports."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
-from invoke import Collection
-
-from . import build, deploy, function, octopus
-
-__all__ = ["namespace"]
-
-
-def namespace(root: Path) -> Collection:
-    """Return the verbs of the repository at `root`."""
-    collection = Collection(
-        build.version,
-        build.lock,
-        build.test,
-        build.build,
-        build.package,
-        build.verify,
-        function.inspect,
-        function.run,
-        octopus.push,
-        octopus.release,
-        deploy.deploy,
-        Collection("env", octopus.create, octopus.delete, octopus.list_, octopus.reap),
-        Collection("local", deploy.start, deploy.stop),
-        Collection("cache", build.clear),
-    )
-    collection.configure({"pipeline": {"root": str(root)}})
-    return collection
+from ..cli import namespace as namespace
+from ..cli import program as program

@@ -5,45 +5,36 @@ from __future__ import annotations
 import hashlib
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ..archive.package import list_package
-from ..archive.zipreader import OUR_LIMITS, read_member
+from ..checks.preflight import Made, preflight
+from ..core.events import Artifact, BuildNumber, Reporter
+from ..core.manifest import MANIFEST_NAME, Manifest
+from ..core.names import FUNCTION_ZIP
+from ..core.text import size
 from ..edge.files import new_folder, read_json, sweep, write_json
 from ..edge.locks import alone
 from ..edge.machine import Machine
-from ..engines.attestation import Signer
-from ..engines.preflight import Place, preflight
-from ..engines.python import Restored
-from ..engines.sbom import SBOM_NAME
-from ..engines.sources import own_files
-from ..report.events import Artifact, BuildNumber, Reporter
-from ..report.words import size
-from ..values.buildserver import BuildServer
-from ..values.latest import LATEST_NAME, Latest
-from ..values.manifest import MANIFEST_NAME, Manifest
-from ..values.names import FUNCTION_ZIP
-from ..values.project import Project
-from ..values.version import Version
-from ..values.worktree import WorkTree
-from .build_hooks import run_build_hook
-from .interpreter import local_runtime
-from .package import (
+from ..function.engine import Restored
+from ..package.build_hooks import run_build_hook
+from ..package.contents import list_package
+from ..package.make import (
     Built,
     Order,
     make_package,
     restore_dependencies,
     tools,
 )
-from .sign import attest, bundle_of, signer_of
+from ..package.sbom import SBOM_NAME
+from ..project.buildserver import BuildServer
+from ..project.last_build import LATEST_NAME, Latest
+from ..project.project import Project
+from ..project.sources import own_files
+from ..project.versions import Version
+from ..project.worktree import WorkTree
+from ..zip.reader import OUR_LIMITS, read_member
 from .test import run_tests
 from .verify import unverifiable, verify_build
 from .version import VersionOptions, choose_version
-
-if TYPE_CHECKING:
-    from ..local.pool import LocalRuntime
-
-__all__ = ["BuildOptions", "Outcome", "build", "is_stale", "last_build", "mark_verified"]
 
 
 @dataclass(frozen=True)
@@ -71,7 +62,6 @@ class _Job:
     tree: WorkTree
     inputs: str
     last: Latest | None
-    signer: Signer | None
 
 
 def build(project: Project, options: BuildOptions, machine: Machine, reporter: Reporter) -> Outcome:
@@ -89,8 +79,12 @@ def build(project: Project, options: BuildOptions, machine: Machine, reporter: R
         sweep(machine.output)
         tree = WorkTree.read(machine.git, server)
         inputs, last = inputs_digest(tree, machine), last_build(machine)
-        # A key that cannot be used ends the build before it has begun.
-        job = _Job(project, options, tree, inputs, last, signer_of(machine))
+        job = _Job(project, options, tree, inputs, last)
+        if "PIPELINE_SIGNING_KEY" in machine.environ:
+            reporter.warn(
+                "PIPELINE_SIGNING_KEY is not used any more: the build server signs what it built, "
+                "docs/provenance.md says how"
+            )
         if job.last and _is_reusable(job, server, machine):
             return _reuse(job, job.last, machine, reporter)
         return _build(job, server, machine, reporter)
@@ -177,7 +171,6 @@ def _reuse(job: _Job, last: Latest, machine: Machine, reporter: Reporter) -> Out
     reporter.line("  unchanged since the last build: same version, same package")
     if last.why_not and not job.options.only_package:
         reporter.warn(f"verify skipped: {last.why_not}")
-    _sign(job, last.package_path(machine.root), reporter)
     return _conclude(last, manifest, machine, reporter, reused=True)
 
 
@@ -194,7 +187,6 @@ def _build(job: _Job, server: BuildServer, machine: Machine, reporter: Reporter)
     with new_folder(machine.output / version.text) as folder:
         built = _make(job, version, folder, machine, reporter)
         verified, why_not = _verify(job, built, machine, reporter)
-        _sign(job, built.package, reporter)
     package = machine.output / version.text / built.package.name
     latest = Latest(
         version=version.text,
@@ -213,8 +205,8 @@ def _build(job: _Job, server: BuildServer, machine: Machine, reporter: Reporter)
 def _make(job: _Job, version: Version, folder: Path, machine: Machine, reporter: Reporter) -> Built:
     with reporter.stage("restore") as stage:
         stage.progress("fetching what is not in the cache")
-        restored = restore_dependencies(job.project, machine)
-        stage.text = f"{restored.packages} packages, locked" + (
+        restored = restore_dependencies(job.project, machine, reporter.warn)
+        stage.text = f"{restored.locked} packages, locked" + (
             ", from cache" if restored.from_cache else ", fetched"
         )
     if not job.options.only_package:
@@ -228,6 +220,8 @@ def _make(job: _Job, version: Version, folder: Path, machine: Machine, reporter:
         stage.text = f"{FUNCTION_ZIP} {size(facts.size)}, {facts.files} files" + (
             f", {changed} changed" if changed is not None else ""
         )
+    for note in built.notes:
+        reporter.warn(note)
     _check(job, built, restored, machine, reporter)
     return built
 
@@ -236,15 +230,10 @@ def _check(
     job: _Job, built: Built, restored: Restored, machine: Machine, reporter: Reporter
 ) -> None:
     """Say now what would be refused later; nobody has been given the build yet."""
-
-    def runtime() -> LocalRuntime:
-        return local_runtime(job.project.function, machine, reporter)
-
-    today, imports = machine.now().date(), not job.options.only_package
-    place = Place(machine.cache, machine.environ, today, runtime if imports else None)
+    made = Made(built.package, built.function_zip, restored)
     with reporter.stage("check") as stage:
         stage.text, notes = preflight(
-            job.project, built.package, built.function_zip, restored, place
+            job.project, made, machine, reporter, imports=not job.options.only_package
         )
     # What no verb would read back, like a branch of control characters, is said here and now.
     Manifest.from_json(built.manifest.to_json(), where=MANIFEST_NAME)
@@ -264,13 +253,6 @@ def _verify(job: _Job, built: Built, machine: Machine, reporter: Reporter) -> tu
     return False, reason
 
 
-def _sign(job: _Job, package: Path, reporter: Reporter) -> None:
-    if job.signer:
-        with reporter.stage("sign") as stage:
-            attest(package, job.signer)
-            stage.text = f"attestation beside the package, key {job.signer.key_id[:16]}"
-
-
 def _introduce(job: _Job, version: str, reporter: Reporter) -> None:
     function = job.project.function
     what = f"{job.project.package_id} {version}"
@@ -283,8 +265,6 @@ def _conclude(
 ) -> Outcome:
     package = latest.package_path(machine.root)
     reporter.emit(Artifact(str(package)))
-    if bundle_of(package).is_file():
-        reporter.emit(Artifact(str(bundle_of(package))))
     reporter.line(f"{latest.package}   {size(package.stat().st_size)}")
     reporter.line(f"CodeSha256 {manifest.function_zip.code_sha256}")
     return Outcome(latest, manifest.function_zip.code_sha256, reused)

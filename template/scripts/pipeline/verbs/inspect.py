@@ -8,40 +8,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..archive.nupkg import SIGNATURE
-from ..archive.nuspec import Element
-from ..archive.package import Package
-from ..edge.machine import Machine
-from ..engines.provenance import STATEMENT_NAME
-from ..engines.sbom import SBOM_NAME
-from ..errors import NotTheSame, PipelineError
-from ..report.words import size
-from ..values.manifest import MANIFEST_NAME, Manifest
-from ..values.names import FUNCTION_ZIP
-from .picture import readable, row, rows
-from .proof import Proof, prove
-from .sign import bundle_of
-
-__all__ = ["Inspection", "inspect_package", "refusal", "verify_provenance"]
+from ..core.errors import NotTheSame
+from ..core.manifest import MANIFEST_NAME, Manifest
+from ..core.names import FUNCTION_ZIP
+from ..core.text import size
+from ..package.contents import Package
+from ..package.nupkg import SIGNATURE
+from ..package.nuspec import Element
+from ..package.sbom import SBOM_NAME
+from ..package.statement import STATEMENT_NAME, misfits
+from .layout import readable, row, rows
 
 _PLACES = 6  # folders and files named before the rest are counted
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """A package's facts; `proof` is there when they were asked to be checked."""
+    """A package's facts, and where its statement does not fit its bytes; None without one."""
 
     contents: Package
-    proof: Proof | None = None
+    misfits: tuple[str, ...] | None = None
 
     def lines(self) -> list[str]:
-        """Return the picture for people; of a checked package, what the check gave."""
+        """Return the picture for people."""
         contents = self.contents
         nuspec, manifest = contents.listing.nuspec, contents.manifest
         head = f"{readable(nuspec.id)} {readable(nuspec.version)}"
         first = f"{head}   {size(contents.size)}, {_count(len(contents.listing.files))}"
-        if self.proof:
-            return [first, row("sha256", contents.sha256), *self.proof.lines()]
         sizes = ((name, entry.size) for name, entry in contents.listing.files.items())
         return [
             first,
@@ -51,15 +44,15 @@ class Inspection:
             *rows("inside", _places(sizes), gap=3, most=4),
             *_row_if("CodeSha256", manifest.function_zip.code_sha256 if manifest else ""),
             row("sha256", contents.sha256),
-            *rows("holds", _holds(contents), gap=3),
+            row("holds", _holds(contents)),
+            *_row_if("provenance", self._provenance()),
         ]
 
     def document(self) -> dict[str, Any]:
         """Return the picture for programs."""
         contents = self.contents
         nuspec, manifest = contents.listing.nuspec, contents.manifest
-        bundle = bundle_of(contents.path)
-        found: dict[str, Any] = {
+        return {
             "package": str(contents.path),
             "id": nuspec.id,
             "version": nuspec.version,
@@ -70,53 +63,39 @@ class Inspection:
             "manifest": json.loads(manifest.to_json()) if manifest else None,
             "manifest_problem": contents.note,
             "dependencies": _dependencies(contents),
-            "attestation": str(bundle) if bundle.is_file() else None,
+            "provenance": {"fits": self.misfits == (), "misfits": self.misfits},
             "files": [
                 {"name": name, "size": entry.size, "packed": entry.packed}
                 for name, entry in contents.listing.files.items()
             ],
         }
-        return {**found, "provenance": self.proof.document()} if self.proof else found
+
+    def _provenance(self) -> str:
+        if self.contents.manifest is None:
+            return ""
+        if self.misfits is None:
+            return "there is no statement in it"
+        if not self.misfits:
+            return f"its statement fits all {_count(len(self.contents.listing.files))}"
+        more = f", and {len(self.misfits) - 1} more" if self.misfits[1:] else ""
+        return f"its statement does not fit: {readable(self.misfits[0])}{more}"
 
 
 def inspect_package(path: Path) -> Inspection:
     """Read a package without writing anything; a hostile one is refused."""
-    return Inspection(Package.open(path))
-
-
-def verify_provenance(path: Path, key: Path | None, machine: Machine) -> Inspection:
-    """Inspect a package and check what its documents claim; `key` is a public key in PEM form.
-
-    Raises NotTheSame for a package that is damaged or hostile; what does not fit in a sound one
-    is in the proof.
-    """
-    verifier = None
-    if key is not None:
-        try:
-            pem = key.read_bytes()
-        except OSError as error:
-            then = "Name the file of the public key."
-            raise PipelineError("--key", f"{key}: {error.strerror}", then) from error
-        machine.tooling("sign")
-        from ..engines.keys import load_verifier  # noqa: PLC0415 - with what was just installed
-
-        verifier = load_verifier(pem, str(key))
-    try:
-        contents = Package.open(path)
-        return Inspection(contents, prove(contents, verifier))
-    except PipelineError as error:
-        raise NotTheSame(error.where, error.what, error.then) from error
+    package = Package.open(path)
+    found = misfits(package) if package.manifest else None
+    return Inspection(package, None if found is None else tuple(found))
 
 
 def refusal(found: Inspection) -> NotTheSame | None:
-    """Return the error that names every mismatch of a package, or None when there is none."""
-    wrong = found.proof.mismatches if found.proof else []
-    if not wrong:
+    """Return the error that names every misfit of a package, or None when there is none."""
+    if not found.misfits:
         return None
-    listed = "".join(f"\n  {readable(text)}" for text in wrong)
+    listed = "".join(f"\n  {readable(text)}" for text in found.misfits)
     return NotTheSame(
         f"inspect {found.contents.path.name}",
-        ("1 thing does" if len(wrong) == 1 else f"{len(wrong)} things do") + f" not fit:{listed}",
+        f"its provenance statement does not fit its files:{listed}",
         "Do not deploy it. Take the package from the feed again, or build it again.",
     )
 
@@ -179,14 +158,13 @@ def _named(elements: Iterable[Element], name: str) -> Iterator[Element]:
         yield from _named(element.children, name)
 
 
-def _holds(contents: Package) -> list[str]:
+def _holds(contents: Package) -> str:
     names = {MANIFEST_NAME: "manifest", SBOM_NAME: "SBOM", STATEMENT_NAME: "provenance"}
     found = [text for name, text in names.items() if name in contents.listing.files]
     if contents.manifest is None:
         found = []
     found += ["NuGet's signature"] if SIGNATURE in contents.listing.files else []
-    beside = "attestation" if bundle_of(contents.path).is_file() else "no attestation"
-    return [", ".join(found) or "no manifest, SBOM or provenance", f"{beside} beside it"]
+    return ", ".join(found) or "no manifest, SBOM or provenance"
 
 
 def _places(files: Iterable[tuple[str, int]]) -> list[str]:

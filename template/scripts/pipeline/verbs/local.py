@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import PipelineError
+from ..core.errors import PipelineError
+from ..core.events import Reporter
+from ..core.manifest import BUCKET
+from ..core.names import resource_name
+from ..core.templates import declared_values, resolve
+from ..edge.files import read_text
+from ..edge.locks import alone
 from ..local.background import Background, running, start, stop
 from ..local.clients import client
 from ..local.state import LocalAws
-from ..octopus.variables import declared_values, resolve
-from ..report.events import Reporter
-from ..values.manifest import BUCKET
-from ..values.names import resource_name
-from ..values.project import LOCAL_ENVIRONMENT, Project
-
-__all__ = ["Started", "start_local", "state_file", "stop_local"]
+from ..project.project import LOCAL_ENVIRONMENT, Project
 
 _STACK = Path("environment") / "stack.yaml"
 _STATE = Path(".pipeline") / "local" / "state.json"
@@ -44,8 +45,14 @@ def state_file(root: Path) -> Path:
 def start_local(project: Project, wanted: Background, reporter: Reporter) -> Started:
     """Start the embedded AWS and create the project's stack in it; what is there stays.
 
-    Raises PipelineError when it does not start or the stack is refused.
+    Another start or stop of the same repository is waited for. Raises PipelineError when it does
+    not start or the stack is refused.
     """
+    with _in_turn(wanted.state, reporter):
+        return _start(project, wanted, reporter)
+
+
+def _start(project: Project, wanted: Background, reporter: Reporter) -> Started:
     aws = _running(wanted, reporter)
     name = resource_name(LOCAL_ENVIRONMENT, project.function.name)
     cloudformation = client(aws, "cloudformation")
@@ -78,15 +85,25 @@ def _running(wanted: Background, reporter: Reporter) -> LocalAws:
 
 def stop_local(project: Project, reporter: Reporter) -> bool:
     """Stop the project's embedded AWS with all that is in it; False when none was running."""
-    with reporter.stage("local") as stage:
-        stopped = stop(state_file(project.root))
+    state = state_file(project.root)
+    with _in_turn(state, reporter), reporter.stage("local") as stage:
+        stopped = stop(state)
         stage.text = "embedded AWS stopped" if stopped else "no embedded AWS was running"
     return stopped
 
 
+@contextmanager
+def _in_turn(state: Path, reporter: Reporter) -> Iterator[None]:
+    def waiting() -> None:
+        reporter.line("  local     another start or stop of the embedded AWS; waiting for it")
+
+    with alone(state.with_name("start.lock"), waiting):
+        yield
+
+
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text(path, str(path))
     except OSError as error:
         then = "Every repository keeps its stack there; copy the template's into it."
         raise PipelineError(_WHERE, f"{path} cannot be read: {error.strerror}", then) from error
@@ -107,7 +124,8 @@ def _put_stack(cloudformation: Any, template: str, name: str, *, is_new: bool) -
             Parameters=[given] if _PARAMETER in known else [],
         )
     except ClientError as error:
-        then = f"Correct {_STACK.as_posix()}, then `invoke local.stop` and `invoke local.start`."
+        again = "`python3 tasks.py local.stop` and `python3 tasks.py local.start`"
+        then = f"Correct {_STACK.as_posix()}, then {again}."
         raise PipelineError(f"{_WHERE} stack {name}", str(error), then) from error
 
 
@@ -126,7 +144,8 @@ def _make_bucket(project: Project, environ: Mapping[str, str], s3: Any) -> None:
 def _template(cloudformation: Any, name: str) -> str | None:
     """Return the template the stack was made from, None without a whole stack.
 
-    moto makes stacks while the caller waits: what is not complete by then never will be.
+    Stacks are made while the caller waits, and none is deleted meanwhile: one that is not
+    complete was given up.
     """
     pages = cloudformation.get_paginator("describe_stacks").paginate()
     for stack in [one for page in pages for one in page["Stacks"] if one["StackName"] == name]:

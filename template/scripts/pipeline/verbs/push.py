@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ..archive.package import Package
+from ..core.errors import PipelineError, UsageError
+from ..core.events import Reporter
+from ..core.manifest import Manifest
+from ..core.text import size
 from ..edge.http import Http, shown
 from ..edge.machine import Machine
-from ..errors import PipelineError, UsageError
 from ..feeds.builtin import BuiltInFeed
 from ..feeds.feed import Candidate, Feed
 from ..feeds.folder import FolderFeed
@@ -18,12 +21,13 @@ from ..feeds.nuget import Source, is_v3
 from ..feeds.nuget_v2 import NugetV2
 from ..feeds.nuget_v3 import NugetV3
 from ..feeds.publish import Rules, publish
+from ..octopus.build_facts import announce
 from ..octopus.client import Access, connect
-from ..report.events import Reporter
-from ..report.words import size
-from ..values.manifest import Manifest
-from ..values.project import BUILT_IN_FEED, Project
-from .build_information import announce
+from ..package.contents import Package
+from ..project.project import BUILT_IN_FEED, Project
+
+# A name or an address, and a port; an address of IPv6 in brackets.
+_HOST = re.compile(r"(?:[^\s/\\@?#:\[\]]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?")
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class PushOptions:
     """What the command line and the environment say of a push.
 
     `feed` is empty for the project's own; a folder in it is relative to the current one.
+    `trust_hosts` are the hosts that may have the feed's key besides the feed's own.
     `octopus` has empty texts where nothing says which server to use.
     """
 
@@ -38,6 +43,7 @@ class PushOptions:
     skip_duplicate: bool = False
     nuget_key: str = field(default="", repr=False)
     nuget_user: str = ""
+    trust_hosts: tuple[str, ...] = ()
     octopus: Access = field(default_factory=lambda: Access("", ""))
 
 
@@ -100,7 +106,15 @@ def _feed(project: Project, options: PushOptions, http: Http, reporter: Reporter
         )
     if options.nuget_key and _is_readable_on_the_way(name):
         reporter.warn(f"{urlsplit(name).hostname}: the API key travels unencrypted; use https")
-    source = Source(http, name, options.nuget_key, options.nuget_user)
+    trusted = (*project.trust_hosts, *options.trust_hosts)
+    strange = next((host for host in trusted if not _HOST.fullmatch(host)), None)
+    if strange is not None:
+        raise UsageError(
+            "push",
+            f"{strange!r} is no host that could be trusted",
+            "Write --trust-host and trust-hosts as feed.example or feed.example:8443.",
+        )
+    source = Source(http, name, options.nuget_key, options.nuget_user, trusted)
     return NugetV3.open(source) if is_v3(name) else NugetV2(source)
 
 

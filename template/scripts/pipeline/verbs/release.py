@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..archive.package import Package
+from ..core.errors import PipelineError, UsageError
+from ..core.events import Achieved, Reporter
+from ..core.manifest import Manifest
 from ..edge.http import Http
 from ..edge.machine import Machine
-from ..errors import PipelineError, UsageError
+from ..function.engine import POST_DEPLOYMENT
+from ..octopus.build_facts import release_notes
 from ..octopus.client import Access, Octopus, connect
 from ..octopus.deployments import Run, start_deployment
 from ..octopus.environments import OctopusEnvironment, find_environments
@@ -17,22 +20,11 @@ from ..octopus.machines import refuse_misfits, targets_of
 from ..octopus.projects import OctopusProject, find_projects, package_steps, projects_like
 from ..octopus.releases import Release, Wanted, ensure_release
 from ..octopus.waiting import Patience, interrupted, wait_for
-from ..report.events import Achieved, Reporter
-from ..values.latest import Latest
-from ..values.manifest import Manifest
-from ..values.project import Project
-from .build_information import release_notes
-from .deliver import refuse_unfit
-from .test import POST_DEPLOYMENT, run_post_deployment_tests
-
-__all__ = [
-    "OctopusOptions",
-    "Released",
-    "chosen_projects",
-    "connected",
-    "deploy_build",
-    "release_package",
-]
+from ..package.contents import Package
+from ..project.last_build import Latest
+from ..project.project import Project
+from .deploy_here import refuse_unfit
+from .test import run_post_deployment_tests
 
 
 @dataclass(frozen=True)
@@ -121,7 +113,7 @@ def connected(options: OctopusOptions, machine: Machine, reporter: Reporter) -> 
         raise PipelineError(
             "Octopus",
             f"not set: {options.access.missing}",
-            "Set it in the environment; `--octopus-api-key -` reads the key from standard input.",
+            "Set it in the environment; OCTOPUS_API_KEY=- reads the key from standard input.",
         )
     return connect(
         Http(machine.environ, sleep=options.patience.sleep, tell=reporter.line), options.access

@@ -8,30 +8,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..archive.package import Package
-from ..archive.zipreader import Archive
+from ..core.errors import PipelineError
+from ..core.events import Reporter
+from ..core.manifest import FunctionFacts
+from ..core.names import FUNCTION_ZIP
+from ..core.templates import declared_values, resolve
+from ..edge.files import read_text, remove_folder
 from ..edge.machine import Machine
-from ..errors import PipelineError
-from ..local.function import FunctionProcess
-from ..local.function_code import FunctionCode, FunctionConfig, remove_function, unpack_function
-from ..local.invocation import Invocation
-from ..local.pool import LocalRuntime
-from ..octopus.variables import declared_values, resolve
-from ..report.events import Reporter
-from ..values.manifest import FunctionFacts
-from ..values.names import FUNCTION_ZIP
-from ..values.project import BUNDLED, FROM_RUNTIME, LOCAL_ENVIRONMENT, Project
-from ..values.runtimes import runtime_named
-from .interpreter import local_runtime
-
-__all__ = [
-    "RunRequest",
-    "read_event",
-    "run_function",
-    "run_packaged",
-    "run_settings",
-    "run_unpacked",
-]
+from ..function.engine import engine_for
+from ..package.contents import Package
+from ..project.project import BUNDLED, FROM_RUNTIME, LOCAL_ENVIRONMENT, Project
+from ..project.runtimes import runtime_named
+from ..runtime.function_code import FunctionCode, FunctionConfig, unpack_function
+from ..runtime.function_process import FunctionProcess
+from ..runtime.invocation import Invocation
+from ..runtime.pool import LocalRuntime
+from ..zip.reader import Archive
 
 _TASK_ROOT = "/var/task"
 _TIMEOUT_SECONDS = 60
@@ -53,9 +45,9 @@ class RunRequest:
 
 
 def read_event(path: Path) -> bytes:
-    """Return an event file's bytes. Raises PipelineError."""
+    """Return an event file's JSON in UTF-8, as AWS takes it. Raises PipelineError."""
     try:
-        return path.read_bytes()
+        return read_text(path, str(path)).encode()
     except OSError as error:
         raise PipelineError(
             "--event", f"{path}: {error.strerror}", "Name a JSON file, like those in tests/events."
@@ -78,7 +70,8 @@ def run_packaged(
             boto3=manifest.function.boto3 or _boto3_of(opened.function),
         )
         # `run_function` names the Python, and what may come of it.
-        runtime = local_runtime(function, machine, reporter, warns=False)
+        engine = engine_for(function.runtime)
+        runtime = engine.runtime(function, machine, reporter, warns=False)
         request = RunRequest(function_zip, manifest.function, events, runtime, settings)
         return run_function(request, reporter)
 
@@ -106,7 +99,7 @@ def run_function(request: RunRequest, reporter: Reporter) -> list[Invocation]:
         try:
             return run_unpacked(request, folder, reporter)
         finally:
-            remove_function(folder)
+            remove_folder(folder)
 
 
 def run_unpacked(

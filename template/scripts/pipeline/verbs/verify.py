@@ -8,23 +8,22 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from ..archive.difference import difference
-from ..archive.package import Package
+from ..core.errors import NotTheSame, PipelineError
+from ..core.events import Reporter
+from ..core.manifest import MANIFEST_NAME, Manifest
+from ..core.names import FULL_COMMIT, FUNCTION_ZIP
+from ..edge.files import read_text
 from ..edge.git import Git
 from ..edge.machine import Machine
 from ..edge.pythons import base_python
 from ..edge.shell import run, scrubbed
-from ..engines.stage import code_digest, running_code
-from ..errors import NotTheSame, PipelineError
-from ..report.events import Reporter
-from ..values.buildserver import BuildServer
-from ..values.manifest import MANIFEST_NAME, Manifest
-from ..values.names import FULL_COMMIT, FUNCTION_ZIP
-from ..values.project import Project
-from .build_hooks import Say, run_build_hook
-from .package import TOOL_LOCK, Built, Order, make_package, restore_dependencies
-
-__all__ = ["rebuild", "unverifiable", "verify_build", "verify_package"]
+from ..package.build_hooks import Say, run_build_hook
+from ..package.contents import Package
+from ..package.library import code_digest, running_code
+from ..package.make import TOOL_LOCK, Built, Order, make_package, restore_dependencies
+from ..project.buildserver import BuildServer
+from ..project.project import Project
+from ..zip.difference import difference
 
 
 def unverifiable(manifest: Manifest, machine: Machine) -> str:
@@ -88,7 +87,7 @@ def rebuild(manifest_file: Path, folder: Path, machine: Machine, say: Say) -> Pa
     project = Project.load(machine.root)
     run_build_hook("before_build", project, project.root, say)
     order = Order(manifest.version, manifest.source, folder)
-    restored = restore_dependencies(project, machine)
+    restored = restore_dependencies(project, machine, say)
     return make_package(project, order, restored, machine, say).package
 
 
@@ -154,7 +153,7 @@ def _is_of_this_library(clone: Path, machine: Machine) -> bool:
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    return read_text(path, path.name) if path.is_file() else ""
 
 
 def _rebuild_in_child(clone: Path, facts: Path, folder: Path, machine: Machine) -> Path:

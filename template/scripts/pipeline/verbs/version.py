@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
+from ..core.errors import UsageError
 from ..edge.git import Git
 from ..edge.machine import Machine
-from ..errors import UsageError
-from ..values.buildserver import BuildServer
-from ..values.project import Project
-from ..values.version import (
+from ..project.buildserver import BuildServer
+from ..project.project import Project
+from ..project.versions import (
     DEFAULT_STRATEGY,
     TagFacts,
     Version,
@@ -17,12 +18,10 @@ from ..values.version import (
     branch_tag,
     strategy_named,
 )
-from ..values.worktree import WorkTree
+from ..project.worktree import WorkTree
 
-__all__ = ["VersionOptions", "choose_version"]
-
-# The original's word for a prerelease that nobody named.
-_UNNAMED = "prerelease"
+# More digits than any number of a version may have.
+_NUMBER = re.compile("[0-9]{1,20}")
 _TAGGED = (DEFAULT_STRATEGY, "GitTag")
 
 
@@ -41,13 +40,14 @@ def choose_version(
 ) -> Version:
     """Return the build's version: flags first, then the build server, then the clock.
 
-    A build server's build of a branch that is not a release branch is a prerelease named after it.
+    A build server's build of a branch that is not a release branch is a prerelease named after it,
+    unless the flags ask for one.
     """
     strategy = strategy_named(options.version_strategy or project.version_strategy)
     number = options.build_number if options.build_number is not None else _number(server)
-    tag = options.prerelease_tag or (_UNNAMED if options.prerelease else None)
+    tag = options.prerelease_tag
     branch = server.branch or tree.source.branch
-    if tag is None and strategy in _TAGGED:
+    if tag is None and not options.prerelease and strategy in _TAGGED:
         tag = server.prerelease_tag
         if tag is None and number is not None and branch and branch not in project.release_branches:
             tag = branch_tag(branch)
@@ -59,6 +59,7 @@ def choose_version(
             now=machine.now(),
             build_number=number,
             prerelease_tag=tag,
+            prerelease=options.prerelease,
             tags=(lambda: _tag_facts(git)) if git else None,
         )
     )
@@ -67,7 +68,7 @@ def choose_version(
 def _number(server: BuildServer) -> int | None:
     if server.build_number is None:
         return None
-    if not server.build_number.isascii() or not server.build_number.isdigit():
+    if not _NUMBER.fullmatch(server.build_number):
         raise UsageError(
             server.name,
             f"its build number {server.build_number!r} is not a whole number",

@@ -9,24 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from ..core.errors import PipelineError
+from ..core.events import Failed, Reporter
+from ..core.names import FUNCTION_ZIP
+from ..core.text import row
+from ..edge.files import remove_folder
 from ..edge.machine import Machine
-from ..engines.python import FUNCTION_LOCK, Restored, make_function_zip
-from ..engines.sources import SOURCE, OwnFile, Sources, own_files
-from ..errors import PipelineError
-from ..local.function_code import CodeFolder
-from ..local.pool import LocalRuntime
-from ..report.events import Failed, Reporter
-from ..report.words import row
-from ..values.names import FUNCTION_ZIP
-from ..values.project import Project
-from .interpreter import local_runtime
-from .package import function_sources, restore_dependencies
+from ..function.engine import Restored, engine_for
+from ..function.function_zip import make_function_zip
+from ..package.make import function_sources, restore_dependencies
+from ..project.project import Project
+from ..project.sources import SOURCE, Sources, own_files
+from ..runtime.function_code import unpack_function
+from ..runtime.pool import LocalRuntime
 from .run import RunRequest, read_event, run_settings, run_unpacked
 
-__all__ = ["Watched", "watch"]
-
+_BELOW = f"{SOURCE}/"
 _PYPROJECT = "pyproject.toml"
-_INDEX = ".git/index"
 # A look at a few dozen files takes well under a millisecond, on every system and file system.
 _BETWEEN_LOOKS = 0.05
 # An editor may empty a file before it writes it: a save is over when two looks agree.
@@ -61,6 +60,7 @@ def watch(
     What runs is a function zip like a build's, without tests, hooks and package, and nothing is
     left of it. Errors are shown, and the next save tries again.
     """
+    reporter.line(row("watch", f"{SOURCE}, {_PYPROJECT} and the events", "Ctrl-C ends"))
     with tempfile.TemporaryDirectory(prefix="watch-") as scratch:
         watcher = _Watcher(watched, machine, reporter, Path(scratch))
         try:
@@ -68,107 +68,102 @@ def watch(
                 watcher.look(wait)
                 wait(_BETWEEN_LOOKS)
         finally:
-            watcher.code.remove()
+            remove_folder(watcher.task)
 
 
 class _Watcher:
-    """What is known between two looks."""
+    """What there was at the last look, and what ran then."""
 
     def __init__(
         self, watched: Watched, machine: Machine, reporter: Reporter, scratch: Path
     ) -> None:
-        self.code = CodeFolder(scratch / "task")
+        self.task = scratch / "task"
         self._watched = watched
         self._machine = machine
         self._reporter = reporter
         self._scratch = scratch
+        index = [machine.git.index()] if machine.git else []
+        self._beside = (*watched.files, *index)
         self._seen: _Looks = {}
+        self._inputs: dict[str, object] = {}
         self._setup: _Setup | None = None
-        self._files: tuple[OwnFile, ...] = ()
-        self._untracked: set[str] = set()
+        self._locks = _locks(machine.root)
 
     def look(self, wait: Callable[[float], None]) -> None:
-        """Run the events if anything was saved since the last look."""
-        now = _look(self._machine.root, self._watched.files)
+        """Run the events if anything that they depend on was saved since the last look."""
+        now = _look(self._machine.root, self._locks, self._beside)
         if now == self._seen:
             return
-        now = _settled(self._machine.root, self._watched.files, now, wait)
-        saved = {name for name, _ in now.items() ^ self._seen.items()}
-        is_first, self._seen = not self._seen, now
+        before = self._seen
+        self._seen = _settled(
+            lambda: _look(self._machine.root, self._locks, self._beside), now, wait
+        )
         try:
-            self._react(saved, is_first=is_first)
+            self._react(self._seen.keys() - before.keys())
         except PipelineError as error:
             self._reporter.emit(Failed("", error))
 
-    def _react(self, saved: set[str], *, is_first: bool) -> None:
+    def _react(self, appeared: set[str]) -> None:
         began = self._machine.seconds()
-        if saved & {_PYPROJECT, FUNCTION_LOCK}:
-            self._setup = None
-        saved = self._of_the_function(saved)
-        self._name_untracked()
+        before, self._inputs = self._inputs, {}
+        every = own_files(self._machine.root, self._machine.git)
+        files = [file for file in every if file.path.startswith(_BELOW)]
+        self._name_untracked(appeared - {file.path for file in files})
+        # Neither git's index, which it rewrites for many reasons, nor what it does not track.
+        others = (_PYPROJECT, *self._locks, *map(str, self._watched.files))
+        self._inputs = {name: self._seen.get(name) for name in others}
+        self._inputs |= {file.path: (self._seen.get(file.path), file) for file in files}
+        saved = {name for name, _ in self._inputs.items() ^ before.items()}
         if not saved:
             return
-        what = f"{SOURCE}, {_PYPROJECT} and the events" if is_first else _names(saved)
-        self._reporter.line(row("watch", what, "Ctrl-C ends" if is_first else "saved"))
-        if self._setup is None:
-            self._setup = self._set_up()
-        failed, count = self._run(self._setup)
+        if before:
+            self._reporter.line(row("watch", _names(saved), "saved"))
+        if saved & {_PYPROJECT, *self._locks}:
+            self._setup = None
+        failed, count = self._run(Sources(self._machine.root, tuple(files)))
         text = f"{failed} of {count} events failed" if failed else f"{count} answered"
         self._reporter.line(row("watch", text, f"{self._machine.seconds() - began:.2f} s"))
 
-    def _of_the_function(self, saved: set[str]) -> set[str]:
-        """Return those of the saved names that matter, and what git began or ceased to track.
+    def _name_untracked(self, names: set[str]) -> None:
+        git = self._machine.git
+        names = {name for name in names if name.startswith(_BELOW)}
+        # Only when there is something to ask for: git takes longer than all the looking.
+        untracked = {*git.status().untracked} & names if git and names else set()
+        if untracked:
+            verb = "is" if len(untracked) == 1 else "are"
+            self._reporter.warn(f"{_names(untracked)} {verb} not in the function before `git add`")
 
-        Git rewrites its index for many reasons, and an untracked file is not in the function.
-        """
-        below = f"{SOURCE}/"
-        before = self._files
-        every = own_files(self._machine.root, self._machine.git)
-        self._files = tuple(file for file in every if file.path.startswith(below))
-        known = {file.path for file in (*before, *self._files)}
-        moved = {file.path for file in {*before} ^ {*self._files}}
-        others = {name for name in saved if not name.startswith(below)} - {_INDEX}
-        return others | (saved & known) | moved
-
-    def _set_up(self) -> _Setup:
-        project = Project.load(self._machine.root)
-        runtime = local_runtime(project.function, self._machine, self._reporter)
-        with self._reporter.stage("restore") as stage:
-            restored = restore_dependencies(project, self._machine)
-            stage.text = f"{restored.packages} packages, locked"
-        return _Setup(project, runtime, restored)
-
-    def _run(self, setup: _Setup) -> tuple[int, int]:
+    def _run(self, sources: Sources) -> tuple[int, int]:
         """Return how many of the events failed, and how many there were."""
+        setup = self._setup = self._setup or self._set_up()
         zipped = self._scratch / FUNCTION_ZIP
-        own = function_sources(setup.project, Sources(self._machine.root, self._files))
+        own = function_sources(setup.project, sources, setup.restored)
         make_function_zip(own, setup.restored, zipped)
-        self.code.update(zipped)
+        unpack_function(zipped, self.task)
         events = [*map(read_event, self._watched.files), *self._watched.given]
         facts = setup.project.function.facts()
         settings = run_settings(setup.project, facts.environment, self._machine)
         done = run_unpacked(
             RunRequest(zipped, facts, events, setup.runtime, settings),
-            self.code.path,
+            self.task,
             self._reporter,
             bytecode=self._scratch / "bytecode",
         )
         return sum(bool(invocation.error) for invocation in done), len(done)
 
-    def _name_untracked(self) -> None:
-        git = self._machine.git
-        tracked = {file.path for file in self._files}
-        unknown = {name for name in self._seen if name.startswith(f"{SOURCE}/")} - tracked
-        # Only when there is something to ask for: git takes longer than all the looking.
-        untracked = {*git.status().untracked} & unknown if git and unknown else set()
-        if new := untracked - self._untracked:
-            verb = "is" if len(new) == 1 else "are"
-            self._reporter.warn(f"{_names(new)} {verb} not in the function before `git add`")
-        self._untracked = untracked
+    def _set_up(self) -> _Setup:
+        project = Project.load(self._machine.root)
+        engine = engine_for(project.function.runtime)
+        self._locks = engine.locks
+        runtime = engine.runtime(project.function, self._machine, self._reporter)
+        with self._reporter.stage("restore") as stage:
+            restored = restore_dependencies(project, self._machine, self._reporter.warn)
+            stage.text = f"{restored.locked} packages, locked"
+        return _Setup(project, runtime, restored)
 
 
-def _look(root: Path, files: Sequence[Path]) -> _Looks:
-    named = {name: root / name for name in (_PYPROJECT, FUNCTION_LOCK, _INDEX)}
+def _look(root: Path, locks: Sequence[str], files: Sequence[Path]) -> _Looks:
+    named = {name: root / name for name in (_PYPROJECT, *locks)}
     named |= {str(path): path for path in files}
     named |= {path.relative_to(root).as_posix(): path for path in _walk(root / SOURCE)}
     found = {}
@@ -187,12 +182,17 @@ def _walk(folder: Path) -> Iterator[Path]:
         yield from (Path(base, name) for name in files)
 
 
-def _settled(
-    root: Path, files: Sequence[Path], found: _Looks, wait: Callable[[float], None]
-) -> _Looks:
+def _locks(root: Path) -> tuple[str, ...]:
+    try:
+        return engine_for(Project.load(root).function.runtime).locks
+    except PipelineError:  # which the first run says
+        return ()
+
+
+def _settled(look: Callable[[], _Looks], found: _Looks, wait: Callable[[float], None]) -> _Looks:
     for _ in range(_MOST_LOOKS):
         wait(_SETTLING)
-        before, found = found, _look(root, files)
+        before, found = found, look()
         if found == before:
             break
     return found

@@ -1,1 +1,0 @@
-"""Deterministic zip files, and NuGet packages made of them."""

@@ -1,1 +1,0 @@
-"""AWS: sessions, and the Lambda function of a deploy."""

@@ -1,0 +1,1 @@
+"""What is said before anybody gets a package."""

@@ -1,0 +1,136 @@
+"""Pre-flight: everything that Lambda or Octopus would refuse of a package, said before it is one.
+
+Each check is a function of values that returns reasons; this module gathers the values and asks
+all of them. Nothing here needs a network, credentials or an account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..core.errors import PipelineError
+from ..core.events import Reporter
+from ..core.lambda_limits import MEBIBYTE, UNZIPPED_LIMIT
+from ..edge.machine import Machine
+from ..function.compiled import compiled_files, compiled_reasons
+from ..function.engine import Restored, engine_for
+from ..function.function_zip import FunctionZip
+from ..function.handler import FunctionFiles, fillable, known_values
+from ..package.contents import list_package
+from ..project.project import LOCAL_ENVIRONMENT, Project
+from ..project.sources import SOURCE
+from ..zip.reader import DEFAULT_LIMITS, OUR_LIMITS, open_archive, read_member
+from ..zip.writer import plain
+from .limits import (
+    environment_reasons,
+    function_name_reasons,
+    length_reasons,
+    name_reasons,
+    size_reasons,
+    tag_reasons,
+)
+from .root_scripts import is_stage, script_reasons, substitution_reasons
+
+# A package too large has its own words; how well its files pack is looked at as everywhere.
+_ANY_SIZE = replace(DEFAULT_LIMITS, total=OUR_LIMITS.total)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A package that is made, but not handed over yet, and what it was made of."""
+
+    package: Path
+    function_zip: FunctionZip
+    restored: Restored
+
+
+def preflight(
+    project: Project, made: Made, machine: Machine, reporter: Reporter, *, imports: bool
+) -> tuple[str, list[str]]:
+    """Check a package; with `imports` its handler is imported too.
+
+    Returns what was found, and what to know besides. Raises one PipelineError that lists every
+    reason against it.
+    """
+    function, zipped, installed = project.function, made.function_zip, made.restored.installed
+    own = frozenset(member.name for member in zipped.own)
+    names = own | made.restored.files.keys()
+    files = FunctionFiles(
+        zipped.path,
+        names,
+        own,
+        {**installed.binaries, **compiled_files(zipped.own)},
+        installed.distributions.keys(),
+        sorted(_modules(project.root / SOURCE) - own),
+    )
+    reasons = [
+        *size_reasons(
+            zipped.facts, function, lambda: open_archive(zipped.path, OUR_LIMITS).entries, own
+        ),
+        *compiled_reasons(files.binaries, function.runtime, function.architecture, own),
+        *length_reasons("handler", function.handler),
+        *_names(project),
+        *length_reasons("description", function.description),
+        *tag_reasons(function.tags),
+        *_environment(project, machine.environ),
+        *_root(made.package),
+    ]
+    handler = engine_for(function.runtime).check_handler(
+        project,
+        files,
+        _reader(made),
+        machine,
+        reporter,
+        imports=imports and zipped.facts.unzipped_size <= UNZIPPED_LIMIT,
+    )
+    reasons += [handler.reason] if handler.reason else []
+    if reasons:
+        listed = "".join(f"\n  {number}. {text}" for number, text in enumerate(reasons, 1))
+        raise PipelineError(
+            "check",
+            f"this package would be refused or fail, reasons found: {len(reasons)}{listed}",
+            "Nothing was written to build-output. Correct them and build again.",
+        )
+    size = f"{max(0.1, zipped.facts.unzipped_size / MEBIBYTE):.1f} of 250 MB unzipped"
+    notes = (function.runtime.notice(machine.now().date()), handler.note)
+    return f"{size}, {handler.found}", [note for note in notes if note]
+
+
+def _reader(made: Made) -> Callable[[str], bytes]:
+    own = {member.name: member.payload for member in made.function_zip.own}
+
+    def read(name: str) -> bytes:
+        if name in own:
+            return plain(own[name])
+        archive = made.restored.archive
+        return read_member(archive, next(e for e in archive.entries if e.name == name))
+
+    return read
+
+
+def _names(project: Project) -> list[str]:
+    environments = [environment.name for environment in project.environments]
+    return function_name_reasons(project.function.name, environments or [LOCAL_ENVIRONMENT])
+
+
+def _root(package: Path) -> list[str]:
+    listing = list_package(package, _ANY_SIZE)
+    found = {name: entry for name, entry in listing.files.items() if is_stage(name)}
+    scripts = {name: read_member(listing.archive, entry) for name, entry in found.items()}
+    return [*script_reasons(listing.files), *substitution_reasons(scripts)]
+
+
+def _environment(project: Project, environ: Mapping[str, str]) -> list[str]:
+    templates = project.function.environment
+    good, reasons = fillable(templates)
+    reasons = name_reasons(templates) + reasons
+    for environment in project.environments or (project.environment(LOCAL_ENVIRONMENT),):
+        known = known_values(good, environment, environ)
+        reasons += environment_reasons({**known.others, **known.values}, environment.name)
+    return reasons
+
+
+def _modules(source: Path) -> frozenset[str]:
+    return frozenset(path.relative_to(source).as_posix() for path in source.rglob("*.py"))

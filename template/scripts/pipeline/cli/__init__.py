@@ -1,0 +1,31 @@
+"""The verbs of a repository as an invoke namespace: names and flags, nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from invoke import Collection
+
+from ..cli import build, deploy, function, octopus
+
+
+def namespace(root: Path) -> Collection:
+    """Return the verbs of the repository at `root`."""
+    collection = Collection(
+        build.version,
+        build.lock,
+        build.test,
+        build.build,
+        build.package,
+        build.verify,
+        function.inspect,
+        function.run,
+        octopus.push,
+        octopus.release,
+        deploy.deploy,
+        Collection("env", octopus.create, octopus.delete, octopus.list_, octopus.reap),
+        Collection("local", deploy.start, deploy.stop),
+        Collection("cache", build.clear),
+    )
+    collection.configure({"pipeline": {"root": str(root)}})
+    return collection

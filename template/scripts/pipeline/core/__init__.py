@@ -1,0 +1,1 @@
+"""What everything builds on; packed whole, so it needs the standard library alone."""

@@ -1,0 +1,219 @@
+"""The manifest of a build: what a package holds and where it came from.
+
+It travels inside the package as `build.json` and lies beside it in the build's folder. It
+holds no fact about the machine that built it, so the same commit gives the same manifest.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, is_dataclass
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from .errors import PipelineError
+from .names import LAMBDA_NAME, package_id_problem, package_version_problem
+from .strict_json import parse_json
+
+MANIFEST_NAME = "build.json"
+# What the bucket is called among the texts with variables; no environment variable is.
+BUCKET = "the bucket"
+_SCHEMA = 1
+# Facts of the function that older manifests do not have.
+_LATER = ("boto3", "bucket")
+# Build servers name commits of other systems too; nothing that git would take for an option.
+_COMMIT = re.compile(r"[0-9A-Za-z]{1,64}")
+_WORD = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_HANDLER = re.compile(r"[^\s\x00-\x1f\x7f-\x9f]{1,128}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+@dataclass(frozen=True)
+class Source:
+    """The commit a package was built from; unknown facts are None."""
+
+    commit: str | None
+    branch: str | None
+    dirty: bool | None
+
+
+@dataclass(frozen=True)
+class FunctionFacts:
+    """What the deploy half sets on the function besides its code.
+
+    `bucket`, where the code goes through S3, may hold `#{Variable}` like environment values.
+    `boto3` says where its boto3 comes from, `handler_file` which file of the function zip the
+    handler is in. Those three are empty in manifests of older libraries.
+    """
+
+    name: str
+    runtime: str
+    architecture: str
+    handler: str
+    description: str
+    environment: Mapping[str, str]
+    tags: Mapping[str, str]
+    bucket: str = ""
+    boto3: str = ""
+    handler_file: str = ""
+
+    def templates(self) -> dict[str, str]:
+        """Return every text that a deploy has to fill from variables."""
+        return {**self.environment, BUCKET: self.bucket}
+
+
+@dataclass(frozen=True)
+class ZipFacts:
+    """The function zip: its hashes, sizes in bytes and number of files.
+
+    `code_sha256` is the base64 of the SHA-256 of the bytes, as Lambda reports it.
+    """
+
+    sha256: str
+    code_sha256: str
+    size: int
+    unzipped_size: int
+    files: int
+
+    @classmethod
+    def of(cls, data: bytes, unzipped_size: int, files: int) -> ZipFacts:
+        """Return the facts of a function zip whose files are counted already."""
+        digest = hashlib.sha256(data).digest()
+        code_sha256 = base64.b64encode(digest).decode()
+        return cls(digest.hex(), code_sha256, len(data), unzipped_size, files)
+
+    def misfit(self, found: ZipFacts) -> str:
+        """Say what is first wrong here, by the facts of the zip itself, or give ""."""
+        said, true = asdict(self), asdict(found)
+        wrong = next((name for name in said if said[name] != true[name]), "")
+        return wrong and f"{wrong} {true[wrong]}, the manifest says {said[wrong]}"
+
+
+@dataclass(frozen=True)
+class Dependency:
+    """A locked dependency: its version and the hashes the lock accepts (`sha256:...`)."""
+
+    name: str
+    version: str
+    hashes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything that can be said of a package without the machine that made it."""
+
+    package_id: str
+    version: str
+    source: Source
+    function: FunctionFacts
+    function_zip: ZipFacts
+    dependencies: tuple[Dependency, ...]
+    tools: tuple[Dependency, ...]
+    environments: Mapping[str, Mapping[str, str]]
+
+    def to_json(self) -> bytes:
+        """Return the manifest as sorted, indented JSON with a final newline."""
+        document = {"schema": _SCHEMA, **asdict(self)}
+        # Written as an older library reads it, which may have to rebuild the package.
+        document["function"] = {
+            key: fact for key, fact in asdict(self.function).items() if fact or key not in _LATER
+        }
+        return encoded(document)
+
+    @classmethod
+    def from_json(cls, data: bytes, *, where: str) -> Manifest:
+        """Read a manifest; `where` names the file in errors."""
+        document = parse_json(data, where)
+        if not isinstance(document, dict):
+            raise _none_of_ours(where, "it is no object")
+        schema = document.get("schema")
+        if type(schema) is not int or schema != _SCHEMA:
+            raise PipelineError(
+                where,
+                f"the manifest has schema {str(schema)[:40]!r}, this library reads {_SCHEMA}",
+                "Use the library of the commit that the package was built from.",
+            )
+        try:
+            manifest = cls(
+                package_id=document["package_id"],
+                version=document["version"],
+                source=Source(**document["source"]),
+                function=FunctionFacts(**document["function"]),
+                function_zip=ZipFacts(**document["function_zip"]),
+                dependencies=_dependencies(document["dependencies"]),
+                tools=_dependencies(document["tools"]),
+                environments=document["environments"],
+            )
+        except (KeyError, TypeError) as error:
+            raise _none_of_ours(where, repr(error)) from error
+        wrong = first_misfit(manifest, cls, "")
+        problem = f"{wrong} is of another type" if wrong else next(_problems(manifest), "")
+        if problem:
+            raise _none_of_ours(where, problem)
+        return manifest
+
+
+def _none_of_ours(where: str, why: str) -> PipelineError:
+    return PipelineError(
+        where, f"this is not a manifest of ours: {why}", "Build the package again."
+    )
+
+
+def _problems(manifest: Manifest) -> Iterator[str]:
+    """Yield why texts may not be what they are going to be: paths, arguments, addresses, names."""
+    yield from filter(
+        None,
+        (package_id_problem(manifest.package_id), package_version_problem(manifest.version)),
+    )
+    function, commit = manifest.function, manifest.source.commit
+    shapes = (
+        ("function's name", function.name, LAMBDA_NAME),
+        ("runtime", function.runtime, _WORD),
+        ("architecture", function.architecture, _WORD),
+        ("handler", function.handler, _HANDLER),
+        ("commit", "0" if commit is None else commit, _COMMIT),
+        *(("environment variable", name, _VARIABLE) for name in function.environment),
+    )
+    yield from (
+        f"the {what} {value[:100]!r} is not valid"
+        for what, value, shape in shapes
+        if not shape.fullmatch(value)
+    )
+    for name in (manifest.source.branch or "", *manifest.environments):
+        if _CONTROL.search(name):
+            yield f"{name[:100]!r} holds a control character"
+    texts = (*function.templates().values(), *function.tags, *function.tags.values())
+    if any("\0" in text for text in (function.description, *texts)):
+        yield "a text of the function holds a null character"
+
+
+def encoded(document: Mapping[str, Any]) -> bytes:
+    """Return a document as sorted, indented JSON with a final newline."""
+    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+
+
+def _dependencies(items: list[dict[str, Any]]) -> tuple[Dependency, ...]:
+    return tuple(Dependency(item["name"], item["version"], tuple(item["hashes"])) for item in items)
+
+
+def first_misfit(value: Any, kind: Any, name: str) -> str:
+    """Name the first part of a value that is not of its declared type, or give ""."""
+    origin, inner = get_origin(kind), get_args(kind)
+    parts: list[tuple[Any, Any, str]]
+    if is_dataclass(kind):
+        hints = get_type_hints(kind)
+        parts = [(getattr(value, part), hint, part) for part, hint in hints.items()]
+    elif origin is tuple and isinstance(value, tuple):
+        parts = [(item, inner[0], name) for item in value]
+    elif origin is Mapping and isinstance(value, Mapping):
+        parts = [(item, inner[1], name) for item in value.values()]
+    else:
+        simple = inner if origin is UnionType else (kind,)
+        # JSON's true is a number to isinstance.
+        return "" if type(value) in simple else name
+    return next(filter(None, (first_misfit(*part) for part in parts)), "")

@@ -1,0 +1,68 @@
+"""Names that this pipeline gives, and those that others may give to a package.
+
+Ids, versions and names of packages that anybody may have made are checked here, where they are
+read: they become names of files, parts of addresses, and words in messages.
+"""
+
+from __future__ import annotations
+
+import re
+
+from .errors import PipelineError
+
+# What lies at the root of every package of ours.
+DEPLOY_SCRIPT = "deploy.py"
+DEPLOY_HOOKS = "hooks_deploy.py"
+FUNCTION_ZIP = "function.zip"
+
+LONGEST_ID = 100  # NuGet's own limit
+FULL_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")  # as git writes it, for `fullmatch`
+_LONGEST_VERSION = 128
+_ID = re.compile(r"\w+(?:[.-]\w+)*")
+# All that NuGet has taken: one to four numbers, a prerelease, with SemVer 2 also metadata.
+_VERSION = re.compile(
+    r"[0-9]+(?:\.[0-9]+){0,3}(?:-[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
+    r"(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
+)
+LAMBDA_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
+
+
+def package_id_problem(value: str) -> str:
+    """Say why no NuGet reader takes a package id, or give ""."""
+    if len(value) <= LONGEST_ID and _ID.fullmatch(value):
+        return ""
+    return f"the package id {_shown(value)} is not valid"
+
+
+def package_version_problem(value: str) -> str:
+    """Say why no NuGet reader takes a package version, of any age, or give ""."""
+    if len(value) <= _LONGEST_VERSION and _VERSION.fullmatch(value):
+        return ""
+    return f"the package version {_shown(value)} is not valid"
+
+
+def _shown(value: str) -> str:
+    return repr(value[:LONGEST_ID]) + ("..." if len(value) > LONGEST_ID else "")
+
+
+def resource_name(environment: str, function: str) -> str:
+    """Return `{environment}-{function}`, the name of the Lambda function and of its stack.
+
+    Raises PipelineError for a name that Lambda (64 of `A-Za-z0-9_-`) or CloudFormation
+    (a letter, then `A-Za-z0-9-`) would refuse.
+    """
+    name = f"{environment}-{function}"
+    if not LAMBDA_NAME.fullmatch(name):
+        raise PipelineError(
+            "function name",
+            f"Lambda refuses {name!r} ({len(name)} characters)",
+            "A name has at most 64 characters out of A-Z, a-z, 0-9, - and _, environment included.",
+        )
+    if not _STACK_NAME.fullmatch(name):
+        raise PipelineError(
+            "stack name",
+            f"CloudFormation refuses {name!r}",
+            "A stack's name starts with a letter and has only letters, digits and hyphens.",
+        )
+    return name

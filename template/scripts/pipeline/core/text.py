@@ -1,0 +1,66 @@
+"""The words for an event, the same in every printer; and the printers that show lines alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from .events import Achieved, Event, Failed, Finished, Line, Output, Progressed, Sink, Warned
+from .foreign import harmless
+
+_STAGE_WIDTH = 10
+_TEXT_WIDTH = 60
+_KILO = 1 << 10
+
+
+def words(event: Event) -> str | None:
+    """Return an event as plain lines, or None for those that only some printers show.
+
+    Every text may hold parts that others wrote: the lines steer nobody who reads them.
+    """
+    text = _text(event)
+    return None if text is None else harmless(text)
+
+
+def _text(event: Event) -> str | None:
+    if isinstance(event, (Line, Warned, Achieved)):
+        return f"warning: {event.text}" if isinstance(event, Warned) else event.text
+    if isinstance(event, Finished):
+        return row(event.stage, event.text, f"{event.seconds:.1f} s")
+    if isinstance(event, Progressed):
+        return row(event.stage, event.text, f"{event.done}/{event.total}" if event.total else "")
+    if isinstance(event, Failed):
+        return row(event.stage, "failed", "") if event.stage else str(event.error)
+    if isinstance(event, Output):
+        return row("", f"{event.name} = {event.value}", "")
+    return None
+
+
+def plain_lines(event: Event, *, verbose: bool) -> list[str]:
+    """Return an event's lines, if it has any; details and progress only when `verbose`."""
+    detail = isinstance(event, Progressed) or (isinstance(event, Line) and event.verbose)
+    text = words(event)
+    if text is None or (detail and not verbose):
+        return []
+    return text.splitlines() or [""]
+
+
+def line_sink(write: Callable[[str], None], lines: Callable[[Event], Iterable[str]]) -> Sink:
+    """Return a sink that gives each of an event's `lines` to `write`."""
+
+    def sink(event: Event) -> None:
+        for line in lines(event):
+            write(line)
+
+    return sink
+
+
+def row(stage: str, text: str, end: str) -> str:
+    """Return a line of the table that a verb's stages make."""
+    return f"  {stage:<{_STAGE_WIDTH}}{text:<{_TEXT_WIDTH}} {end}".rstrip()
+
+
+def size(count: int) -> str:
+    """Return a number of bytes for people: 1 kB is 1024 bytes, 1 MB 1024 kB, as AWS counts."""
+    if count < _KILO:
+        return f"{count} bytes"
+    return f"{count / _KILO:.1f} kB" if count < _KILO**2 else f"{count / _KILO**2:.1f} MB"

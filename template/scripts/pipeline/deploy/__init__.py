@@ -1,0 +1,1 @@
+"""The deploy of an unpacked package: packed whole, with `core`."""

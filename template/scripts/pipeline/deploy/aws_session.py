@@ -1,0 +1,125 @@
+"""Sessions: the credentials and region of a deploy, proven to be in the right place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+from ..core.errors import PipelineError
+from .aws_errors import faults
+from .credentials import Credentials
+
+MakeClient = Callable[[], Any]
+
+_WHERE = "AWS session"
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Boto3's Lambda client, and where it is: `caller` is empty when nobody had to ask.
+
+    `objects` makes an S3 client, for those who need one.
+    """
+
+    functions: Any
+    objects: MakeClient
+    region: str
+    caller: str = ""
+
+
+class Connect(Protocol):
+    """Something that makes a Connection: `connect` here, a stand-in in tests."""
+
+    def __call__(self, credentials: Credentials, place: Mapping[str, str]) -> Connection:
+        """Connect with `credentials` to `place` (`account`, `region`, `role`; all optional)."""
+
+
+def connect(credentials: Credentials, place: Mapping[str, str]) -> Connection:
+    """Make the Lambda client of a deploy.
+
+    An account in `place` must be the caller's, a region the session's, or PipelineError names
+    both. A role is assumed. AWS_ENDPOINT_URL and the proxies are honoured by botocore itself.
+    """
+    region = _region(credentials, place)
+    session = _session(credentials, region)
+    caller = ""
+    if place.get("role"):
+        session = _assumed(session, place["role"], region)
+    if place.get("account"):
+        caller = _proven(session, place["account"])
+    return Connection(_client(session, "lambda"), partial(_client, session, "s3"), region, caller)
+
+
+def _region(credentials: Credentials, place: Mapping[str, str]) -> str:
+    declared = place.get("region", "")
+    if declared and credentials.region and declared != credentials.region:
+        raise PipelineError(
+            _WHERE,
+            f"the environment is declared in {declared}, the credentials say {credentials.region}",
+            "Correct AWS.Deployment.Region (or AWS_REGION), or the region in pyproject.toml.",
+        )
+    if not declared and not credentials.region:
+        raise PipelineError(
+            _WHERE,
+            "AWS.Deployment.Region is missing",
+            "Set that variable, the region of the step's AWS account, or AWS_REGION.",
+        )
+    return declared or credentials.region
+
+
+def _session(credentials: Credentials, region: str) -> Any:
+    import boto3  # noqa: PLC0415 - in the package, beside the library
+
+    with faults(_WHERE, ""):
+        return boto3.session.Session(
+            aws_access_key_id=credentials.key or None,
+            aws_secret_access_key=credentials.secret or None,
+            aws_session_token=credentials.token or None,
+            region_name=region,
+        )
+
+
+def _client(session: Any, service: str) -> Any:
+    from botocore.config import Config  # noqa: PLC0415 - see above
+
+    # An upload of 50 MB is one request; the default of 60 s is short for a slow line.
+    config = Config(
+        connect_timeout=10, read_timeout=180, retries={"mode": "standard", "max_attempts": 5}
+    )
+    with faults(_WHERE, ""):
+        return session.client(service, config=config)
+
+
+def _assumed(session: Any, role: str, region: str) -> Any:
+    with faults(f"role {role}", "sts:AssumeRole"):
+        answer = _client(session, "sts").assume_role(
+            RoleArn=role, RoleSessionName="pipeline-deploy"
+        )
+    names = ("AccessKeyId", "SecretAccessKey", "SessionToken")
+    key, secret, token = _parts(answer.get("Credentials"), names, "sts:AssumeRole")
+    return _session(Credentials(key, secret, token, region), region)
+
+
+def _proven(session: Any, account: str) -> str:
+    with faults(_WHERE, "sts:GetCallerIdentity"):
+        identity = _client(session, "sts").get_caller_identity()
+    given, arn = _parts(identity, ("Account", "Arn"), "sts:GetCallerIdentity")
+    if given != account:
+        raise PipelineError(
+            _WHERE,
+            f"the environment belongs to account {account}, the credentials to {given} ({arn})",
+            "Nothing was changed. Use credentials of the right account.",
+        )
+    return arn
+
+
+def _parts(answer: Any, names: tuple[str, ...], call: str) -> list[str]:
+    """Return parts of an answer, or say which one is not there."""
+    found = answer if isinstance(answer, Mapping) else {}
+    for name in names:
+        if not isinstance(found.get(name), str):
+            what = f"AWS's answer to {call} has no {name}"
+            raise PipelineError(_WHERE, what, "Nothing was changed. Deploy again.")
+    return [found[name] for name in names]

@@ -1,0 +1,52 @@
+"""Running the functions that a team wrote into its hooks file."""
+
+from __future__ import annotations
+
+import importlib.util
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import PipelineError
+
+Hooks = Callable[[str, object], None]
+
+
+def load_hooks(path: Path) -> Hooks:
+    """Load a hooks file, and return what calls `stage(value)` in it.
+
+    No file, or no function for a stage, is fine. Whatever goes wrong in one, at import too, is
+    a PipelineError that names the file and the stage and keeps the trace as its cause.
+    """
+    if not path.is_file():
+        return lambda _stage, _value: None
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise PipelineError(
+            str(path), "Python cannot import it", "Give it a name that ends in .py."
+        )
+    module = importlib.util.module_from_spec(spec)
+    _guarded(path.name, "import", spec.loader.exec_module, module)
+
+    def run(stage: str, value: object) -> None:
+        hook: Any = getattr(module, stage, None)
+        if hook is not None:
+            _guarded(path.name, stage, hook, value)
+
+    return run
+
+
+def _guarded(file: str, stage: str, call: Callable[[Any], object], value: object) -> None:
+    try:
+        call(value)
+    except PipelineError:
+        raise
+    except (Exception, SystemExit) as error:
+        # An exit in a hook, with 0 even, would end the verb halfway and look like success.
+        line = traceback.extract_tb(error.__traceback__)[-1].lineno
+        raise PipelineError(
+            f"{file} {stage}",
+            f"{type(error).__name__}: {error} (line {line})",
+            f"Correct {stage} in {file}; an exception there stops the verb.",
+        ) from error

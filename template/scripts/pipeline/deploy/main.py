@@ -1,0 +1,212 @@
+"""The deploy of an unpacked package: what Octopus runs on a worker, and `deploy` here."""
+
+from __future__ import annotations
+
+import io
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import Conflict, NotTheSame, PipelineError
+from ..core.events import Achieved, Failed, Output, Reporter
+from ..core.lambda_limits import DIRECT_UPLOAD_LIMIT
+from ..core.manifest import BUCKET, MANIFEST_NAME, Manifest, ZipFacts
+from ..core.masking import hiding, masked
+from ..core.names import DEPLOY_HOOKS, FUNCTION_ZIP, resource_name
+from ..core.templates import resolve
+from ..core.text import line_sink, size
+from .apply import apply
+from .aws_session import Connect, Connection, connect
+from .function_state import Wanted
+from .hooks import load_hooks
+from .observe import Wait, settled
+from .plan import Applied, Bucket, Plan
+from .policy import policy
+from .worker import WorkerContext
+from .worker_log import octopus_lines
+
+
+def run_on_worker(
+    package: Path,
+    script: Mapping[str, Any],
+    environ: Mapping[str, str],
+    write: Callable[[str], None],
+) -> int:
+    """Deploy the package in the folder `package`, and return the exit code.
+
+    `script` are the globals of the main script, where Octopus puts its variables; `write` takes
+    the lines of standard output. A bug is reported as the result, and raised.
+    """
+    sink = line_sink(write, octopus_lines)
+    try:
+        context = WorkerContext.from_globals(script, environ)
+        sink = masked(sink, context.secrets)
+        deploy(package, context, Reporter(sink, time.monotonic))
+    except PipelineError as error:
+        sink(Failed("", error))
+        return error.exit_code
+    except Exception as error:
+        then = "This is a bug in the pipeline; its trace is in the log."
+        sink(Failed("", PipelineError("deploy", f"unexpected {error!r}", then)))
+        raise
+    return 0
+
+
+def deploy(
+    package: Path,
+    context: WorkerContext,
+    reporter: Reporter,
+    *,
+    connect: Connect = connect,
+    wait: Wait | None = None,
+) -> Applied:
+    """Bring the function of the context's environment to what the package holds.
+
+    Checks the package, plans, runs the package's hooks, applies, and tells later steps the
+    version, the function's ARN and its CodeSha256. A dry run ends after the plan. Deploying
+    again what is there already changes nothing.
+    """
+    wait = wait or Wait(time.sleep, time.monotonic)
+    manifest = _manifest(package)
+    environment, name = _target(manifest, context)
+    where = f"deploy {environment}"
+    reporter.line(f"{manifest.package_id} {manifest.version} to {name} ({environment})")
+    with reporter.stage("check") as stage:
+        code = _code(package, manifest, where)
+        hooks = load_hooks(package / DEPLOY_HOOKS)
+        values = resolve(manifest.function.environment, context.variables, where=where)
+        bucket = _bucket(manifest, context.variables, where)
+        stage.text = f"{FUNCTION_ZIP} {size(len(code))}, the bytes that were built"
+    with reporter.stage("plan") as stage:
+        connection = connect(context.credentials, manifest.environments.get(environment, {}))
+        found = settled(connection.functions, name, wait, stage)
+        plan = Plan.between(found, Wanted.from_manifest(manifest, values, context.release), bucket)
+        stage.text = _summary(plan)
+    with hiding(_values(plan), reporter) as quiet:
+        _show(plan, connection, quiet)
+        applied = Applied(manifest.version, environment, plan, found, ())
+        if context.print_policy:
+            quiet.emit(Output("Policy", policy(plan)))
+            return applied
+        if context.dry_run:
+            quiet.line("Dry run: nothing was changed.")
+            return applied
+        hooks("before_deploy", plan)
+        try:
+            function = apply(plan, code, connection, quiet, wait)
+        except Conflict as error:
+            raise Conflict(where, error.what, error.then) from error
+        applied = replace(applied, function=function, steps=plan.steps)
+        _tell(applied, quiet)
+        hooks("after_deploy", applied)
+    return applied
+
+
+def _values(plan: Plan) -> list[str]:
+    """Return the environment's values, ours and others': AWS quotes them in what it refuses.
+
+    What the deploy says of the function itself, like its name, is no secret.
+    """
+    observed, wanted = plan.observed, plan.wanted
+    public = repr((replace(observed, environment={}), replace(wanted, environment={})))
+    values = {*observed.environment.values(), *wanted.environment.values()}
+    return sorted(value for value in values if value not in public)
+
+
+def _manifest(package: Path) -> Manifest:
+    path = package / MANIFEST_NAME
+    return Manifest.from_json(_read(path), where=str(path))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        then = (
+            "Deploy a whole package: one that `python3 tasks.py build` made, "
+            "unpacked by Octopus or by us."
+        )
+        raise PipelineError(str(path), f"it cannot be read: {error.strerror}", then) from error
+
+
+def _target(manifest: Manifest, context: WorkerContext) -> tuple[str, str]:
+    """Return the environment as it is declared, and the function's whole name."""
+    given = context.environment
+    name = next((name for name in manifest.environments if name.lower() == given.lower()), given)
+    return name, context.function or resource_name(name, manifest.function.name)
+
+
+def _code(package: Path, manifest: Manifest, where: str) -> bytes:
+    path = package / FUNCTION_ZIP
+    data = _read(path)
+    said = manifest.function_zip
+    wrong = said.misfit(ZipFacts.of(data, said.unzipped_size, said.files))
+    if wrong:
+        raise NotTheSame(
+            str(path),
+            wrong,
+            "Nothing was changed. The package was damaged or edited: push and deploy it again.",
+        )
+    if len(data) > DIRECT_UPLOAD_LIMIT and not manifest.function.bucket:
+        raise PipelineError(
+            str(path),
+            f"it has {len(data):,} bytes, Lambda takes {DIRECT_UPLOAD_LIMIT:,} directly",
+            "Nothing was changed. Name a bucket in [tool.pipeline.function] and build again.",
+        )
+    file = manifest.function.handler_file
+    if file and file not in _names_in(data, where):
+        raise PipelineError(
+            where,
+            f"the handler {manifest.function.handler} is missing: there is no {file} in "
+            f"{FUNCTION_ZIP}",
+            "Nothing was changed. Build the package again, and push that one.",
+        )
+    return data
+
+
+def _names_in(code: bytes, where: str) -> set[str]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(code)) as archive:
+            return set(archive.namelist())
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        what = f"{FUNCTION_ZIP} cannot be read: {error}"
+        raise PipelineError(where, what, "Nothing was changed. Build the package again.") from error
+
+
+def _bucket(manifest: Manifest, variables: Mapping[str, str], where: str) -> Bucket | None:
+    name = resolve({BUCKET: manifest.function.bucket}, variables, where=where)[BUCKET]
+    # Named by its content: deploying again what is there already changes nothing.
+    return (
+        Bucket(name, f"{manifest.package_id}/{manifest.function_zip.sha256}.zip") if name else None
+    )
+
+
+def _summary(plan: Plan) -> str:
+    count = len(plan.changes)
+    if not plan.steps:
+        return "nothing to change: the function is as the package has it"
+    names = ", ".join(step.name for step in plan.steps)
+    return f"{count} change{'' if count == 1 else 's'}: {names}"
+
+
+def _show(plan: Plan, connection: Connection, reporter: Reporter) -> None:
+    reporter.line(f"{plan.observed.arn} {connection.caller}".rstrip(), verbose=True)
+    for change in plan.changes:
+        reporter.line(f"    {change}")
+
+
+def _tell(applied: Applied, reporter: Reporter) -> None:
+    function, wanted = applied.function, applied.plan.wanted
+    if function.architecture != wanted.architecture:
+        reporter.warn(
+            f"{function.name} is still {function.architecture}, not {wanted.architecture}: "
+            "the service did not take the architecture"
+        )
+    reporter.emit(Output("Version", applied.version))
+    reporter.emit(Output("FunctionArn", function.arn))
+    reporter.emit(Output("CodeSha256", function.code_sha256))
+    done = f"{function.name} runs {applied.version}, CodeSha256 {function.code_sha256}"
+    reporter.emit(Achieved(done))

@@ -1,0 +1,241 @@
+"""The plan of a deploy: a list of steps, each a value, with no secret in what it shows.
+
+A step names what it changes, its call with the rights that needs, and what holds when it is done.
+Showing a plan, applying it and printing its policy read the same list; none knows the kinds of
+steps, so a new kind is a new function here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from .function_state import Observed, Wanted
+
+# The settings that UpdateFunctionConfiguration takes, by the names that people read.
+_SETTINGS = {"runtime": "Runtime", "handler": "Handler", "description": "Description"}
+
+# What reading a function with its tags needs.
+_READS = ("GetFunction", "ListTags")
+
+
+class Later(Enum):
+    """What a request names that is put in when it is sent."""
+
+    FUNCTION_ZIP = "the function zip"
+
+
+@dataclass(frozen=True)
+class Permission:
+    """A right that the deploy's credentials need: an IAM action on the ARN of a resource."""
+
+    action: str
+    resource: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """One difference: what it is, how it is now, how it is planned. Never an environment value."""
+
+    what: str
+    now: str
+    planned: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.now or '(none)'} -> {self.planned or '(none)'}"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of boto3: service, method, parameters. The first of `permissions` is the call's own.
+
+    With `revised` the service takes a RevisionId, refuses a stale one, and then needs time to
+    settle; the executor adds the id.
+    """
+
+    service: str
+    method: str
+    request: Mapping[str, Any] = field(repr=False)
+    permissions: tuple[Permission, ...]
+    revised: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """A change of the function, or what one needs.
+
+    `sets` are fields of Observed with the values that they have when the step is done, in `tags`
+    ours alone. `undo` puts back what was there before, where that can be done.
+    """
+
+    name: str
+    changes: tuple[Change, ...]
+    call: Call
+    sets: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    undo: Call | None = None
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Where in S3 a function zip goes on its way to Lambda."""
+
+    name: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What has to be done to a function, in this order, and what it was planned on."""
+
+    observed: Observed
+    wanted: Wanted
+    steps: tuple[Step, ...]
+
+    @classmethod
+    def between(cls, observed: Observed, wanted: Wanted, bucket: Bucket | None = None) -> Plan:
+        """Compare, and make a step of what differs; the code goes through `bucket` if there is one.
+
+        What can be refused without touching the function comes first. The tags say which version
+        runs, so they come last, when it does run.
+        """
+        upload = _upload(observed, wanted, bucket)
+        steps = (
+            _store(observed, wanted, bucket) if upload and bucket else None,
+            _configure(observed, wanted),
+            upload,
+            _tag(observed, wanted),
+        )
+        return cls(observed, wanted, tuple(step for step in steps if step))
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """What the steps change, in their order."""
+        return tuple(change for step in self.steps for change in step.changes)
+
+    def permissions(self) -> tuple[Permission, ...]:
+        """Return the rights that planning and applying need, and no more."""
+        function = self.observed.arn
+        reads = (
+            Permission("lambda:GetFunction", function),
+            Permission("lambda:ListTags", function),
+        )
+        calls = [call for step in self.steps for call in (step.call, step.undo) if call]
+        return tuple(dict.fromkeys([*reads, *(p for call in calls for p in call.permissions)]))
+
+    def to_json(self) -> str:
+        """Return the plan for machines and for the record, without environment values."""
+        document = {
+            "function": self.observed.name,
+            "arn": self.observed.arn,
+            "plannedOn": {
+                "revisionId": self.observed.revision_id,
+                "codeSha256": self.observed.code_sha256,
+                "modified": self.observed.modified,
+            },
+            "codeSha256": self.wanted.code_sha256,
+            "steps": [step.name for step in self.steps],
+            "changes": [
+                {"step": step.name, "what": c.what, "now": c.now, "planned": c.planned}
+                for step in self.steps
+                for c in step.changes
+            ],
+        }
+        return json.dumps(document, indent=2) + "\n"
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A deploy's end: the steps that were done, and what the service says now."""
+
+    version: str
+    environment: str
+    plan: Plan
+    function: Observed
+    steps: tuple[Step, ...]
+
+
+def _store(observed: Observed, wanted: Wanted, bucket: Bucket) -> Step:
+    partition = observed.arn.split(":")[1]
+    request = {
+        "Bucket": bucket.name,
+        "Key": bucket.key,
+        "Body": Later.FUNCTION_ZIP,
+        # Lambda's hash of the code is the same one: S3 takes no other bytes.
+        "ChecksumSHA256": wanted.code_sha256,
+    }
+    right = Permission("s3:PutObject", f"arn:{partition}:s3:::{bucket.name}/{bucket.key}")
+    change = Change("object", "", f"s3://{bucket.name}/{bucket.key}")
+    return Step("store", (change,), Call("s3", "put_object", request, (right,)))
+
+
+def _configure(observed: Observed, wanted: Wanted) -> Step | None:
+    changes = [
+        Change(what, getattr(observed, what), getattr(wanted, what))
+        for what in _SETTINGS
+        if getattr(observed, what) != getattr(wanted, what)
+    ]
+    sets: dict[str, Any] = {change.what: change.planned for change in changes}
+    for key, value in wanted.environment.items():
+        if observed.environment.get(key) != value:
+            now = "(another value)" if key in observed.environment else ""
+            changes.append(Change(f"environment {key}", now, wanted.templates.get(key, "")))
+            # Lambda replaces the environment as a whole, so the keys of others are sent along.
+            sets["environment"] = {**observed.environment, **wanted.environment}
+    before = {field: getattr(observed, field) for field in sets}
+    if not changes:
+        return None
+    call, undo = _configuration(observed, sets), _configuration(observed, before)
+    return Step("configure", tuple(changes), call, sets, undo)
+
+
+def _configuration(observed: Observed, sets: Mapping[str, Any]) -> Call:
+    request = {_SETTINGS[name]: value for name, value in sets.items() if name in _SETTINGS}
+    if "environment" in sets:
+        request["Environment"] = {"Variables": dict(sets["environment"])}
+    return Call(
+        "lambda",
+        "update_function_configuration",
+        {"FunctionName": observed.name, **request},
+        (Permission("lambda:UpdateFunctionConfiguration", observed.arn),),
+        revised=True,
+    )
+
+
+def _upload(observed: Observed, wanted: Wanted, bucket: Bucket | None) -> Step | None:
+    sets = {"code_sha256": wanted.code_sha256, "architecture": wanted.architecture}
+    changes = tuple(
+        Change(what, getattr(observed, field), getattr(wanted, field))
+        for field, what in (("code_sha256", "code"), ("architecture", "architecture"))
+        if getattr(observed, field) != getattr(wanted, field)
+    )
+    if not changes:
+        return None
+    rights = [Permission("lambda:UpdateFunctionCode", observed.arn)]
+    code: dict[str, Any] = {"ZipFile": Later.FUNCTION_ZIP}
+    if bucket:
+        code = {"S3Bucket": bucket.name, "S3Key": bucket.key}
+        partition = observed.arn.split(":")[1]
+        resource = f"arn:{partition}:s3:::{bucket.name}/{bucket.key}"
+        rights.append(Permission("s3:GetObject", resource))
+    # The architecture is always sent: left out, it would fall back to x86_64.
+    request = {"FunctionName": observed.name, **code, "Architectures": [wanted.architecture]}
+    call = Call("lambda", "update_function_code", request, tuple(rights), revised=True)
+    return Step("upload", changes, call, sets)
+
+
+def _tag(observed: Observed, wanted: Wanted) -> Step | None:
+    there = observed.tags or {}
+    changes = tuple(
+        Change(f"tag {key}", there.get(key, ""), value)
+        for key, value in wanted.tags.items()
+        if there.get(key) != value
+    )
+    if not changes:
+        return None
+    tags = dict(wanted.tags)
+    right = Permission("lambda:TagResource", observed.arn)
+    call = Call("lambda", "tag_resource", {"Resource": observed.arn, "Tags": tags}, (right,))
+    return Step("tag", changes, call, {"tags": tags})

@@ -1,0 +1,19 @@
+"""The IAM policy that a plan needs: an executor of it that calls nothing."""
+
+from __future__ import annotations
+
+import json
+
+from .plan import Plan
+
+
+def policy(plan: Plan) -> str:
+    """Return the smallest policy document for this plan, as JSON."""
+    actions: dict[str, list[str]] = {}
+    for permission in plan.permissions():
+        actions.setdefault(permission.resource, []).append(permission.action)
+    statements = [
+        {"Effect": "Allow", "Action": sorted(names), "Resource": resource}
+        for resource, names in actions.items()
+    ]
+    return json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2)

@@ -1,0 +1,74 @@
+"""The lines for an Octopus worker: plain ones, and service messages around and between them.
+
+A message is one line of standard output, `##octopus[name attribute='...']`, with every value as
+base64 of its UTF-8. A category message changes how Octopus shows the lines after it.
+"""
+
+from __future__ import annotations
+
+import base64
+from pathlib import PurePath
+
+from ..core.events import (
+    Achieved,
+    Artifact,
+    BuildNumber,
+    Event,
+    Failed,
+    Line,
+    Output,
+    Progressed,
+    Warned,
+)
+from ..core.foreign import harmless
+from ..core.text import words
+
+_PERCENT = 100
+
+
+def message(name: str, /, **attributes: str) -> str:
+    """Return a service message as a line."""
+    pairs = [f" {key}='{_encoded(value)}'" for key, value in attributes.items()]
+    return f"##octopus[{name}{''.join(pairs)}]"
+
+
+def octopus_lines(event: Event) -> list[str]:
+    """Return an event's messages and its text, in the category that fits.
+
+    They must not go to standard error: that fails steps.
+    """
+    lines = _messages(event)
+    text = harmless(event.text) if isinstance(event, BuildNumber) else words(event)
+    if text is None:
+        return lines
+    category = _category(event)
+    if category == "default":
+        return [*lines, text]
+    return [*lines, message(f"stdout-{category}"), text, message("stdout-default")]
+
+
+def _category(event: Event) -> str:
+    if isinstance(event, Warned):
+        return "warning"
+    if isinstance(event, (Achieved, BuildNumber)):
+        return "highlight"
+    if isinstance(event, (Progressed, Output, Artifact)):
+        return "verbose"
+    return "verbose" if isinstance(event, Line) and event.verbose else "default"
+
+
+def _messages(event: Event) -> list[str]:
+    if isinstance(event, Output):
+        return [message("setVariable", name=event.name, value=event.value)]
+    if isinstance(event, Artifact):
+        return [message("createArtifact", path=event.path, name=PurePath(event.path).name)]
+    if isinstance(event, Progressed) and event.total:
+        percent = str(min(_PERCENT, event.done * _PERCENT // event.total))
+        return [message("progress", percentage=percent, message=event.text)]
+    if isinstance(event, Failed) and not event.stage:
+        return [message("resultMessage", message=str(event.error))]
+    return []
+
+
+def _encoded(value: str) -> str:
+    return base64.b64encode(value.encode("utf-8", "replace")).decode("ascii")

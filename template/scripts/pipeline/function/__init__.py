@@ -1,0 +1,1 @@
+"""From locked dependencies and own files to the function zip."""

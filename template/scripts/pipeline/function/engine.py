@@ -1,0 +1,205 @@
+"""What a language brings to a function. Outside of this folder nobody asks which one it is.
+
+A language is a folder here with a module `engine` that has an `ENGINE`, a row in the table of
+runtimes, and files of the template.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from ..core.events import Reporter
+from ..core.manifest import Dependency
+from ..edge.machine import Machine
+from ..project.project import Function, Project
+from ..project.runtimes import Runtime
+from ..zip.reader import OUR_LIMITS, Archive, open_archive
+from ..zip.writer import Block, Listed, block_of, listed
+from .elf import Binary
+from .handler import FunctionFiles, HandlerCheck
+
+if TYPE_CHECKING:
+    from ..runtime.pool import LocalRuntime
+
+# A file of the function zip: its name there, whether it is executable, its bytes.
+ZipFile = tuple[str, bool, bytes]
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A package that lies in a zip, with the licence it declares.
+
+    `tags` say which file of an index it came from; for Python those of a wheel's name.
+    """
+
+    version: str
+    licence: str
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What lies in a dependency zip: packages by normalised name, compiled files by path."""
+
+    distributions: Mapping[str, Distribution]
+    binaries: Mapping[str, Binary]
+
+
+@dataclass(frozen=True)
+class Restored:
+    """The dependencies for the function's platform, deflated once: the bytes of a dependency zip.
+
+    `locked` counts the packages of the lock, `dependencies` are those that were installed.
+    """
+
+    zip: bytes
+    installed: Installed
+    dependencies: tuple[Dependency, ...]
+    locked: int
+    from_cache: bool
+
+    @cached_property
+    def block(self) -> Block:
+        """What a function zip begins with."""
+        return block_of(self.zip)
+
+    @cached_property
+    def files(self) -> Mapping[str, Listed]:
+        """The files by name."""
+        return listed(self.block.directory)
+
+    @property
+    def archive(self) -> Archive:
+        """The dependency zip, to look into."""
+        return open_archive(self.zip, OUR_LIMITS, where="dependency zip")
+
+
+# Tests of what was deployed: a build leaves them out, each deployment through Octopus runs them.
+POST_DEPLOYMENT = "tests/post_deployment"
+
+
+@dataclass(frozen=True)
+class TestRequest:
+    """Which tests to run: those `after_deployment`, or all others unless `arguments` name some.
+
+    A JUnit report goes to `results`. With `scratch` nothing is written anywhere else.
+    """
+
+    results: Path
+    arguments: tuple[str, ...] = ()
+    after_deployment: bool = False
+    scratch: Path | None = None
+
+
+@dataclass(frozen=True)
+class TestCommand:
+    """How to run them, what to know of the runtime, and the exit code where there are none."""
+
+    words: tuple[str | Path, ...]
+    note: str
+    code_without_tests: int
+
+
+@dataclass(frozen=True)
+class LockChange:
+    """How one lock file changed: `added`, `removed` and `moved` name packages."""
+
+    file: str
+    packages: int
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    moved: tuple[str, ...]
+
+    def __str__(self) -> str:
+        parts = [f"+{name}" for name in self.added] + [f"-{name}" for name in self.removed]
+        parts += self.moved
+        return (
+            f"{self.packages} packages: {', '.join(parts)}"
+            if parts
+            else (f"{self.packages} packages, nothing changed")
+        )
+
+
+class Engine(Protocol):
+    """A language. `locks` are the files that its packages are locked in, by path.
+
+    `ecosystem` is the type of its packages in package URLs, like `pypi`.
+    """
+
+    locks: tuple[str, ...]
+    ecosystem: str
+
+    def restore(
+        self,
+        project: Project,
+        machine: Machine,
+        cache: Path,
+        tools: bytes,
+        warn: Callable[[str], None],
+    ) -> Restored:
+        """Return the locked dependencies for Lambda, made unless `cache` holds them whole.
+
+        `tools` stands for the versions of what makes the zip; `warn` is told of settings that
+        had no effect. Raises PipelineError for a package that does not fit or is not as locked.
+        """
+        ...
+
+    def own_files(self, files: Sequence[ZipFile], restored: Restored) -> Sequence[ZipFile]:
+        """Return what the function's own files are in the zip: as they are, or bundled."""
+        ...
+
+    def handler_file(self, names: Collection[str], handler: str) -> str:
+        """Return which of these files of a function zip the handler is in; empty if it is none."""
+        ...
+
+    def check_handler(
+        self,
+        project: Project,
+        files: FunctionFiles,
+        read: Callable[[str], bytes],
+        machine: Machine,
+        reporter: Reporter,
+        *,
+        imports: bool,
+    ) -> HandlerCheck:
+        """Look for the handler in the source, of which `read` gives files.
+
+        With `imports` it is imported as well, in a process of its own.
+        """
+        ...
+
+    def runtime(
+        self, function: Function, machine: Machine, reporter: Reporter, *, warns: bool = True
+    ) -> LocalRuntime:
+        """Return what stands for the managed runtime here, installed when first needed.
+
+        Another version than the runtime's is warned of, but where a caller `warns` itself.
+        """
+        ...
+
+    def tests(
+        self, project: Project, request: TestRequest, machine: Machine, reporter: Reporter
+    ) -> TestCommand:
+        """Return how the tests are run, with exactly what is locked."""
+        ...
+
+    def lock(
+        self,
+        project: Project,
+        upgrade: Sequence[str] | None,
+        machine: Machine,
+        reporter: Reporter,
+    ) -> tuple[LockChange, ...]:
+        """Write the locks; `upgrade` is None to keep what fits, empty for all, or packages."""
+        ...
+
+
+def engine_for(runtime: Runtime) -> Engine:
+    """Return the engine of a runtime's language."""
+    engine: Engine = import_module(f".{runtime.language}.engine", __package__).ENGINE
+    return engine

@@ -1,0 +1,100 @@
+"""What a check of the handler looks at, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core.errors import PipelineError
+from ..core.templates import declared_values, names_in, resolve
+from ..project.project import Environment
+from .elf import Binary
+
+
+@dataclass(frozen=True)
+class FunctionFiles:
+    """The function zip and the `names` in it: `own` are the repository's, the others are brought.
+
+    `locked` are the distributions that brought them, by normalised name; `unknown` the modules
+    that lie below `src` but are not in the zip, for git does not track them.
+    """
+
+    path: Path
+    names: Collection[str]
+    own: Collection[str]
+    binaries: Mapping[str, Binary]
+    locked: Collection[str] = ()
+    unknown: Collection[str] = ()
+
+    def has(self, module: str) -> bool:
+        """Tell whether a module is there for some machine and Python, compiled or not."""
+        path = module.replace(".", "/")
+        return any(
+            name in (f"{path}.py", f"{path}.pyc")
+            or name.startswith(f"{path}/")
+            or (name.startswith(f"{path}.") and name.endswith(".so"))
+            for name in self.names
+        )
+
+    def advice(self, module: str) -> str:
+        """Return what to do where git does not know a module that lies there, else nothing."""
+        path = module.replace(".", "/")
+        for name in self.unknown:
+            if name == f"{path}.py" or name.startswith(f"{path}/"):
+                found = name if name == f"{path}.py" else path
+                return f"; src/{found} is not in git: `git add src/{found}`"
+        return ""
+
+
+@dataclass(frozen=True)
+class HandlerCheck:
+    """What became of the handler: `found` for a reader, why not, and what to know besides."""
+
+    found: str = ""
+    reason: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Known:
+    """The function's environment variables, as far as they are known on this machine.
+
+    `values` are those that could be filled, `others` the templates of the rest. `private` is what
+    came from the process environment, and is not to be shown.
+    """
+
+    values: Mapping[str, str]
+    others: Mapping[str, str]
+    private: Collection[str] = ()
+
+
+def known_values(
+    templates: Mapping[str, str], environment: Environment, environ: Mapping[str, str]
+) -> Known:
+    """Fill the templates from an environment's variables and the process environment."""
+    declared = environment.declared()
+    variables = declared_values(templates, declared, environ)
+    any_case = {name.lower() for name in variables}
+    complete = {
+        key: template
+        for key, template in templates.items()
+        if all(name.lower() in any_case for name in names_in({key: template}))
+    }
+    others = {key: template for key, template in templates.items() if key not in complete}
+    private = [value for name, value in variables.items() if name not in declared]
+    return Known(resolve(complete, variables, where="check"), others, private)
+
+
+def fillable(templates: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Return the templates that can be filled once the values are known, and why others cannot."""
+    good, reasons = {}, []
+    for key, template in templates.items():
+        every = dict.fromkeys(names_in({key: template}), "")
+        try:
+            resolve({key: template}, every, where="check")
+        except PipelineError as error:
+            reasons.append(f"{error.what}: {error.then[:1].lower()}{error.then[1:]}")
+        else:
+            good[key] = template
+    return good, reasons

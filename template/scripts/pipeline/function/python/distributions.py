@@ -1,0 +1,51 @@
+"""Which distributions lie in a zip, and what each says of itself."""
+
+from __future__ import annotations
+
+from email.message import Message
+from email.parser import HeaderParser
+
+from ...project.tables import normal
+from ...zip.index import Entry
+from ...zip.reader import Archive, read_member
+from ..engine import Distribution
+
+_SHORT = 80  # characters; longer ones are a licence's text, not its name
+
+
+def distributions(archive: Archive, below: str = "") -> dict[str, Distribution]:
+    """Return what is installed at a zip's root, or in its folder `below`, by normalised name.
+
+    Read from the `METADATA` and `WHEEL` files. The licence is `License-Expression`, else
+    `License` when it is one short line, else the last licence classifier.
+    """
+    found = {}
+    entries = {
+        entry.name.removeprefix(below): entry
+        for entry in archive.entries
+        if entry.name.startswith(below)
+    }
+    for path, entry in entries.items():
+        if path.endswith(".dist-info/METADATA") and path.count("/") == 1:
+            headers = _headers(archive, entry)
+            wheel = entries.get(path.replace("METADATA", "WHEEL"))
+            tags = _headers(archive, wheel).get_all("Tag") if wheel else None
+            found[normal(str(headers["Name"]))] = Distribution(
+                str(headers["Version"]), _licence(headers), tuple(map(str, tags or ()))
+            )
+    return found
+
+
+def _headers(archive: Archive, entry: Entry) -> Message:
+    text = read_member(archive, entry).decode("utf-8", "replace")
+    return HeaderParser().parsestr(text, headersonly=True)
+
+
+def _licence(headers: Message) -> str:
+    declared = headers.get("License-Expression") or _short(headers.get("License"))
+    lines = [line for line in headers.get_all("Classifier") or [] if line.startswith("License ::")]
+    return str(declared or (lines[-1].rpartition("::")[2].strip() if lines else ""))
+
+
+def _short(text: str | None) -> str:
+    return text if text and "\n" not in text and len(text) < _SHORT else ""

@@ -1,0 +1,249 @@
+"""The handler, imported in a clean process: it can be called, is refused, or was not imported.
+
+Refused is what is wrong inside the package, for that is wrong on Lambda too. Whatever else a module
+raises while it is imported may come from what only AWS has, and is told as a warning.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...core.masking import masked_text
+from ...core.templates import names_in
+from ...edge.files import read_json, read_text
+from ...edge.locks import alone
+from ...edge.machine import Machine
+from ...project.project import LOCAL_ENVIRONMENT, Function, Project
+from ...project.tables import normal
+from ...runtime.api import RuntimeApi
+from ...runtime.child import Child
+from ...runtime.function_code import FunctionCode, FunctionConfig
+from ...runtime.surroundings import function_environment
+from ...zip.extract import mirror
+from ...zip.reader import FUNCTION_LIMITS, open_archive
+from ..handler import FunctionFiles, HandlerCheck, Known, fillable, known_values
+from .handler_source import ASYNC, GENERATOR
+
+if TYPE_CHECKING:
+    from ...runtime.pool import LocalRuntime
+
+_STACK = "environment/stack.yaml"
+_CHILD = Path(__file__).with_name("handler_child.py")
+_MACHINES = {"aarch64": "arm64", "amd64": "x86_64"}
+# The child ends itself and says where it was; this is for one that cannot.
+_GRACE_SECONDS = 5
+_LONGEST = 400
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What became of an import.
+
+    `kind` is what the handler is, empty when it could not be imported. Then `error` is the type
+    of what was raised and `place` the innermost line of the package. `absent` is a module, or a
+    name in the module of the file `origin`, that an import did not find; `standard` tells that
+    it belongs to Python, `syntax` that a file of the package is no Python.
+    """
+
+    kind: str = ""
+    seconds: float = 0
+    error: str = ""
+    message: str = ""
+    place: str = ""
+    syntax: bool = False
+    absent: str = ""
+    is_module: bool = False
+    origin: str = ""
+    standard: bool = False
+
+
+@dataclass(frozen=True)
+class Here:
+    """Where a handler is imported, and what is known of the function's world.
+
+    `system` is like `linux arm64`, `layers` tells that the stack has some.
+    """
+
+    runtime: LocalRuntime
+    system: str
+    known: Known
+    layers: bool
+
+
+def this_system() -> str:
+    """Return this machine's system and processor, in Lambda's words."""
+    machine = platform.machine().lower()
+    return f"{sys.platform} {_MACHINES.get(machine, machine)}"
+
+
+def import_handler(
+    project: Project, files: FunctionFiles, machine: Machine, runtime: LocalRuntime
+) -> HandlerCheck:
+    """Import the handler with the variables that are known here."""
+    here = Here(runtime, this_system(), _known(project, machine.environ), _has_layers(project.root))
+    return check_import(project.function, files, here, machine.cache / "import")
+
+
+def check_import(
+    function: Function, files: FunctionFiles, here: Here, home: Path, seconds: float = 10
+) -> HandlerCheck:
+    """Import the handler, for as long as Lambda would; `home` may be kept for the next time."""
+    runtime = here.runtime
+    config = FunctionConfig(
+        function.name,
+        runtime=function.runtime.name,
+        environment=here.known.values,
+        init_timeout=seconds,
+    )
+    with alone(home.with_name(f"{home.name}.lock"), lambda: None):
+        mirror(open_archive(files.path, FUNCTION_LIMITS), home / "task")
+        code = FunctionCode(
+            home / "task", function.handler, runtime.python, runtime.ric, runtime.extra_paths
+        )
+        facts = _import(code, config, home / "bytecode")
+    return outcome(facts, function, files, here)
+
+
+def _known(project: Project, environ: Mapping[str, str]) -> Known:
+    templates, _ = fillable(project.function.environment)
+    # A name that Lambda refuses is a reason already, and some cannot be given to a process.
+    given = {key: value for key, value in templates.items() if not {"=", "\0"} & {*key}}
+    local = project.environment(LOCAL_ENVIRONMENT)
+    return known_values(given, local, environ)
+
+
+def _has_layers(root: Path) -> bool:
+    try:
+        stack = read_text(root / _STACK, _STACK)
+    except OSError:
+        return False
+    return re.search(r"^\s*Layers:", stack, re.MULTILINE) is not None
+
+
+def outcome(facts: Facts, function: Function, files: FunctionFiles, here: Here) -> HandlerCheck:
+    """Judge an import: the handler can be called, is refused, or was not imported."""
+    if facts.kind == "callable":
+        return HandlerCheck(f"handler imported in {facts.seconds:.1f} s")
+    if facts.kind:
+        wrong = {
+            "async": ASYNC,
+            "generator": GENERATOR,
+            "missing": "is missing: its module has no such name",
+        }.get(facts.kind, f"is no function but of type {facts.message}")
+        return HandlerCheck(reason=f"the handler {function.handler} {wrong}")
+    if here.runtime.version != function.runtime.version:
+        return _quiet(f"here is Python {here.runtime.version}")
+    # What is there for another machine fails in many ways; these two are the same on any.
+    certain = facts.syntax or (facts.is_module and not files.has(facts.absent))
+    wanted = f"linux {function.architecture}"
+    foreign = here.system != wanted and any(
+        binary.machine == function.architecture for binary in files.binaries.values()
+    )
+    if foreign and (not certain or facts.standard):
+        # Nothing that anybody could put right here, so no warning with each build.
+        return _quiet(f"its files are for {wanted}, here is {here.system}")
+    what = masked_text(_told(facts, files), here.known.private)
+    if _is_wrong_inside(facts, files, here):
+        hint = _hint(facts, files)
+        return HandlerCheck(
+            reason=f"the handler {function.handler} cannot be imported: {what}{hint}"
+        )
+    advice = _advice(facts, here)
+    return HandlerCheck(
+        "handler found, not imported",
+        note=f"the handler was looked for, not imported: {what}{advice}",
+    )
+
+
+def _quiet(why: str) -> HandlerCheck:
+    return HandlerCheck(f"handler found, not imported: {why}")
+
+
+def _import(code: FunctionCode, config: FunctionConfig, bytecode: Path) -> Facts:
+    """Import the handler in a process of its own, without credentials; AWS is nowhere."""
+    limit = config.init_timeout
+    late = f"importing it took more than {limit:g} s, which is Lambda's limit"
+    brought = [*code.extra_paths, code.ric]
+    with tempfile.TemporaryDirectory(prefix="import-", ignore_cleanup_errors=True) as folder:
+        api, scratch = RuntimeApi(), Path(folder)
+        report = scratch / "report.json"
+        options = ["-I", "-S", "-u", "-X", "utf8", "-X", f"pycache_prefix={bytecode}"]
+        words = [code.runtime_python, *options, _CHILD, code.folder, code.handler, report, limit]
+        env = function_environment(
+            code, config, api=api.address, scratch=scratch, log_stream="check"
+        )
+        try:
+            child = Child(api, [str(word) for word in (*words, *brought)], env, code.folder)
+        except OSError as error:
+            api.close()
+            said = f"{code.runtime_python} cannot be started: {error.strerror}"
+            return Facts(error="exit", message=said)
+        try:
+            ending = api.first(("exit",), limit + _GRACE_SECONDS)
+            log = child.take_log().decode("utf-8", "replace")
+        finally:
+            child.end()
+        document = read_json(report)
+    if ending.kind == "timeout":
+        return Facts(error="timeout", message=late)
+    if document:
+        return Facts(**{"message": late, **document})
+    how = f"exit code {ending.code}" if ending.code >= 0 else f"signal {-ending.code}"
+    lines = [line.strip() for line in log.splitlines() if line.strip()][-3:]
+    said = f": {' / '.join(lines)}" if lines else ""
+    return Facts(error="exit", message=f"its process ended with {how}{said}")
+
+
+def _is_wrong_inside(facts: Facts, files: FunctionFiles, here: Here) -> bool:
+    if facts.syntax or not facts.absent:
+        return facts.syntax
+    if files.has(facts.absent):  # and cannot be loaded here, or its own import says so
+        return False
+    if facts.is_module:
+        return not facts.standard and not here.layers
+    # AWS's own versions of what the runtime brings are others, and so is Python's elsewhere.
+    ours = (*here.runtime.extra_paths, here.runtime.ric)
+    brought = any(Path(facts.origin).is_relative_to(path) for path in ours)
+    return not brought and not (facts.standard and not here.system.startswith("linux"))
+
+
+def _told(facts: Facts, files: FunctionFiles) -> str:
+    file = facts.place.rpartition(":")[0]
+    place = f"{'src/' if file in files.own else 'function.zip '}{facts.place}: " if file else ""
+    said = " ".join(facts.message.split())
+    if len(said) > _LONGEST:
+        said = f"{said[:_LONGEST]}..."
+    plain = facts.error in ("timeout", "exit", "ModuleNotFoundError")
+    return f"{place}{said}" if plain else f"{place}{facts.error}: {said}"
+
+
+def _hint(facts: Facts, files: FunctionFiles) -> str:
+    """Say what to do about something that is not in the package."""
+    missing = facts.absent
+    if (unknown := files.advice(missing)) or not facts.is_module:
+        return unknown
+    top = missing.partition(".")[0]
+    if files.has(top):
+        return f"; function.zip has {top}, but no {missing}"
+    if normal(top) in files.locked:
+        return f"; {top} is locked already, but what it brings is imported by another name"
+    return f"; add {top} to dependencies in pyproject.toml, then `python3 tasks.py lock`"
+
+
+def _advice(facts: Facts, here: Here) -> str:
+    """Say what this machine lacks, where that is known."""
+    for name, template in here.known.others.items():
+        if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", facts.message):
+            needs = ", ".join(names_in({name: template}))
+            table = f"[tool.pipeline.environments.{LOCAL_ENVIRONMENT}.variables]"
+            return f"; {name} has no value here, put {needs} into {table}"
+    if facts.is_module and here.layers:
+        return "; the stack has layers, which are not here"
+    return ""

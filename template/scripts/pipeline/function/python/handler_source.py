@@ -1,0 +1,183 @@
+"""Whether a handler is where it is said to be, found without importing anything."""
+
+from __future__ import annotations
+
+import ast
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from ...core.errors import PipelineError
+from ...edge.machine import Machine
+from ...edge.shell import run
+from ...project.project import Function
+from ..handler import FunctionFiles, HandlerCheck
+
+_COMPILE = """\
+import sys
+try:
+    compile(open(sys.argv[1], "rb").read(), "", "exec")
+except (SyntaxError, ValueError) as error:
+    print(f"{getattr(error, 'lineno', 0)}: {getattr(error, 'msg', error)}")
+"""
+ASYNC = "is async, which Lambda does not await: call it with asyncio.run in a plain function"
+GENERATOR = "is a generator, whose values Lambda does not take: return one value instead"
+_CONSTANT = "is no function: {file} sets {name} to a constant"
+
+
+def check(function: Function, files: FunctionFiles, read: Callable[[str], bytes]) -> HandlerCheck:
+    """Look at the source of the handler, of which `read` gives files; nothing is run."""
+    handler = function.handler
+    try:
+        is_read = find_handler(files.names, read, handler, "check", function.runtime.name)
+    except PipelineError as error:
+        module = handler.rpartition(".")[0].replace("/", ".")
+        file = handler_file(files.names, handler)
+        return HandlerCheck(reason=error.what + ("" if file else files.advice(module)))
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    unread = f"{handler_file(files.names, handler)} not read: here is Python {here}"
+    return HandlerCheck("handler found" if is_read else unread)
+
+
+def check_syntax(
+    function: Function, files: FunctionFiles, read: Callable[[str], bytes], machine: Machine
+) -> HandlerCheck | None:
+    """Let the function's Python read the source, where it is another one than this, and here."""
+    file = handler_file(files.names, function.handler)
+    if not file or function.runtime.version == f"{sys.version_info.major}.{sys.version_info.minor}":
+        return None
+    python = machine.python(function.runtime.version)
+    if python is None:
+        return None
+    problem = syntax_problem(python, read(file))
+    return HandlerCheck("handler found", f"{file}:{problem}" if problem else "")
+
+
+def handler_file(names: Collection[str], handler: str) -> str:
+    """Return which of a function's files is the source of the handler's module; empty if none."""
+    path = handler.rpartition(".")[0].replace(".", "/")
+    return next((file for file in (f"{path}.py", f"{path}/__init__.py") if file in names), "")
+
+
+def find_handler(
+    names: Collection[str], read: Callable[[str], bytes], handler: str, where: str, runtime: str
+) -> bool:
+    """Refuse a function without the handler's module, or a module without that name.
+
+    The last dot splits the function off; slashes are folders, as dots are. A module that makes
+    the name in a way that only running it can show (an import of `*`) is not refused. A name that
+    is only ever a number, a text, or a function that Lambda cannot call is refused; None may be
+    filled in later. Returns False for a module that this Python cannot read, but the newer one of
+    `runtime`, like `python3.13`, may.
+    """
+    module, _, name = handler.rpartition(".")
+    found = handler_file(names, handler)
+    if not found:
+        path = module.replace(".", "/")
+        if any(file.startswith(f"{path}.") and file.endswith((".so", ".pyd")) for file in names):
+            return True
+        raise PipelineError(
+            where,
+            f"the handler {handler} is missing: there is no {path}.py in function.zip",
+            "Correct handler in pyproject.toml, or add the file; then build again. "
+            "Nothing was changed.",
+        )
+    try:
+        tree = _parsed(read(found))
+    except SyntaxError as error:
+        if runtime and sys.version_info[:2] < _version(runtime):
+            return False
+        raise PipelineError(
+            where, f"{found}:{error.lineno}: {error.msg}", "Nothing was changed."
+        ) from error
+    bound = _top_level_names(tree)
+    if bound is not None and bound.get(name, "missing"):
+        missing = f"is missing: {found} defines no {name}"
+        wrong = bound.get(name, missing).format(file=found, name=name)
+        raise PipelineError(
+            where,
+            f"the handler {handler} {wrong}",
+            "Correct handler in pyproject.toml, or add the function; then build again. "
+            "Nothing was changed.",
+        )
+    return True
+
+
+def _parsed(source: bytes) -> ast.Module:
+    with warnings.catch_warnings():
+        # They would go to standard error, where a worker sees a failure.
+        warnings.simplefilter("ignore")
+        try:
+            tree = ast.parse(source)
+            # A `return` outside a function is found by this one only.
+            compile(source, "", "exec", dont_inherit=True)
+        except (ValueError, RecursionError, MemoryError) as error:
+            # What Pythons before 3.12 say of a null byte, and any of what is nested too deep.
+            raise SyntaxError(str(error) or type(error).__name__) from error
+    return tree
+
+
+def _version(runtime: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in runtime.removeprefix("python").split("."))
+
+
+def _top_level_names(tree: ast.Module) -> dict[str, str] | None:
+    """Return the names that a module's statements bind, those inside `if` and `try` included.
+
+    Each with why it cannot be a handler, empty where it may be one. None when an import of `*`
+    may bind any name.
+    """
+    names: dict[str, str] = {}
+    stack: list[ast.AST] = list(tree.body)
+    while stack:
+        node = stack.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            if wrong := _uncallable(node):
+                names.setdefault(node.name, wrong)
+            else:
+                names[node.name] = ""
+            continue
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and _is_constant(node.value):
+            for part in ast.walk(node):
+                if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+                    names.setdefault(part.id, _CONSTANT)
+            continue
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            bound = [alias.asname or alias.name.split(".")[0] for alias in node.names]
+            if "*" in bound:
+                return None
+            names.update(dict.fromkeys(bound, ""))
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names[node.id] = ""
+        stack.extend(ast.iter_child_nodes(node))
+    return names
+
+
+def _uncallable(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> str:
+    # A decorator may make another function of it.
+    if node.decorator_list or isinstance(node, ast.ClassDef):
+        return ""
+    if isinstance(node, ast.AsyncFunctionDef):
+        return ASYNC
+    inner: list[ast.AST] = list(node.body)
+    while inner:
+        part = inner.pop()
+        if isinstance(part, (ast.Yield, ast.YieldFrom)):
+            return GENERATOR
+        if not isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            inner.extend(ast.iter_child_nodes(part))
+    return ""
+
+
+def _is_constant(value: ast.expr | None) -> bool:
+    return isinstance(value, ast.Constant) and value.value is not None
+
+
+def syntax_problem(python: Path, source: bytes) -> str:
+    """Return `line: message` where a Python cannot compile the source of a module, else nothing."""
+    with tempfile.TemporaryDirectory(prefix="syntax-") as folder:
+        path = Path(folder, "module.py")
+        path.write_bytes(source)
+        return run([python, "-I", "-S", "-c", _COMPILE, path], cwd=path.parent).stdout.strip()

@@ -1,0 +1,187 @@
+"""What uv has installed, held against its sources before anything is made of it.
+
+uv hands out the files in its own cache as they lie there, and whoever edits one, or removes some,
+would change every package made from then on. So the distributions in a folder are compared with
+those that uv says it took from the lock, and each file with the hash in its wheel's RECORD. What
+does not fit was damaged in uv's cache, which forgets it and fetches it once more.
+
+RECORD lies in that cache too: who writes a new hash into it as well is found by `verify --cold`,
+which fetches the wheels, and uv holds their bytes against the lock.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...core.errors import PipelineError
+from ...edge.uv import Installation, Uv
+from ...project.tables import normal
+
+# What uv writes into `bin` with this machine's interpreter in the first line, which it puts behind
+# a shell where the path is long. What looks Python up on PATH came as it is.
+_LAUNCHER = re.compile(rb"#!(?!/usr/bin/env )[^\n]*python|#!/bin/sh\n'''exec' ")
+_NO_HASH = re.compile(r"\.dist-info/RECORD(\.jws|\.p7s)?\Z|(^|/)__pycache__/")
+# What uv says of a wheel in its cache that is not even one.
+_UNUSABLE = re.compile(r"Failed to install: ([^\s-]+)-")
+_ALGORITHMS = ("sha256", "sha384", "sha512")
+_FROM_UV = {".lock"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where to install: `make` gives uv's options for it and the folder that modules go to.
+
+    It is called again for a second try, and removes what was there. With `whole` nothing else
+    than what wheels brought may be in the folder, and one file has one owner.
+    """
+
+    make: Callable[[], tuple[Sequence[str | Path], Path]]
+    whole: bool = True
+    copies: bool = True
+
+
+def own_folder(folder: Path) -> tuple[Sequence[str | Path], Path]:
+    """Return uv's options for a folder of its own, and that folder, made anew."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return ["--target", folder], folder
+
+
+def is_launcher(name: str, data: bytes) -> bool:
+    """Tell whether a file is what an installation writes for this machine, not what a wheel has."""
+    return name.startswith("bin/") and _LAUNCHER.match(data) is not None
+
+
+def install(uv: Uv, locks: Sequence[str | Path], place: Place, *, where: str) -> Installation:
+    """Install what the arguments `locks` name, and prove it. Raises PipelineError."""
+    try:
+        installation, wrong = _try(uv, locks, place, where)
+    except PipelineError as error:
+        wrong = {normal(name): error.what for name in _UNUSABLE.findall(error.what)}
+        if not wrong:
+            raise
+    if wrong:
+        uv.forget(wrong)
+        first = next(iter(wrong.values()))
+        try:
+            installation, wrong = _try(uv, locks, place, where)
+        except PipelineError as error:
+            what = f"{first}, and it could not be fetched again: {error.what}"
+            raise PipelineError(where, what, error.then) from error
+    for name, what in wrong.items():
+        raise PipelineError(
+            where,
+            f"{what}, though {name} was fetched twice",
+            "Lock another version of it, or fetch from another index.",
+        )
+    return installation
+
+
+def _try(
+    uv: Uv, locks: Sequence[str | Path], place: Place, where: str
+) -> tuple[Installation, dict[str, str]]:
+    options, site = place.make()
+    installation = uv.install([*options, *locks], where=where, copies=place.copies)
+    recorded = _records(site)
+    wrong = _differences(site, installation.versions)
+    for wheel, name in _damaged(site, recorded).items():
+        wrong[_name(wheel)] = f"{name} is not as the wheel {wheel} has it"
+    if place.whole:
+        wrong |= _strangers(site, recorded)
+        if not wrong:
+            _refuse_two_owners(site, recorded, where)
+    return installation, wrong
+
+
+def fits(data: bytes, recorded: str) -> bool:
+    """Tell whether bytes have the hash that a RECORD gives them."""
+    algorithm, _, wanted = recorded.partition("=")
+    if algorithm not in _ALGORITHMS:
+        return False
+    digest = base64.urlsafe_b64encode(hashlib.new(algorithm, data).digest())
+    return wanted == digest.rstrip(b"=").decode()
+
+
+def _records(site: Path) -> dict[str, dict[str, str]]:
+    """Return what the wheels installed in a folder brought: by file, then by wheel, its hash."""
+    found: dict[str, dict[str, str]] = {}
+    for record in sorted(site.glob("*.dist-info/RECORD")):
+        wheel = record.parent.name.removesuffix(".dist-info")
+        with record.open(encoding="utf-8", errors="replace", newline="") as lines:
+            rows = [*csv.reader(lines), [f"{record.parent.name}/RECORD", ""]]
+        for name, digest in (row[:2] for row in rows if len(row) > 1):
+            found.setdefault(os.path.normpath(name).replace(os.sep, "/"), {})[wheel] = digest
+    return found
+
+
+def _damaged(site: Path, recorded: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Return by wheel a file that is missing, or not as a RECORD has it."""
+    wrong: dict[str, str] = {}
+    for name, wheels in recorded.items():
+        try:
+            data = (site / name).read_bytes()
+        except OSError:
+            data = None
+        # No list has its own hash, and what is compiled is compiled anew.
+        if not any(wheels.values()) and data is not None and _NO_HASH.search(name):
+            continue
+        if data is None or not any(fits(data, digest) for digest in {*wheels.values()}):
+            wrong |= dict.fromkeys(wheels, name)
+    return wrong
+
+
+def _differences(site: Path, versions: Mapping[str, str]) -> dict[str, str]:
+    """Return by distribution why those in a folder are not those that uv has named."""
+    found = {
+        (_name(wheel), _plain(wheel.rpartition("-")[2]))
+        for wheel in (path.name.removesuffix(".dist-info") for path in site.glob("*.dist-info"))
+    }
+    named = {(normal(name), _plain(version)) for name, version in versions.items()}
+    more = {name: f"{name} {version} is there and not asked for" for name, version in found - named}
+    return more | {name: f"{name} {version} is not there" for name, version in named - found}
+
+
+def _strangers(site: Path, recorded: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Return by distribution that may be the one a file that no wheel has brought."""
+    files = {
+        Path(base, name).relative_to(site).as_posix()
+        for base, _, names in os.walk(site)
+        for name in names
+    }
+    wrong = {}
+    for name in sorted(files - recorded.keys() - _FROM_UV):
+        top = name.partition("/")[0]
+        near = {
+            wheel for path in recorded if path.startswith(f"{top}/") for wheel in recorded[path]
+        }
+        for wheel in near or {wheel for wheels in recorded.values() for wheel in wheels}:
+            wrong[_name(wheel)] = f"no wheel has the file {name}"
+    return wrong
+
+
+def _refuse_two_owners(site: Path, recorded: Mapping[str, Mapping[str, str]], where: str) -> None:
+    for name, wheels in recorded.items():
+        if len({*wheels.values()}) > 1 and not is_launcher(name, (site / name).read_bytes()):
+            raise PipelineError(
+                where,
+                f"{' and '.join(wheels)} bring {name}, each another one: which is packed is luck",
+                "Leave one of them out, or lock versions that do not.",
+            )
+
+
+def _name(wheel: str) -> str:
+    return normal(wheel.rpartition("-")[0])
+
+
+def _plain(version: str) -> str:
+    """Return a version without what makes no difference: old wheels spell 2023.3 as 2023.03."""
+    text = re.sub(r"[-_.]*([a-z]+)[-_.]*", r"\1", version.lower())
+    return re.sub(r"\d+", lambda number: str(int(number[0])), text)

@@ -1,0 +1,133 @@
+"""What stands for a managed runtime here: a Python, its SDK, and AWS's own runtime client."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...core.errors import PipelineError
+from ...core.events import Reporter
+from ...edge.cache import is_whole_folder, seal_folder
+from ...edge.files import new_folder
+from ...edge.locks import alone
+from ...edge.machine import Machine
+from ...edge.pythons import base_python
+from ...project.project import FROM_RUNTIME, Function
+from .exclude import SDK
+from .hash_lock import FUNCTION_LOCK, locked, pick, read_lock
+from .install import Place, install, own_folder
+
+if TYPE_CHECKING:
+    from ...runtime.pool import LocalRuntime
+
+_LOCAL_LOCK = "scripts/requirements-local.txt"
+_CLIENT = ("awslambdaric", "simplejson", "snapshot-restore-py")
+# The Python files of AWS's runtime client are the same in all its wheels: where none is for this
+# machine, those of this one serve, without its compiled files.
+_ANY_WHEEL = ("--python-platform", "x86_64-manylinux_2_28", "--python-version", "3.13")
+_COMPILED_PART = Path(__file__).parents[2] / "runtime" / "runtime_client.py"
+
+
+def local_runtime(
+    function: Function, machine: Machine, reporter: Reporter, *, warns: bool = True
+) -> LocalRuntime:
+    """Return the runtime's Python and a runtime client made for it, installed when first needed.
+
+    Another Python than the runtime's is used with a warning, which a caller that says so itself
+    does without (`warns`). A function that has its boto3 from the runtime gets one.
+    """
+    from ...runtime.pool import LocalRuntime  # noqa: PLC0415 - what runs functions is large
+
+    runtime = function.runtime
+    python = machine.python(runtime.version)
+    version = runtime.version
+    if python is None:
+        python = base_python()
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        if warns:
+            text = f"no {runtime.name} on this machine: the function runs on Python {version}"
+            reporter.warn(text)
+    extra: tuple[Path, ...] = ()
+    if function.boto3 == FROM_RUNTIME:
+        sdk, told = runtime_sdk(python, machine)
+        reporter.line(f"  {told}")
+        extra = (sdk,)
+    return LocalRuntime(python, runtime_client(python, machine), version, extra)
+
+
+def runtime_sdk(python: Path, machine: Machine) -> tuple[Path, str]:
+    """Return a folder with the boto3 that stands for the runtime's, and a line that says so.
+
+    Its versions are those of the function's lock, or of the local tooling's lock where the
+    function's has none. Lambda's own differ, and change without notice.
+    """
+    text = pick(read_lock(machine.root, FUNCTION_LOCK), SDK)
+    source = FUNCTION_LOCK
+    if "boto3" not in _versions(text):
+        source = _LOCAL_LOCK
+        text = pick(read_lock(machine.root, source), SDK)
+    into = partial(_install, text, machine, python)
+    folder = _kept("runtime-sdk", (str(python), text), machine, into)
+    return folder, f"boto3 {_versions(text).get('boto3')} of {source} stands for the runtime's"
+
+
+def runtime_client(python: Path, machine: Machine) -> Path:
+    """Return a folder with AWS's runtime client for that Python.
+
+    Its compiled part is AWS's own where there is a wheel for this machine, else ours.
+    """
+    text = pick(read_lock(machine.root, _LOCAL_LOCK), _CLIENT)
+    into = partial(_install, text, machine, python)
+    ours = _COMPILED_PART.read_text(encoding="utf-8")
+
+    def fill(folder: Path) -> None:
+        try:
+            into(folder)
+        except PipelineError:
+            into(folder, *_ANY_WHEEL)
+            for compiled in folder.rglob("*.so"):
+                compiled.unlink()
+            (folder / _COMPILED_PART.name).write_text(ours, encoding="utf-8")
+
+    return _kept("runtime-client", (str(python), text, ours), machine, fill)
+
+
+def _versions(text: str) -> dict[str, str]:
+    return {entry.name: entry.version for entry in locked(text)}
+
+
+def _install(lock: str, machine: Machine, python: Path, folder: Path, *options: str) -> None:
+    """Install what a lock names into a folder, from wheels."""
+    with tempfile.TemporaryDirectory(prefix="install-") as scratch:
+        file = Path(scratch, "requirements.txt")
+        file.write_text(lock, encoding="utf-8")
+        wanted: list[str | Path] = ["--python", python, "--only-binary", ":all:", "--no-deps"]
+        install(
+            machine.uv,
+            [*wanted, *options, "-r", file],
+            Place(lambda: own_folder(folder)),
+            where=f"install {', '.join(_versions(lock))}",
+        )
+    (folder / ".lock").unlink(missing_ok=True)
+
+
+def _kept(
+    name: str, made_from: Sequence[str], machine: Machine, fill: Callable[[Path], None]
+) -> Path:
+    """Return a folder of the cache, filled unless it is there and whole."""
+    digest = hashlib.sha256("\n".join(made_from).encode()).hexdigest()[:16]
+    folder = machine.cache / f"{name}-{digest}"
+    if is_whole_folder(folder):
+        return folder
+    with alone(machine.cache / f"{name}.lock", lambda: None):
+        if is_whole_folder(folder):
+            return folder
+        with new_folder(folder) as part:
+            fill(part)
+            seal_folder(part, folder)
+    return folder

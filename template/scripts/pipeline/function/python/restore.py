@@ -1,0 +1,177 @@
+"""Restoring: the lock's wheels for Lambda's platform become a dependency zip."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ...core.errors import PipelineError
+from ...edge.cache import Sealed, keep, seal, sealed
+from ...edge.files import unwritable
+from ...edge.locks import alone
+from ...edge.uv import Uv
+from ...project.project import FROM_RUNTIME, Project
+from ...project.tables import normal
+from ...zip.globs import path_matcher
+from ...zip.reader import OUR_LIMITS, members_of, open_archive
+from ...zip.writer import Member, compress, write_zip
+from ..compiled import compiled_files
+from ..elf import Binary
+from ..engine import Distribution, Installed, Restored
+from .distributions import distributions
+from .exclude import sdk_files
+from .hash_lock import FUNCTION_LOCK, check_lock, locked, read_lock
+from .install import Place, install, is_launcher, own_folder
+
+_EXECUTABLE, _PLAIN = 0o755, 0o644
+# What differs between two installations of the same wheels.
+_LEFT_OUT = re.compile(
+    r"(^\.lock$|(^|/)__pycache__/|\.dist-info/(RECORD|INSTALLER|REQUESTED|direct_url\.json|uv_cache\.json)$)"
+)
+
+
+def restore(
+    project: Project,
+    uv: Callable[[], Uv],
+    cache: Path,
+    tools: bytes,
+    warn: Callable[[str], None] = lambda _: None,
+) -> Restored:
+    """Return the dependency zip of the project's lock, making it unless `cache` holds it whole.
+
+    Binary wheels only, for the function's Python and platform; `tools` stands for the versions
+    of what makes the zip. `uv` is asked for where something has to be installed, and `warn` is
+    told then of settings that had no effect. Raises PipelineError naming a package that has no
+    fitting wheel, or one that is not what it should be.
+    """
+    text = read_lock(project.root, FUNCTION_LOCK)
+    check_lock(FUNCTION_LOCK, text, project.dependencies)
+    target = cache / f"{_key(project, text, tools)}.zip"
+    packages = len(locked(text))
+    if whole := sealed(target):
+        return _restored(whole, text, cache, from_cache=True)
+    with alone(cache / "dependencies.lock", lambda: None):
+        from_cache, whole = True, sealed(target)
+        if whole is None:
+            from_cache, whole = _make(project, uv(), target, packages, warn)
+        return _restored(whole, text, cache, from_cache=from_cache)
+
+
+def _make(
+    project: Project, uv: Uv, target: Path, packages: int, warn: Callable[[str], None]
+) -> tuple[bool, Sealed]:
+    cache = target.parent
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache, prefix=".site.") as scratch:
+            folder = Path(scratch) / "site"
+            from_cache = not packages or _install(project, uv, folder)
+            digest = write_zip(target, _members(folder, project, warn))
+            seal(target, digest)
+            return from_cache, Sealed(target.read_bytes(), digest)
+    except OSError as error:
+        raise unwritable(cache, error) from error
+
+
+def _key(project: Project, lock: str, tools: bytes) -> str:
+    """Return what names a dependency zip: a digest of everything that decides its bytes."""
+    function = project.function
+    asked = project.dependencies if function.boto3 == FROM_RUNTIME else ()
+    facts = (
+        function.runtime.platform(function.architecture), function.runtime.version, lock,
+        function.boto3, asked, function.exclude, tools,
+    )  # fmt: skip
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
+
+
+def _install(project: Project, uv: Uv, folder: Path) -> bool:
+    runtime, architecture = project.function.runtime, project.function.architecture
+    wanted: list[str | Path] = ["--python-platform", runtime.platform(architecture)]
+    wanted += ["--python-version", runtime.version, "--only-binary", ":all:", "--no-deps"]
+    return install(
+        uv,
+        [*wanted, "-r", project.root / FUNCTION_LOCK],
+        Place(lambda: own_folder(folder), copies=False),
+        where=f"restore {FUNCTION_LOCK} for {runtime.name} on {architecture}",
+    ).from_cache
+
+
+def _members(folder: Path, project: Project, warn: Callable[[str], None]) -> list[Member]:
+    files = {
+        path.relative_to(folder).as_posix(): path
+        for path in sorted(folder.rglob("*"))
+        if not path.is_dir() or path.is_symlink()
+    }
+    function = project.function
+    left_out = sdk_files(folder, project.dependencies) if function.boto3 == FROM_RUNTIME else ()
+    names = [name for name in files if name not in left_out and not _LEFT_OUT.search(name)]
+    excluded = _excluded(names, function.exclude, warn)
+    members = []
+    for name in (name for name in names if name not in excluded):
+        path = files[name]
+        if path.is_symlink():
+            raise PipelineError(
+                FUNCTION_LOCK, f"a dependency brings the link {name}", "Lambda takes no links."
+            )
+        data = path.read_bytes()
+        if not is_launcher(name, data):
+            mode = _EXECUTABLE if path.stat().st_mode & 0o111 else _PLAIN
+            members.append(Member(name, mode, compress(data)))
+    return members
+
+
+def _excluded(
+    names: Iterable[str], globs: Iterable[str], warn: Callable[[str], None]
+) -> frozenset[str]:
+    """Return the names that a glob means, but nothing of a `.dist-info` folder.
+
+    What is installed is told by those: to the bill of materials, and to the function itself.
+    """
+    code = [name for name in names if not name.partition("/")[0].endswith(".dist-info")]
+    found: set[str] = set()
+    for glob in globs:
+        taken = set(filter(path_matcher(glob), code))
+        if not taken:
+            warn(f"[tool.pipeline.function] exclude: {glob!r} matches no file of a dependency")
+        found |= taken
+    return frozenset(found)
+
+
+def _restored(whole: Sealed, lock: str, cache: Path, *, from_cache: bool) -> Restored:
+    installed = _installed(whole, cache)
+    tags = {name: found.tags for name, found in installed.distributions.items()}
+    versions = {name: found.version for name, found in installed.distributions.items()}
+    entries = locked(lock, tags)
+    # A universal lock also names what other platforms and Pythons need.
+    used = (entry for entry in entries if versions.get(normal(entry.name)) == entry.version)
+    return Restored(whole.data, installed, tuple(used), len(entries), from_cache)
+
+
+def _installed(dependencies: Sealed, folder: Path) -> Installed:
+    """Return what a dependency zip holds; `folder` is where that is remembered by its digest."""
+    memory = folder / f"installed-{dependencies.sha256[:32]}.json"
+    if kept := sealed(memory):
+        return _from_document(json.loads(kept.data))
+    archive = open_archive(dependencies.data, OUR_LIMITS, where="dependency zip")
+    found = Installed(distributions(archive), compiled_files(members_of(archive)))
+    keep(memory, json.dumps(asdict(found)).encode())
+    return found
+
+
+def _from_document(document: dict[str, Any]) -> Installed:
+    return Installed(
+        {
+            name: Distribution(**{**facts, "tags": tuple(facts["tags"])})
+            for name, facts in document["distributions"].items()
+        },
+        {
+            path: Binary(**{**facts, "glibc": tuple(facts["glibc"])})
+            for path, facts in document["binaries"].items()
+        },
+    )

@@ -1,0 +1,142 @@
+"""The AWS client that travels in the package: the installed boto3, cut down to what is called.
+
+Every module stays, for imports between them are many; the data of other services, older API
+versions, examples, resources and time zones go. About 1.3 MB compressed.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import importlib.metadata
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+
+from ..core.errors import PipelineError
+from ..core.manifest import Dependency
+from ..edge.cache import seal, sealed
+from ..function.python.install import fits
+from ..zip.reader import Archive, open_archive
+from ..zip.writer import Member, compress, write_zip
+
+CLIENT_FOLDER = "client/"
+SERVICES = ("cloudwatch", "lambda", "s3", "sts")
+DISTRIBUTIONS = (
+    "boto3",
+    "botocore",
+    "jmespath",
+    "python-dateutil",
+    "s3transfer",
+    "six",
+    "urllib3",
+)
+_BOTOCORE_DATA = "botocore/data/"
+_LEFT_OUT = (
+    "boto3/data/",
+    "boto3/examples/",
+    "dateutil/zoneinfo/dateutil-zoneinfo.tar.gz",
+    "urllib3/contrib/emscripten/",
+)
+# What a distribution is and which wheel it came from goes along: scanners and the SBOM read it.
+_TOLD = ("METADATA", "WHEEL", "LICENSE", "LICENCE", "NOTICE", "COPYING")
+
+# A file of a distribution, and its hash as RECORD has it.
+_Recorded = tuple[Path, str]
+
+
+def client_files(services: tuple[str, ...] = SERVICES) -> list[tuple[str, bytes]]:
+    """Return the files of the client by name, read from the interpreter that runs this.
+
+    Raises PipelineError that names what is not installed, or not as pip and uv install it: each
+    file is held against the hash that its distribution lists.
+    """
+    installed: dict[str, _Recorded] = {}
+    for distribution in DISTRIBUTIONS:
+        installed.update(_installed(distribution))
+    names = [name for name in installed if _is_wanted(name)]
+    names += _data(list(installed), services)
+    return [(name, _checked(name, *installed[name])) for name in sorted(names)]
+
+
+def client_zip(tools: Iterable[Dependency], cache: Path) -> Archive:
+    """Return the client as a zip, deflated once for each set of versions in the folder `cache`."""
+    versions = {tool.name: tool.version for tool in tools}
+    name = hashlib.sha256(repr([*versions.items()]).encode()).hexdigest()[:16]
+    target = cache / f"client-{name}.zip"
+    kept = sealed(target)
+    if kept is None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _check_versions(versions)
+        members = [
+            Member(CLIENT_FOLDER + name, 0o644, compress(data)) for name, data in client_files()
+        ]
+        seal(target, write_zip(target, members))
+    return open_archive(kept.data if kept else target, where=str(target))
+
+
+def _check_versions(locked: Mapping[str, str]) -> None:
+    for name in DISTRIBUTIONS:
+        found = [one.version for one in importlib.metadata.distributions(name=name)]
+        if name in locked and found[:1] != [locked[name]]:
+            raise _damaged(
+                f"{name} {locked[name]} is locked, in .venv is {', '.join(found) or 'none'}"
+            )
+
+
+def _checked(name: str, path: Path, recorded: str) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise _damaged(f"{name} cannot be read from .venv: {error.strerror}") from error
+    if not fits(data, recorded):
+        raise _damaged(f"{name} in .venv is not as it was installed")
+    return data
+
+
+def _damaged(what: str) -> PipelineError:
+    then = "Delete .venv; the next `python3 tasks.py` installs the build's tools again."
+    return PipelineError("AWS client", what, then)
+
+
+def _installed(distribution: str) -> dict[str, _Recorded]:
+    try:
+        found = importlib.metadata.distribution(distribution)
+        # Not `files`: from Python 3.12 on it leaves out what is missing.
+        record = found.read_text("RECORD")
+    except importlib.metadata.PackageNotFoundError:
+        record = None
+    if not record:
+        raise _damaged(f"{distribution} is not installed, or has no list of its files")
+    rows = csv.reader(record.splitlines())
+    return {
+        name: (Path(str(found.locate_file(name))), digest)
+        for name, digest, _ in rows
+        if ".." not in PurePosixPath(name).parts
+    }
+
+
+def _is_wanted(name: str) -> bool:
+    path = PurePosixPath(name)
+    if name.startswith(_LEFT_OUT) or "__pycache__" in path.parts:
+        return False
+    if path.parts[0].endswith(".dist-info"):
+        return path.name.upper().startswith(_TOLD)
+    return path.suffix == ".py" or path.name == "cacert.pem"
+
+
+def _data(names: list[str], services: tuple[str, ...]) -> list[str]:
+    taken = [
+        name
+        for name in names
+        if name.startswith(_BOTOCORE_DATA) and name.count("/") == _BOTOCORE_DATA.count("/")
+    ]
+    for service in services:
+        below = f"{_BOTOCORE_DATA}{service}/"
+        versions = {name[len(below) :].split("/")[0] for name in names if name.startswith(below)}
+        if not versions:
+            raise PipelineError(
+                "AWS client", f"botocore knows no service {service!r}", "Correct SERVICES."
+            )
+        folder = f"{below}{max(versions)}/"
+        taken += [name for name in names if name.startswith(folder) and "/examples-" not in name]
+    return taken

@@ -1,0 +1,214 @@
+"""The one reader of a package: every verb that takes a .nupkg opens it here, and refuses the same.
+
+A package may come from anybody. It is read as a whole before anything is done with it: headers,
+names, checksums, id and version, and of one that this pipeline built whether its manifest, its
+nuspec and its function zip fit each other. Nothing is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote_to_bytes
+
+from ..core.errors import PipelineError
+from ..core.manifest import MANIFEST_NAME, Manifest, ZipFacts
+from ..core.names import DEPLOY_SCRIPT, FUNCTION_ZIP
+from ..core.strict_json import LARGEST_DOCUMENT
+from ..zip.extract import extract
+from ..zip.index import DISTRUST, Entry, Limits
+from ..zip.member_names import first_clash, name_problem, shown_name
+from ..zip.reader import (
+    DEFAULT_LIMITS,
+    FUNCTION_LIMITS,
+    Archive,
+    check_members,
+    open_archive,
+    read_member,
+)
+from .nupkg import LOST_ON_A_WORKER, is_part
+from .nuspec import Nuspec, parse_packed
+
+
+@dataclass(frozen=True)
+class PackageListing:
+    """What a package holds, by real name: `files` are its content, `parts` what is around it."""
+
+    archive: Archive
+    nuspec: Nuspec
+    files: Mapping[str, Entry]
+    parts: Mapping[str, Entry]
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package that was read and found sound; `size` in bytes, `sha256` in hex.
+
+    `manifest` and `function`, the listing of the function zip, are None for a package that this
+    pipeline did not build; `note` then says what is wrong with a file of the manifest's name.
+    """
+
+    path: Path
+    listing: PackageListing
+    size: int
+    sha256: str
+    manifest: Manifest | None
+    note: str
+    function: Archive | None
+
+    @classmethod
+    def open(cls, path: Path) -> Package:
+        """Read a package, made here or anywhere else.
+
+        Every file in it is inflated once, and so is every file of its function zip. Raises
+        PipelineError for what is no package, is damaged, or is made to deceive.
+        """
+        try:
+            with path.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+                size = file.tell()
+        except OSError as error:
+            raise PipelineError(
+                str(path), f"it cannot be read: {error.strerror}", "Name a .nupkg file."
+            ) from error
+        listing = list_package(path)
+        check_members(listing.archive)
+        manifest, note, function = _contents(listing, path)
+        return cls(path, listing, size, sha256, manifest, note, function)
+
+    @property
+    def id(self) -> str:
+        """The id in the nuspec."""
+        return self.listing.nuspec.id
+
+    @property
+    def version(self) -> str:
+        """The version in the nuspec."""
+        return self.listing.nuspec.version
+
+    def data(self, name: str) -> bytes | None:
+        """Return the bytes of a small file, or None when the package has none of that name."""
+        return _document(self.listing, name, self.path)
+
+    def ours(self) -> Manifest:
+        """Return the manifest; raises PipelineError for a package that others made."""
+        if self.manifest is None:
+            raise PipelineError(
+                self.path.name,
+                self.note or f"there is no {MANIFEST_NAME} in it",
+                "Name a package that `python3 tasks.py build` made.",
+            )
+        return self.manifest
+
+    def function_zip(self) -> bytes:
+        """Return the bytes of a package of ours that Lambda runs."""
+        return read_member(self.listing.archive, self.listing.files[FUNCTION_ZIP])
+
+    def unpack_like_octopus(self, folder: Path) -> None:
+        """Extract into a missing or empty folder, with the losses of Octopus's extractor.
+
+        It leaves out the format's parts, every `.nuspec` in any folder and `*.nupkg.sha512`,
+        decodes names, and restores no modes. Raises PipelineError.
+        """
+        names = {
+            entry.name: name
+            for name, entry in self.listing.files.items()
+            if not name.lower().endswith(LOST_ON_A_WORKER)
+        }
+        extract(self.listing.archive, folder, names)
+
+
+def list_package(path: Path, limits: Limits = DEFAULT_LIMITS) -> PackageListing:
+    """List a package by its headers and its nuspec, without looking at the bytes of its files.
+
+    Raises PipelineError where `open_archive` does, for none or several root nuspecs, for an id
+    or version that is none, and for file names that are unsafe once they are decoded.
+    """
+    archive = open_archive(path, limits)
+    named = [(_decoded(entry.name, str(path)), entry) for entry in archive.entries]
+    clash = first_clash(name for name, _ in named)
+    if clash:
+        raise PipelineError(
+            str(path), f"{shown_name(clash[0])} and {shown_name(clash[1])} clash when extracted"
+        )
+    roots = [name for name, _ in named if _is_root_nuspec(name)]
+    if len(roots) != 1:
+        names = ", ".join(roots) or "none"
+        raise PipelineError(
+            str(path),
+            f"a package has one .nuspec at its root, this file has {names}",
+            "Check that it is a NuGet package.",
+        )
+    parts = {name: entry for name, entry in named if _is_root_nuspec(name) or is_part(name)}
+    nuspec = parse_packed(read_member(archive, parts[roots[0]]), f"{path}: {roots[0]}")
+    files = {name: entry for name, entry in named if name not in parts}
+    return PackageListing(archive, nuspec, files, parts)
+
+
+def _contents(listing: PackageListing, path: Path) -> tuple[Manifest | None, str, Archive | None]:
+    """Return manifest, note and function zip, which of a package of ours must fit each other.
+
+    It is ours by what lies in it: one whose manifest is damaged or gone is damaged, and does not
+    become somebody else's.
+    """
+    files, where = listing.files, f"{path} {MANIFEST_NAME}"
+    is_ours = FUNCTION_ZIP in files and (MANIFEST_NAME in files or DEPLOY_SCRIPT in files)
+    data = _document(listing, MANIFEST_NAME, path)
+    if data is None:
+        if is_ours:
+            raise _misfit(path, f"there is no {MANIFEST_NAME} in it, but a {FUNCTION_ZIP}")
+        return None, "", None
+    try:
+        manifest = Manifest.from_json(data, where=where)
+    except PipelineError as error:
+        if is_ours:
+            raise
+        return None, f"{MANIFEST_NAME}: {error.what}", None
+    if FUNCTION_ZIP not in files:
+        raise _misfit(path, f"there is no {FUNCTION_ZIP} in it")
+    zipped = read_member(listing.archive, files[FUNCTION_ZIP])
+    function = open_archive(zipped, FUNCTION_LIMITS, where=f"{path} {FUNCTION_ZIP}")
+    check_members(function)
+    unzipped = sum(entry.size for entry in function.entries)
+    found = ZipFacts.of(zipped, unzipped, len(function.entries))
+    wrong = manifest.function_zip.misfit(found)
+    if wrong:
+        raise _misfit(path, f"{FUNCTION_ZIP}: {wrong}")
+    nuspec, said = listing.nuspec, f"{manifest.package_id} {manifest.version}"
+    if f"{nuspec.id} {nuspec.version}" != said:
+        raise _misfit(path, f"the nuspec says {nuspec.id} {nuspec.version}, the manifest {said}")
+    return manifest, "", function
+
+
+def _misfit(path: Path, what: str) -> PipelineError:
+    then = "It was damaged or edited. Take it from the feed again, or build it again."
+    return PipelineError(str(path), what, then)
+
+
+def _document(listing: PackageListing, name: str, path: Path) -> bytes | None:
+    entry = listing.files.get(name)
+    if entry is None:
+        return None
+    if entry.size > LARGEST_DOCUMENT:
+        what = f"{entry.size} bytes are too many for such a file"
+        raise PipelineError(f"{path} {name}", what, DISTRUST)
+    return read_member(listing.archive, entry)
+
+
+def _is_root_nuspec(name: str) -> bool:
+    return "/" not in name and name.lower().endswith(".nuspec")
+
+
+def _decoded(name: str, where: str) -> str:
+    try:
+        decoded = unquote_to_bytes(name).decode()
+    except UnicodeDecodeError as error:
+        raise PipelineError(where, f"{shown_name(name)} does not decode to a file name") from error
+    problem = name_problem(decoded)
+    if problem:
+        raise PipelineError(
+            where, f"{shown_name(name)} decodes to {shown_name(decoded)}: {problem}"
+        )
+    return decoded

@@ -1,0 +1,66 @@
+"""The repository's library: its deploy half, which lands in the package, and a digest of all of it.
+
+The deploy half runs on a worker: Python 3.10, the standard library and the client beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from functools import cache
+from pathlib import Path
+
+from ..core.errors import PipelineError
+from ..core.names import DEPLOY_HOOKS, DEPLOY_SCRIPT
+
+# Packed whole. They import only themselves, the standard library and the client.
+DEPLOY_HALF = ("core", "deploy")
+_LIBRARY = Path(__file__).resolve().parent.parent
+
+
+def deploy_half(scripts: Path) -> list[tuple[str, bytes]]:
+    """Return (name in the package, bytes) for the deploy script, its library and the hooks.
+
+    `scripts` is the repository's folder of that name. Line ends are LF, as the bytes of a
+    package must not depend on how git checked the files out. The hooks file may be missing.
+    """
+    names = [DEPLOY_SCRIPT, "pipeline/__init__.py"]
+    for part in DEPLOY_HALF:
+        folder = scripts / "pipeline" / part
+        names += [f"pipeline/{part}/{path.name}" for path in folder.glob("*.py")]
+    if (scripts / DEPLOY_HOOKS).is_file():
+        names.append(DEPLOY_HOOKS)
+    return [(name, _text(scripts / name)) for name in sorted(names)]
+
+
+@cache
+def running_code() -> str:
+    """Return the digest of the library that this process runs."""
+    return code_digest(_LIBRARY)
+
+
+def code_digest(library: Path) -> str:
+    """Return a digest, in hex, of a library's modules: their names and, with LF, their lines.
+
+    Other code may make other bytes of the same inputs.
+    """
+    digest = hashlib.sha256()
+    for folder, _, names in sorted(os.walk(library)):
+        for name in sorted(names):
+            if name.endswith(".py"):
+                path = Path(folder, name)
+                data = path.read_bytes().replace(b"\r\n", b"\n")
+                digest.update(f"{path.relative_to(library).as_posix()} {len(data)}\n".encode())
+                digest.update(data)
+    return digest.hexdigest()
+
+
+def _text(path: Path) -> bytes:
+    try:
+        return path.read_bytes().replace(b"\r\n", b"\n")
+    except OSError as error:
+        raise PipelineError(
+            str(path),
+            f"it cannot be read: {error.strerror}",
+            "Restore it: git checkout scripts",
+        ) from error

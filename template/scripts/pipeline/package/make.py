@@ -1,0 +1,287 @@
+"""`package`: from a project and a version to the files of a build."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+
+from ..core.errors import PipelineError
+from ..core.manifest import MANIFEST_NAME, Dependency, Manifest, Source, encoded
+from ..core.names import FUNCTION_ZIP
+from ..edge.files import write_whole
+from ..edge.machine import Machine
+from ..function.engine import Distribution, Restored, ZipFile, engine_for
+from ..function.function_zip import FunctionZip, make_function_zip
+from ..function.python.distributions import distributions
+from ..function.python.hash_lock import locked, read_lock
+from ..project.project import Project
+from ..project.secrets import refuse_secrets
+from ..project.sources import SOURCE, Sources, function_files
+from ..project.tables import normal
+from ..zip.globs import select_all
+from ..zip.reader import members_of
+from ..zip.writer import Raw, compress, store
+from .aws_client import CLIENT_FOLDER, DISTRIBUTIONS, client_zip
+from .build_hooks import Say, run_build_hook
+from .library import deploy_half, running_code
+from .nupkg import pack
+from .nuspec import Nuspec, fill_tokens, parse, render_for_package
+from .nuspec_rules import check_files, check_metadata
+from .sbom import SBOM_NAME, make_sbom
+from .statement import (
+    STATEMENT_NAME,
+    Origin,
+    library_digest,
+    make_predicate,
+    make_statement,
+    plain_sha256,
+)
+
+# Where the nuspec's $stage$ points. Nothing is written there: the staged files go straight
+# from memory into the package.
+_STAGE = "build-output/stage"
+# Their versions decide what the bytes look like, so they belong to a build's inputs.
+TOOL_LOCK = "scripts/requirements-build.txt"
+_TOOLS = (*DISTRIBUTIONS, "cyclonedx-python-lib", "deflate", "uv")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to package: the version, the commit it is said to come from, and where it goes.
+
+    `last` is the last build's function zip, to count what changed; it may be None.
+    """
+
+    version: str
+    source: Source
+    folder: Path
+    last: Path | None = None
+
+
+@dataclass(frozen=True)
+class Built:
+    """The files of a build; `sha256` is the package's, in hex; `notes` are worth a warning."""
+
+    package: Path
+    sha256: str
+    function_zip: FunctionZip
+    manifest: Manifest
+    notes: tuple[str, ...] = ()
+
+
+def tools(
+    root: Path, client: Mapping[str, Distribution] = MappingProxyType({})
+) -> tuple[Dependency, ...]:
+    """Return the locked tools whose versions shape a package's bytes.
+
+    Those in `client`, the distributions that travel in the package, come with their hashes.
+    """
+    lock = read_lock(root, TOOL_LOCK)
+    return tuple(
+        tool if normal(tool.name) in client else replace(tool, hashes=())
+        for tool in locked(lock, _tags(client))
+        if tool.name in _TOOLS
+    )
+
+
+def _tags(found: Mapping[str, Distribution]) -> dict[str, tuple[str, ...]]:
+    return {name: distribution.tags for name, distribution in found.items()}
+
+
+def restore_dependencies(project: Project, machine: Machine, warn: Say) -> Restored:
+    """Return the dependency zip of the project's lock; `warn` is told what had no effect."""
+    stamp = repr(
+        [
+            (tool.name, tool.version)
+            for tool in tools(project.root)
+            if tool.name in ("deflate", "uv")
+        ]
+    ).encode()
+    engine = engine_for(project.function.runtime)
+    return engine.restore(project, machine, _kept(machine) / "dependencies", stamp, warn)
+
+
+def make_package(
+    project: Project, order: Order, restored: Restored, machine: Machine, say: Say
+) -> Built:
+    """Write function.zip, build.json, the SBOM and the package into the order's folder.
+
+    `say` takes what the build hooks print. The same project, order, dependencies and tools give
+    the same bytes on any machine.
+    """
+    sources = Sources.read(project.root, machine.git)
+    own = function_sources(project, sources, restored)
+    zipped = make_function_zip(own, restored, order.folder / FUNCTION_ZIP, order.last)
+    installed = restored.installed.distributions
+    archive = client_zip(tools(project.root), _kept(machine))
+    client = distributions(archive, CLIENT_FOLDER)
+    manifest = _manifest(project, order, zipped, restored, client)
+    sbom = make_sbom(manifest, installed, client, _kept(machine))
+    deployed = deploy_half(project.root / "scripts")
+    staged = _staged(manifest, sbom, zipped, deployed)
+    staged |= {member.name: member.payload for member in members_of(archive)}
+    origin = Origin(manifest, library_digest(project.root), _tags(installed))
+    package = order.folder / f"{project.package_id}.{manifest.version}.nupkg"
+    ours = {f"{SOURCE}/{name}": data for name, _, data in own}
+    ours |= {f"scripts/{name}": data for name, data in deployed}
+    digest, notes = _pack(project, origin, package, _Contents(sources, staged, ours))
+    built = Built(package, digest, zipped, manifest, tuple(notes))
+    run_build_hook("after_package", built, project.root, say)
+    return built
+
+
+def function_sources(project: Project, sources: Sources, restored: Restored) -> Sequence[ZipFile]:
+    """Return the function's own files as they are in the function zip."""
+    own = function_files(sources.files, _nuspec_name(project))
+    data = sources.contents([file.path for file in own])
+    files = [
+        (file.path.removeprefix(f"{SOURCE}/"), file.executable, data[file.path]) for file in own
+    ]
+    return engine_for(project.function.runtime).own_files(files, restored)
+
+
+def _kept(machine: Machine) -> Path:
+    # What an update of the library would make in another way must not come out of the cache.
+    return machine.cache / f"made-{running_code()[:16]}"
+
+
+def _nuspec_name(project: Project) -> str:
+    return f"{SOURCE}/{project.package_id}.nuspec"
+
+
+def _manifest(
+    project: Project,
+    order: Order,
+    zipped: FunctionZip,
+    restored: Restored,
+    client: Mapping[str, Distribution],
+) -> Manifest:
+    engine, function = engine_for(project.function.runtime), project.function.facts()
+    names = {*restored.files, *(member.name for member in zipped.own)}
+    return Manifest(
+        package_id=project.package_id,
+        version=order.version,
+        source=order.source,
+        function=replace(function, handler_file=engine.handler_file(names, function.handler)),
+        function_zip=zipped.facts,
+        dependencies=restored.dependencies,
+        tools=tools(project.root, client),
+        environments={
+            environment.name: environment.place() for environment in project.environments
+        },
+    )
+
+
+def _staged(
+    manifest: Manifest, sbom: bytes, zipped: FunctionZip, deployed: list[tuple[str, bytes]]
+) -> dict[str, Raw]:
+    write_whole(zipped.path.parent / MANIFEST_NAME, manifest.to_json())
+    write_whole(zipped.path.parent / SBOM_NAME, sbom)
+    return {
+        # Stored: it is a zip already, and what deploys it must find exactly these bytes.
+        FUNCTION_ZIP: store(zipped.path.read_bytes(), zipped.facts.sha256),
+        MANIFEST_NAME: compress(manifest.to_json()),
+        SBOM_NAME: compress(sbom),
+        **{name: compress(data) for name, data in deployed},
+    }
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """What a nuspec chooses from; `ours` are files that are packed whatever it says, by path."""
+
+    sources: Sources
+    staged: Mapping[str, Raw]
+    ours: Mapping[str, bytes]
+
+
+def _pack(
+    project: Project, origin: Origin, target: Path, contents: _Contents
+) -> tuple[str, list[str]]:
+    """Write the package; return its digest, and what to know besides."""
+    sources, staged = contents.sources, contents.staged
+    manifest, nuspec_name = origin.manifest, _nuspec_name(project)
+    nuspec = _read_nuspec(project, sources, manifest.version)
+    repository = {f"{_STAGE}/{name}": raw for name, raw in staged.items()}
+    statement = f"{_STAGE}/{STATEMENT_NAME}"
+    paths = [*(file.path for file in sources.files), *repository, statement]
+    chosen = _chosen(nuspec_name, nuspec, paths)
+    _refuse_without(nuspec_name, set(staged) - {SBOM_NAME}, chosen)
+    extras = [source for source, _ in chosen if source not in repository and source != statement]
+    data = sources.contents(extras)
+    ours = {**contents.ours, **data, **sources.contents([nuspec_name])}
+    notes = refuse_secrets(ours, _packed_settings(manifest), project.secrets_allowed)
+    repository.update({name: compress(plain) for name, plain in data.items()})
+    content = {target: repository[source] for source, target in chosen if source != statement}
+    check_files(nuspec, {name: payload.size for name, payload in content.items()})
+    # Last, for it names the bytes of all others; a nuspec may rename it, or leave it out.
+    digests = {name: plain_sha256(payload) for name, payload in content.items()}
+    rendered = render_for_package(nuspec, manifest.source)
+    digests[f"{nuspec.id}.nuspec"] = hashlib.sha256(rendered).hexdigest()
+    last = compress(encoded(make_statement(digests, make_predicate(origin))))
+    content |= {target: last for name, target in chosen if name == statement}
+    return pack(nuspec, content, target, source=manifest.source), notes
+
+
+def _packed_settings(manifest: Manifest) -> dict[str, str]:
+    """Return the settings that travel in the manifest, as lines, by table and key."""
+    tables: dict[str, Mapping[str, str]] = {
+        f"environments.{name}": place for name, place in manifest.environments.items()
+    }
+    for key, value in asdict(manifest.function).items():
+        nested = isinstance(value, Mapping)
+        table, pairs = (f"function.{key}", value) if nested else ("function", {key: value})
+        tables[table] = {**tables.get(table, {}), **pairs}
+    return {
+        f"[tool.pipeline.{table}] {key}": f"{key} = {value}"
+        for table, pairs in tables.items()
+        for key, value in pairs.items()
+    }
+
+
+def _chosen(name: str, nuspec: Nuspec, paths: list[str]) -> list[tuple[str, str]]:
+    try:
+        return select_all(paths, nuspec.files)
+    except PipelineError as error:
+        raise PipelineError(f"{name} {error.where}", error.what, error.then) from error
+
+
+def _refuse_without(name: str, needed: set[str], chosen: list[tuple[str, str]]) -> None:
+    missing = sorted(needed - {to for source, to in chosen if source == f"{_STAGE}/{to}"})
+    if missing:
+        more = f" and {len(missing) - 1} more" if missing[1:] else ""
+        raise PipelineError(
+            name,
+            f"it leaves out {missing[0]}{more}, without which the package cannot deploy itself",
+            'Let its files have <file src="$stage$/**" target="" />.',
+        )
+
+
+def _read_nuspec(project: Project, sources: Sources, version: str) -> Nuspec:
+    name = _nuspec_name(project)
+    try:
+        nuspec = parse(sources.contents([name])[name], name)
+    except OSError as error:
+        raise PipelineError(
+            name,
+            f"cannot be read: {error.strerror}",
+            "The nuspec is named after package-id in pyproject.toml.",
+        ) from error
+    nuspec = fill_tokens(nuspec, {"version": version, "stage": _STAGE})
+    check_metadata(nuspec)
+    if nuspec.id != project.package_id:
+        raise PipelineError(
+            name,
+            f"its id is {nuspec.id!r}, pyproject.toml says {project.package_id!r}",
+            "Make them the same.",
+        )
+    if nuspec.version != version:
+        raise PipelineError(
+            name,
+            f"its version is {nuspec.version!r}, this build's is {version!r}",
+            "Write <version>$version$</version>.",
+        )
+    return nuspec

@@ -1,0 +1,310 @@
+"""The .nuspec file: read safely, its tokens filled in, and written again for the package.
+
+Metadata is kept as a small tree, so that elements of any release of the format survive. The
+rules for ids, versions and tokens are those of NuGet 2.8.7 and of NuGet.Client together: what
+passes here is read by every client and by Octopus.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NoReturn
+from xml.parsers import expat
+
+from ..core.errors import PipelineError
+from ..core.manifest import Source
+from ..core.names import LONGEST_ID, package_id_problem, package_version_problem
+from ..edge.files import decoded
+from ..zip.globs import FileEntry
+from ..zip.index import DISTRUST
+
+_NAMESPACE = "http://schemas.microsoft.com/packaging/2013/05/nuspec.xsd"
+_REQUIRED = ("id", "version", "authors", "description")
+_LARGEST = 1 << 20
+_DEEPEST = 12
+_LONGEST_TAG = 20
+_LARGEST_NUMBER = 2**31 - 1
+_VERSION = re.compile(r"([0-9]{1,10}(?:\.[0-9]{1,10}){2,3})(?:-([A-Za-z][0-9A-Za-z-]*))?")
+_TOKEN = re.compile(r"\$(\w*)\$")
+_ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+# For `str.translate`; the standard library's own escaping brings all of urllib along. A bare
+# carriage return would come back as a line feed.
+AS_TEXT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"})
+AS_ATTRIBUTE = {**AS_TEXT, **str.maketrans({'"': "&quot;", "\n": "&#10;", "\t": "&#9;"})}
+
+
+@dataclass(frozen=True)
+class Element:
+    """An XML element without its namespace; text around children is dropped."""
+
+    name: str
+    text: str = ""
+    attributes: tuple[tuple[str, str], ...] = ()
+    children: tuple[Element, ...] = ()
+    # Where it is in the file; two elements are the same on any line.
+    line: int = field(default=0, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Nuspec:
+    """A parsed nuspec; `where` names it in errors, `attributes` are those of its metadata."""
+
+    metadata: tuple[Element, ...]
+    files: tuple[FileEntry, ...]
+    where: str
+    attributes: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The package id."""
+        return self.text("id")
+
+    @property
+    def version(self) -> str:
+        """The package version, as written."""
+        return self.text("version")
+
+    def text(self, name: str) -> str:
+        """Give the text of a metadata element, "" when it is missing."""
+        return next((item.text for item in self.metadata if item.name == name), "")
+
+
+def parse(data: bytes, where: str) -> Nuspec:
+    """Read a nuspec of any namespace; tokens stay as they are.
+
+    Raises PipelineError for what is not XML, holds a document type (the way to external
+    entities and to entity bombs), or has no id or version.
+    """
+    root = _tree(data, where)
+    parts = {child.name: child for child in root.children}
+    if root.name != "package" or "metadata" not in parts:
+        raise PipelineError(where, "there is no <package><metadata> in it")
+    for item in root.children:
+        if item.name not in ("metadata", "files"):
+            what = f"<package> holds <{item.name}>"
+            raise PipelineError(f"{where}:{item.line}", what, "It holds <metadata> and <files>.")
+    _refuse_twins(root.children, where)
+    metadata = parts["metadata"]
+    _refuse_twins(metadata.children, where)
+    files = parts["files"].children if "files" in parts else ()
+    entries = tuple(_file(item, where) for item in files)
+    nuspec = Nuspec(metadata.children, entries, where, metadata.attributes)
+    _require(nuspec, ("id", "version"))
+    return nuspec
+
+
+def parse_packed(data: bytes, where: str) -> Nuspec:
+    """Read the nuspec in a package that anybody may have made.
+
+    Raises PipelineError where `parse` does, and for an id or version that no NuGet client takes:
+    both become names of files and parts of addresses.
+    """
+    nuspec = parse(data, where)
+    problem = package_id_problem(nuspec.id) or package_version_problem(nuspec.version)
+    if problem:
+        raise PipelineError(where, problem, DISTRUST)
+    return nuspec
+
+
+def fill_tokens(nuspec: Nuspec, tokens: Mapping[str, str]) -> Nuspec:
+    """Replace `$name$` everywhere, ignoring case, and check the result; `$$` is a dollar.
+
+    `$id$` is the nuspec's own id unless `tokens` says otherwise. Raises PipelineError for an
+    unknown token, missing required metadata, or an id or version that some reader refuses.
+    """
+    values = {"id": nuspec.id, **{name.lower(): value for name, value in tokens.items()}}
+
+    def filled(text: str) -> str:
+        return _TOKEN.sub(lambda found: _value(found.group(1), values, nuspec.where), text)
+
+    result = replace(
+        nuspec,
+        metadata=tuple(_mapped(item, filled) for item in nuspec.metadata),
+        attributes=tuple((name, filled(value)) for name, value in nuspec.attributes),
+        files=tuple(
+            FileEntry(filled(item.src), filled(item.target), filled(item.exclude))
+            for item in nuspec.files
+        ),
+    )
+    _require(result, _REQUIRED)
+    check_id(result.id, nuspec.where)
+    check_version(result.version, nuspec.where)
+    return result
+
+
+def check_id(value: str, where: str) -> None:
+    """Raise PipelineError unless every NuGet reader takes the package id."""
+    problem = package_id_problem(value)
+    if problem:
+        raise PipelineError(
+            where,
+            problem,
+            "Use words of letters, digits and underscores with single dots or hyphens between "
+            f"them, {LONGEST_ID} characters at most.",
+        )
+
+
+def check_version(value: str, where: str) -> None:
+    """Raise PipelineError unless every NuGet reader and Octopus take the package version."""
+    found = _VERSION.fullmatch(value)
+    small = found and all(int(part) <= _LARGEST_NUMBER for part in found[1].split("."))
+    if not found or not small or len(found[2] or "") > _LONGEST_TAG:
+        raise PipelineError(
+            where,
+            f"the package version {value!r} is not one that every NuGet client reads",
+            "Use three or four numbers, and after a hyphen a tag of letters, digits and hyphens "
+            f"that starts with a letter, {_LONGEST_TAG} characters at most.",
+        )
+
+
+def render_for_package(nuspec: Nuspec, source: Source | None = None) -> bytes:
+    """Write the nuspec that goes into the package: its metadata and `<repository>`, no files.
+
+    A `<repository>` of its own keeps type and url; commit and branch are the source's.
+    """
+    metadata = nuspec.metadata
+    own = next((dict(item.attributes) for item in metadata if item.name == "repository"), {})
+    if source and (own or source.commit or source.branch):
+        known = {
+            "type": own.get("type", "git"),
+            "url": own.get("url"),
+            "commit": source.commit,
+            "branch": source.branch,
+        }
+        attributes = tuple((name, value) for name, value in known.items() if value)
+        metadata = (
+            *(item for item in metadata if item.name != "repository"),
+            Element("repository", attributes=attributes),
+        )
+    lines = ['<?xml version="1.0" encoding="utf-8"?>', f'<package xmlns="{_NAMESPACE}">']
+    whole = Element("metadata", attributes=nuspec.attributes, children=metadata)
+    lines += _lines(whole, "  ", nuspec.where)
+    return "\n".join([*lines, "</package>", ""]).encode()
+
+
+def _tree(data: bytes, where: str) -> Element:
+    if len(data) > _LARGEST:
+        raise PipelineError(where, f"{len(data)} bytes are too many for a nuspec")
+    text = decoded(data, where)
+    # The declared encoding is that of the file, and no longer matters.
+    parser = expat.ParserCreate("utf-8", "}")
+    opened = [_Opened("", (), 0)]
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        line = parser.CurrentLineNumber
+        if len(opened) > _DEEPEST:
+            what = f"its elements are nested more than {_DEEPEST} deep"
+            raise PipelineError(f"{where}:{line}", what)
+        named = sorted((key.rpartition("}")[2], value) for key, value in attributes.items())
+        opened.append(_Opened(name.rpartition("}")[2], tuple(named), line))
+
+    def end(_name: str) -> None:
+        done = opened.pop()
+        opened[-1].children.append(done.element())
+
+    def text_of(piece: str) -> None:
+        opened[-1].pieces.append(piece)
+
+    def refuse(*_: object) -> NoReturn:
+        what = "it has a document type"
+        line = parser.CurrentLineNumber
+        raise PipelineError(f"{where}:{line}", what, "Remove the <!DOCTYPE ...> part.")
+
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    parser.CharacterDataHandler = text_of
+    # Without a document type there are no entities, and so none from elsewhere.
+    parser.StartDoctypeDeclHandler = refuse
+    try:
+        parser.Parse(text.encode(), True)  # noqa: FBT003 - it takes no names
+    except expat.ExpatError as error:
+        what = f"it is not well-formed XML: {expat.ErrorString(error.code)}"
+        raise PipelineError(f"{where}:{error.lineno}", what, "Correct that line.") from error
+    return opened[0].children[0]
+
+
+@dataclass
+class _Opened:
+    """An element whose end has not been read yet."""
+
+    name: str
+    attributes: tuple[tuple[str, str], ...]
+    line: int
+    pieces: list[str] = field(default_factory=list)
+    children: list[Element] = field(default_factory=list)
+
+    def element(self) -> Element:
+        text = "" if self.children else "".join(self.pieces).strip()
+        return Element(self.name, text, self.attributes, tuple(self.children), self.line)
+
+
+def _refuse_twins(items: tuple[Element, ...], where: str) -> None:
+    seen = set()
+    for item in items:
+        if item.name in seen:
+            what = f"<{item.name}> is there twice"
+            raise PipelineError(f"{where}:{item.line}", what, "Remove one of them.")
+        seen.add(item.name)
+
+
+def _file(item: Element, where: str) -> FileEntry:
+    attributes = dict(item.attributes)
+    unknown = sorted(attributes.keys() - {"src", "target", "exclude"})
+    if item.name != "file" or item.children or unknown or not attributes.get("src"):
+        what = (
+            f"<file> has no attribute {unknown[0]!r}"
+            if unknown
+            else f"<files> holds a <{item.name}> without `src`"
+        )
+        then = 'Write <file src="..." target="..." exclude="..." />, the last two if you need them.'
+        raise PipelineError(f"{where}:{item.line}", what, then)
+    return FileEntry(attributes["src"], attributes.get("target", ""), attributes.get("exclude", ""))
+
+
+def _value(name: str, values: Mapping[str, str], where: str) -> str:
+    if not name:
+        return "$"
+    if name.lower() not in values:
+        raise PipelineError(
+            where,
+            f"the token ${name}$ has no value",
+            f"Known are {', '.join(f'${key}$' for key in sorted(values))}; write $$ for a dollar.",
+        )
+    return values[name.lower()]
+
+
+def _require(nuspec: Nuspec, names: tuple[str, ...]) -> None:
+    missing = [f"<{name}>" for name in names if not nuspec.text(name)]
+    if missing:
+        raise PipelineError(
+            nuspec.where, f"{' and '.join(missing)} missing or empty", "Fill in the metadata."
+        )
+
+
+def _mapped(item: Element, change: Callable[[str], str]) -> Element:
+    return Element(
+        item.name,
+        change(item.text),
+        tuple((name, change(value)) for name, value in item.attributes),
+        tuple(_mapped(child, change) for child in item.children),
+        item.line,
+    )
+
+
+def _lines(item: Element, indent: str, where: str) -> list[str]:
+    for value in (item.text, *(value for _, value in item.attributes)):
+        illegal = _ILLEGAL.search(value)
+        if illegal:
+            what = f"<{item.name}> holds {illegal.group()!r}, which XML cannot"
+            raise PipelineError(where, what, "Remove the character.")
+    attributes = "".join(
+        f' {name}="{value.translate(AS_ATTRIBUTE)}"' for name, value in item.attributes
+    )
+    start = f"{indent}<{item.name}{attributes}"
+    if item.children:
+        inner = [line for child in item.children for line in _lines(child, f"{indent}  ", where)]
+        return [f"{start}>", *inner, f"{indent}</{item.name}>"]
+    if not item.text:
+        return [f"{start} />"]
+    return [f"{start}>{item.text.translate(AS_TEXT)}</{item.name}>"]

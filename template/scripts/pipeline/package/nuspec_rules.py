@@ -1,0 +1,299 @@
+"""What NuGet refuses in a nuspec, said before there is a package.
+
+The rules are those of NuGet.Client's packer, and of what NuGet 2.8.7 cannot read in a package.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import PurePosixPath
+
+from ..core.errors import PipelineError
+from .nuspec import Element, Nuspec, check_id
+
+_TEXTS = ("id", "version", "title", "authors", "owners", "description", "summary", "releaseNotes",
+          "copyright", "language", "tags")  # fmt: skip
+_ADDRESSES = ("licenseUrl", "projectUrl", "iconUrl")
+_FLAGS = ("requireLicenseAcceptance", "developmentDependency", "serviceable")
+_NEVER_EMPTY = (*_ADDRESSES, *_FLAGS, "license", "icon", "readme")
+# By element: its attributes, those that must be there with a `!`, and what may be inside it.
+# A group is another one in each place.
+_SHAPES = {
+    "metadata": (
+        ("minClientVersion",),
+        (*_TEXTS, *_NEVER_EMPTY, "repository", "packageTypes", "dependencies",
+         "frameworkAssemblies", "frameworkReferences", "references", "contentFiles"),
+    ),
+    "license": (("type!", "version"), ()),
+    "repository": (("type", "url", "branch", "commit"), ()),
+    "packageTypes": ((), ("packageType",)),
+    "packageType": (("name!", "version"), ()),
+    "dependencies": ((), ("dependency", "group")),
+    "dependency": (("id!", "version", "include", "exclude"), ()),
+    "dependencies/group": (("targetFramework",), ("dependency",)),
+    "frameworkAssemblies": ((), ("frameworkAssembly",)),
+    "frameworkAssembly": (("assemblyName!", "targetFramework"), ()),
+    "frameworkReferences": ((), ("group",)),
+    "frameworkReferences/group": (("targetFramework!",), ("frameworkReference",)),
+    "frameworkReference": (("name!",), ()),
+    "references": ((), ("reference", "group")),
+    "references/group": (("targetFramework",), ("reference",)),
+    "reference": (("file!",), ()),
+    "contentFiles": ((), ("files",)),
+    "files": (("include!", "exclude", "buildAction", "copyToOutput", "flatten"), ()),
+}  # fmt: skip
+_TRUTHS = ("true", "false", "1", "0")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/*[^\s/].*")
+# What modern packers write beside <license> for old readers.
+_MADE_ADDRESSES = ("https://licenses.nuget.org/", "https://aka.ms/deprecateLicenseUrl")
+_PLAIN_VERSION = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){1,3}")
+_LICENCE_FORMAT = (1, 0, 0)
+_VERSION = r"[0-9]{1,9}(?:\.[0-9]{1,9}){1,3}(?:-[A-Za-z][0-9A-Za-z-]*)?"
+_RANGE = re.compile(rf"([\[(])\s*({_VERSION})?\s*(,?)\s*({_VERSION})?\s*([\])])")
+_OPERATORS = ("AND", "OR", "WITH", "(", ")")
+_LICENCE_ID = re.compile(r"[A-Za-z0-9.-]+\+?")
+_ENDINGS = {
+    "icon": (".png", ".jpg", ".jpeg"),
+    "readme": (".md", ""),
+    "license": (".txt", ".md", ""),
+}
+_LARGEST_ICON = 1 << 20
+
+
+def check_metadata(nuspec: Nuspec) -> None:
+    """Refuse metadata that NuGet's packer refuses, or that an old client cannot read.
+
+    Tokens are filled in already. Errors name the line, the element, and what to write.
+    """
+    whole = Element("metadata", attributes=nuspec.attributes, children=nuspec.metadata)
+    _check_shape(whole, nuspec.where)
+    least = dict(nuspec.attributes).get("minClientVersion")
+    if least is not None and not _PLAIN_VERSION.fullmatch(least):
+        what = f"minClientVersion of <metadata> is {least!r}"
+        raise PipelineError(nuspec.where, what, "Write two to four numbers, like 2.8.")
+    for item in nuspec.metadata:
+        _check_value(item, nuspec.where)
+    if not nuspec.text("authors").replace(",", "").strip():
+        then = "Write a name, or several with commas."
+        raise PipelineError(nuspec.where, "<authors> names nobody", then)
+    _check_licence(nuspec)
+    for item in nuspec.metadata:
+        if item.name == "dependencies":
+            _check_dependencies(item, nuspec.where)
+        elif item.name == "references":
+            _check_groups(item, nuspec.where)
+
+
+def check_files(nuspec: Nuspec, sizes: Mapping[str, int]) -> None:
+    """Refuse icons, readmes, licences and references that are not among a package's files.
+
+    `sizes` are the files' sizes in bytes by their path in the package.
+    """
+    for item in nuspec.metadata:
+        if item.name in _ENDINGS and _attribute(item, "type") != "expression":
+            _check_file(item, sizes, nuspec.where)
+        elif item.name == "references":
+            libraries = {path.rpartition("/")[2].lower() for path in sizes if path[:4] == "lib/"}
+            for reference in _below(item, "reference"):
+                file = _attribute(reference, "file")
+                if file.lower() not in libraries:
+                    what = f"<reference> names {file!r}, which no <file> puts into `lib`"
+                    then = "Add the file with a target in lib, or remove the reference."
+                    raise _error(reference, nuspec.where, what, then)
+
+
+def _check_shape(item: Element, where: str, parent: str = "") -> None:
+    place = f"{parent}/{item.name}" if item.name == "group" else item.name
+    attributes, inside = _SHAPES.get(place, ((), ()))
+    given, known = dict(item.attributes), [name.rstrip("!") for name in attributes]
+    for name in given:
+        if name not in known:
+            then = _suggestion(name, known) if known else "Remove it."
+            raise _error(item, where, f"<{item.name}> has no attribute {name!r}", then)
+    for name in attributes:
+        if name.endswith("!") and not given.get(name[:-1], "").strip():
+            what = f"<{item.name}> has no {name[:-1]!r}"
+            raise _error(item, where, what, f'Write <{item.name} {name[:-1]}="..." />.')
+    for child in item.children:
+        if child.name not in inside:
+            what = f"<{item.name}> holds no <{child.name}>"
+            then = _suggestion(child.name, inside) if inside else "It holds text: write < as &lt;."
+            raise _error(child, where, what, then)
+        _check_shape(child, where, item.name)
+
+
+def _check_value(item: Element, where: str) -> None:
+    if item.name in _NEVER_EMPTY and not item.text:
+        raise _error(item, where, f"<{item.name}> is empty", "Fill it in, or remove it.")
+    if item.name in _FLAGS:
+        _check_truth(item, f"<{item.name}>", item.text, where)
+    if item.name in _ADDRESSES and not _ADDRESS.fullmatch(item.text):
+        what = f"<{item.name}> is no whole address: {item.text!r}"
+        raise _error(item, where, what, "Write it with its beginning, like https://.")
+    for inner in _below(item, "files"):
+        for name in ("copyToOutput", "flatten"):
+            _check_truth(inner, f"{name} of <files>", _attribute(inner, name) or "false", where)
+    for inner in _below(item, "packageType"):
+        version = _attribute(inner, "version")
+        if version and not _PLAIN_VERSION.fullmatch(version):
+            what = f"version of <packageType> is {version!r}"
+            raise _error(inner, where, what, "Write two to four numbers, like 1.0.")
+
+
+def _check_truth(item: Element, name: str, value: str, where: str) -> None:
+    if value not in _TRUTHS:
+        what = f"{name} is neither true nor false: {value!r}"
+        raise _error(item, where, what, "Write true or false, in small letters.")
+
+
+def _check_licence(nuspec: Nuspec) -> None:
+    found = {item.name: item for item in nuspec.metadata}
+    where, licence, address = nuspec.where, found.get("license"), found.get("licenseUrl")
+    accepted = found.get("requireLicenseAcceptance")
+    if accepted and accepted.text in ("true", "1") and not licence and not address:
+        what = "<requireLicenseAcceptance> is true, and there is no licence to accept"
+        raise _error(accepted, where, what, 'Add <license type="expression">...</license>.')
+    if not licence:
+        return
+    if address and not address.text.startswith(_MADE_ADDRESSES):
+        what = "<license> and <licenseUrl> are both there"
+        raise _error(address, where, what, "Remove <licenseUrl>.")
+    kind, version = _attribute(licence, "type").lower(), _attribute(licence, "version")
+    if kind not in ("expression", "file"):
+        what = f"type of <license> is {_attribute(licence, 'type')!r}"
+        raise _error(licence, where, what, 'Write type="expression" or type="file".')
+    if version:
+        plain = _PLAIN_VERSION.fullmatch(version)
+        if not plain or tuple(map(int, version.split("."))) > _LICENCE_FORMAT:
+            what = f"version of <license> is {version!r}"
+            raise _error(licence, where, what, "Leave it out: there is only 1.0.0.")
+    problem = _expression_problem(licence.text) if kind == "expression" else ""
+    if problem:
+        then = "Write SPDX names with AND, OR and WITH, like MIT OR Apache-2.0."
+        raise _error(licence, where, f"<license> is no licence expression: {problem}", then)
+
+
+def _expression_problem(text: str) -> str:
+    """Say what is wrong with a licence expression, "" for a good one."""
+    # Takes a while to import, and few packages have one.
+    from license_expression import get_spdx_licensing  # noqa: PLC0415
+
+    spdx = get_spdx_licensing()
+    words = re.sub(r"([()])", r" \1 ", text).split()
+    short = []
+    for before, word in zip(["", *words], words, strict=False):
+        if word in _OPERATORS:
+            short.append(word)
+        elif not _LICENCE_ID.fullmatch(word):
+            return f"{word!r} is not a name"
+        elif before == "WITH":
+            if word not in spdx.known_symbols or not spdx.known_symbols[word].is_exception:
+                return f"{word!r} is not an exception that SPDX knows"
+            short.append("e")
+        else:
+            # A licence that is newer than the list is taken; one that has another name is not.
+            known = spdx.validate(word).normalized_expression or word
+            if known != word:
+                return f"{word!r} is now {known!r}"
+            short.append("x")
+    # What is left of a good one is a single licence.
+    left, changed = " ".join(short).replace("x WITH e", "x"), 1
+    while changed:
+        left, changed = re.subn(r"x (?:AND|OR) x|\( x \)", "x", left)
+    return "" if left == "x" else f"{text!r} does not read as one"
+
+
+def _check_groups(item: Element, where: str) -> None:
+    names = {child.name for child in item.children}
+    if len(names) > 1:
+        what = f"<{item.name}> holds {' and '.join(f'<{name}>' for name in sorted(names))}"
+        raise _error(item, where, what, "Put all of them into groups, or none.")
+    if item.name == "references":
+        for group in item.children:
+            if group.name == "group" and not group.children:
+                raise _error(group, where, "<group> of <references> is empty", "Remove it.")
+
+
+def _check_dependencies(item: Element, where: str) -> None:
+    _check_groups(item, where)
+    seen = set()
+    for group in (item, *(child for child in item.children if child.name == "group")):
+        for dependency in group.children:
+            if dependency.name != "dependency":
+                continue
+            name = _attribute(dependency, "id")
+            check_id(name, f"{where}:{dependency.line}")
+            key = (_attribute(group, "targetFramework").lower(), name.lower())
+            if key in seen:
+                what = f"<dependency> {name!r} is there twice"
+                raise _error(dependency, where, what, "Remove one of them.")
+            seen.add(key)
+            version = dict(dependency.attributes).get("version")
+            if version is not None and not _is_range(version.strip()):
+                what = f"version of <dependency> {name!r} is {version!r}"
+                then = "Write 1.0 for 1.0 and above, [1.0] for that alone, or a range, [1.0,2.0)."
+                raise _error(dependency, where, what, then)
+
+
+def _is_range(text: str) -> bool:
+    """Tell whether old and new clients read a dependency's version."""
+    if re.fullmatch(_VERSION, text):
+        return True
+    found = _RANGE.fullmatch(text)
+    if not found:
+        return False
+    first, low, comma, high, last = found.groups()
+    closed = first + last == "[]"
+    if not comma:
+        return closed and bool(low) and not high
+    if not low or not high:
+        return bool(low or high)
+    return _order(low) < _order(high) or (closed and _order(low) == _order(high))
+
+
+def _order(version: str) -> tuple[list[int], bool, str]:
+    numbers, _, tag = version.partition("-")
+    return [*map(int, numbers.split(".")), 0, 0][:4], not tag, tag.lower()
+
+
+def _check_file(item: Element, sizes: Mapping[str, int], where: str) -> None:
+    path = item.text.replace("\\", "/").lstrip("/")
+    endings = _ENDINGS[item.name]
+    if PurePosixPath(path).suffix.lower() not in endings:
+        kinds = ", ".join(ending or "no ending" for ending in endings)
+        what = f"<{item.name}> is {item.text!r}, which is no such file to NuGet"
+        raise _error(item, where, what, f"It takes {kinds}.")
+    if path not in sizes:
+        near = next((name for name in sizes if name.lower() == path.lower()), "")
+        what = f"<{item.name}> is {item.text!r}, which no <file> puts into the package"
+        folder = path.rpartition("/")[0]
+        then = f"Write {near}." if near else f'Add <file src="..." target="{folder}" /> for it.'
+        raise _error(item, where, what, then)
+    if item.name != "license" and not sizes[path]:
+        raise _error(item, where, f"<{item.name}> is {path!r}, which is empty", "Fill the file.")
+    if item.name == "icon" and sizes[path] > _LARGEST_ICON:
+        what = f"<icon> is {path!r}, which has {sizes[path]} bytes"
+        raise _error(item, where, what, "NuGet takes 1 MB: make it smaller.")
+
+
+def _below(item: Element, name: str) -> Iterator[Element]:
+    for child in item.children:
+        if child.name == name:
+            yield child
+        yield from _below(child, name)
+
+
+def _attribute(item: Element, name: str) -> str:
+    return dict(item.attributes).get(name, "").strip()
+
+
+def _suggestion(name: str, known: Collection[str]) -> str:
+    folded = {word.lower(): word for word in known}
+    near = difflib.get_close_matches(name.lower(), folded, 1)
+    return f"Did you mean {folded[near[0]]}?" if near else f"Known are {', '.join(known)}."
+
+
+def _error(item: Element, where: str, what: str, then: str) -> PipelineError:
+    return PipelineError(f"{where}:{item.line}" if item.line else where, what, then)

@@ -1,0 +1,116 @@
+"""The software bill of materials: CycloneDX JSON of the dependencies and of the AWS client."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..core.manifest import Dependency, Manifest, encoded
+from ..edge.cache import keep, sealed
+from ..function.engine import Distribution
+from ..project.tables import normal
+
+SBOM_NAME = "sbom.cdx.json"
+# The property that says which part of the package has a component, and its two values.
+PART = "copier-lambda:part"
+FUNCTION, CLIENT = "function", "client"
+_ROOT = "the package"  # until it has its name
+_NAMESPACE = uuid.UUID("6f1f1d0e-4b7e-5d52-9f5f-0a9f3e0c7a11")
+
+
+def make_sbom(
+    manifest: Manifest,
+    installed: Mapping[str, Distribution],
+    client: Mapping[str, Distribution],
+    memory: Path | None = None,
+) -> bytes:
+    """Return a build's bill of materials as sorted JSON: the same build gives the same bytes.
+
+    `installed` and `client` are the function's distributions and the AWS client's. What it says
+    of them is kept in the folder `memory`, for the library that knows CycloneDX takes longer to
+    import than a whole package takes to be made.
+    """
+    parts = ((FUNCTION, manifest.dependencies, installed), (CLIENT, manifest.tools, client))
+    known = [
+        (part, item, found[normal(item.name)].licence)
+        for part, items, found in parts
+        for item in sorted(items, key=lambda item: (item.name, item.version))
+        if part == FUNCTION or normal(item.name) in client
+    ]
+    document = _remembered(known, memory) if memory else _described(known)
+    ref = f"{manifest.package_id}@{manifest.version}"
+    root = {"bom-ref": ref, "name": manifest.package_id, "version": manifest.version}
+    document["metadata"]["component"].update(root)
+    number = uuid.uuid5(_NAMESPACE, f"{manifest.package_id} {manifest.function_zip.sha256}")
+    document["serialNumber"] = number.urn
+    for dependency in document["dependencies"]:
+        if dependency["ref"] == _ROOT:
+            dependency["ref"] = ref
+    document["dependencies"].sort(key=lambda dependency: str(dependency["ref"]))
+    return encoded(document)
+
+
+def _remembered(known: list[tuple[str, Dependency, str]], memory: Path) -> dict[str, Any]:
+    digest = hashlib.sha256(repr(known).encode()).hexdigest()[:32]
+    path = memory / f"sbom-{digest}.json"
+    if kept := sealed(path):
+        document: dict[str, Any] = json.loads(kept.data)
+    else:
+        document = _described(known)
+        keep(path, json.dumps(document).encode())
+    return document
+
+
+def _described(known: list[tuple[str, Dependency, str]]) -> dict[str, Any]:
+    """Return the bill of materials of a component without a name, as CycloneDX has it."""
+    from cyclonedx.model.bom import Bom  # noqa: PLC0415 - slow to import, needed by builds only
+    from cyclonedx.model.component import Component, ComponentType  # noqa: PLC0415
+    from cyclonedx.output.json import JsonV1Dot6  # noqa: PLC0415
+
+    bom = Bom()
+    root = Component(name=_ROOT, type=ComponentType.APPLICATION, bom_ref=_ROOT)
+    bom.metadata.component = root
+    components = [_component(*one) for one in known]
+    for component in components:
+        bom.components.add(component)
+    bom.register_dependency(root, components)
+    document: dict[str, Any] = json.loads(JsonV1Dot6(bom).output_as_string())
+    # The library's clock has no place in a file that must be the same tomorrow.
+    document["metadata"].pop("timestamp", None)
+    return document
+
+
+def _component(part: str, dependency: Dependency, licence: str) -> Any:
+    from cyclonedx.model import HashAlgorithm, HashType, Property  # noqa: PLC0415
+    from cyclonedx.model.component import Component, ComponentType  # noqa: PLC0415
+    from packageurl import PackageURL  # noqa: PLC0415
+
+    purl = PackageURL("pypi", name=normal(dependency.name), version=dependency.version)
+    # Several hashes are those that the lock accepts; only a single one is that of the file used.
+    only = dependency.hashes[0].removeprefix("sha256:") if len(dependency.hashes) == 1 else None
+    return Component(
+        name=dependency.name,
+        version=dependency.version,
+        type=ComponentType.LIBRARY,
+        purl=purl,
+        bom_ref=str(purl) if part == FUNCTION else f"{part}:{purl}",
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=only)] if only else [],
+        licenses=[_license(licence)] if licence else [],
+        properties=[Property(name=PART, value=part)],
+    )
+
+
+def _license(text: str) -> Any:
+    from cyclonedx.contrib.license.factories import LicenseFactory  # noqa: PLC0415
+    from cyclonedx.model.license import LicenseExpression  # noqa: PLC0415
+
+    factory = LicenseFactory()
+    found = factory.make_from_string(text)
+    # A word like GPL, which SPDX does not know, passes there for an expression.
+    if isinstance(found, LicenseExpression) and " " not in text:
+        return factory.make_with_name(text)
+    return found

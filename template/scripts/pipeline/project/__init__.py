@@ -1,0 +1,1 @@
+"""Constructors of values: what the repository, git and the build server say."""

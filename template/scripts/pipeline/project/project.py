@@ -1,0 +1,311 @@
+"""The project: everything `pyproject.toml` says of a repository, read once and checked."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import PipelineError, UsageError
+from ..core.manifest import FunctionFacts
+from ..edge.files import decoded, mark_of
+from .octopus_settings import OctopusSettings
+from .runtimes import ARCHITECTURES, Runtime, runtime_named
+from .tables import Table, normal
+from .versions import strategy_named
+
+_FILE = "pyproject.toml"
+# How a dependency group takes another one in.
+_INCLUDE = "include-group"
+_BASE_VERSION = re.compile(r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\Z")
+_HANDLER = re.compile(r"[A-Za-z0-9_./-]+\.[A-Za-z_][A-Za-z0-9_]*\Z")
+# Where the function's boto3 comes from: the function zip, or Lambda's runtime.
+BUNDLED, FROM_RUNTIME = "bundled", "runtime"
+# The tests inside dependencies, as globs of `exclude`; a folder at the top is a package.
+TEST_FOLDERS = ("*/**/tests/**", "*/**/test/**")
+# The feed's name that means Octopus's built-in one.
+BUILT_IN_FEED = "octopus"
+# The environment of the embedded AWS; it is always there and needs no declaration.
+LOCAL_ENVIRONMENT = "local"
+
+
+@dataclass(frozen=True)
+class Function:
+    """The Lambda function as the deploy sets it.
+
+    `environment` values and `bucket` may hold `#{Variable}`. `boto3` is BUNDLED or FROM_RUNTIME;
+    `exclude` has globs of the dependencies' files that are not packaged.
+    """
+
+    name: str
+    runtime: Runtime
+    architecture: str
+    handler: str
+    description: str
+    environment: Mapping[str, str]
+    tags: Mapping[str, str]
+    boto3: str = BUNDLED
+    exclude: tuple[str, ...] = ()
+    bucket: str = ""
+
+    def facts(self) -> FunctionFacts:
+        """Return what a manifest says of it."""
+        return FunctionFacts(
+            name=self.name,
+            runtime=self.runtime.name,
+            architecture=self.architecture,
+            handler=self.handler,
+            description=self.description,
+            environment=self.environment,
+            tags=self.tags,
+            bucket=self.bucket,
+            boto3=self.boto3,
+        )
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A declared environment: where it is in AWS, and what its variables are off the worker."""
+
+    name: str
+    permanent: bool = False
+    account: str = ""
+    region: str = ""
+    profile: str = ""
+    role: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_local(self) -> bool:
+        """Tell whether this is the embedded AWS."""
+        return self.name == LOCAL_ENVIRONMENT
+
+    def declared(self) -> dict[str, str]:
+        """Return the Octopus variables that are known without Octopus."""
+        return {"Octopus.Environment.Name": self.name, **self.variables}
+
+    def place(self) -> dict[str, str]:
+        """Return what a worker needs to know of the environment's place."""
+        place = {"account": self.account, "region": self.region, "role": self.role}
+        return {key: value for key, value in place.items() if value}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A repository's settings. `root` is absolute; every other path is relative to it.
+
+    What AWS alone would refuse, as a long name, is said by the check at the end of a build.
+    `feed` is where `push` publishes: BUILT_IN_FEED, a URL, or a folder; `trust_hosts` may have its
+    key besides its own host. `secrets_allowed` are the reasons, by path, why a file may be packed
+    that looks as if it held a secret. `advice` says what to write instead of settings that are
+    still read.
+    """
+
+    root: Path
+    name: str
+    package_id: str
+    base_version: tuple[int, int]
+    version_strategy: str
+    release_branches: tuple[str, ...]
+    function: Function
+    environments: tuple[Environment, ...]
+    dependencies: tuple[str, ...]
+    test_dependencies: tuple[str, ...]
+    octopus: OctopusSettings = field(default_factory=OctopusSettings)
+    feed: str = BUILT_IN_FEED
+    advice: tuple[str, ...] = ()
+    secrets_allowed: Mapping[str, str] = field(default_factory=dict)
+    trust_hosts: tuple[str, ...] = ()
+
+    @classmethod
+    def load(cls, root: Path) -> Project:
+        """Read `pyproject.toml` below `root`. Errors name the file and the key."""
+        try:
+            data = (root / _FILE).read_bytes()
+            if encoding := mark_of(data):
+                raise PipelineError(
+                    _FILE,
+                    f"it begins with the byte order mark of {encoding}, which pytest cannot read",
+                    "Save it as UTF-8 without a byte order mark.",
+                )
+            document = tomllib.loads(decoded(data, _FILE))
+        except FileNotFoundError as error:
+            raise PipelineError(
+                _FILE, f"not found in {root}", "Run this in the repository."
+            ) from error
+        except tomllib.TOMLDecodeError as error:
+            raise PipelineError(_FILE, f"cannot be read: {error}", "Correct that line.") from error
+        project = _section(document, "project")
+        pipeline = _section(document, "tool", "pipeline")
+        groups = _section(document, "dependency-groups")
+        push = pipeline.table("push", {})
+        loaded = cls(
+            root=root.resolve(),
+            name=project.text("name"),
+            package_id=pipeline.text("package-id"),
+            base_version=_base_version(pipeline),
+            version_strategy=_strategy(pipeline),
+            release_branches=pipeline.texts("release-branches", ("main", "master")),
+            function=_function(pipeline.table("function")),
+            advice=_advice(pipeline.table("function")),
+            environments=_environments(pipeline),
+            dependencies=project.texts("dependencies", ()),
+            test_dependencies=tuple(dict.fromkeys(_group(groups, "test", ()))),
+            octopus=OctopusSettings.read(pipeline.table("octopus", {})),
+            feed=push.text("feed", BUILT_IN_FEED),
+            trust_hosts=push.texts("trust-hosts", ()),
+            secrets_allowed=_secrets_allowed(pipeline),
+        )
+        push.refuse_unknown()
+        pipeline.refuse_unknown()
+        return loaded
+
+    def environment(self, name: str) -> Environment:
+        """Return the environment of that name in any case; `local` needs no declaration.
+
+        Raises PipelineError naming the declared ones.
+        """
+        known = {environment.name.lower(): environment for environment in self.environments}
+        known.setdefault(LOCAL_ENVIRONMENT, Environment(LOCAL_ENVIRONMENT))
+        if name.lower() in known:
+            return known[name.lower()]
+        names = ", ".join(environment.name for environment in known.values())
+        raise PipelineError(
+            "environment",
+            f"there is no environment {name!r}",
+            f"Declared are {names}. Add [tool.pipeline.environments.{name}] to {_FILE} for it.",
+        )
+
+
+def _section(document: Mapping[str, Any], *names: str) -> Table:
+    """Return a table of the file; a missing one is empty, and its required keys are then missed."""
+    found: Any = document
+    for depth, name in enumerate(names, 1):
+        found = found.get(name, {})
+        if not isinstance(found, Mapping):
+            header = f"[{'.'.join(names[:depth])}]"
+            raise PipelineError(
+                f"{_FILE} {header}", f"{found!r} is not a table", f"Write {header}."
+            )
+    return Table(found, _FILE, ".".join(names))
+
+
+def _group(groups: Table, name: str, within: tuple[str, ...]) -> Iterator[str]:
+    """Yield a dependency group's requirements, those of the groups that it includes among them.
+
+    `within` are the groups that have led here. Names compare as indexes compare packages'.
+    """
+    spellings = [key for key in groups.values if normal(key) == normal(name)]
+    if len(spellings) > 1:
+        what = f"{spellings[0]!r} and {spellings[1]!r} are the same group"
+        raise groups.error(spellings[1], what, "Make them one.")
+    if not spellings and within:
+        known = ", ".join(groups.values)
+        raise groups.error(within[-1], f"there is no group {name!r}", f"There are {known}.")
+    key = spellings[0] if spellings else name
+    if key in within:
+        way = " -> ".join((*within[within.index(key) :], key))
+        raise groups.error(key, f"it includes itself: {way}", "Leave out one of them.")
+    for item in groups.items(key):
+        if isinstance(item, str):
+            yield item
+        elif (
+            isinstance(item, Mapping) and [*item] == [_INCLUDE] and isinstance(item[_INCLUDE], str)
+        ):
+            yield from _group(groups, item[_INCLUDE], (*within, key))
+        else:
+            then = f'Write {key} = ["...", {{{_INCLUDE} = "..."}}].'
+            raise groups.error(key, f"{item!r} is neither a requirement nor a group", then)
+
+
+def _strategy(pipeline: Table) -> str:
+    try:
+        return strategy_named(pipeline.text("version-strategy"))
+    except UsageError as error:
+        raise pipeline.error("version-strategy", error.what, error.then) from error
+
+
+def _base_version(pipeline: Table) -> tuple[int, int]:
+    text = pipeline.text("base-version")
+    match = _BASE_VERSION.match(text)
+    if not match:
+        raise pipeline.error(
+            "base-version", f"{text!r} is not a base version", 'It is "major.minor", like "2.0".'
+        )
+    return int(match[1]), int(match[2])
+
+
+def _function(table: Table) -> Function:
+    function = Function(
+        name=table.text("name"),
+        runtime=runtime_named(table.text("runtime"), where=f"{table.file} [{table.name}] runtime"),
+        architecture=table.choice("architecture", ARCHITECTURES),
+        handler=table.text("handler"),
+        description=table.text("description", ""),
+        environment=table.mapping("environment"),
+        tags=table.mapping("tags"),
+        boto3=table.choice("boto3", (BUNDLED, FROM_RUNTIME), BUNDLED),
+        exclude=(*table.texts("exclude", ()), *(TEST_FOLDERS if _leaves_out_tests(table) else ())),
+        bucket=table.text("bucket", ""),
+    )
+    table.refuse_unknown()
+    if not _HANDLER.match(function.handler):
+        raise table.error(
+            "handler",
+            f"{function.handler!r} is not a handler",
+            "It is module.function, like app.handler.handle.",
+        )
+    return function
+
+
+def _leaves_out_tests(table: Table) -> bool:
+    return table.flag("leave-out-tests", default=False)
+
+
+def _advice(function: Table) -> tuple[str, ...]:
+    if "leave-out-tests" not in function.values:
+        return ()
+    globs = ", ".join(f'"{glob}"' for glob in TEST_FOLDERS)
+    then = f"write exclude = [{globs}]" if _leaves_out_tests(function) else "remove the line"
+    return (f"{function.file} [{function.name}] leave-out-tests is no setting any more: {then}",)
+
+
+def _secrets_allowed(pipeline: Table) -> dict[str, str]:
+    table = pipeline.table("secrets", {})
+    allowed = table.mapping("allow")
+    table.refuse_unknown()
+    for path, reason in allowed.items():
+        if not reason.strip():
+            raise table.error(
+                f"allow.{path}", "there is no reason", "Write why what is in it is no secret."
+            )
+    return allowed
+
+
+def _environments(pipeline: Table) -> tuple[Environment, ...]:
+    found = []
+    spellings = {LOCAL_ENVIRONMENT: LOCAL_ENVIRONMENT}
+    for name, table in pipeline.tables("environments").items():
+        other = spellings.setdefault(name.lower(), name)
+        if other != name:
+            # Which of them is meant could not be told.
+            raise PipelineError(
+                f"{pipeline.file} [{pipeline.name}.environments]",
+                f"{name!r} and {other!r} are the same environment: case does not matter",
+                "Keep one of them.",
+            )
+        environment = Environment(
+            name=name,
+            permanent=table.flag("permanent", default=False),
+            account=table.text("account", ""),
+            region=table.text("region", ""),
+            profile=table.text("profile", ""),
+            role=table.text("role", ""),
+            variables=table.mapping("variables"),
+        )
+        table.refuse_unknown()
+        found.append(environment)
+    return tuple(found)

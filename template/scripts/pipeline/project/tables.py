@@ -1,0 +1,125 @@
+"""Reading a table of settings: every mistake names the file, the table and the key."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..core.errors import PipelineError
+
+_REQUIRED = object()
+# TOML can spell them; no process, no XML and no API takes them. Tabs and line ends are text.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+@dataclass
+class Table:
+    """A table of a TOML file that remembers which keys were asked for."""
+
+    values: Mapping[str, Any]
+    file: str
+    name: str
+    asked: set[str] = field(default_factory=set)
+
+    def error(self, key: str, what: str, then: str) -> PipelineError:
+        """Return the error for a key of this table."""
+        return PipelineError(f"{self.file} [{self.name}] {key}", what, then)
+
+    def text(self, key: str, default: object = _REQUIRED) -> str:
+        """Return a text; without `default` a missing or empty one is an error."""
+        value = self._get(key, default)
+        if not isinstance(value, str) or (default is _REQUIRED and not value):
+            raise self.error(key, f"{value!r} is not a text", f'Write {key} = "...".')
+        return value
+
+    def texts(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        """Return a list of texts."""
+        value = self._get(key, list(default))
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self.error(key, f"{value!r} is not a list of texts", f'Write {key} = ["..."].')
+        return tuple(value)
+
+    def items(self, key: str) -> list[Any]:
+        """Return a list of anything; a missing one is empty."""
+        value = self._get(key, [])
+        if not isinstance(value, list):
+            raise self.error(key, f"{value!r} is not a list", f'Write {key} = ["..."].')
+        return value
+
+    def flag(self, key: str, *, default: bool) -> bool:
+        """Return true or false."""
+        value = self._get(key, default)
+        if not isinstance(value, bool):
+            raise self.error(key, f"{value!r} is neither true nor false", f"Write {key} = true.")
+        return value
+
+    def choice(self, key: str, choices: tuple[str, ...], default: object = _REQUIRED) -> str:
+        """Return one of `choices`."""
+        value = self.text(key, default)
+        if value not in choices:
+            raise self.error(key, f"{value!r} is not known", f"Choose one of {', '.join(choices)}.")
+        return value
+
+    def mapping(self, key: str) -> dict[str, str]:
+        """Return a table of texts, in the order of the file."""
+        values = self.table(key, {}).values
+        for name, item in values.items():
+            if not isinstance(item, str):
+                raise self.error(f"{key}.{name}", f"{item!r} is not a text", "Put it in quotes.")
+            self._check(f"{key}.{name}", item)
+        return dict(values)
+
+    def table(self, key: str, default: object = _REQUIRED) -> Table:
+        """Return a table inside this one."""
+        value = self._get(key, default)
+        if not isinstance(value, Mapping):
+            raise self.error(key, f"{value!r} is not a table", f"Write [{self.name}.{key}].")
+        return Table(value, self.file, f"{self.name}.{key}")
+
+    def tables(self, key: str) -> dict[str, Table]:
+        """Return the tables inside a table by their names, in the order of the file."""
+        value = self._get(key, {})
+        if not isinstance(value, Mapping) or not all(
+            isinstance(v, Mapping) for v in value.values()
+        ):
+            raise self.error(
+                key, f"{value!r} does not hold tables", f"Write [{self.name}.{key}.NAME]."
+            )
+        return {
+            name: Table(inner, self.file, f"{self.name}.{key}.{name}")
+            for name, inner in value.items()
+        }
+
+    def refuse_unknown(self) -> None:
+        """Refuse keys nobody asked for: a misspelt setting must not be silently without effect."""
+        for key in self.values:
+            if key not in self.asked:
+                near = difflib.get_close_matches(key, self.asked, 1)
+                known = f"Known are {', '.join(sorted(self.asked))}."
+                then = f"Did you mean {near[0]}?" if near else known
+                raise self.error(key, "there is no such setting", then)
+
+    def _get(self, key: str, default: object) -> Any:
+        self.asked.add(key)
+        value = self.values.get(key, default)
+        if value is _REQUIRED:
+            raise self.error(
+                key, "is missing", "Add it, or run `copier recopy` to have it rendered again."
+            )
+        self._check(key, value)
+        return value
+
+    def _check(self, key: str, value: Any) -> None:
+        """Refuse control characters in a text, in the texts of a list, in the names of a table."""
+        for text in value if isinstance(value, (list, Mapping)) else (value,):
+            if isinstance(text, str) and (found := _CONTROL.search(text)):
+                what = f"it holds the control character {found[0]!r}"
+                raise self.error(key, what, "Remove it.")
+
+
+def normal(name: str) -> str:
+    """Return a package's name as indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()

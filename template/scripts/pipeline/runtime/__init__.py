@@ -1,0 +1,1 @@
+"""Lambda's Runtime API, and the processes behind it."""

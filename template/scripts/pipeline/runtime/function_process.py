@@ -1,0 +1,239 @@
+"""A Lambda function as a warm process on this machine.
+
+Honest limits: this machine's libc and CPU instead of Amazon Linux, no ceiling on memory, and
+the path /tmp itself is the machine's (the variables that name it lead to a folder of its own).
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core.errors import PipelineError
+from .api import Happening, Kind, RuntimeApi, Work
+from .child import Child
+from .function_code import FunctionCode, FunctionConfig
+from .invocation import (
+    UNHANDLED,
+    Figures,
+    Invocation,
+    exit_error,
+    report_lines,
+    size_error,
+    stamp,
+    timeout_error,
+)
+from .surroundings import function_environment, start_command
+
+_STARTED: tuple[Kind, ...] = ("ready", "init-error", "exit")
+_ENDED: tuple[Kind, ...] = ("answer", "error", "too-large", "exit")
+
+
+@dataclass(frozen=True)
+class _Start:
+    """How a process came up: its log, the seconds it took, and what ended it if anything did.
+
+    `deadline` is that of the invocation, by the monotonic clock.
+    """
+
+    deadline: float
+    log: str = ""
+    seconds: float | None = None
+    ending: Happening | None = None
+
+
+class FunctionProcess:
+    """One execution environment: started by the first invocation, warm for the next ones.
+
+    After a crash or a missed deadline the next invocation starts afresh. Invocations wait for
+    each other. `bytecode` may be shared between processes of the same Python.
+    """
+
+    def __init__(
+        self,
+        code: FunctionCode,
+        config: FunctionConfig,
+        *,
+        bytecode: Path | None = None,
+    ) -> None:
+        self.code = code
+        self.config = config
+        self._log_stream = ""
+        self._bytecode = bytecode
+        self._child: Child | None = None
+        self._scratch: Path | None = None
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def invoke(
+        self, payload: bytes, *, request_id: str = "", client_context: str = ""
+    ) -> Invocation:
+        """Run the function on a JSON document and wait for what comes of it.
+
+        Raises PipelineError only when the function's Python cannot be started at all.
+        """
+        with self._lock:
+            request_id = request_id or str(uuid.uuid4())
+            start, child = self._ready()
+            began = time.monotonic()
+            ending = start.ending
+            if ending is None:
+                left = start.deadline - began
+                child.api.offer(self._work(request_id, payload, left, client_context))
+                ending = _awaited(child.api, request_id, start.deadline)
+            seconds = time.monotonic() - began
+            figures = Figures(seconds, start.seconds, child.peak_memory())
+            log = f"{start.log}START RequestId: {request_id} Version: {self.config.version}\n"
+            log += _text(child)
+            if ending.kind not in {"answer", "error"}:
+                self._discard()
+            return self._invocation(request_id, log, figures, ending)
+
+    def close(self) -> None:
+        """End the process with all it started and remove its folder."""
+        with self._lock:
+            self._closed = True
+            self._discard()
+
+    def abort(self) -> None:
+        """End the process although an invocation may be under way; that one fails."""
+        self._closed = True
+        child = self._child
+        if child is not None:
+            child.kill()
+        self.close()
+
+    def _ready(self) -> tuple[_Start, Child]:
+        """Make sure that a process waits for work, starting one where needed."""
+        if self._child is not None and not self._child.has_exited():
+            return _Start(time.monotonic() + self.config.timeout), self._child
+        self._discard()
+        limit = self.config.init_timeout
+        log = f"INIT_START Runtime Version: {self.config.runtime} (this machine's Python)\n"
+        began = time.monotonic()
+        child = self._spawn()
+        started = child.api.first(_STARTED, limit)
+        ready = time.monotonic()
+        log += _text(child)
+        if started.kind != "timeout":
+            ending = None if started.kind == "ready" else started
+            return _Start(ready + self.config.timeout, log, ready - began, ending), child
+        # Lambda gives initialisation 10 s, then repeats it on the invocation's own time.
+        log += f"INIT_REPORT Init Duration: {limit * 1000:.2f} ms\tPhase: init\tStatus: timeout\n"
+        self._discard()
+        child = self._spawn()
+        started = child.api.first(_STARTED, self.config.timeout)
+        ending = None if started.kind == "ready" else started
+        return _Start(ready + self.config.timeout, log + _text(child), None, ending), child
+
+    def _spawn(self) -> Child:
+        if self._closed:
+            raise PipelineError(f"function {self.config.name}", "its process was closed")
+        for name, value in self.config.environment.items():
+            if "=" in name or "\0" in name + value:
+                what = f"no process takes its variable {name!r}: an equals sign or a null character"
+                raise PipelineError(f"function {self.config.name}", what, "Correct the variable.")
+        scratch = Path(tempfile.mkdtemp(prefix="function-"))
+        day = time.strftime("%Y/%m/%d", time.gmtime())
+        self._log_stream = f"{day}/[{self.config.version}]{secrets.token_hex(16)}"
+        self._scratch = scratch
+        api = RuntimeApi()
+        env = function_environment(
+            self.code, self.config, api=api.address, scratch=scratch, log_stream=self._log_stream
+        )
+        command = start_command(self.code, self._bytecode)
+        try:
+            self._child = Child(api, command, env, self.code.folder)
+        except OSError as error:
+            api.close()
+            self._discard()
+            raise PipelineError(
+                f"function {self.config.name}",
+                f"{command[0]} cannot be started in {self.code.folder}: {error.strerror}",
+                f"Check the Python for {self.config.runtime} and the unpacked package.",
+            ) from error
+        return self._child
+
+    def _work(self, request_id: str, payload: bytes, left: float, context: str) -> Work:
+        root = f"{int(time.time()):08x}-{secrets.token_hex(12)}"
+        headers = {
+            "Lambda-Runtime-Aws-Request-Id": request_id,
+            "Lambda-Runtime-Deadline-Ms": str(int((time.time() + left) * 1000)),
+            "Lambda-Runtime-Invoked-Function-Arn": self.config.invoked_arn(),
+            "Lambda-Runtime-Trace-Id": f"Root=1-{root};Parent={secrets.token_hex(8)};Sampled=0",
+        }
+        if context:
+            headers["Lambda-Runtime-Client-Context"] = context
+        return Work(request_id, payload, headers)
+
+    def _invocation(
+        self, request_id: str, log: str, figures: Figures, ending: Happening
+    ) -> Invocation:
+        kind, payload = _outcome(request_id, ending, self.config.timeout)
+        status = ""
+        if ending.kind == "timeout":
+            status = "timeout"
+            log += f"{stamp(time.time())} {request_id} Task timed out"
+            log += f" after {self.config.timeout:.2f} seconds\n\n"
+        elif ending.kind in {"exit", "init-error"}:
+            status = f"error\tError Type: {kind}"
+            if ending.kind == "exit":
+                log += f"{json.loads(payload)['errorMessage']}\n{kind}\n"
+        log += report_lines(request_id, self.config.memory, figures, status=status)
+        return Invocation(
+            request_id=request_id,
+            version=self.config.version,
+            payload=payload,
+            error=UNHANDLED if kind else None,
+            error_type=kind,
+            log=log,
+            log_stream=self._log_stream,
+            figures=figures,
+        )
+
+    def _discard(self) -> None:
+        if self._child is not None:
+            self._child.end()
+            self._child = None
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._scratch = None
+
+
+def _awaited(api: RuntimeApi, request_id: str, deadline: float) -> Happening:
+    while True:
+        happening = api.first(_ENDED, deadline - time.monotonic())
+        if happening.kind in {"exit", "timeout"} or happening.request_id == request_id:
+            return happening
+
+
+def _outcome(request_id: str, ending: Happening, timeout: float) -> tuple[str, bytes]:
+    """Return the error's type (empty for an answer) and the payload the caller gets."""
+    if ending.kind == "timeout":
+        return timeout_error(request_id, timeout)
+    if ending.kind == "exit":
+        return exit_error(request_id, ending.code)
+    if ending.kind == "too-large":
+        return size_error()
+    if ending.kind == "answer":
+        return "", ending.body
+    return ending.error_type or _posted_type(ending.body), ending.body
+
+
+def _posted_type(body: bytes) -> str:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return "Unknown"
+    return str(document.get("errorType", "Unknown")) if isinstance(document, dict) else "Unknown"
+
+
+def _text(child: Child) -> str:
+    return child.take_log().decode("utf-8", "replace")

@@ -1,0 +1,107 @@
+"""What came of an invocation, in Lambda's words: payload, kind of error, log, figures."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from .api import RESPONSE_LIMIT
+
+UNHANDLED = "Unhandled"
+_LARGEST_SIGNAL = 64
+_TAIL = 4096
+_SIGNALS = {6: "aborted", 9: "killed", 11: "segmentation fault", 15: "terminated"}
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Times in seconds, peak memory in MB (None where the machine does not tell)."""
+
+    seconds: float
+    init_seconds: float | None
+    max_memory: int | None
+
+    @property
+    def billed_ms(self) -> int:
+        """Milliseconds that AWS would bill: initialisation counts since August 2025."""
+        return max(1, math.ceil((self.seconds + (self.init_seconds or 0)) * 1000))
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """An invocation's outcome. `error` is None or `Unhandled`; `log` ends with its REPORT line.
+
+    Within one log event AWS's runtime client writes carriage returns instead of newlines.
+    """
+
+    request_id: str
+    version: str
+    payload: bytes
+    error: str | None
+    error_type: str
+    log: str
+    log_stream: str
+    figures: Figures
+
+    def readable_log(self) -> str:
+        """Return the log as a person reads it: traces on lines of their own."""
+        return self.log.replace("\r", "\n").replace("\N{NO-BREAK SPACE}", " ")
+
+    def log_tail(self) -> bytes:
+        """Return the last 4 KB of the log, as Lambda does for `LogType=Tail`."""
+        return self.readable_log().encode()[-_TAIL:]
+
+
+def report_lines(request_id: str, memory: int, figures: Figures, *, status: str = "") -> str:
+    """Return the END and REPORT lines; `status` is Lambda's `error` or `timeout`."""
+    parts = [
+        f"REPORT RequestId: {request_id}",
+        f"Duration: {figures.seconds * 1000:.2f} ms",
+        f"Billed Duration: {figures.billed_ms} ms",
+        f"Memory Size: {memory} MB",
+    ]
+    if figures.max_memory is not None:
+        parts.append(f"Max Memory Used: {figures.max_memory} MB")
+    if figures.init_seconds is not None:
+        parts.append(f"Init Duration: {figures.init_seconds * 1000:.2f} ms")
+    if status:
+        parts.append(f"Status: {status}")
+    return f"END RequestId: {request_id}\n" + "\t".join(parts) + "\n"
+
+
+def timeout_error(request_id: str, timeout: float) -> tuple[str, bytes]:
+    """Return the type and payload of an invocation that met its deadline."""
+    message = f"RequestId: {request_id} Error: Task timed out after {timeout:.2f} seconds"
+    return _error("Sandbox.Timedout", message)
+
+
+def exit_error(request_id: str, code: int) -> tuple[str, bytes]:
+    """Return the type and payload when the process ended by itself; `code` as Python gives it."""
+    if code == 0:
+        reason = "Runtime exited without providing a reason"
+    elif -_LARGEST_SIGNAL <= code < 0:
+        signal = _SIGNALS.get(-code, str(-code))
+        reason = f"Runtime exited with error: signal: {signal}"
+    else:
+        reason = f"Runtime exited with error: exit status {code}"
+    return _error("Runtime.ExitError", f"RequestId: {request_id} Error: {reason}")
+
+
+def size_error() -> tuple[str, bytes]:
+    """Return the type and payload of an answer that is larger than Lambda takes."""
+    message = (
+        f"Response payload size exceeded maximum allowed payload size ({RESPONSE_LIMIT} bytes)."
+    )
+    return _error("Function.ResponseSizeTooLarge", message)
+
+
+def stamp(seconds: float) -> str:
+    """Return a moment (seconds since 1970) as Lambda writes it in logs."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def _error(kind: str, message: str) -> tuple[str, bytes]:
+    return kind, json.dumps({"errorType": kind, "errorMessage": message}).encode()

@@ -1,0 +1,173 @@
+"""Warm processes for every function of the embedded AWS, and the unzipped code they share."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from ..core.errors import PipelineError
+from ..edge.files import remove_folder
+from .function_code import FunctionCode, FunctionConfig, unpack_function
+from .function_process import FunctionProcess
+from .invocation import UNHANDLED, Figures, Invocation
+
+
+@dataclass(frozen=True)
+class LocalRuntime:
+    """What stands for a managed runtime: a Python, and the folder with AWS's runtime client for it.
+
+    `version` is the Python's own `major.minor`.
+    """
+
+    python: Path
+    ric: Path
+    version: str = ""
+    extra_paths: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Target:
+    """A function as it is to be run: settings, handler, and the bytes of its zip."""
+
+    config: FunctionConfig
+    handler: str
+    code_sha256: str
+    code: bytes
+
+    def fingerprint(self) -> str:
+        """Return a text that changes with whatever makes a warm process useless."""
+        return json.dumps([asdict(self.config), self.handler, self.code_sha256], sort_keys=True)
+
+
+class Pool:
+    """Processes by function: an idle one is taken, another started when all are busy.
+
+    `folder` belongs to this pool. A function whose code or settings changed loses its idle
+    processes with the next invocation; busy ones finish first, as on Lambda.
+    """
+
+    def __init__(self, folder: Path, runtimes: Mapping[str, LocalRuntime]) -> None:
+        self._folder = folder
+        self._runtimes = dict(runtimes)
+        self._idle: dict[str, list[tuple[str, FunctionProcess]]] = {}
+        self._busy: set[FunctionProcess] = set()
+        self._open = True
+        self._lock = threading.Lock()
+        self._unpacking = threading.Lock()
+        self._unpacked: set[str] = set()
+
+    def invoke(
+        self, target: Target, payload: bytes, *, request_id: str, client_context: str = ""
+    ) -> Invocation:
+        """Run the function in a warm process, or in a new one."""
+        runtime, note = self._runtime(target.config.runtime)
+        if runtime is None:
+            return _cannot_run(target, request_id, note)
+        mark = target.fingerprint()
+        try:
+            process = self._take(target, mark, runtime)
+            try:
+                done = process.invoke(payload, request_id=request_id, client_context=client_context)
+            finally:
+                self._give_back(target, mark, process)
+        except PipelineError as error:
+            return _cannot_run(target, request_id, str(error))
+        return replace(done, log=f"{note}\n{done.log}") if note else done
+
+    def close(self) -> None:
+        """End every process, busy ones too, and remove the unzipped code."""
+        with self._lock:
+            self._open = False
+            processes = [process for warm in self._idle.values() for _, process in warm]
+            processes += self._busy
+            self._idle.clear()
+        for process in processes:
+            process.abort()
+        code = self._folder / "code"
+        for folder in code.iterdir() if code.is_dir() else ():
+            remove_folder(folder)
+
+    def _take(self, target: Target, mark: str, runtime: LocalRuntime) -> FunctionProcess:
+        with self._lock:
+            if not self._open:
+                raise PipelineError("embedded AWS", "it is being stopped", "Start it again.")
+            warm = self._idle.setdefault(_name(target), [])
+            stale = [process for other, process in warm if other != mark]
+            warm[:] = [pair for pair in warm if pair[0] == mark]
+            process = warm.pop()[1] if warm else None
+            if process is not None:
+                self._busy.add(process)
+        for old in stale:
+            old.close()
+        if process is not None:
+            return process
+        code = FunctionCode(
+            folder=self._folder_of(target),
+            handler=target.handler,
+            runtime_python=runtime.python,
+            ric=runtime.ric,
+            extra_paths=runtime.extra_paths,
+        )
+        process = FunctionProcess(code, target.config, bytecode=self._folder / "bytecode")
+        with self._lock:
+            self._busy.add(process)
+        return process
+
+    def _give_back(self, target: Target, mark: str, process: FunctionProcess) -> None:
+        with self._lock:
+            self._busy.discard(process)
+            if self._open:
+                self._idle.setdefault(_name(target), []).append((mark, process))
+                return
+        process.close()
+
+    def _folder_of(self, target: Target) -> Path:
+        name = base64.b64decode(target.code_sha256).hex()
+        folder = self._folder / "code" / name
+        with self._unpacking:
+            if name not in self._unpacked:
+                unpack_function(target.code, folder, where=f"code of {target.config.name}")
+                self._unpacked.add(name)
+        return folder
+
+    def _runtime(self, name: str) -> tuple[LocalRuntime | None, str]:
+        """Return what runs a runtime, and what to say about it in the log."""
+        runtime = self._runtimes.get(name)
+        if runtime is None and name.startswith("python") and self._runtimes:
+            runtime = next(iter(self._runtimes.values()))
+        if runtime is None:
+            known = ", ".join(sorted(self._runtimes)) or "none"
+            return None, f"{name} cannot run here: the embedded AWS was started with {known}"
+        wanted = name.removeprefix("python")
+        if runtime.version and runtime.version != wanted:
+            return (
+                runtime,
+                f"NOTE: {name} is not on this machine, this ran on Python {runtime.version}",
+            )
+        return runtime, ""
+
+
+def _name(target: Target) -> str:
+    return f"{target.config.region}/{target.config.name}/{target.config.version}"
+
+
+def _cannot_run(target: Target, request_id: str, reason: str) -> Invocation:
+    kind = "Runtime.NotAvailable"
+    payload = json.dumps({"errorType": kind, "errorMessage": reason}).encode()
+    log = f"START RequestId: {request_id} Version: {target.config.version}\n"
+    log += f"[ERROR] {kind}: {reason}\nEND RequestId: {request_id}\n"
+    stream = f"[{target.config.version}]not-started"
+    return Invocation(
+        request_id=request_id,
+        version=target.config.version,
+        payload=payload,
+        error=UNHANDLED,
+        error_type=kind,
+        log=log,
+        log_stream=stream,
+        figures=Figures(0.0, None, None),
+    )

@@ -1,0 +1,87 @@
+"""What a function finds around it: environment variables and the start of its process.
+
+The variables are those AWS documents for Lambda's execution environment. Nothing of this
+machine's environment is passed on, so no secret of its user can be read by accident.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .function_code import FunctionCode, FunctionConfig
+
+# Nothing listens there: a call to AWS fails at once instead of leaving this machine.
+NOWHERE = "http://127.0.0.1:1"
+# The package comes first and the runtime client last, as on Lambda. Neither this machine's
+# site-packages nor PYTHON* variables are seen (-I -S), so a missing dependency stays missing.
+# The address has a path, the Runtime API's secret: the client's compiled part puts its own paths
+# behind it, its Python part takes a host and a port only.
+_STARTER = """\
+import os, sys
+task, handler, *last = sys.argv[1:]
+sys.path[:] = [task, *sys.path, *last]
+sys.argv = ["awslambdaric", handler]
+from awslambdaric.__main__ import main
+from awslambdaric.lambda_runtime_client import LambdaRuntimeClient
+host, _, secret = os.environ["AWS_LAMBDA_RUNTIME_API"].partition("/")
+def call_rapid(self, method, path, *more, call=getattr(LambdaRuntimeClient, "call_rapid", None)):
+    self.lambda_runtime_address = host
+    return call(self, method, f"/{secret}{path}", *more)
+LambdaRuntimeClient.call_rapid = call_rapid
+main(sys.argv)
+"""
+
+
+def start_command(code: FunctionCode, bytecode: Path | None, first: str = "") -> list[str]:
+    """Return the command line of the function's process; `first` is Python that it begins with.
+
+    Compiled modules go to `bytecode`, else beside their sources where that can be written.
+    """
+    options = ["-I", "-S", "-X", "utf8"]
+    if bytecode is not None:
+        options += ["-X", f"pycache_prefix={bytecode}"]
+    words = [first + _STARTER, code.folder, code.handler, *code.extra_paths, code.ric]
+    return [str(code.runtime_python), *options, "-c", *map(str, words)]
+
+
+def function_environment(
+    code: FunctionCode, config: FunctionConfig, *, api: str, scratch: Path, log_stream: str
+) -> dict[str, str]:
+    """Return the whole environment of the function's process.
+
+    `scratch` is the process's own folder in place of /tmp; the path /tmp itself is this
+    machine's. The function's own variables cannot change the reserved ones.
+    """
+    reserved = {
+        "_HANDLER": code.handler,
+        "LAMBDA_TASK_ROOT": str(code.folder),
+        "LAMBDA_RUNTIME_DIR": str(code.ric),
+        "AWS_LAMBDA_RUNTIME_API": api,
+        "AWS_LAMBDA_FUNCTION_NAME": config.name,
+        "AWS_LAMBDA_FUNCTION_VERSION": config.version,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(config.memory),
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_LOG_GROUP_NAME": config.group(),
+        "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_{config.runtime}",
+        "AWS_REGION": config.region,
+        "AWS_DEFAULT_REGION": config.region,
+        "AWS_ACCESS_KEY_ID": config.access_key,
+        "AWS_SECRET_ACCESS_KEY": config.secret_key,
+        "AWS_SESSION_TOKEN": "local",
+        "AWS_ENDPOINT_URL": config.endpoint or NOWHERE,
+        # boto3 would otherwise look for real credentials in the user's files and on the network.
+        "AWS_SHARED_CREDENTIALS_FILE": str(scratch / "none"),
+        "AWS_CONFIG_FILE": str(scratch / "none"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    if config.log_format == "JSON":
+        reserved["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
+    defaults = {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "LANG": "en_US.UTF-8",
+        "TZ": ":UTC",
+        "HOME": str(scratch),
+        "TMPDIR": str(scratch),
+    }
+    return {**defaults, **config.environment, **reserved}

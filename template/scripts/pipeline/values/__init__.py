@@ -1,1 +1,0 @@
-"""Frozen values, and the named constructors that read them."""

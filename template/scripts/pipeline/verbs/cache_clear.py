@@ -1,0 +1,43 @@
+"""`cache.clear`: everything that a build can make again goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..core.errors import PipelineError
+from ..core.events import Reporter
+from ..edge.cache import clear, to_oneself
+from ..edge.files import unwritable
+from ..edge.locks import alone
+from ..local.background import running
+from .local import state_file
+
+
+def clear_cache(root: Path, folder: Path, reporter: Reporter) -> tuple[int, int]:
+    """Empty the cache `folder` of the repository; return how many files and bytes were removed.
+
+    Whoever uses it is waited for, but the embedded AWS, which stays until somebody stops it: then
+    this raises PipelineError. Builds, `build-output` and the machine's own caches of packages stay.
+    """
+    aws = running(state_file(root))
+    if aws is not None:
+        raise PipelineError(
+            "cache.clear",
+            f"the embedded AWS (process {aws.pid}) runs the function with what lies there",
+            "Stop it first: `python3 tasks.py local.stop`.",
+        )
+
+    def building() -> None:
+        reporter.line("a build is running in this folder; waiting for it")
+
+    def used() -> None:
+        reporter.line(
+            "the cache is in use by a test, `run`, `verify` or the like in this folder; "
+            "waiting for its end"
+        )
+
+    with alone(root / ".pipeline" / "build.lock", building), to_oneself(folder, used):
+        try:
+            return clear(folder)
+        except OSError as error:
+            raise unwritable(folder, error) from error

@@ -1,0 +1,1 @@
+"""Zip files: written the same everywhere, and read with trust in nothing."""

@@ -1,7 +1,0 @@
-"""What the tests of packages share: the real NuGet client."""
-
-from __future__ import annotations
-
-from tests.nuget_client import nuget
-
-__all__ = ["nuget"]

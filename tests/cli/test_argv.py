@@ -1,0 +1,99 @@
+"""The argument normaliser: optional positionals, and nothing ever lost."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pipeline.cli.argv import Shape, normalise
+
+SHAPES = {
+    "build": Shape(valued=("--build-number", "-b", "--octopus-space")),
+    "run": Shape("--package", valued=("--event", "--package")),
+    "deploy": Shape(),
+    "test": Shape(passes_on=True),
+}
+words = st.lists(
+    st.sampled_from(
+        [*SHAPES, "--json", "--event", "-b", "--build-number=7", "--package=x", "a.json", "CI"]
+    )
+    | st.text(max_size=5)
+)
+
+
+@pytest.mark.parametrize(
+    ("typed", "normal"),
+    [
+        ("", ""),
+        ("--list", "--list"),
+        ("build", "build"),
+        ("build --json", "build --json"),
+        ("run x.nupkg", "run --package=x.nupkg"),
+        ("run --event e.json x.nupkg", "run --event e.json --package=x.nupkg"),
+        ("run x.nupkg --event e.json", "run --package=x.nupkg --event e.json"),
+        ("run --event=e.json x.nupkg", "run --event=e.json --package=x.nupkg"),
+        ("run one two", "run --package=one two"),
+        ("deploy CI --dry-run", "deploy CI --dry-run"),
+        ("build run x", "build run --package=x"),
+        ("run x run y", "run --package=x run --package=y"),
+        ("build -b run", "build -b run"),
+        ("run --event build", "run --event build"),
+        ("build --build-number", "build --build-number"),
+    ],
+)
+def test_a_command_line_becomes_invokes(typed: str, normal: str) -> None:
+    """Bare words get their flag, values stay values even where they are called like a verb."""
+    assert normalise(typed.split(), SHAPES) == (tuple(normal.split()), (), {})
+
+
+@pytest.mark.parametrize(
+    ("typed", "normal", "moved"),
+    [
+        ("deploy --octopus-space A CI", "deploy CI", {"--octopus-space": "A"}),
+        ("deploy --octopus-space=A CI", "deploy CI", {"--octopus-space": "A"}),
+        ("deploy --octopus-api-key - CI", "deploy CI", {"--octopus-api-key": "-"}),
+        ("deploy CI --octopus-server-url", "deploy CI", {"--octopus-server-url": ""}),
+        ("build --octopus-space A", "build --octopus-space A", {}),
+        ("run --event --octopus-space A", "run --event --octopus-space --package=A", {}),
+    ],
+)
+def test_flags_that_a_verb_no_longer_has(typed: str, normal: str, moved: dict[str, str]) -> None:
+    """They are read still, but not by invoke."""
+    assert normalise(typed.split(), SHAPES) == (tuple(normal.split()), (), moved)
+
+
+def test_everything_after_test_passes_through() -> None:
+    """Flags, verbs and separators behind `test` are pytest's."""
+    typed = ["build", "test", "-k", "build", "--", "--json", "test"]
+    assert normalise(typed, SHAPES) == (
+        ("build", "test"),
+        ("-k", "build", "--", "--json", "test"),
+        {},
+    )
+
+
+@given(words)
+def test_no_word_is_lost_or_moved(typed: list[str]) -> None:
+    """Every word comes out in its place, as it was or behind the flag it belongs to."""
+    ours, passed_on, _ = normalise(typed, SHAPES)
+    flags = [shape.positional for shape in SHAPES.values() if shape.positional]
+    for before, after in zip(typed, (*ours, *passed_on), strict=True):
+        assert after in (before, *(f"{flag}={before}" for flag in flags))
+
+
+@given(words)
+def test_flags_are_never_touched(typed: list[str]) -> None:
+    """What starts with a hyphen is for invoke to understand."""
+    ours, passed_on, _ = normalise(typed, SHAPES)
+    for before, after in zip(typed, (*ours, *passed_on), strict=True):
+        if before.startswith("-"):
+            assert after == before
+
+
+@given(words)
+def test_only_test_passes_words_on(typed: list[str]) -> None:
+    """Words are passed on behind `test` as a verb, and then all of them."""
+    ours, passed_on, _ = normalise(typed, SHAPES)
+    if passed_on:
+        assert ours[-1] == "test"
+        assert list(passed_on) == typed[len(ours) :]

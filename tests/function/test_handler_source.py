@@ -1,0 +1,198 @@
+"""The handler check: what Lambda would find is found, without running anything."""
+
+from __future__ import annotations
+
+import io
+import keyword
+import warnings
+import zipfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pipeline.core.errors import PipelineError
+from pipeline.function.python.handler_source import find_handler
+
+names = st.from_regex(r"[a-z_][a-z0-9_]{0,12}", fullmatch=True).filter(
+    lambda name: not keyword.iskeyword(name)
+)
+
+
+def check_handler(code: bytes, handler: str, *, where: str, runtime: str = "") -> None:
+    """Look for a handler in a function zip."""
+    with zipfile.ZipFile(io.BytesIO(code)) as archive:
+        find_handler(set(archive.namelist()), archive.read, handler, where, runtime)
+
+
+def zipped(source: str | bytes, name: str = "app.py") -> bytes:
+    """Return a zip with one file."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(name, source)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def handle(event, context): ...",
+        "@run\nasync def handle(event, context): ...",
+        "async def handle(event, context): ...\nhandle = run(handle)",
+        "def handle(e, c):\n    def inner():\n        yield\n    return list(inner())",
+        "def handle(e, c):\n    return (x for x in e)",
+        "if new:\n    async def handle(e, c): ...\nelse:\n    def handle(e, c): ...",
+        "class handle: ...",
+        "handle = print",
+        "handle: object = print",
+        "handle, other = print, print",
+        "from other import handle",
+        "from other import anything as handle",
+        "import handle",
+        "import handle.inside",
+        "import os.path as handle",
+        "if True:\n    def handle(e, c): ...",
+        "if False: ...\nelse:\n    handle = print",
+        "try:\n    from fast import handle\nexcept ImportError:\n    from slow import handle",
+        "with open('x') as handle: ...",
+        "for handle in (): ...",
+        "(handle := print)",
+        "from other import *",
+        "if True:\n    from other import *",
+        "handle = None\ndef start():\n    global handle\n    handle = print\nstart()",
+        "handle = 5\nhandle = print",
+        "handle = print\nif False:\n    handle = 5",
+        "handle: object = None",
+    ],
+)
+def test_every_way_to_bind_the_name_counts(source: str) -> None:
+    """Definitions, assignments and imports, inside `if` and `try`; `*` may hold anything."""
+    check_handler(zipped(source), "app.handle", where="deploy")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "",
+        "def handel(event, context): ...",
+        "def outer():\n    def handle(e, c): ...",
+        "class Outer:\n    def handle(self): ...",
+        "print(handle)",
+        "other.handle = print",
+        "from handle import other",
+        "import other.handle",
+        "# def handle(e, c): ...",
+        "'def handle(e, c): ...'",
+    ],
+)
+def test_a_name_that_is_not_bound_is_missed(source: str) -> None:
+    """Nested, misspelt, only read, or in a comment: it is not there, and the error says where."""
+    with pytest.raises(PipelineError) as error:
+        check_handler(zipped(source), "app.handle", where="deploy CI")
+    assert error.value.where == "deploy CI"
+    assert error.value.what == "the handler app.handle is missing: app.py defines no handle"
+    assert "Nothing was changed." in error.value.then
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "handle = 5",
+        "handle: int = 5",
+        "other = handle = 'x'",
+        "try: ...\nfinally:\n    handle = ...",
+    ],
+)
+def test_a_constant_is_no_function(source: str) -> None:
+    """Python says so with the first event only."""
+    with pytest.raises(PipelineError) as error:
+        check_handler(zipped(source), "app.handle", where="deploy CI")
+    assert error.value.what == (
+        "the handler app.handle is no function: app.py sets handle to a constant"
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("async def handle(e, c): ...", "is async, which Lambda does not await"),
+        ("async def handle(e, c):\n    yield", "is async, which Lambda does not await"),
+        ("def handle(e, c):\n    if e:\n        x = yield e", "is a generator, whose values"),
+        ("def handle(e, c):\n    yield from e", "is a generator, whose values"),
+    ],
+)
+def test_what_lambda_does_not_wait_for(source: str, said: str) -> None:
+    """Each event of such a handler would end with an error about its answer."""
+    with pytest.raises(PipelineError) as error:
+        check_handler(zipped(source), "app.handle", where="deploy CI")
+    assert error.value.what.startswith(f"the handler app.handle {said}")
+
+
+@pytest.mark.parametrize("handler", ["orders.api.handle", "orders/api.handle"])
+def test_slashes_and_dots_are_folders(handler: str) -> None:
+    """Both spellings that Lambda takes lead to the same file."""
+    check_handler(zipped("def handle(e, c): ...", "orders/api.py"), handler, where="deploy")
+    with pytest.raises(PipelineError, match=r"there is no orders/api\.py in function\.zip"):
+        check_handler(zipped("def handle(e, c): ...", "api.py"), handler, where="deploy")
+
+
+def test_a_package_is_a_module() -> None:
+    """The handler may be in a package's own file."""
+    check_handler(zipped("handle = print", "orders/__init__.py"), "orders.handle", where="deploy")
+
+
+def test_a_compiled_module_is_taken_on_trust() -> None:
+    """An extension module cannot be read, so its file is enough."""
+    code = zipped(b"\x7fELF", "app.cpython-313-aarch64-linux-gnu.so")
+    check_handler(code, "app.handle", where="deploy")
+
+
+@pytest.mark.parametrize(
+    "source", ["x = 1\ndef handle(:\n", "x = 1\n  y = 2\n", "x = 1\nreturn x\n"]
+)
+def test_a_module_that_is_no_python_is_named_with_its_line(source: str) -> None:
+    """The error gives file and line, for a function on this Python or an older one."""
+    for runtime in ("", "python3.0"):
+        with pytest.raises(PipelineError, match=r"^deploy: app\.py:2: "):
+            check_handler(zipped(source), "app.handle", where="deploy", runtime=runtime)
+
+
+def test_a_null_byte_is_an_error_for_people() -> None:
+    """Pythons differ in what they raise for one; the reader must not notice."""
+    with pytest.raises(PipelineError, match="null bytes"):
+        check_handler(zipped(b"\0"), "app.handle", where="deploy")
+
+
+def test_syntax_of_a_newer_python_is_no_error_on_a_worker() -> None:
+    """A worker's Python may be older than the function's and then cannot judge."""
+    source = "def handle(:\n"
+    check_handler(zipped(source), "app.handle", where="deploy", runtime="python3.99")
+
+
+def test_reading_a_module_warns_nobody() -> None:
+    """Python's warnings go to standard error, where a worker sees a failure."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_handler(zipped(r"handle = '\d' is 1"), "app.handle", where="deploy")
+
+
+@given(
+    names,
+    names,
+    # Python takes 20 of them.
+    st.lists(st.sampled_from(["if x:", "try:", "with x:", "for _ in x:"]), max_size=15),
+)
+def test_a_function_at_any_depth_of_blocks_is_found(
+    module: str, name: str, blocks: list[str]
+) -> None:
+    """However deep in statements that always run at import, a definition counts."""
+    lines = [" " * depth + block for depth, block in enumerate(blocks)]
+    lines.append(" " * len(blocks) + f"def {name}(e, c): ...")
+    lines += [
+        " " * depth + "finally: pass"
+        for depth, block in reversed(list(enumerate(blocks)))
+        if block == "try:"
+    ]
+    code = zipped("\n".join(lines), f"{module}.py")
+    check_handler(code, f"{module}.{name}", where="deploy")
+    with pytest.raises(PipelineError):
+        check_handler(code, f"{module}.{name}z", where="deploy")

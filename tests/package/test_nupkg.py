@@ -1,0 +1,195 @@
+"""Packages: written with all parts, read from anywhere, unpacked as Octopus does."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pipeline.core.errors import PipelineError
+from pipeline.core.manifest import Source
+from pipeline.package.contents import Package, list_package
+from pipeline.package.nupkg import pack
+from pipeline.package.nuspec import parse
+from pipeline.zip.reader import open_archive, read_member
+from pipeline.zip.writer import STORED, Member, compress, store, write_zip
+
+SPEC = (
+    b"<package><metadata><id>Acme.Sample</id><version>2.0.7</version><authors>a &amp; b</authors>"
+    b"<description>d</description></metadata></package>"
+)
+CONTENTS = {
+    "deploy.py": b"print('hi')\n" * 9,
+    "lib/no ext": b"x",
+    "a+b/c.tar.gz": bytes(300),
+    "function.zip": b"PK" * 50,
+    "odd.e x t": b"y",
+    "LICENSE": b"mit",
+}
+
+
+def sample(path: Path, contents: dict[str, bytes] | None = None) -> Path:
+    """Pack the sample files."""
+    files = {
+        name: store(data) if name == "function.zip" else compress(data)
+        for name, data in (CONTENTS if contents is None else contents).items()
+    }
+    pack(parse(SPEC, "x"), files, path, source=Source("c0ffee", None, None))
+    return path
+
+
+def plain_zip(path: Path, *files: tuple[str, bytes]) -> Path:
+    """Write any zip under a package's name."""
+    write_zip(path, [Member(name, 0o644, compress(data)) for name, data in files])
+    return path
+
+
+def test_all_five_parts_are_there(tmp_path: Path) -> None:
+    """Relationships lead to nuspec and properties; each file has a declared content type."""
+    with zipfile.ZipFile(sample(tmp_path / "a.nupkg")) as package:
+        names = package.namelist()
+        relationships = package.read("_rels/.rels").decode()
+        types = package.read("[Content_Types].xml").decode()
+    assert len(names) == len(CONTENTS) + 4
+    properties = next(name for name in names if name.endswith(".psmdcp"))
+    assert 'Target="/Acme.Sample.nuspec"' in relationships
+    assert f'Target="/{properties}"' in relationships
+    for extension in ("gz", "nuspec", "psmdcp", "py", "rels", "zip"):
+        assert types.count(f'<Default Extension="{extension}"') == 1
+    for name in ("/LICENSE", "/lib/no%20ext", "/odd.e%20x%20t"):
+        assert f'<Override PartName="{name}"' in types
+    assert "a%2Bb/c.tar.gz" in names
+
+
+def test_the_bytes_depend_on_the_contents_alone(tmp_path: Path) -> None:
+    """Shuffled files give the same package; the bytes are pinned for every machine."""
+    first = sample(tmp_path / "a.nupkg").read_bytes()
+    second = sample(tmp_path / "b.nupkg", dict(reversed(CONTENTS.items()))).read_bytes()
+    assert first == second
+    assert (
+        hashlib.sha256(first).hexdigest()
+        == "f7dfd5e54aa40ff4b611ceeee31ddda9d026533eaa6b678f915c627bd654e85a"
+    )
+
+
+def test_reading_gives_back_what_was_packed(tmp_path: Path) -> None:
+    """Names are decoded, parts are told from content, function.zip stays stored."""
+    listing = list_package(sample(tmp_path / "a.nupkg"))
+    found = {name: read_member(listing.archive, entry) for name, entry in listing.files.items()}
+    assert found == CONTENTS
+    assert (listing.nuspec.id, listing.nuspec.text("authors")) == ("Acme.Sample", "a & b")
+    assert len(listing.archive.entries) == len(CONTENTS) + 4
+    assert listing.files["function.zip"].method == STORED
+    repository = next(item for item in listing.nuspec.metadata if item.name == "repository")
+    assert dict(repository.attributes)["commit"] == "c0ffee"
+
+
+def test_a_package_without_opc_parts_is_read(tmp_path: Path) -> None:
+    """A nuspec at the root is enough."""
+    path = plain_zip(tmp_path / "a.nupkg", ("x.NUSPEC", SPEC), ("a%20b.txt", b"1"))
+    listing = list_package(path)
+    assert [*listing.files] == ["a b.txt"]
+    assert [entry.name for entry in listing.archive.entries] == ["a%20b.txt", "x.NUSPEC"]
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ([("a.txt", b"")], "this file has none"),
+        ([("in/a.nuspec", SPEC)], "this file has none"),
+        ([("a.nuspec", SPEC), ("b.nuspec", SPEC)], r"a\.nuspec, b\.nuspec"),
+        ([("a.nuspec", SPEC), ("B%2enuspec", SPEC)], r"B\.nuspec, a\.nuspec"),
+        ([("a.nuspec", SPEC), ("_rels/.rels", b""), ("_rels/%2Erels", b"")], "clash"),
+        ([("a.nuspec", SPEC), ("%2e%2e%2fx", b"")], "out of its folder"),
+        ([("a.nuspec", SPEC), ("%2Fetc%2Fpasswd", b"")], "absolute"),
+        ([("a.nuspec", SPEC), ("a%5Cb", b"")], "backslash"),
+        ([("a.nuspec", SPEC), ("%FF", b"")], "does not decode"),
+        ([("a.nuspec", SPEC), ("a%62", b""), ("ab", b"")], "clash"),
+        ([("a.nuspec", b"<!DOCTYPE a []>" + SPEC)], "document type"),
+        ([("a.nuspec", b"not xml")], "well-formed"),
+    ],
+)
+def test_hostile_packages_are_refused(
+    tmp_path: Path, files: list[tuple[str, bytes]], said: str
+) -> None:
+    """Names are checked again once decoded, and nothing is unpacked."""
+    path = plain_zip(tmp_path / "a.nupkg", *files)
+    with pytest.raises(PipelineError, match=said):
+        Package.open(path)
+    with pytest.raises(PipelineError, match=said):
+        Package.open(path).unpack_like_octopus(tmp_path / "out")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("[content_types].xml", "for itself"),
+        ("_rels/x", "skip"),
+        ("package/a.txt", "skip"),
+        ("package.json", "skip"),
+        ("deep/other.nuspec", "for itself"),
+        ("a./b", "dot"),
+        ("../b", "out of its folder"),
+        ("Acme.Sample.NUSPEC", "for itself"),
+    ],
+)
+def test_names_that_a_reader_would_lose_are_refused(tmp_path: Path, name: str, said: str) -> None:
+    """Better an error while packing than a file that is missing at the other end."""
+    with pytest.raises(PipelineError, match=said):
+        sample(tmp_path / "a.nupkg", {name: b"x"})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
+    """Neither wins in silence."""
+    files = {"a b": store(b"1"), "A b": store(b"2")}
+    with pytest.raises(PipelineError, match="clash"):
+        pack(parse(SPEC, "x"), files, tmp_path / "a.nupkg")
+
+
+def test_an_empty_package_is_refused(tmp_path: Path) -> None:
+    """As NuGet does."""
+    with pytest.raises(PipelineError, match="without files"):
+        sample(tmp_path / "a.nupkg", {})
+
+
+def test_unpacking_has_octopus_losses(tmp_path: Path) -> None:
+    """Parts, nuspecs and checksum files are gone, names decoded, modes lost."""
+    path = tmp_path / "a.nupkg"
+    files = {
+        "a.nuspec": SPEC,
+        "in/b.nuspec": SPEC,
+        "a.nupkg.sha512": b"",
+        "_rels/.rels": b"",
+        "package/services/metadata/x": b"",
+        "[Content_Types].xml": b"",
+        "run.sh": b"#!",
+        "a%20b/c%2B.txt": b"c",
+    }
+    write_zip(path, [Member(name, 0o755, store(data)) for name, data in files.items()])
+    Package.open(path).unpack_like_octopus(tmp_path / "out")
+    found = sorted((tmp_path / "out").rglob("*"))
+    names = [item.relative_to(tmp_path / "out").as_posix() for item in found if item.is_file()]
+    assert names == ["a b/c+.txt", "run.sh"]
+    assert (tmp_path / "out/run.sh").stat().st_mode & 0o777 == 0o644
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.randoms(use_true_random=False))
+def test_damaged_packages_give_known_errors(tmp_path: Path, dice: random.Random) -> None:
+    """A damaged package unpacks right, or is refused and leaves nothing behind."""
+    good = sample(tmp_path / "good.nupkg").read_bytes()
+    bad = bytearray(good)
+    for _ in range(dice.randint(1, 5)):
+        bad[dice.randrange(len(bad))] ^= 1 << dice.randrange(8)
+    path = tmp_path / "bad.nupkg"
+    path.write_bytes(bad)
+    with suppress(PipelineError):
+        for name, entry in list_package(path).files.items():
+            assert read_member(open_archive(path), entry) == CONTENTS[name]

@@ -1,0 +1,261 @@
+"""What NuGet's packers refuse in a nuspec: the old one is asked, the new one's rules are told."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pipeline.core.errors import PipelineError
+from pipeline.package.nuspec import Nuspec, fill_tokens, parse
+from pipeline.package.nuspec_rules import check_files, check_metadata
+
+Nuget = Callable[..., "subprocess.CompletedProcess[str]"]
+
+BASE = """<package>
+<metadata>
+<id>Acme.Sample</id><version>1.0.0</version><authors>Acme</authors><description>x</description>
+{}
+</metadata>
+<files><file src="a.txt" /></files>
+</package>
+"""
+EXPRESSION = '<license type="expression">{}</license>'
+DEPENDENCY = '<dependencies><dependency id="X" version="{}" /></dependencies>'
+ACCEPTED = "<requireLicenseAcceptance>true</requireLicenseAcceptance>"
+ADDRESS = "<licenseUrl>https://acme.example/x</licenseUrl>"
+
+# What the client that is here refuses too.
+REFUSED = [
+    ("<licence>MIT</licence>", "<metadata> holds no <licence>"),
+    ("<Title>x</Title>", "<metadata> holds no <Title>"),
+    ("<summary>a <b>c</b></summary>", "<summary> holds no <b>"),
+    ('<summary lang="en">a</summary>', "<summary> has no attribute 'lang'"),
+    ("<projectUrl>www.acme.example</projectUrl>", "<projectUrl> is no whole address"),
+    ("<projectUrl>http://</projectUrl>", "<projectUrl> is no whole address"),
+    ("<iconUrl></iconUrl>", "<iconUrl> is empty"),
+    (f"{ACCEPTED.replace('true', 'True')}{ADDRESS}", "neither true nor false: 'True'"),
+    ("<developmentDependency>yes</developmentDependency>", "neither true nor false: 'yes'"),
+    ("<requireLicenseAcceptance />", "<requireLicenseAcceptance> is empty"),
+    (ACCEPTED, "there is no licence to accept"),
+    (ACCEPTED.replace("true", "1"), "there is no licence to accept"),
+    *(
+        (DEPENDENCY.format(version), "version of <dependency> 'X'")
+        for version in (
+            *("1", "^1.0", "1.*", "(1.0)", "[2.0,1.0]", "[1.0,1.0)", "(,)", "1.0.0-rc.1", ">=1.0"),
+            *("[1.0", "1.0]", "[1.0,2.0,3.0]", "1.0.0.0.0", "[1.0-b,1.0-a]", "[]", "(1.0,1.0]"),
+        )
+    ),
+    ('<dependencies><dependency version="1.0" /></dependencies>', "<dependency> has no 'id'"),
+    ('<dependencies><dependency id="X" verson="1.0" /></dependencies>', "no attribute 'verson'"),
+    ('<dependencies><dependency id="X Y" version="1.0" /></dependencies>', "id 'X Y' is not valid"),
+    (
+        '<dependencies><dependency id="X" version="1.0" /><dependency id="x" /></dependencies>',
+        "<dependency> 'x' is there twice",
+    ),
+    (
+        '<dependencies><dependency id="X" version="1.0" /><group /></dependencies>',
+        "<dependencies> holds <dependency> and <group>",
+    ),
+    (
+        '<dependencies><group><reference file="x.dll" /></group></dependencies>',
+        "<group> holds no <reference>",
+    ),
+    ("<references><group /></references>", "<group> of <references> is empty"),
+    (
+        '<references><reference file="x" /><group><reference file="y" /></group></references>',
+        "<references> holds <group> and <reference>",
+    ),
+    ("<frameworkAssemblies><x /></frameworkAssemblies>", "<frameworkAssemblies> holds no <x>"),
+]
+# What it does not know yet.
+REFUSED_SINCE = [
+    ("<license>MIT</license>", "<license> has no 'type'"),
+    ('<license type="spdx">MIT</license>', "type of <license> is 'spdx'"),
+    ('<license type="expression" />', "<license> is empty"),
+    ('<license type="expression" version="2.0">MIT</license>', "version of <license> is '2.0'"),
+    (EXPRESSION.format("MIT") + ADDRESS, "<license> and <licenseUrl> are both there"),
+    *(
+        (EXPRESSION.format(text), "<license> is no licence expression")
+        for text in (
+            *("Apache 2.0", "MIT OR", "(MIT", "MIT)", "AND", "MIT and ISC", "MIT, ISC", "()"),
+            *("MIT OR AND ISC", "(MIT OR ISC) WITH LLVM-exception", "MIT WITH Nothing", "MIT ISC"),
+            *("MIT WITH", "WITH LLVM-exception", "MIT WITH ISC", "MIT OR(ISC AND)"),
+        )
+    ),
+    (EXPRESSION.format("GPL-2.0"), "'GPL-2.0' is now 'GPL-2.0-only'"),
+    (EXPRESSION.format("MIT OR mit"), "'mit' is now 'MIT'"),
+    ("<icon></icon>", "<icon> is empty"),
+    ("<serviceable>TRUE</serviceable>", "neither true nor false: 'TRUE'"),
+    ('<repository link="x" />', "<repository> has no attribute 'link'"),
+    ("<packageTypes><packageType /></packageTypes>", "<packageType> has no 'name'"),
+    (
+        '<packageTypes><packageType name="x" version="a" /></packageTypes>',
+        "version of <packageType> is 'a'",
+    ),
+    (
+        '<contentFiles><files include="**" flatten="maybe" /></contentFiles>',
+        "flatten of <files> is neither true nor false: 'maybe'",
+    ),
+    ("<frameworkReferences><group /></frameworkReferences>", "<group> has no 'targetFramework'"),
+]
+TAKEN = [
+    "<title /><tags></tags><language>en-GB</language><releaseNotes>a\n&lt;b&gt;</releaseNotes>",
+    f"{ACCEPTED}{ADDRESS}",
+    "<requireLicenseAcceptance> 0 </requireLicenseAcceptance>",
+    "<projectUrl>file:///share/x</projectUrl><iconUrl>https://acme.example/a b.png</iconUrl>",
+    *(
+        DEPENDENCY.format(version)
+        for version in (
+            *("1.0", "1.0.0.0", "01.2", "[1.0]", "(1.0,)", "(,1.0]", "[1.0, 2.0)", "[1.0-a,1.0-b]"),
+            *("[1.0,1.0]", "[1.0-beta]", "[1.0-rc,1.0]"),
+        )
+    ),
+    '<dependencies><group targetFramework="any"><dependency id="X" /></group></dependencies>',
+    '<frameworkAssemblies><frameworkAssembly assemblyName="x" /></frameworkAssemblies>',
+]
+TAKEN_SINCE = [
+    *(
+        EXPRESSION.format(text)
+        for text in (
+            *("MIT", "MIT OR Apache-2.0", "(MIT AND (ISC OR 0BSD))", "LicenseRef-Acme", "ISC+"),
+            "Apache-2.0 WITH LLVM-exception AND MIT OR GPL-2.0-or-later",
+        )
+    ),
+    EXPRESSION.format("MIT") + "<licenseUrl>https://licenses.nuget.org/MIT</licenseUrl>",
+    ACCEPTED + EXPRESSION.format("MIT"),
+    '<repository type="git" url="https://acme.example/x.git" /><icon>a.png</icon>',
+    '<packageTypes><packageType name="Acme" version="1.0" /></packageTypes>',
+    '<contentFiles><files include="**" copyToOutput="true" /></contentFiles>',
+]
+
+
+def sample(inner: str, text: str = BASE) -> Nuspec:
+    """Return the nuspec with more metadata, its tokens filled in."""
+    return fill_tokens(parse(text.format(inner).encode(), "src/A.nuspec"), {})
+
+
+def packs(nuget: Nuget, root: Path, text: str) -> bool:
+    """Tell whether the real client makes a package of it."""
+    (root / "a.txt").write_text("x", encoding="utf-8")
+    (root / "X.nuspec").write_text(text, encoding="utf-8")
+    return nuget("pack", "X.nuspec", "-BasePath", ".", cwd=root).returncode == 0
+
+
+@pytest.mark.parametrize(("inner", "said"), [*REFUSED, *REFUSED_SINCE])
+def test_what_nuget_refuses_is_refused(inner: str, said: str) -> None:
+    """The error names file and line, what is wrong, and what to write."""
+    with pytest.raises(PipelineError, match=re.escape(said)) as error:
+        check_metadata(sample(inner))
+    assert error.value.where == "src/A.nuspec:4"
+    assert error.value.then
+
+
+@pytest.mark.parametrize("inner", [*TAKEN, *TAKEN_SINCE])
+def test_what_nuget_takes_is_taken(inner: str) -> None:
+    """Nothing more than that is refused."""
+    check_metadata(sample(inner))
+
+
+@pytest.mark.parametrize("inner", [inner for inner, _ in REFUSED])
+def test_the_real_client_refuses_it_too(nuget: Nuget, tmp_path: Path, inner: str) -> None:
+    """Each rule that is older than the client which is here."""
+    assert not packs(nuget, tmp_path, BASE.format(inner))
+
+
+@pytest.mark.parametrize("inner", TAKEN)
+def test_the_real_client_takes_it_too(nuget: Nuget, tmp_path: Path, inner: str) -> None:
+    """As a prerelease: it does not want prereleases as dependencies of a release."""
+    assert packs(nuget, tmp_path, BASE.replace("1.0.0", "1.0.0-a").format(inner))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("<metadata>", '<metadata minClientVersion="2">', "minClientVersion of <metadata> is '2'"),
+        ("<metadata>", '<metadata minVersion="2.8">', "<metadata> has no attribute 'minVersion'"),
+        ("<authors>Acme", "<authors> , ", "<authors> names nobody"),
+        ("</package>", "<files /></package>", "<files> is there twice"),
+        ("</package>", "<file /></package>", "<package> holds <file>"),
+        ('src="a.txt"', 'src="a.txt" taget="b"', "<file> has no attribute 'taget'"),
+    ],
+)
+def test_the_frame_is_checked(nuget: Nuget, tmp_path: Path, old: str, new: str, said: str) -> None:
+    """What is around the metadata, here and in the real client."""
+    text = BASE.replace(old, new)
+    with pytest.raises(PipelineError, match=re.escape(said)):
+        check_metadata(sample("", text))
+    assert not packs(nuget, tmp_path, text.format(""))
+
+
+def test_a_misspelt_element_gets_a_suggestion() -> None:
+    """Case and a letter are enough; else all that are known are listed."""
+    for inner, then in (("<licence />", "license"), ("<projecturl />", "projectUrl")):
+        with pytest.raises(PipelineError) as error:
+            check_metadata(sample(inner))
+        assert error.value.then == f"Did you mean {then}?"
+    with pytest.raises(PipelineError, match="holds no <qqqq>") as error:
+        check_metadata(sample("<qqqq />"))
+    assert error.value.then.startswith("Known are id, version, ")
+
+
+NAMED = """<icon>img\\a.png</icon>
+<readme>README.md</readme>
+<license type="file">/LICENSE</license>
+<references><reference file="A.dll" /></references>
+"""
+SIZES = {"img/a.png": 9, "README.md": 9, "LICENSE": 0, "lib/net45/a.dll": 9}
+
+
+@pytest.mark.parametrize(
+    ("change", "said", "then"),
+    [
+        ({"img/a.png": None}, "'img\\\\a.png', which no <file> puts", 'target="img"'),
+        (
+            {"README.md": None, "readme.md": 9},
+            "<readme> is 'README.md', which no",
+            "Write readme.md.",
+        ),
+        ({"LICENSE": None}, "<license> is '/LICENSE', which no <file>", "Add <file"),
+        ({"lib/net45/a.dll": None, "a.dll": 9}, "<reference> names 'A.dll'", "target in lib"),
+        ({"README.md": 0}, "'README.md', which is empty", "Fill the file"),
+        ({"img/a.png": 0}, "'img/a.png', which is empty", "Fill the file"),
+        ({"img/a.png": 2**20 + 1}, "which has 1048577 bytes", "1 MB"),
+    ],
+)
+def test_named_files_are_in_the_package(
+    change: Mapping[str, int | None], said: str, then: str
+) -> None:
+    """Icon, readme, licence and references, each with a way out."""
+    nuspec = sample(NAMED)
+    check_metadata(nuspec)
+    check_files(nuspec, SIZES)
+    sizes = {name: size for name, size in {**SIZES, **change}.items() if size is not None}
+    with pytest.raises(PipelineError, match=re.escape(said)) as error:
+        check_files(nuspec, sizes)
+    assert error.value.where.startswith("src/A.nuspec:")
+    assert then in error.value.then
+
+
+@pytest.mark.parametrize(
+    "inner",
+    ["<icon>a.svg</icon>", "<readme>a.txt</readme>", '<license type="file">a.pdf</license>'],
+)
+def test_files_of_another_kind_are_refused(inner: str) -> None:
+    """NuGet shows nothing else."""
+    with pytest.raises(PipelineError, match="no such file to NuGet"):
+        check_files(sample(inner), {"a.svg": 1, "a.txt": 1, "a.pdf": 1})
+
+
+@settings(deadline=None)
+@given(st.text(st.sampled_from("()[],. -x1MITORAND^*+")), st.sampled_from([EXPRESSION, DEPENDENCY]))
+def test_any_value_is_taken_or_a_known_error(text: str, element: str) -> None:
+    """Nothing but a PipelineError comes out of an expression or a range."""
+    nuspec = sample(element.format(text))
+    with suppress(PipelineError):
+        check_metadata(nuspec)

@@ -1,0 +1,90 @@
+"""The naming convention, and the limits of the two services that take the names."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pipeline.core.errors import PipelineError
+from pipeline.core.names import (
+    package_id_problem,
+    package_version_problem,
+    resource_name,
+)
+
+word = st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,30}", fullmatch=True)
+
+
+@given(word, word)
+def test_a_good_name_is_environment_and_function(environment: str, function: str) -> None:
+    """A letter first, then letters, digits and hyphens, at most 64 characters: it is taken."""
+    assert resource_name(environment, function) == f"{environment}-{function}"
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_what_is_taken_is_valid_in_both_services(environment: str, function: str) -> None:
+    """Whatever comes in, a name that comes out is one for Lambda and for CloudFormation."""
+    wanted = f"{environment}-{function}"
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,63}", wanted):
+        assert resource_name(environment, function) == wanted
+    else:
+        with pytest.raises(PipelineError, match=re.escape(repr(wanted))):
+            resource_name(environment, function)
+
+
+@pytest.mark.parametrize(
+    ("environment", "function", "who"),
+    [
+        ("CI", "x" * 62, "Lambda"),
+        ("CI", "Orders.Queue", "Lambda"),
+        ("Test Ümläut", "Orders", "Lambda"),
+        ("CI", "Orders_Queue", "CloudFormation"),
+        ("1CI", "Orders", "CloudFormation"),
+        ("CI", "Orders\n", "Lambda"),
+    ],
+)
+def test_the_service_that_refuses_is_named(environment: str, function: str, who: str) -> None:
+    """The error says which service takes no such name."""
+    with pytest.raises(PipelineError, match=f"{who} refuses"):
+        resource_name(environment, function)
+
+
+def test_the_longest_name_is_taken() -> None:
+    """64 characters are allowed, the hyphen included."""
+    assert len(resource_name("CI", "x" * 61)) == 64
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        (("jQuery.UI-x", "log4net", "Acme_1", "Zoë", "A" * 100), ("../x", "a/b", "a\\b", "C:x")),
+        (("1", "x-1", "_"), ("", ".", "..", "a..b", "-a", "a b", "a\0", "a\n", "A" * 101)),
+    ],
+)
+def test_ids_are_those_that_nuget_takes(good: tuple[str, ...], bad: tuple[str, ...]) -> None:
+    """None of them can lead out of a folder, or be anything but a name."""
+    assert [name for name in good if package_id_problem(name)] == []
+    assert [name for name in bad if not package_id_problem(name)] == []
+
+
+def test_versions_are_those_that_nuget_has_ever_taken() -> None:
+    """Of NuGet 2.x and of SemVer 2: with two to four numbers, a prerelease, and metadata."""
+    good = ("1", "1.0", "2.0.7", "1.2.3.4", "1.0.0-beta", "1.0-rc.1+a.b-c", "1.0.0+build.7")
+    bad = (
+        "",
+        "..",
+        "1/2",
+        "../1",
+        "v1",
+        "1.",
+        "1.2.3.4.5",
+        "1.0-",
+        "1.0-a..b",
+        "1 ",
+        "1\n",
+        "\u0661",
+    )
+    assert [text for text in good if package_version_problem(text)] == []
+    assert [text for text in (*bad, "1" * 129) if not package_version_problem(text)] == []
