@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..core.errors import NotTheSame, PipelineError
@@ -24,11 +24,34 @@ from ..package.reader import Package
 from ..project.buildserver import BuildServer
 from ..project.project import Project
 from ..zip.difference import difference
+from .which_package import chosen_package, mark_verified
 
 
-def unverifiable(manifest: Manifest, machine: Machine) -> str:
+@dataclass(frozen=True)
+class Verified:
+    """A package that was rebuilt with the same bytes, and the commit that makes it."""
+
+    package: str
+    version: str
+    commit: str
+
+
+def verify(
+    named: str | None, machine: Machine, reporter: Reporter, *, cold: bool = False
+) -> Verified:
+    """Verify the named package, or the last build's, which is then recorded as verified."""
+    package = chosen_package(named, machine.root)
+    with reporter.stage("verify") as stage:
+        manifest = verify_package(package, machine, reporter, cold=cold)
+        mark_verified(machine.root, package)
+        commit = str(manifest.source.commit)
+        stage.text = f"{package.name}: rebuilt from {commit[:7]}, the same bytes"
+    return Verified(str(package), manifest.version, commit)
+
+
+def unverifiable(manifest: Manifest, git: Git | None) -> str:
     """Return why a build cannot be verified here, or an empty text."""
-    if machine.git is None:
+    if git is None:
         return "there is no .git here to rebuild from"
     if manifest.source.commit is None:
         return "nothing is committed yet"
@@ -66,7 +89,7 @@ def verify_package(
     more, and their wheels' hashes compared with the lock.
     """
     manifest = _manifest(package)
-    reason = unverifiable(manifest, machine)
+    reason = unverifiable(manifest, machine.git)
     if reason:
         then = "Commit, and build again." if machine.git else "Verify it in a clone."
         raise PipelineError(f"verify {package.name}", f"it cannot be verified: {reason}", then)
