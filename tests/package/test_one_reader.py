@@ -22,7 +22,7 @@ from pipeline.feeds.feed import SAME, Candidate
 from pipeline.octopus.client import Access
 from pipeline.package.reader import Package
 from pipeline.project.project import Project
-from pipeline.verbs.deploy_here import Account, DeployOptions, deploy_package
+from pipeline.verbs.deploy_here import DeployOptions, deploy_package
 from pipeline.verbs.inspect import inspect_package
 from pipeline.verbs.push import PushOptions, push
 from pipeline.verbs.release import OctopusOptions, release_package
@@ -88,11 +88,10 @@ class Verbs:
     def deploy(self, path: Path) -> None:
         """Open a package as `deploy` does, and unpack it."""
         options = DeployOptions("CI", dry_run=True)
-        account = Account(Credentials("k", "s"), self.machine.environ)
-        environment = self.project.environment(options.environment)
         deploy_package(
-            self.project, Package.open(path), environment, options, account, self.reporter
-        )
+            self.project, Package.open(path), options, Credentials("k", "s"),
+            self.machine.environ, self.reporter,
+        )  # fmt: skip
 
     def verify(self, path: Path) -> None:
         """Verify, as far as the commit; a package that no commit makes is not the same."""

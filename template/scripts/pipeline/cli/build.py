@@ -100,12 +100,12 @@ def build(
     if not deploy:
         run.answer = _document(build(run.project, options, run.machine, run.reporter), run.root)
         return
-    made = build_and_deploy(
+    outcome, pushed, released = build_and_deploy(
         run.project, options, replace(push_options(run), octopus=access),
         octopus_options(access, *where), run.machine, run.reporter,
     )  # fmt: skip
-    published = {"pushed": asdict(made.pushed), "released": asdict(made.released)}
-    run.answer = _document(made.outcome, run.root) | published
+    published = {"pushed": asdict(pushed), "released": asdict(released)}
+    run.answer = _document(outcome, run.root) | published
 
 
 @verb({**_VERSION, "force": "Package even when nothing has changed"})
@@ -131,8 +131,11 @@ def verify(run: Session, package: str | None = None, cold: bool = False) -> None
     """Rebuild a package from its commit and compare every byte."""
     from ..verbs.verify import verify
 
-    done = verify(package, run.machine, run.reporter, cold=cold)
-    run.answer = {**asdict(done), "same": True}
+    path, manifest = verify(package, run.machine, run.reporter, cold=cold)
+    run.answer = {
+        "package": str(path), "version": manifest.version, "commit": manifest.source.commit,
+        "same": True,
+    }  # fmt: skip
 
 
 @verb()

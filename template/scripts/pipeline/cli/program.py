@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import re
 import sys
@@ -21,7 +20,7 @@ from ..edge.files import read_text
 from .argv import OLD_FLAGS, Shape, normalise, rebuild_request
 from .build import rebuild
 from .printers import writer
-from .session import error_document
+from .session import error_document, print_document
 
 # The one spelling of all messages, whichever was typed.
 _PROGRAM = "python3 tasks.py"
@@ -148,12 +147,12 @@ def _report(words: Sequence[str], error: PipelineError, text: str = "") -> int:
 
     `text` is for people, the error's own words by default; `--json` gives a program its document.
     """
-    from ..core.foreign import harmless, harmless_json
+    from ..core.foreign import harmless
     from ..core.masking import environment_secrets, masked_text
 
     secrets = environment_secrets(os.environ)
     writer(sys.stderr)(harmless(masked_text(text or str(error), secrets)))
     if bootstrap.JSON.intersection(words):
-        document = json.dumps(error_document(error), indent=2)
-        writer(sys.stdout)(harmless_json(masked_text(document, secrets)))
+        with suppress(OSError):
+            print_document(error_document(error), secrets)
     return error.exit_code

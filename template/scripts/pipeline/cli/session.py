@@ -11,10 +11,10 @@ import json as json_format
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property, wraps
+from functools import cached_property, partial, wraps
 from inspect import Parameter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from invoke import Context, Exit, Task, task
 from ..core.errors import PipelineError, UsageError
 from .printers import printer, show
 
-# `--list` imports this file, and need not wait for what only a verb needs.
+# `--list` imports this file; what only a verb needs is imported later.
 if TYPE_CHECKING:
     from ..core.events import Reporter
     from ..edge.machine import Machine
@@ -108,9 +108,9 @@ class Session:
     def _cache_in_use(self) -> Path:
         from ..edge.cache import using
 
-        def waiting() -> None:
-            self.reporter.line("another process clears this folder's cache; waiting for it")
-
+        waiting = partial(
+            self.reporter.line, "another process clears this folder's cache; waiting for it"
+        )
         self.held.enter_context(using(self.cache, waiting))
         return self.cache
 
@@ -157,6 +157,15 @@ def error_document(error: PipelineError) -> dict[str, Any]:
     return {"error": {"where": error.where, "what": error.what, "then": error.then}}
 
 
+def print_document(document: Mapping[str, Any], secrets: Sequence[str]) -> None:
+    """Print a verb's JSON document, its secrets masked."""
+    from ..core.foreign import harmless_json
+    from ..core.masking import masked_text
+
+    text = json_format.dumps(document, indent=2, ensure_ascii=False)
+    show(sys.stdout, harmless_json(masked_text(text, secrets)))
+
+
 @contextmanager
 def session(root: Path, *, json: bool, verbose: bool) -> Iterator[Session]:
     """Give a verb its session; print its answer or its error at the end.
@@ -164,11 +173,11 @@ def session(root: Path, *, json: bool, verbose: bool) -> Iterator[Session]:
     A verb that has printed everything raises invoke's Exit; the Program exits with its code.
     """
     from ..core.events import Failed, Reporter
-    from ..core.foreign import harmless_json
-    from ..core.masking import environment_secrets, masked, masked_text
+    from ..core.masking import environment_secrets, masked
     from ..edge.scratch import own_temporary_folder
 
-    sink, close = printer(json=json, verbose=verbose)
+    printing = ExitStack()
+    sink = printer(printing, json=json, verbose=verbose)
     secrets = environment_secrets(os.environ)
     reporter = Reporter(masked(sink, secrets), time.monotonic)
     running = Session(root, reporter, json, {}, secrets, ExitStack())
@@ -184,10 +193,9 @@ def session(root: Path, *, json: bool, verbose: bool) -> Iterator[Session]:
     except Exit as end:
         code = end.code
     finally:
-        close()
+        printing.close()
     if json:
-        document = json_format.dumps(running.answer, indent=2, ensure_ascii=False)
-        show(sys.stdout, harmless_json(masked_text(document, secrets)))
+        print_document(running.answer, secrets)
     if code:
         raise Exit(code=code)
 

@@ -67,9 +67,7 @@ def build(project: Project, options: BuildOptions, machine: Machine, reporter: R
     root, full = project.root, not options.only_package
     server = BuildServer.from_environ(machine.environ)
 
-    def waiting() -> None:
-        reporter.line("another build is running in this folder; waiting for it")
-
+    waiting = partial(reporter.line, "another build is running in this folder; waiting for it")
     with alone(root / ".pipeline" / "build.lock", waiting):
         sweep(root / OUTPUT)
         if "PIPELINE_SIGNING_KEY" in machine.environ:
@@ -87,7 +85,8 @@ def build(project: Project, options: BuildOptions, machine: Machine, reporter: R
         _announce(project, version, tree, reporter)
         run_build_hook("before_build", project, root, reporter.line)
         with new_folder(root / OUTPUT / version) as folder:
-            order = Order(version, tree.source, folder, _function_zip(last, root))
+            previous = last.package_path(root).parent / FUNCTION_ZIP if last else None
+            order = Order(version, tree.source, folder, previous)
             restored = _restore(project, machine, reporter)
             if full:
                 _test(project, folder, machine, reporter)
@@ -192,10 +191,6 @@ def _verify(built: Built, machine: Machine, reporter: Reporter) -> str:
         verify_build(built, machine, reporter)
         stage.text = f"rebuilt from {str(built.manifest.source.commit)[:7]}: the same bytes"
     return ""
-
-
-def _function_zip(last: Latest | None, root: Path) -> Path | None:
-    return last.package_path(root).parent / FUNCTION_ZIP if last else None
 
 
 def _is_reusable(last: Latest, options: BuildOptions, server: BuildServer, root: Path) -> bool:

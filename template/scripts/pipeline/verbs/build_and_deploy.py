@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..core.errors import UsageError
 from ..core.events import Reporter
 from ..edge.machine import Machine
@@ -13,19 +11,10 @@ from .push import Pushed, PushOptions, push
 from .release import OctopusOptions, Released, deploy_build
 
 
-@dataclass(frozen=True)
-class BuiltAndDeployed:
-    """What the three verbs made."""
-
-    outcome: Outcome
-    pushed: Pushed
-    released: Released
-
-
 def build_and_deploy(
     project: Project, options: BuildOptions, feed: PushOptions, octopus: OctopusOptions,
     machine: Machine, reporter: Reporter,
-) -> BuiltAndDeployed:  # fmt: skip
+) -> tuple[Outcome, Pushed, Released]:  # fmt: skip
     """Build, push, make the releases, and deploy them.
 
     Raises UsageError before anything is built where Octopus's address or key is not set.
@@ -38,4 +27,4 @@ def build_and_deploy(
     package = outcome.latest.package_path(project.root)
     pushed = push(project, package, feed, machine, reporter)
     released = deploy_build(project, outcome.latest, octopus, machine, reporter)
-    return BuiltAndDeployed(outcome, pushed, released)
+    return outcome, pushed, released

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import PipelineError, UsageError
@@ -32,14 +32,6 @@ class DeployOptions:
     dry_run: bool = False
     print_policy: bool = False
     allow_dirty: bool = False
-
-
-@dataclass(frozen=True)
-class Account:
-    """An AWS account, real or embedded: credentials, and variables that lead the client there."""
-
-    credentials: Credentials
-    environ: Mapping[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -82,25 +74,29 @@ def deploy(
     # A damaged package is refused before anything is started for it.
     package = Package.open(path)
     package.ours()
+    environ = dict(machine.environ)
     if environment.is_local:
         variables = start_for_project(project, machine, reporter).aws.environment()
-        account = Account(Credentials.from_environment(variables), {**machine.environ, **variables})
+        environ.update(variables)
+        credentials = Credentials.from_environment(variables)
     else:
-        account = Account(worker_credentials(environment, machine.environ), machine.environ)
-    return deploy_package(project, package, environment, options, account, reporter)
+        credentials = worker_credentials(environment, environ)
+    return deploy_package(project, package, options, credentials, environ, reporter)
 
 
 def deploy_package(
-    project: Project, package: Package, environment: Environment, options: DeployOptions,
-    account: Account, reporter: Reporter,
+    project: Project, package: Package, options: DeployOptions, credentials: Credentials,
+    environ: Mapping[str, str], reporter: Reporter,
 ) -> Deployed:  # fmt: skip
     """Unpack a package as Octopus does and run its deploy script in a bare Python.
 
+    `environ` has the values of the project's variables, and leads the AWS client to the account.
     Raises the error that the script ended with.
     """
+    environment = project.environment(options.environment)
     manifest = package.ours()
     templates = manifest.function.templates()
-    values = declared_values(templates, environment.declared(), account.environ)
+    values = declared_values(templates, environment.declared(), environ)
     outputs: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / manifest.package_id / manifest.version
@@ -113,7 +109,7 @@ def deploy_package(
             dry_run=options.dry_run,
             print_policy=options.print_policy,
         )
-        job = Job(folder, base_python(), variables, account.credentials, account.environ)
+        job = Job(folder, base_python(), variables, credentials, environ)
         launch(job, Reporter(_collecting(reporter.emit, outputs), reporter.seconds))
     name = resource_name(environment.name, project.function.name)
     return Deployed(environment.name, name, manifest.version, options.dry_run, outputs)

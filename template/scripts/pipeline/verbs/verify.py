@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from ..core.errors import NotTheSame, PipelineError
@@ -27,26 +27,17 @@ from ..zip.difference import difference
 from .which_package import chosen_package, mark_verified
 
 
-@dataclass(frozen=True)
-class Verified:
-    """A package that was rebuilt with the same bytes, and the commit that makes it."""
-
-    package: str
-    version: str
-    commit: str
-
-
 def verify(
     named: str | None, machine: Machine, reporter: Reporter, *, cold: bool = False
-) -> Verified:
-    """Verify the named package, or the last build's, which is then recorded as verified."""
+) -> tuple[Path, Manifest]:
+    """Verify the named package, or the last build's; return it and its manifest."""
     package = chosen_package(named, machine.root)
     with reporter.stage("verify") as stage:
         manifest = verify_package(package, machine, reporter, cold=cold)
         mark_verified(machine.root, package)
-        commit = str(manifest.source.commit)
-        stage.text = f"{package.name}: rebuilt from {commit[:7]}, the same bytes"
-    return Verified(str(package), manifest.version, commit)
+        commit = str(manifest.source.commit)[:7]
+        stage.text = f"{package.name}: rebuilt from {commit}, the same bytes"
+    return package, manifest
 
 
 def unverifiable(manifest: Manifest, git: Git | None) -> str:
@@ -69,14 +60,12 @@ def verify_build(built: Built, machine: Machine, reporter: Reporter) -> None:
     an earlier build has kept is used, and wheels are fetched once more.
     """
     cold = bool(BuildServer.from_environ(machine.environ).name)
-    manifest, package = built.manifest, built.package
+    manifest = built.manifest
     then = "Something outside the commit went into it: look at scripts/hooks_build.py."
     with _rebuilt(manifest, machine, reporter, cold=cold) as rebuilt:
-        for ours, other in (
-            (built.function_zip.path, rebuilt.with_name(FUNCTION_ZIP)),
-            (package, rebuilt),
-        ):
-            _compare(ours.name, ours.read_bytes(), other, manifest, then)
+        built_zip = built.function_zip.path
+        _compare(built_zip, rebuilt.with_name(FUNCTION_ZIP), manifest, then)
+        _compare(built.package, rebuilt, manifest, then)
 
 
 def verify_package(
@@ -93,11 +82,12 @@ def verify_package(
     if reason:
         then = "Commit, and build again." if machine.git else "Verify it in a clone."
         raise PipelineError(f"verify {package.name}", f"it cannot be verified: {reason}", then)
-    then = "It was changed since it was built, or something outside the commit went into it."
+    then = (
+        "It was changed since it was built, or something outside the commit went into it. "
+        "Build the commit anew."
+    )
     with _rebuilt(manifest, machine, reporter, cold=cold) as rebuilt:
-        _compare(
-            package.name, package.read_bytes(), rebuilt, manifest, f"{then} Build the commit anew."
-        )
+        _compare(package, rebuilt, manifest, then)
     return manifest
 
 
@@ -171,8 +161,8 @@ def _unknown(manifest: Manifest, git: Git, machine: Machine) -> PipelineError:
 
 def _is_of_this_library(clone: Path, machine: Machine) -> bool:
     """Tell whether this process would make what the clone's own library and tools make."""
-    locks = [_text(root / TOOL_LOCK) for root in (machine.root, clone)]
-    return locks[0] == locks[1] and code_digest(clone / "scripts" / "pipeline") == running_code()
+    ours, others = (_text(root / TOOL_LOCK) for root in (machine.root, clone))
+    return ours == others and code_digest(clone / "scripts" / "pipeline") == running_code()
 
 
 def _text(path: Path) -> str:
@@ -195,12 +185,12 @@ def _rebuild_in_child(clone: Path, facts: Path, folder: Path, machine: Machine) 
     return made[0]
 
 
-def _compare(name: str, ours: bytes, other: Path, manifest: Manifest, then: str) -> None:
-    rebuilt = other.read_bytes()
-    if ours != rebuilt:
+def _compare(ours: Path, rebuilt: Path, manifest: Manifest, then: str) -> None:
+    old, new = ours.read_bytes(), rebuilt.read_bytes()
+    if old != new:
         commit = str(manifest.source.commit)[:12]
-        what = f"rebuilt from {commit} it is not the same: {difference(ours, rebuilt)}"
-        raise NotTheSame(f"verify {name}", what, then)
+        what = f"rebuilt from {commit} it is not the same: {difference(old, new)}"
+        raise NotTheSame(f"verify {ours.name}", what, then)
 
 
 def _manifest(package: Path) -> Manifest:
