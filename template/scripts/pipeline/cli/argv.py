@@ -21,10 +21,14 @@ class OldFlag:
     takes_value: bool = True
 
 
+def _build_only(variable: str) -> OldFlag:
+    return OldFlag(f"only `build` has it: set {variable} instead", variable)
+
+
 OLD_FLAGS = {
-    "--octopus-server-url": OldFlag("only `build` has it: set OCTOPUS_URL", "OCTOPUS_URL"),
-    "--octopus-api-key": OldFlag("only `build` has it: set OCTOPUS_API_KEY", "OCTOPUS_API_KEY"),
-    "--octopus-space": OldFlag("only `build` has it: set OCTOPUS_SPACE", "OCTOPUS_SPACE"),
+    "--octopus-server-url": _build_only("OCTOPUS_URL"),
+    "--octopus-api-key": _build_only("OCTOPUS_API_KEY"),
+    "--octopus-space": _build_only("OCTOPUS_SPACE"),
     "--verify-provenance": OldFlag(
         "it does nothing any more: `inspect` always says whether the statement fits",
         takes_value=False,

@@ -66,7 +66,6 @@ def build(project: Project, options: BuildOptions, machine: Machine, reporter: R
     """
     root, full = project.root, not options.only_package
     server = BuildServer.from_environ(machine.environ)
-
     waiting = partial(reporter.line, "another build is running in this folder; waiting for it")
     with alone(root / ".pipeline" / "build.lock", waiting):
         sweep(root / OUTPUT)
