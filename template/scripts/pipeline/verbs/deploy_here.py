@@ -1,4 +1,4 @@
-"""`deploy` from a developer's machine: the package's own deploy script, run as a worker runs it."""
+"""`deploy` from a developer's machine: run the package's own deploy script as a worker does."""
 
 from __future__ import annotations
 
@@ -143,8 +143,8 @@ def refuse_unfit(
 def worker_credentials(environment: Environment, environ: Mapping[str, str]) -> Credentials:
     """Return the credentials for an environment in AWS.
 
-    Its profile's; else those in AWS's own variables; else what boto3 finds where it looks:
-    the default profile, a web identity, a role of this machine.
+    They are its profile's, else those in AWS's own variables, else what boto3 finds: the default
+    profile, a web identity, a role of this machine. Raises PipelineError where there are none.
     """
     given = Credentials.from_environment(environ)
     if given.key and not environment.profile:
@@ -175,10 +175,10 @@ def worker_credentials(environment: Environment, environ: Mapping[str, str]) -> 
 
 
 def _collecting(sink: Sink, outputs: dict[str, str]) -> Sink:
-    def passes_on(event: Event) -> None:
+    def take(event: Event) -> None:
         if isinstance(event, Output):
             outputs[event.name] = event.value
         else:
             sink(event)
 
-    return passes_on
+    return take

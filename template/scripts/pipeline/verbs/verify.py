@@ -1,4 +1,4 @@
-"""`verify`: a package is rebuilt from its commit, and must come out the same to the byte."""
+"""`verify`: rebuild a package from its commit, and compare every byte."""
 
 from __future__ import annotations
 
@@ -56,8 +56,7 @@ def unverifiable(manifest: Manifest, git: Git | None) -> str:
 def verify_build(built: Built, machine: Machine, reporter: Reporter) -> None:
     """Rebuild a build from its commit and compare; raises NotTheSame with the first difference.
 
-    A build server keeps its caches for years, and publishes what it builds: there nothing that
-    an earlier build has kept is used, and wheels are fetched once more.
+    On a build server, whose caches are old and whose builds are published, no cache is used.
     """
     cold = bool(BuildServer.from_environ(machine.environ).name)
     manifest = built.manifest
@@ -73,9 +72,8 @@ def verify_package(
 ) -> Manifest:
     """Rebuild any package of this repository from the commit its manifest names, and compare.
 
-    Returns the manifest. Raises NotTheSame with the first difference.
-    `cold` uses nothing that an earlier build has kept: dependencies are fetched and deflated once
-    more, and their wheels' hashes compared with the lock.
+    Returns the manifest. Raises NotTheSame with the first difference. `cold` uses no cache:
+    wheels are fetched again, compared with the lock's hashes, and deflated again.
     """
     manifest = _manifest(package)
     reason = unverifiable(manifest, machine.git)
@@ -108,7 +106,7 @@ def rebuild(manifest_file: Path, folder: Path, machine: Machine, say: Say) -> Pa
 def _rebuilt(
     manifest: Manifest, machine: Machine, reporter: Reporter, *, cold: bool
 ) -> Iterator[Path]:
-    """Give the package that the manifest's commit makes, for as long as the block lasts."""
+    """Yield the package that the manifest's commit makes; it is removed at the block's end."""
     git, commit = machine.git, str(manifest.source.commit)
     if git is None:
         raise PipelineError(
@@ -135,10 +133,9 @@ def _rebuilt(
 
 
 def _without_caches(machine: Machine, scratch: Path) -> Machine:
-    """Return the machine as it is without a cache: wheels are fetched, and their hashes compared.
+    """Return the machine with empty caches.
 
-    uv compares the bytes that it fetches with the lock. What it finds in its cache it takes as it
-    lies there, and a build server's may have come from another build.
+    uv compares with the lock only what it fetches, and not what is in its cache already.
     """
     environ = {**machine.environ, "UV_CACHE_DIR": str(scratch / "uv")}
     return replace(machine, cache_folder=lambda: scratch / "cache", environ=environ)
