@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.cli.argv import Shape, normalise
+from pipeline.cli.argv import CommandLine, Shape, normalise, rebuild_request
 
 SHAPES = {
     "build": Shape(valued=("--build-number", "-b", "--octopus-space")),
@@ -39,15 +39,21 @@ words = st.lists(
         ("build -b run", "build -b run"),
         ("run --event build", "run --event build"),
         ("build --build-number", "build --build-number"),
+        ("build --help", "--help build"),
+        ("deploy CI -h --dry-run", "--help deploy"),
+        ("build run --help", "--help run"),
+        ("test -h", "--help test"),
+        ("build -b -h", "build -b -h"),
+        ("--help build", "--help build"),
     ],
 )
 def test_a_command_line_becomes_invokes(typed: str, normal: str) -> None:
     """Bare words get their flag, values stay values even where they are called like a verb."""
-    assert normalise(typed.split(), SHAPES) == (tuple(normal.split()), (), {})
+    assert normalise(typed.split(), SHAPES) == CommandLine(normal.split())
 
 
 @pytest.mark.parametrize(
-    ("typed", "normal", "moved"),
+    ("typed", "normal", "old"),
     [
         ("deploy --octopus-space A CI", "deploy CI", {"--octopus-space": "A"}),
         ("deploy --octopus-space=A CI", "deploy CI", {"--octopus-space": "A"}),
@@ -57,35 +63,39 @@ def test_a_command_line_becomes_invokes(typed: str, normal: str) -> None:
         ("run --event --octopus-space A", "run --event --octopus-space --package=A", {}),
     ],
 )
-def test_flags_that_a_verb_no_longer_has(typed: str, normal: str, moved: dict[str, str]) -> None:
+def test_flags_that_a_verb_no_longer_has(typed: str, normal: str, old: dict[str, str]) -> None:
     """They are read still, but not by invoke."""
-    assert normalise(typed.split(), SHAPES) == (tuple(normal.split()), (), moved)
+    assert normalise(typed.split(), SHAPES) == CommandLine(normal.split(), (), old)
 
 
 def test_everything_after_test_passes_through() -> None:
     """Flags, verbs and separators behind `test` are pytest's."""
     typed = ["build", "test", "-k", "build", "--", "--json", "test"]
-    assert normalise(typed, SHAPES) == (
-        ("build", "test"),
-        ("-k", "build", "--", "--json", "test"),
-        {},
-    )
+    assert normalise(typed, SHAPES) == CommandLine(["build", "test"], typed[2:])
+
+
+def test_the_command_line_of_verify_is_taken_as_it_is() -> None:
+    """Released libraries start a clone with these words; other words are for invoke to refuse."""
+    words = ["package", "--rebuild", "build", "--into", "--json"]
+    assert rebuild_request(words) == ("build", "--json")
+    for other in ([], words[:-1], [*words, "--json"], ["build", *words[1:]]):
+        assert rebuild_request(other) is None
 
 
 @given(words)
 def test_no_word_is_lost_or_moved(typed: list[str]) -> None:
     """Every word comes out in its place, as it was or behind the flag it belongs to."""
-    ours, passed_on, _ = normalise(typed, SHAPES)
+    line = normalise(typed, SHAPES)
     flags = [shape.positional for shape in SHAPES.values() if shape.positional]
-    for before, after in zip(typed, (*ours, *passed_on), strict=True):
+    for before, after in zip(typed, (*line.words, *line.passed_on), strict=True):
         assert after in (before, *(f"{flag}={before}" for flag in flags))
 
 
 @given(words)
 def test_flags_are_never_touched(typed: list[str]) -> None:
     """What starts with a hyphen is for invoke to understand."""
-    ours, passed_on, _ = normalise(typed, SHAPES)
-    for before, after in zip(typed, (*ours, *passed_on), strict=True):
+    line = normalise(typed, SHAPES)
+    for before, after in zip(typed, (*line.words, *line.passed_on), strict=True):
         if before.startswith("-"):
             assert after == before
 
@@ -93,7 +103,7 @@ def test_flags_are_never_touched(typed: list[str]) -> None:
 @given(words)
 def test_only_test_passes_words_on(typed: list[str]) -> None:
     """Words are passed on behind `test` as a verb, and then all of them."""
-    ours, passed_on, _ = normalise(typed, SHAPES)
-    if passed_on:
-        assert ours[-1] == "test"
-        assert list(passed_on) == typed[len(ours) :]
+    line = normalise(typed, SHAPES)
+    if line.passed_on:
+        assert line.words[-1] == "test"
+        assert line.passed_on == typed[len(line.words) :]

@@ -15,6 +15,7 @@ def test_every_verb_has_a_shape(tmp_path: Path) -> None:
     assert "--build-number" in found["build"].valued
     assert "--json" not in found["build"].valued
     assert found["run"].positional == "--package"
+    assert found["deploy"].positional == "--environment"
     assert found["test"].passes_on
 
 

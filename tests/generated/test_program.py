@@ -43,7 +43,7 @@ if __name__"""
     [
         ("nonsense", "there is no verb 'nonsense'"),
         ("bild", "there is no verb 'bild'; did you mean build?"),
-        ("deploy", "environment"),
+        ("deploy", "Declared are CI, Staging, Production, local"),
         ("build --nonsense", "--nonsense"),
         ("verify one.nupkg two.nupkg", "two.nupkg"),
         ("version --build-number", "build_number"),
@@ -94,14 +94,22 @@ def test_a_bug_keeps_its_trace_and_its_document(repository: Repository) -> None:
 
 
 def test_help_says_what_each_flag_does(repository: Repository) -> None:
-    """`--help VERB` has a text beside every flag, `--list` one beside every verb."""
-    shown = " ".join(repository.must("--help", "build").out.split())
+    """`VERB --help` has a text beside every flag, `--list` one beside every verb."""
+    shown = " ".join(repository.must("build", "--help").out.split())
+    assert shown == " ".join(repository.must("--help", "build").out.split())
     assert "--force" in shown
     assert "Build even when nothing has changed" in shown
     assert "The build number" in shown
     listed = repository.must("--list").out
     for verb in ("version", "lock", "build", "verify", "run", "deploy", "local.start"):
         assert f"\n  {verb} " in listed
+
+
+def test_every_verb_has_its_help(repository: Repository) -> None:
+    """Also verbs that need a name or pass words on; `verify`'s own command line is left out."""
+    for verb in ("deploy", "env.create", "test"):
+        assert f"] {verb} [" in repository.must(verb, "-h").out
+    assert "--rebuild" not in repository.must("package", "--help").out
 
 
 def test_several_verbs_in_one_line(repository: Repository) -> None:

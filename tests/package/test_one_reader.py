@@ -22,7 +22,7 @@ from pipeline.feeds.feed import SAME, Candidate
 from pipeline.octopus.client import Access
 from pipeline.package.contents import Package
 from pipeline.project.project import Project
-from pipeline.verbs.deploy_here import Delivery, deliver
+from pipeline.verbs.deploy_here import DeployOptions, deploy_package
 from pipeline.verbs.inspect import inspect_package
 from pipeline.verbs.push import PushOptions, push
 from pipeline.verbs.release import OctopusOptions, release_package
@@ -87,14 +87,11 @@ class Verbs:
 
     def deploy(self, path: Path) -> None:
         """Open a package as `deploy` does, and unpack it."""
-        delivery = Delivery(
-            package=Package.open(path),
-            environment=self.project.environment("CI"),
-            dry_run=True,
-            credentials=Credentials("k", "s"),
-            environ=self.machine.environ,
-        )
-        deliver(self.project, delivery, self.machine, self.reporter)
+        options = DeployOptions("CI", dry_run=True)
+        deploy_package(
+            self.project, Package.open(path), options, Credentials("k", "s"),
+            self.machine.environ, self.reporter,
+        )  # fmt: skip
 
     def verify(self, path: Path) -> None:
         """Verify, as far as the commit; a package that no commit makes is not the same."""

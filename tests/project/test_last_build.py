@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 from pipeline.project.last_build import LATEST_NAME, Latest
-from pipeline.verbs.build import last_build
-
-from tests.project.values_support import machine
+from pipeline.verbs.which_package import last_build
 
 GOOD = Latest("2.0.7", "build-output/2.0.7/a.nupkg", "00", "00", None, tested=True, verified=False)
 
@@ -43,9 +41,9 @@ def test_a_pointer_that_leads_elsewhere_is_none(tmp_path: Path, change: dict[str
     }
     pointer = root / "build-output" / LATEST_NAME
     pointer.write_text(json.dumps(dataclasses.asdict(GOOD)), encoding="utf-8")
-    assert last_build(machine(root)) == GOOD
+    assert last_build(root) == GOOD
     pointer.write_text(json.dumps(dataclasses.asdict(GOOD) | change), encoding="utf-8")
-    assert last_build(machine(root)) is None
+    assert last_build(root) is None
 
 
 @pytest.mark.parametrize("data", [b"[" * 200_000, b"[]", b"\xff", b'{"a": NaN}'])
@@ -53,4 +51,4 @@ def test_a_pointer_that_is_no_document_is_none(tmp_path: Path, data: bytes) -> N
     """Whatever lies there, a verb says that nothing was built, and no more."""
     (tmp_path / "build-output").mkdir()
     (tmp_path / "build-output" / LATEST_NAME).write_bytes(data)
-    assert last_build(machine(tmp_path)) is None
+    assert last_build(tmp_path) is None

@@ -12,7 +12,7 @@ from pipeline.edge.git import Git
 from pipeline.project.buildserver import BuildServer
 from pipeline.project.project import Project
 from pipeline.project.worktree import WorkTree
-from pipeline.verbs.version import VersionOptions, choose_version
+from pipeline.verbs.version import VersionOptions, next_version
 
 from tests.project.values_support import machine, write_settings
 from tests.repositories import commit_all, git
@@ -37,9 +37,8 @@ def version(
 ) -> str:
     """Return the text of the version that a build in `root` would have."""
     here = machine(root, environ)
-    server = BuildServer.from_environ(here.environ)
-    tree = WorkTree.read(here.git, server)
-    return choose_version(Project.load(root), options or VersionOptions(), tree, server, here).text
+    options = options or VersionOptions()
+    return next_version(Project.load(root), options, here.environ, here.now()).text
 
 
 @pytest.mark.parametrize("flags", [(), ("--annotate", "--message", "Release")])

@@ -1,24 +1,54 @@
 """The argument normaliser: what people type becomes what invoke's parser takes.
 
 invoke knows positional arguments only where they are required and single. Here a verb may have
-one that is optional, and `test` passes everything after it on.
+one that is optional, `test` passes everything after it on, and old flags are still read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-# Flags of one verb that others had too: where their values are to be set instead.
-MOVED = {
-    "--octopus-server-url": "OCTOPUS_URL",
-    "--octopus-api-key": "OCTOPUS_API_KEY",
-    "--octopus-space": "OCTOPUS_SPACE",
+_HELP = ("--help", "-h")
+
+
+@dataclass(frozen=True)
+class OldFlag:
+    """A flag that verbs had once: what to tell people, and the variable that takes its value.
+
+    With `refused`, what to do now, the verb does not start. `verb` is the only one that had it.
+    """
+
+    warning: str
+    variable: str = ""
+    takes_value: bool = True
+    refused: str = ""
+    verb: str = ""
+
+    def was_of(self, verb: str) -> bool:
+        """Return whether the verb had the flag."""
+        return self.verb in {"", verb}
+
+
+def _build_only(variable: str) -> OldFlag:
+    return OldFlag(f"only `build` has it: set {variable} instead", variable)
+
+
+OLD_FLAGS = {
+    "--octopus-server-url": _build_only("OCTOPUS_URL"),
+    "--octopus-api-key": _build_only("OCTOPUS_API_KEY"),
+    "--octopus-space": _build_only("OCTOPUS_SPACE"),
+    "--verify-provenance": OldFlag(
+        "it is not needed: `inspect` always says whether the statement fits",
+        takes_value=False,
+        verb="inspect",
+    ),
+    "--key": OldFlag(
+        "nothing was verified: the build server signs packages, and this verb knows no keys",
+        refused="Verify with `gh attestation verify` or `cosign verify-blob`: docs/provenance.md.",
+        verb="inspect",
+    ),
 }
-
-# What `inspect` had: a flag for what it always says now, and one for a check it no longer makes.
-STILL_READ = "--verify-provenance"
-NO_CHECK = "--key"
 
 
 @dataclass(frozen=True)
@@ -33,41 +63,58 @@ class Shape:
     passes_on: bool = False
 
 
-def normalise(
-    words: Sequence[str], shapes: Mapping[str, Shape]
-) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, str]]:
-    """Return the command line (without the program's name) for invoke, and what is passed on.
+@dataclass(frozen=True)
+class CommandLine:
+    """A command line without the program's name: invoke's words, pytest's, and old flags' values.
 
-    The third are the values of MOVED flags of verbs that do not have them, and of those that
-    `inspect` had, taken out of it.
-
-    `shapes` has every verb by its name. A bare word that is a verb's name starts that verb.
+    `old` has only the old flags that the verb they were typed for does not have.
     """
-    result: list[str] = []
-    moved: dict[str, str] = {}
-    shape: Shape | None = None
-    verb = ""
-    filled = False
-    rest = list(words)
+
+    words: Sequence[str]
+    passed_on: Sequence[str] = ()
+    old: Mapping[str, str] = field(default_factory=dict)
+
+
+def normalise(typed: Sequence[str], shapes: Mapping[str, Shape]) -> CommandLine:
+    """Return the command line for invoke. A bare word that is a verb's name starts that verb.
+
+    `shapes` has every verb by its name. `VERB --help` becomes the help of that verb alone.
+    """
+    words: list[str] = []
+    old: dict[str, str] = {}
+    verb, shape, filled = "", Shape(), False
+    rest = list(typed)
     while rest:
         word = rest.pop(0)
         flag, equals, value = word.partition("=")
         if word in shapes:
             verb, shape, filled = word, shapes[word], False
-            result.append(word)
-            if shape.passes_on:
-                return tuple(result), tuple(rest), moved
-        elif shape and flag in MOVED and flag not in shape.valued:
-            moved[flag] = value if equals or not rest else rest.pop(0)
-        elif verb == "inspect" and flag in {STILL_READ, NO_CHECK}:
-            moved[flag] = rest.pop(0) if flag == NO_CHECK and not equals and rest else value
-        elif shape is None or word.startswith("-"):
-            result.append(word)
-            if shape and word in shape.valued and rest:
-                result.append(rest.pop(0))
+            words.append(word)
+            if shape.passes_on and not (rest and rest[0] in _HELP):
+                return CommandLine(words, rest, old)
+        elif verb and word in _HELP:
+            return CommandLine(["--help", verb])
+        elif flag in OLD_FLAGS and OLD_FLAGS[flag].was_of(verb) and flag not in shape.valued:
+            takes_next = OLD_FLAGS[flag].takes_value and not equals and rest
+            old[flag] = rest.pop(0) if takes_next else value
+        elif not verb or word.startswith("-"):
+            words.append(word)
+            if word in shape.valued and rest:
+                words.append(rest.pop(0))
         elif shape.positional and not filled:
-            result.append(f"{shape.positional}={word}")
+            words.append(f"{shape.positional}={word}")
             filled = True
         else:
-            result.append(word)
-    return tuple(result), (), moved
+            words.append(word)
+    return CommandLine(words, (), old)
+
+
+def rebuild_request(typed: Sequence[str]) -> tuple[str, str] | None:
+    """Return the manifest and the folder of the command line with which `verify` starts a clone.
+
+    Every version of this library calls that of a package's commit so; it is not for people.
+    """
+    match typed:
+        case ["package", "--rebuild", manifest, "--into", folder]:
+            return manifest, folder
+    return None

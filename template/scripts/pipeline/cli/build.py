@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invoke import Context, Exit, task
 
 from ..core.errors import UsageError
-from .octopus import RELEASE_FLAGS, octopus_options
-from .session import COMMON, Session, octopus_access, root_of, session
+from .octopus import RELEASE_FLAGS, octopus_access, octopus_options, push_options
+from .session import Session, root_of, session, verb
 
 if TYPE_CHECKING:
-    from ..project.last_build import Latest
     from ..verbs.build import Outcome
-    from ..verbs.release import OctopusOptions
     from ..verbs.version import VersionOptions
 
 _VERSION = {
@@ -25,10 +23,9 @@ _VERSION = {
         "Make a prerelease with this tag: a letter, then letters, digits and hyphens, 20 at most"
     ),
     "version-strategy": "Use this strategy instead of the one in pyproject.toml",
-    **COMMON,
 }
 
-# The environment has them for the other verbs.
+# Other verbs take these from the environment alone.
 _OCTOPUS = {
     "octopus-server-url": "The Octopus server; OCTOPUS_URL by default",
     "octopus-api-key": "`-` reads the key from standard input; OCTOPUS_API_KEY is the better place",
@@ -36,35 +33,28 @@ _OCTOPUS = {
 }
 
 
-@task(help=_VERSION)
+@verb(_VERSION)
 def version(
-    c: Context, build_number: str | None = None, prerelease: bool = False,
+    run: Session, build_number: str | None = None, prerelease: bool = False,
     prerelease_tag: str | None = None, version_strategy: str | None = None,
-    json: bool = False, verbose: bool = False,
 ) -> None:  # fmt: skip
     """Show the version that a build would have now."""
-    from ..project.buildserver import BuildServer
-    from ..project.worktree import WorkTree
-    from ..verbs.version import choose_version
+    from ..verbs.version import next_version
 
-    with session(root_of(c), json=json, verbose=verbose) as run:
-        options = _version_options(build_number, prerelease, prerelease_tag, version_strategy)
-        server = BuildServer.from_environ(run.machine.environ)
-        tree = WorkTree.read(run.machine.git, server)
-        chosen = choose_version(run.project, options, tree, server, run.machine)
-        run.result(chosen.text, {"version": chosen.text, "prerelease": chosen.is_prerelease})
+    options = _version_options(build_number, prerelease, prerelease_tag, version_strategy)
+    chosen = next_version(run.project, options, run.machine.environ, run.machine.now())
+    run.result(chosen.text, {"version": chosen.text, "prerelease": chosen.is_prerelease})
 
 
-@task(optional=["upgrade"], help={"upgrade": "Upgrade this package, or all of them", **COMMON})
-def lock(
-    c: Context, upgrade: str | bool | None = None, json: bool = False, verbose: bool = False
-) -> None:
+@verb({"upgrade": "Upgrade this package, or all of them"}, optional=["upgrade"])
+def lock(run: Session, upgrade: str | bool | None = None) -> None:
     """Write the hash locks in requirements/ from pyproject.toml."""
-    from ..verbs import lock as verb
+    from ..verbs.lock import lock
 
-    with session(root_of(c), json=json, verbose=verbose) as run:
-        changes = verb.lock(run.project, _to_upgrade(upgrade), run.machine, run.reporter)
-        run.answer = {"locks": [asdict(change) for change in changes]}
+    # invoke gives True for a flag without a value.
+    names = [upgrade] if isinstance(upgrade, str) else [] if upgrade else None
+    changes = lock(run.project, names, run.machine, run.reporter)
+    run.answer = {"locks": [asdict(change) for change in changes]}
 
 
 @task
@@ -78,8 +68,8 @@ def test(c: Context) -> None:
             raise Exit(code=1)
 
 
-@task(
-    help={
+@verb(
+    {
         **_VERSION,
         "force": "Build even when nothing has changed",
         "deploy": "Then push, make the releases, and deploy them",
@@ -89,132 +79,83 @@ def test(c: Context) -> None:
     }
 )
 def build(
-    c: Context, build_number: str | None = None, prerelease: bool = False,
+    run: Session, build_number: str | None = None, prerelease: bool = False,
     prerelease_tag: str | None = None, version_strategy: str | None = None,
     force: bool = False, deploy: bool = False, environments: str | None = None,
     projects: str | None = None, octopus_project_prefix: str | None = None,
     octopus_server_url: str | None = None, octopus_api_key: str | None = None,
     octopus_space: str | None = None, component: str | None = None,  # noqa: ARG001 - see its help
-    json: bool = False, verbose: bool = False,
 ) -> None:  # fmt: skip
     """Restore, test, package and verify: the versioned package in build-output/."""
-    from ..verbs import build as verb
+    from ..verbs.build import BuildOptions, build
+    from ..verbs.build_and_deploy import build_and_deploy
 
-    with session(root_of(c), json=json, verbose=verbose) as run:
-        options = verb.BuildOptions(
-            _version_options(build_number, prerelease, prerelease_tag, version_strategy), force
-        )
-        where = (environments, projects, octopus_project_prefix)
-        if not deploy and any(where):
-            raise UsageError("build", "--environments and --projects go with --deploy", "Add it.")
-        access = octopus_access(run, octopus_server_url, octopus_api_key, octopus_space)
-        if deploy and access.missing:
-            # Said before anything is built.
-            what = f"{access.missing} not set"
-            raise UsageError("build --deploy", what, "Set it in the environment.")
-        wanted = octopus_options(access, *where) if deploy else None
-        outcome = verb.build(run.project, options, run.machine, run.reporter)
-        run.answer = _document(outcome, run.root)
-        if wanted:
-            run.answer |= _published(run, outcome.latest, wanted)
-
-
-def _published(run: Session, latest: Latest, options: OctopusOptions) -> dict[str, Any]:
-    from ..verbs.push import PushOptions, push
-    from ..verbs.release import deploy_build
-
-    package = latest.package_path(run.root)
-    feed = PushOptions(
-        nuget_key=run.machine.environ.get("NUGET_API_KEY", ""),
-        nuget_user=run.machine.environ.get("NUGET_USER", ""),
-        octopus=options.access,
+    options = BuildOptions(
+        _version_options(build_number, prerelease, prerelease_tag, version_strategy), force
     )
-    pushed = push(run.project, package, feed, run.machine, run.reporter)
-    released = deploy_build(run.project, latest, options, run.machine, run.reporter)
-    return {"pushed": asdict(pushed), "released": asdict(released)}
+    where = (environments, projects, octopus_project_prefix)
+    if not deploy and any(where):
+        raise UsageError("build", "--environments and --projects go with --deploy", "Add it.")
+    access = octopus_access(run, octopus_server_url, octopus_api_key, octopus_space)
+    if not deploy:
+        run.answer = _document(build(run.project, options, run.machine, run.reporter), run.root)
+        return
+    outcome, pushed, released = build_and_deploy(
+        run.project, options, replace(push_options(run), octopus=access),
+        octopus_options(access, *where), run.machine, run.reporter,
+    )  # fmt: skip
+    published = {"pushed": asdict(pushed), "released": asdict(released)}
+    run.answer = _document(outcome, run.root) | published
 
 
-@task(
-    help={
-        **_VERSION,
-        "force": "Package even when nothing has changed",
-        "rebuild": "Package as this manifest says",
-        "into": "With --rebuild: the folder to write to",
-    }
-)
+@verb({**_VERSION, "force": "Package even when nothing has changed"})
 def package(
-    c: Context, build_number: str | None = None, prerelease: bool = False,
-    prerelease_tag: str | None = None, version_strategy: str | None = None,
-    force: bool = False, rebuild: str | None = None, into: str | None = None,
-    json: bool = False, verbose: bool = False,
+    run: Session, build_number: str | None = None, prerelease: bool = False,
+    prerelease_tag: str | None = None, version_strategy: str | None = None, force: bool = False,
 ) -> None:  # fmt: skip
     """Make the package alone: no tests, no verification."""
-    from ..verbs import build as verb
-    from ..verbs.verify import rebuild as rebuild_verb
+    from ..verbs.build import BuildOptions, build
 
-    with session(root_of(c), json=json, verbose=verbose) as run:
-        if rebuild and into:
-            made = rebuild_verb(Path(rebuild), Path(into), run.machine, run.reporter.line)
-            run.result(str(made), {"package": str(made)})
-            return
-        version = _version_options(build_number, prerelease, prerelease_tag, version_strategy)
-        options = verb.BuildOptions(version, force, only_package=True)
-        outcome = verb.build(run.project, options, run.machine, run.reporter)
-        run.answer = _document(outcome, run.root)
+    version = _version_options(build_number, prerelease, prerelease_tag, version_strategy)
+    options = BuildOptions(version, force, only_package=True)
+    run.answer = _document(build(run.project, options, run.machine, run.reporter), run.root)
 
 
-@task(
-    help={
+@verb(
+    {
         "package": "The package to verify; the last build's by default",
         "cold": "Use nothing that an earlier build has kept",
-        **COMMON,
     }
 )
-def verify(
-    c: Context,
-    package: str | None = None,
-    cold: bool = False,
-    json: bool = False,
-    verbose: bool = False,
-) -> None:
+def verify(run: Session, package: str | None = None, cold: bool = False) -> None:
     """Rebuild a package from its commit and compare every byte."""
-    from ..verbs.build import mark_verified
-    from ..verbs.verify import verify_package
-    from ..verbs.which_package import chosen_package
+    from ..verbs.verify import verify
 
-    with session(root_of(c), json=json, verbose=verbose) as run:
-        path = chosen_package(package, run.machine)
-        with run.reporter.stage("verify") as stage:
-            verified = verify_package(path, run.machine, run.reporter, cold=cold)
-            mark_verified(path, run.machine)
-            stage.text = (
-                f"{path.name}: rebuilt from {str(verified.source.commit)[:7]}, the same bytes"
-            )
-        run.answer = {
-            "package": str(path),
-            "version": verified.version,
-            "commit": verified.source.commit,
-            "same": True,
-        }
+    path, manifest = verify(package, run.machine, run.reporter, cold=cold)
+    run.answer = {
+        "package": str(path), "version": manifest.version, "commit": manifest.source.commit,
+        "same": True,
+    }  # fmt: skip
 
 
-@task(help=COMMON)
-def clear(c: Context, json: bool = False, verbose: bool = False) -> None:
+@verb()
+def clear(run: Session) -> None:
     """Remove everything in .pipeline/cache; the next build makes it again."""
     from ..core.text import size
     from ..verbs.cache_clear import clear_cache
 
-    with session(root_of(c), json=json, verbose=verbose) as run:
-        files, removed = clear_cache(run.root, run.cache, run.reporter)
-        run.reporter.line(f".pipeline/cache: {size(removed)} in {files} files removed")
-        run.answer = {"files": files, "size": removed}
+    files, removed = clear_cache(run.root, run.cache, run.reporter)
+    run.reporter.line(f".pipeline/cache: {size(removed)} in {files} files removed")
+    run.answer = {"files": files, "size": removed}
 
 
-def _to_upgrade(flag: str | bool | None) -> list[str] | None:
-    """Return what `lock` takes: invoke gives True for a bare flag."""
-    if isinstance(flag, str):
-        return [flag]
-    return [] if flag else None
+def rebuild(root: Path, manifest: str, folder: str) -> None:
+    """Package a clone for the `verify` of another version of this library, which started it."""
+    from ..verbs.verify import rebuild
+
+    with session(root, json=False, verbose=False) as run:
+        made = rebuild(Path(manifest), Path(folder), run.machine, run.reporter.line)
+        run.result(str(made), {})
 
 
 def _version_options(

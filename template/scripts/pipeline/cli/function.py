@@ -2,81 +2,68 @@
 
 from __future__ import annotations
 
-import json as json_format
+import json
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from invoke import Context, Exit, task
+from invoke import Exit
 
 from ..core.errors import UsageError
 from ..edge.files import decoded
-from .session import COMMON, Session, root_of, session
+from .session import Session, verb
 
 if TYPE_CHECKING:
     from ..runtime.invocation import Invocation
 
 
-@task(help={"package": "The package; the last build's by default", **COMMON})
-def inspect(
-    c: Context, package: str | None = None, json: bool = False, verbose: bool = False
-) -> None:
+@verb({"package": "The package; the last build's by default"})
+def inspect(run: Session, package: str | None = None) -> None:
     """Show what is in a package, ours or not, without unpacking it."""
     from ..core.events import Failed
     from ..verbs.inspect import inspect_package, refusal
     from ..verbs.which_package import chosen_package
 
-    with session(root_of(c), json=json, verbose=verbose) as here:
-        found = inspect_package(chosen_package(package, here.machine))
-        here.result("\n".join(found.lines()), found.document())
-        if refused := refusal(found):
-            here.reporter.emit(Failed("", refused))
-            raise Exit(code=refused.exit_code)
+    found = inspect_package(chosen_package(package, run.root))
+    run.result("\n".join(found.lines()), found.document())
+    if refused := refusal(found):
+        run.reporter.emit(Failed("", refused))
+        raise Exit(code=refused.exit_code)
 
 
-@task(
-    iterable=["event"],
-    help={
+@verb(
+    {
         "package": "The package; the last build's by default",
         "event": "A file with the event, standard input without it; repeated, one process runs all",
         "watch": "Run the files in src instead, without a build, again at each save until Ctrl-C",
-        **COMMON,
     },
+    iterable=["event"],
 )
 def run(
-    c: Context,
-    event: list[str],
-    package: str | None = None,
-    watch: bool = False,
-    json: bool = False,
-    verbose: bool = False,
+    session: Session, event: list[str], package: str | None = None, watch: bool = False
 ) -> None:
     """Run the packaged function on this machine, under AWS's own runtime client."""
-    from ..verbs.run import read_event, run_packaged
-    from ..verbs.which_package import fresh_package
+    from ..verbs.run import read_event, run
 
-    with session(root_of(c), json=json, verbose=verbose) as here:
-        if watch:
-            _watch(here, event, package)
-        events = [read_event(Path(name)) for name in event] or [_standard_input(here.root)]
-        chosen = fresh_package(here.project, package, here.machine, here.reporter)
-        here.machine.tooling("local")
-        done = run_packaged(here.project, chosen, events, here.machine, here.reporter)
-        here.answer = {"invocations": [_document(invocation) for invocation in done]}
-        if any(invocation.error for invocation in done):
-            raise Exit(code=1)
+    if watch:
+        _watch(session, event, package)
+    events = [read_event(Path(name)) for name in event] or [_standard_input(session.root)]
+    done = run(session.project, package, events, session.machine, session.reporter)
+    session.answer = {"invocations": [_document(invocation) for invocation in done]}
+    if any(invocation.error for invocation in done):
+        raise Exit(code=1)
 
 
-def _watch(here: Session, event: list[str], package: str | None) -> NoReturn:
+def _watch(run: Session, event: list[str], package: str | None) -> NoReturn:
     from ..verbs.watch import Watched, watch
 
-    if package or here.json:
+    if package or run.json:
         what = "it runs the files in src, not a package" if package else "it never has an answer"
         raise UsageError("--watch", what, f"Leave out {package or '--json'}.")
-    given = () if event else (_standard_input(here.root),)
-    here.machine.tooling("local")
-    watch(Watched(tuple(map(Path, event)), given), here.machine, here.reporter, time.sleep)
+    given = () if event else (_standard_input(run.root),)
+    run.machine.tooling("local")
+    watch(Watched(tuple(map(Path, event)), given), run.machine, run.reporter, time.sleep)
 
 
 def _standard_input(root: Path) -> bytes:
@@ -91,7 +78,7 @@ def _standard_input(root: Path) -> bytes:
 
 def _document(invocation: Invocation) -> dict[str, object]:
     try:
-        answer = json_format.loads(invocation.payload)
+        answer = json.loads(invocation.payload)
     except ValueError:
         answer = invocation.payload.decode("utf-8", "replace")
     return {"answer": answer, "error": invocation.error, "log": invocation.readable_log()}

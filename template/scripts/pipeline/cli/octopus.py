@@ -7,178 +7,151 @@ from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from invoke import Context, task
-
 from ..core.errors import UsageError
-from .session import (
-    COMMON,
-    Session,
-    octopus_access,
-    root_of,
-    secret,
-    session,
-)
+from .session import Session, secret, verb
 
 if TYPE_CHECKING:
     from ..octopus.client import Access
+    from ..verbs.push import PushOptions
     from ..verbs.release import OctopusOptions
 
-# What the flags mean, for the help of the verbs that have them.
 RELEASE_FLAGS = {
     "environments": "Where to deploy, in this order, separated by commas; none: the release alone",
     "projects": "The Octopus projects, separated by commas; pyproject.toml's by default",
     "octopus-project-prefix": "All projects whose names begin with this, where none is named",
 }
 _PERIOD = re.compile(r"([1-9][0-9]{0,3})([hd])\Z")
-_WAITING = {
-    "wait": "How many seconds a deployment may take; 600 by default",
-    "cancel-on-timeout": "Cancel a deployment that takes longer",
-    "allow-dirty": "Take a dirty or unverified build to a permanent environment all the same",
-}
 
 
-@task(
-    iterable=["trust_host"],
-    help={
+@verb(
+    {
         "package": "The package; the last build's by default",
         "feed": "A folder, a NuGet feed's URL, or `octopus`; pyproject.toml's feed by default",
         "skip-duplicate": "Accept a version that is there and cannot be compared",
         "nuget-api-key": "`-` reads it from standard input; NUGET_API_KEY is the better place",
         "trust-host": "A host, or HOST:PORT, that may have the feed's key besides its own",
-        **COMMON,
     },
+    iterable=["trust_host"],
 )
 def push(
-    c: Context, package: str | None = None, feed: str | None = None, skip_duplicate: bool = False,
-    nuget_api_key: str | None = None, trust_host: list[str] | None = None,
-    json: bool = False, verbose: bool = False,
+    run: Session, package: str | None = None, feed: str | None = None,
+    skip_duplicate: bool = False, nuget_api_key: str | None = None,
+    trust_host: list[str] | None = None,
 ) -> None:  # fmt: skip
     """Publish a package to a folder, a NuGet feed, or Octopus's built-in feed."""
-    from ..verbs import push as verb
+    from ..verbs.push import push
     from ..verbs.which_package import chosen_package
 
-    with session(root_of(c), json=json, verbose=verbose) as run:
-        options = verb.PushOptions(
-            run.address(feed or ""),
-            skip_duplicate,
-            secret(run, "--nuget-api-key", nuget_api_key, "NUGET_API_KEY"),
-            run.machine.environ.get("NUGET_USER", ""),
-            tuple(trust_host or ()),
-            octopus_access(run),
-        )
-        path = chosen_package(package, run.machine)
-        run.answer = asdict(verb.push(run.project, path, options, run.machine, run.reporter))
+    options = replace(
+        push_options(run, nuget_api_key),
+        feed=run.address(feed or ""),
+        skip_duplicate=skip_duplicate,
+        trust_hosts=tuple(trust_host or ()),
+        octopus=octopus_access(run),
+    )
+    path = chosen_package(package, run.root)
+    run.answer = asdict(push(run.project, path, options, run.machine, run.reporter))
 
 
-@task(
-    help={
+@verb(
+    {
         "package": "The package; the last build's by default",
         **RELEASE_FLAGS,
-        **_WAITING,
-        **COMMON,
+        "wait": "How many seconds a deployment may take; 600 by default",
+        "cancel-on-timeout": "Cancel a deployment that takes longer",
+        "allow-dirty": "Take a dirty or unverified build to a permanent environment all the same",
     }
 )
 def release(
-    c: Context, package: str | None = None, environments: str | None = None,
+    run: Session, package: str | None = None, environments: str | None = None,
     projects: str | None = None, octopus_project_prefix: str | None = None,
-    wait: str | None = None, cancel_on_timeout: bool = False,
-    allow_dirty: bool = False, json: bool = False, verbose: bool = False,
+    wait: str | None = None, cancel_on_timeout: bool = False, allow_dirty: bool = False,
 ) -> None:  # fmt: skip
     """Make the package's releases in Octopus, and deploy them to one environment after another."""
-    from ..verbs.build import last_build
-    from ..verbs.release import deploy_build, release_package
-    from ..verbs.which_package import chosen_package
+    from ..verbs.release import release
 
-    with session(root_of(c), json=json, verbose=verbose) as run:
-        access = octopus_access(run)
-        options = octopus_options(access, environments, projects, octopus_project_prefix)
-        patience = replace(
-            options.patience, seconds=_seconds(wait), cancel_on_timeout=cancel_on_timeout
-        )
-        options = replace(options, patience=patience, allow_dirty=allow_dirty)
-        latest = None if package else last_build(run.machine)
-        if latest:
-            done = deploy_build(run.project, latest, options, run.machine, run.reporter)
-        else:
-            chosen = chosen_package(package, run.machine)
-            done = release_package(run.project, chosen, options, run.machine, run.reporter)
-        run.answer = asdict(done)
+    access = octopus_access(run)
+    options = octopus_options(access, environments, projects, octopus_project_prefix)
+    patience = replace(
+        options.patience, seconds=_seconds(wait), cancel_on_timeout=cancel_on_timeout
+    )
+    options = replace(options, patience=patience, allow_dirty=allow_dirty)
+    run.answer = asdict(release(run.project, package, options, run.machine, run.reporter))
 
 
-@task(
-    help={
+@verb(
+    {
         "name": "The environment's name",
         "projects": RELEASE_FLAGS["projects"],
         "expires": "When env.reap may remove it: a number of hours or days, like 8h or 3d",
-        **COMMON,
     }
 )
 def create(
-    c: Context, name: str, projects: str | None = None, expires: str | None = None,
-    json: bool = False, verbose: bool = False,
-) -> None:  # fmt: skip
+    run: Session, name: str, projects: str | None = None, expires: str | None = None
+) -> None:
     """Make a temporary environment in Octopus, with a machine that its releases deploy to."""
     from ..verbs.env import EnvironmentOptions, create_environment
 
-    with session(root_of(c), json=json, verbose=verbose) as run:
-        octopus = octopus_options(octopus_access(run), projects=projects)
-        options = EnvironmentOptions(octopus, expires=_end(run, expires))
-        made = create_environment(run.project, name, options, run.machine, run.reporter)
-        end = made.expires.isoformat() if made.expires else ""
-        run.answer = {"environment": made.name, "id": made.id, "expires": end}
+    octopus = octopus_options(octopus_access(run), projects=projects)
+    options = EnvironmentOptions(octopus, expires=_expiry(run.machine.now(), expires))
+    made = create_environment(run.project, name, options, run.machine, run.reporter)
+    end = made.expires.isoformat() if made.expires else ""
+    run.answer = {"environment": made.name, "id": made.id, "expires": end}
 
 
-@task(
-    help={
+@verb(
+    {
         "name": "The environment's name",
         "confirm": "Its name again, for one that env.create did not make",
-        **COMMON,
     }
 )
-def delete(
-    c: Context, name: str, confirm: str | None = None,
-    json: bool = False, verbose: bool = False,
-) -> None:  # fmt: skip
+def delete(run: Session, name: str, confirm: str = "") -> None:
     """Deregister a temporary environment's machines and remove it from Octopus."""
     from ..verbs.env import EnvironmentOptions, delete_environment
 
-    with session(root_of(c), json=json, verbose=verbose) as run:
-        octopus = octopus_options(octopus_access(run))
-        options = EnvironmentOptions(octopus, confirm=confirm or "")
-        done = delete_environment(run.project, name, options, run.machine, run.reporter)
-        run.answer = {"environment": name, "removed": done}
+    options = EnvironmentOptions(octopus_options(octopus_access(run)), confirm=confirm)
+    done = delete_environment(run.project, name, options, run.machine, run.reporter)
+    run.answer = {"environment": name, "removed": done}
 
 
-@task(name="list", help=COMMON)
-def list_(
-    c: Context, json: bool = False, verbose: bool = False,
-) -> None:  # fmt: skip
+@verb(name="list")
+def list_(run: Session) -> None:
     """List the environments in Octopus: whose they are, when they end, their machines."""
     from ..verbs.env import list_environments
 
-    with session(root_of(c), json=json, verbose=verbose) as run:
-        octopus = octopus_options(octopus_access(run))
-        found = list_environments(run.project, octopus, run.machine, run.reporter)
-        for one in found:
-            kind = "permanent" if one.permanent else f"for {one.owner}" if one.owner else ""
-            end = f"until {one.expires}" if one.expires else ""
-            words = [f"{one.name:<20}", f"{kind:<30}", end, ", ".join(one.machines)]
-            run.reporter.line(" ".join(words).rstrip())
-        run.answer = {"environments": [asdict(one) for one in found]}
+    octopus = octopus_options(octopus_access(run))
+    found = list_environments(run.project, octopus, run.machine, run.reporter)
+    for environment in found:
+        owner = f"for {environment.owner}" if environment.owner else ""
+        kind = "permanent" if environment.permanent else owner
+        end = f"until {environment.expires}" if environment.expires else ""
+        words = [f"{environment.name:<20}", f"{kind:<30}", end, ", ".join(environment.machines)]
+        run.reporter.line(" ".join(words).rstrip())
+    run.answer = {"environments": [asdict(environment) for environment in found]}
 
 
-@task(help={"dry-run": "Show which ones, remove none", **COMMON})
-def reap(
-    c: Context, dry_run: bool = False, json: bool = False, verbose: bool = False,
-) -> None:  # fmt: skip
+@verb({"dry-run": "Show which ones, remove none"})
+def reap(run: Session, dry_run: bool = False) -> None:
     """Remove this project's temporary environments whose time is over."""
     from ..verbs.env import EnvironmentOptions, reap_environments
 
-    with session(root_of(c), json=json, verbose=verbose) as run:
-        octopus = octopus_options(octopus_access(run))
-        options = EnvironmentOptions(octopus, dry_run=dry_run)
-        names = reap_environments(run.project, options, run.machine, run.reporter)
-        run.answer = {"environments": names, "dry_run": dry_run}
+    options = EnvironmentOptions(octopus_options(octopus_access(run)), dry_run=dry_run)
+    names = reap_environments(run.project, options, run.machine, run.reporter)
+    run.answer = {"environments": names, "dry_run": dry_run}
+
+
+def octopus_access(
+    run: Session, url: str | None = None, key: str | None = None, space: str | None = None
+) -> Access:
+    """Return how to reach Octopus; its texts are empty where neither flags nor variables say so."""
+    from ..octopus.client import Access
+
+    environ = run.machine.environ
+    return Access(
+        run.address(url or environ.get("OCTOPUS_URL", "")),
+        secret(run, "--octopus-api-key", key, "OCTOPUS_API_KEY"),
+        space or environ.get("OCTOPUS_SPACE", "") or run.project.octopus.space,
+    )
 
 
 def octopus_options(
@@ -193,6 +166,16 @@ def octopus_options(
     return OctopusOptions(access, _names(projects), prefix or "", _names(environments))
 
 
+def push_options(run: Session, nuget_api_key: str | None = None) -> PushOptions:
+    """Return the options of a push to the project's own feed, without Octopus."""
+    from ..verbs.push import PushOptions
+
+    return PushOptions(
+        nuget_key=secret(run, "--nuget-api-key", nuget_api_key, "NUGET_API_KEY"),
+        nuget_user=run.machine.environ.get("NUGET_USER", ""),
+    )
+
+
 def _names(flag: str | None) -> tuple[str, ...]:
     """Return the names in a list that is separated by commas; names may have spaces."""
     return tuple(name.strip() for name in (flag or "").split(",") if name.strip())
@@ -204,19 +187,17 @@ def _seconds(flag: str | None) -> float:
     except ValueError:
         seconds = -1.0
     if not 0 < seconds < float("inf"):
-        raise UsageError("--wait", f"{flag!r} is no number of seconds", "Pass one, like 1800.")
+        raise UsageError("--wait", f"{flag!r} is not a number of seconds", "Pass one, like 1800.")
     return seconds
 
 
-def _end(run: Session, flag: str | None) -> datetime | None:
+def _expiry(now: datetime, flag: str | None) -> datetime | None:
     if flag is None:
         return None
     period = _PERIOD.match(flag)
     if not period:
         raise UsageError(
-            "--expires", f"{flag!r} is no period", "Pass hours or days, like 8h or 3d."
+            "--expires", f"{flag!r} is not a period", "Pass hours or days, like 8h or 3d."
         )
     number = int(period[1])
-    return run.machine.now() + (
-        timedelta(hours=number) if period[2] == "h" else timedelta(days=number)
-    )
+    return now + (timedelta(hours=number) if period[2] == "h" else timedelta(days=number))

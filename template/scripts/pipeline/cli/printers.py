@@ -10,26 +10,27 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-# `--list` imports this file, and need not wait for what only a verb needs.
+# `--list` imports this file; what only a verb needs is imported later.
 if TYPE_CHECKING:
     from ..core.events import Event, Sink
+    from ..report.grouped import Style
 
 _Write = Callable[[str], None]
 
 
-def printer(*, json: bool, verbose: bool) -> tuple[Sink, Callable[[], None]]:
-    """Return the printer for the place this process runs in, and what ends its work."""
+def printer(closing: ExitStack, *, json: bool, verbose: bool) -> Sink:
+    """Return the printer for the place this process runs in; `closing` gets what ends its work."""
     from ..core.text import line_sink, plain_lines
     from ..project.buildserver import BuildServer
 
     server = BuildServer.from_environ(os.environ).name
     if server and not json:
-        return _server_printer(server, writer(sys.stdout), os.environ, verbose=verbose)
+        return _server_printer(server, writer(sys.stdout), os.environ, closing, verbose=verbose)
     stream = sys.stderr
     if stream.isatty() and not server and os.environ.get("TERM") != "dumb":
         from rich.console import Console
@@ -37,56 +38,44 @@ def printer(*, json: bool, verbose: bool) -> tuple[Sink, Callable[[], None]]:
         from ..report.terminal import TerminalPrinter
 
         terminal = TerminalPrinter(Console(file=stream), verbose=verbose)
-        return terminal, terminal.close
-    return line_sink(writer(stream), partial(plain_lines, verbose=verbose)), _nothing
+        closing.callback(terminal.close)
+        return terminal
+    return line_sink(writer(stream), partial(plain_lines, verbose=verbose))
 
 
 def _server_printer(
-    name: str, write: _Write, environ: Mapping[str, str], *, verbose: bool
-) -> tuple[Sink, Callable[[], None]]:
+    name: str, write: _Write, environ: Mapping[str, str], closing: ExitStack, *, verbose: bool
+) -> Sink:
     from ..core.text import line_sink, plain_lines
-    from ..report.grouped import GroupedPrinter
-
-    if name == "TeamCity":
-        from ..report.teamcity import teamcity_lines
-
-        return line_sink(write, partial(teamcity_lines, verbose=verbose)), _nothing
-    if name == "GitHub Actions":
-        return _github(write, environ, verbose=verbose)
-    if name == "GitLab CI":
-        from ..report.gitlab import GitLab
-
-        gitlab = GroupedPrinter(write, GitLab(time.time), verbose)
-        return gitlab, gitlab.close
-    if name == "Azure Pipelines":
-        from ..report.azure import Azure
-
-        azure = GroupedPrinter(write, Azure(), verbose)
-        return azure, azure.close
-    # Jenkins takes tests and artifacts from the Jenkinsfile, and has nothing in a log to act on.
-    return line_sink(write, partial(plain_lines, verbose=verbose)), _nothing
-
-
-def _github(
-    write: _Write, environ: Mapping[str, str], *, verbose: bool
-) -> tuple[Sink, Callable[[], None]]:
+    from ..report.azure import Azure
     from ..report.github import GitHub, GitHubFiles
+    from ..report.gitlab import GitLab
     from ..report.grouped import GroupedPrinter
+    from ..report.teamcity import teamcity_lines
 
-    printer = GroupedPrinter(write, GitHub(), verbose)
+    styles: dict[str, Style] = {
+        "GitHub Actions": GitHub(),
+        "GitLab CI": GitLab(time.time),
+        "Azure Pipelines": Azure(),
+    }
+    if name not in styles:
+        # Jenkins takes tests and artifacts from the Jenkinsfile, and acts on nothing in a log.
+        lines = teamcity_lines if name == "TeamCity" else plain_lines
+        return line_sink(write, partial(lines, verbose=verbose))
+    grouped = GroupedPrinter(write, styles[name], verbose)
+    closing.callback(grouped.close)
+    if name != "GitHub Actions":
+        return grouped
     files = GitHubFiles(
         _appending(environ.get("GITHUB_OUTPUT")), _appending(environ.get("GITHUB_STEP_SUMMARY"))
     )
+    closing.callback(files.close)
 
-    def sink(event: Event) -> None:
-        printer(event)
+    def both(event: Event) -> None:
+        grouped(event)
         files(event)
 
-    def close() -> None:
-        printer.close()
-        files.close()
-
-    return sink, close
+    return both
 
 
 def _appending(path: str | None) -> _Write:
@@ -99,7 +88,7 @@ def _appending(path: str | None) -> _Write:
 
 
 def writer(stream: TextIO) -> _Write:
-    """Return what writes lines to a stream; one that nobody can read is no reason to stop."""
+    """Return what writes lines to a stream; a stream that cannot be written stops nothing."""
 
     def write(line: str) -> None:
         with suppress(OSError):
@@ -109,16 +98,12 @@ def writer(stream: TextIO) -> _Write:
 
 
 def show(stream: TextIO, text: str) -> None:
-    """Write text and a line's end. After an OSError the stream takes anything, and drops it."""
+    """Write a line. After an OSError, which this raises, the stream drops everything."""
     try:
         stream.write(text + "\n")
         stream.flush()
     except OSError as error:
         error.filename = stream.name
-        # Else Python, which writes the rest at its end, would fail there once more.
+        # Python flushes the stream when it ends, and would fail once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         raise
-
-
-def _nothing() -> None:
-    pass

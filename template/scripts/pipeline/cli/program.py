@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,19 +17,19 @@ from invoke.exceptions import Exit, ParseError, UnexpectedExit
 
 from ..core.errors import Interrupted, PipelineError, UsageError
 from ..edge.files import read_text
-from .argv import MOVED, NO_CHECK, STILL_READ, Shape, normalise
+from .argv import OLD_FLAGS, Shape, normalise, rebuild_request
+from .build import rebuild
 from .printers import writer
+from .session import error_document, print_document
 
 # The one spelling of all messages, whichever was typed.
 _PROGRAM = "python3 tasks.py"
 _UNKNOWN = re.compile("No idea what '(.+)' is!")
-# A bare word behind one of these verbs is its package.
-_TAKE_A_PACKAGE = ("verify", "run", "inspect", "push", "release")
+# A bare word behind a verb is the value of the first of these flags that the verb has.
+_BARE_WORDS = ("--environment", "--package")
 _PASS_ON = ("test",)
-_STOPPED = "Interrupted. What was whole before is whole now."
+_STOPPED = "Interrupted. Nothing was left half-written."
 _LOOK = "Look at the permissions and the free space there, and where temporary files go (TMPDIR)."
-_UNSIGNED = "nothing was verified: the build server signs packages, and this verb knows no keys"
-_VERIFY_IT = "Verify with `gh attestation verify` or `cosign verify-blob`: docs/provenance.md."
 _REPORT_IT = (
     "This is a bug in scripts/pipeline, not in your project: please report it with these lines."
 )
@@ -39,9 +38,9 @@ _REPORT_IT = (
 def main(namespace: Collection, root: Path) -> None:
     """Run the command line of this process and exit with its code."""
     for name in ("stdout", "stderr"):
-        # Who closed a stream wants to hear nothing on it.
+        # A stream that was closed before the start is None here.
         stream = getattr(sys, name) or Path(os.devnull).open("w")  # noqa: SIM115 - until the end
-        # Lines must not fail on a console that lacks a character.
+        # A console may lack some characters.
         stream.reconfigure(errors="backslashreplace")
         setattr(sys, name, stream)
     raise SystemExit(_run(sys.argv[1:], namespace, root))
@@ -58,95 +57,106 @@ def shapes(namespace: Collection) -> dict[str, Shape]:
     found = {}
     for context in contexts:
         valued = [name for name, argument in context.flags.items() if argument.takes_value]
+        positional = next((flag for flag in _BARE_WORDS if flag in valued), "")
         for name in (context.name, *context.aliases):
-            flag = "--package" if name in _TAKE_A_PACKAGE else ""
-            found[str(name)] = Shape(flag, valued, name in _PASS_ON)
+            found[str(name)] = Shape(positional, valued, name in _PASS_ON)
     return found
 
 
 def _run(words: Sequence[str], namespace: Collection, root: Path) -> int:
+    """Run a command line and return its exit code: the one place that knows all errors."""
     known = shapes(namespace)
-    words, passed_on, moved = normalise(words, known)
-    for flag, value in moved.items():
-        if flag == NO_CHECK:
-            return _told(words, UsageError(f"inspect {flag}", _UNSIGNED, _VERIFY_IT))
-        if flag == STILL_READ:
-            writer(sys.stderr)(f"warning: {flag} is not needed: `inspect` always says it")
-            continue
-        writer(sys.stderr)(f"warning: {flag} is `build`'s alone: set {MOVED[flag]} instead")
-        os.environ[MOVED[flag]] = value
-    namespace.configure({"pipeline": {"root": str(root), "passed_on": list(passed_on)}})
-    version = _template_version(root)
-    program = Program(namespace=namespace, name="template", binary=_PROGRAM, version=version)
     try:
         bootstrap.hold_interrupts(hold=False)
-        program.create_config()
-        writes_bytecode = not sys.dont_write_bytecode
-        program.parse_core(["invoke", *words])
-        # invoke keeps tasks from being compiled to disk; the library behind them is large, and
-        # would be compiled again at every start.
-        sys.dont_write_bytecode = not writes_bytecode
-        program.parse_collection()
-        program.parse_tasks()
-        program.parse_cleanup()
-        program.update_config()
-        program.execute()
+        if request := rebuild_request(words):
+            rebuild(root, *request)
+        else:
+            _execute(words, known, namespace, root)
     except ParseError as error:
-        what = _usage(str(error), known)
-        then = f"Run `{_PROGRAM} --list` for the verbs, `{_PROGRAM} --help VERB` for its flags."
-        return _told(words, UsageError("usage", what, then))
+        what = _explain(str(error), list(known))
+        then = f"Run `{_PROGRAM} --list` for the verbs, `{_PROGRAM} VERB --help` for its flags."
+        return _report(words, UsageError("usage", what, then))
+    except UsageError as error:
+        return _report(words, error)
     except Exit as end:
         return end.code
     except UnexpectedExit as error:
         return int(error.result.exited)
     except KeyboardInterrupt:
-        return _told(words, Interrupted(_PROGRAM, "interrupted", _STOPPED), f"\n{_STOPPED}")
+        return _report(words, Interrupted(_PROGRAM, "interrupted", _STOPPED), f"\n{_STOPPED}")
     except BrokenPipeError:
-        # The reader of our output is gone (`| head`): nothing is left to say, nor to whom.
+        # The reader of our output is gone (`| head`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        # A fault of the machine that no verb has words for.
+        # A fault of the machine that no verb explains.
         where, what = error.filename or "this machine", error.strerror or repr(error)
-        return _told(words, PipelineError(str(where), what, _LOOK))
-    except Exception as error:  # noqa: BLE001 - the outermost place: what is not ours to name is a bug
+        return _report(words, PipelineError(str(where), what, _LOOK))
+    except Exception as error:  # noqa: BLE001 - the outermost place: all other errors are bugs
         bug = PipelineError("bug", repr(error), _REPORT_IT)
-        return _told(words, bug, f"{traceback.format_exc()}{_REPORT_IT}")
+        return _report(words, bug, f"{traceback.format_exc()}{_REPORT_IT}")
     return 0
+
+
+def _execute(
+    words: Sequence[str], known: Mapping[str, Shape], namespace: Collection, root: Path
+) -> None:
+    line = normalise(words, known)
+    for flag, value in line.old.items():
+        old = OLD_FLAGS[flag]
+        if old.refused:
+            raise UsageError(flag, old.warning, old.refused)
+        writer(sys.stderr)(f"warning: {flag}: {old.warning}")
+        if old.variable:
+            os.environ[old.variable] = value
+    namespace.configure({"pipeline": {"root": str(root), "passed_on": list(line.passed_on)}})
+    version = _template_version(root)
+    program = Program(namespace=namespace, name="template", binary=_PROGRAM, version=version)
+    program.create_config()
+    writes_bytecode = not sys.dont_write_bytecode
+    program.parse_core(["invoke", *line.words])
+    # invoke keeps tasks from being compiled to disk; the library behind them is large, and
+    # would be compiled again at every start.
+    sys.dont_write_bytecode = not writes_bytecode
+    program.parse_collection()
+    program.parse_tasks()
+    program.parse_cleanup()
+    program.update_config()
+    program.execute()
 
 
 def _template_version(root: Path) -> str:
     """Return the version of the template that the repository's library is from."""
-    answers, said = root / ".copier-answers.yml", ""
+    answers, text = root / ".copier-answers.yml", ""
     with suppress(OSError, PipelineError):
-        said = read_text(answers, answers.name)
-    known = re.search(r"^_commit: *['\"]?([^'\"\s]+)", said, re.MULTILINE)
-    return known[1] if known else f"of an unknown version: {answers.name} does not say it"
+        text = read_text(answers, answers.name)
+    known = re.search(r"^_commit: *['\"]?([^'\"\s]+)", text, re.MULTILINE)
+    return known[1] if known else f"of an unknown version: {answers.name} does not name one"
 
 
-def _usage(said: str, known: Iterable[str]) -> str:
-    """Say what invoke's parser has against the command line, with what was probably meant."""
-    unknown = _UNKNOWN.fullmatch(said)
+def _explain(message: str, known: Sequence[str]) -> str:
+    """Return what invoke's parser does not understand, with what was probably meant."""
+    unknown = _UNKNOWN.fullmatch(message)
     if not unknown:
-        return said
+        return message
     word = unknown[1]
-    near = difflib.get_close_matches(word, list(known), 1)
-    kind = "flag" if word.startswith("-") else "verb"
-    return f"there is no {kind} {word!r}" + (f"; did you mean {near[0]}?" if near else "")
+    if word.startswith("-"):
+        return f"there is no flag {word!r}"
+    near = difflib.get_close_matches(word, known, 1)
+    return f"there is no verb {word!r}" + (f"; did you mean {near[0]}?" if near else "")
 
 
-def _told(words: Sequence[str], error: PipelineError, text: str = "") -> int:
-    """Say how a verb ended where no session was there to do so, and return its exit code.
+def _report(words: Sequence[str], error: PipelineError, text: str = "") -> int:
+    """Print an error that no session printed, and return its exit code.
 
     `text` is for people, the error's own words by default; `--json` gives a program its document.
     """
-    from ..core.foreign import harmless, harmless_json
+    from ..core.foreign import harmless
     from ..core.masking import environment_secrets, masked_text
 
     secrets = environment_secrets(os.environ)
     writer(sys.stderr)(harmless(masked_text(text or str(error), secrets)))
     if bootstrap.JSON.intersection(words):
-        document = {"where": error.where, "what": error.what, "then": error.then}
-        shown = masked_text(json.dumps({"error": document}, indent=2), secrets)
-        writer(sys.stdout)(harmless_json(shown))
+        with suppress(OSError):
+            print_document(error_document(error), secrets)
     return error.exit_code

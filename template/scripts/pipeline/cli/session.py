@@ -1,4 +1,4 @@
-"""What a task runs in: the project, the machine, its secrets, a reporter; and how a verb ends.
+"""What a verb runs in: the project, the machine, its secrets, a reporter; and how a verb ends.
 
 Secrets are from the environment, from standard input, or, with a warning, from a flag. With
 `--json` standard output has one document.
@@ -6,32 +6,33 @@ Secrets are from the environment, from standard input, or, with a warning, from 
 
 from __future__ import annotations
 
+import inspect
 import json as json_format
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial, wraps
+from inspect import Parameter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bootstrap
-from invoke import Context, Exit
+from invoke import Context, Exit, Task, task
 
 from ..core.errors import PipelineError, UsageError
 from .printers import printer, show
 
-# `--list` imports this file, and need not wait for what only a verb needs.
+# `--list` imports this file; what only a verb needs is imported later.
 if TYPE_CHECKING:
     from ..core.events import Reporter
     from ..edge.machine import Machine
-    from ..octopus.client import Access
     from ..project.project import Project
 
-# The flags that every verb has, for its help.
-COMMON = {"json": "One JSON document on standard output", "verbose": "More lines"}
+# The flags that every verb has.
+_COMMON = {"json": "One JSON document on standard output", "verbose": "More lines"}
 _STDIN = "-"
 
 
@@ -39,7 +40,7 @@ _STDIN = "-"
 class Session:
     """One verb's run.
 
-    `answer` is the document that `--json` prints, `held` what is let go at the end.
+    `answer` is the document that `--json` prints, `held` is closed at the end.
     """
 
     root: Path
@@ -50,14 +51,14 @@ class Session:
     held: ExitStack
 
     def hide(self, *secrets: str) -> None:
-        """Keep secrets that are not in the environment out of all that is said from now on."""
+        """Mask secrets that are not in the environment in everything printed from now on."""
         from ..core.masking import masked
 
         self.secrets += secrets
         self.reporter = replace(self.reporter, emit=masked(self.reporter.emit, secrets))
 
     def address(self, url: str) -> str:
-        """Return an address; a password in it is hidden from now on."""
+        """Return a URL; a password in it is masked from now on."""
         from ..core.masking import url_passwords
 
         self.hide(*url_passwords(url))
@@ -90,7 +91,7 @@ class Session:
 
         return Machine(
             root=self.root,
-            cache_folder=lambda: self._cache,
+            cache_folder=lambda: self._cache_in_use,
             environ=os.environ,
             now=utc_now,
             seconds=time.monotonic,
@@ -100,16 +101,16 @@ class Session:
 
     @property
     def cache(self) -> Path:
-        """Where the repository's cache lies, for who does not use it."""
+        """Where the repository's cache lies; who reads or writes in it asks the machine for it."""
         return self.root / ".pipeline" / "cache"
 
     @cached_property
-    def _cache(self) -> Path:
+    def _cache_in_use(self) -> Path:
         from ..edge.cache import using
 
-        def waiting() -> None:
-            self.reporter.line("somebody clears this folder's cache; waiting for it")
-
+        waiting = partial(
+            self.reporter.line, "another process clears this folder's cache; waiting for it"
+        )
         self.held.enter_context(using(self.cache, waiting))
         return self.cache
 
@@ -124,18 +125,59 @@ def root_of(context: Context) -> Path:
     return Path(context.config.pipeline.root)
 
 
+def verb(help: Mapping[str, str] | None = None, **settings: Any) -> Callable[..., Task[Any]]:  # noqa: A002 - invoke's word
+    """Make an invoke task of a function that takes a Session and its flags.
+
+    The task has `--json` and `--verbose` besides. `help` has a text for each flag; `settings` are
+    other arguments of invoke's `task`.
+    """
+
+    def decorate(function: Callable[..., None]) -> Task[Any]:
+        @wraps(function)
+        def body(
+            context: Context, *given: Any, json: bool = False, verbose: bool = False, **flags: Any
+        ) -> None:
+            with session(root_of(context), json=json, verbose=verbose) as run:
+                function(run, *given, **flags)
+
+        signature = inspect.signature(function)
+        common = [Parameter(name, Parameter.KEYWORD_ONLY, default=False) for name in _COMMON]
+        # invoke reads the flags from the signature.
+        body.__signature__ = signature.replace(  # type: ignore[attr-defined]
+            parameters=[*signature.parameters.values(), *common]
+        )
+        made: Task[Any] = task(help={**(help or {}), **_COMMON}, **settings)(body)
+        return made
+
+    return decorate
+
+
+def error_document(error: PipelineError) -> dict[str, Any]:
+    """Return what `--json` prints for an error."""
+    return {"error": {"where": error.where, "what": error.what, "then": error.then}}
+
+
+def print_document(document: Mapping[str, Any], secrets: Sequence[str]) -> None:
+    """Print a verb's JSON document, its secrets masked."""
+    from ..core.foreign import harmless_json
+    from ..core.masking import masked_text
+
+    text = json_format.dumps(document, indent=2, ensure_ascii=False)
+    show(sys.stdout, harmless_json(masked_text(text, secrets)))
+
+
 @contextmanager
 def session(root: Path, *, json: bool, verbose: bool) -> Iterator[Session]:
-    """Give a task its session; print its answer or its error, and end the verb.
+    """Give a verb its session; print its answer or its error at the end.
 
-    A verb that has said all there is to say raises invoke's Exit; the Program exits with its code.
+    A verb that has printed everything raises invoke's Exit; the Program exits with its code.
     """
     from ..core.events import Failed, Reporter
-    from ..core.foreign import harmless_json
-    from ..core.masking import environment_secrets, masked, masked_text
+    from ..core.masking import environment_secrets, masked
     from ..edge.scratch import own_temporary_folder
 
-    sink, close = printer(json=json, verbose=verbose)
+    printing = ExitStack()
+    sink = printer(printing, json=json, verbose=verbose)
     secrets = environment_secrets(os.environ)
     reporter = Reporter(masked(sink, secrets), time.monotonic)
     running = Session(root, reporter, json, {}, secrets, ExitStack())
@@ -146,21 +188,23 @@ def session(root: Path, *, json: bool, verbose: bool) -> Iterator[Session]:
             yield running
     except PipelineError as error:
         running.reporter.emit(Failed("", error))
-        running.answer = {"error": {"where": error.where, "what": error.what, "then": error.then}}
+        running.answer = error_document(error)
         code = error.exit_code
     except Exit as end:
         code = end.code
     finally:
-        close()
+        printing.close()
     if json:
-        document = json_format.dumps(running.answer, indent=2, ensure_ascii=False)
-        show(sys.stdout, harmless_json(masked_text(document, secrets)))
+        print_document(running.answer, secrets)
     if code:
         raise Exit(code=code)
 
 
 def secret(run: Session, flag: str, given: str | None, variable: str) -> str:
-    """Return a secret, which is hidden from now on; empty where nobody gave one."""
+    """Return a secret from a flag, standard input or a variable; empty where none has it.
+
+    It is masked from now on.
+    """
     if given is None:
         given = run.machine.environ.get(variable, "")
     elif given != _STDIN:
@@ -175,20 +219,6 @@ def secret(run: Session, flag: str, given: str | None, variable: str) -> str:
     if given:
         run.hide(given)
     return given
-
-
-def octopus_access(
-    run: Session, url: str | None = None, key: str | None = None, space: str | None = None
-) -> Access:
-    """Return how to reach Octopus; its texts are empty where nothing says so."""
-    from ..octopus.client import Access
-
-    environ = run.machine.environ
-    return Access(
-        run.address(url or environ.get("OCTOPUS_URL", "")),
-        secret(run, "--octopus-api-key", key, "OCTOPUS_API_KEY"),
-        space or environ.get("OCTOPUS_SPACE", "") or run.project.octopus.space,
-    )
 
 
 def _tooling(function: Callable[..., Any], *arguments: Any) -> Any:

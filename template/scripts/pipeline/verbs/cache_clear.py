@@ -1,7 +1,8 @@
-"""`cache.clear`: everything that a build can make again goes."""
+"""`cache.clear`: remove everything that a build can make again."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from ..core.errors import PipelineError
@@ -16,26 +17,23 @@ from .local import state_file
 def clear_cache(root: Path, folder: Path, reporter: Reporter) -> tuple[int, int]:
     """Empty the cache `folder` of the repository; return how many files and bytes were removed.
 
-    Whoever uses it is waited for, but the embedded AWS, which stays until somebody stops it: then
-    this raises PipelineError. Builds, `build-output` and the machine's own caches of packages stay.
+    Other processes that use it are waited for. Raises PipelineError while the embedded AWS runs,
+    which uses it until it is stopped. `build-output` and the machine's own caches stay.
     """
     aws = running(state_file(root))
     if aws is not None:
         raise PipelineError(
             "cache.clear",
-            f"the embedded AWS (process {aws.pid}) runs the function with what lies there",
+            f"the embedded AWS (process {aws.pid}) runs the function from there",
             "Stop it first: `python3 tasks.py local.stop`.",
         )
 
-    def building() -> None:
-        reporter.line("a build is running in this folder; waiting for it")
-
-    def used() -> None:
-        reporter.line(
-            "the cache is in use by a test, `run`, `verify` or the like in this folder; "
-            "waiting for its end"
-        )
-
+    building = partial(reporter.line, "a build is running in this folder; waiting for it")
+    used = partial(
+        reporter.line,
+        "the cache is in use by a test, `run`, `verify` or the like in this folder; "
+        "waiting for its end",
+    )
     with alone(root / ".pipeline" / "build.lock", building), to_oneself(folder, used):
         try:
             return clear(folder)

@@ -1,4 +1,4 @@
-"""`deploy` from a developer's machine: the package's own deploy script, run as a worker runs it."""
+"""`deploy` from a developer's machine: run the package's own deploy script as a worker does."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.errors import PipelineError
+from ..core.errors import PipelineError, UsageError
 from ..core.events import Event, Output, Reporter, Sink
 from ..core.names import resource_name
 from ..core.templates import declared_values
@@ -17,78 +17,115 @@ from ..edge.pythons import base_python
 from ..octopus.launch import Job, launch, worker_variables
 from ..package.contents import Package
 from ..project.last_build import Latest
-from ..project.project import Environment, Project
-from .build import is_stale, last_build
+from ..project.project import LOCAL_ENVIRONMENT, Environment, Project
+from .build import fresh_package
+from .local import start_for_project
+from .which_package import chosen_package, is_stale, last_build
 
 
 @dataclass(frozen=True)
-class Delivery:
-    """A deploy to make: the package, the environment, and whether it only shows its plan or policy.
+class DeployOptions:
+    """What the command line says of a deploy; without `package` the last build is meant."""
 
-    `environ` are the variables that lead the AWS client there.
-    """
-
-    package: Package
-    environment: Environment
-    dry_run: bool
-    credentials: Credentials
-    environ: Mapping[str, str]
-    print_policy: bool = False
-
-
-@dataclass(frozen=True)
-class Delivered:
-    """A deploy that was made; `outputs` are what the script told later steps."""
-
-    function: str
     environment: str
+    package: str | None = None
+    dry_run: bool = False
+    print_policy: bool = False
+    allow_dirty: bool = False
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A deploy that was made, or shown; `outputs` are what the script passes to later steps."""
+
+    environment: str
+    function: str
     version: str
+    dry_run: bool
     outputs: Mapping[str, str]
 
 
-def deliver(
-    project: Project, delivery: Delivery, machine: Machine, reporter: Reporter
-) -> Delivered:
-    """Unpack the package as Octopus does and run its deploy script in a bare Python.
+def deploy(
+    project: Project, options: DeployOptions, machine: Machine, reporter: Reporter
+) -> Deployed:
+    """Deploy the named package, or the last build, to an environment.
 
+    Raises UsageError without an environment, PipelineError for a build that must not go there,
+    and the error that the deploy script ended with.
+    """
+    if not options.environment:
+        names = dict.fromkeys([*(known.name for known in project.environments), LOCAL_ENVIRONMENT])
+        raise UsageError(
+            "deploy",
+            "no environment is named",
+            f"Declared are {', '.join(names)}. Name one: `python3 tasks.py deploy "
+            f"{next(iter(names))}`.",
+        )
+    environment = project.environment(options.environment)
+    if environment.is_local:
+        path = fresh_package(project, options.package, machine, reporter)
+    elif options.package:
+        path = chosen_package(options.package, project.root)
+    else:
+        latest = refuse_unfit(
+            project, environment, machine.environ, allow_dirty=options.allow_dirty
+        )
+        path = latest.package_path(project.root)
+    # A damaged package is refused before anything is started for it.
+    package = Package.open(path)
+    package.ours()
+    environ = dict(machine.environ)
+    if environment.is_local:
+        variables = start_for_project(project, machine, reporter).aws.environment()
+        environ.update(variables)
+        credentials = Credentials.from_environment(variables)
+    else:
+        credentials = worker_credentials(environment, environ)
+    return deploy_package(project, package, options, credentials, environ, reporter)
+
+
+def deploy_package(
+    project: Project, package: Package, options: DeployOptions, credentials: Credentials,
+    environ: Mapping[str, str], reporter: Reporter,
+) -> Deployed:  # fmt: skip
+    """Unpack a package as Octopus does and run its deploy script in a bare Python.
+
+    `environ` has the values of the project's variables, and leads the AWS client to the account.
     Raises the error that the script ended with.
     """
-    manifest = delivery.package.ours()
-    environment = delivery.environment
+    environment = project.environment(options.environment)
+    manifest = package.ours()
     templates = manifest.function.templates()
-    values = declared_values(templates, environment.declared(), machine.environ)
+    values = declared_values(templates, environment.declared(), environ)
     outputs: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / manifest.package_id / manifest.version
         folder.parent.mkdir()
-        delivery.package.unpack_like_octopus(folder)
-        job = Job(
-            package=folder,
-            python=base_python(),
-            variables=worker_variables(
-                environment.name,
-                manifest.version,
-                values,
-                dry_run=delivery.dry_run,
-                print_policy=delivery.print_policy,
-            ),
-            credentials=delivery.credentials,
-            environ=delivery.environ,
+        package.unpack_like_octopus(folder)
+        variables = worker_variables(
+            environment.name,
+            manifest.version,
+            values,
+            dry_run=options.dry_run,
+            print_policy=options.print_policy,
         )
+        job = Job(folder, base_python(), variables, credentials, environ)
         launch(job, Reporter(_collecting(reporter.emit, outputs), reporter.seconds))
     name = resource_name(environment.name, project.function.name)
-    return Delivered(name, environment.name, manifest.version, outputs)
+    return Deployed(environment.name, name, manifest.version, options.dry_run, outputs)
 
 
-def refuse_unfit(environment: Environment, machine: Machine, *, allow_dirty: bool) -> Latest:
-    """Return the last build, or say why it must not be deployed to this environment."""
-    latest = last_build(machine)
+def refuse_unfit(
+    project: Project, environment: Environment, environ: Mapping[str, str], *, allow_dirty: bool
+) -> Latest:
+    """Return the last build. Raises PipelineError where it must not go to this environment."""
+    latest = last_build(project.root)
     where = f"deploy {environment.name}"
     if latest is None:
         raise PipelineError(
             where, "nothing has been built here yet", "Run `python3 tasks.py build`."
         )
-    if is_stale(latest, machine):
+    if is_stale(latest, project.root, environ):
         raise PipelineError(
             where,
             f"the files have changed since {latest.version} was built",
@@ -106,8 +143,8 @@ def refuse_unfit(environment: Environment, machine: Machine, *, allow_dirty: boo
 def worker_credentials(environment: Environment, environ: Mapping[str, str]) -> Credentials:
     """Return the credentials for an environment in AWS.
 
-    Its profile's; else those in AWS's own variables; else what boto3 finds where it looks:
-    the default profile, a web identity, a role of this machine.
+    They are its profile's, else those in AWS's own variables, else what boto3 finds: the default
+    profile, a web identity, a role of this machine. Raises PipelineError where there are none.
     """
     given = Credentials.from_environment(environ)
     if given.key and not environment.profile:
@@ -138,10 +175,10 @@ def worker_credentials(environment: Environment, environ: Mapping[str, str]) -> 
 
 
 def _collecting(sink: Sink, outputs: dict[str, str]) -> Sink:
-    def passes_on(event: Event) -> None:
+    def take(event: Event) -> None:
         if isinstance(event, Output):
             outputs[event.name] = event.value
         else:
             sink(event)
 
-    return passes_on
+    return take

@@ -15,6 +15,8 @@ from ..core.names import resource_name
 from ..core.templates import declared_values, resolve
 from ..edge.files import read_text
 from ..edge.locks import alone
+from ..edge.machine import Machine
+from ..function.engine import engine_for
 from ..local.background import Background, running, start, stop
 from ..local.clients import client
 from ..local.state import LocalAws
@@ -40,6 +42,22 @@ class Started:
 def state_file(root: Path) -> Path:
     """Return where a repository's embedded AWS keeps its address and key."""
     return root / _STATE
+
+
+def start_for_project(project: Project, machine: Machine, reporter: Reporter) -> Started:
+    """Start the embedded AWS with what the project's function needs; the first time installs it."""
+    machine.tooling("local")
+    function = project.function
+    wanted = Background(
+        state=state_file(project.root),
+        runtimes={
+            function.runtime.name: engine_for(function.runtime).runtime(function, machine, reporter)
+        },
+        environ=machine.environ,
+        region=project.environment(LOCAL_ENVIRONMENT).region or "us-east-1",
+        cache=machine.cache,
+    )
+    return start_local(project, wanted, reporter)
 
 
 def start_local(project: Project, wanted: Background, reporter: Reporter) -> Started:

@@ -25,6 +25,7 @@ from ..project.last_build import Latest
 from ..project.project import Project
 from .deploy_here import refuse_unfit
 from .test import run_post_deployment_tests
+from .which_package import chosen_package, last_build
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,18 @@ class Released:
     tasks: tuple[str, ...]
 
 
+def release(
+    project: Project, named: str | None, options: OctopusOptions, machine: Machine,
+    reporter: Reporter,
+) -> Released:  # fmt: skip
+    """Release and deploy the named package, or the last build."""
+    latest = None if named else last_build(project.root)
+    if latest:
+        return deploy_build(project, latest, options, machine, reporter)
+    package = chosen_package(named, project.root)
+    return release_package(project, package, options, machine, reporter)
+
+
 def deploy_build(
     project: Project, latest: Latest, options: OctopusOptions, machine: Machine, reporter: Reporter
 ) -> Released:
@@ -67,7 +80,7 @@ def deploy_build(
     declared = [_declared(project, name) for name in options.environments]
     for environment in project.environments:
         if environment.name in declared:
-            refuse_unfit(environment, machine, allow_dirty=options.allow_dirty)
+            refuse_unfit(project, environment, machine.environ, allow_dirty=options.allow_dirty)
     return release_package(project, latest.package_path(machine.root), options, machine, reporter)
 
 

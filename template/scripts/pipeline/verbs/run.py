@@ -24,6 +24,7 @@ from ..runtime.function_process import FunctionProcess
 from ..runtime.invocation import Invocation
 from ..runtime.pool import LocalRuntime
 from ..zip.reader import Archive
+from .build import fresh_package
 
 _TASK_ROOT = "/var/task"
 _TIMEOUT_SECONDS = 60
@@ -52,6 +53,16 @@ def read_event(path: Path) -> bytes:
         raise PipelineError(
             "--event", f"{path}: {error.strerror}", "Name a JSON file, like those in tests/events."
         ) from error
+
+
+def run(
+    project: Project, named: str | None, events: Sequence[bytes], machine: Machine,
+    reporter: Reporter,
+) -> list[Invocation]:  # fmt: skip
+    """Run the named package, or the last build's, which is made first when missing or stale."""
+    package = fresh_package(project, named, machine, reporter)
+    machine.tooling("local")
+    return run_packaged(project, package, events, machine, reporter)
 
 
 def run_packaged(

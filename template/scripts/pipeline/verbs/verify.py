@@ -1,4 +1,4 @@
-"""`verify`: a package is rebuilt from its commit, and must come out the same to the byte."""
+"""`verify`: rebuild a package from its commit, and compare every byte."""
 
 from __future__ import annotations
 
@@ -24,11 +24,25 @@ from ..package.make import TOOL_LOCK, Built, Order, make_package, restore_depend
 from ..project.buildserver import BuildServer
 from ..project.project import Project
 from ..zip.difference import difference
+from .which_package import chosen_package, mark_verified
 
 
-def unverifiable(manifest: Manifest, machine: Machine) -> str:
+def verify(
+    named: str | None, machine: Machine, reporter: Reporter, *, cold: bool = False
+) -> tuple[Path, Manifest]:
+    """Verify the named package, or the last build's; return it and its manifest."""
+    package = chosen_package(named, machine.root)
+    with reporter.stage("verify") as stage:
+        manifest = verify_package(package, machine, reporter, cold=cold)
+        mark_verified(machine.root, package)
+        commit = str(manifest.source.commit)[:7]
+        stage.text = f"{package.name}: rebuilt from {commit}, the same bytes"
+    return package, manifest
+
+
+def unverifiable(manifest: Manifest, git: Git | None) -> str:
     """Return why a build cannot be verified here, or an empty text."""
-    if machine.git is None:
+    if git is None:
         return "there is no .git here to rebuild from"
     if manifest.source.commit is None:
         return "nothing is committed yet"
@@ -42,18 +56,15 @@ def unverifiable(manifest: Manifest, machine: Machine) -> str:
 def verify_build(built: Built, machine: Machine, reporter: Reporter) -> None:
     """Rebuild a build from its commit and compare; raises NotTheSame with the first difference.
 
-    A build server keeps its caches for years, and publishes what it builds: there nothing that
-    an earlier build has kept is used, and wheels are fetched once more.
+    On a build server, whose caches are old and whose builds are published, no cache is used.
     """
     cold = bool(BuildServer.from_environ(machine.environ).name)
-    manifest, package = built.manifest, built.package
+    manifest = built.manifest
     then = "Something outside the commit went into it: look at scripts/hooks_build.py."
     with _rebuilt(manifest, machine, reporter, cold=cold) as rebuilt:
-        for ours, other in (
-            (built.function_zip.path, rebuilt.with_name(FUNCTION_ZIP)),
-            (package, rebuilt),
-        ):
-            _compare(ours.name, ours.read_bytes(), other, manifest, then)
+        built_zip = built.function_zip.path
+        _compare(built_zip, rebuilt.with_name(FUNCTION_ZIP), manifest, then)
+        _compare(built.package, rebuilt, manifest, then)
 
 
 def verify_package(
@@ -61,20 +72,20 @@ def verify_package(
 ) -> Manifest:
     """Rebuild any package of this repository from the commit its manifest names, and compare.
 
-    Returns the manifest. Raises NotTheSame with the first difference.
-    `cold` uses nothing that an earlier build has kept: dependencies are fetched and deflated once
-    more, and their wheels' hashes compared with the lock.
+    Returns the manifest. Raises NotTheSame with the first difference. `cold` uses no cache:
+    wheels are fetched again, compared with the lock's hashes, and deflated again.
     """
     manifest = _manifest(package)
-    reason = unverifiable(manifest, machine)
+    reason = unverifiable(manifest, machine.git)
     if reason:
         then = "Commit, and build again." if machine.git else "Verify it in a clone."
         raise PipelineError(f"verify {package.name}", f"it cannot be verified: {reason}", then)
-    then = "It was changed since it was built, or something outside the commit went into it."
+    then = (
+        "It was changed since it was built, or something outside the commit went into it. "
+        "Build the commit anew."
+    )
     with _rebuilt(manifest, machine, reporter, cold=cold) as rebuilt:
-        _compare(
-            package.name, package.read_bytes(), rebuilt, manifest, f"{then} Build the commit anew."
-        )
+        _compare(package, rebuilt, manifest, then)
     return manifest
 
 
@@ -95,7 +106,7 @@ def rebuild(manifest_file: Path, folder: Path, machine: Machine, say: Say) -> Pa
 def _rebuilt(
     manifest: Manifest, machine: Machine, reporter: Reporter, *, cold: bool
 ) -> Iterator[Path]:
-    """Give the package that the manifest's commit makes, for as long as the block lasts."""
+    """Yield the package that the manifest's commit makes; it is removed at the block's end."""
     git, commit = machine.git, str(manifest.source.commit)
     if git is None:
         raise PipelineError(
@@ -122,10 +133,9 @@ def _rebuilt(
 
 
 def _without_caches(machine: Machine, scratch: Path) -> Machine:
-    """Return the machine as it is without a cache: wheels are fetched, and their hashes compared.
+    """Return the machine with empty caches.
 
-    uv compares the bytes that it fetches with the lock. What it finds in its cache it takes as it
-    lies there, and a build server's may have come from another build.
+    uv compares with the lock only what it fetches, and not what is in its cache already.
     """
     environ = {**machine.environ, "UV_CACHE_DIR": str(scratch / "uv")}
     return replace(machine, cache_folder=lambda: scratch / "cache", environ=environ)
@@ -148,8 +158,8 @@ def _unknown(manifest: Manifest, git: Git, machine: Machine) -> PipelineError:
 
 def _is_of_this_library(clone: Path, machine: Machine) -> bool:
     """Tell whether this process would make what the clone's own library and tools make."""
-    locks = [_text(root / TOOL_LOCK) for root in (machine.root, clone)]
-    return locks[0] == locks[1] and code_digest(clone / "scripts" / "pipeline") == running_code()
+    ours, others = (_text(root / TOOL_LOCK) for root in (machine.root, clone))
+    return ours == others and code_digest(clone / "scripts" / "pipeline") == running_code()
 
 
 def _text(path: Path) -> str:
@@ -172,12 +182,12 @@ def _rebuild_in_child(clone: Path, facts: Path, folder: Path, machine: Machine) 
     return made[0]
 
 
-def _compare(name: str, ours: bytes, other: Path, manifest: Manifest, then: str) -> None:
-    rebuilt = other.read_bytes()
-    if ours != rebuilt:
+def _compare(ours: Path, rebuilt: Path, manifest: Manifest, then: str) -> None:
+    old, new = ours.read_bytes(), rebuilt.read_bytes()
+    if old != new:
         commit = str(manifest.source.commit)[:12]
-        what = f"rebuilt from {commit} it is not the same: {difference(ours, rebuilt)}"
-        raise NotTheSame(f"verify {name}", what, then)
+        what = f"rebuilt from {commit} it is not the same: {difference(old, new)}"
+        raise NotTheSame(f"verify {ours.name}", what, then)
 
 
 def _manifest(package: Path) -> Manifest:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from ..core.errors import UsageError
 from ..edge.git import Git
-from ..edge.machine import Machine
 from ..project.buildserver import BuildServer
 from ..project.project import Project
 from ..project.versions import (
@@ -35,9 +36,18 @@ class VersionOptions:
     version_strategy: str | None = None
 
 
-def choose_version(
-    project: Project, options: VersionOptions, tree: WorkTree, server: BuildServer, machine: Machine
+def next_version(
+    project: Project, options: VersionOptions, environ: Mapping[str, str], now: datetime
 ) -> Version:
+    """Return the version that a build would have now."""
+    git, server = Git.at(project.root), BuildServer.from_environ(environ)
+    return choose_version(project, options, WorkTree.read(git, server), server, git, now)
+
+
+def choose_version(
+    project: Project, options: VersionOptions, tree: WorkTree, server: BuildServer,
+    git: Git | None, now: datetime,
+) -> Version:  # fmt: skip
     """Return the build's version: flags first, then the build server, then the clock.
 
     A build server's build of a branch that is not a release branch is a prerelease named after it,
@@ -51,12 +61,11 @@ def choose_version(
         tag = server.prerelease_tag
         if tag is None and number is not None and branch and branch not in project.release_branches:
             tag = branch_tag(branch)
-    git = machine.git
     return Version.choose(
         VersionRequest(
             base=project.base_version,
             strategy=strategy,
-            now=machine.now(),
+            now=now,
             build_number=number,
             prerelease_tag=tag,
             prerelease=options.prerelease,
