@@ -46,10 +46,16 @@ def test(c: Context) -> None:
 
 @task(help={"fix": "Correct what can be corrected"})
 def check(c: Context, fix: bool = False) -> None:
-    """Lint, check formatting and types of everything."""
+    """Lint, check formatting and types of everything, and that the MANIFEST fits the files."""
+    from .manifest import check_manifest, write_manifest
+
     _attach(c, "-m", "ruff", "check", *(["--fix"] if fix else []), ".")
     _attach(c, "-m", "ruff", "format", *([] if fix else ["--check"]), ".")
     _attach(c, "-m", "mypy")
+    with session(root_of(c), json=False, verbose=False) as run:
+        if fix:
+            write_manifest(run.root)
+        check_manifest(run.root)
 
 
 @task
@@ -78,7 +84,7 @@ def manifest(c: Context) -> None:
 
 @task
 def release(c: Context, version: str) -> None:
-    """Commit a release `vX.Y.Z`: the changelog must have its section, the tree must be clean."""
+    """Commit a release `vX.Y.Z` above the last; changelog, MANIFEST and tree must be ready."""
     from .release import make_release
 
     with session(root_of(c), json=False, verbose=False) as run:
