@@ -39,8 +39,8 @@ def demo(c: Context, verbose: bool = False) -> None:
 @task
 def test(c: Context) -> None:
     """Run the tests; everything after `test` goes to pytest."""
-    # Each test file stays on one worker, so that its fixtures are made once.
-    chosen = c.config.pipeline.passed_on or ("-q", "-n", "2", "--dist", "loadscope")
+    # Neighbours share fixtures and stay together; who is done first takes from the other's end.
+    chosen = c.config.pipeline.passed_on or ("-q", "-n", "2", "--dist", "worksteal")
     _attach(c, "-m", "pytest", "-p", "tests.progress", *chosen)
 
 

@@ -142,12 +142,15 @@ def test_azure_drops_what_is_not_defined(tmp_path: Path) -> None:
 
 
 def test_github_gives_the_job_little_and_pins_its_actions() -> None:
-    """The contents to read, a token for AWS, no token left in .git, and actions by commit."""
+    """The contents to read, tokens for AWS and Sigstore, none left in .git; actions by commit."""
     workflow = parsed("github")
-    assert workflow["permissions"] == {"contents": "read", "id-token": "write"}
+    assert workflow["permissions"] == {}
+    assert workflow["jobs"]["build"]["permissions"] == {
+        "contents": "read", "id-token": "write", "attestations": "write",
+    }  # fmt: skip
     steps = workflow["jobs"]["build"]["steps"]
     actions = [step["uses"] for step in steps if "uses" in step]
-    assert len(actions) == 5
+    assert len(actions) == 6
     assert [action for action in actions if not re.search(r"@[0-9a-f]{40}\Z", action)] == []
     assert all(re.search(rf"{action} # v\d", text_of("github")) for action in actions)
     assert steps[0]["with"] == {"fetch-depth": 0, "persist-credentials": False}
