@@ -28,5 +28,5 @@ def tests(session: nox.Session, copier: str) -> None:
     session.install("--require-hashes", "-r", "requirements/dev.txt")
     if copier != "locked":
         session.install(f"copier=={copier}")
-    arguments = session.posargs or ["-n", "2", "--dist", "loadscope"]
+    arguments = session.posargs or ["-n", "2", "--dist", "worksteal"]
     session.run("python", "-m", "pytest", *arguments)

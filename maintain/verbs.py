@@ -39,17 +39,23 @@ def demo(c: Context, verbose: bool = False) -> None:
 @task
 def test(c: Context) -> None:
     """Run the tests; everything after `test` goes to pytest."""
-    # Each test file stays on one worker, so that its fixtures are made once.
-    chosen = c.config.pipeline.passed_on or ("-q", "-n", "2", "--dist", "loadscope")
+    # Neighbours share fixtures and stay together; who is done first takes from the other's end.
+    chosen = c.config.pipeline.passed_on or ("-q", "-n", "2", "--dist", "worksteal")
     _attach(c, "-m", "pytest", "-p", "tests.progress", *chosen)
 
 
 @task(help={"fix": "Correct what can be corrected"})
 def check(c: Context, fix: bool = False) -> None:
-    """Lint, check formatting and types of everything."""
+    """Lint, check formatting and types of everything, and that the MANIFEST fits the files."""
+    from .manifest import check_manifest, write_manifest
+
     _attach(c, "-m", "ruff", "check", *(["--fix"] if fix else []), ".")
     _attach(c, "-m", "ruff", "format", *([] if fix else ["--check"]), ".")
     _attach(c, "-m", "mypy")
+    with session(root_of(c), json=False, verbose=False) as run:
+        if fix:
+            write_manifest(run.root)
+        check_manifest(run.root)
 
 
 @task
@@ -78,7 +84,7 @@ def manifest(c: Context) -> None:
 
 @task
 def release(c: Context, version: str) -> None:
-    """Commit a release `vX.Y.Z`: the changelog must have its section, the tree must be clean."""
+    """Commit a release `vX.Y.Z` above the last; changelog, MANIFEST and tree must be ready."""
     from .release import make_release
 
     with session(root_of(c), json=False, verbose=False) as run:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.generated.repository import Repository
+from tests.generated.repository import Repository, environment
+from tests.generated.starter import Starter
 from tests.repositories import Render
 
 Fresh = Callable[[], Repository]
 
 
 @pytest.fixture(scope="session")
-def unused(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Repository:
+def unused(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
     """Return a set-up repository with an empty function. Only copy it."""
     folder = tmp_path_factory.mktemp("generated") / "an unused repository"
     shutil.copytree(render(function_kind="empty"), folder)
@@ -24,7 +26,9 @@ def unused(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Reposito
     # Leaves .venv, the tests' environment and the AWS client behind, for every copy.
     made.must("build", "--build-number", "1")
     shutil.rmtree(folder / "build-output")
-    return made
+    starter = Starter.of(folder, environment())
+    yield replace(made, starter=starter)
+    starter.stop()
 
 
 @pytest.fixture(scope="session")

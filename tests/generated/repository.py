@@ -12,10 +12,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tests.generated.starter import Starter
 from tests.repositories import commit_all, git
 
 # A machine's own Python: the bootstrap must not depend on the environment these tests run in.
@@ -42,10 +43,14 @@ class Done:
 
 @dataclass(frozen=True)
 class Repository:
-    """A generated repository at `root`; `extra` is added to the environment of every verb."""
+    """A generated repository at `root`; `extra` is added to the environment of every verb.
+
+    `starter` runs the verbs as long as the repository has the library that is loaded there.
+    """
 
     root: Path
     extra: Mapping[str, str] = field(default_factory=dict)
+    starter: Starter | None = None
 
     def command(self, *words: str, python: Path = PYTHON) -> list[str]:
         """Return the command line of a verb."""
@@ -60,10 +65,15 @@ class Repository:
         python: Path = PYTHON,
     ) -> Done:
         """Run a verb to its end, with `extra` in its environment."""
+        environ = environment({**self.extra, **(extra or {})})
+        # Another Python, or one told something at its start, has to be started.
+        same = python == PYTHON and not any(name.startswith("PYTHON") for name in environ)
+        if self.starter and same and self.starter.fits(self.root):
+            return Done(*self.starter.run(self.root, words, cwd or self.root, environ, stdin))
         done = subprocess.run(
             self.command(*words, python=python),
             cwd=cwd or self.root,
-            env=environment({**self.extra, **(extra or {})}),
+            env=environ,
             input=stdin,
             capture_output=True,
             encoding="utf-8",
@@ -156,7 +166,7 @@ class Repository:
     def copy(self, target: Path) -> Repository:
         """Copy the repository, its `.venv` and its caches; what nobody edits shares its bytes."""
         shutil.copytree(self.root, target, symlinks=True, copy_function=_copy)
-        return Repository(target, self.extra)
+        return replace(self, root=target)
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import bootstrap
@@ -32,6 +33,12 @@ TOO_OLD = ("3.10", "3.9", "3.8", "2.7")
 STAMP = ".requirements-build.sha256"
 # Whatever asks for the network gets a refused connection at once.
 NO_NETWORK = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
+
+
+@pytest.fixture
+def repository(repository: Repository) -> Repository:
+    """Return the shared repository; here it is Python's start itself that is tried."""
+    return replace(repository, starter=None)
 
 
 @pytest.fixture
@@ -256,7 +263,7 @@ def test_a_lock_that_is_no_text(clone: Repository) -> None:
 
 def test_later_locks_wait_until_they_are_needed(fresh: Fresh) -> None:
     """The embedded AWS is not installed by a build, but by the first verb that needs it."""
-    repository = fresh()
+    repository = replace(fresh(), starter=None)
     repository.must("build")
     assert not imports(repository, "moto")
     done = repository.must("run", "--event", "tests/events/hello.json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 from tests.generated.cache_race import members, race
@@ -41,7 +42,7 @@ def depending(repository: Repository, index: Path) -> dict[str, str]:
 def test_clearing_while_a_cache_is_filled(fresh: Fresh, tmp_path: Path) -> None:
     """Whenever it comes, both verbs end well, and no package is made of half of it."""
     repository = fresh()
-    repository = Repository(repository.root, depending(repository, tmp_path / "index"))
+    repository = replace(repository, extra=depending(repository, tmp_path / "index"))
     repository.must("package")
     whole = members(repository)
     assert len(whole) > 600
@@ -82,7 +83,7 @@ def test_clearing_under_the_embedded_aws(fresh: Fresh) -> None:
 def test_a_cache_of_uv_that_lies(fresh: Fresh, tmp_path: Path) -> None:
     """An edited file is fetched anew; with its hash edited too, only a cold `verify` finds it."""
     repository = fresh()
-    repository = Repository(repository.root, depending(repository, tmp_path / "index"))
+    repository = replace(repository, extra=depending(repository, tmp_path / "index"))
     repository.must("package")
     first = _sha256(repository)
     (kept,) = (tmp_path / "index").glob("cache/archive-v0/*/many")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -13,6 +14,7 @@ from tests.generated.conftest import Fresh
 from tests.generated.repository import Repository
 from tests.generated.test_build import package_of
 from tests.repositories import Render, git
+from tests.wheels import write_wheel
 
 _TABLE = "[tool.pipeline.function]\n"
 
@@ -141,16 +143,19 @@ def test_a_table_of_zeros_is_no_bomb(repository: Repository, tmp_path: Path) -> 
     repository.must("run", "--event", str(event))
 
 
-def test_own_files_over_the_limit(repository: Repository) -> None:
+def test_a_function_over_the_limit(repository: Repository, tmp_path: Path) -> None:
     """Lambda counts what comes out, and so do we; the handler is looked for all the same."""
     module = repository.module()
-    with (repository.root / "src" / module / "table.bin").open("wb") as file:
-        file.truncate(270_000_000)
+    digest = write_wheel(tmp_path, "large", {"large/table.bin": bytes(270_000_000)})
+    repository.edit("pyproject.toml", "dependencies = []", 'dependencies = ["large"]')
+    repository.write("requirements/function.txt", f"large==1.0 --hash=sha256:{digest}\n")
     repository.edit(f"src/{module}/handler.py", "def handle(", "def handel(")
-    repository.commit()
-    done = repository.verb("package")
+    index = {"UV_FIND_LINKS": str(tmp_path), "UV_CACHE_DIR": str(tmp_path / "cache")}
+    done = repository.verb("package", extra=index)
+    for path in (tmp_path / "cache", *tmp_path.glob("*.whl")):  # pytest would keep them for a while
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     assert "1. the function is 257.5 MB unzipped, Lambda takes 250 MB; largest are" in done.err
-    assert f"src/{module} 257.5 MB" in done.err
+    assert "large 257.5 MB" in done.err
     assert "handler.py defines no handle" in done.err
 
 

@@ -142,7 +142,7 @@ def test_azure_drops_what_is_not_defined(tmp_path: Path) -> None:
 
 
 def test_github_gives_the_job_little_and_pins_its_actions() -> None:
-    """The contents to read, a token for AWS, no token left in .git, and actions by commit."""
+    """The contents to read, tokens for AWS and Sigstore, none left in .git; actions by commit."""
     workflow = parsed("github")
     job = workflow["jobs"]["build"]
     assert workflow["permissions"] == {}
