@@ -165,8 +165,7 @@ def _none_of_ours(where: str, why: str) -> PipelineError:
 def _problems(manifest: Manifest) -> Iterator[str]:
     """Yield why texts may not be what they are going to be: paths, arguments, addresses, names."""
     yield from filter(
-        None,
-        (package_id_problem(manifest.package_id), package_version_problem(manifest.version)),
+        None, (package_id_problem(manifest.package_id), package_version_problem(manifest.version))
     )
     function, commit = manifest.function, manifest.source.commit
     shapes = (

@@ -21,15 +21,7 @@ from ..zip.writer import Member, compress, write_zip
 
 CLIENT_FOLDER = "client/"
 SERVICES = ("cloudwatch", "lambda", "s3", "sts")
-DISTRIBUTIONS = (
-    "boto3",
-    "botocore",
-    "jmespath",
-    "python-dateutil",
-    "s3transfer",
-    "six",
-    "urllib3",
-)
+DISTRIBUTIONS = ("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3")
 _BOTOCORE_DATA = "botocore/data/"
 _LEFT_OUT = (
     "boto3/data/",

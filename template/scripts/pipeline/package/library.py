@@ -60,7 +60,5 @@ def _text(path: Path) -> bytes:
         return path.read_bytes().replace(b"\r\n", b"\n")
     except OSError as error:
         raise PipelineError(
-            str(path),
-            f"it cannot be read: {error.strerror}",
-            "Restore it: git checkout scripts",
+            str(path), f"it cannot be read: {error.strerror}", "Restore it: git checkout scripts"
         ) from error

@@ -38,11 +38,7 @@ _FILE_TYPE = "application/octet"
 
 
 def pack(
-    nuspec: Nuspec,
-    files: Mapping[str, Raw],
-    output: Path,
-    *,
-    source: Source | None = None,
+    nuspec: Nuspec, files: Mapping[str, Raw], output: Path, *, source: Source | None = None
 ) -> str:
     """Write a package whose bytes depend on the arguments alone; return its SHA-256 in hex.
 

@@ -78,7 +78,7 @@ def make_predicate(origin: Origin) -> dict[str, Any]:
             "builder": {
                 "id": BUILDER,
                 "version": {tool.name: tool.version for tool in manifest.tools},
-            },
+            }
         },
     }
 

@@ -245,11 +245,7 @@ def _placed(file: BinaryIO, header: _Header, where: str) -> Entry:
 
 
 def _check_layout(
-    file: BinaryIO,
-    headers: Sequence[_Header],
-    entries: Sequence[Entry],
-    directory: int,
-    where: str,
+    file: BinaryIO, headers: Sequence[_Header], entries: Sequence[Entry], directory: int, where: str
 ) -> None:
     """Refuse bytes that are two members', or nobody's: another program may read those."""
     spans = sorted(
