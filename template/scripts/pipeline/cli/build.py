@@ -201,12 +201,12 @@ def verify(
 @task(help=COMMON)
 def clear(c: Context, json: bool = False, verbose: bool = False) -> None:
     """Remove everything in .pipeline/cache; the next build makes it again."""
-    from ..core.text import size
+    from ..core.text import readable_size
     from ..verbs.cache import clear_cache
 
     with session(root_of(c), json=json, verbose=verbose) as run:
         files, removed = clear_cache(run.root, run.cache, run.reporter)
-        run.reporter.line(f".pipeline/cache: {size(removed)} in {files} files removed")
+        run.reporter.line(f".pipeline/cache: {readable_size(removed)} in {files} files removed")
         run.answer = {"files": files, "size": removed}
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..core.errors import Conflict, NotTheSame, PipelineError
 from ..core.events import Reporter, Stage
-from ..core.text import size
+from ..core.text import readable_size
 from .aws_errors import Busy, Unanswered, faults, hint
 from .aws_session import Connection
 from .function_state import Observed
@@ -240,7 +240,7 @@ def _named(step: Step) -> str:
 
 def _summary(step: Step, code: bytes, after: Observed) -> str:
     if "code_sha256" in step.sets:
-        return f"{size(len(code))}, CodeSha256 {after.code_sha256}"
+        return f"{readable_size(len(code))}, CodeSha256 {after.code_sha256}"
     if not step.sets:
         return step.changes[0].planned
     changed = ", ".join(change.what for change in step.changes)

@@ -16,7 +16,7 @@ from ..core.manifest import BUCKET, MANIFEST_NAME, Manifest, ZipFacts
 from ..core.masking import hiding, masked
 from ..core.names import DEPLOY_HOOKS, FUNCTION_ZIP, resource_name
 from ..core.templates import resolve
-from ..core.text import line_sink, size
+from ..core.text import line_sink, readable_size
 from .apply import apply
 from .aws_session import Connect, Connection, connect
 from .function_state import Wanted
@@ -78,7 +78,7 @@ def deploy(
         hooks = load_hooks(package / DEPLOY_HOOKS)
         values = resolve(manifest.function.environment, context.variables, where=where)
         bucket = _bucket(manifest, context.variables, where)
-        stage.text = f"{FUNCTION_ZIP} {size(len(code))}, the bytes that were built"
+        stage.text = f"{FUNCTION_ZIP} {readable_size(len(code))}, the bytes that were built"
     with reporter.stage("plan") as stage:
         connection = connect(context.credentials, manifest.environments.get(environment, {}))
         found = settled(connection.functions, name, wait, stage)

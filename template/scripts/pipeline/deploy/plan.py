@@ -18,9 +18,6 @@ from .function_state import Observed, Wanted
 # The settings that UpdateFunctionConfiguration takes, by the names that people read.
 _SETTINGS = {"runtime": "Runtime", "handler": "Handler", "description": "Description"}
 
-# What reading a function with its tags needs.
-_READS = ("GetFunction", "ListTags")
-
 
 class Later(Enum):
     """What a request names that is put in when it is sent."""

@@ -21,7 +21,7 @@ from ..core.events import (
     Warned,
 )
 from ..core.foreign import harmless
-from ..core.text import words
+from ..core.text import event_text
 
 _PERCENT = 100
 
@@ -38,7 +38,7 @@ def octopus_lines(event: Event) -> list[str]:
     They must not go to standard error: that fails steps.
     """
     lines = _messages(event)
-    text = harmless(event.text) if isinstance(event, BuildNumber) else words(event)
+    text = harmless(event.text) if isinstance(event, BuildNumber) else event_text(event)
     if text is None:
         return lines
     category = _category(event)

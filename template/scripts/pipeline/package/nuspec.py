@@ -8,7 +8,7 @@ passes here is read by every client and by Octopus.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 from xml.parsers import expat
@@ -18,7 +18,7 @@ from ..core.manifest import Source
 from ..core.names import LONGEST_ID, package_id_problem, package_version_problem
 from ..edge.files import decoded
 from ..zip.globs import FileEntry
-from ..zip.index import DISTRUST
+from ..zip.reader import DISTRUST
 
 _NAMESPACE = "http://schemas.microsoft.com/packaging/2013/05/nuspec.xsd"
 _REQUIRED = ("id", "version", "authors", "description")
@@ -46,6 +46,17 @@ class Element:
     # Where it is in the file; two elements are the same on any line.
     line: int = field(default=0, compare=False, repr=False)
 
+    def attribute(self, name: str) -> str:
+        """Return an attribute without blanks around it, "" when it is missing."""
+        return dict(self.attributes).get(name, "").strip()
+
+    def below(self, name: str) -> Iterator[Element]:
+        """Yield the elements of that name at any depth below."""
+        for child in self.children:
+            if child.name == name:
+                yield child
+            yield from child.below(name)
+
 
 @dataclass(frozen=True)
 class Nuspec:
@@ -55,6 +66,11 @@ class Nuspec:
     files: tuple[FileEntry, ...]
     where: str
     attributes: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def whole(self) -> Element:
+        """The metadata as one element."""
+        return Element("metadata", attributes=self.attributes, children=self.metadata)
 
     @property
     def id(self) -> str:

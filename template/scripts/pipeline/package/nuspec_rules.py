@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import PurePosixPath
 
 from ..core.errors import PipelineError
@@ -67,8 +67,7 @@ def check_metadata(nuspec: Nuspec) -> None:
 
     Tokens are filled in already. Errors name the line, the element, and what to write.
     """
-    whole = Element("metadata", attributes=nuspec.attributes, children=nuspec.metadata)
-    _check_shape(whole, nuspec.where)
+    _check_shape(nuspec.whole, nuspec.where)
     least = dict(nuspec.attributes).get("minClientVersion")
     if least is not None and not _PLAIN_VERSION.fullmatch(least):
         what = f"minClientVersion of <metadata> is {least!r}"
@@ -92,12 +91,12 @@ def check_files(nuspec: Nuspec, sizes: Mapping[str, int]) -> None:
     `sizes` are the files' sizes in bytes by their path in the package.
     """
     for item in nuspec.metadata:
-        if item.name in _ENDINGS and _attribute(item, "type") != "expression":
+        if item.name in _ENDINGS and item.attribute("type") != "expression":
             _check_file(item, sizes, nuspec.where)
         elif item.name == "references":
             libraries = {path.rpartition("/")[2].lower() for path in sizes if path[:4] == "lib/"}
-            for reference in _below(item, "reference"):
-                file = _attribute(reference, "file")
+            for reference in item.below("reference"):
+                file = reference.attribute("file")
                 if file.lower() not in libraries:
                     what = f"<reference> names {file!r}, which no <file> puts into `lib`"
                     then = "Add the file with a target in lib, or remove the reference."
@@ -132,11 +131,11 @@ def _check_value(item: Element, where: str) -> None:
     if item.name in _ADDRESSES and not _ADDRESS.fullmatch(item.text):
         what = f"<{item.name}> is no whole address: {item.text!r}"
         raise _error(item, where, what, "Write it with its beginning, like https://.")
-    for inner in _below(item, "files"):
+    for inner in item.below("files"):
         for name in ("copyToOutput", "flatten"):
-            _check_truth(inner, f"{name} of <files>", _attribute(inner, name) or "false", where)
-    for inner in _below(item, "packageType"):
-        version = _attribute(inner, "version")
+            _check_truth(inner, f"{name} of <files>", inner.attribute(name) or "false", where)
+    for inner in item.below("packageType"):
+        version = inner.attribute("version")
         if version and not _PLAIN_VERSION.fullmatch(version):
             what = f"version of <packageType> is {version!r}"
             raise _error(inner, where, what, "Write two to four numbers, like 1.0.")
@@ -160,9 +159,9 @@ def _check_licence(nuspec: Nuspec) -> None:
     if address and not address.text.startswith(_MADE_ADDRESSES):
         what = "<license> and <licenseUrl> are both there"
         raise _error(address, where, what, "Remove <licenseUrl>.")
-    kind, version = _attribute(licence, "type").lower(), _attribute(licence, "version")
+    kind, version = licence.attribute("type").lower(), licence.attribute("version")
     if kind not in ("expression", "file"):
-        what = f"type of <license> is {_attribute(licence, 'type')!r}"
+        what = f"type of <license> is {licence.attribute('type')!r}"
         raise _error(licence, where, what, 'Write type="expression" or type="file".')
     if version:
         plain = _PLAIN_VERSION.fullmatch(version)
@@ -223,9 +222,9 @@ def _check_dependencies(item: Element, where: str) -> None:
         for dependency in group.children:
             if dependency.name != "dependency":
                 continue
-            name = _attribute(dependency, "id")
+            name = dependency.attribute("id")
             check_id(name, f"{where}:{dependency.line}")
-            key = (_attribute(group, "targetFramework").lower(), name.lower())
+            key = (group.attribute("targetFramework").lower(), name.lower())
             if key in seen:
                 what = f"<dependency> {name!r} is there twice"
                 raise _error(dependency, where, what, "Remove one of them.")
@@ -276,17 +275,6 @@ def _check_file(item: Element, sizes: Mapping[str, int], where: str) -> None:
     if item.name == "icon" and sizes[path] > _LARGEST_ICON:
         what = f"<icon> is {path!r}, which has {sizes[path]} bytes"
         raise _error(item, where, what, "NuGet takes 1 MB: make it smaller.")
-
-
-def _below(item: Element, name: str) -> Iterator[Element]:
-    for child in item.children:
-        if child.name == name:
-            yield child
-        yield from _below(child, name)
-
-
-def _attribute(item: Element, name: str) -> str:
-    return dict(item.attributes).get(name, "").strip()
 
 
 def _suggestion(name: str, known: Collection[str]) -> str:

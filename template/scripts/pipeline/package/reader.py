@@ -18,12 +18,14 @@ from ..core.manifest import MANIFEST_NAME, Manifest, ZipFacts
 from ..core.names import DEPLOY_SCRIPT, FUNCTION_ZIP
 from ..core.strict_json import LARGEST_DOCUMENT
 from ..zip.extract import extract
-from ..zip.index import DISTRUST, Entry, Limits
-from ..zip.member_names import first_clash, name_problem, shown_name
+from ..zip.member_names import first_clash, name_problem, quoted_name
 from ..zip.reader import (
     DEFAULT_LIMITS,
+    DISTRUST,
     FUNCTION_LIMITS,
     Archive,
+    Entry,
+    Limits,
     check_members,
     open_archive,
     read_member,
@@ -131,7 +133,7 @@ def list_package(path: Path, limits: Limits = DEFAULT_LIMITS) -> PackageListing:
     clash = first_clash(name for name, _ in named)
     if clash:
         raise PipelineError(
-            str(path), f"{shown_name(clash[0])} and {shown_name(clash[1])} clash when extracted"
+            str(path), f"{quoted_name(clash[0])} and {quoted_name(clash[1])} clash when extracted"
         )
     roots = [name for name, _ in named if _is_root_nuspec(name)]
     if len(roots) != 1:
@@ -205,10 +207,10 @@ def _decoded(name: str, where: str) -> str:
     try:
         decoded = unquote_to_bytes(name).decode()
     except UnicodeDecodeError as error:
-        raise PipelineError(where, f"{shown_name(name)} does not decode to a file name") from error
+        raise PipelineError(where, f"{quoted_name(name)} does not decode to a file name") from error
     problem = name_problem(decoded)
     if problem:
         raise PipelineError(
-            where, f"{shown_name(name)} decodes to {shown_name(decoded)}: {problem}"
+            where, f"{quoted_name(name)} decodes to {quoted_name(decoded)}: {problem}"
         )
     return decoded

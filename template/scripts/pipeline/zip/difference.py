@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..core.errors import PipelineError
-from .index import Entry
-from .reader import FUNCTION_LIMITS, Archive, members_of, open_archive, read_member
+from .reader import FUNCTION_LIMITS, Archive, Entry, members_of, open_archive, read_member
 from .writer import STORED, Raw
 
 _Files = dict[str, tuple[Entry, Raw]]

@@ -16,9 +16,8 @@ from pathlib import Path
 
 from ..core.errors import PipelineError
 from ..edge.files import replacing_folder
-from .index import Entry
 from .member_names import first_clash, name_problem
-from .reader import Archive, read_member
+from .reader import Archive, Entry, read_member
 
 _LATEST = 0x7FFFFFFF  # the last second that every file system knows
 
