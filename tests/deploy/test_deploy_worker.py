@@ -217,7 +217,7 @@ def test_exit_codes_keep_the_kind_of_an_error(package: Path) -> None:
 
 def test_a_bug_keeps_its_trace(package: Path) -> None:
     """An unexpected exception is the result, and its trace is in the log."""
-    library = package / "pipeline" / "verbs" / "hooks.py"
+    library = package / "pipeline" / "deploy" / "hooks.py"
     text = library.read_text(encoding="utf-8")
     library.write_text(f"{text}\n\ndef load_hooks(path):\n    return path / 0\n", encoding="utf-8")
     recorder = Recorder()

@@ -60,8 +60,8 @@ def size_reasons(
     if needs_bucket:
         largest = _largest(entries, own, packed=True)
         reasons.append(
-            f"function.zip is {readable_size(facts.size)}, a direct upload takes 50 MB: name a bucket in "
-            f"[tool.pipeline.function], or make it smaller; largest are {largest}{savings}"
+            f"function.zip is {readable_size(facts.size)}, a direct upload takes 50 MB: name a "
+            f"bucket in [tool.pipeline.function], or make it smaller; largest are {largest}{savings}"
         )
     return reasons
 

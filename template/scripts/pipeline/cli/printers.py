@@ -54,15 +54,15 @@ def _server_printer(
     if name == "GitHub Actions":
         return _github(write, environ, verbose=verbose)
     if name == "GitLab CI":
-        from ..report.gitlab import GitLab
+        from ..report.gitlab import gitlab
 
-        gitlab = GroupedPrinter(write, GitLab(time.time), verbose)
-        return gitlab, gitlab.close
+        sections = GroupedPrinter(write, gitlab(time.time), verbose)
+        return sections, sections.close
     if name == "Azure Pipelines":
-        from ..report.azure import Azure
+        from ..report.azure import AZURE
 
-        azure = GroupedPrinter(write, Azure(), verbose)
-        return azure, azure.close
+        groups = GroupedPrinter(write, AZURE, verbose)
+        return groups, groups.close
     # Jenkins takes tests and artifacts from the Jenkinsfile, and has nothing in a log to act on.
     return line_sink(write, partial(plain_lines, verbose=verbose)), _nothing
 
@@ -70,10 +70,10 @@ def _server_printer(
 def _github(
     write: _Write, environ: Mapping[str, str], *, verbose: bool
 ) -> tuple[Sink, Callable[[], None]]:
-    from ..report.github import GitHub, GitHubFiles
+    from ..report.github import GITHUB, GitHubFiles
     from ..report.grouped import GroupedPrinter
 
-    printer = GroupedPrinter(write, GitHub(), verbose)
+    printer = GroupedPrinter(write, GITHUB, verbose)
     files = GitHubFiles(
         _appending(environ.get("GITHUB_OUTPUT")), _appending(environ.get("GITHUB_STEP_SUMMARY"))
     )

@@ -27,9 +27,8 @@ def _text(event: Event) -> str | None:
     if isinstance(event, Finished):
         return stage_line(event.stage, event.text, f"{event.seconds:.1f} s")
     if isinstance(event, Progressed):
-        return stage_line(
-            event.stage, event.text, f"{event.done}/{event.total}" if event.total else ""
-        )
+        count = f"{event.done}/{event.total}" if event.total else ""
+        return stage_line(event.stage, event.text, count)
     if isinstance(event, Failed):
         return stage_line(event.stage, "failed", "") if event.stage else str(event.error)
     if isinstance(event, Output):

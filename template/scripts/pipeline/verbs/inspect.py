@@ -163,9 +163,9 @@ def _places(files: Iterable[tuple[str, int]]) -> list[str]:
         for name, found in ordered[:_PLACES]
     ]
     rest = [count for _, found in ordered[_PLACES:] for count in found]
-    return (
-        [*listed, f"and {_count(len(rest))} more, {readable_size(sum(rest))}"] if rest else listed
-    )
+    if rest:
+        listed.append(f"and {_count(len(rest))} more, {readable_size(sum(rest))}")
+    return listed
 
 
 def _listed(names: Iterable[str]) -> list[str]:
