@@ -61,7 +61,8 @@ def size_reasons(
         largest = _largest(entries, own, packed=True)
         reasons.append(
             f"function.zip is {readable_size(facts.size)}, a direct upload takes 50 MB: name a "
-            f"bucket in [tool.pipeline.function], or make it smaller; largest are {largest}{savings}"
+            f"bucket in [tool.pipeline.function], or make it smaller; largest are "
+            f"{largest}{savings}"
         )
     return reasons
 
