@@ -131,11 +131,9 @@ class Manifest:
             raise _none_of_ours(where, "it is no object")
         schema = document.get("schema")
         if type(schema) is not int or schema != _SCHEMA:
-            raise PipelineError(
-                where,
-                f"the manifest has schema {str(schema)[:40]!r}, this library reads {_SCHEMA}",
-                "Use the library of the commit that the package was built from.",
-            )
+            what = f"the manifest has schema {str(schema)[:40]!r}, this library reads {_SCHEMA}"
+            then = "Use the library of the commit that the package was built from."
+            raise PipelineError(where, what, then)
         try:
             manifest = cls(
                 package_id=document["package_id"],
@@ -157,9 +155,8 @@ class Manifest:
 
 
 def _none_of_ours(where: str, why: str) -> PipelineError:
-    return PipelineError(
-        where, f"this is not a manifest of ours: {why}", "Build the package again."
-    )
+    what = f"this is not a manifest of ours: {why}"
+    return PipelineError(where, what, "Build the package again.")
 
 
 def _problems(manifest: Manifest) -> Iterator[str]:

@@ -60,9 +60,6 @@ def resource_name(environment: str, function: str) -> str:
             "A name has at most 64 characters out of A-Z, a-z, 0-9, - and _, environment included.",
         )
     if not _STACK_NAME.fullmatch(name):
-        raise PipelineError(
-            "stack name",
-            f"CloudFormation refuses {name!r}",
-            "A stack's name starts with a letter and has only letters, digits and hyphens.",
-        )
+        then = "A stack's name starts with a letter and has only letters, digits and hyphens."
+        raise PipelineError("stack name", f"CloudFormation refuses {name!r}", then)
     return name

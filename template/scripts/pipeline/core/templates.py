@@ -32,11 +32,9 @@ def resolve(
     used = names_in(templates)
     for name, keys in used.items():
         if not _PLAIN_NAME.match(name) or name.split()[0] in {"if", "unless", "each", "/if"}:
-            raise PipelineError(
-                where,
-                f"{keys[0]} holds #{{{name}}}, which is not the plain name of a variable",
-                "Put filters and conditions into an Octopus variable, and name that one here.",
-            )
+            what = f"{keys[0]} holds #{{{name}}}, which is not the plain name of a variable"
+            then = "Put filters and conditions into an Octopus variable, and name that one here."
+            raise PipelineError(where, what, then)
     values = _values_of(list(used), variables)
     missing = [f"{name} (for {', '.join(used[name])})" for name in used if name not in values]
     if missing:

@@ -132,11 +132,8 @@ def _target_state(step: Step, before: Observed) -> Observed:
 def _prove(step: Step, before: Observed, after: Observed) -> None:
     """Hold what the service says against what the step sets."""
     if after.update == "Failed":
-        raise PipelineError(
-            after.name,
-            f"AWS dropped the update: {after.update_reason or 'it gives no reason'}",
-            hint(after.update_reason),
-        )
+        what = f"AWS dropped the update: {after.update_reason or 'it gives no reason'}"
+        raise PipelineError(after.name, what, hint(after.update_reason))
     target = _target_state(step, before)
     if after.code_sha256 != target.code_sha256:
         raise NotTheSame(
@@ -151,11 +148,9 @@ def _prove(step: Step, before: Observed, after: Observed) -> None:
     there = wanted if after.tags is None else after.tags
     lost = sorted(key for key, value in wanted.items() if there.get(key) != value)
     if lost:
-        raise Conflict(
-            after.name,
-            f"the tags {', '.join(lost)} are not as they were just set",
-            "Somebody changes them at the same time: look at the function, then deploy again.",
-        )
+        what = f"the tags {', '.join(lost)} are not as they were just set"
+        then = "Somebody changes them at the same time: look at the function, then deploy again."
+        raise Conflict(after.name, what, then)
 
 
 def _refuse_changes(planned_on: Observed, expected: Observed, live: Observed) -> None:

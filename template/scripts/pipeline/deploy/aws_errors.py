@@ -103,13 +103,11 @@ def _explained(where: str, permission: str, response: Mapping[str, Any]) -> Pipe
     if code in _DENIED:
         found = _REFUSED.search(message)
         right = found[1] if found else permission
-        return PipelineError(
-            where, f"the deploy's credentials lack {right}", f"Allow {right} for them. {said}"
-        )
+        what = f"the deploy's credentials lack {right}"
+        return PipelineError(where, what, f"Allow {right} for them. {said}")
     if code in _CREDENTIALS:
-        return PipelineError(
-            where, said, "Renew AWS.Deployment.Key and .Secret, or the credentials of the step."
-        )
+        then = "Renew AWS.Deployment.Key and .Secret, or the credentials of the step."
+        return PipelineError(where, said, then)
     if code in _THROTTLED:
         return PipelineError(where, said, "AWS limits its API calls: deploy again in a minute.")
     return PipelineError(where, said, _NEXT.get(code, "Look the code up in AWS's documentation."))
@@ -118,11 +116,8 @@ def _explained(where: str, permission: str, response: Mapping[str, Any]) -> Pipe
 def _unreached(where: str, error: Exception) -> PipelineError:
     kind = type(error).__name__
     if "Credential" in kind:
-        return PipelineError(
-            where,
-            f"there are no AWS credentials ({error})",
-            "Set AWS.Deployment.Key and AWS.Deployment.Secret, or give the step an AWS account.",
-        )
+        then = "Set AWS.Deployment.Key and AWS.Deployment.Secret, or give the step an AWS account."
+        return PipelineError(where, f"there are no AWS credentials ({error})", then)
     if kind == "ParamValidationError":
         return PipelineError(where, f"the AWS client refuses: {error}", "Correct that value.")
     return Unanswered(

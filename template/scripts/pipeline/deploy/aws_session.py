@@ -61,11 +61,8 @@ def _region(credentials: Credentials, place: Mapping[str, str]) -> str:
             "Correct AWS.Deployment.Region (or AWS_REGION), or the region in pyproject.toml.",
         )
     if not declared and not credentials.region:
-        raise PipelineError(
-            _WHERE,
-            "AWS.Deployment.Region is missing",
-            "Set that variable, the region of the step's AWS account, or AWS_REGION.",
-        )
+        then = "Set that variable, the region of the step's AWS account, or AWS_REGION."
+        raise PipelineError(_WHERE, "AWS.Deployment.Region is missing", then)
     return declared or credentials.region
 
 
@@ -107,11 +104,9 @@ def _proven(session: Any, account: str) -> str:
         identity = _client(session, "sts").get_caller_identity()
     given, arn = _parts(identity, ("Account", "Arn"), "sts:GetCallerIdentity")
     if given != account:
-        raise PipelineError(
-            _WHERE,
-            f"the environment belongs to account {account}, the credentials to {given} ({arn})",
-            "Nothing was changed. Use credentials of the right account.",
-        )
+        what = f"the environment belongs to account {account}, the credentials to {given} ({arn})"
+        then = "Nothing was changed. Use credentials of the right account."
+        raise PipelineError(_WHERE, what, then)
     return arn
 
 

@@ -144,17 +144,12 @@ def _code(package: Path, manifest: Manifest, where: str) -> bytes:
     said = manifest.function_zip
     wrong = said.misfit(ZipFacts.of(data, said.unzipped_size, said.files))
     if wrong:
-        raise NotTheSame(
-            str(path),
-            wrong,
-            "Nothing was changed. The package was damaged or edited: push and deploy it again.",
-        )
+        then = "Nothing was changed. The package was damaged or edited: push and deploy it again."
+        raise NotTheSame(str(path), wrong, then)
     if len(data) > DIRECT_UPLOAD_LIMIT and not manifest.function.bucket:
-        raise PipelineError(
-            str(path),
-            f"it has {len(data):,} bytes, Lambda takes {DIRECT_UPLOAD_LIMIT:,} directly",
-            "Nothing was changed. Name a bucket in [tool.pipeline.function] and build again.",
-        )
+        what = f"it has {len(data):,} bytes, Lambda takes {DIRECT_UPLOAD_LIMIT:,} directly"
+        then = "Nothing was changed. Name a bucket in [tool.pipeline.function] and build again."
+        raise PipelineError(str(path), what, then)
     function = manifest.function
     check_handler(data, function.handler, where=where, runtime=function.runtime)
     return data

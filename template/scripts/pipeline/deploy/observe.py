@@ -82,9 +82,8 @@ def _text(configuration: Mapping[str, Any], field: str, default: str | None = No
 
 
 def _incomplete(field: str) -> PipelineError:
-    return PipelineError(
-        "AWS", f"its answer to GetFunction has no {field} that can be read", "Deploy again."
-    )
+    what = f"its answer to GetFunction has no {field} that can be read"
+    return PipelineError("AWS", what, "Deploy again.")
 
 
 def _environment(name: str, configuration: Mapping[str, Any]) -> Mapping[str, str]:
@@ -95,11 +94,8 @@ def _environment(name: str, configuration: Mapping[str, Any]) -> Mapping[str, st
     if isinstance(variables, Mapping) and not hidden:
         return variables
     reason = ": ".join(map(str, hidden.values())) if isinstance(hidden, Mapping) else "no variables"
-    raise PipelineError(
-        name,
-        f"its environment cannot be read: {reason}",
-        "Allow kms:Decrypt on the function's key for the deploy's credentials.",
-    )
+    then = "Allow kms:Decrypt on the function's key for the deploy's credentials."
+    raise PipelineError(name, f"its environment cannot be read: {reason}", then)
 
 
 def settled(client: Any, name: str, wait: Wait, stage: Stage) -> Observed:
@@ -139,8 +135,5 @@ def _reason(configuration: Mapping[str, Any], field: str) -> str:
 
 def _refuse_what_we_cannot_deploy(name: str, configuration: Mapping[str, Any]) -> None:
     if configuration.get("PackageType", "Zip") != "Zip":
-        raise PipelineError(
-            name,
-            "the function runs a container image, the package holds a function zip",
-            "Make the function with PackageType Zip in its stack.",
-        )
+        what = "the function runs a container image, the package holds a function zip"
+        raise PipelineError(name, what, "Make the function with PackageType Zip in its stack.")

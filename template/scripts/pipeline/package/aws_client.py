@@ -126,9 +126,8 @@ def _data(names: list[str], services: tuple[str, ...]) -> list[str]:
         below = f"{_BOTOCORE_DATA}{service}/"
         versions = {name[len(below) :].split("/")[0] for name in names if name.startswith(below)}
         if not versions:
-            raise PipelineError(
-                "AWS client", f"botocore knows no service {service!r}", "Correct SERVICES."
-            )
+            what = f"botocore knows no service {service!r}"
+            raise PipelineError("AWS client", what, "Correct SERVICES.")
         folder = f"{below}{max(versions)}/"
         taken += [name for name in names if name.startswith(folder) and "/examples-" not in name]
     return taken

@@ -59,6 +59,5 @@ def _text(path: Path) -> bytes:
     try:
         return path.read_bytes().replace(b"\r\n", b"\n")
     except OSError as error:
-        raise PipelineError(
-            str(path), f"it cannot be read: {error.strerror}", "Restore it: git checkout scripts"
-        ) from error
+        what = f"it cannot be read: {error.strerror}"
+        raise PipelineError(str(path), what, "Restore it: git checkout scripts") from error

@@ -292,9 +292,8 @@ def _value(name: str, values: Mapping[str, str], where: str) -> str:
 def _require(nuspec: Nuspec, names: tuple[str, ...]) -> None:
     missing = [f"<{name}>" for name in names if not nuspec.text(name)]
     if missing:
-        raise PipelineError(
-            nuspec.where, f"{' and '.join(missing)} missing or empty", "Fill in the metadata."
-        )
+        what = f"{' and '.join(missing)} missing or empty"
+        raise PipelineError(nuspec.where, what, "Fill in the metadata.")
 
 
 def _mapped(item: Element, change: Callable[[str], str]) -> Element:

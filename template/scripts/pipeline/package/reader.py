@@ -72,9 +72,8 @@ class Package:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
                 size = file.tell()
         except OSError as error:
-            raise PipelineError(
-                str(path), f"it cannot be read: {error.strerror}", "Name a .nupkg file."
-            ) from error
+            what = f"it cannot be read: {error.strerror}"
+            raise PipelineError(str(path), what, "Name a .nupkg file.") from error
         listing = list_package(path)
         check_members(listing.archive)
         manifest, note, function = _contents(listing, path)
@@ -132,17 +131,13 @@ def list_package(path: Path, limits: Limits = DEFAULT_LIMITS) -> PackageListing:
     named = [(_decoded(entry.name, str(path)), entry) for entry in archive.entries]
     clash = first_clash(name for name, _ in named)
     if clash:
-        raise PipelineError(
-            str(path), f"{quoted_name(clash[0])} and {quoted_name(clash[1])} clash when extracted"
-        )
+        what = f"{quoted_name(clash[0])} and {quoted_name(clash[1])} clash when extracted"
+        raise PipelineError(str(path), what)
     roots = [name for name, _ in named if _is_root_nuspec(name)]
     if len(roots) != 1:
         names = ", ".join(roots) or "none"
-        raise PipelineError(
-            str(path),
-            f"a package has one .nuspec at its root, this file has {names}",
-            "Check that it is a NuGet package.",
-        )
+        what = f"a package has one .nuspec at its root, this file has {names}"
+        raise PipelineError(str(path), what, "Check that it is a NuGet package.")
     parts = {name: entry for name, entry in named if _is_root_nuspec(name) or is_part(name)}
     nuspec = parse_packed(read_member(archive, parts[roots[0]]), f"{path}: {roots[0]}")
     files = {name: entry for name, entry in named if name not in parts}
@@ -210,7 +205,6 @@ def _decoded(name: str, where: str) -> str:
         raise PipelineError(where, f"{quoted_name(name)} does not decode to a file name") from error
     problem = name_problem(decoded)
     if problem:
-        raise PipelineError(
-            where, f"{quoted_name(name)} decodes to {quoted_name(decoded)}: {problem}"
-        )
+        what = f"{quoted_name(name)} decodes to {quoted_name(decoded)}: {problem}"
+        raise PipelineError(where, what)
     return decoded

@@ -88,9 +88,8 @@ def library_digest(root: Path) -> str:
     try:
         data = (root / LIBRARY).read_bytes().replace(b"\r\n", b"\n")
     except OSError as error:
-        raise PipelineError(
-            LIBRARY, f"cannot be read: {error.strerror}", "Restore it: git checkout scripts"
-        ) from error
+        what = f"cannot be read: {error.strerror}"
+        raise PipelineError(LIBRARY, what, "Restore it: git checkout scripts") from error
     return hashlib.sha256(data).hexdigest()
 
 

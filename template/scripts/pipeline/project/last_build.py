@@ -50,7 +50,6 @@ class Latest:
         """Return the package's absolute path; it must be there."""
         path = root / self.package
         if not path.is_file():
-            raise PipelineError(
-                "package", f"{self.package} is not there any more", "Run `python3 tasks.py build`."
-            )
+            what = f"{self.package} is not there any more"
+            raise PipelineError("package", what, "Run `python3 tasks.py build`.")
         return path

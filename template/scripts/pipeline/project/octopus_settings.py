@@ -35,11 +35,8 @@ class OctopusSettings:
         worker = table.text("worker", CLOUD_REGION)
         machine = worker.removeprefix(_MACHINE).strip() if worker.startswith(_MACHINE) else ""
         if not machine and worker != CLOUD_REGION:
-            raise table.error(
-                "worker",
-                f"{worker!r} is not known",
-                f'Write "{CLOUD_REGION}", or "{_MACHINE}NAME" for a deployment target.',
-            )
+            then = f'Write "{CLOUD_REGION}", or "{_MACHINE}NAME" for a deployment target.'
+            raise table.error("worker", f"{worker!r} is not known", then)
         settings = cls(
             table.text("space", ""),
             table.text("project", ""),

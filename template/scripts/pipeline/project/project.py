@@ -126,16 +126,12 @@ class Project:
         try:
             data = (root / _FILE).read_bytes()
             if encoding := mark_of(data):
-                raise PipelineError(
-                    _FILE,
-                    f"it begins with the byte order mark of {encoding}, which pytest cannot read",
-                    "Save it as UTF-8 without a byte order mark.",
-                )
+                what = f"it begins with the byte order mark of {encoding}, which pytest cannot read"
+                raise PipelineError(_FILE, what, "Save it as UTF-8 without a byte order mark.")
             document = tomllib.loads(decoded(data, _FILE))
         except FileNotFoundError as error:
-            raise PipelineError(
-                _FILE, f"not found in {root}", "Run this in the repository."
-            ) from error
+            what = f"not found in {root}"
+            raise PipelineError(_FILE, what, "Run this in the repository.") from error
         except tomllib.TOMLDecodeError as error:
             raise PipelineError(_FILE, f"cannot be read: {error}", "Correct that line.") from error
         project = _section(document, "project")
@@ -173,11 +169,8 @@ class Project:
         if name.lower() in known:
             return known[name.lower()]
         names = ", ".join(environment.name for environment in known.values())
-        raise PipelineError(
-            "environment",
-            f"there is no environment {name!r}",
-            f"Declared are {names}. Add [tool.pipeline.environments.{name}] to {_FILE} for it.",
-        )
+        then = f"Declared are {names}. Add [tool.pipeline.environments.{name}] to {_FILE} for it."
+        raise PipelineError("environment", f"there is no environment {name!r}", then)
 
 
 def _section(document: Mapping[str, Any], *names: str) -> Table:
@@ -187,9 +180,8 @@ def _section(document: Mapping[str, Any], *names: str) -> Table:
         found = found.get(name, {})
         if not isinstance(found, Mapping):
             header = f"[{'.'.join(names[:depth])}]"
-            raise PipelineError(
-                f"{_FILE} {header}", f"{found!r} is not a table", f"Write {header}."
-            )
+            what = f"{found!r} is not a table"
+            raise PipelineError(f"{_FILE} {header}", what, f"Write {header}.")
     return Table(found, _FILE, ".".join(names))
 
 
@@ -232,9 +224,8 @@ def _base_version(pipeline: Table) -> tuple[int, int]:
     text = pipeline.text("base-version")
     match = _BASE_VERSION.match(text)
     if not match:
-        raise pipeline.error(
-            "base-version", f"{text!r} is not a base version", 'It is "major.minor", like "2.0".'
-        )
+        what = f"{text!r} is not a base version"
+        raise pipeline.error("base-version", what, 'It is "major.minor", like "2.0".')
     return int(match[1]), int(match[2])
 
 
@@ -253,11 +244,8 @@ def _function(table: Table) -> Function:
     )
     table.refuse_unknown()
     if not _HANDLER.match(function.handler):
-        raise table.error(
-            "handler",
-            f"{function.handler!r} is not a handler",
-            "It is module.function, like app.handler.handle.",
-        )
+        what = f"{function.handler!r} is not a handler"
+        raise table.error("handler", what, "It is module.function, like app.handler.handle.")
     return function
 
 
@@ -279,9 +267,8 @@ def _secrets_allowed(pipeline: Table) -> dict[str, str]:
     table.refuse_unknown()
     for path, reason in allowed.items():
         if not reason.strip():
-            raise table.error(
-                f"allow.{path}", "there is no reason", "Write why what is in it is no secret."
-            )
+            what = "there is no reason"
+            raise table.error(f"allow.{path}", what, "Write why what is in it is no secret.")
     return allowed
 
 
@@ -292,11 +279,9 @@ def _environments(pipeline: Table) -> tuple[Environment, ...]:
         other = spellings.setdefault(name.lower(), name)
         if other != name:
             # Which of them is meant could not be told.
-            raise PipelineError(
-                f"{pipeline.file} [{pipeline.name}.environments]",
-                f"{name!r} and {other!r} are the same environment: case does not matter",
-                "Keep one of them.",
-            )
+            what = f"{name!r} and {other!r} are the same environment: case does not matter"
+            then = "Keep one of them."
+            raise PipelineError(f"{pipeline.file} [{pipeline.name}.environments]", what, then)
         environment = Environment(
             name=name,
             permanent=table.flag("permanent", default=False),

@@ -91,11 +91,9 @@ def refusal(found: Inspection) -> NotTheSame | None:
     if not found.misfits:
         return None
     listed = "".join(f"\n  {one_line(text)}" for text in found.misfits)
-    return NotTheSame(
-        f"inspect {found.contents.path.name}",
-        f"its provenance statement does not fit its files:{listed}",
-        "Do not deploy it. Take the package from the feed again, or build it again.",
-    )
+    what = f"its provenance statement does not fit its files:{listed}"
+    then = "Do not deploy it. Take the package from the feed again, or build it again."
+    return NotTheSame(f"inspect {found.contents.path.name}", what, then)
 
 
 def _function_lines(contents: Package, manifest: Manifest) -> list[str]:

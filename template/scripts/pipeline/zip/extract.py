@@ -33,19 +33,16 @@ def extract(archive: Archive, folder: Path, names: Mapping[str, str]) -> None:
     _check(archive, names)
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise PipelineError(
-                str(folder), "is not an empty folder", "Remove it, or name another."
-            )
+            what = "is not an empty folder"
+            raise PipelineError(str(folder), what, "Remove it, or name another.")
         with replacing_folder(folder) as staging:
             _write_all(archive, staging, names)
             if folder.exists():
                 folder.rmdir()
     except OSError as error:
-        raise PipelineError(
-            str(folder),
-            f"could not be written from {archive.where}: {error.strerror or error}",
-            "Check the free space and the permissions.",
-        ) from error
+        what = f"could not be written from {archive.where}: {error.strerror or error}"
+        then = "Check the free space and the permissions."
+        raise PipelineError(str(folder), what, then) from error
 
 
 def mirror(archive: Archive, folder: Path, *, read_only: bool = False) -> int:
@@ -59,11 +56,9 @@ def mirror(archive: Archive, folder: Path, *, read_only: bool = False) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         return _follow(archive, str(folder), _tree(archive), read_only=read_only)
     except OSError as error:
-        raise PipelineError(
-            str(error.filename or folder),
-            f"cannot be written from {archive.where}: {error.strerror or error}",
-            "Look at the free space and the permissions there.",
-        ) from error
+        what = f"cannot be written from {archive.where}: {error.strerror or error}"
+        then = "Look at the free space and the permissions there."
+        raise PipelineError(str(error.filename or folder), what, then) from error
 
 
 def _check(archive: Archive, targets: Mapping[str, str]) -> None:

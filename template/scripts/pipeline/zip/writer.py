@@ -142,11 +142,9 @@ def write_zip(target: Path, members: Iterable[Member], begin: Block = NOTHING) -
                 digest.update(part)
                 file.write(part)
     except OSError as error:
-        raise PipelineError(
-            str(target),
-            f"could not be written: {error.strerror or error}",
-            "Check the free space and the permissions of its folder.",
-        ) from error
+        what = f"could not be written: {error.strerror or error}"
+        then = "Check the free space and the permissions of its folder."
+        raise PipelineError(str(target), what, then) from error
     return digest.hexdigest()
 
 
