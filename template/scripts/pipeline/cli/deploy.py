@@ -43,7 +43,7 @@ def deploy(
             chosen = latest.package_path(run.root)
         # A damaged package is refused before anything is started for it.
         opened = Package.open(chosen)
-        opened.ours()
+        opened.own_manifest()
         environ = dict(run.machine.environ)
         if target.is_local:
             there = _started(run).aws.environment()

@@ -86,10 +86,10 @@ class ZipFacts:
         return cls(digest.hex(), code_sha256, len(data), unzipped_size, files)
 
     def misfit(self, found: ZipFacts) -> str:
-        """Say what is first wrong here, by the facts of the zip itself, or give ""."""
-        said, true = asdict(self), asdict(found)
-        wrong = next((name for name in said if said[name] != true[name]), "")
-        return wrong and f"{wrong} {true[wrong]}, the manifest says {said[wrong]}"
+        """Name the first fact that differs from those of the zip itself, or return ""."""
+        listed, actual = asdict(self), asdict(found)
+        wrong = next((name for name in listed if listed[name] != actual[name]), "")
+        return wrong and f"{wrong} {actual[wrong]}, the manifest says {listed[wrong]}"
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Dependency:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything that can be said of a package without the machine that made it."""
+    """What a package holds and where it came from."""
 
     package_id: str
     version: str
@@ -128,7 +128,7 @@ class Manifest:
         """Read a manifest; `where` names the file in errors."""
         document = parse_json(data, where)
         if not isinstance(document, dict):
-            raise _none_of_ours(where, "it is no object")
+            raise _invalid(where, "it is not an object")
         schema = document.get("schema")
         if type(schema) is not int or schema != _SCHEMA:
             what = f"the manifest has schema {str(schema)[:40]!r}, this library reads {_SCHEMA}"
@@ -146,21 +146,21 @@ class Manifest:
                 environments=document["environments"],
             )
         except (KeyError, TypeError) as error:
-            raise _none_of_ours(where, repr(error)) from error
+            raise _invalid(where, repr(error)) from error
         wrong = first_misfit(manifest, cls, "")
         problem = f"{wrong} is of another type" if wrong else next(_problems(manifest), "")
         if problem:
-            raise _none_of_ours(where, problem)
+            raise _invalid(where, problem)
         return manifest
 
 
-def _none_of_ours(where: str, why: str) -> PipelineError:
-    what = f"this is not a manifest of ours: {why}"
+def _invalid(where: str, why: str) -> PipelineError:
+    what = f"this is not a manifest of this pipeline: {why}"
     return PipelineError(where, what, "Build the package again.")
 
 
 def _problems(manifest: Manifest) -> Iterator[str]:
-    """Yield why texts may not be what they are going to be: paths, arguments, addresses, names."""
+    """Yield the texts that are not valid as the paths, arguments or names that they become."""
     yield from filter(
         None, (package_id_problem(manifest.package_id), package_version_problem(manifest.version))
     )

@@ -1,7 +1,7 @@
 """JSON from outside: a package, a file that anybody may have written, a service's answer.
 
-What it may hold is bounded, and whatever else it is ends in a PipelineError: nothing that is
-read here can end a verb in a trace later.
+Its size, depth and numbers are bounded. Everything else raises a PipelineError here, so that it
+cannot end a verb with a traceback later.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def parse_json(data: bytes, where: str, *, largest: int = LARGEST_DOCUMENT) -> A
     try:
         document = json.loads(
             data.decode("utf-8-sig"),
-            object_pairs_hook=_once,
-            parse_constant=_no_number,
+            object_pairs_hook=_unique,
+            parse_constant=_refuse_constant,
             parse_float=_finite,
-            parse_int=_whole,
+            parse_int=_integer,
         )
         _check(document)
     except RecursionError as error:
@@ -46,15 +46,15 @@ def parse_json(data: bytes, where: str, *, largest: int = LARGEST_DOCUMENT) -> A
 _TOO_DEEP = f"its values are nested more than {_DEEPEST} deep"
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("a key in it is there twice")
     return found
 
 
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number in JSON")
+def _refuse_constant(text: str) -> float:
+    raise ValueError(f"{text} is not a number in JSON")
 
 
 def _finite(text: str) -> float:
@@ -64,7 +64,7 @@ def _finite(text: str) -> float:
     return number
 
 
-def _whole(text: str) -> int:
+def _integer(text: str) -> int:
     if len(text.lstrip("-")) > _LONGEST_NUMBER:
         raise ValueError("a number in it is too large")
     return int(text)

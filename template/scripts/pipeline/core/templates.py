@@ -38,9 +38,10 @@ def resolve(
     values = _values_of(list(used), variables)
     missing = [f"{name} (for {', '.join(used[name])})" for name in used if name not in values]
     if missing:
+        count = "a variable is" if len(missing) == 1 else f"{len(missing)} variables are"
         raise PipelineError(
             where,
-            f"{_count(missing)} missing: {'; '.join(missing)}",
+            f"{count} missing: {'; '.join(missing)}",
             "Set them in Octopus for this environment; outside Octopus in pyproject.toml, "
             "[tool.pipeline.environments.NAME.variables], or as environment variables.",
         )
@@ -74,7 +75,3 @@ def _values_of(names: list[str], variables: Mapping[str, str]) -> dict[str, str]
     any_case = {name.lower(): value for name, value in variables.items()}
     found = {name: variables.get(name, any_case.get(name.lower())) for name in names}
     return {name: value for name, value in found.items() if value is not None}
-
-
-def _count(missing: list[str]) -> str:
-    return "a variable is" if len(missing) == 1 else f"{len(missing)} variables are"

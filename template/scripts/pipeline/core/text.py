@@ -15,7 +15,7 @@ _KILO = 1 << 10
 def event_text(event: Event) -> str | None:
     """Return an event as plain lines, or None for those that only some printers show.
 
-    Every text may hold parts that others wrote: the lines steer nobody who reads them.
+    The lines are safe to show: texts may hold parts that others wrote.
     """
     text = _text(event)
     return None if text is None else harmless(text)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from ..core.errors import PipelineError
-from .aws_errors import faults
+from .aws_errors import explained_errors
 from .credentials import Credentials
 
 MakeClient = Callable[[], Any]
@@ -18,7 +18,7 @@ _WHERE = "AWS session"
 
 @dataclass(frozen=True)
 class Connection:
-    """Boto3's Lambda client, and where it is: `caller` is empty when nobody had to ask.
+    """Boto3's Lambda client, and where it is: `caller` is empty unless it was asked for.
 
     `objects` makes an S3 client, for those who need one.
     """
@@ -46,9 +46,9 @@ def connect(credentials: Credentials, place: Mapping[str, str]) -> Connection:
     session = _session(credentials, region)
     caller = ""
     if place.get("role"):
-        session = _assumed(session, place["role"], region)
+        session = _assume_role(session, place["role"], region)
     if place.get("account"):
-        caller = _proven(session, place["account"])
+        caller = _check_account(session, place["account"])
     return Connection(_client(session, "lambda"), partial(_client, session, "s3"), region, caller)
 
 
@@ -69,7 +69,7 @@ def _region(credentials: Credentials, place: Mapping[str, str]) -> str:
 def _session(credentials: Credentials, region: str) -> Any:
     import boto3  # noqa: PLC0415 - in the package, beside the library
 
-    with faults(_WHERE, ""):
+    with explained_errors(_WHERE, ""):
         return boto3.session.Session(
             aws_access_key_id=credentials.key or None,
             aws_secret_access_key=credentials.secret or None,
@@ -85,24 +85,24 @@ def _client(session: Any, service: str) -> Any:
     config = Config(
         connect_timeout=10, read_timeout=180, retries={"mode": "standard", "max_attempts": 5}
     )
-    with faults(_WHERE, ""):
+    with explained_errors(_WHERE, ""):
         return session.client(service, config=config)
 
 
-def _assumed(session: Any, role: str, region: str) -> Any:
-    with faults(f"role {role}", "sts:AssumeRole"):
+def _assume_role(session: Any, role: str, region: str) -> Any:
+    with explained_errors(f"role {role}", "sts:AssumeRole"):
         answer = _client(session, "sts").assume_role(
             RoleArn=role, RoleSessionName="pipeline-deploy"
         )
     names = ("AccessKeyId", "SecretAccessKey", "SessionToken")
-    key, secret, token = _parts(answer.get("Credentials"), names, "sts:AssumeRole")
+    key, secret, token = _required(answer.get("Credentials"), names, "sts:AssumeRole")
     return _session(Credentials(key, secret, token, region), region)
 
 
-def _proven(session: Any, account: str) -> str:
-    with faults(_WHERE, "sts:GetCallerIdentity"):
+def _check_account(session: Any, account: str) -> str:
+    with explained_errors(_WHERE, "sts:GetCallerIdentity"):
         identity = _client(session, "sts").get_caller_identity()
-    given, arn = _parts(identity, ("Account", "Arn"), "sts:GetCallerIdentity")
+    given, arn = _required(identity, ("Account", "Arn"), "sts:GetCallerIdentity")
     if given != account:
         what = f"the environment belongs to account {account}, the credentials to {given} ({arn})"
         then = "Nothing was changed. Use credentials of the right account."
@@ -110,7 +110,7 @@ def _proven(session: Any, account: str) -> str:
     return arn
 
 
-def _parts(answer: Any, names: tuple[str, ...], call: str) -> list[str]:
+def _required(answer: Any, names: tuple[str, ...], call: str) -> list[str]:
     """Return parts of an answer, or say which one is not there."""
     found = answer if isinstance(answer, Mapping) else {}
     for name in names:

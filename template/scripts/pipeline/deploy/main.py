@@ -84,8 +84,8 @@ def deploy(
         found = settled(connection.functions, name, wait, stage)
         plan = Plan.between(found, Wanted.from_manifest(manifest, values, context.release), bucket)
         stage.text = _summary(plan)
-    with hiding(_values(plan), reporter) as quiet:
-        _show(plan, connection, quiet)
+    with hiding(_environment_values(plan), reporter) as quiet:
+        _report_plan(plan, connection, quiet)
         applied = Applied(manifest.version, environment, plan, found, ())
         if context.print_policy:
             quiet.emit(Output("Policy", policy(plan)))
@@ -99,15 +99,15 @@ def deploy(
         except Conflict as error:
             raise Conflict(where, error.what, error.then) from error
         applied = replace(applied, function=function, steps=plan.steps)
-        _tell(applied, quiet)
+        _report_result(applied, quiet)
         hooks("after_deploy", applied)
     return applied
 
 
-def _values(plan: Plan) -> list[str]:
+def _environment_values(plan: Plan) -> list[str]:
     """Return the environment's values, ours and others': AWS quotes them in what it refuses.
 
-    What the deploy says of the function itself, like its name, is no secret.
+    What the deploy says of the function itself, like its name, is not a secret.
     """
     observed, wanted = plan.observed, plan.wanted
     public = repr((replace(observed, environment={}), replace(wanted, environment={})))
@@ -141,8 +141,8 @@ def _target(manifest: Manifest, context: WorkerContext) -> tuple[str, str]:
 def _code(package: Path, manifest: Manifest, where: str) -> bytes:
     path = package / FUNCTION_ZIP
     data = _read(path)
-    said = manifest.function_zip
-    wrong = said.misfit(ZipFacts.of(data, said.unzipped_size, said.files))
+    listed = manifest.function_zip
+    wrong = listed.misfit(ZipFacts.of(data, listed.unzipped_size, listed.files))
     if wrong:
         then = "Nothing was changed. The package was damaged or edited: push and deploy it again."
         raise NotTheSame(str(path), wrong, then)
@@ -171,13 +171,13 @@ def _summary(plan: Plan) -> str:
     return f"{count} change{'' if count == 1 else 's'}: {names}"
 
 
-def _show(plan: Plan, connection: Connection, reporter: Reporter) -> None:
+def _report_plan(plan: Plan, connection: Connection, reporter: Reporter) -> None:
     reporter.line(f"{plan.observed.arn} {connection.caller}".rstrip(), verbose=True)
     for change in plan.changes:
         reporter.line(f"    {change}")
 
 
-def _tell(applied: Applied, reporter: Reporter) -> None:
+def _report_result(applied: Applied, reporter: Reporter) -> None:
     function, wanted = applied.function, applied.plan.wanted
     if function.architecture != wanted.architecture:
         reporter.warn(

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..core.errors import PipelineError
 from ..core.events import Stage
-from .aws_errors import faults, hint
+from .aws_errors import explained_errors, hint
 from .function_state import Observed
 
 # What the stack owns. Compared to notice somebody else's change, never written.
@@ -63,7 +63,7 @@ def observe(client: Any, name: str) -> Observed:
 
 
 def _read(client: Any, name: str) -> tuple[Mapping[str, Any], Mapping[str, str] | None]:
-    with faults(name, "lambda:GetFunction"):
+    with explained_errors(name, "lambda:GetFunction"):
         answer = client.get_function(FunctionName=name)
     configuration = answer.get("Configuration")
     if not isinstance(configuration, Mapping):

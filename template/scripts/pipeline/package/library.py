@@ -30,7 +30,7 @@ def deploy_half(scripts: Path) -> list[tuple[str, bytes]]:
         names += [f"pipeline/{part}/{path.name}" for path in folder.glob("*.py")]
     if (scripts / DEPLOY_HOOKS).is_file():
         names.append(DEPLOY_HOOKS)
-    return [(name, _text(scripts / name)) for name in sorted(names)]
+    return [(name, read_lf(scripts / name)) for name in sorted(names)]
 
 
 @cache
@@ -55,7 +55,8 @@ def code_digest(library: Path) -> str:
     return digest.hexdigest()
 
 
-def _text(path: Path) -> bytes:
+def read_lf(path: Path) -> bytes:
+    """Return a file of the library with LF line ends."""
     try:
         return path.read_bytes().replace(b"\r\n", b"\n")
     except OSError as error:

@@ -90,7 +90,7 @@ def _unpackable(name: str) -> str:
 
 
 def is_part(name: str) -> bool:
-    """Tell whether a file of that name belongs to the format, and is no content."""
+    """Tell whether a file of that name belongs to the format, and is not content."""
     return name.lower() == _TYPES.lower() or name.lower().startswith(_OPC_FOLDERS)
 
 

@@ -1,4 +1,4 @@
-"""What NuGet refuses in a nuspec, said before there is a package.
+"""Checks of a nuspec for what NuGet would refuse.
 
 The rules are those of NuGet.Client's packer, and of what NuGet 2.8.7 cannot read in a package.
 """
@@ -129,7 +129,7 @@ def _check_value(item: Element) -> None:
     if item.name in _FLAGS:
         _check_truth(item, f"<{item.name}>", item.text)
     if item.name in _ADDRESSES and not _ADDRESS.fullmatch(item.text):
-        what = f"<{item.name}> is no whole address: {item.text!r}"
+        what = f"<{item.name}> is not a complete address: {item.text!r}"
         raise item.error(what, "Write it with its beginning, like https://.")
     for inner in item.below("files"):
         for name in ("copyToOutput", "flatten"):
@@ -170,7 +170,7 @@ def _check_licence(nuspec: Nuspec) -> None:
     problem = _expression_problem(licence.text) if kind == "expression" else ""
     if problem:
         then = "Write SPDX names with AND, OR and WITH, like MIT OR Apache-2.0."
-        raise licence.error(f"<license> is no licence expression: {problem}", then)
+        raise licence.error(f"<license> is not a licence expression: {problem}", then)
 
 
 def _expression_problem(text: str) -> str:
@@ -261,7 +261,7 @@ def _check_file(item: Element, sizes: Mapping[str, int]) -> None:
     endings = _ENDINGS[item.name]
     if PurePosixPath(path).suffix.lower() not in endings:
         kinds = ", ".join(ending or "no ending" for ending in endings)
-        what = f"<{item.name}> is {item.text!r}, which is no such file to NuGet"
+        what = f"<{item.name}> is {item.text!r}, which NuGet does not take there"
         raise item.error(what, f"It takes {kinds}.")
     if path not in sizes:
         near = next((name for name in sizes if name.lower() == path.lower()), "")

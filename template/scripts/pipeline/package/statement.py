@@ -19,6 +19,7 @@ from ..core.strict_json import parse_json
 from ..project.tables import normal
 from ..zip.reader import read_member
 from ..zip.writer import Raw, plain
+from .library import read_lf
 from .nupkg import parts_around
 from .reader import Package
 
@@ -85,12 +86,7 @@ def make_predicate(origin: Origin) -> dict[str, Any]:
 
 def library_digest(root: Path) -> str:
     """Return the SHA-256 of the list of the pipeline's files in a repository, with LF line ends."""
-    try:
-        data = (root / LIBRARY).read_bytes().replace(b"\r\n", b"\n")
-    except OSError as error:
-        what = f"cannot be read: {error.strerror}"
-        raise PipelineError(LIBRARY, what, "Restore it: git checkout scripts") from error
-    return hashlib.sha256(data).hexdigest()
+    return hashlib.sha256(read_lf(root / LIBRARY)).hexdigest()
 
 
 def plain_sha256(raw: Raw) -> str:
@@ -115,7 +111,9 @@ def misfits(package: Package) -> list[str]:
     del held[STATEMENT_NAME]
     wrong = [f"{name} is not in the package" for name in named.keys() - held.keys()]
     wrong += [f"{name} is not in the package" for name in wanted.keys() - parts.keys()]
-    wrong += [f"{name} is in no package of ours" for name in parts.keys() - wanted.keys()]
+    wrong += [
+        f"{name} does not belong into a package made here" for name in parts.keys() - wanted.keys()
+    ]
     wrong += [f"{name} is not named in {STATEMENT_NAME}" for name in held.keys() - named.keys()]
     for name, entry in held.items():
         data = read_member(listing.archive, entry)

@@ -32,9 +32,9 @@ class Latest:
 
     @classmethod
     def from_document(cls, document: object) -> Latest | None:
-        """Return the value of a document read from disk, or None when it is none of ours.
+        """Return the value of a document read from disk, or None when it is not valid.
 
-        The package lies in the repository, whatever the document says.
+        A package outside the repository is not valid.
         """
         try:
             latest = cls(**document) if isinstance(document, dict) else None

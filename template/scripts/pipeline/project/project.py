@@ -97,7 +97,7 @@ class Environment:
 class Project:
     """A repository's settings. `root` is absolute; every other path is relative to it.
 
-    What AWS alone would refuse, as a long name, is said by the check at the end of a build.
+    What only AWS would refuse, such as a long name, is checked at the end of a build.
     `feed` is where `push` publishes: BUILT_IN_FEED, a URL, or a folder; `trust_hosts` may have its
     key besides its own host. `secrets_allowed` are the reasons, by path, why a file may be packed
     that looks as if it held a secret. `advice` says what to write instead of settings that are
@@ -258,7 +258,7 @@ def _advice(function: Table) -> tuple[str, ...]:
         return ()
     globs = ", ".join(f'"{glob}"' for glob in TEST_FOLDERS)
     then = f"write exclude = [{globs}]" if _leaves_out_tests(function) else "remove the line"
-    return (f"{function.file} [{function.name}] leave-out-tests is no setting any more: {then}",)
+    return (f"{function.file} [{function.name}] leave-out-tests is not a setting any more: {then}",)
 
 
 def _secrets_allowed(pipeline: Table) -> dict[str, str]:
@@ -268,7 +268,7 @@ def _secrets_allowed(pipeline: Table) -> dict[str, str]:
     for path, reason in allowed.items():
         if not reason.strip():
             what = "there is no reason"
-            raise table.error(f"allow.{path}", what, "Write why what is in it is no secret.")
+            raise table.error(f"allow.{path}", what, "Write why its content is not a secret.")
     return allowed
 
 
@@ -278,7 +278,6 @@ def _environments(pipeline: Table) -> tuple[Environment, ...]:
     for name, table in pipeline.tables("environments").items():
         other = spellings.setdefault(name.lower(), name)
         if other != name:
-            # Which of them is meant could not be told.
             what = f"{name!r} and {other!r} are the same environment: case does not matter"
             then = "Keep one of them."
             raise PipelineError(f"{pipeline.file} [{pipeline.name}.environments]", what, then)

@@ -326,7 +326,7 @@ def refuse_secrets(
             "package",
             f"this must not leave the repository: {listed}",
             "Take it out of the file and change it wherever it opens something: git keeps the old "
-            f"one. If it is no secret, name the file with the reason in {_SETTING}.",
+            f"one. If it is not a secret, name the file with the reason in {_SETTING}.",
         )
     useless = set(allowed) - {path for path, _ in places}
     return [

@@ -93,7 +93,7 @@ class Table:
         }
 
     def refuse_unknown(self) -> None:
-        """Refuse keys nobody asked for: a misspelt setting must not be silently without effect."""
+        """Refuse keys nobody asked for: a misspelt setting must not be ignored silently."""
         for key in self.values:
             if key not in self.asked:
                 near = difflib.get_close_matches(key, self.asked, 1)

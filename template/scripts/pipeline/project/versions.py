@@ -20,7 +20,7 @@ _TAG = re.compile(r"[A-Za-z][0-9A-Za-z-]*\Z")
 _GIT_TAG = re.compile(r"v?([0-9]{1,9})\.([0-9]{1,9})\.([0-9]{1,9})(?:-([0-9A-Za-z-]+))?\Z")
 _NUMBERS = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,10}){0,3}\Z")
 _MAX_NUMBER = 2**31 - 1  # NuGet's parts are 32-bit integers
-# The original's word for a prerelease that nobody named.
+# The prerelease tag where none was given.
 _UNNAMED = "prerelease"
 
 
@@ -37,7 +37,7 @@ class TagFacts:
 class VersionRequest:
     """Everything a version depends on. `tags` is asked only by the strategy `GitTag`.
 
-    `prerelease` asks for a prerelease that nobody has named.
+    `prerelease` asks for a prerelease without a tag.
     """
 
     base: tuple[int, int]
@@ -73,7 +73,7 @@ class Version:
 
 
 def strategy_named(name: str) -> str:
-    """Return the strategy's name in the original's spelling, whatever case it was typed in."""
+    """Return the strategy's name in its own spelling; case does not matter."""
     for known in STRATEGIES:
         if known.lower() == name.lower():
             return known
@@ -103,7 +103,7 @@ def _check_tag(tag: str) -> None:
 def _build_number(request: VersionRequest) -> Version:
     tag = request.prerelease_tag or ""
     if request.build_number is None:
-        # Whatever has no number of its own is told from the next one by the time.
+        # Without a number, the time makes the version differ from the next one.
         tag = tag or _clock_tag(request.now)
     elif request.prerelease:
         tag = tag or _UNNAMED
@@ -166,7 +166,7 @@ def _refuse_tag(request: VersionRequest) -> None:
 
 
 def normal_version(text: str) -> str:
-    """Return a version as NuGet writes it, and what is none as it is.
+    """Return a version as NuGet writes it, and a text that is not a version as it is.
 
     Three numbers, or four where the last is not 0; no leading zeros, and nothing after a `+`.
     """

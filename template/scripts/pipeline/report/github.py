@@ -28,7 +28,7 @@ def command(name: str, data: str = "", **properties: str) -> str:
 
 
 def output(name: str, value: str) -> str:
-    """Return an output as the file of outputs wants it, whatever is in the value."""
+    """Return an output as GITHUB_OUTPUT takes it, with any value."""
     end = "END"
     while end in value:
         end += "_"

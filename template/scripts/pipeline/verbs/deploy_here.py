@@ -53,7 +53,7 @@ def deliver(
 
     Raises the error that the script ended with.
     """
-    manifest = delivery.package.ours()
+    manifest = delivery.package.own_manifest()
     environment = delivery.environment
     templates = manifest.function.templates()
     values = declared_values(templates, environment.declared(), machine.environ)

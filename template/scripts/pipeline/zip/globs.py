@@ -61,7 +61,7 @@ def select(files: Sequence[str], entry: FileEntry) -> list[tuple[str, str]]:
         _explain_nothing(files, entry, folder, literal="*" not in pattern)
     for path in taken:
         if dropped_by_clients(path):
-            what = f"it takes {path}, which NuGet clients leave out without a word"
+            what = f"it takes {path}, which NuGet clients leave out silently"
             then = f'Rename the file, or leave it out yourself with exclude="{path}".'
             raise PipelineError(_element(entry), what, then)
     return [(path, _target(path, pattern, folder, entry)) for path in taken]
@@ -176,7 +176,7 @@ def _target(path: str, pattern: str, folder: str, entry: FileEntry) -> str:
     name = target if renamed else inside
     problem = name_problem(name)
     if problem:
-        what = f'target="{entry.target}" is no place in a package: {problem}'
+        what = f'target="{entry.target}" is not a place in a package: {problem}'
         then = "Write a folder or file name without a leading slash and without dots for parts."
         raise PipelineError(_element(entry), what, then)
     return name

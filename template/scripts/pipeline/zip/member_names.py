@@ -14,7 +14,7 @@ _DEEPEST = 64
 _SHOWN = 200
 _DRIVE = re.compile(r"[A-Za-z]:")
 # What nearly every name looks like. Thousands are checked a build, so these are let through
-# at once; whatever else there is takes the checks one by one.
+# at once; others take the checks one by one.
 _PLAIN = re.compile(
     r"(?:[A-Za-z0-9_][A-Za-z0-9_.+-]{0,61}/){0,15}[A-Za-z0-9_][A-Za-z0-9_.+-]{0,61}"
 )

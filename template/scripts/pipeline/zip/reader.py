@@ -57,7 +57,7 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 # A function may hold tables of zeros: its size alone is bounded, for no deflate gains more.
 FUNCTION_LIMITS = Limits(count=0xFFFE, ratio=1032)
-# What was written here claims nothing; whether Lambda takes that much is said elsewhere.
+# A zip made here is trusted; whether Lambda takes that much is checked elsewhere.
 OUR_LIMITS = replace(FUNCTION_LIMITS, total=1 << 48)
 
 
@@ -101,7 +101,7 @@ def read_member(archive: Archive, entry: Entry) -> bytes:
 
 
 def check_members(archive: Archive) -> None:
-    """Inflate all files as `read_member` does, but keep nothing: whatever their size."""
+    """Inflate all files as `read_member` does, but keep nothing, so that size does not matter."""
     for _ in _pieces(archive, archive.entries):
         pass
 
@@ -322,15 +322,15 @@ def _placed(file: BinaryIO, header: _Header, where: str) -> Entry:
     rest = _exactly(file, entry.offset + LOCAL.size, name_size + extra_size, where)
     name = rest[:name_size]
     _check_extra(rest[name_size:], header, where)
-    told = (crc, packed, size)
-    unknown = bool(flags & _SIZES_FOLLOW) and told == (0, 0, 0)
+    local = (crc, packed, size)
+    unknown = bool(flags & _SIZES_FOLLOW) and local == (0, 0, 0)
     if (
         signature != b"PK\3\4"
         or name != header.raw_name
         or method != entry.method
         or needed > _NEWEST
         or (flags ^ header.flags) & _COMPARED_FLAGS
-        or not (unknown or told == (entry.crc, entry.packed, entry.size))
+        or not (unknown or local == (entry.crc, entry.packed, entry.size))
     ):
         raise _refused(where, entry.name, "its local header disagrees with the central directory")
     return entry._replace(offset=entry.offset + LOCAL.size + name_size + extra_size)
@@ -339,7 +339,7 @@ def _placed(file: BinaryIO, header: _Header, where: str) -> Entry:
 def _check_layout(
     file: BinaryIO, headers: Sequence[_Header], entries: Sequence[Entry], directory: int, where: str
 ) -> None:
-    """Refuse bytes that are two members', or nobody's: another program may read those."""
+    """Refuse bytes that belong to two members or to none: other programs may read those."""
     spans = sorted(
         (header.entry.offset, entry.offset + entry.packed, at)
         for at, (header, entry) in enumerate(zip(headers, entries, strict=True))
@@ -348,7 +348,7 @@ def _check_layout(
     if first:
         raise _broken(where, f"its first {first} bytes belong to no member")
     starts = [*(start for start, _, _ in spans[1:]), directory]
-    # Of no members there is no last one, which the directory would have to follow.
+    # `strict` would fail for a zip without members.
     for (_, end, at), start in zip(spans, starts, strict=False):
         header, gap = headers[at], start - end
         if gap < 0:
