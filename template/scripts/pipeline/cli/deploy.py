@@ -29,7 +29,7 @@ def deploy(
     verbose: bool = False,
 ) -> None:  # fmt: skip
     """Run a package's own deploy script against an environment, as an Octopus worker would."""
-    from ..deploy.credentials import Credentials
+    from ..deploy.aws_session import Credentials
     from ..package.reader import Package
     from ..verbs.deploy_here import Delivery, deliver, refuse_unfit, worker_credentials
     from ..verbs.which_package import fresh_package

@@ -15,8 +15,7 @@ from ..core.events import Reporter, Stage
 from ..core.text import readable_size
 from .aws_errors import Busy, Unanswered, explained_errors, hint
 from .aws_session import Connection
-from .function_state import Observed
-from .observe import Wait, settled
+from .observe import Observed, Wait, settled
 from .plan import Call, Later, Plan, Step
 
 _COMPARED = ("runtime", "handler", "description", "architecture", "code_sha256")

@@ -1,19 +1,55 @@
-"""Sessions: the credentials and region of a deploy, proven to be in the right place."""
+"""The AWS credentials and region of a deploy, and clients that are in the right account."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
 from ..core.errors import PipelineError
 from .aws_errors import explained_errors
-from .credentials import Credentials
 
 MakeClient = Callable[[], Any]
 
 _WHERE = "AWS session"
+_VARIABLES = {
+    "key": ("AWS_ACCESS_KEY_ID",),
+    "secret": ("AWS_SECRET_ACCESS_KEY",),
+    "token": ("AWS_SESSION_TOKEN",),
+    "region": ("AWS_REGION", "AWS_DEFAULT_REGION"),
+}
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Access key, secret, session token and region; an empty text means "not given here".
+
+    With an empty `key` the AWS client looks for credentials itself, such as a worker's role.
+    """
+
+    key: str = ""
+    secret: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    region: str = ""
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Credentials:
+        """Read AWS's own environment variables."""
+        found = {
+            name: next((environ[variable] for variable in variables if environ.get(variable)), "")
+            for name, variables in _VARIABLES.items()
+        }
+        return cls(**found)
+
+    def as_environment(self) -> dict[str, str]:
+        """Return AWS's own environment variables for a child process; empty ones are left out."""
+        pairs = {
+            variable: getattr(self, name)
+            for name, variables in _VARIABLES.items()
+            for variable in variables
+        }
+        return {name: value for name, value in pairs.items() if value}
 
 
 @dataclass(frozen=True)

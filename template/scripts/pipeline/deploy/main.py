@@ -19,10 +19,9 @@ from ..core.templates import resolve
 from ..core.text import line_sink, readable_size
 from .apply import apply
 from .aws_session import Connect, Connection, connect
-from .function_state import Wanted
 from .hooks import load_hooks
 from .observe import Wait, settled
-from .plan import Applied, Bucket, Plan
+from .plan import Applied, Bucket, Plan, Wanted
 from .policy import policy
 from .worker import WorkerContext
 from .worker_log import octopus_lines

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.errors import PipelineError
 from ..core.events import Stage
 from .aws_errors import explained_errors, hint
-from .function_state import Observed
 
 # What the stack owns. Compared to notice somebody else's change, never written.
 _STACK_OWNS = (
@@ -18,6 +17,33 @@ _STACK_OWNS = (
     "Layers", "FileSystemConfigs", "KMSKeyArn", "TracingConfig", "SnapStart", "LoggingConfig",
 )  # fmt: skip
 _READY_STATES = ("Active", "Inactive")
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What Lambda says of a function at one moment.
+
+    `rest` holds the settings that the stack owns (memory, timeout, role ...) as JSON texts:
+    they are compared, never written. `environment` may hold secrets of others. `tags` is None
+    where they may not be read. `revision_id` is empty where the service gives none.
+    """
+
+    name: str
+    arn: str
+    runtime: str
+    handler: str
+    description: str
+    architecture: str
+    code_sha256: str
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    tags: Mapping[str, str] | None = field(default_factory=dict)
+    rest: Mapping[str, str] = field(default_factory=dict)
+    revision_id: str = ""
+    modified: str = ""
+    state: str = "Active"
+    state_reason: str = ""
+    update: str = "Successful"
+    update_reason: str = ""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.errors import PipelineError, UsageError
-from .credentials import Credentials
+from .aws_session import Credentials
 
 FUNCTION_VARIABLE = "AWS.Lambda.Function.Name"
 DRY_RUN_VARIABLE = "Pipeline.DryRun"

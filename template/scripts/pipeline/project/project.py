@@ -12,7 +12,6 @@ from typing import Any
 from ..core.errors import PipelineError, UsageError
 from ..core.manifest import FunctionFacts
 from ..edge.files import decoded, mark_of
-from .octopus_settings import OctopusSettings
 from .runtimes import ARCHITECTURES, Runtime, runtime_named
 from .tables import Table, normal
 from .versions import strategy_named
@@ -30,6 +29,9 @@ TEST_FOLDERS = ("*/**/tests/**", "*/**/test/**")
 BUILT_IN_FEED = "octopus"
 # The environment of the embedded AWS; it is always there and needs no declaration.
 LOCAL_ENVIRONMENT = "local"
+# What steps run on where no deployment target is named.
+CLOUD_REGION = "cloud-region"
+_MACHINE = "machine:"
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,43 @@ class Environment:
         """Return what a worker needs to know of the environment's place."""
         place = {"account": self.account, "region": self.region, "role": self.role}
         return {key: value for key, value in place.items() if value}
+
+
+@dataclass(frozen=True)
+class OctopusSettings:
+    """The table `[tool.pipeline.octopus]`.
+
+    `machine` names the deployment target to add environments to; it is empty where each
+    environment gets a cloud region of its own. `pool` names the worker pool of these; empty
+    means the space's default one.
+    """
+
+    space: str = ""
+    project: str = ""
+    machine: str = ""
+    pool: str = ""
+
+    @property
+    def is_cloud_region(self) -> bool:
+        """Tell whether steps run on a worker, on behalf of a cloud region."""
+        return not self.machine
+
+    @classmethod
+    def read(cls, table: Table) -> OctopusSettings:
+        """Read the table; every key may be absent."""
+        worker = table.text("worker", CLOUD_REGION)
+        machine = worker.removeprefix(_MACHINE).strip() if worker.startswith(_MACHINE) else ""
+        if not machine and worker != CLOUD_REGION:
+            then = f'Write "{CLOUD_REGION}", or "{_MACHINE}NAME" for a deployment target.'
+            raise table.error("worker", f"{worker!r} is not known", then)
+        settings = cls(
+            table.text("space", ""),
+            table.text("project", ""),
+            machine,
+            table.text("worker-pool", ""),
+        )
+        table.refuse_unknown()
+        return settings
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from ..core.errors import PipelineError
 from ..core.events import Event, Output, Reporter, Sink
 from ..core.names import resource_name
 from ..core.templates import declared_values
-from ..deploy.credentials import Credentials
+from ..deploy.aws_session import Credentials
 from ..edge.machine import Machine
 from ..edge.pythons import base_python
 from ..octopus.launch import Job, launch, worker_variables
