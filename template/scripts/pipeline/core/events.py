@@ -60,38 +60,33 @@ class Line(Event):
 
 
 @dataclass(frozen=True)
-class Warned(Event):
+class _Text(Event):
+    text: str
+
+
+class Warned(_Text):
     """Something the reader should know although the work goes on."""
 
-    text: str
 
-
-@dataclass(frozen=True)
-class Achieved(Event):
+class Achieved(_Text):
     """The result of a verb in one line, for places that show no more."""
 
-    text: str
 
-
-@dataclass(frozen=True)
-class BuildNumber(Event):
+class BuildNumber(_Text):
     """The version this build has, for build servers that show it."""
 
-    text: str
-
 
 @dataclass(frozen=True)
-class Artifact(Event):
+class _File(Event):
+    path: str
+
+
+class Artifact(_File):
     """A file worth keeping, by absolute path."""
 
-    path: str
 
-
-@dataclass(frozen=True)
-class TestResults(Event):
+class TestResults(_File):
     """A JUnit XML file, by absolute path."""
-
-    path: str
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from ..core.errors import PipelineError
 from .aws_errors import explained_errors
-
-MakeClient = Callable[[], Any]
 
 _WHERE = "AWS session"
 _VARIABLES = {
@@ -60,20 +58,17 @@ class Connection:
     """
 
     functions: Any
-    objects: MakeClient
+    objects: Callable[[], Any]
     region: str
     caller: str = ""
 
 
-class Connect(Protocol):
-    """Something that makes a Connection: `connect` here, a stand-in in tests."""
-
-    def __call__(self, credentials: Credentials, place: Mapping[str, str]) -> Connection:
-        """Connect with `credentials` to `place` (`account`, `region`, `role`; all optional)."""
+# What makes a Connection of credentials and a place: `connect` below, or a stand-in.
+Connect = Callable[[Credentials, Mapping[str, str]], Connection]
 
 
 def connect(credentials: Credentials, place: Mapping[str, str]) -> Connection:
-    """Make the Lambda client of a deploy.
+    """Make the Lambda client of a deploy to `place` (`account`, `region`, `role`; all optional).
 
     An account in `place` must be the caller's, a region the session's, or PipelineError names
     both. A role is assumed. AWS_ENDPOINT_URL and the proxies are honoured by botocore itself.

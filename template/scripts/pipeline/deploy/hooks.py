@@ -10,10 +10,8 @@ from typing import Any
 
 from ..core.errors import PipelineError
 
-Hooks = Callable[[str, object], None]
 
-
-def load_hooks(path: Path) -> Hooks:
+def load_hooks(path: Path) -> Callable[[str, object], None]:
     """Load a hooks file, and return what calls `stage(value)` in it.
 
     No file, or no function for a stage, is fine. Whatever goes wrong in one, at import too, is

@@ -68,7 +68,8 @@ def deploy(
     again what is there already changes nothing.
     """
     wait = wait or Wait(time.sleep, time.monotonic)
-    manifest = _manifest(package)
+    path = package / MANIFEST_NAME
+    manifest = Manifest.from_json(_read(path), where=str(path))
     environment, name = _target(manifest, context)
     where = f"deploy {environment}"
     reporter.line(f"{manifest.package_id} {manifest.version} to {name} ({environment})")
@@ -112,11 +113,6 @@ def _environment_values(plan: Plan) -> list[str]:
     public = repr((replace(observed, environment={}), replace(wanted, environment={})))
     values = {*observed.environment.values(), *wanted.environment.values()}
     return sorted(value for value in values if value not in public)
-
-
-def _manifest(package: Path) -> Manifest:
-    path = package / MANIFEST_NAME
-    return Manifest.from_json(_read(path), where=str(path))
 
 
 def _read(path: Path) -> bytes:

@@ -63,7 +63,9 @@ def observe(client: Any, name: str) -> Observed:
         # So answers AWS for a function without variables, and so does an answer that lacks a part.
         # Writing on the second would drop the variables of others, so it is asked once more.
         configuration, tags = _read(client, name)
-    _refuse_what_we_cannot_deploy(name, configuration)
+    if configuration.get("PackageType", "Zip") != "Zip":
+        what = "the function runs a container image, the package holds a function zip"
+        raise PipelineError(name, what, "Make the function with PackageType Zip in its stack.")
     return Observed(
         name=name,
         arn=_text(configuration, "FunctionArn"),
@@ -141,25 +143,19 @@ def settled(client: Any, name: str, wait: Wait, stage: Stage) -> Observed:
             )
         if found.state in _READY_STATES and found.update != "InProgress":
             return found
-        words = f"State {found.state}, LastUpdateStatus {found.update}"
+        status = f"State {found.state}, LastUpdateStatus {found.update}"
         reason = found.state_reason if found.state not in _READY_STATES else found.update_reason
-        words = f"{words} ({reason})" if reason else words
+        status = f"{status} ({reason})" if reason else status
         if wait.now() - start >= wait.ceiling:
             raise PipelineError(
                 name,
-                f"after {wait.ceiling:.0f} s it still has {words}",
+                f"after {wait.ceiling:.0f} s it still has {status}",
                 f"{hint(reason)} Deploy again later: a deploy continues where it stopped.".strip(),
             )
-        stage.progress(f"waiting for {name}: {words}")
+        stage.progress(f"waiting for {name}: {status}")
         wait.sleep(wait.interval)
 
 
 def _reason(configuration: Mapping[str, Any], field: str) -> str:
     parts = (configuration.get(f"{field}ReasonCode"), configuration.get(f"{field}Reason"))
     return ": ".join(str(part) for part in parts if part)
-
-
-def _refuse_what_we_cannot_deploy(name: str, configuration: Mapping[str, Any]) -> None:
-    if configuration.get("PackageType", "Zip") != "Zip":
-        what = "the function runs a container image, the package holds a function zip"
-        raise PipelineError(name, what, "Make the function with PackageType Zip in its stack.")

@@ -68,21 +68,17 @@ def check_metadata(nuspec: Nuspec) -> None:
     Tokens are filled in already. Errors name the line, the element, and what to write.
     """
     _check_shape(nuspec.whole)
-    least = dict(nuspec.attributes).get("minClientVersion")
-    if least is not None and not _PLAIN_VERSION.fullmatch(least):
-        what = f"minClientVersion of <metadata> is {least!r}"
-        raise PipelineError(nuspec.where, what, "Write two to four numbers, like 2.8.")
+    _check_version(nuspec.whole, "minClientVersion")
     for item in nuspec.metadata:
         _check_value(item)
-    if not nuspec.text("authors").replace(",", "").strip():
-        then = "Write a name, or several with commas."
-        raise PipelineError(nuspec.where, "<authors> names nobody", then)
-    _check_licence(nuspec)
-    for item in nuspec.metadata:
         if item.name == "dependencies":
             _check_dependencies(item)
         elif item.name == "references":
             _check_groups(item)
+    if not nuspec.text("authors").replace(",", "").strip():
+        then = "Write a name, or several with commas."
+        raise PipelineError(nuspec.where, "<authors> names nobody", then)
+    _check_licence(nuspec)
 
 
 def check_files(nuspec: Nuspec, sizes: Mapping[str, int]) -> None:
@@ -135,10 +131,14 @@ def _check_value(item: Element) -> None:
         for name in ("copyToOutput", "flatten"):
             _check_truth(inner, f"{name} of <files>", inner.attribute(name) or "false")
     for inner in item.below("packageType"):
-        version = inner.attribute("version")
-        if version and not _PLAIN_VERSION.fullmatch(version):
-            what = f"version of <packageType> is {version!r}"
-            raise inner.error(what, "Write two to four numbers, like 1.0.")
+        _check_version(inner, "version")
+
+
+def _check_version(item: Element, name: str) -> None:
+    version = dict(item.attributes).get(name)
+    if version is not None and not _PLAIN_VERSION.fullmatch(version):
+        what = f"{name} of <{item.name}> is {version!r}"
+        raise item.error(what, "Write two to four numbers, like 2.8.")
 
 
 def _check_truth(item: Element, name: str, value: str) -> None:

@@ -62,10 +62,9 @@ class Package:
 
     @classmethod
     def open(cls, path: Path) -> Package:
-        """Read a package, made here or anywhere else.
+        """Read a package, inflating every file in it and in its function zip once.
 
-        Every file in it is inflated once, and so is every file of its function zip. Raises
-        PipelineError for what is damaged, forged, or not a package.
+        Raises PipelineError for what is damaged, forged, or not a package.
         """
         try:
             with path.open("rb") as file:

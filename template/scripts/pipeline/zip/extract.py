@@ -36,7 +36,12 @@ def extract(archive: Archive, folder: Path, names: Mapping[str, str]) -> None:
             what = "is not an empty folder"
             raise PipelineError(str(folder), what, "Remove it, or name another.")
         with replacing_folder(folder) as staging:
-            _write_all(archive, staging, names)
+            for entry in archive.entries:
+                if entry.name in names:
+                    path = staging / names[entry.name]
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(read_member(archive, entry))
+                    path.chmod(0o644)
             if folder.exists():
                 folder.rmdir()
     except OSError as error:
@@ -69,16 +74,6 @@ def _check(archive: Archive, targets: Mapping[str, str]) -> None:
     clash = first_clash(targets.values())
     if clash:
         raise PipelineError(archive.where, f"{clash[0]!r} and {clash[1]!r} clash when extracted")
-
-
-def _write_all(archive: Archive, staging: Path, targets: Mapping[str, str]) -> None:
-    for entry in archive.entries:
-        if entry.name not in targets:
-            continue
-        path = staging / targets[entry.name]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(read_member(archive, entry))
-        path.chmod(0o644)
 
 
 def _tree(archive: Archive) -> _Tree:
@@ -137,8 +132,8 @@ def _write(path: Path, data: bytes, entry: Entry) -> None:
     os.utime(path, (seconds, seconds))
 
 
-def _is_written(facts: os.stat_result, entry: Entry) -> bool:
-    return (facts.st_mode, facts.st_size, int(facts.st_mtime)) == _facts(entry)
+def _is_written(found: os.stat_result, entry: Entry) -> bool:
+    return (found.st_mode, found.st_size, int(found.st_mtime)) == _facts(entry)
 
 
 def _facts(entry: Entry) -> tuple[int, int, int]:

@@ -43,7 +43,7 @@ class FileEntry:
 
 
 def select(files: Sequence[str], entry: FileEntry) -> list[tuple[str, str]]:
-    """Give the (source, target) pairs that `entry` takes from `files`, in the order of `files`.
+    """Return the (source, target) pairs that `entry` takes from `files`, in the order of `files`.
 
     `files` are paths relative to the repository root with forward slashes. Raises PipelineError
     for a literal file or a folder that is missing, for a pattern outside the repository, and for
@@ -68,7 +68,7 @@ def select(files: Sequence[str], entry: FileEntry) -> list[tuple[str, str]]:
 
 
 def select_all(files: Sequence[str], entries: Sequence[FileEntry]) -> list[tuple[str, str]]:
-    """Give the (source, target) pairs of all entries, sorted by target.
+    """Return the (source, target) pairs of all entries, sorted by target.
 
     Raises PipelineError where `select` does, and when two files get the same target.
     """

@@ -43,10 +43,7 @@ _MOST_BYTES = 0xFFFFFFFE
 
 
 class Raw(NamedTuple):
-    """A payload as a zip holds it; `crc` and `size` are those of the plain bytes.
-
-    So is `sha256`, in hex, which is empty unless somebody has worked it out already.
-    """
+    """A payload as a zip holds it; `crc`, `size`, `sha256` (hex, or "") are of the plain bytes."""
 
     data: bytes
     crc: int
