@@ -85,7 +85,7 @@ class ZipFacts:
         code_sha256 = base64.b64encode(digest).decode()
         return cls(digest.hex(), code_sha256, len(data), unzipped_size, files)
 
-    def misfit(self, found: ZipFacts) -> str:
+    def mismatch(self, found: ZipFacts) -> str:
         """Name the first fact that differs from those of the zip itself, or return ""."""
         listed, actual = asdict(self), asdict(found)
         wrong = next((name for name in listed if listed[name] != actual[name]), "")
@@ -121,7 +121,7 @@ class Manifest:
         document["function"] = {
             key: fact for key, fact in asdict(self.function).items() if fact or key not in _LATER
         }
-        return encoded(document)
+        return json_bytes(document)
 
     @classmethod
     def from_json(cls, data: bytes, *, where: str) -> Manifest:
@@ -147,7 +147,7 @@ class Manifest:
             )
         except (KeyError, TypeError) as error:
             raise _invalid(where, repr(error)) from error
-        wrong = first_misfit(manifest, cls, "")
+        wrong = mistyped_part(manifest, cls, "")
         problem = f"{wrong} is of another type" if wrong else next(_problems(manifest), "")
         if problem:
             raise _invalid(where, problem)
@@ -186,7 +186,7 @@ def _problems(manifest: Manifest) -> Iterator[str]:
         yield "a text of the function holds a null character"
 
 
-def encoded(document: Mapping[str, Any]) -> bytes:
+def json_bytes(document: Mapping[str, Any]) -> bytes:
     """Return a document as sorted, indented JSON with a final newline."""
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n"
 
@@ -195,7 +195,7 @@ def _dependencies(items: list[dict[str, Any]]) -> tuple[Dependency, ...]:
     return tuple(Dependency(item["name"], item["version"], tuple(item["hashes"])) for item in items)
 
 
-def first_misfit(value: Any, kind: Any, name: str) -> str:
+def mistyped_part(value: Any, kind: Any, name: str) -> str:
     """Name the first part of a value that is not of its declared type, or give ""."""
     origin, inner = get_origin(kind), get_args(kind)
     parts: list[tuple[Any, Any, str]]
@@ -210,4 +210,4 @@ def first_misfit(value: Any, kind: Any, name: str) -> str:
         simple = inner if origin is UnionType else (kind,)
         # JSON's true is a number to isinstance.
         return "" if type(value) in simple else name
-    return next(filter(None, (first_misfit(*part) for part in parts)), "")
+    return next(filter(None, (mistyped_part(*part) for part in parts)), "")

@@ -137,7 +137,7 @@ def _code(package: Path, manifest: Manifest, where: str) -> bytes:
     path = package / FUNCTION_ZIP
     data = _read(path)
     listed = manifest.function_zip
-    wrong = listed.misfit(ZipFacts.of(data, listed.unzipped_size, listed.files))
+    wrong = listed.mismatch(ZipFacts.of(data, listed.unzipped_size, listed.files))
     if wrong:
         then = "Nothing was changed. The package was damaged or edited: push and deploy it again."
         raise NotTheSame(str(path), wrong, then)

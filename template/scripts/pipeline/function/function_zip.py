@@ -28,7 +28,7 @@ from ..zip.writer import (
     block_of,
     compress,
     directory_of,
-    listed,
+    read_directory,
     write_zip,
 )
 from .python.exclude import sdk_files
@@ -64,7 +64,7 @@ class Restored:
     @cached_property
     def files(self) -> Mapping[str, Listed]:
         """The files by name."""
-        return listed(self.block.directory)
+        return read_directory(self.block.directory)
 
     @property
     def archive(self) -> Archive:
@@ -232,8 +232,8 @@ def _count_changes(own: Mapping[str, Listed], restored: Restored, last: Path | N
     try:
         before, same = directory_of(last), restored.block.directory
         if before.startswith(same):
-            return _differences(own, listed(before[len(same) :]))
-        return _differences({**restored.files, **own}, listed(before))
+            return _differences(own, read_directory(before[len(same) :]))
+        return _differences({**restored.files, **own}, read_directory(before))
     except (OSError, struct.error, UnicodeDecodeError):
         # A damaged last build is no reason against a new one.
         return None

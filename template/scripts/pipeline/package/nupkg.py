@@ -52,13 +52,13 @@ def pack(
         problem = _unpackable(name)
         if problem:
             raise PipelineError(str(output), f"{name!r}: {problem}", "Rename the file.")
-    parts = parts_around(nuspec, files, source)
+    parts = package_parts(nuspec, files, source)
     members = [Member(quote(name), 0o644, payload) for name, payload in files.items()]
     members += [Member(name, 0o644, compress(data)) for name, data in parts.items()]
     return write_zip(output, members)
 
 
-def parts_around(
+def package_parts(
     nuspec: Nuspec, files: Iterable[str], source: Source | None = None
 ) -> dict[str, bytes]:
     """Return what the format adds to files of these names, by name in the zip; first the nuspec."""

@@ -168,7 +168,7 @@ def _contents(listing: PackageListing, path: Path) -> tuple[Manifest | None, str
     check_members(function)
     unzipped = sum(entry.size for entry in function.entries)
     found = ZipFacts.of(zipped, unzipped, len(function.entries))
-    wrong = manifest.function_zip.misfit(found)
+    wrong = manifest.function_zip.mismatch(found)
     if wrong:
         raise _damaged(path, f"{FUNCTION_ZIP}: {wrong}")
     packed = f"{listing.nuspec.id} {listing.nuspec.version}"

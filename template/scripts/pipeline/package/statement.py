@@ -20,7 +20,7 @@ from ..project.tables import normal
 from ..zip.reader import read_member
 from ..zip.writer import Raw, plain
 from .library import read_lf
-from .nupkg import parts_around
+from .nupkg import package_parts
 from .reader import Package
 
 STATEMENT_NAME = "provenance.json"
@@ -94,7 +94,7 @@ def plain_sha256(raw: Raw) -> str:
     return raw.sha256 or hashlib.sha256(plain(raw)).hexdigest()
 
 
-def misfits(package: Package) -> list[str]:
+def mismatches(package: Package) -> list[str]:
     """Say where a package's statement does not fit its bytes, a sentence each; none where it does.
 
     A file too many or too few counts, so does any part that the package format would not add.
@@ -105,7 +105,7 @@ def misfits(package: Package) -> list[str]:
     named = _subjects(statement)
     if named is None:
         return [f"{STATEMENT_NAME} is not an in-toto statement"]
-    wanted = parts_around(listing.nuspec, listing.files)
+    wanted = package_parts(listing.nuspec, listing.files)
     parts = {entry.name: entry for entry in listing.parts.values()}
     held = {**listing.files, **{name: entry for name, entry in parts.items() if name in named}}
     del held[STATEMENT_NAME]

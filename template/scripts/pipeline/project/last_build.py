@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from ..core.errors import PipelineError
-from ..core.manifest import first_misfit
+from ..core.manifest import mistyped_part
 from ..core.names import package_version_problem
 
 LATEST_NAME = "latest.json"
@@ -40,7 +40,7 @@ class Latest:
             latest = cls(**document) if isinstance(document, dict) else None
         except TypeError:
             return None
-        if latest is None or first_misfit(latest, cls, "") or "\0" in latest.package:
+        if latest is None or mistyped_part(latest, cls, "") or "\0" in latest.package:
             return None
         path = PurePath(latest.package)
         inside = not path.is_absolute() and ".." not in path.parts

@@ -15,7 +15,7 @@ from ..core.text import readable_size
 from ..package.nupkg import SIGNATURE
 from ..package.reader import Package
 from ..package.sbom import SBOM_NAME
-from ..package.statement import STATEMENT_NAME, misfits
+from ..package.statement import STATEMENT_NAME, mismatches
 
 _PLACES = 6  # folders and files named before the rest are counted
 _NAME_WIDTH = 12
@@ -28,7 +28,7 @@ class Inspection:
     """A package's facts, and where the statement in one of ours does not fit its bytes."""
 
     contents: Package
-    misfits: tuple[str, ...] = ()
+    mismatches: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """Return the picture for people."""
@@ -64,7 +64,10 @@ class Inspection:
             "manifest": json.loads(manifest.to_json()) if manifest else None,
             "manifest_problem": contents.note,
             "dependencies": _dependencies(contents),
-            "provenance": {"fits": bool(manifest) and not self.misfits, "misfits": self.misfits},
+            "provenance": {
+                "fits": bool(manifest) and not self.mismatches,
+                "misfits": self.mismatches,
+            },
             "files": [
                 {"name": name, "size": entry.size, "packed": entry.packed}
                 for name, entry in contents.listing.files.items()
@@ -74,23 +77,23 @@ class Inspection:
     def _provenance(self) -> str:
         if self.contents.manifest is None:
             return ""
-        if not self.misfits:
+        if not self.mismatches:
             return f"its statement fits all {_count(len(self.contents.listing.files))}"
-        more = f", and {len(self.misfits) - 1} more" if self.misfits[1:] else ""
-        return f"its statement does not fit: {one_line(self.misfits[0])}{more}"
+        more = f", and {len(self.mismatches) - 1} more" if self.mismatches[1:] else ""
+        return f"its statement does not fit: {one_line(self.mismatches[0])}{more}"
 
 
 def inspect_package(path: Path) -> Inspection:
     """Read a package without writing anything; a hostile one is refused."""
     package = Package.open(path)
-    return Inspection(package, tuple(misfits(package)) if package.manifest else ())
+    return Inspection(package, tuple(mismatches(package)) if package.manifest else ())
 
 
 def refusal(found: Inspection) -> NotTheSame | None:
-    """Return the error that names every misfit of a package, or None when there is none."""
-    if not found.misfits:
+    """Return the error that names every mismatch in a package, or None when there is none."""
+    if not found.mismatches:
         return None
-    listed = "".join(f"\n  {one_line(text)}" for text in found.misfits)
+    listed = "".join(f"\n  {one_line(text)}" for text in found.mismatches)
     what = f"its provenance statement does not fit its files:{listed}"
     then = "Do not deploy it. Take the package from the feed again, or build it again."
     return NotTheSame(f"inspect {found.contents.path.name}", what, then)

@@ -113,7 +113,7 @@ def directory_of(path: Path) -> bytes:
         return file.read(length)
 
 
-def listed(directory: bytes) -> dict[str, Listed]:
+def read_directory(directory: bytes) -> dict[str, Listed]:
     """Return the members of a central directory that `write_zip` made, by name."""
     found, at = {}, 0
     while at < len(directory):
@@ -153,7 +153,7 @@ def _check(members: Sequence[Member], begin: Block, where: str) -> None:
         if member.mode not in _MODES:
             what = f"{member.name}: mode {member.mode:04o} is neither 0644 nor 0755"
             raise PipelineError(where, what)
-    clash = first_clash([*listed(begin.directory), *(member.name for member in members)])
+    clash = first_clash([*read_directory(begin.directory), *(member.name for member in members)])
     if clash:
         what = f"{clash[0]} and {clash[1]} clash where case does not count"
         raise PipelineError(where, what, "Rename or leave out one of them.")
