@@ -155,7 +155,7 @@ class Manifest:
 
 
 def _invalid(where: str, why: str) -> PipelineError:
-    what = f"this is not a manifest of this pipeline: {why}"
+    what = f"this is not a build manifest: {why}"
     return PipelineError(where, what, "Build the package again.")
 
 

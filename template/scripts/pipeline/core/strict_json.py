@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 from .errors import PipelineError
@@ -16,6 +17,7 @@ from .errors import PipelineError
 LARGEST_DOCUMENT = 4 << 20
 _DEEPEST = 64
 _LONGEST_NUMBER = 19  # digits: a whole number fits 64 bits
+_HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 
 def parse_json(data: bytes, where: str, *, largest: int = LARGEST_DOCUMENT) -> Any:
@@ -70,27 +72,12 @@ def _integer(text: str) -> int:
     return int(text)
 
 
-def _check(document: Any) -> None:
-    level = [document]
-    for _ in range(_DEEPEST):
-        inner: list[Any] = []
-        for value in level:
-            if isinstance(value, str):
-                _check_text(value)
-            elif isinstance(value, list):
-                inner += value
-            elif isinstance(value, dict):
-                for name in value:
-                    _check_text(name)
-                inner += value.values()
-        if not inner:
-            return
-        level = inner
-    raise ValueError(_TOO_DEEP)
-
-
-def _check_text(text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError("a text in it holds half of a surrogate pair") from error
+def _check(value: Any, depth: int = 0) -> None:
+    if depth >= _DEEPEST:
+        raise ValueError(_TOO_DEEP)
+    if isinstance(value, str) and _HALF_A_PAIR.search(value):
+        raise ValueError("a text in it holds half of a surrogate pair")
+    inner = [*value, *value.values()] if isinstance(value, dict) else value
+    if isinstance(inner, list):
+        for item in inner:
+            _check(item, depth + 1)

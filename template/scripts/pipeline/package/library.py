@@ -6,7 +6,6 @@ The deploy half runs on a worker: Python 3.10, the standard library and the clie
 from __future__ import annotations
 
 import hashlib
-import os
 from functools import cache
 from pathlib import Path
 
@@ -45,13 +44,10 @@ def code_digest(library: Path) -> str:
     Other code may make other bytes of the same inputs.
     """
     digest = hashlib.sha256()
-    for folder, _, names in sorted(os.walk(library)):
-        for name in sorted(names):
-            if name.endswith(".py"):
-                path = Path(folder, name)
-                data = path.read_bytes().replace(b"\r\n", b"\n")
-                digest.update(f"{path.relative_to(library).as_posix()} {len(data)}\n".encode())
-                digest.update(data)
+    for path in sorted(library.rglob("*.py")):
+        data = read_lf(path)
+        digest.update(f"{path.relative_to(library).as_posix()} {len(data)}\n".encode())
+        digest.update(data)
     return digest.hexdigest()
 
 

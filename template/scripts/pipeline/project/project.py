@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -55,17 +55,8 @@ class Function:
 
     def facts(self) -> FunctionFacts:
         """Return what a manifest says of it."""
-        return FunctionFacts(
-            name=self.name,
-            runtime=self.runtime.name,
-            architecture=self.architecture,
-            handler=self.handler,
-            description=self.description,
-            environment=self.environment,
-            tags=self.tags,
-            bucket=self.bucket,
-            boto3=self.boto3,
-        )
+        facts = {fact.name: getattr(self, fact.name) for fact in fields(FunctionFacts)}
+        return FunctionFacts(**{**facts, "runtime": self.runtime.name})
 
 
 @dataclass(frozen=True)
@@ -320,15 +311,8 @@ def _environments(pipeline: Table) -> tuple[Environment, ...]:
             what = f"{name!r} and {other!r} are the same environment: case does not matter"
             then = "Keep one of them."
             raise PipelineError(f"{pipeline.file} [{pipeline.name}.environments]", what, then)
-        environment = Environment(
-            name=name,
-            permanent=table.flag("permanent", default=False),
-            account=table.text("account", ""),
-            region=table.text("region", ""),
-            profile=table.text("profile", ""),
-            role=table.text("role", ""),
-            variables=table.mapping("variables"),
-        )
+        permanent, variables = table.flag("permanent", default=False), table.mapping("variables")
+        place = {key: table.text(key, "") for key in ("account", "region", "profile", "role")}
         table.refuse_unknown()
-        found.append(environment)
+        found.append(Environment(name, permanent, **place, variables=variables))
     return tuple(found)
