@@ -311,8 +311,15 @@ def _environments(pipeline: Table) -> tuple[Environment, ...]:
             what = f"{name!r} and {other!r} are the same environment: case does not matter"
             then = "Keep one of them."
             raise PipelineError(f"{pipeline.file} [{pipeline.name}.environments]", what, then)
-        permanent, variables = table.flag("permanent", default=False), table.mapping("variables")
-        place = {key: table.text(key, "") for key in ("account", "region", "profile", "role")}
+        environment = Environment(
+            name=name,
+            permanent=table.flag("permanent", default=False),
+            account=table.text("account", ""),
+            region=table.text("region", ""),
+            profile=table.text("profile", ""),
+            role=table.text("role", ""),
+            variables=table.mapping("variables"),
+        )
         table.refuse_unknown()
-        found.append(Environment(name, permanent, **place, variables=variables))
+        found.append(environment)
     return tuple(found)
