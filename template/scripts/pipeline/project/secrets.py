@@ -126,7 +126,7 @@ def _format(
     """Make a row; without `words` a file has to hold what the pattern begins with."""
     start = re.match(rb"(?:[A-Za-z0-9_-]|\\\.)+", pattern)
     if not words and start:
-        words = start[0].replace(b"\\", b"").lower()
+        words = start[0].replace(b"\\", b"")
     # Every repeat in a pattern is bounded, so that reading stays linear.
     return Format(
         what, source, re.compile(pattern, re.DOTALL), proves, tuple(words.split(b" ")), name
