@@ -128,9 +128,8 @@ def _format(
     if not words and start:
         words = start[0].replace(b"\\", b"")
     # Every repeat in a pattern is bounded, so that reading stays linear.
-    return Format(
-        what, source, re.compile(pattern, re.DOTALL), proves, tuple(words.split(b" ")), name
-    )
+    starts = tuple(words.lower().split(b" "))
+    return Format(what, source, re.compile(pattern, re.DOTALL), proves, starts, name)
 
 
 # How an assignment goes on after the name, in Python, JSON, YAML, shells and property files.
