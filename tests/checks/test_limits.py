@@ -18,10 +18,10 @@ from pipeline.checks.limits import (
     tag_reasons,
 )
 from pipeline.core.manifest import ZipFacts
-from pipeline.core.text import size
+from pipeline.core.text import readable_size
 from pipeline.project.project import FROM_RUNTIME, TEST_FOLDERS, Function
 from pipeline.project.runtimes import runtime_named
-from pipeline.zip.index import Entry
+from pipeline.zip.reader import Entry
 
 _MB = 1 << 20
 FUNCTION = Function("F", runtime_named("python3.13", where="test"), "arm64", "a.b", "", {}, {})
@@ -81,8 +81,8 @@ def test_a_setting_that_saves_nothing_is_not_named() -> None:
 
 def test_the_size_of_a_person_is_lambdas() -> None:
     """What is shown of a zip at its limit is the limit's figure."""
-    assert size(50 * _MB) == "50.0 MB"
-    assert (size(1023), size(1536)) == ("1023 bytes", "1.5 kB")
+    assert readable_size(50 * _MB) == "50.0 MB"
+    assert (readable_size(1023), readable_size(1536)) == ("1023 bytes", "1.5 kB")
 
 
 def test_a_large_zip_needs_a_bucket() -> None:

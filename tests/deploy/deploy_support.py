@@ -17,7 +17,7 @@ from typing import Any
 
 from pipeline.core.events import Event, Reporter
 from pipeline.core.manifest import FunctionFacts, Manifest, Source, ZipFacts
-from pipeline.deploy.credentials import Credentials
+from pipeline.deploy.aws_session import Credentials
 from pipeline.deploy.observe import Wait
 from pipeline.octopus.launch import Job, launch
 from pipeline.package.aws_client import client_files

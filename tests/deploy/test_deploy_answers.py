@@ -12,10 +12,8 @@ from typing import Any
 import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.core.events import Stage
-from pipeline.deploy.aws_session import connect
-from pipeline.deploy.credentials import Credentials
-from pipeline.deploy.function_state import Observed
-from pipeline.deploy.observe import observe, settled
+from pipeline.deploy.aws_session import Credentials, connect
+from pipeline.deploy.observe import Observed, observe, settled
 
 from tests.deploy.deploy_support import ARN, NAME, OLD, Clock, code_sha256
 from tests.deploy.fake_lambda import FakeLambda

@@ -11,9 +11,8 @@ from pipeline.core.errors import Conflict, NotTheSame, PipelineError
 from pipeline.core.events import Finished, Progressed
 from pipeline.deploy.apply import apply
 from pipeline.deploy.aws_session import Connection
-from pipeline.deploy.function_state import Observed, Wanted
-from pipeline.deploy.observe import observe
-from pipeline.deploy.plan import Plan
+from pipeline.deploy.observe import Observed, observe
+from pipeline.deploy.plan import Plan, Wanted
 
 from tests.deploy.deploy_support import NAME, OLD, Clock, Recorder, function_zip, manifest
 from tests.deploy.fake_lambda import FakeLambda, refusal

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.core.events import Stage
-from pipeline.deploy.function_state import Observed
-from pipeline.deploy.observe import observe, settled
+from pipeline.deploy.observe import Observed, observe, settled
 
 from tests.deploy.deploy_support import NAME, OLD, Clock
 from tests.deploy.fake_lambda import FakeLambda

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.deploy.function_state import Observed, Wanted
-from pipeline.deploy.plan import Bucket, Plan
+from pipeline.deploy.observe import Observed
+from pipeline.deploy.plan import Bucket, Plan, Wanted
 from pipeline.deploy.policy import policy
 
 from tests.deploy.deploy_support import (

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pipeline.core.errors import PipelineError, UsageError
 from pipeline.core.templates import declared_values, names_in, resolve
-from pipeline.deploy.credentials import Credentials
+from pipeline.deploy.aws_session import Credentials
 from pipeline.deploy.worker import WorkerContext
 
 from tests.deploy.deploy_support import octopus_variables

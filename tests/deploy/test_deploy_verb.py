@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from pipeline.core.errors import Conflict, NotTheSame, PipelineError
 from pipeline.core.events import Line, Output, Warned
-from pipeline.deploy.aws_session import Connection
-from pipeline.deploy.credentials import Credentials
+from pipeline.deploy.aws_session import Connection, Credentials
 from pipeline.deploy.main import deploy
 from pipeline.deploy.plan import Applied
 from pipeline.deploy.worker import WorkerContext

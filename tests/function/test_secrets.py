@@ -287,7 +287,7 @@ def test_any_bytes_can_be_read(data: bytes) -> None:
 @pytest.mark.parametrize("row", FORMATS, ids=lambda row: row.source)
 def test_looking_stays_linear(row: secrets.Format) -> None:
     """A hostile file, made of what begins a format, takes no time that grows with its square."""
-    words = [word.decode("latin-1") for word in row.words.split(b" ")]
+    words = [word.decode("latin-1") for word in row.words]
     starts = [*words, "password: 'a=b;c", "sv=2020-01-01&", "x:y", "a" * 40]
     for start in starts:
         data = (f"\n{start}" * (200_000 // (len(start) + 1))).encode("latin-1")

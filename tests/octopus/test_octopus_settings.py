@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from pipeline.core.errors import PipelineError
-from pipeline.project.octopus_settings import OctopusSettings
+from pipeline.project.project import OctopusSettings
 
 from tests.octopus.octopus_support import project_in
 

@@ -32,7 +32,7 @@ def commits(tmp_path: Path) -> list[str]:
 
 def manifest_at(folder: Path, commit: str | None) -> Manifest:
     """Return the manifest of version 2.0.7, built from a commit."""
-    found = Package.open(built(folder)).ours()
+    found = Package.open(built(folder)).own_manifest()
     return replace(found, source=Source(commit, "main", dirty=False))
 
 

@@ -21,7 +21,7 @@ from pipeline.core.manifest import (
     Manifest,
     Source,
     ZipFacts,
-    encoded,
+    json_bytes,
 )
 from pipeline.function.python.distributions import distributions
 from pipeline.package.nupkg import pack
@@ -122,7 +122,7 @@ def sealed(
     digests["Acme.Sample.nuspec"] = hashlib.sha256(rendered).hexdigest()
     tags = {"six": ("py2-none-any", "py3-none-any")} if wheels is None else wheels
     origin = Origin(manifest, LIBRARY, tags)
-    return {**files, STATEMENT_NAME: encoded(make_statement(digests, make_predicate(origin)))}
+    return {**files, STATEMENT_NAME: json_bytes(make_statement(digests, make_predicate(origin)))}
 
 
 def nuspec(version: str = "2.0.7") -> Nuspec:

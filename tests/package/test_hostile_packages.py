@@ -169,7 +169,7 @@ def test_damage_is_refused_or_found(
         found = inspect_package(path)
         assert found.lines()
         assert json.dumps(found.document(), ensure_ascii=False).encode()
-        assert found.misfits or _held(bytes(bad)) == _held(good)
+        assert found.mismatches or _held(bytes(bad)) == _held(good)
 
 
 # Any character: JSON's escapes can spell half of a surrogate pair too.

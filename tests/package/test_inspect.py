@@ -63,7 +63,7 @@ def test_somebody_elses_build_json_is_no_reason_to_refuse(tmp_path: Path) -> Non
     """A foreign package may have a file of that name; the picture says what it is not."""
     files = {"A.nuspec": SPEC % b"", MANIFEST_NAME: b'{"schema": 1}'}
     (tmp_path / "a.nupkg").write_bytes(zipped(files))
-    assert "not a manifest of ours" in "\n".join(inspect_package(tmp_path / "a.nupkg").lines())
+    assert "not a build manifest" in "\n".join(inspect_package(tmp_path / "a.nupkg").lines())
 
 
 def test_a_package_cannot_steer_the_terminal(tmp_path: Path) -> None:

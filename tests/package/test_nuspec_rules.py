@@ -36,8 +36,8 @@ REFUSED = [
     ("<Title>x</Title>", "<metadata> holds no <Title>"),
     ("<summary>a <b>c</b></summary>", "<summary> holds no <b>"),
     ('<summary lang="en">a</summary>', "<summary> has no attribute 'lang'"),
-    ("<projectUrl>www.acme.example</projectUrl>", "<projectUrl> is no whole address"),
-    ("<projectUrl>http://</projectUrl>", "<projectUrl> is no whole address"),
+    ("<projectUrl>www.acme.example</projectUrl>", "<projectUrl> is not a complete address"),
+    ("<projectUrl>http://</projectUrl>", "<projectUrl> is not a complete address"),
     ("<iconUrl></iconUrl>", "<iconUrl> is empty"),
     (f"{ACCEPTED.replace('true', 'True')}{ADDRESS}", "neither true nor false: 'True'"),
     ("<developmentDependency>yes</developmentDependency>", "neither true nor false: 'yes'"),
@@ -81,7 +81,7 @@ REFUSED_SINCE = [
     ('<license type="expression" version="2.0">MIT</license>', "version of <license> is '2.0'"),
     (EXPRESSION.format("MIT") + ADDRESS, "<license> and <licenseUrl> are both there"),
     *(
-        (EXPRESSION.format(text), "<license> is no licence expression")
+        (EXPRESSION.format(text), "<license> is not a licence expression")
         for text in (
             *("Apache 2.0", "MIT OR", "(MIT", "MIT)", "AND", "MIT and ISC", "MIT, ISC", "()"),
             *("MIT OR AND ISC", "(MIT OR ISC) WITH LLVM-exception", "MIT WITH Nothing", "MIT ISC"),
@@ -248,7 +248,7 @@ def test_named_files_are_in_the_package(
 )
 def test_files_of_another_kind_are_refused(inner: str) -> None:
     """NuGet shows nothing else."""
-    with pytest.raises(PipelineError, match="no such file to NuGet"):
+    with pytest.raises(PipelineError, match="which NuGet does not take there"):
         check_files(sample(inner), {"a.svg": 1, "a.txt": 1, "a.pdf": 1})
 
 

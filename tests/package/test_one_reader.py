@@ -12,8 +12,7 @@ from typing import NoReturn
 import pytest
 from pipeline.core.errors import NotTheSame, PipelineError
 from pipeline.core.events import Reporter
-from pipeline.deploy.aws_session import Connection
-from pipeline.deploy.credentials import Credentials
+from pipeline.deploy.aws_session import Connection, Credentials
 from pipeline.deploy.main import deploy
 from pipeline.deploy.worker import WorkerContext
 from pipeline.edge.machine import Machine

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pipeline.core.manifest import MANIFEST_NAME
 from pipeline.package.contents import Package
-from pipeline.package.statement import STATEMENT_NAME, misfits
+from pipeline.package.statement import STATEMENT_NAME, mismatches
 
 from tests.package.provenance_support import (
     DEPLOY,
@@ -28,12 +28,12 @@ CORE = "package/services/metadata/core-properties/"
 
 def test_every_changed_missing_and_added_file_is_named(tmp_path: Path) -> None:
     """Three things are wrong: three are told; a package whose parts fit has none."""
-    assert misfits(Package.open(packed(tmp_path / "good.nupkg"))) == []
+    assert mismatches(Package.open(packed(tmp_path / "good.nupkg"))) == []
     files = contents()
     files["deploy.py"] = DEPLOY.replace(b"d", b"D")
     files["PreDeploy.sh"] = b"rm -rf /\n"
     del files["environment/stack yaml+"]
-    assert misfits(Package.open(packed(tmp_path / "a.nupkg", files))) == [
+    assert mismatches(Package.open(packed(tmp_path / "a.nupkg", files))) == [
         "PreDeploy.sh is not named in provenance.json",
         "deploy.py is not as provenance.json says",
         "environment/stack yaml+ is not in the package",
@@ -44,14 +44,14 @@ def test_every_changed_missing_and_added_file_is_named(tmp_path: Path) -> None:
 def test_no_form_of_damage_passes_for_a_statement(tmp_path: Path, data: bytes) -> None:
     """Cut, nested too deep, of other types: a misfit, and never a trace."""
     package = packed(tmp_path / "a.nupkg", {**contents(), STATEMENT_NAME: data})
-    assert misfits(Package.open(package)) == [f"{STATEMENT_NAME} is not an in-toto statement"]
+    assert mismatches(Package.open(package)) == [f"{STATEMENT_NAME} is not an in-toto statement"]
 
 
 def test_a_package_without_a_statement_is_told_from_one_that_does_not_fit(tmp_path: Path) -> None:
     """Those of the first release have none, and a nuspec may leave it out."""
     files = contents()
     del files[STATEMENT_NAME]
-    assert misfits(Package.open(packed(tmp_path / "a.nupkg", files))) is None
+    assert mismatches(Package.open(packed(tmp_path / "a.nupkg", files))) is None
 
 
 def test_a_file_named_twice_makes_no_statement(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_file_named_twice_makes_no_statement(tmp_path: Path) -> None:
         statement["subject"].append(statement["subject"][0])
 
     package = packed(tmp_path / "a.nupkg", changed(STATEMENT_NAME, twice))
-    assert misfits(Package.open(package)) == [f"{STATEMENT_NAME} is not an in-toto statement"]
+    assert mismatches(Package.open(package)) == [f"{STATEMENT_NAME} is not an in-toto statement"]
 
 
 def test_a_dirty_build_does_not_claim_its_commit(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_a_dirty_build_does_not_claim_its_commit(tmp_path: Path) -> None:
     files = sealed(files, manifest)
     source = json.loads(files[STATEMENT_NAME])["predicate"]["buildDefinition"]
     assert source["resolvedDependencies"][0]["annotations"]["dirty"] is True
-    assert misfits(Package.open(packed(tmp_path / "a.nupkg", files))) == []
+    assert mismatches(Package.open(packed(tmp_path / "a.nupkg", files))) == []
 
 
 @pytest.mark.parametrize(
@@ -91,4 +91,4 @@ def test_only_the_parts_of_the_format_are_around_the_files(
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()} | changes
     path.write_bytes(zipped({name: data for name, data in members.items() if data is not None}))
-    assert misfits(Package.open(path)) == [said]
+    assert mismatches(Package.open(path)) == [said]

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 from pipeline.core.errors import PipelineError
-from pipeline.zip.index import Limits
-from pipeline.zip.reader import FUNCTION_LIMITS, check_members, open_archive, read_member
+from pipeline.zip.reader import FUNCTION_LIMITS, Limits, check_members, open_archive, read_member
 from pipeline.zip.writer import Member, compress, store, write_zip
 
 from tests.package.crafted_zips import HONEST, Crafted, contents, craft

@@ -26,7 +26,7 @@ from pipeline.zip.writer import (
     Raw,
     block_of,
     compress,
-    listed,
+    read_directory,
     store,
     write_zip,
 )
@@ -148,7 +148,7 @@ def test_a_zip_may_begin_with_another(
     assert {e.name: (e.mode, read_member(archive, e)) for e in archive.entries} == plain
     with zipfile.ZipFile(io.BytesIO(whole)) as other:
         assert other.testzip() is None
-    assert listed(block_of(whole).directory) == {
+    assert read_directory(block_of(whole).directory) == {
         entry.name: (entry.crc, entry.size) for entry in archive.entries
     }
 

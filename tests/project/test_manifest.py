@@ -102,7 +102,7 @@ def test_a_manifest_without_one_of_its_parts_is_refused(key: str) -> None:
 def test_a_part_of_another_shape_is_refused(key: str, value: object) -> None:
     """A number, a list of numbers or a table of other keys is no manifest of ours."""
     document = {**json.loads(EXAMPLE.to_json()), key: value}
-    with pytest.raises(PipelineError, match="not a manifest of ours"):
+    with pytest.raises(PipelineError, match="not a build manifest"):
         Manifest.from_json(json.dumps(document).encode(), where="x")
 
 

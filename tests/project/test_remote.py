@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.project.web_address import browsable
+from pipeline.project.web_address import web_url
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ from pipeline.project.web_address import browsable
 )  # fmt: skip
 def test_a_remote_becomes_an_address(remote: str, address: str) -> None:
     """The forms that servers give out, and those that no browser opens."""
-    assert browsable(remote) == address
+    assert web_url(remote) == address
 
 
 @given(
@@ -48,7 +48,7 @@ def test_a_remote_becomes_an_address(remote: str, address: str) -> None:
 )
 def test_no_password_ever_gets_out(form: str, user: str, host: str, path: str) -> None:
     """Whatever the remote is, its user and password are not in the address."""
-    address = browsable(form.format(user, host, path))
+    address = web_url(form.format(user, host, path))
     assert "SECRET" not in address or "SECRET" in path
     assert "@" not in urlsplit(address).netloc
 
@@ -56,5 +56,5 @@ def test_no_password_ever_gets_out(form: str, user: str, host: str, path: str) -
 @given(st.text(max_size=60))
 def test_any_text_is_taken(remote: str) -> None:
     """The answer is an address, or nothing."""
-    address = browsable(remote)
+    address = web_url(remote)
     assert address == "" or urlsplit(address).scheme in ("http", "https")

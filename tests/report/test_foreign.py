@@ -30,10 +30,10 @@ from pipeline.core.foreign import harmless, harmless_json
 from pipeline.core.text import plain_lines
 from pipeline.deploy.worker_log import octopus_lines
 from pipeline.octopus.service_messages import parse
-from pipeline.report.azure import Azure
-from pipeline.report.github import GitHub, GitHubFiles
-from pipeline.report.gitlab import GitLab
-from pipeline.report.grouped import GroupedPrinter
+from pipeline.report.azure import AZURE
+from pipeline.report.github import GITHUB, GitHubFiles
+from pipeline.report.gitlab import gitlab
+from pipeline.report.grouped import GroupedPrinter, Style
 from pipeline.report.teamcity import teamcity_lines
 from pipeline.report.terminal import TerminalPrinter
 from rich.console import Console
@@ -69,7 +69,7 @@ def events(text: str) -> list[Event]:
     ]  # fmt: skip
 
 
-def grouped(style: Callable[[], Azure | GitHub | GitLab]) -> Printer:
+def grouped(style: Callable[[], Style]) -> Printer:
     """Return a printer for one of the servers with groups."""
 
     def lines(happened: Sequence[Event]) -> list[str]:
@@ -91,9 +91,9 @@ def simple(lines: Callable[[Event], list[str]]) -> Printer:
 PRINTERS: dict[str, Printer] = {
     "plain": simple(lambda event: plain_lines(event, verbose=True)),
     "teamcity": simple(lambda event: teamcity_lines(event, verbose=True)),
-    "github": grouped(GitHub),
-    "azure": grouped(Azure),
-    "gitlab": grouped(lambda: GitLab(lambda: 1.0)),
+    "github": grouped(lambda: GITHUB),
+    "azure": grouped(lambda: AZURE),
+    "gitlab": grouped(lambda: gitlab(lambda: 1.0)),
     "octopus": simple(octopus_lines),
 }
 # Commands of ours, whose values are escaped: found where they are with a text that does no harm.

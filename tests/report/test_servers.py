@@ -23,14 +23,14 @@ from pipeline.core.events import (
 )
 from pipeline.core.events import TestResults as JunitFile
 from pipeline.report import azure, github
-from pipeline.report.gitlab import GitLab
+from pipeline.report.gitlab import gitlab
 from pipeline.report.grouped import GroupedPrinter, Style
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 STYLES: dict[str, Callable[[], Style]] = {
-    "github": github.GitHub,
-    "gitlab": lambda: GitLab(lambda: 1560896352.7),
-    "azure": azure.Azure,
+    "github": lambda: github.GITHUB,
+    "gitlab": lambda: gitlab(lambda: 1560896352.7),
+    "azure": lambda: azure.AZURE,
 }
 OPENED = re.compile(r"::group::|##\[group\]|\x1b\[0Ksection_start:\d+:(?P<name>[A-Za-z0-9_.-]+)\[")
 CLOSED = re.compile(

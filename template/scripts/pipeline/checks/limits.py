@@ -22,10 +22,10 @@ from ..core.lambda_limits import (
 )
 from ..core.manifest import ZipFacts
 from ..core.names import resource_name
-from ..core.text import size
+from ..core.text import readable_size
 from ..function.compiled import owner
 from ..project.project import FROM_RUNTIME, TEST_FOLDERS, Function
-from ..zip.index import Entry
+from ..zip.reader import Entry
 
 _LENGTHS = {"handler": HANDLER_LIMIT, "description": DESCRIPTION_LIMIT}
 _TAG_KEY_LIMIT, _TAG_VALUE_LIMIT, _TAGS_LIMIT = 128, 256, 50
@@ -54,14 +54,15 @@ def size_reasons(
     if facts.unzipped_size > UNZIPPED_LIMIT:
         largest = _largest(entries, own, packed=False)
         reasons.append(
-            f"the function is {size(facts.unzipped_size)} unzipped, Lambda takes 250 MB; "
+            f"the function is {readable_size(facts.unzipped_size)} unzipped, Lambda takes 250 MB; "
             f"largest are {largest}{savings}"
         )
     if needs_bucket:
         largest = _largest(entries, own, packed=True)
         reasons.append(
-            f"function.zip is {size(facts.size)}, a direct upload takes 50 MB: name a bucket in "
-            f"[tool.pipeline.function], or make it smaller; largest are {largest}{savings}"
+            f"function.zip is {readable_size(facts.size)}, a direct upload takes 50 MB: name a "
+            f"bucket in [tool.pipeline.function], or make it smaller; largest are "
+            f"{largest}{savings}"
         )
     return reasons
 
@@ -131,7 +132,7 @@ def _largest(entries: Iterable[Entry], own: Container[str], *, packed: bool) -> 
         part = owner(entry.name, own)
         sizes[part] = sizes.get(part, 0) + (entry.packed if packed else entry.size)
     first = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:_SHOWN]
-    return ", ".join(f"{name} {size(total)}" for name, total in first)
+    return ", ".join(f"{name} {readable_size(total)}" for name, total in first)
 
 
 def _savings(entries: Iterable[Entry], own: Container[str], function: Function) -> str:
@@ -146,5 +147,9 @@ def _savings(entries: Iterable[Entry], own: Container[str], function: Function) 
         'boto3 = "runtime" may leave out': 0 if function.boto3 == FROM_RUNTIME else sdk,
         f"exclude = {[*TEST_FOLDERS]} up to": 0 if function.exclude else tests,
     }
-    found = [f"{text} {size(saved)}" for text, saved in offers.items() if saved >= MEBIBYTE // 10]
+    found = [
+        f"{text} {readable_size(saved)}"
+        for text, saved in offers.items()
+        if saved >= MEBIBYTE // 10
+    ]
     return f". In [tool.pipeline.function], {' and '.join(found)}" if found else ""

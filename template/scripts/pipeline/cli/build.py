@@ -141,11 +141,11 @@ def verify(run: Session, package: str | None = None, cold: bool = False) -> None
 @verb()
 def clear(run: Session) -> None:
     """Remove everything in .pipeline/cache; the next build makes it again."""
-    from ..core.text import size
+    from ..core.text import readable_size
     from ..verbs.cache_clear import clear_cache
 
     files, removed = clear_cache(run.root, run.cache, run.reporter)
-    run.reporter.line(f".pipeline/cache: {size(removed)} in {files} files removed")
+    run.reporter.line(f".pipeline/cache: {readable_size(removed)} in {files} files removed")
     run.answer = {"files": files, "size": removed}
 
 

@@ -47,16 +47,16 @@ def _server_printer(
     name: str, write: _Write, environ: Mapping[str, str], closing: ExitStack, *, verbose: bool
 ) -> Sink:
     from ..core.text import line_sink, plain_lines
-    from ..report.azure import Azure
-    from ..report.github import GitHub, GitHubFiles
-    from ..report.gitlab import GitLab
+    from ..report.azure import AZURE
+    from ..report.github import GITHUB, GitHubFiles
+    from ..report.gitlab import gitlab
     from ..report.grouped import GroupedPrinter
     from ..report.teamcity import teamcity_lines
 
     styles: dict[str, Style] = {
-        "GitHub Actions": GitHub(),
-        "GitLab CI": GitLab(time.time),
-        "Azure Pipelines": Azure(),
+        "GitHub Actions": GITHUB,
+        "GitLab CI": gitlab(time.time),
+        "Azure Pipelines": AZURE,
     }
     if name not in styles:
         # Jenkins takes tests and artifacts from the Jenkinsfile, and acts on nothing in a log.

@@ -1,7 +1,6 @@
 """What happens while a verb runs, as values; printers turn them into lines.
 
-Verbs only ever talk to a `Reporter`. It times stages with the clock it is given and passes
-every event to one sink: a terminal, TeamCity's service messages, an Octopus worker's log.
+Verbs talk to a `Reporter` only. It times stages and passes every event to one sink.
 """
 
 from __future__ import annotations
@@ -14,14 +13,19 @@ from .errors import PipelineError
 
 
 @dataclass(frozen=True)
-class Started:
+class Event:
+    """Something that happened."""
+
+
+@dataclass(frozen=True)
+class Started(Event):
     """A stage began."""
 
     stage: str
 
 
 @dataclass(frozen=True)
-class Progressed:
+class Progressed(Event):
     """A stage got further: `done` of `total` (0 when unknown), in whatever `text` names."""
 
     stage: str
@@ -31,7 +35,7 @@ class Progressed:
 
 
 @dataclass(frozen=True)
-class Finished:
+class Finished(Event):
     """A stage ended well, after `seconds`."""
 
     stage: str
@@ -40,7 +44,7 @@ class Finished:
 
 
 @dataclass(frozen=True)
-class Failed:
+class Failed(Event):
     """A stage, or the verb itself, ended with a known error."""
 
     stage: str
@@ -48,7 +52,7 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Line:
+class Line(Event):
     """A plain line for the reader; `verbose` ones are shown on request only."""
 
     text: str
@@ -56,61 +60,43 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Warned:
+class _Text(Event):
+    text: str
+
+
+class Warned(_Text):
     """Something the reader should know although the work goes on."""
 
-    text: str
+
+class Achieved(_Text):
+    """The result of a verb in one line, for places that show no more."""
 
 
-@dataclass(frozen=True)
-class Achieved:
-    """What a verb brought about in the end, for places that show one line of it at a glance."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class BuildNumber:
+class BuildNumber(_Text):
     """The version this build has, for build servers that show it."""
 
-    text: str
-
 
 @dataclass(frozen=True)
-class Artifact:
+class _File(Event):
+    path: str
+
+
+class Artifact(_File):
     """A file worth keeping, by absolute path."""
 
-    path: str
 
-
-@dataclass(frozen=True)
-class TestResults:
+class TestResults(_File):
     """A JUnit XML file, by absolute path."""
 
-    path: str
-
 
 @dataclass(frozen=True)
-class Output:
+class Output(Event):
     """A named result that later steps of a deployment may read."""
 
     name: str
     value: str
 
 
-Event = (
-    Started
-    | Progressed
-    | Finished
-    | Failed
-    | Line
-    | Warned
-    | Achieved
-    | BuildNumber
-    | Artifact
-    | TestResults
-    | Output
-)
 Sink = Callable[[Event], None]
 
 
@@ -129,7 +115,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Reporter:
-    """The one way a verb speaks: whatever it says goes to `emit` as an event.
+    """What a verb reports to: everything goes to `emit` as an event.
 
     `seconds` is a monotonic clock. Nothing is printed here.
     """

@@ -1,9 +1,8 @@
-"""Text of others, shown so that it steers nothing: no terminal, no build server, no Octopus.
+"""Making text from others safe to show on a terminal, in a build server's log and in Octopus's.
 
-A description, a test's output, a branch's name or a service's error may hold anything. What they
-could do with it: move a terminal's cursor, turn the direction of a line, or look like a command
-of whoever reads the log. Which servers read a log is not always known, as in a container: every
-text is made harmless for all of them.
+A description, a test's output or a service's error could move a terminal's cursor, turn the
+direction of a line, or look like a command to the program that reads the log. Which programs
+read it is not always known, as in a container: a text is made safe for all of them.
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ import json
 import re
 
 _COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
-# Characters without a sign of their own. Servers that compare texts by a language's rules do not
-# see them: they would find a command around them.
+# Characters that are not visible. Servers that compare texts by a language's rules skip them, and
+# would find a command around them.
 _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
@@ -27,7 +26,7 @@ _COLONS = re.compile(r":(?=:)")
 
 
 def harmless(text: str) -> str:
-    """Return a text as lines that are shown as they are, everywhere.
+    """Return a text as lines that nothing takes for a command.
 
     What would steer a terminal is written as Python's escape for it; colours go. A space breaks
     what a server would take for a command.
@@ -36,7 +35,7 @@ def harmless(text: str) -> str:
 
 
 def harmless_json(document: str) -> str:
-    """Return a JSON document, one line of whose texts could steer its reader, as the same one."""
+    """Return the same JSON document with everything escaped that could look like a command."""
     document = _UNSEEN.sub(lambda unseen: json.dumps(unseen[0])[1:-1], document)
     document = document.replace("##", "#\\u0023")
     return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in document)

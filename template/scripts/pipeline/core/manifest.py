@@ -87,11 +87,11 @@ class ZipFacts:
         code_sha256 = base64.b64encode(digest).decode()
         return cls(digest.hex(), code_sha256, len(data), unzipped_size, files)
 
-    def misfit(self, found: ZipFacts) -> str:
-        """Say what is first wrong here, by the facts of the zip itself, or give ""."""
-        said, true = asdict(self), asdict(found)
-        wrong = next((name for name in said if said[name] != true[name]), "")
-        return wrong and f"{wrong} {true[wrong]}, the manifest says {said[wrong]}"
+    def mismatch(self, found: ZipFacts) -> str:
+        """Name the first fact that differs from those of the zip itself, or return ""."""
+        listed, actual = asdict(self), asdict(found)
+        wrong = next((name for name in listed if listed[name] != actual[name]), "")
+        return wrong and f"{wrong} {actual[wrong]}, the manifest says {listed[wrong]}"
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Dependency:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything that can be said of a package without the machine that made it."""
+    """What a package holds and where it came from."""
 
     package_id: str
     version: str
@@ -123,21 +123,19 @@ class Manifest:
         document["function"] = {
             key: fact for key, fact in asdict(self.function).items() if fact or key not in _LATER
         }
-        return encoded(document)
+        return json_bytes(document)
 
     @classmethod
     def from_json(cls, data: bytes, *, where: str) -> Manifest:
         """Read a manifest; `where` names the file in errors."""
         document = parse_json(data, where)
         if not isinstance(document, dict):
-            raise _none_of_ours(where, "it is no object")
+            raise _invalid(where, "it is not an object")
         schema = document.get("schema")
         if type(schema) is not int or schema != _SCHEMA:
-            raise PipelineError(
-                where,
-                f"the manifest has schema {str(schema)[:40]!r}, this library reads {_SCHEMA}",
-                "Use the library of the commit that the package was built from.",
-            )
+            what = f"the manifest has schema {str(schema)[:40]!r}, this library reads {_SCHEMA}"
+            then = "Use the library of the commit that the package was built from."
+            raise PipelineError(where, what, then)
         try:
             manifest = cls(
                 package_id=document["package_id"],
@@ -150,25 +148,23 @@ class Manifest:
                 environments=document["environments"],
             )
         except (KeyError, TypeError) as error:
-            raise _none_of_ours(where, repr(error)) from error
-        wrong = first_misfit(manifest, cls, "")
+            raise _invalid(where, repr(error)) from error
+        wrong = mistyped_part(manifest, cls, "")
         problem = f"{wrong} is of another type" if wrong else next(_problems(manifest), "")
         if problem:
-            raise _none_of_ours(where, problem)
+            raise _invalid(where, problem)
         return manifest
 
 
-def _none_of_ours(where: str, why: str) -> PipelineError:
-    return PipelineError(
-        where, f"this is not a manifest of ours: {why}", "Build the package again."
-    )
+def _invalid(where: str, why: str) -> PipelineError:
+    what = f"this is not a build manifest: {why}"
+    return PipelineError(where, what, "Build the package again.")
 
 
 def _problems(manifest: Manifest) -> Iterator[str]:
-    """Yield why texts may not be what they are going to be: paths, arguments, addresses, names."""
+    """Yield the texts that are not valid as the paths, arguments or names that they become."""
     yield from filter(
-        None,
-        (package_id_problem(manifest.package_id), package_version_problem(manifest.version)),
+        None, (package_id_problem(manifest.package_id), package_version_problem(manifest.version))
     )
     function, commit = manifest.function, manifest.source.commit
     shapes = (
@@ -192,7 +188,7 @@ def _problems(manifest: Manifest) -> Iterator[str]:
         yield "a text of the function holds a null character"
 
 
-def encoded(document: Mapping[str, Any]) -> bytes:
+def json_bytes(document: Mapping[str, Any]) -> bytes:
     """Return a document as sorted, indented JSON with a final newline."""
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n"
 
@@ -201,7 +197,7 @@ def _dependencies(items: list[dict[str, Any]]) -> tuple[Dependency, ...]:
     return tuple(Dependency(item["name"], item["version"], tuple(item["hashes"])) for item in items)
 
 
-def first_misfit(value: Any, kind: Any, name: str) -> str:
+def mistyped_part(value: Any, kind: Any, name: str) -> str:
     """Name the first part of a value that is not of its declared type, or give ""."""
     origin, inner = get_origin(kind), get_args(kind)
     parts: list[tuple[Any, Any, str]]
@@ -216,4 +212,4 @@ def first_misfit(value: Any, kind: Any, name: str) -> str:
         simple = inner if origin is UnionType else (kind,)
         # JSON's true is a number to isinstance.
         return "" if type(value) in simple else name
-    return next(filter(None, (first_misfit(*part) for part in parts)), "")
+    return next(filter(None, (mistyped_part(*part) for part in parts)), "")

@@ -15,15 +15,12 @@ from .errors import PipelineError
 from .events import Event, Reporter, Sink
 
 MASK = "********"
-# Hiding every `1` or `on` would make a log unreadable and give the secret away by its gaps.
+# Hiding every `1` or `on` would make a log unreadable, and the gaps would show the secret.
 _SHORTEST = 4
 _SECRETS = (
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "NUGET_API_KEY",
-    "OCTOPUS_API_KEY",
+    "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "NUGET_API_KEY", "OCTOPUS_API_KEY",
     "PIPELINE_SIGNING_KEY",
-)
+)  # fmt: skip
 # The user and password of a URL, up to the last @ before its path.
 _USER = re.compile(r"""(?<=://)([^\s/?#"'<>`]+)@""")
 
@@ -36,7 +33,7 @@ def masked(sink: Sink, secrets: Iterable[str]) -> Sink:
     """
     hidden = _forms(secrets)
 
-    def passes_on(event: Event) -> None:
+    def emit(event: Event) -> None:
         changes: dict[str, Any] = {
             field.name: _hide(value, hidden)
             if isinstance(value, PipelineError)
@@ -46,7 +43,7 @@ def masked(sink: Sink, secrets: Iterable[str]) -> Sink:
         }
         sink(replace(event, **changes))
 
-    return passes_on
+    return emit
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import re
 
 from .errors import PipelineError
 
-# What lies at the root of every package of ours.
+# Files at the root of every package made here.
 DEPLOY_SCRIPT = "deploy.py"
 DEPLOY_HOOKS = "hooks_deploy.py"
 FUNCTION_ZIP = "function.zip"
@@ -32,17 +32,17 @@ def package_id_problem(value: str) -> str:
     """Say why no NuGet reader takes a package id, or give ""."""
     if len(value) <= LONGEST_ID and _ID.fullmatch(value):
         return ""
-    return f"the package id {_shown(value)} is not valid"
+    return f"the package id {_quoted(value)} is not valid"
 
 
 def package_version_problem(value: str) -> str:
     """Say why no NuGet reader takes a package version, of any age, or give ""."""
     if len(value) <= _LONGEST_VERSION and _VERSION.fullmatch(value):
         return ""
-    return f"the package version {_shown(value)} is not valid"
+    return f"the package version {_quoted(value)} is not valid"
 
 
-def _shown(value: str) -> str:
+def _quoted(value: str) -> str:
     return repr(value[:LONGEST_ID]) + ("..." if len(value) > LONGEST_ID else "")
 
 
@@ -60,9 +60,6 @@ def resource_name(environment: str, function: str) -> str:
             "A name has at most 64 characters out of A-Z, a-z, 0-9, - and _, environment included.",
         )
     if not _STACK_NAME.fullmatch(name):
-        raise PipelineError(
-            "stack name",
-            f"CloudFormation refuses {name!r}",
-            "A stack's name starts with a letter and has only letters, digits and hyphens.",
-        )
+        then = "A stack's name starts with a letter and has only letters, digits and hyphens."
+        raise PipelineError("stack name", f"CloudFormation refuses {name!r}", then)
     return name

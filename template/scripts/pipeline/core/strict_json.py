@@ -1,13 +1,14 @@
 """JSON from outside: a package, a file that anybody may have written, a service's answer.
 
-What it may hold is bounded, and whatever else it is ends in a PipelineError: nothing that is
-read here can end a verb in a trace later.
+Its size, depth and numbers are bounded. Everything else raises a PipelineError here, so that it
+cannot end a verb with a traceback later.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 from .errors import PipelineError
@@ -16,6 +17,7 @@ from .errors import PipelineError
 LARGEST_DOCUMENT = 4 << 20
 _DEEPEST = 64
 _LONGEST_NUMBER = 19  # digits: a whole number fits 64 bits
+_HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 
 def parse_json(data: bytes, where: str, *, largest: int = LARGEST_DOCUMENT) -> Any:
@@ -30,10 +32,10 @@ def parse_json(data: bytes, where: str, *, largest: int = LARGEST_DOCUMENT) -> A
     try:
         document = json.loads(
             data.decode("utf-8-sig"),
-            object_pairs_hook=_once,
-            parse_constant=_no_number,
+            object_pairs_hook=_unique,
+            parse_constant=_refuse_constant,
             parse_float=_finite,
-            parse_int=_whole,
+            parse_int=_integer,
         )
         _check(document)
     except RecursionError as error:
@@ -46,15 +48,15 @@ def parse_json(data: bytes, where: str, *, largest: int = LARGEST_DOCUMENT) -> A
 _TOO_DEEP = f"its values are nested more than {_DEEPEST} deep"
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("a key in it is there twice")
     return found
 
 
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number in JSON")
+def _refuse_constant(text: str) -> float:
+    raise ValueError(f"{text} is not a number in JSON")
 
 
 def _finite(text: str) -> float:
@@ -64,33 +66,18 @@ def _finite(text: str) -> float:
     return number
 
 
-def _whole(text: str) -> int:
+def _integer(text: str) -> int:
     if len(text.lstrip("-")) > _LONGEST_NUMBER:
         raise ValueError("a number in it is too large")
     return int(text)
 
 
-def _check(document: Any) -> None:
-    level = [document]
-    for _ in range(_DEEPEST):
-        inner: list[Any] = []
-        for value in level:
-            if isinstance(value, str):
-                _check_text(value)
-            elif isinstance(value, list):
-                inner += value
-            elif isinstance(value, dict):
-                for name in value:
-                    _check_text(name)
-                inner += value.values()
-        if not inner:
-            return
-        level = inner
-    raise ValueError(_TOO_DEEP)
-
-
-def _check_text(text: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError("a text in it holds half of a surrogate pair") from error
+def _check(value: Any, depth: int = 0) -> None:
+    if depth >= _DEEPEST:
+        raise ValueError(_TOO_DEEP)
+    if isinstance(value, str) and _HALF_A_PAIR.search(value):
+        raise ValueError("a text in it holds half of a surrogate pair")
+    inner = [*value, *value.values()] if isinstance(value, dict) else value
+    if isinstance(inner, list):
+        for item in inner:
+            _check(item, depth + 1)

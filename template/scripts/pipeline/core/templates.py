@@ -32,17 +32,16 @@ def resolve(
     used = names_in(templates)
     for name, keys in used.items():
         if not _PLAIN_NAME.match(name) or name.split()[0] in {"if", "unless", "each", "/if"}:
-            raise PipelineError(
-                where,
-                f"{keys[0]} holds #{{{name}}}, which is not the plain name of a variable",
-                "Put filters and conditions into an Octopus variable, and name that one here.",
-            )
+            what = f"{keys[0]} holds #{{{name}}}, which is not the plain name of a variable"
+            then = "Put filters and conditions into an Octopus variable, and name that one here."
+            raise PipelineError(where, what, then)
     values = _values_of(list(used), variables)
     missing = [f"{name} (for {', '.join(used[name])})" for name in used if name not in values]
     if missing:
+        count = "a variable is" if len(missing) == 1 else f"{len(missing)} variables are"
         raise PipelineError(
             where,
-            f"{_count(missing)} missing: {'; '.join(missing)}",
+            f"{count} missing: {'; '.join(missing)}",
             "Set them in Octopus for this environment; outside Octopus in pyproject.toml, "
             "[tool.pipeline.environments.NAME.variables], or as environment variables.",
         )
@@ -76,7 +75,3 @@ def _values_of(names: list[str], variables: Mapping[str, str]) -> dict[str, str]
     any_case = {name.lower(): value for name, value in variables.items()}
     found = {name: variables.get(name, any_case.get(name.lower())) for name in names}
     return {name: value for name, value in found.items() if value is not None}
-
-
-def _count(missing: list[str]) -> str:
-    return "a variable is" if len(missing) == 1 else f"{len(missing)} variables are"

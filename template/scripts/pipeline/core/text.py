@@ -1,4 +1,4 @@
-"""The words for an event, the same in every printer; and the printers that show lines alone."""
+"""The text of an event, the same in every printer."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _TEXT_WIDTH = 60
 _KILO = 1 << 10
 
 
-def words(event: Event) -> str | None:
+def event_text(event: Event) -> str | None:
     """Return an event as plain lines, or None for those that only some printers show.
 
-    Every text may hold parts that others wrote: the lines steer nobody who reads them.
+    The lines are safe to show: texts may hold parts that others wrote.
     """
     text = _text(event)
     return None if text is None else harmless(text)
@@ -25,20 +25,21 @@ def _text(event: Event) -> str | None:
     if isinstance(event, (Line, Warned, Achieved)):
         return f"warning: {event.text}" if isinstance(event, Warned) else event.text
     if isinstance(event, Finished):
-        return row(event.stage, event.text, f"{event.seconds:.1f} s")
+        return stage_line(event.stage, event.text, f"{event.seconds:.1f} s")
     if isinstance(event, Progressed):
-        return row(event.stage, event.text, f"{event.done}/{event.total}" if event.total else "")
+        count = f"{event.done}/{event.total}" if event.total else ""
+        return stage_line(event.stage, event.text, count)
     if isinstance(event, Failed):
-        return row(event.stage, "failed", "") if event.stage else str(event.error)
+        return stage_line(event.stage, "failed", "") if event.stage else str(event.error)
     if isinstance(event, Output):
-        return row("", f"{event.name} = {event.value}", "")
+        return stage_line("", f"{event.name} = {event.value}", "")
     return None
 
 
 def plain_lines(event: Event, *, verbose: bool) -> list[str]:
     """Return an event's lines, if it has any; details and progress only when `verbose`."""
     detail = isinstance(event, Progressed) or (isinstance(event, Line) and event.verbose)
-    text = words(event)
+    text = event_text(event)
     if text is None or (detail and not verbose):
         return []
     return text.splitlines() or [""]
@@ -54,12 +55,12 @@ def line_sink(write: Callable[[str], None], lines: Callable[[Event], Iterable[st
     return sink
 
 
-def row(stage: str, text: str, end: str) -> str:
+def stage_line(stage: str, text: str, end: str) -> str:
     """Return a line of the table that a verb's stages make."""
     return f"  {stage:<{_STAGE_WIDTH}}{text:<{_TEXT_WIDTH}} {end}".rstrip()
 
 
-def size(count: int) -> str:
+def readable_size(count: int) -> str:
     """Return a number of bytes for people: 1 kB is 1024 bytes, 1 MB 1024 kB, as AWS counts."""
     if count < _KILO:
         return f"{count} bytes"

@@ -12,11 +12,10 @@ from typing import Any
 
 from ..core.errors import Conflict, NotTheSame, PipelineError
 from ..core.events import Reporter, Stage
-from ..core.text import size
-from .aws_errors import Busy, Unanswered, faults, hint
+from ..core.text import readable_size
+from .aws_errors import Busy, Unanswered, explained_errors, hint
 from .aws_session import Connection
-from .function_state import Observed
-from .observe import Wait, settled
+from .observe import Observed, Wait, settled
 from .plan import Call, Later, Plan, Step
 
 _COMPARED = ("runtime", "handler", "description", "architecture", "code_sha256")
@@ -39,7 +38,7 @@ def apply(
             try:
                 after = _carry_out(step, found, work, stage)
             except PipelineError as error:
-                raise _concluded(error, done, found, work, stage) from error
+                raise _with_outcome(error, done, found, work, stage) from error
             stage.text = _summary(step, code, after)
         done.append(_Done(step, found))
         found = after
@@ -77,7 +76,7 @@ class _Work:
         client: Any = self.connection.functions
         if call.service == "s3":
             client = self.connection.objects()
-        with faults(_target(call), call.permissions[0].action):
+        with explained_errors(_target(call), call.permissions[0].action):
             getattr(client, call.method)(**request)
 
 
@@ -130,13 +129,10 @@ def _target_state(step: Step, before: Observed) -> Observed:
 
 
 def _prove(step: Step, before: Observed, after: Observed) -> None:
-    """Hold what the service says against what the step sets."""
+    """Compare what the service says with what the step sets."""
     if after.update == "Failed":
-        raise PipelineError(
-            after.name,
-            f"AWS dropped the update: {after.update_reason or 'it gives no reason'}",
-            hint(after.update_reason),
-        )
+        what = f"AWS dropped the update: {after.update_reason or 'it gives no reason'}"
+        raise PipelineError(after.name, what, hint(after.update_reason))
     target = _target_state(step, before)
     if after.code_sha256 != target.code_sha256:
         raise NotTheSame(
@@ -151,11 +147,9 @@ def _prove(step: Step, before: Observed, after: Observed) -> None:
     there = wanted if after.tags is None else after.tags
     lost = sorted(key for key, value in wanted.items() if there.get(key) != value)
     if lost:
-        raise Conflict(
-            after.name,
-            f"the tags {', '.join(lost)} are not as they were just set",
-            "Somebody changes them at the same time: look at the function, then deploy again.",
-        )
+        what = f"the tags {', '.join(lost)} are not as they were just set"
+        then = "Somebody changes them at the same time: look at the function, then deploy again."
+        raise Conflict(after.name, what, then)
 
 
 def _refuse_changes(planned_on: Observed, expected: Observed, live: Observed) -> None:
@@ -194,43 +188,43 @@ def _differences(first: Observed, second: Observed) -> list[tuple[str, str, str]
     return found
 
 
-def _concluded(
+def _with_outcome(
     error: PipelineError, done: list[_Done], found: Observed, work: _Work, stage: Stage
 ) -> PipelineError:
     """Take back what can be, and return the error with where the function stands now.
 
     Only what is exactly as the last step left it is taken back, under its revision: a request
-    of ours that arrives late is refused then, and so is nobody else's change overwritten.
+    of ours that arrives late is then refused, and no change of anybody else is overwritten.
     """
     accepted = " and ".join(_named(step) for step in work.accepted)
     try:
         live = work.settled(found.name, stage)
         as_left = not _differences(found, live)
-        if as_left and all(one.step.undo for one in done if one.step.sets):
-            for one in reversed(done):
-                live = _taken_back(one, live, work, stage)
-            said = f"{accepted} was taken back." if accepted else "Nothing was changed."
+        if as_left and all(item.step.undo for item in done if item.step.sets):
+            for item in reversed(done):
+                live = _undo(item, live, work, stage)
+            outcome = f"{accepted} was taken back." if accepted else "Nothing was changed."
         elif not accepted and not isinstance(error, Unanswered):
-            said = "Nothing was changed."
+            outcome = "Nothing was changed."
         else:
-            said = (
+            outcome = (
                 f"AWS accepted {accepted or 'an update'} before that. {found.name} now has "
                 f"runtime {live.runtime}, handler {live.handler}, CodeSha256 {live.code_sha256}."
             )
         if as_left and isinstance(error, Unanswered):
-            said += " A request that is still on its way would be refused: its revision is old."
+            outcome += " A request that is still on its way would be refused: its revision is old."
     except PipelineError as second:
-        said = f"{accepted or 'Perhaps an update'} was accepted; what is live now is not known "
-        said += f"({second.what})."
-    return type(error)(error.where, error.what, f"{said} {error.then}".strip())
+        outcome = f"{accepted or 'Perhaps an update'} was accepted; what is live now is not known "
+        outcome += f"({second.what})."
+    return type(error)(error.where, error.what, f"{outcome} {error.then}".strip())
 
 
-def _taken_back(one: _Done, live: Observed, work: _Work, stage: Stage) -> Observed:
-    if one.step.undo is None:
+def _undo(item: _Done, live: Observed, work: _Work, stage: Stage) -> Observed:
+    if item.step.undo is None:
         return live
-    work.send(one.step.undo, live.revision_id)
+    work.send(item.step.undo, live.revision_id)
     after = work.settled(live.name, stage)
-    _refuse_changes(one.before, one.before, after)
+    _refuse_changes(item.before, item.before, after)
     return after
 
 
@@ -240,9 +234,9 @@ def _named(step: Step) -> str:
 
 def _summary(step: Step, code: bytes, after: Observed) -> str:
     if "code_sha256" in step.sets:
-        return f"{size(len(code))}, CodeSha256 {after.code_sha256}"
+        return f"{readable_size(len(code))}, CodeSha256 {after.code_sha256}"
     if not step.sets:
         return step.changes[0].planned
     changed = ", ".join(change.what for change in step.changes)
     unread = "tags" in step.sets and after.tags is None
-    return f"{changed}; not read back, for want of lambda:ListTags" if unread else changed
+    return f"{changed}; not read back, as lambda:ListTags is not allowed" if unread else changed

@@ -1,4 +1,4 @@
-"""AWS's errors, said for the person who has to act on them.
+"""AWS's errors, explained for the person who has to act on them.
 
 Codes and HTTP statuses: botocore's Lambda service model (2015-03-31) and STS's (2011-06-15).
 """
@@ -70,7 +70,7 @@ class Unanswered(PipelineError):  # noqa: N818 - named like the other errors of 
 
 
 @contextmanager
-def faults(where: str, permission: str) -> Iterator[None]:
+def explained_errors(where: str, permission: str) -> Iterator[None]:
     """Turn botocore's errors into PipelineErrors; `permission` is what the call needs.
 
     Raises Busy for 409, Conflict for a revision that has gone stale (412), Unanswered where the
@@ -95,34 +95,31 @@ def faults(where: str, permission: str) -> Iterator[None]:
 def _explained(where: str, permission: str, response: Mapping[str, Any]) -> PipelineError:
     code = str(response.get("Error", {}).get("Code", ""))
     message = str(response.get("Error", {}).get("Message", "")).strip()
-    said = f"AWS answers {code}: {message}"
+    answer = f"AWS answers {code}: {message}"
     if code == "ResourceConflictException":
-        return Busy(where, said, "Another update is under way: wait for its end and deploy again.")
+        return Busy(
+            where, answer, "Another update is under way: wait for its end and deploy again."
+        )
     if code == "PreconditionFailedException":
-        return Conflict(where, said, "Deploy again on what is there now.")
+        return Conflict(where, answer, "Deploy again on what is there now.")
     if code in _DENIED:
         found = _REFUSED.search(message)
         right = found[1] if found else permission
-        return PipelineError(
-            where, f"the deploy's credentials lack {right}", f"Allow {right} for them. {said}"
-        )
+        what = f"the deploy's credentials lack {right}"
+        return PipelineError(where, what, f"Allow {right} for them. {answer}")
     if code in _CREDENTIALS:
-        return PipelineError(
-            where, said, "Renew AWS.Deployment.Key and .Secret, or the credentials of the step."
-        )
+        then = "Renew AWS.Deployment.Key and .Secret, or the credentials of the step."
+        return PipelineError(where, answer, then)
     if code in _THROTTLED:
-        return PipelineError(where, said, "AWS limits its API calls: deploy again in a minute.")
-    return PipelineError(where, said, _NEXT.get(code, "Look the code up in AWS's documentation."))
+        return PipelineError(where, answer, "AWS limits its API calls: deploy again in a minute.")
+    return PipelineError(where, answer, _NEXT.get(code, "Look the code up in AWS's documentation."))
 
 
 def _unreached(where: str, error: Exception) -> PipelineError:
     kind = type(error).__name__
     if "Credential" in kind:
-        return PipelineError(
-            where,
-            f"there are no AWS credentials ({error})",
-            "Set AWS.Deployment.Key and AWS.Deployment.Secret, or give the step an AWS account.",
-        )
+        then = "Set AWS.Deployment.Key and AWS.Deployment.Secret, or give the step an AWS account."
+        return PipelineError(where, f"there are no AWS credentials ({error})", then)
     if kind == "ParamValidationError":
         return PipelineError(where, f"the AWS client refuses: {error}", "Correct that value.")
     return Unanswered(

@@ -1,43 +1,74 @@
-"""Sessions: the credentials and region of a deploy, proven to be in the right place."""
+"""The AWS credentials and region of a deploy, and clients that are in the right account."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from ..core.errors import PipelineError
-from .aws_errors import faults
-from .credentials import Credentials
-
-MakeClient = Callable[[], Any]
+from .aws_errors import explained_errors
 
 _WHERE = "AWS session"
+_VARIABLES = {
+    "key": ("AWS_ACCESS_KEY_ID",),
+    "secret": ("AWS_SECRET_ACCESS_KEY",),
+    "token": ("AWS_SESSION_TOKEN",),
+    "region": ("AWS_REGION", "AWS_DEFAULT_REGION"),
+}
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Access key, secret, session token and region; an empty text means "not given here".
+
+    With an empty `key` the AWS client looks for credentials itself, such as a worker's role.
+    """
+
+    key: str = ""
+    secret: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    region: str = ""
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Credentials:
+        """Read AWS's own environment variables."""
+        found = {
+            name: next((environ[variable] for variable in variables if environ.get(variable)), "")
+            for name, variables in _VARIABLES.items()
+        }
+        return cls(**found)
+
+    def as_environment(self) -> dict[str, str]:
+        """Return AWS's own environment variables for a child process; empty ones are left out."""
+        pairs = {
+            variable: getattr(self, name)
+            for name, variables in _VARIABLES.items()
+            for variable in variables
+        }
+        return {name: value for name, value in pairs.items() if value}
 
 
 @dataclass(frozen=True)
 class Connection:
-    """Boto3's Lambda client, and where it is: `caller` is empty when nobody had to ask.
+    """Boto3's Lambda client, and where it is: `caller` is empty unless it was asked for.
 
     `objects` makes an S3 client, for those who need one.
     """
 
     functions: Any
-    objects: MakeClient
+    objects: Callable[[], Any]
     region: str
     caller: str = ""
 
 
-class Connect(Protocol):
-    """Something that makes a Connection: `connect` here, a stand-in in tests."""
-
-    def __call__(self, credentials: Credentials, place: Mapping[str, str]) -> Connection:
-        """Connect with `credentials` to `place` (`account`, `region`, `role`; all optional)."""
+# What makes a Connection of credentials and a place: `connect` below, or a stand-in.
+Connect = Callable[[Credentials, Mapping[str, str]], Connection]
 
 
 def connect(credentials: Credentials, place: Mapping[str, str]) -> Connection:
-    """Make the Lambda client of a deploy.
+    """Make the Lambda client of a deploy to `place` (`account`, `region`, `role`; all optional).
 
     An account in `place` must be the caller's, a region the session's, or PipelineError names
     both. A role is assumed. AWS_ENDPOINT_URL and the proxies are honoured by botocore itself.
@@ -46,9 +77,9 @@ def connect(credentials: Credentials, place: Mapping[str, str]) -> Connection:
     session = _session(credentials, region)
     caller = ""
     if place.get("role"):
-        session = _assumed(session, place["role"], region)
+        session = _assume_role(session, place["role"], region)
     if place.get("account"):
-        caller = _proven(session, place["account"])
+        caller = _check_account(session, place["account"])
     return Connection(_client(session, "lambda"), partial(_client, session, "s3"), region, caller)
 
 
@@ -61,18 +92,15 @@ def _region(credentials: Credentials, place: Mapping[str, str]) -> str:
             "Correct AWS.Deployment.Region (or AWS_REGION), or the region in pyproject.toml.",
         )
     if not declared and not credentials.region:
-        raise PipelineError(
-            _WHERE,
-            "AWS.Deployment.Region is missing",
-            "Set that variable, the region of the step's AWS account, or AWS_REGION.",
-        )
+        then = "Set that variable, the region of the step's AWS account, or AWS_REGION."
+        raise PipelineError(_WHERE, "AWS.Deployment.Region is missing", then)
     return declared or credentials.region
 
 
 def _session(credentials: Credentials, region: str) -> Any:
     import boto3  # noqa: PLC0415 - in the package, beside the library
 
-    with faults(_WHERE, ""):
+    with explained_errors(_WHERE, ""):
         return boto3.session.Session(
             aws_access_key_id=credentials.key or None,
             aws_secret_access_key=credentials.secret or None,
@@ -88,34 +116,32 @@ def _client(session: Any, service: str) -> Any:
     config = Config(
         connect_timeout=10, read_timeout=180, retries={"mode": "standard", "max_attempts": 5}
     )
-    with faults(_WHERE, ""):
+    with explained_errors(_WHERE, ""):
         return session.client(service, config=config)
 
 
-def _assumed(session: Any, role: str, region: str) -> Any:
-    with faults(f"role {role}", "sts:AssumeRole"):
+def _assume_role(session: Any, role: str, region: str) -> Any:
+    with explained_errors(f"role {role}", "sts:AssumeRole"):
         answer = _client(session, "sts").assume_role(
             RoleArn=role, RoleSessionName="pipeline-deploy"
         )
     names = ("AccessKeyId", "SecretAccessKey", "SessionToken")
-    key, secret, token = _parts(answer.get("Credentials"), names, "sts:AssumeRole")
+    key, secret, token = _required(answer.get("Credentials"), names, "sts:AssumeRole")
     return _session(Credentials(key, secret, token, region), region)
 
 
-def _proven(session: Any, account: str) -> str:
-    with faults(_WHERE, "sts:GetCallerIdentity"):
+def _check_account(session: Any, account: str) -> str:
+    with explained_errors(_WHERE, "sts:GetCallerIdentity"):
         identity = _client(session, "sts").get_caller_identity()
-    given, arn = _parts(identity, ("Account", "Arn"), "sts:GetCallerIdentity")
+    given, arn = _required(identity, ("Account", "Arn"), "sts:GetCallerIdentity")
     if given != account:
-        raise PipelineError(
-            _WHERE,
-            f"the environment belongs to account {account}, the credentials to {given} ({arn})",
-            "Nothing was changed. Use credentials of the right account.",
-        )
+        what = f"the environment belongs to account {account}, the credentials to {given} ({arn})"
+        then = "Nothing was changed. Use credentials of the right account."
+        raise PipelineError(_WHERE, what, then)
     return arn
 
 
-def _parts(answer: Any, names: tuple[str, ...], call: str) -> list[str]:
+def _required(answer: Any, names: tuple[str, ...], call: str) -> list[str]:
     """Return parts of an answer, or say which one is not there."""
     found = answer if isinstance(answer, Mapping) else {}
     for name in names:

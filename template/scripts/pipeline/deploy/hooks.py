@@ -10,10 +10,8 @@ from typing import Any
 
 from ..core.errors import PipelineError
 
-Hooks = Callable[[str, object], None]
 
-
-def load_hooks(path: Path) -> Hooks:
+def load_hooks(path: Path) -> Callable[[str, object], None]:
     """Load a hooks file, and return what calls `stage(value)` in it.
 
     No file, or no function for a stage, is fine. Whatever goes wrong in one, at import too, is
@@ -23,9 +21,8 @@ def load_hooks(path: Path) -> Hooks:
         return lambda _stage, _value: None
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
-        raise PipelineError(
-            str(path), "Python cannot import it", "Give it a name that ends in .py."
-        )
+        what = "Python cannot import it"
+        raise PipelineError(str(path), what, "Give it a name that ends in .py.")
     module = importlib.util.module_from_spec(spec)
     _guarded(path.name, "import", spec.loader.exec_module, module)
 
@@ -45,8 +42,6 @@ def _guarded(file: str, stage: str, call: Callable[[Any], object], value: object
     except (Exception, SystemExit) as error:
         # An exit in a hook, with 0 even, would end the verb halfway and look like success.
         line = traceback.extract_tb(error.__traceback__)[-1].lineno
-        raise PipelineError(
-            f"{file} {stage}",
-            f"{type(error).__name__}: {error} (line {line})",
-            f"Correct {stage} in {file}; an exception there stops the verb.",
-        ) from error
+        what = f"{type(error).__name__}: {error} (line {line})"
+        then = f"Correct {stage} in {file}; an exception there stops the verb."
+        raise PipelineError(f"{file} {stage}", what, then) from error

@@ -17,13 +17,12 @@ from ..core.manifest import BUCKET, MANIFEST_NAME, Manifest, ZipFacts
 from ..core.masking import hiding, masked
 from ..core.names import DEPLOY_HOOKS, FUNCTION_ZIP, resource_name
 from ..core.templates import resolve
-from ..core.text import line_sink, size
+from ..core.text import line_sink, readable_size
 from .apply import apply
 from .aws_session import Connect, Connection, connect
-from .function_state import Wanted
 from .hooks import load_hooks
 from .observe import Wait, settled
-from .plan import Applied, Bucket, Plan
+from .plan import Applied, Bucket, Plan, Wanted
 from .policy import policy
 from .worker import WorkerContext
 from .worker_log import octopus_lines
@@ -70,7 +69,8 @@ def deploy(
     again what is there already changes nothing.
     """
     wait = wait or Wait(time.sleep, time.monotonic)
-    manifest = _manifest(package)
+    path = package / MANIFEST_NAME
+    manifest = Manifest.from_json(_read(path), where=str(path))
     environment, name = _target(manifest, context)
     where = f"deploy {environment}"
     reporter.line(f"{manifest.package_id} {manifest.version} to {name} ({environment})")
@@ -79,14 +79,14 @@ def deploy(
         hooks = load_hooks(package / DEPLOY_HOOKS)
         values = resolve(manifest.function.environment, context.variables, where=where)
         bucket = _bucket(manifest, context.variables, where)
-        stage.text = f"{FUNCTION_ZIP} {size(len(code))}, the bytes that were built"
+        stage.text = f"{FUNCTION_ZIP} {readable_size(len(code))}, the bytes that were built"
     with reporter.stage("plan") as stage:
         connection = connect(context.credentials, manifest.environments.get(environment, {}))
         found = settled(connection.functions, name, wait, stage)
         plan = Plan.between(found, Wanted.from_manifest(manifest, values, context.release), bucket)
         stage.text = _summary(plan)
-    with hiding(_values(plan), reporter) as quiet:
-        _show(plan, connection, quiet)
+    with hiding(_environment_values(plan), reporter) as quiet:
+        _report_plan(plan, connection, quiet)
         applied = Applied(manifest.version, environment, plan, found, ())
         if context.print_policy:
             quiet.emit(Output("Policy", policy(plan)))
@@ -100,25 +100,20 @@ def deploy(
         except Conflict as error:
             raise Conflict(where, error.what, error.then) from error
         applied = replace(applied, function=function, steps=plan.steps)
-        _tell(applied, quiet)
+        _report_result(applied, quiet)
         hooks("after_deploy", applied)
     return applied
 
 
-def _values(plan: Plan) -> list[str]:
+def _environment_values(plan: Plan) -> list[str]:
     """Return the environment's values, ours and others': AWS quotes them in what it refuses.
 
-    What the deploy says of the function itself, like its name, is no secret.
+    What the deploy says of the function itself, like its name, is not a secret.
     """
     observed, wanted = plan.observed, plan.wanted
     public = repr((replace(observed, environment={}), replace(wanted, environment={})))
     values = {*observed.environment.values(), *wanted.environment.values()}
     return sorted(value for value in values if value not in public)
-
-
-def _manifest(package: Path) -> Manifest:
-    path = package / MANIFEST_NAME
-    return Manifest.from_json(_read(path), where=str(path))
 
 
 def _read(path: Path) -> bytes:
@@ -142,14 +137,11 @@ def _target(manifest: Manifest, context: WorkerContext) -> tuple[str, str]:
 def _code(package: Path, manifest: Manifest, where: str) -> bytes:
     path = package / FUNCTION_ZIP
     data = _read(path)
-    said = manifest.function_zip
-    wrong = said.misfit(ZipFacts.of(data, said.unzipped_size, said.files))
+    listed = manifest.function_zip
+    wrong = listed.mismatch(ZipFacts.of(data, listed.unzipped_size, listed.files))
     if wrong:
-        raise NotTheSame(
-            str(path),
-            wrong,
-            "Nothing was changed. The package was damaged or edited: push and deploy it again.",
-        )
+        then = "Nothing was changed. The package was damaged or edited: push and deploy it again."
+        raise NotTheSame(str(path), wrong, then)
     if len(data) > DIRECT_UPLOAD_LIMIT and not manifest.function.bucket:
         raise PipelineError(
             str(path),
@@ -192,13 +184,13 @@ def _summary(plan: Plan) -> str:
     return f"{count} change{'' if count == 1 else 's'}: {names}"
 
 
-def _show(plan: Plan, connection: Connection, reporter: Reporter) -> None:
+def _report_plan(plan: Plan, connection: Connection, reporter: Reporter) -> None:
     reporter.line(f"{plan.observed.arn} {connection.caller}".rstrip(), verbose=True)
     for change in plan.changes:
         reporter.line(f"    {change}")
 
 
-def _tell(applied: Applied, reporter: Reporter) -> None:
+def _report_result(applied: Applied, reporter: Reporter) -> None:
     function, wanted = applied.function, applied.plan.wanted
     if function.architecture != wanted.architecture:
         reporter.warn(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.errors import PipelineError
 from ..core.events import Stage
-from .aws_errors import faults, hint
-from .function_state import Observed
+from .aws_errors import explained_errors, hint
 
 # What the stack owns. Compared to notice somebody else's change, never written.
 _STACK_OWNS = (
@@ -18,6 +17,33 @@ _STACK_OWNS = (
     "Layers", "FileSystemConfigs", "KMSKeyArn", "TracingConfig", "SnapStart", "LoggingConfig",
 )  # fmt: skip
 _READY_STATES = ("Active", "Inactive")
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What Lambda says of a function at one moment.
+
+    `rest` holds the settings that the stack owns (memory, timeout, role ...) as JSON texts:
+    they are compared, never written. `environment` may hold secrets of others. `tags` is None
+    where they may not be read. `revision_id` is empty where the service gives none.
+    """
+
+    name: str
+    arn: str
+    runtime: str
+    handler: str
+    description: str
+    architecture: str
+    code_sha256: str
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    tags: Mapping[str, str] | None = field(default_factory=dict)
+    rest: Mapping[str, str] = field(default_factory=dict)
+    revision_id: str = ""
+    modified: str = ""
+    state: str = "Active"
+    state_reason: str = ""
+    update: str = "Successful"
+    update_reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,7 +63,9 @@ def observe(client: Any, name: str) -> Observed:
         # So answers AWS for a function without variables, and so does an answer that lacks a part.
         # Writing on the second would drop the variables of others, so it is asked once more.
         configuration, tags = _read(client, name)
-    _refuse_what_we_cannot_deploy(name, configuration)
+    if configuration.get("PackageType", "Zip") != "Zip":
+        what = "the function runs a container image, the package holds a function zip"
+        raise PipelineError(name, what, "Make the function with PackageType Zip in its stack.")
     return Observed(
         name=name,
         arn=_text(configuration, "FunctionArn"),
@@ -63,7 +91,7 @@ def observe(client: Any, name: str) -> Observed:
 
 
 def _read(client: Any, name: str) -> tuple[Mapping[str, Any], Mapping[str, str] | None]:
-    with faults(name, "lambda:GetFunction"):
+    with explained_errors(name, "lambda:GetFunction"):
         answer = client.get_function(FunctionName=name)
     configuration = answer.get("Configuration")
     if not isinstance(configuration, Mapping):
@@ -82,9 +110,8 @@ def _text(configuration: Mapping[str, Any], field: str, default: str | None = No
 
 
 def _incomplete(field: str) -> PipelineError:
-    return PipelineError(
-        "AWS", f"its answer to GetFunction has no {field} that can be read", "Deploy again."
-    )
+    what = f"its answer to GetFunction has no {field} that can be read"
+    return PipelineError("AWS", what, "Deploy again.")
 
 
 def _environment(name: str, configuration: Mapping[str, Any]) -> Mapping[str, str]:
@@ -95,11 +122,8 @@ def _environment(name: str, configuration: Mapping[str, Any]) -> Mapping[str, st
     if isinstance(variables, Mapping) and not hidden:
         return variables
     reason = ": ".join(map(str, hidden.values())) if isinstance(hidden, Mapping) else "no variables"
-    raise PipelineError(
-        name,
-        f"its environment cannot be read: {reason}",
-        "Allow kms:Decrypt on the function's key for the deploy's credentials.",
-    )
+    then = "Allow kms:Decrypt on the function's key for the deploy's credentials."
+    raise PipelineError(name, f"its environment cannot be read: {reason}", then)
 
 
 def settled(client: Any, name: str, wait: Wait, stage: Stage) -> Observed:
@@ -119,28 +143,19 @@ def settled(client: Any, name: str, wait: Wait, stage: Stage) -> Observed:
             )
         if found.state in _READY_STATES and found.update != "InProgress":
             return found
-        words = f"State {found.state}, LastUpdateStatus {found.update}"
+        status = f"State {found.state}, LastUpdateStatus {found.update}"
         reason = found.state_reason if found.state not in _READY_STATES else found.update_reason
-        words = f"{words} ({reason})" if reason else words
+        status = f"{status} ({reason})" if reason else status
         if wait.now() - start >= wait.ceiling:
             raise PipelineError(
                 name,
-                f"after {wait.ceiling:.0f} s it still has {words}",
+                f"after {wait.ceiling:.0f} s it still has {status}",
                 f"{hint(reason)} Deploy again later: a deploy continues where it stopped.".strip(),
             )
-        stage.progress(f"waiting for {name}: {words}")
+        stage.progress(f"waiting for {name}: {status}")
         wait.sleep(wait.interval)
 
 
 def _reason(configuration: Mapping[str, Any], field: str) -> str:
     parts = (configuration.get(f"{field}ReasonCode"), configuration.get(f"{field}Reason"))
     return ": ".join(str(part) for part in parts if part)
-
-
-def _refuse_what_we_cannot_deploy(name: str, configuration: Mapping[str, Any]) -> None:
-    if configuration.get("PackageType", "Zip") != "Zip":
-        raise PipelineError(
-            name,
-            "the function runs a container image, the package holds a function zip",
-            "Make the function with PackageType Zip in its stack.",
-        )

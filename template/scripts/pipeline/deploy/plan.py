@@ -13,13 +13,48 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from .function_state import Observed, Wanted
+from ..core.manifest import Manifest
+from .observe import Observed
 
 # The settings that UpdateFunctionConfiguration takes, by the names that people read.
 _SETTINGS = {"runtime": "Runtime", "handler": "Handler", "description": "Description"}
 
-# What reading a function with its tags needs.
-_READS = ("GetFunction", "ListTags")
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a package sets on a function. `templates` are the environment's values as written."""
+
+    runtime: str
+    handler: str
+    description: str
+    architecture: str
+    code_sha256: str
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    templates: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_manifest(
+        cls, manifest: Manifest, environment: Mapping[str, str], release: str
+    ) -> Wanted:
+        """Take the manifest's facts; `environment` is its table with the variables filled in."""
+        function = manifest.function
+        commit = manifest.source.commit or "unknown"
+        return cls(
+            runtime=function.runtime,
+            handler=function.handler,
+            description=function.description,
+            architecture=function.architecture,
+            code_sha256=manifest.function_zip.code_sha256,
+            environment=environment,
+            templates=function.environment,
+            tags={
+                **function.tags,
+                "pipeline:package": f"{manifest.package_id} {manifest.version}",
+                "pipeline:release": release,
+                "pipeline:commit": f"{commit}-dirty" if manifest.source.dirty else commit,
+            },
+        )
 
 
 class Later(Enum):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.errors import PipelineError, UsageError
-from .credentials import Credentials
+from .aws_session import Credentials
 
 FUNCTION_VARIABLE = "AWS.Lambda.Function.Name"
 DRY_RUN_VARIABLE = "Pipeline.DryRun"
@@ -75,11 +75,8 @@ def _refuse_missing(variables: Mapping[str, str]) -> None:
     missing += pair if len(pair) == 1 else []
     if missing:
         words = "is missing" if len(missing) == 1 else "are missing"
-        raise PipelineError(
-            _WHERE,
-            f"{' and '.join(missing)} {words}",
-            "Set them in the project's variables, scoped to this environment.",
-        )
+        then = "Set them in the project's variables, scoped to this environment."
+        raise PipelineError(_WHERE, f"{' and '.join(missing)} {words}", then)
 
 
 def _credentials(variables: Mapping[str, str], environ: Mapping[str, str]) -> Credentials:

@@ -9,19 +9,10 @@ from __future__ import annotations
 import base64
 from pathlib import PurePath
 
-from ..core.events import (
-    Achieved,
-    Artifact,
-    BuildNumber,
-    Event,
-    Failed,
-    Line,
-    Output,
-    Progressed,
-    Warned,
-)
+from ..core import events
+from ..core.events import Event
 from ..core.foreign import harmless
-from ..core.text import words
+from ..core.text import event_text
 
 _PERCENT = 100
 
@@ -38,7 +29,7 @@ def octopus_lines(event: Event) -> list[str]:
     They must not go to standard error: that fails steps.
     """
     lines = _messages(event)
-    text = harmless(event.text) if isinstance(event, BuildNumber) else words(event)
+    text = harmless(event.text) if isinstance(event, events.BuildNumber) else event_text(event)
     if text is None:
         return lines
     category = _category(event)
@@ -48,24 +39,24 @@ def octopus_lines(event: Event) -> list[str]:
 
 
 def _category(event: Event) -> str:
-    if isinstance(event, Warned):
+    if isinstance(event, events.Warned):
         return "warning"
-    if isinstance(event, (Achieved, BuildNumber)):
+    if isinstance(event, (events.Achieved, events.BuildNumber)):
         return "highlight"
-    if isinstance(event, (Progressed, Output, Artifact)):
+    if isinstance(event, (events.Progressed, events.Output, events.Artifact)):
         return "verbose"
-    return "verbose" if isinstance(event, Line) and event.verbose else "default"
+    return "verbose" if isinstance(event, events.Line) and event.verbose else "default"
 
 
 def _messages(event: Event) -> list[str]:
-    if isinstance(event, Output):
+    if isinstance(event, events.Output):
         return [message("setVariable", name=event.name, value=event.value)]
-    if isinstance(event, Artifact):
+    if isinstance(event, events.Artifact):
         return [message("createArtifact", path=event.path, name=PurePath(event.path).name)]
-    if isinstance(event, Progressed) and event.total:
+    if isinstance(event, events.Progressed) and event.total:
         percent = str(min(_PERCENT, event.done * _PERCENT // event.total))
         return [message("progress", percentage=percent, message=event.text)]
-    if isinstance(event, Failed) and not event.stage:
+    if isinstance(event, events.Failed) and not event.stage:
         return [message("resultMessage", message=str(event.error))]
     return []
 

@@ -19,7 +19,7 @@ from ..edge.machine import Machine
 from ..project.project import Function, Project
 from ..project.runtimes import Runtime
 from ..zip.reader import OUR_LIMITS, Archive, open_archive
-from ..zip.writer import Block, Listed, block_of, listed
+from ..zip.writer import Block, Listed, block_of, read_directory
 from .elf import Binary
 from .handler import FunctionFiles, HandlerCheck
 
@@ -71,7 +71,7 @@ class Restored:
     @cached_property
     def files(self) -> Mapping[str, Listed]:
         """The files by name."""
-        return listed(self.block.directory)
+        return read_directory(self.block.directory)
 
     @property
     def archive(self) -> Archive:

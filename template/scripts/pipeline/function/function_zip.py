@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..core.errors import PipelineError
 from ..core.manifest import ZipFacts
-from ..zip.writer import Listed, Member, compress, directory_of, listed, write_zip
+from ..zip.writer import Listed, Member, compress, directory_of, read_directory, write_zip
 from .engine import Restored, ZipFile
 
 _EXECUTABLE, _PLAIN = 0o755, 0o644
@@ -67,8 +67,8 @@ def _count_changes(own: Mapping[str, Listed], restored: Restored, last: Path | N
     try:
         before, same = directory_of(last), restored.block.directory
         if before.startswith(same):
-            return _differences(own, listed(before[len(same) :]))
-        return _differences({**restored.files, **own}, listed(before))
+            return _differences(own, read_directory(before[len(same) :]))
+        return _differences({**restored.files, **own}, read_directory(before))
     except (OSError, struct.error, UnicodeDecodeError):
         # A damaged last build is no reason against a new one.
         return None

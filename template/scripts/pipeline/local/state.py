@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..core.errors import PipelineError
-from ..core.manifest import first_misfit
+from ..core.manifest import mistyped_part
 from ..core.strict_json import parse_json
 
 # An AWS client looks into the user's files even where it is given all it needs.
@@ -54,7 +54,7 @@ def read_state(path: Path) -> LocalAws | None:
         aws = LocalAws(**known)  # type: ignore[arg-type]
     except (OSError, PipelineError, KeyError, TypeError):
         return None
-    return None if first_misfit(aws, LocalAws, "") else aws
+    return None if mistyped_part(aws, LocalAws, "") else aws
 
 
 def write_state(path: Path, aws: LocalAws) -> None:

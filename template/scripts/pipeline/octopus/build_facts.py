@@ -10,7 +10,7 @@ from ..edge.git import Git
 from ..edge.http import HttpError
 from ..edge.machine import Machine
 from ..project.buildserver import BuildServer
-from ..project.web_address import browsable
+from ..project.web_address import web_url
 from .build_information import MOST_COMMITS, BuildFacts, inform, previous_commit
 from .client import Octopus, items, text
 
@@ -45,7 +45,7 @@ def build_facts(manifest: Manifest, previous: str, machine: Machine) -> BuildFac
         number=server.build_number or manifest.version,
         url=server.build_url or "",
         branch=manifest.source.branch or "",
-        root=browsable(git.remote() or "") if git else "",
+        root=web_url(git.remote() or "") if git else "",
         commit=commit,
         commits=_commits(git, previous, commit) if git and commit else (),
     )

@@ -18,7 +18,7 @@ from ..core.errors import Conflict, Interrupted, NotTheSame, PipelineError, Usag
 from ..core.events import Achieved, Artifact, Output, Progressed, Reporter
 from ..core.masking import MASK
 from ..core.names import DEPLOY_SCRIPT
-from ..deploy.credentials import Credentials
+from ..deploy.aws_session import Credentials
 from ..deploy.worker import DRY_RUN_VARIABLE, POLICY_VARIABLE
 from ..edge.shell import stream
 from .service_messages import Message, parse

@@ -21,15 +21,7 @@ from ..zip.writer import Member, compress, write_zip
 
 CLIENT_FOLDER = "client/"
 SERVICES = ("cloudwatch", "lambda", "s3", "sts")
-DISTRIBUTIONS = (
-    "boto3",
-    "botocore",
-    "jmespath",
-    "python-dateutil",
-    "s3transfer",
-    "six",
-    "urllib3",
-)
+DISTRIBUTIONS = ("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3")
 _BOTOCORE_DATA = "botocore/data/"
 _LEFT_OUT = (
     "boto3/data/",
@@ -37,8 +29,8 @@ _LEFT_OUT = (
     "dateutil/zoneinfo/dateutil-zoneinfo.tar.gz",
     "urllib3/contrib/emscripten/",
 )
-# What a distribution is and which wheel it came from goes along: scanners and the SBOM read it.
-_TOLD = ("METADATA", "WHEEL", "LICENSE", "LICENCE", "NOTICE", "COPYING")
+# Scanners and the SBOM read what a distribution is and which wheel it came from.
+_METADATA = ("METADATA", "WHEEL", "LICENSE", "LICENCE", "NOTICE", "COPYING")
 
 # A file of a distribution, and its hash as RECORD has it.
 _Recorded = tuple[Path, str]
@@ -48,7 +40,7 @@ def client_files(services: tuple[str, ...] = SERVICES) -> list[tuple[str, bytes]
     """Return the files of the client by name, read from the interpreter that runs this.
 
     Raises PipelineError that names what is not installed, or not as pip and uv install it: each
-    file is held against the hash that its distribution lists.
+    file is compared with the hash that its distribution lists.
     """
     installed: dict[str, _Recorded] = {}
     for distribution in DISTRIBUTIONS:
@@ -76,7 +68,7 @@ def client_zip(tools: Iterable[Dependency], cache: Path) -> Archive:
 
 def _check_versions(locked: Mapping[str, str]) -> None:
     for name in DISTRIBUTIONS:
-        found = [one.version for one in importlib.metadata.distributions(name=name)]
+        found = [item.version for item in importlib.metadata.distributions(name=name)]
         if name in locked and found[:1] != [locked[name]]:
             raise _damaged(
                 f"{name} {locked[name]} is locked, in .venv is {', '.join(found) or 'none'}"
@@ -120,7 +112,7 @@ def _is_wanted(name: str) -> bool:
     if name.startswith(_LEFT_OUT) or "__pycache__" in path.parts:
         return False
     if path.parts[0].endswith(".dist-info"):
-        return path.name.upper().startswith(_TOLD)
+        return path.name.upper().startswith(_METADATA)
     return path.suffix == ".py" or path.name == "cacert.pem"
 
 
@@ -134,9 +126,8 @@ def _data(names: list[str], services: tuple[str, ...]) -> list[str]:
         below = f"{_BOTOCORE_DATA}{service}/"
         versions = {name[len(below) :].split("/")[0] for name in names if name.startswith(below)}
         if not versions:
-            raise PipelineError(
-                "AWS client", f"botocore knows no service {service!r}", "Correct SERVICES."
-            )
+            what = f"botocore knows no service {service!r}"
+            raise PipelineError("AWS client", what, "Correct SERVICES.")
         folder = f"{below}{max(versions)}/"
         taken += [name for name in names if name.startswith(folder) and "/examples-" not in name]
     return taken

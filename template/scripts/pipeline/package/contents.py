@@ -1,8 +1,8 @@
-"""The one reader of a package: every verb that takes a .nupkg opens it here, and refuses the same.
+"""The reader of packages: every verb that takes a .nupkg opens it here.
 
-A package may come from anybody. It is read as a whole before anything is done with it: headers,
-names, checksums, id and version, and of one that this pipeline built whether its manifest, its
-nuspec and its function zip fit each other. Nothing is written.
+A package may come from anybody. All of it is checked before anything is done with it: headers,
+names, checksums, id and version, and for one that this pipeline built whether its manifest,
+nuspec and function zip match. Nothing is written.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from ..core.manifest import MANIFEST_NAME, Manifest, ZipFacts
 from ..core.names import DEPLOY_SCRIPT, FUNCTION_ZIP
 from ..core.strict_json import LARGEST_DOCUMENT
 from ..zip.extract import extract
-from ..zip.index import DISTRUST, Entry, Limits
-from ..zip.member_names import first_clash, name_problem, shown_name
+from ..zip.member_names import first_clash, name_problem, quoted_name
 from ..zip.reader import (
     DEFAULT_LIMITS,
+    DISTRUST,
     FUNCTION_LIMITS,
     Archive,
+    Entry,
+    Limits,
     check_members,
     open_archive,
     read_member,
@@ -60,19 +62,17 @@ class Package:
 
     @classmethod
     def open(cls, path: Path) -> Package:
-        """Read a package, made here or anywhere else.
+        """Read a package, inflating every file in it and in its function zip once.
 
-        Every file in it is inflated once, and so is every file of its function zip. Raises
-        PipelineError for what is no package, is damaged, or is made to deceive.
+        Raises PipelineError for what is damaged, forged, or not a package.
         """
         try:
             with path.open("rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
                 size = file.tell()
         except OSError as error:
-            raise PipelineError(
-                str(path), f"it cannot be read: {error.strerror}", "Name a .nupkg file."
-            ) from error
+            what = f"it cannot be read: {error.strerror}"
+            raise PipelineError(str(path), what, "Name a .nupkg file.") from error
         listing = list_package(path)
         check_members(listing.archive)
         manifest, note, function = _contents(listing, path)
@@ -92,7 +92,7 @@ class Package:
         """Return the bytes of a small file, or None when the package has none of that name."""
         return _document(self.listing, name, self.path)
 
-    def ours(self) -> Manifest:
+    def own_manifest(self) -> Manifest:
         """Return the manifest; raises PipelineError for a package that others made."""
         if self.manifest is None:
             raise PipelineError(
@@ -124,23 +124,19 @@ def list_package(path: Path, limits: Limits = DEFAULT_LIMITS) -> PackageListing:
     """List a package by its headers and its nuspec, without looking at the bytes of its files.
 
     Raises PipelineError where `open_archive` does, for none or several root nuspecs, for an id
-    or version that is none, and for file names that are unsafe once they are decoded.
+    or version that is not valid, and for file names that are unsafe once they are decoded.
     """
     archive = open_archive(path, limits)
     named = [(_decoded(entry.name, str(path)), entry) for entry in archive.entries]
     clash = first_clash(name for name, _ in named)
     if clash:
-        raise PipelineError(
-            str(path), f"{shown_name(clash[0])} and {shown_name(clash[1])} clash when extracted"
-        )
+        what = f"{quoted_name(clash[0])} and {quoted_name(clash[1])} clash when extracted"
+        raise PipelineError(str(path), what)
     roots = [name for name, _ in named if _is_root_nuspec(name)]
     if len(roots) != 1:
         names = ", ".join(roots) or "none"
-        raise PipelineError(
-            str(path),
-            f"a package has one .nuspec at its root, this file has {names}",
-            "Check that it is a NuGet package.",
-        )
+        what = f"a package has one .nuspec at its root, this file has {names}"
+        raise PipelineError(str(path), what, "Check that it is a NuGet package.")
     parts = {name: entry for name, entry in named if _is_root_nuspec(name) or is_part(name)}
     nuspec = parse_packed(read_member(archive, parts[roots[0]]), f"{path}: {roots[0]}")
     files = {name: entry for name, entry in named if name not in parts}
@@ -148,41 +144,41 @@ def list_package(path: Path, limits: Limits = DEFAULT_LIMITS) -> PackageListing:
 
 
 def _contents(listing: PackageListing, path: Path) -> tuple[Manifest | None, str, Archive | None]:
-    """Return manifest, note and function zip, which of a package of ours must fit each other.
+    """Return manifest, note and function zip of a package; those of one made here must match.
 
-    It is ours by what lies in it: one whose manifest is damaged or gone is damaged, and does not
-    become somebody else's.
+    Its files tell whether it was made here: without a manifest that can be read it is damaged.
     """
     files, where = listing.files, f"{path} {MANIFEST_NAME}"
-    is_ours = FUNCTION_ZIP in files and (MANIFEST_NAME in files or DEPLOY_SCRIPT in files)
+    made_here = FUNCTION_ZIP in files and (MANIFEST_NAME in files or DEPLOY_SCRIPT in files)
     data = _document(listing, MANIFEST_NAME, path)
     if data is None:
-        if is_ours:
-            raise _misfit(path, f"there is no {MANIFEST_NAME} in it, but a {FUNCTION_ZIP}")
+        if made_here:
+            raise _damaged(path, f"there is no {MANIFEST_NAME} in it, but a {FUNCTION_ZIP}")
         return None, "", None
     try:
         manifest = Manifest.from_json(data, where=where)
     except PipelineError as error:
-        if is_ours:
+        if made_here:
             raise
         return None, f"{MANIFEST_NAME}: {error.what}", None
     if FUNCTION_ZIP not in files:
-        raise _misfit(path, f"there is no {FUNCTION_ZIP} in it")
+        raise _damaged(path, f"there is no {FUNCTION_ZIP} in it")
     zipped = read_member(listing.archive, files[FUNCTION_ZIP])
     function = open_archive(zipped, FUNCTION_LIMITS, where=f"{path} {FUNCTION_ZIP}")
     check_members(function)
     unzipped = sum(entry.size for entry in function.entries)
     found = ZipFacts.of(zipped, unzipped, len(function.entries))
-    wrong = manifest.function_zip.misfit(found)
+    wrong = manifest.function_zip.mismatch(found)
     if wrong:
-        raise _misfit(path, f"{FUNCTION_ZIP}: {wrong}")
-    nuspec, said = listing.nuspec, f"{manifest.package_id} {manifest.version}"
-    if f"{nuspec.id} {nuspec.version}" != said:
-        raise _misfit(path, f"the nuspec says {nuspec.id} {nuspec.version}, the manifest {said}")
+        raise _damaged(path, f"{FUNCTION_ZIP}: {wrong}")
+    packed = f"{listing.nuspec.id} {listing.nuspec.version}"
+    built = f"{manifest.package_id} {manifest.version}"
+    if packed != built:
+        raise _damaged(path, f"the nuspec says {packed}, the manifest {built}")
     return manifest, "", function
 
 
-def _misfit(path: Path, what: str) -> PipelineError:
+def _damaged(path: Path, what: str) -> PipelineError:
     then = "It was damaged or edited. Take it from the feed again, or build it again."
     return PipelineError(str(path), what, then)
 
@@ -205,10 +201,9 @@ def _decoded(name: str, where: str) -> str:
     try:
         decoded = unquote_to_bytes(name).decode()
     except UnicodeDecodeError as error:
-        raise PipelineError(where, f"{shown_name(name)} does not decode to a file name") from error
+        raise PipelineError(where, f"{quoted_name(name)} does not decode to a file name") from error
     problem = name_problem(decoded)
     if problem:
-        raise PipelineError(
-            where, f"{shown_name(name)} decodes to {shown_name(decoded)}: {problem}"
-        )
+        what = f"{quoted_name(name)} decodes to {quoted_name(decoded)}: {problem}"
+        raise PipelineError(where, what)
     return decoded

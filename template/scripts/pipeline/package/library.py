@@ -6,7 +6,6 @@ The deploy half runs on a worker: Python 3.10, the standard library and the clie
 from __future__ import annotations
 
 import hashlib
-import os
 from functools import cache
 from pathlib import Path
 
@@ -30,7 +29,7 @@ def deploy_half(scripts: Path) -> list[tuple[str, bytes]]:
         names += [f"pipeline/{part}/{path.name}" for path in folder.glob("*.py")]
     if (scripts / DEPLOY_HOOKS).is_file():
         names.append(DEPLOY_HOOKS)
-    return [(name, _text(scripts / name)) for name in sorted(names)]
+    return [(name, read_lf(scripts / name)) for name in sorted(names)]
 
 
 @cache
@@ -45,22 +44,17 @@ def code_digest(library: Path) -> str:
     Other code may make other bytes of the same inputs.
     """
     digest = hashlib.sha256()
-    for folder, _, names in sorted(os.walk(library)):
-        for name in sorted(names):
-            if name.endswith(".py"):
-                path = Path(folder, name)
-                data = path.read_bytes().replace(b"\r\n", b"\n")
-                digest.update(f"{path.relative_to(library).as_posix()} {len(data)}\n".encode())
-                digest.update(data)
+    for path in sorted(library.rglob("*.py")):
+        data = read_lf(path)
+        digest.update(f"{path.relative_to(library).as_posix()} {len(data)}\n".encode())
+        digest.update(data)
     return digest.hexdigest()
 
 
-def _text(path: Path) -> bytes:
+def read_lf(path: Path) -> bytes:
+    """Return a file of the library with LF line ends."""
     try:
         return path.read_bytes().replace(b"\r\n", b"\n")
     except OSError as error:
-        raise PipelineError(
-            str(path),
-            f"it cannot be read: {error.strerror}",
-            "Restore it: git checkout scripts",
-        ) from error
+        what = f"it cannot be read: {error.strerror}"
+        raise PipelineError(str(path), what, "Restore it: git checkout scripts") from error

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ..core.errors import PipelineError
-from ..core.manifest import MANIFEST_NAME, Dependency, Manifest, Source, encoded
+from ..core.manifest import MANIFEST_NAME, Dependency, Manifest, Source, json_bytes
 from ..core.names import FUNCTION_ZIP
 from ..edge.files import write_whole
 from ..edge.machine import Machine
@@ -221,7 +221,7 @@ def _pack(
     digests = {name: plain_sha256(payload) for name, payload in content.items()}
     rendered = render_for_package(nuspec, manifest.source)
     digests[f"{nuspec.id}.nuspec"] = hashlib.sha256(rendered).hexdigest()
-    last = compress(encoded(make_statement(digests, make_predicate(origin))))
+    last = compress(json_bytes(make_statement(digests, make_predicate(origin))))
     content |= {target: last for name, target in chosen if name == statement}
     return pack(nuspec, content, target, source=manifest.source), notes
 

@@ -38,11 +38,7 @@ _FILE_TYPE = "application/octet"
 
 
 def pack(
-    nuspec: Nuspec,
-    files: Mapping[str, Raw],
-    output: Path,
-    *,
-    source: Source | None = None,
+    nuspec: Nuspec, files: Mapping[str, Raw], output: Path, *, source: Source | None = None
 ) -> str:
     """Write a package whose bytes depend on the arguments alone; return its SHA-256 in hex.
 
@@ -56,13 +52,13 @@ def pack(
         problem = _unpackable(name)
         if problem:
             raise PipelineError(str(output), f"{name!r}: {problem}", "Rename the file.")
-    parts = parts_around(nuspec, files, source)
+    parts = package_parts(nuspec, files, source)
     members = [Member(quote(name), 0o644, payload) for name, payload in files.items()]
     members += [Member(name, 0o644, compress(data)) for name, data in parts.items()]
     return write_zip(output, members)
 
 
-def parts_around(
+def package_parts(
     nuspec: Nuspec, files: Iterable[str], source: Source | None = None
 ) -> dict[str, bytes]:
     """Return what the format adds to files of these names, by name in the zip; first the nuspec."""
@@ -94,7 +90,7 @@ def _unpackable(name: str) -> str:
 
 
 def is_part(name: str) -> bool:
-    """Tell whether a file of that name belongs to the format, and is no content."""
+    """Tell whether a file of that name belongs to the format, and is not content."""
     return name.lower() == _TYPES.lower() or name.lower().startswith(_OPC_FOLDERS)
 
 

@@ -8,7 +8,7 @@ passes here is read by every client and by Octopus.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 from xml.parsers import expat
@@ -18,7 +18,7 @@ from ..core.manifest import Source
 from ..core.names import LONGEST_ID, package_id_problem, package_version_problem
 from ..edge.files import decoded
 from ..zip.globs import FileEntry
-from ..zip.index import DISTRUST
+from ..zip.reader import DISTRUST
 
 _NAMESPACE = "http://schemas.microsoft.com/packaging/2013/05/nuspec.xsd"
 _REQUIRED = ("id", "version", "authors", "description")
@@ -43,8 +43,23 @@ class Element:
     text: str = ""
     attributes: tuple[tuple[str, str], ...] = ()
     children: tuple[Element, ...] = ()
-    # Where it is in the file; two elements are the same on any line.
-    line: int = field(default=0, compare=False, repr=False)
+    # File and line, for errors; two elements are the same on any line.
+    where: str = field(default="", compare=False, repr=False)
+
+    def error(self, what: str, then: str) -> PipelineError:
+        """Return the error for this element."""
+        return PipelineError(self.where, what, then)
+
+    def attribute(self, name: str) -> str:
+        """Return an attribute without blanks around it, "" when it is missing."""
+        return dict(self.attributes).get(name, "").strip()
+
+    def below(self, name: str) -> Iterator[Element]:
+        """Yield the elements of that name at any depth below."""
+        for child in self.children:
+            if child.name == name:
+                yield child
+            yield from child.below(name)
 
 
 @dataclass(frozen=True)
@@ -55,6 +70,11 @@ class Nuspec:
     files: tuple[FileEntry, ...]
     where: str
     attributes: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def whole(self) -> Element:
+        """The metadata as one element."""
+        return Element("metadata", "", self.attributes, self.metadata, self.where)
 
     @property
     def id(self) -> str:
@@ -83,13 +103,12 @@ def parse(data: bytes, where: str) -> Nuspec:
         raise PipelineError(where, "there is no <package><metadata> in it")
     for item in root.children:
         if item.name not in ("metadata", "files"):
-            what = f"<package> holds <{item.name}>"
-            raise PipelineError(f"{where}:{item.line}", what, "It holds <metadata> and <files>.")
-    _refuse_twins(root.children, where)
+            raise item.error(f"<package> holds <{item.name}>", "It holds <metadata> and <files>.")
+    _refuse_twins(root.children)
     metadata = parts["metadata"]
-    _refuse_twins(metadata.children, where)
+    _refuse_twins(metadata.children)
     files = parts["files"].children if "files" in parts else ()
-    entries = tuple(_file(item, where) for item in files)
+    entries = tuple(map(_file, files))
     nuspec = Nuspec(metadata.children, entries, where, metadata.attributes)
     _require(nuspec, ("id", "version"))
     return nuspec
@@ -179,8 +198,7 @@ def render_for_package(nuspec: Nuspec, source: Source | None = None) -> bytes:
             Element("repository", attributes=attributes),
         )
     lines = ['<?xml version="1.0" encoding="utf-8"?>', f'<package xmlns="{_NAMESPACE}">']
-    whole = Element("metadata", attributes=nuspec.attributes, children=metadata)
-    lines += _lines(whole, "  ", nuspec.where)
+    lines += _lines(replace(nuspec.whole, children=metadata), "  ", nuspec.where)
     return "\n".join([*lines, "</package>", ""]).encode()
 
 
@@ -190,15 +208,14 @@ def _tree(data: bytes, where: str) -> Element:
     text = decoded(data, where)
     # The declared encoding is that of the file, and no longer matters.
     parser = expat.ParserCreate("utf-8", "}")
-    opened = [_Opened("", (), 0)]
+    opened = [_Opened("", (), "")]
 
     def start(name: str, attributes: dict[str, str]) -> None:
-        line = parser.CurrentLineNumber
+        place = f"{where}:{parser.CurrentLineNumber}"
         if len(opened) > _DEEPEST:
-            what = f"its elements are nested more than {_DEEPEST} deep"
-            raise PipelineError(f"{where}:{line}", what)
+            raise PipelineError(place, f"its elements are nested more than {_DEEPEST} deep")
         named = sorted((key.rpartition("}")[2], value) for key, value in attributes.items())
-        opened.append(_Opened(name.rpartition("}")[2], tuple(named), line))
+        opened.append(_Opened(name.rpartition("}")[2], tuple(named), place))
 
     def end(_name: str) -> None:
         done = opened.pop()
@@ -208,9 +225,8 @@ def _tree(data: bytes, where: str) -> Element:
         opened[-1].pieces.append(piece)
 
     def refuse(*_: object) -> NoReturn:
-        what = "it has a document type"
-        line = parser.CurrentLineNumber
-        raise PipelineError(f"{where}:{line}", what, "Remove the <!DOCTYPE ...> part.")
+        place = f"{where}:{parser.CurrentLineNumber}"
+        raise PipelineError(place, "it has a document type", "Remove the <!DOCTYPE ...> part.")
 
     parser.StartElementHandler, parser.EndElementHandler = start, end
     parser.CharacterDataHandler = text_of
@@ -230,25 +246,24 @@ class _Opened:
 
     name: str
     attributes: tuple[tuple[str, str], ...]
-    line: int
+    where: str
     pieces: list[str] = field(default_factory=list)
     children: list[Element] = field(default_factory=list)
 
     def element(self) -> Element:
         text = "" if self.children else "".join(self.pieces).strip()
-        return Element(self.name, text, self.attributes, tuple(self.children), self.line)
+        return Element(self.name, text, self.attributes, tuple(self.children), self.where)
 
 
-def _refuse_twins(items: tuple[Element, ...], where: str) -> None:
+def _refuse_twins(items: tuple[Element, ...]) -> None:
     seen = set()
     for item in items:
         if item.name in seen:
-            what = f"<{item.name}> is there twice"
-            raise PipelineError(f"{where}:{item.line}", what, "Remove one of them.")
+            raise item.error(f"<{item.name}> is there twice", "Remove one of them.")
         seen.add(item.name)
 
 
-def _file(item: Element, where: str) -> FileEntry:
+def _file(item: Element) -> FileEntry:
     attributes = dict(item.attributes)
     unknown = sorted(attributes.keys() - {"src", "target", "exclude"})
     if item.name != "file" or item.children or unknown or not attributes.get("src"):
@@ -258,7 +273,7 @@ def _file(item: Element, where: str) -> FileEntry:
             else f"<files> holds a <{item.name}> without `src`"
         )
         then = 'Write <file src="..." target="..." exclude="..." />, the last two if you need them.'
-        raise PipelineError(f"{where}:{item.line}", what, then)
+        raise item.error(what, then)
     return FileEntry(attributes["src"], attributes.get("target", ""), attributes.get("exclude", ""))
 
 
@@ -277,18 +292,16 @@ def _value(name: str, values: Mapping[str, str], where: str) -> str:
 def _require(nuspec: Nuspec, names: tuple[str, ...]) -> None:
     missing = [f"<{name}>" for name in names if not nuspec.text(name)]
     if missing:
-        raise PipelineError(
-            nuspec.where, f"{' and '.join(missing)} missing or empty", "Fill in the metadata."
-        )
+        what = f"{' and '.join(missing)} missing or empty"
+        raise PipelineError(nuspec.where, what, "Fill in the metadata.")
 
 
 def _mapped(item: Element, change: Callable[[str], str]) -> Element:
-    return Element(
-        item.name,
-        change(item.text),
-        tuple((name, change(value)) for name, value in item.attributes),
-        tuple(_mapped(child, change) for child in item.children),
-        item.line,
+    return replace(
+        item,
+        text=change(item.text),
+        attributes=tuple((name, change(value)) for name, value in item.attributes),
+        children=tuple(_mapped(child, change) for child in item.children),
     )
 
 

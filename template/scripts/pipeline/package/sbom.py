@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..core.manifest import Dependency, Manifest, encoded
+from ..core.manifest import Dependency, Manifest, json_bytes
 from ..edge.cache import keep, sealed
 from ..function.engine import Distribution
 from ..project.tables import normal
@@ -51,7 +51,7 @@ def make_sbom(
         if dependency["ref"] == _ROOT:
             dependency["ref"] = ref
     document["dependencies"].sort(key=lambda dependency: str(dependency["ref"]))
-    return encoded(document)
+    return json_bytes(document)
 
 
 def _remembered(known: list[tuple[str, Dependency, str]], memory: Path) -> dict[str, Any]:

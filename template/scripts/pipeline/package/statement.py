@@ -20,7 +20,8 @@ from ..project.tables import normal
 from ..zip.reader import read_member
 from ..zip.writer import Raw, plain
 from .contents import Package
-from .nupkg import SIGNATURE, parts_around
+from .library import read_lf
+from .nupkg import SIGNATURE, package_parts
 
 STATEMENT_NAME = "provenance.json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -78,20 +79,14 @@ def make_predicate(origin: Origin) -> dict[str, Any]:
             "builder": {
                 "id": BUILDER,
                 "version": {tool.name: tool.version for tool in manifest.tools},
-            },
+            }
         },
     }
 
 
 def library_digest(root: Path) -> str:
     """Return the SHA-256 of the list of the pipeline's files in a repository, with LF line ends."""
-    try:
-        data = (root / LIBRARY).read_bytes().replace(b"\r\n", b"\n")
-    except OSError as error:
-        raise PipelineError(
-            LIBRARY, f"cannot be read: {error.strerror}", "Restore it: git checkout scripts"
-        ) from error
-    return hashlib.sha256(data).hexdigest()
+    return hashlib.sha256(read_lf(root / LIBRARY)).hexdigest()
 
 
 def plain_sha256(raw: Raw) -> str:
@@ -99,7 +94,7 @@ def plain_sha256(raw: Raw) -> str:
     return raw.sha256 or hashlib.sha256(plain(raw)).hexdigest()
 
 
-def misfits(package: Package) -> list[str] | None:
+def mismatches(package: Package) -> list[str] | None:
     """Say where a package's statement does not fit its bytes, a sentence each.
 
     None for a package without one. A file too many or too few counts, and so does a part that the
@@ -111,14 +106,14 @@ def misfits(package: Package) -> list[str] | None:
     named = _subjects(statement)
     if named is None:
         return [f"{STATEMENT_NAME} is not an in-toto statement"]
-    wanted = parts_around(listing.nuspec, listing.files).keys()
+    wanted = package_parts(listing.nuspec, listing.files).keys()
     parts = {entry.name: entry for entry in listing.parts.values()}
     held = {**listing.files, **{name: entry for name, entry in parts.items() if name in named}}
     del held[STATEMENT_NAME]
     held.pop(SIGNATURE, None)
     wrong = [f"{name} is not in the package" for name in named.keys() - held.keys()]
     wrong += [f"{name} is not in the package" for name in wanted - parts.keys()]
-    wrong += [f"{name} is in no package of ours" for name in parts.keys() - wanted]
+    wrong += [f"{name} does not belong into a package made here" for name in parts.keys() - wanted]
     wrong += [f"{name} is not named in {STATEMENT_NAME}" for name in held.keys() - named.keys()]
     for name, entry in held.items():
         data = read_member(listing.archive, entry)

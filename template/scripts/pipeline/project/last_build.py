@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from ..core.errors import PipelineError
-from ..core.manifest import first_misfit
+from ..core.manifest import mistyped_part
 from ..core.names import package_version_problem
 
 LATEST_NAME = "latest.json"
@@ -32,15 +32,15 @@ class Latest:
 
     @classmethod
     def from_document(cls, document: object) -> Latest | None:
-        """Return the value of a document read from disk, or None when it is none of ours.
+        """Return the value of a document read from disk, or None when it is not valid.
 
-        The package lies in the repository, whatever the document says.
+        A package outside the repository is not valid.
         """
         try:
             latest = cls(**document) if isinstance(document, dict) else None
         except TypeError:
             return None
-        if latest is None or first_misfit(latest, cls, "") or "\0" in latest.package:
+        if latest is None or mistyped_part(latest, cls, "") or "\0" in latest.package:
             return None
         path = PurePath(latest.package)
         inside = not path.is_absolute() and ".." not in path.parts
@@ -50,7 +50,6 @@ class Latest:
         """Return the package's absolute path; it must be there."""
         path = root / self.package
         if not path.is_file():
-            raise PipelineError(
-                "package", f"{self.package} is not there any more", "Run `python3 tasks.py build`."
-            )
+            what = f"{self.package} is not there any more"
+            raise PipelineError("package", what, "Run `python3 tasks.py build`.")
         return path

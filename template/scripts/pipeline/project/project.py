@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import PipelineError, UsageError
 from ..core.manifest import FunctionFacts
 from ..edge.files import decoded, mark_of
-from .octopus_settings import OctopusSettings
 from .runtimes import ARCHITECTURES, Runtime, runtime_named
 from .tables import Table, normal
 from .versions import strategy_named
@@ -30,6 +29,9 @@ TEST_FOLDERS = ("*/**/tests/**", "*/**/test/**")
 BUILT_IN_FEED = "octopus"
 # The environment of the embedded AWS; it is always there and needs no declaration.
 LOCAL_ENVIRONMENT = "local"
+# What steps run on where no deployment target is named.
+CLOUD_REGION = "cloud-region"
+_MACHINE = "machine:"
 
 
 @dataclass(frozen=True)
@@ -53,17 +55,8 @@ class Function:
 
     def facts(self) -> FunctionFacts:
         """Return what a manifest says of it."""
-        return FunctionFacts(
-            name=self.name,
-            runtime=self.runtime.name,
-            architecture=self.architecture,
-            handler=self.handler,
-            description=self.description,
-            environment=self.environment,
-            tags=self.tags,
-            bucket=self.bucket,
-            boto3=self.boto3,
-        )
+        facts = {fact.name: getattr(self, fact.name) for fact in fields(FunctionFacts)}
+        return FunctionFacts(**{**facts, "runtime": self.runtime.name})
 
 
 @dataclass(frozen=True)
@@ -94,10 +87,47 @@ class Environment:
 
 
 @dataclass(frozen=True)
+class OctopusSettings:
+    """The table `[tool.pipeline.octopus]`.
+
+    `machine` names the deployment target to add environments to; it is empty where each
+    environment gets a cloud region of its own. `pool` names the worker pool of these; empty
+    means the space's default one.
+    """
+
+    space: str = ""
+    project: str = ""
+    machine: str = ""
+    pool: str = ""
+
+    @property
+    def is_cloud_region(self) -> bool:
+        """Tell whether steps run on a worker, on behalf of a cloud region."""
+        return not self.machine
+
+    @classmethod
+    def read(cls, table: Table) -> OctopusSettings:
+        """Read the table; every key may be absent."""
+        worker = table.text("worker", CLOUD_REGION)
+        machine = worker.removeprefix(_MACHINE).strip() if worker.startswith(_MACHINE) else ""
+        if not machine and worker != CLOUD_REGION:
+            then = f'Write "{CLOUD_REGION}", or "{_MACHINE}NAME" for a deployment target.'
+            raise table.error("worker", f"{worker!r} is not known", then)
+        settings = cls(
+            table.text("space", ""),
+            table.text("project", ""),
+            machine,
+            table.text("worker-pool", ""),
+        )
+        table.refuse_unknown()
+        return settings
+
+
+@dataclass(frozen=True)
 class Project:
     """A repository's settings. `root` is absolute; every other path is relative to it.
 
-    What AWS alone would refuse, as a long name, is said by the check at the end of a build.
+    What only AWS would refuse, such as a long name, is checked at the end of a build.
     `feed` is where `push` publishes: BUILT_IN_FEED, a URL, or a folder; `trust_hosts` may have its
     key besides its own host. `secrets_allowed` are the reasons, by path, why a file may be packed
     that looks as if it held a secret. `advice` says what to write instead of settings that are
@@ -126,16 +156,12 @@ class Project:
         try:
             data = (root / _FILE).read_bytes()
             if encoding := mark_of(data):
-                raise PipelineError(
-                    _FILE,
-                    f"it begins with the byte order mark of {encoding}, which pytest cannot read",
-                    "Save it as UTF-8 without a byte order mark.",
-                )
+                what = f"it begins with the byte order mark of {encoding}, which pytest cannot read"
+                raise PipelineError(_FILE, what, "Save it as UTF-8 without a byte order mark.")
             document = tomllib.loads(decoded(data, _FILE))
         except FileNotFoundError as error:
-            raise PipelineError(
-                _FILE, f"not found in {root}", "Run this in the repository."
-            ) from error
+            what = f"not found in {root}"
+            raise PipelineError(_FILE, what, "Run this in the repository.") from error
         except tomllib.TOMLDecodeError as error:
             raise PipelineError(_FILE, f"cannot be read: {error}", "Correct that line.") from error
         project = _section(document, "project")
@@ -173,11 +199,8 @@ class Project:
         if name.lower() in known:
             return known[name.lower()]
         names = ", ".join(environment.name for environment in known.values())
-        raise PipelineError(
-            "environment",
-            f"there is no environment {name!r}",
-            f"Declared are {names}. Add [tool.pipeline.environments.{name}] to {_FILE} for it.",
-        )
+        then = f"Declared are {names}. Add [tool.pipeline.environments.{name}] to {_FILE} for it."
+        raise PipelineError("environment", f"there is no environment {name!r}", then)
 
 
 def _section(document: Mapping[str, Any], *names: str) -> Table:
@@ -187,9 +210,8 @@ def _section(document: Mapping[str, Any], *names: str) -> Table:
         found = found.get(name, {})
         if not isinstance(found, Mapping):
             header = f"[{'.'.join(names[:depth])}]"
-            raise PipelineError(
-                f"{_FILE} {header}", f"{found!r} is not a table", f"Write {header}."
-            )
+            what = f"{found!r} is not a table"
+            raise PipelineError(f"{_FILE} {header}", what, f"Write {header}.")
     return Table(found, _FILE, ".".join(names))
 
 
@@ -232,9 +254,8 @@ def _base_version(pipeline: Table) -> tuple[int, int]:
     text = pipeline.text("base-version")
     match = _BASE_VERSION.match(text)
     if not match:
-        raise pipeline.error(
-            "base-version", f"{text!r} is not a base version", 'It is "major.minor", like "2.0".'
-        )
+        what = f"{text!r} is not a base version"
+        raise pipeline.error("base-version", what, 'It is "major.minor", like "2.0".')
     return int(match[1]), int(match[2])
 
 
@@ -253,11 +274,8 @@ def _function(table: Table) -> Function:
     )
     table.refuse_unknown()
     if not _HANDLER.match(function.handler):
-        raise table.error(
-            "handler",
-            f"{function.handler!r} is not a handler",
-            "It is module.function, like app.handler.handle.",
-        )
+        what = f"{function.handler!r} is not a handler"
+        raise table.error("handler", what, "It is module.function, like app.handler.handle.")
     return function
 
 
@@ -270,7 +288,7 @@ def _advice(function: Table) -> tuple[str, ...]:
         return ()
     globs = ", ".join(f'"{glob}"' for glob in TEST_FOLDERS)
     then = f"write exclude = [{globs}]" if _leaves_out_tests(function) else "remove the line"
-    return (f"{function.file} [{function.name}] leave-out-tests is no setting any more: {then}",)
+    return (f"{function.file} [{function.name}] leave-out-tests is not a setting any more: {then}",)
 
 
 def _secrets_allowed(pipeline: Table) -> dict[str, str]:
@@ -279,9 +297,8 @@ def _secrets_allowed(pipeline: Table) -> dict[str, str]:
     table.refuse_unknown()
     for path, reason in allowed.items():
         if not reason.strip():
-            raise table.error(
-                f"allow.{path}", "there is no reason", "Write why what is in it is no secret."
-            )
+            what = "there is no reason"
+            raise table.error(f"allow.{path}", what, "Write why its content is not a secret.")
     return allowed
 
 
@@ -291,12 +308,9 @@ def _environments(pipeline: Table) -> tuple[Environment, ...]:
     for name, table in pipeline.tables("environments").items():
         other = spellings.setdefault(name.lower(), name)
         if other != name:
-            # Which of them is meant could not be told.
-            raise PipelineError(
-                f"{pipeline.file} [{pipeline.name}.environments]",
-                f"{name!r} and {other!r} are the same environment: case does not matter",
-                "Keep one of them.",
-            )
+            what = f"{name!r} and {other!r} are the same environment: case does not matter"
+            then = "Keep one of them."
+            raise PipelineError(f"{pipeline.file} [{pipeline.name}.environments]", what, then)
         environment = Environment(
             name=name,
             permanent=table.flag("permanent", default=False),

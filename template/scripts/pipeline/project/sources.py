@@ -47,13 +47,11 @@ def own_files(root: Path, git: Git | None) -> tuple[OwnFile, ...]:
         if tracked.regular and (root / path).is_file():
             files.append(OwnFile(path, tracked.executable))
         elif path.startswith(f"{SOURCE}/") and tracked.regular:
-            raise PipelineError(
-                path, "git tracks it, but it is not there", f"git checkout -- {path}"
-            )
+            what = "git tracks it, but it is not there"
+            raise PipelineError(path, what, f"git checkout -- {path}")
         elif path.startswith(f"{SOURCE}/"):
-            raise PipelineError(
-                path, "is a link or a submodule", "Lambda takes plain files: put a copy there."
-            )
+            what = "is a link or a submodule"
+            raise PipelineError(path, what, "Lambda takes plain files: put a copy there.")
     return tuple(sorted(files, key=lambda file: file.path))
 
 
@@ -63,11 +61,8 @@ def function_files(files: Iterable[OwnFile], nuspec: str) -> tuple[OwnFile, ...]
         file for file in files if file.path.startswith(f"{SOURCE}/") and file.path != nuspec
     )
     if not found:
-        raise PipelineError(
-            SOURCE,
-            "git tracks no file of the function",
-            "Add the files: git add src && git commit (a new repository starts with git init).",
-        )
+        then = "Add the files: git add src && git commit (a new repository starts with git init)."
+        raise PipelineError(SOURCE, "git tracks no file of the function", then)
     return found
 
 
@@ -111,8 +106,7 @@ def _walk(root: Path) -> Iterable[OwnFile]:
             path = Path(folder) / name
             relative = path.relative_to(root).as_posix()
             if path.is_symlink() and relative.startswith(f"{SOURCE}/"):
-                raise PipelineError(
-                    relative, "is a link", "Lambda takes plain files: put a copy there."
-                )
+                what = "is a link"
+                raise PipelineError(relative, what, "Lambda takes plain files: put a copy there.")
             if not path.is_symlink() and not name.endswith((".pyc", ".pyo")):
                 yield OwnFile(relative, bool(path.stat().st_mode & 0o111))

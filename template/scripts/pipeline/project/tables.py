@@ -85,16 +85,15 @@ class Table:
         if not isinstance(value, Mapping) or not all(
             isinstance(v, Mapping) for v in value.values()
         ):
-            raise self.error(
-                key, f"{value!r} does not hold tables", f"Write [{self.name}.{key}.NAME]."
-            )
+            what = f"{value!r} does not hold tables"
+            raise self.error(key, what, f"Write [{self.name}.{key}.NAME].")
         return {
             name: Table(inner, self.file, f"{self.name}.{key}.{name}")
             for name, inner in value.items()
         }
 
     def refuse_unknown(self) -> None:
-        """Refuse keys nobody asked for: a misspelt setting must not be silently without effect."""
+        """Refuse keys nobody asked for: a misspelt setting must not be ignored silently."""
         for key in self.values:
             if key not in self.asked:
                 near = difflib.get_close_matches(key, self.asked, 1)
@@ -106,9 +105,8 @@ class Table:
         self.asked.add(key)
         value = self.values.get(key, default)
         if value is _REQUIRED:
-            raise self.error(
-                key, "is missing", "Add it, or run `copier recopy` to have it rendered again."
-            )
+            what = "is missing"
+            raise self.error(key, what, "Add it, or run `copier recopy` to have it rendered again.")
         self._check(key, value)
         return value
 

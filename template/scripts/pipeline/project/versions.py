@@ -20,7 +20,7 @@ _TAG = re.compile(r"[A-Za-z][0-9A-Za-z-]*\Z")
 _GIT_TAG = re.compile(r"v?([0-9]{1,9})\.([0-9]{1,9})\.([0-9]{1,9})(?:-([0-9A-Za-z-]+))?\Z")
 _NUMBERS = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,10}){0,3}\Z")
 _MAX_NUMBER = 2**31 - 1  # NuGet's parts are 32-bit integers
-# The original's word for a prerelease that nobody named.
+# The prerelease tag where none was given.
 _UNNAMED = "prerelease"
 
 
@@ -37,7 +37,7 @@ class TagFacts:
 class VersionRequest:
     """Everything a version depends on. `tags` is asked only by the strategy `GitTag`.
 
-    `prerelease` asks for a prerelease that nobody has named.
+    `prerelease` asks for a prerelease without a tag.
     """
 
     base: tuple[int, int]
@@ -67,24 +67,18 @@ class Version:
         if request.prerelease_tag is not None:
             _check_tag(request.prerelease_tag)
         if request.build_number is not None and not 0 <= request.build_number <= _MAX_NUMBER:
-            raise UsageError(
-                "version",
-                f"{request.build_number} is not a build number",
-                f"It is a whole number from 0 to {_MAX_NUMBER}.",
-            )
+            what = f"{request.build_number} is not a build number"
+            raise UsageError("version", what, f"It is a whole number from 0 to {_MAX_NUMBER}.")
         return STRATEGIES[strategy_named(request.strategy)](request)
 
 
 def strategy_named(name: str) -> str:
-    """Return the strategy's name in the original's spelling, whatever case it was typed in."""
+    """Return the strategy's name in its own spelling; case does not matter."""
     for known in STRATEGIES:
         if known.lower() == name.lower():
             return known
-    raise UsageError(
-        "version",
-        f"there is no version strategy {name!r}",
-        f"Choose one of {', '.join(STRATEGIES)}.",
-    )
+    what = f"there is no version strategy {name!r}"
+    raise UsageError("version", what, f"Choose one of {', '.join(STRATEGIES)}.")
 
 
 def branch_tag(branch: str) -> str:
@@ -109,7 +103,7 @@ def _check_tag(tag: str) -> None:
 def _build_number(request: VersionRequest) -> Version:
     tag = request.prerelease_tag or ""
     if request.build_number is None:
-        # Whatever has no number of its own is told from the next one by the time.
+        # Without a number, the time makes the version differ from the next one.
         tag = tag or _clock_tag(request.now)
     elif request.prerelease:
         tag = tag or _UNNAMED
@@ -125,11 +119,8 @@ def _timestamp(request: VersionRequest) -> Version:
 def _year_month(request: VersionRequest) -> Version:
     _refuse_tag(request)
     if request.build_number is None:
-        raise UsageError(
-            "version",
-            f"the strategy {request.strategy} needs a build number",
-            "Pass --build-number, or run on a build server that has one.",
-        )
+        then = "Pass --build-number, or run on a build server that has one."
+        raise UsageError("version", f"the strategy {request.strategy} needs a build number", then)
     year = request.now.year % 100
     return _version((request.base[0], year, request.now.month, request.build_number))
 
@@ -141,9 +132,8 @@ def _git_tag(request: VersionRequest) -> Version:
     name, distance = facts.nearest
     match = _GIT_TAG.match(name)
     if not match:
-        raise PipelineError(
-            "version", f"the nearest tag {name!r} is not a version", "Name tags vMAJOR.MINOR.PATCH."
-        )
+        what = f"the nearest tag {name!r} is not a version"
+        raise PipelineError("version", what, "Name tags vMAJOR.MINOR.PATCH.")
     major, minor, patch, tag = int(match[1]), int(match[2]), int(match[3]), match[4] or ""
     if tag:
         _check_tag(tag)
@@ -159,33 +149,24 @@ def _git_tag(request: VersionRequest) -> Version:
 
 def _no_tag(facts: TagFacts | None) -> PipelineError:
     if facts is None:
-        return PipelineError(
-            "version",
-            "the strategy GitTag needs git, and there is no .git here",
-            "Check out with git on the build agent.",
-        )
+        what = "the strategy GitTag needs git, and there is no .git here"
+        return PipelineError("version", what, "Check out with git on the build agent.")
     if facts.shallow:
-        return PipelineError(
-            "version",
-            "the strategy GitTag found no tag: this clone is shallow",
-            "Fetch the whole history with its tags (a fetch depth of 0).",
-        )
-    return PipelineError(
-        "version", "the strategy GitTag found no version tag", "Make the first one: git tag v1.0.0"
-    )
+        what = "the strategy GitTag found no tag: this clone is shallow"
+        then = "Fetch the whole history with its tags (a fetch depth of 0)."
+        return PipelineError("version", what, then)
+    what = "the strategy GitTag found no version tag"
+    return PipelineError("version", what, "Make the first one: git tag v1.0.0")
 
 
 def _refuse_tag(request: VersionRequest) -> None:
     if request.prerelease or request.prerelease_tag is not None:
-        raise UsageError(
-            "version",
-            f"the strategy {request.strategy} has no prerelease tags",
-            f"Leave the tag out, or use {DEFAULT_STRATEGY}.",
-        )
+        what = f"the strategy {request.strategy} has no prerelease tags"
+        raise UsageError("version", what, f"Leave the tag out, or use {DEFAULT_STRATEGY}.")
 
 
 def normal_version(text: str) -> str:
-    """Return a version as NuGet writes it, and what is none as it is.
+    """Return a version as NuGet writes it, and a text that is not a version as it is.
 
     Three numbers, or four where the last is not 0; no leading zeros, and nothing after a `+`.
     """

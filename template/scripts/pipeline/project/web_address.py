@@ -1,4 +1,4 @@
-"""Where people can read a repository: git's address of it, turned into one for a browser."""
+"""The web page of a repository, from the address that git has of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _AZURE_SSH = ("ssh.dev.azure.com", "vs-ssh.visualstudio.com")
 _WEB, _SSH = ("http", "https"), ("ssh", "git+ssh", "ssh+git", "git")
 
 
-def browsable(remote: str) -> str:
+def web_url(remote: str) -> str:
     """Return the https URL of a remote, without user, password and `.git`.
 
     Empty for a folder and for anything else that no browser opens. An http remote stays http:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..core.events import Artifact, BuildNumber, Event, Failed, TestResults, Warned
 from ..core.foreign import harmless
+from .grouped import Style
 
 _DATA = str.maketrans({"%": "%AZP25", "\r": "%0D", "\n": "%0A"})
 _PROPERTY = _DATA | str.maketrans({";": "%3B", "]": "%5D"})
@@ -18,28 +19,19 @@ def command(name: str, data: str = "", **properties: str) -> str:
     return f"##vso[{name}{' ' if pairs else ''}{pairs}]{data.translate(_DATA)}"
 
 
-class Azure:
-    """The style of Azure's log."""
+def _messages(event: Event) -> list[str] | None:
+    if isinstance(event, Warned):
+        return [command("task.logissue", harmless(event.text), type="warning")]
+    if isinstance(event, Failed) and not event.stage:
+        return [command("task.logissue", harmless(str(event.error)), type="error")]
+    if isinstance(event, BuildNumber):
+        return [command("build.updatebuildnumber", harmless(event.text))]
+    if isinstance(event, Artifact):
+        place = {"containerfolder": "package", "artifactname": "package"}
+        return [command("artifact.upload", event.path, **place)]
+    if isinstance(event, TestResults):
+        return [command("results.publish", type="JUnit", resultFiles=event.path)]
+    return None
 
-    def opening(self, stage: str) -> str:
-        """Return the line that opens a group."""
-        return f"##[group]{stage}"
 
-    def closing(self) -> str:
-        """Return the line that closes a group."""
-        return "##[endgroup]"
-
-    def special(self, event: Event) -> list[str] | None:
-        """Return the commands for everything that Azure can show."""
-        if isinstance(event, Warned):
-            return [command("task.logissue", harmless(event.text), type="warning")]
-        if isinstance(event, Failed) and not event.stage:
-            return [command("task.logissue", harmless(str(event.error)), type="error")]
-        if isinstance(event, BuildNumber):
-            return [command("build.updatebuildnumber", harmless(event.text))]
-        if isinstance(event, Artifact):
-            place = {"containerfolder": "package", "artifactname": "package"}
-            return [command("artifact.upload", event.path, **place)]
-        if isinstance(event, TestResults):
-            return [command("results.publish", type="JUnit", resultFiles=event.path)]
-        return None
+AZURE = Style("##[group]{}".format, lambda: "##[endgroup]", _messages)

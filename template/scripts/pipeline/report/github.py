@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from ..core.errors import PipelineError
 from ..core.events import Artifact, BuildNumber, Event, Failed, Finished, Output, Warned
 from ..core.foreign import harmless
+from .grouped import Style
 
 _DATA = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
 _PROPERTY = _DATA | str.maketrans({":": "%3A", ",": "%2C"})
@@ -27,7 +28,7 @@ def command(name: str, data: str = "", **properties: str) -> str:
 
 
 def output(name: str, value: str) -> str:
-    """Return an output as the file of outputs wants it, whatever is in the value."""
+    """Return an output as GITHUB_OUTPUT takes it, with any value."""
     end = "END"
     while end in value:
         end += "_"
@@ -39,24 +40,15 @@ def markdown(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", " ".join(harmless(text).split()))
 
 
-class GitHub:
-    """The style of GitHub's log."""
+def _annotations(event: Event) -> list[str] | None:
+    if isinstance(event, Warned):
+        return [command("warning", harmless(event.text))]
+    if isinstance(event, Failed) and not event.stage:
+        return [command("error", harmless(str(event.error)), title=harmless(event.error.where))]
+    return None
 
-    def opening(self, stage: str) -> str:
-        """Return the command that opens a group."""
-        return command("group", stage)
 
-    def closing(self) -> str:
-        """Return the command that closes a group."""
-        return command("endgroup")
-
-    def special(self, event: Event) -> list[str] | None:
-        """Return annotations for warnings and for the verb's own failure."""
-        if isinstance(event, Warned):
-            return [command("warning", harmless(event.text))]
-        if isinstance(event, Failed) and not event.stage:
-            return [command("error", harmless(str(event.error)), title=harmless(event.error.where))]
-        return None
+GITHUB = Style(lambda stage: command("group", stage), lambda: command("endgroup"), _annotations)
 
 
 @dataclass

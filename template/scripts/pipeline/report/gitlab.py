@@ -7,38 +7,28 @@ Tests, artifacts and caches are the build file's.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from ..core.events import Event
+from .grouped import Style
 
 _ERASE = "\x1b[0K"
 _NO_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 
 
-@dataclass
-class GitLab:
-    """The style of GitLab's log; `unix_time` gives seconds."""
+def gitlab(unix_time: Callable[[], float]) -> Style:
+    """Return the style of GitLab's log; `unix_time` gives seconds."""
+    numbers = itertools.count(1)
+    name = ""
 
-    unix_time: Callable[[], float]
-    _sections: int = 0
-    _name: str = ""
+    def marker(edge: str) -> str:
+        return f"{_ERASE}section_{edge}:{int(unix_time())}:{name}"
 
-    def opening(self, stage: str) -> str:
-        """Return the marker that opens a section, and its heading."""
+    def opening(stage: str) -> str:
+        nonlocal name
         # Names are unique in a job's log: a stage may come twice.
-        self._sections += 1
-        self._name = f"{_NO_NAME.sub('_', stage)}.{self._sections}"
-        return f"{self._marker('start')}[collapsed=false]\r{_ERASE}{stage}"
+        name = f"{_NO_NAME.sub('_', stage)}.{next(numbers)}"
+        return f"{marker('start')}[collapsed=false]\r{_ERASE}{stage}"
 
-    def closing(self) -> str:
-        """Return the marker that closes the section."""
-        return f"{self._marker('end')}\r{_ERASE}"
-
-    def special(self, _event: Event) -> list[str] | None:
-        """Return None: GitLab has no other forms."""
-        return None
-
-    def _marker(self, edge: str) -> str:
-        return f"{_ERASE}section_{edge}:{int(self.unix_time())}:{self._name}"
+    return Style(opening, lambda: f"{marker('end')}\r{_ERASE}")

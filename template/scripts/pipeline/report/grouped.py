@@ -1,4 +1,4 @@
-"""The printer for build servers that fold a log into groups; what differs is a `Style`.
+"""The printer for build servers that fold a log into groups; a `Style` says how each does it.
 
 Only outermost stages become groups: GitHub Actions and Azure Pipelines do not nest them. A
 stage's result stands below its group, where it is seen while the group is folded.
@@ -8,24 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from ..core.events import Event, Failed, Finished, Started
 from ..core.foreign import harmless
 from ..core.text import plain_lines
 
 
-class Style(Protocol):
-    """How one build server wants it."""
+@dataclass(frozen=True)
+class Style:
+    """What one build server reads: the lines that open and close a group, and its own messages.
 
-    def opening(self, stage: str) -> str:
-        """Return the line that opens a group."""
+    `messages` returns the lines of an event that the server has a form for, None for others.
+    """
 
-    def closing(self) -> str:
-        """Return the line that closes it."""
-
-    def special(self, event: Event) -> list[str] | None:
-        """Return the lines of an event that the server has a form for; None for the others."""
+    opening: Callable[[str], str]
+    closing: Callable[[], str]
+    messages: Callable[[Event], list[str] | None] = lambda _event: None
 
 
 @dataclass
@@ -45,7 +43,7 @@ class GroupedPrinter:
                 self.write(self.style.opening(" ".join(harmless(event.stage).split())))
         if isinstance(event, Finished) or (isinstance(event, Failed) and event.stage):
             self._end()
-        lines = self.style.special(event)
+        lines = self.style.messages(event)
         if lines is None:
             lines = plain_lines(event, verbose=self.verbose)
         for line in lines:

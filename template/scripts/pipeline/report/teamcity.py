@@ -6,17 +6,8 @@ Escaping as TeamCity's service message format demands: `|` before `'`, `|`, `[`,
 
 from __future__ import annotations
 
-from ..core.events import (
-    Achieved,
-    Artifact,
-    BuildNumber,
-    Event,
-    Failed,
-    Finished,
-    Started,
-    TestResults,
-    Warned,
-)
+from ..core import events
+from ..core.events import Event
 from ..core.foreign import harmless
 from ..core.text import plain_lines
 
@@ -40,27 +31,27 @@ def message(name: str, /, *values: str, **attributes: str) -> str:
 def teamcity_lines(event: Event, *, verbose: bool) -> list[str]:
     """Return an event's service messages and its lines."""
     lines = plain_lines(event, verbose=verbose)
-    if isinstance(event, Started):
+    if isinstance(event, events.Started):
         stage = harmless(event.stage)
         return [message("blockOpened", name=stage), message("progressMessage", stage)]
-    if isinstance(event, (Finished, Failed)) and event.stage:
+    if isinstance(event, (events.Finished, events.Failed)) and event.stage:
         return [*lines, message("blockClosed", name=harmless(event.stage))]
-    if isinstance(event, Failed):
+    if isinstance(event, events.Failed):
         problem = harmless(str(event.error))[:_PROBLEM_LIMIT]
         return [*lines, message("buildProblem", description=problem)]
-    if isinstance(event, Warned):
+    if isinstance(event, events.Warned):
         return [message("message", text=harmless(event.text), status="WARNING")]
-    if isinstance(event, Achieved):
+    if isinstance(event, events.Achieved):
         # TeamCity puts its own text where the braces are.
         return [
             *lines,
             message("buildStatus", text=f"{{build.status.text}}; {harmless(event.text)}"),
         ]
-    if isinstance(event, BuildNumber):
+    if isinstance(event, events.BuildNumber):
         return [message("buildNumber", harmless(event.text))]
-    if isinstance(event, Artifact):
+    if isinstance(event, events.Artifact):
         return [message("publishArtifacts", event.path)]
-    if isinstance(event, TestResults):
+    if isinstance(event, events.TestResults):
         return [message("importData", type="junit", path=event.path)]
     return lines
 

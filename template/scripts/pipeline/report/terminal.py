@@ -8,7 +8,7 @@ from rich.text import Text
 
 from ..core.events import Event, Failed, Finished, Line, Progressed, Started, Warned
 from ..core.foreign import harmless
-from ..core.text import row, words
+from ..core.text import event_text, stage_line
 
 
 class TerminalPrinter:
@@ -22,13 +22,13 @@ class TerminalPrinter:
     def __call__(self, event: Event) -> None:
         """Draw an event."""
         if isinstance(event, Started):
-            self._show(harmless(row(event.stage, "", "")))
+            self._show(harmless(stage_line(event.stage, "", "")))
         elif isinstance(event, Progressed):
-            self._show(words(event) or "")
+            self._show(event_text(event) or "")
         elif not (isinstance(event, Line) and event.verbose and not self._verbose):
             if isinstance(event, (Finished, Failed)):
                 self.close()
-            text = words(event)
+            text = event_text(event)
             if text is not None:
                 self._console.print(_coloured(event, text), soft_wrap=True, highlight=False)
 

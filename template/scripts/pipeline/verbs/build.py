@@ -11,7 +11,7 @@ from ..checks.preflight import Made, preflight
 from ..core.events import Artifact, BuildNumber, Reporter
 from ..core.manifest import MANIFEST_NAME, Manifest
 from ..core.names import FUNCTION_ZIP
-from ..core.text import size
+from ..core.text import readable_size
 from ..edge.files import new_folder, sweep
 from ..edge.locks import alone
 from ..edge.machine import Machine
@@ -150,7 +150,7 @@ def _package(
     with reporter.stage("package") as stage:
         built = make_package(project, order, restored, machine, reporter.line)
         facts, changed = built.function_zip.facts, built.function_zip.changed
-        stage.text = f"{FUNCTION_ZIP} {size(facts.size)}, {facts.files} files" + (
+        stage.text = f"{FUNCTION_ZIP} {readable_size(facts.size)}, {facts.files} files" + (
             f", {changed} changed" if changed is not None else ""
         )
     for note in built.notes:
@@ -220,6 +220,6 @@ def _conclude(
 ) -> Outcome:
     package = latest.package_path(root)
     reporter.emit(Artifact(str(package)))
-    reporter.line(f"{latest.package}   {size(package.stat().st_size)}")
+    reporter.line(f"{latest.package}   {readable_size(package.stat().st_size)}")
     reporter.line(f"CodeSha256 {manifest.function_zip.code_sha256}")
     return Outcome(latest, manifest.function_zip.code_sha256, reused)

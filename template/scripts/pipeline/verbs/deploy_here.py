@@ -11,7 +11,7 @@ from ..core.errors import PipelineError, UsageError
 from ..core.events import Event, Output, Reporter, Sink
 from ..core.names import resource_name
 from ..core.templates import declared_values
-from ..deploy.credentials import Credentials
+from ..deploy.aws_session import Credentials
 from ..edge.machine import Machine
 from ..edge.pythons import base_python
 from ..octopus.launch import Job, launch, worker_variables
@@ -73,7 +73,7 @@ def deploy(
         path = latest.package_path(project.root)
     # A damaged package is refused before anything is started for it.
     package = Package.open(path)
-    package.ours()
+    package.own_manifest()
     environ = dict(machine.environ)
     if environment.is_local:
         variables = start_for_project(project, machine, reporter).aws.environment()
@@ -94,7 +94,7 @@ def deploy_package(
     Raises the error that the script ended with.
     """
     environment = project.environment(options.environment)
-    manifest = package.ours()
+    manifest = package.own_manifest()
     templates = manifest.function.templates()
     values = declared_values(templates, environment.declared(), environ)
     outputs: dict[str, str] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,16 @@ from typing import Any
 from ..core.errors import NotTheSame
 from ..core.manifest import MANIFEST_NAME, Manifest
 from ..core.names import FUNCTION_ZIP
-from ..core.text import size
+from ..core.text import readable_size
 from ..package.contents import Package
 from ..package.nupkg import SIGNATURE
-from ..package.nuspec import Element
 from ..package.sbom import SBOM_NAME
-from ..package.statement import STATEMENT_NAME, misfits
-from .layout import readable, row, rows
+from ..package.statement import STATEMENT_NAME, mismatches
 
 _PLACES = 6  # folders and files named before the rest are counted
+_NAME_WIDTH = 12
+_TEXT_WIDTH = 80 - _NAME_WIDTH - 2
+_LONGEST_TEXT = 240
 
 
 @dataclass(frozen=True)
@@ -27,25 +28,25 @@ class Inspection:
     """A package's facts, and where its statement does not fit its bytes; None without one."""
 
     contents: Package
-    misfits: tuple[str, ...] | None = None
+    mismatches: tuple[str, ...] | None = None
 
     def lines(self) -> list[str]:
         """Return the picture for people."""
         contents = self.contents
         nuspec, manifest = contents.listing.nuspec, contents.manifest
-        head = f"{readable(nuspec.id)} {readable(nuspec.version)}"
-        first = f"{head}   {size(contents.size)}, {_count(len(contents.listing.files))}"
+        head = f"{one_line(nuspec.id)} {one_line(nuspec.version)}"
+        first = f"{head}   {readable_size(contents.size)}, {_count(len(contents.listing.files))}"
         sizes = ((name, entry.size) for name, entry in contents.listing.files.items())
         return [
             first,
-            *rows("says", readable(nuspec.text("description")).split(), most=2),
-            row("by", nuspec.text("authors")),
+            *_rows("says", one_line(nuspec.text("description")).split(), most=2),
+            *_row("by", nuspec.text("authors")),
             *(_function_lines(contents, manifest) if manifest else _foreign_lines(contents)),
-            *rows("inside", _places(sizes), gap=3, most=4),
-            *_row_if("CodeSha256", manifest.function_zip.code_sha256 if manifest else ""),
-            row("sha256", contents.sha256),
-            row("holds", _holds(contents)),
-            *_row_if("provenance", self._provenance()),
+            *_rows("inside", _places(sizes), gap=3, most=4),
+            *_row("CodeSha256", manifest.function_zip.code_sha256 if manifest else ""),
+            *_row("sha256", contents.sha256),
+            *_row("holds", _holds(contents)),
+            *_row("provenance", self._provenance()),
         ]
 
     def document(self) -> dict[str, Any]:
@@ -63,7 +64,7 @@ class Inspection:
             "manifest": json.loads(manifest.to_json()) if manifest else None,
             "manifest_problem": contents.note,
             "dependencies": _dependencies(contents),
-            "provenance": {"fits": self.misfits == (), "misfits": self.misfits},
+            "provenance": {"fits": self.mismatches == (), "misfits": self.mismatches},
             "files": [
                 {"name": name, "size": entry.size, "packed": entry.packed}
                 for name, entry in contents.listing.files.items()
@@ -73,36 +74,29 @@ class Inspection:
     def _provenance(self) -> str:
         if self.contents.manifest is None:
             return ""
-        if self.misfits is None:
+        if self.mismatches is None:
             return "there is no statement in it"
-        if not self.misfits:
+        if not self.mismatches:
             return f"its statement fits all {_count(len(self.contents.listing.files))}"
-        more = f", and {len(self.misfits) - 1} more" if self.misfits[1:] else ""
-        return f"its statement does not fit: {readable(self.misfits[0])}{more}"
+        more = f", and {len(self.mismatches) - 1} more" if self.mismatches[1:] else ""
+        return f"its statement does not fit: {one_line(self.mismatches[0])}{more}"
 
 
 def inspect_package(path: Path) -> Inspection:
     """Read a package without writing anything; a hostile one is refused."""
     package = Package.open(path)
-    found = misfits(package) if package.manifest else None
+    found = mismatches(package) if package.manifest else None
     return Inspection(package, None if found is None else tuple(found))
 
 
 def refusal(found: Inspection) -> NotTheSame | None:
-    """Return the error that names every misfit of a package, or None when there is none."""
-    if not found.misfits:
+    """Return the error that names every mismatch in a package, or None when there is none."""
+    if not found.mismatches:
         return None
-    listed = "".join(f"\n  {readable(text)}" for text in found.misfits)
-    return NotTheSame(
-        f"inspect {found.contents.path.name}",
-        f"its provenance statement does not fit its files:{listed}",
-        "Do not deploy it. Take the package from the feed again, or build it again.",
-    )
-
-
-def _row_if(name: str, text: str) -> list[str]:
-    """Return a row, or none without text."""
-    return [row(name, text)] if text else []
+    listed = "".join(f"\n  {one_line(text)}" for text in found.mismatches)
+    what = f"its provenance statement does not fit its files:{listed}"
+    then = "Do not deploy it. Take the package from the feed again, or build it again."
+    return NotTheSame(f"inspect {found.contents.path.name}", what, then)
 
 
 def _function_lines(contents: Package, manifest: Manifest) -> list[str]:
@@ -112,29 +106,29 @@ def _function_lines(contents: Package, manifest: Manifest) -> list[str]:
     needs = [f"{item.name} {item.version}" for item in manifest.dependencies]
     runs = [function.name, f"{function.runtime} {function.architecture}", function.handler]
     lines = [
-        row("from", f"{source.branch or 'no branch'}@{commit}, {state}"),
-        *rows("function", map(readable, runs), gap=3),
+        *_row("from", f"{source.branch or 'no branch'}@{commit}, {state}"),
+        *_rows("function", map(one_line, runs), gap=3),
     ]
     if contents.function is not None:
         entries = contents.function.entries
-        unzipped = size(sum(entry.size for entry in entries))
-        packed = size(contents.listing.files[FUNCTION_ZIP].size)
-        lines.append(row("code", f"{packed}, {unzipped} unzipped, {_count(len(entries))}"))
+        unzipped = readable_size(sum(entry.size for entry in entries))
+        packed = readable_size(contents.listing.files[FUNCTION_ZIP].size)
+        lines += _row("code", f"{packed}, {unzipped} unzipped, {_count(len(entries))}")
         sizes = ((entry.name, entry.size) for entry in entries)
-        lines += rows("", _places(sizes), gap=3, most=2)
-    return lines + rows("needs", _listed(needs) or ["nothing but Python"], most=4)
+        lines += _rows("", _places(sizes), gap=3, most=2)
+    return lines + _rows("needs", _listed(needs) or ["nothing but Python"], most=4)
 
 
 def _foreign_lines(contents: Package) -> list[str]:
     nuspec = contents.listing.nuspec
-    made = "something else: " + (readable(contents.note) or "no manifest inside")
+    made = "something else: " + (one_line(contents.note) or "no manifest inside")
     needs = [f"{item['name']} {item['version']}".strip() for item in _dependencies(contents)]
     urls = [nuspec.text("projectUrl"), nuspec.text("repository")]
     return [
-        *rows("made by", made.split(), most=2),
-        *_row_if("licence", nuspec.text("license") or nuspec.text("licenseUrl")),
-        *_row_if("home", next(filter(None, urls), "")),
-        *rows("needs", _listed(needs) or ["no other package"], most=4),
+        *_rows("made by", made.split(), most=2),
+        *_row("licence", nuspec.text("license") or nuspec.text("licenseUrl")),
+        *_row("home", next(filter(None, urls), "")),
+        *_rows("needs", _listed(needs) or ["no other package"], most=4),
     ]
 
 
@@ -142,20 +136,10 @@ def _dependencies(contents: Package) -> list[dict[str, str]]:
     if contents.manifest is not None:
         found = [(item.name, item.version) for item in contents.manifest.dependencies]
     else:
-        elements = _named(contents.listing.nuspec.metadata, "dependency")
-        found = [
-            (str(known.get("id", "")), str(known.get("version", "")))
-            for known in (dict(element.attributes) for element in elements)
-        ]
+        elements = contents.listing.nuspec.whole.below("dependency")
+        found = [(item.attribute("id"), item.attribute("version")) for item in elements]
     # A package for several frameworks names a dependency once for each.
     return [{"name": name, "version": version} for name, version in dict.fromkeys(found)]
-
-
-def _named(elements: Iterable[Element], name: str) -> Iterator[Element]:
-    for element in elements:
-        if element.name == name:
-            yield element
-        yield from _named(element.children, name)
 
 
 def _holds(contents: Package) -> str:
@@ -175,18 +159,52 @@ def _places(files: Iterable[tuple[str, int]]) -> list[str]:
         sizes.setdefault(first + slash, []).append(count)
     ordered = sorted(sizes.items(), key=lambda item: (-sum(item[1]), item[0]))
     listed = [
-        f"{readable(name)} {size(sum(found))}"
+        f"{one_line(name)} {readable_size(sum(found))}"
         + (f" ({_count(len(found))})" if name.endswith("/") else "")
         for name, found in ordered[:_PLACES]
     ]
     rest = [count for _, found in ordered[_PLACES:] for count in found]
-    return [*listed, f"and {_count(len(rest))} more, {size(sum(rest))}"] if rest else listed
+    if rest:
+        listed.append(f"and {_count(len(rest))} more, {readable_size(sum(rest))}")
+    return listed
 
 
 def _listed(names: Iterable[str]) -> list[str]:
-    *first, last = [*map(readable, names)] or [""]
+    *first, last = [*map(one_line, names)] or [""]
     return [*(f"{name}," for name in first), last] if last else []
 
 
 def _count(files: int) -> str:
     return f"{files} file" + ("" if files == 1 else "s")
+
+
+def one_line(text: str) -> str:
+    """Return a text from a package on one line, without what could steer a terminal."""
+    shown = "".join(char if char.isprintable() else " " for char in text[: 4 * _LONGEST_TEXT])
+    shown = " ".join(shown.split())
+    return shown if len(shown) <= _LONGEST_TEXT else f"{shown[: _LONGEST_TEXT - 3]}..."
+
+
+def _row(name: str, text: str) -> list[str]:
+    """Return a line, cut at the screen's width unless it is one word; none without text."""
+    shown = one_line(text)
+    if len(shown) > _TEXT_WIDTH and " " in shown:
+        shown = f"{shown[: _TEXT_WIDTH - 3].rstrip()}..."
+    return [f"  {name:<{_NAME_WIDTH}}{shown}"] if shown else []
+
+
+def _rows(name: str, parts: Iterable[str], *, gap: int = 1, most: int = 3) -> list[str]:
+    """Return lines of parts, never broken inside one; after `most` lines the rest is dropped."""
+    lines = [""]
+    for part in parts:
+        joined = f"{lines[-1]}{' ' * gap}{part}" if lines[-1] else part
+        if lines[-1] and len(joined) > _TEXT_WIDTH:
+            lines.append(part)
+        else:
+            lines[-1] = joined
+    if len(lines) > most:
+        lines = [*lines[: most - 1], f"{lines[most - 1][: _TEXT_WIDTH - 4]} ..."]
+    names = [name, *[""] * (len(lines) - 1)]
+    return [
+        f"  {label:<{_NAME_WIDTH}}{line}".rstrip() for label, line in zip(names, lines, strict=True)
+    ]

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from ..core.errors import PipelineError, UsageError
 from ..core.events import Reporter
 from ..core.manifest import Manifest
-from ..core.text import size
+from ..core.text import readable_size
 from ..edge.http import Http, shown
 from ..edge.machine import Machine
 from ..feeds.builtin import BuiltInFeed
@@ -72,7 +72,7 @@ def push(
     with reporter.stage("push") as stage:
         feed = _feed(project, options, http, reporter)
         done = publish(feed, candidate, stage, Rules(options.skip_duplicate))
-        stage.text = f"{done.text}, {size(candidate.size)}"
+        stage.text = f"{done.text}, {readable_size(candidate.size)}"
     if done.warning:
         reporter.warn(done.warning)
     if not options.octopus.missing:

@@ -92,7 +92,7 @@ def release_package(
     A prerelease stops after the first environment. Raises PipelineError where Octopus refuses,
     or a deployment or a post-deployment test fails; later environments are then not touched.
     """
-    manifest = Package.open(package).ours()
+    manifest = Package.open(package).own_manifest()
     names = [_declared(project, name) for name in options.environments]
     if len({name.casefold() for name in names}) != len(names):
         raise UsageError(

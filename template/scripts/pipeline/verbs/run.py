@@ -70,7 +70,7 @@ def run_packaged(
 ) -> list[Invocation]:
     """Run the package's function zip for every event; its variables are those of `local`."""
     opened = Package.open(package)
-    manifest = opened.ours()
+    manifest = opened.own_manifest()
     settings = run_settings(project, manifest.function.environment, machine)
     with tempfile.TemporaryDirectory() as scratch:
         function_zip = Path(scratch) / FUNCTION_ZIP

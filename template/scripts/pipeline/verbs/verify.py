@@ -196,4 +196,4 @@ def _manifest(package: Path) -> Manifest:
     except PipelineError as error:
         # No commit makes such a file, so there is nothing to compare it with.
         raise NotTheSame(f"verify {package.name}", error.what, error.then) from error
-    return opened.ours()
+    return opened.own_manifest()

@@ -12,7 +12,7 @@ from typing import NoReturn
 from ..core.errors import PipelineError
 from ..core.events import Failed, Reporter
 from ..core.names import FUNCTION_ZIP
-from ..core.text import row
+from ..core.text import stage_line
 from ..edge.files import remove_folder
 from ..edge.machine import Machine
 from ..function.engine import Restored, engine_for
@@ -60,7 +60,7 @@ def watch(
     What runs is a function zip like a build's, without tests, hooks and package, and nothing is
     left of it. Errors are shown, and the next save tries again.
     """
-    reporter.line(row("watch", f"{SOURCE}, {_PYPROJECT} and the events", "Ctrl-C ends"))
+    reporter.line(stage_line("watch", f"{SOURCE}, {_PYPROJECT} and the events", "Ctrl-C ends"))
     with tempfile.TemporaryDirectory(prefix="watch-") as scratch:
         watcher = _Watcher(watched, machine, reporter, Path(scratch))
         try:
@@ -117,12 +117,12 @@ class _Watcher:
         if not saved:
             return
         if before:
-            self._reporter.line(row("watch", _names(saved), "saved"))
+            self._reporter.line(stage_line("watch", _names(saved), "saved"))
         if saved & {_PYPROJECT, *self._locks}:
             self._setup = None
         failed, count = self._run(Sources(self._machine.root, tuple(files)))
         text = f"{failed} of {count} events failed" if failed else f"{count} answered"
-        self._reporter.line(row("watch", text, f"{self._machine.seconds() - began:.2f} s"))
+        self._reporter.line(stage_line("watch", text, f"{self._machine.seconds() - began:.2f} s"))
 
     def _name_untracked(self, names: set[str]) -> None:
         git = self._machine.git

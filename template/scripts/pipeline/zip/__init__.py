@@ -1,1 +1,1 @@
-"""Zip files: written the same everywhere, and read with trust in nothing."""
+"""Zip files: written with the same bytes everywhere, and read without trusting what they say."""

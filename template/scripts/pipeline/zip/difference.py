@@ -1,12 +1,11 @@
-"""What tells two zips apart that should be the same bytes: their files first, then the rest."""
+"""How two zips differ that should have the same bytes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from ..core.errors import PipelineError
-from .index import Entry
-from .reader import FUNCTION_LIMITS, Archive, members_of, open_archive, read_member
+from .reader import FUNCTION_LIMITS, Archive, Entry, members_of, open_archive, read_member
 from .writer import STORED, Raw
 
 _Files = dict[str, tuple[Entry, Raw]]
@@ -16,15 +15,17 @@ def difference(ours: bytes, rebuilt: bytes) -> str:
     """Say how a zip differs from the one that it should be; bytes count from 0.
 
     Files that only one of them has come first, then contents, modes and compression, then
-    the bytes around the files. A zip within is looked into. Raises nothing: damage is told too.
+    the bytes around the files. A zip inside is compared too. Raises nothing: damage is described.
     """
     try:
         found = _differences(
             open_archive(ours, FUNCTION_LIMITS), open_archive(rebuilt, FUNCTION_LIMITS)
         )
-        return next(found, "") or f"it {_first(ours, rebuilt)}, in the headers of its files"
+        return (
+            next(found, "") or f"it {_first_difference(ours, rebuilt)}, in the headers of its files"
+        )
     except PipelineError as error:
-        return f"{error.what}; it {_first(ours, rebuilt)}"
+        return f"{error.what}; it {_first_difference(ours, rebuilt)}"
 
 
 def _differences(archive: Archive, other: Archive) -> Iterator[str]:
@@ -37,7 +38,7 @@ def _differences(archive: Archive, other: Archive) -> Iterator[str]:
         if mine != theirs and name.endswith(".zip"):
             yield f"{name}: {difference(mine, theirs)}"
         elif mine != theirs:
-            yield f"{name} {_first(mine, theirs)}"
+            yield f"{name} {_first_difference(mine, theirs)}"
     for name in shared:
         (entry, raw), (twin, packed) = here[name], there[name]
         if entry.mode != twin.mode:
@@ -56,7 +57,7 @@ def _plain(archive: Archive, entry: Entry, raw: Raw) -> bytes:
     return raw.data if raw.method == STORED else read_member(archive, entry)
 
 
-def _first(one: bytes, other: bytes) -> str:
+def _first_difference(one: bytes, other: bytes) -> str:
     size = min(len(one), len(other))
     # As numbers, for byte by byte takes seconds where these are large.
     bits = int.from_bytes(one[:size], "big") ^ int.from_bytes(other[:size], "big")

@@ -16,9 +16,8 @@ from pathlib import Path
 
 from ..core.errors import PipelineError
 from ..edge.files import replacing_folder
-from .index import Entry
 from .member_names import first_clash, name_problem
-from .reader import Archive, read_member
+from .reader import Archive, Entry, read_member
 
 _LATEST = 0x7FFFFFFF  # the last second that every file system knows
 
@@ -34,19 +33,21 @@ def extract(archive: Archive, folder: Path, names: Mapping[str, str]) -> None:
     _check(archive, names)
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise PipelineError(
-                str(folder), "is not an empty folder", "Remove it, or name another."
-            )
+            what = "is not an empty folder"
+            raise PipelineError(str(folder), what, "Remove it, or name another.")
         with replacing_folder(folder) as staging:
-            _write_all(archive, staging, names)
+            for entry in archive.entries:
+                if entry.name in names:
+                    path = staging / names[entry.name]
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(read_member(archive, entry))
+                    path.chmod(0o644)
             if folder.exists():
                 folder.rmdir()
     except OSError as error:
-        raise PipelineError(
-            str(folder),
-            f"could not be written from {archive.where}: {error.strerror or error}",
-            "Check the free space and the permissions.",
-        ) from error
+        what = f"could not be written from {archive.where}: {error.strerror or error}"
+        then = "Check the free space and the permissions."
+        raise PipelineError(str(folder), what, then) from error
 
 
 def mirror(archive: Archive, folder: Path, *, read_only: bool = False) -> int:
@@ -60,11 +61,9 @@ def mirror(archive: Archive, folder: Path, *, read_only: bool = False) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         return _follow(archive, str(folder), _tree(archive), read_only=read_only)
     except OSError as error:
-        raise PipelineError(
-            str(error.filename or folder),
-            f"cannot be written from {archive.where}: {error.strerror or error}",
-            "Look at the free space and the permissions there.",
-        ) from error
+        what = f"cannot be written from {archive.where}: {error.strerror or error}"
+        then = "Look at the free space and the permissions there."
+        raise PipelineError(str(error.filename or folder), what, then) from error
 
 
 def _check(archive: Archive, targets: Mapping[str, str]) -> None:
@@ -75,16 +74,6 @@ def _check(archive: Archive, targets: Mapping[str, str]) -> None:
     clash = first_clash(targets.values())
     if clash:
         raise PipelineError(archive.where, f"{clash[0]!r} and {clash[1]!r} clash when extracted")
-
-
-def _write_all(archive: Archive, staging: Path, targets: Mapping[str, str]) -> None:
-    for entry in archive.entries:
-        if entry.name not in targets:
-            continue
-        path = staging / targets[entry.name]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(read_member(archive, entry))
-        path.chmod(0o644)
 
 
 def _tree(archive: Archive) -> _Tree:
@@ -143,8 +132,8 @@ def _write(path: Path, data: bytes, entry: Entry) -> None:
     os.utime(path, (seconds, seconds))
 
 
-def _is_written(facts: os.stat_result, entry: Entry) -> bool:
-    return (facts.st_mode, facts.st_size, int(facts.st_mtime)) == _facts(entry)
+def _is_written(found: os.stat_result, entry: Entry) -> bool:
+    return (found.st_mode, found.st_size, int(found.st_mtime)) == _facts(entry)
 
 
 def _facts(entry: Entry) -> tuple[int, int, int]:

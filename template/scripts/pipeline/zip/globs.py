@@ -43,7 +43,7 @@ class FileEntry:
 
 
 def select(files: Sequence[str], entry: FileEntry) -> list[tuple[str, str]]:
-    """Give the (source, target) pairs that `entry` takes from `files`, in the order of `files`.
+    """Return the (source, target) pairs that `entry` takes from `files`, in the order of `files`.
 
     `files` are paths relative to the repository root with forward slashes. Raises PipelineError
     for a literal file or a folder that is missing, for a pattern outside the repository, and for
@@ -61,16 +61,14 @@ def select(files: Sequence[str], entry: FileEntry) -> list[tuple[str, str]]:
         _explain_nothing(files, entry, folder, literal="*" not in pattern)
     for path in taken:
         if dropped_by_clients(path):
-            raise PipelineError(
-                _element(entry),
-                f"it takes {path}, which NuGet clients leave out without a word",
-                f'Rename the file, or leave it out yourself with exclude="{path}".',
-            )
+            what = f"it takes {path}, which NuGet clients leave out silently"
+            then = f'Rename the file, or leave it out yourself with exclude="{path}".'
+            raise PipelineError(_element(entry), what, then)
     return [(path, _target(path, pattern, folder, entry)) for path in taken]
 
 
 def select_all(files: Sequence[str], entries: Sequence[FileEntry]) -> list[tuple[str, str]]:
-    """Give the (source, target) pairs of all entries, sorted by target.
+    """Return the (source, target) pairs of all entries, sorted by target.
 
     Raises PipelineError where `select` does, and when two files get the same target.
     """
@@ -82,11 +80,9 @@ def select_all(files: Sequence[str], entries: Sequence[FileEntry]) -> list[tuple
             for (source, target), entry in pairs
             if target in clash
         ]
-        raise PipelineError(
-            "nuspec <files>",
-            f"the target {clash[1]} is taken twice: by {' and by '.join(origins)}",
-            "Change one of the targets, or leave the file out with `exclude`.",
-        )
+        what = f"the target {clash[1]} is taken twice: by {' and by '.join(origins)}"
+        then = "Change one of the targets, or leave the file out with `exclude`."
+        raise PipelineError("nuspec <files>", what, then)
     return sorted((pair for pair, _ in pairs), key=lambda pair: pair[1])
 
 
@@ -124,9 +120,8 @@ def _normalised(src: str) -> str:
     if any(part in {".", "..", ""} for part in pattern.removesuffix("/").split("/")):
         raise PipelineError(where, "the path has an empty, `.` or `..` folder", then)
     if ".**" in pattern:
-        raise PipelineError(
-            where, "NuGet clients disagree on `.**`", "Write `.*` or `*.*`, or name the files."
-        )
+        what = "NuGet clients disagree on `.**`"
+        raise PipelineError(where, what, "Write `.*` or `*.*`, or name the files.")
     return pattern
 
 
@@ -167,9 +162,8 @@ def _explain_nothing(files: Sequence[str], entry: FileEntry, folder: str, *, lit
             then = f"The folder is spelled {alike[: len(folder)]}; folder names keep their case."
         raise PipelineError(where, f"there is no file below {folder}", then)
     if literal:
-        raise PipelineError(
-            where, "there is no such file", "Correct the path, or the `exclude` that removes it."
-        )
+        what = "there is no such file"
+        raise PipelineError(where, what, "Correct the path, or the `exclude` that removes it.")
 
 
 def _target(path: str, pattern: str, folder: str, entry: FileEntry) -> str:
@@ -182,11 +176,9 @@ def _target(path: str, pattern: str, folder: str, entry: FileEntry) -> str:
     name = target if renamed else inside
     problem = name_problem(name)
     if problem:
-        raise PipelineError(
-            _element(entry),
-            f'target="{entry.target}" is no place in a package: {problem}',
-            "Write a folder or file name without a leading slash and without dots for parts.",
-        )
+        what = f'target="{entry.target}" is not a place in a package: {problem}'
+        then = "Write a folder or file name without a leading slash and without dots for parts."
+        raise PipelineError(_element(entry), what, then)
     return name
 
 

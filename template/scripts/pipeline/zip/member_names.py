@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 # Deeper and longer than any name in a package that works: systems give up at 260 to 4,096 bytes,
 # those of the folder around it included.
@@ -14,7 +14,7 @@ _DEEPEST = 64
 _SHOWN = 200
 _DRIVE = re.compile(r"[A-Za-z]:")
 # What nearly every name looks like. Thousands are checked a build, so these are let through
-# at once; whatever else there is takes the checks one by one.
+# at once; others take the checks one by one.
 _PLAIN = re.compile(
     r"(?:[A-Za-z0-9_][A-Za-z0-9_.+-]{0,61}/){0,15}[A-Za-z0-9_][A-Za-z0-9_.+-]{0,61}"
 )
@@ -46,7 +46,7 @@ def name_problem(name: str) -> str:
     return next((problem for wrong, problem in checks if wrong), "")
 
 
-def shown_name(name: str) -> str:
+def quoted_name(name: str) -> str:
     """Return a name as messages show it: nothing in it can steer a terminal, or fill it."""
     return repr(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}...")
 
@@ -72,14 +72,6 @@ def first_clash(names: Iterable[str]) -> tuple[str, str] | None:
             folders.add(folder)
             folder, slash, _ = folder.rpartition("/")
     return None
-
-
-def _folders_of(name: str) -> Iterator[str]:
-    """Yield the folders that a file lies in, the outermost first."""
-    end = name.find("/")
-    while end >= 0:
-        yield name[:end]
-        end = name.find("/", end + 1)
 
 
 def _folded(name: str) -> str:

@@ -43,10 +43,7 @@ _MOST_BYTES = 0xFFFFFFFE
 
 
 class Raw(NamedTuple):
-    """A payload as a zip holds it; `crc` and `size` are those of the plain bytes.
-
-    So is `sha256`, in hex, which is empty unless somebody has worked it out already.
-    """
+    """A payload as a zip holds it; `crc`, `size`, `sha256` (hex, or "") are of the plain bytes."""
 
     data: bytes
     crc: int
@@ -116,7 +113,7 @@ def directory_of(path: Path) -> bytes:
         return file.read(length)
 
 
-def listed(directory: bytes) -> dict[str, Listed]:
+def read_directory(directory: bytes) -> dict[str, Listed]:
     """Return the members of a central directory that `write_zip` made, by name."""
     found, at = {}, 0
     while at < len(directory):
@@ -142,11 +139,9 @@ def write_zip(target: Path, members: Iterable[Member], begin: Block = NOTHING) -
                 digest.update(part)
                 file.write(part)
     except OSError as error:
-        raise PipelineError(
-            str(target),
-            f"could not be written: {error.strerror or error}",
-            "Check the free space and the permissions of its folder.",
-        ) from error
+        what = f"could not be written: {error.strerror or error}"
+        then = "Check the free space and the permissions of its folder."
+        raise PipelineError(str(target), what, then) from error
     return digest.hexdigest()
 
 
@@ -158,7 +153,7 @@ def _check(members: Sequence[Member], begin: Block, where: str) -> None:
         if member.mode not in _MODES:
             what = f"{member.name}: mode {member.mode:04o} is neither 0644 nor 0755"
             raise PipelineError(where, what)
-    clash = first_clash([*listed(begin.directory), *(member.name for member in members)])
+    clash = first_clash([*read_directory(begin.directory), *(member.name for member in members)])
     if clash:
         what = f"{clash[0]} and {clash[1]} clash where case does not count"
         raise PipelineError(where, what, "Rename or leave out one of them.")

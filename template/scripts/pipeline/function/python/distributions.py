@@ -6,8 +6,7 @@ from email.message import Message
 from email.parser import HeaderParser
 
 from ...project.tables import normal
-from ...zip.index import Entry
-from ...zip.reader import Archive, read_member
+from ...zip.reader import Archive, Entry, read_member
 from ..engine import Distribution
 
 _SHORT = 80  # characters; longer ones are a licence's text, not its name
