@@ -78,8 +78,8 @@ def test_a_dirty_build_does_not_claim_its_commit(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"_rels/evil.sh": b"#!"}, "_rels/evil.sh is in no package of ours"),
-        ({f"{CORE}evil.py": b"1"}, f"{CORE}evil.py is in no package of ours"),
+        ({"_rels/evil.sh": b"#!"}, "_rels/evil.sh does not belong in a package made here"),
+        ({f"{CORE}evil.py": b"1"}, f"{CORE}evil.py does not belong in a package made here"),
         ({"_rels/.rels": None}, "_rels/.rels is not in the package"),
     ],
 )

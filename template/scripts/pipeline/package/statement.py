@@ -113,7 +113,7 @@ def mismatches(package: Package) -> list[str] | None:
     held.pop(SIGNATURE, None)
     wrong = [f"{name} is not in the package" for name in named.keys() - held.keys()]
     wrong += [f"{name} is not in the package" for name in wanted - parts.keys()]
-    wrong += [f"{name} does not belong into a package made here" for name in parts.keys() - wanted]
+    wrong += [f"{name} does not belong in a package made here" for name in parts.keys() - wanted]
     wrong += [f"{name} is not named in {STATEMENT_NAME}" for name in held.keys() - named.keys()]
     for name, entry in held.items():
         data = read_member(listing.archive, entry)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +54,18 @@ class Function:
     bucket: str = ""
 
     def facts(self) -> FunctionFacts:
-        """Return what a manifest says of it."""
-        facts = {fact.name: getattr(self, fact.name) for fact in fields(FunctionFacts)}
-        return FunctionFacts(**{**facts, "runtime": self.runtime.name})
+        """Return what a manifest says of it, but for the handler's file, which a build finds."""
+        return FunctionFacts(
+            name=self.name,
+            runtime=self.runtime.name,
+            architecture=self.architecture,
+            handler=self.handler,
+            description=self.description,
+            environment=self.environment,
+            tags=self.tags,
+            bucket=self.bucket,
+            boto3=self.boto3,
+        )
 
 
 @dataclass(frozen=True)
