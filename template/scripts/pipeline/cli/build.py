@@ -129,7 +129,7 @@ def _published(run: Session, latest: Latest, options: OctopusOptions) -> dict[st
         nuget_user=run.machine.environ.get("NUGET_USER", ""),
         octopus=options.access,
     )
-    pushed = push(run.project, package, feed, run.machine, run.reporter)
+    pushed = push(run.project, package, feed, run.machine.environ, run.reporter)
     released = deploy_build(run.project, latest, options, run.machine, run.reporter)
     return {"pushed": asdict(pushed), "released": asdict(released)}
 

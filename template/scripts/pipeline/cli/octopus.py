@@ -67,7 +67,9 @@ def push(
             octopus_access(run),
         )
         path = chosen_package(package, run.machine)
-        run.answer = asdict(verb.push(run.project, path, options, run.machine, run.reporter))
+        run.answer = asdict(
+            verb.push(run.project, path, options, run.machine.environ, run.reporter)
+        )
 
 
 @task(
@@ -118,12 +120,17 @@ def create(
     json: bool = False, verbose: bool = False,
 ) -> None:  # fmt: skip
     """Make a temporary environment in Octopus, with a machine that its releases deploy to."""
-    from ..verbs.env import EnvironmentOptions, create_environment
+    from ..verbs.env import create_environment
 
     with session(root_of(c), json=json, verbose=verbose) as run:
-        octopus = octopus_options(octopus_access(run), projects=projects)
-        options = EnvironmentOptions(octopus, expires=_end(run, expires))
-        made = create_environment(run.project, name, options, run.machine, run.reporter)
+        made = create_environment(
+            run.project,
+            name,
+            octopus_options(octopus_access(run), projects=projects),
+            run.machine.environ,
+            run.reporter,
+            expires=_end(run, expires),
+        )
         end = made.expires.isoformat() if made.expires else ""
         run.answer = {"environment": made.name, "id": made.id, "expires": end}
 
@@ -140,12 +147,17 @@ def delete(
     json: bool = False, verbose: bool = False,
 ) -> None:  # fmt: skip
     """Deregister a temporary environment's machines and remove it from Octopus."""
-    from ..verbs.env import EnvironmentOptions, delete_environment
+    from ..verbs.env import delete_environment
 
     with session(root_of(c), json=json, verbose=verbose) as run:
-        octopus = octopus_options(octopus_access(run))
-        options = EnvironmentOptions(octopus, confirm=confirm or "")
-        done = delete_environment(run.project, name, options, run.machine, run.reporter)
+        done = delete_environment(
+            run.project,
+            name,
+            octopus_options(octopus_access(run)),
+            run.machine.environ,
+            run.reporter,
+            confirm=confirm or "",
+        )
         run.answer = {"environment": name, "removed": done}
 
 
@@ -158,7 +170,7 @@ def list_(
 
     with session(root_of(c), json=json, verbose=verbose) as run:
         octopus = octopus_options(octopus_access(run))
-        found = list_environments(run.project, octopus, run.machine, run.reporter)
+        found = list_environments(run.project, octopus, run.machine.environ, run.reporter)
         for one in found:
             kind = "permanent" if one.permanent else f"for {one.owner}" if one.owner else ""
             end = f"until {one.expires}" if one.expires else ""
@@ -172,12 +184,17 @@ def reap(
     c: Context, dry_run: bool = False, json: bool = False, verbose: bool = False,
 ) -> None:  # fmt: skip
     """Remove this project's temporary environments whose time is over."""
-    from ..verbs.env import EnvironmentOptions, reap_environments
+    from ..verbs.env import reap_environments
 
     with session(root_of(c), json=json, verbose=verbose) as run:
-        octopus = octopus_options(octopus_access(run))
-        options = EnvironmentOptions(octopus, dry_run=dry_run)
-        names = reap_environments(run.project, options, run.machine, run.reporter)
+        names = reap_environments(
+            run.project,
+            octopus_options(octopus_access(run)),
+            run.machine.environ,
+            run.reporter,
+            now=run.machine.now(),
+            dry_run=dry_run,
+        )
         run.answer = {"environments": names, "dry_run": dry_run}
 
 

@@ -21,10 +21,10 @@ import urllib3
 from urllib3 import exceptions as faults
 
 from ..core.errors import PipelineError
-from .answers import Bounds, EndlessError
+from .connections import Connections, EndlessError
 from .http_text import body_words, hint
-from .network import Network, joined, no_address, origin, split_user
 from .upload import Upload
+from .urls import joined, no_address, origin, split_user, without_user
 
 _READING = ("GET", "HEAD")
 _SECRET_HEADERS = ("authorization", "cookie", "x-nuget-apikey", "x-octopus-apikey")
@@ -65,7 +65,7 @@ class Request:
     @property
     def where(self) -> str:
         """The request as errors name it."""
-        return f"{self.method} {shown(self.url)}"
+        return f"{self.method} {without_user(self.url)}"
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,7 @@ class Http:
         tell: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._bounds = Bounds(clock)
-        self._network = Network(environ, self._bounds.pools())
+        self._connections = Connections(environ, clock)
         self._sleep = sleep
         self._tell = tell
 
@@ -195,9 +194,8 @@ class Http:
         elif isinstance(body, Upload):
             headers = {**headers, **body.headers()}
             body = body.blocks()
-        self._bounds.seconds = request.answer_seconds
         try:
-            return self._network.pool(url).urlopen(
+            return self._connections.pool(url, request.answer_seconds).urlopen(
                 request.method,
                 url,
                 body=body,
@@ -236,11 +234,6 @@ class Http:
         self._sleep(seconds)
 
 
-def shown(url: str) -> str:
-    """Return a URL without the user and password in it."""
-    return split_user(url)[0]
-
-
 def _is_deep(document: Any) -> bool:
     """Tell whether a document is nested so deep that readers which call themselves would break."""
     level = [document]
@@ -270,9 +263,9 @@ def _refuse_unsendable(request: Request) -> None:
 
 def _redirected(request: Request, url: str, location: str) -> str:
     """Return where a redirect leads, without a user. Raises PipelineError for where none may."""
-    target = shown(joined(url, location))
+    target = without_user(joined(url, location))
     if not target:
-        problem = f"to {shown(location)!r}, which is no address of a server"
+        problem = f"to {without_user(location)!r}, which is no address of a server"
     elif url.lower().startswith("https:") and not target.lower().startswith("https:"):
         problem = f"from https to {target}, where everybody on the way could change the answer"
     else:
@@ -345,7 +338,7 @@ def _failure(request: Request, error: faults.HTTPError) -> tuple[PipelineError, 
     reason = error.reason if isinstance(error, faults.MaxRetryError) else error
     text = str(reason or error)
     if isinstance(reason, faults.LocationValueError):
-        return no_address(shown(request.url)), False
+        return no_address(without_user(request.url)), False
     if isinstance(reason, faults.SSLError) and _is_about_trust(reason):
         untrusted = PipelineError(
             request.where,
@@ -383,7 +376,9 @@ def _refusal(
         said = said.replace(secret, _MASK)
     phrase = f"status {raw.status} {raw.reason or ''}".rstrip()
     what = f"{phrase}: {said}" if said else phrase
-    return HttpError(request.where, what, hint(raw.status, shown(location)), status=raw.status)
+    return HttpError(
+        request.where, what, hint(raw.status, without_user(location)), status=raw.status
+    )
 
 
 def _secrets_of(request: Request) -> Iterator[str]:

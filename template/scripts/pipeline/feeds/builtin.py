@@ -12,8 +12,9 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-from ..edge.http import Http, HttpError, Request, shown
+from ..edge.http import Http, HttpError, Request
 from ..edge.upload import Upload
+from ..edge.urls import without_user
 from .compare import compare_download
 from .feed import ABSENT, SAME, Candidate, Found, Progress, unknown
 
@@ -34,7 +35,7 @@ class BuiltInFeed:
     @property
     def name(self) -> str:
         """The feed as people know it, with the server it is on."""
-        return f"the built-in feed of {shown(self.api).partition('/api')[0]}"
+        return f"the built-in feed of {without_user(self.api).partition('/api')[0]}"
 
     def find(self, package: Candidate) -> Found:
         """Compare by the package's hash, else by its file."""

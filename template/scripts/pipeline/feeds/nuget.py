@@ -8,9 +8,9 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from ..core.errors import PipelineError
-from ..edge.http import Http, HttpError, Request, shown
-from ..edge.network import origin
+from ..edge.http import Http, HttpError, Request
 from ..edge.upload import Upload
+from ..edge.urls import origin, without_user
 from .feed import Candidate, Progress
 
 _KEY_HEADER = "X-NuGet-ApiKey"
@@ -85,7 +85,7 @@ def put_package(source: Source, url: str, package: Candidate, progress: Progress
 
 
 def _untrusted(source: Source, url: str) -> PipelineError:
-    there, place = origin(url), shown(url)
+    there, place = origin(url), without_user(url)
     if there is None:
         then = "Tell who runs the feed."
     elif there[0] == "http" and source.url.lower().startswith("https:"):
@@ -97,7 +97,7 @@ def _untrusted(source: Source, url: str) -> PipelineError:
             f'["{host}"] in pyproject.toml [tool.pipeline.push].'
         )
     return PipelineError(
-        shown(source.url),
+        without_user(source.url),
         f"it wants packages to be sent to {place}, and the API key was not given for that server",
         then,
     )

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import quote, urlsplit
 
-from ..edge.http import HttpError, Request, Response, shown
-from ..edge.network import joined
+from ..edge.http import HttpError, Request, Response
+from ..edge.urls import joined, without_user
 from .compare import compare_download
 from .feed import ABSENT, SAME, Candidate, Found, Progress, unknown
 from .nuget import MOST_OF_AN_INDEX, Source, put_package
@@ -32,7 +32,7 @@ class NugetV2:
     @property
     def name(self) -> str:
         """The feed's URL."""
-        return shown(self.source.url)
+        return without_user(self.source.url)
 
     def find(self, package: Candidate) -> Found:
         """Compare by the entry's package hash, else by the file that it leads to."""

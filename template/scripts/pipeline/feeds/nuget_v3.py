@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import quote
 
 from ..core.errors import PipelineError
-from ..edge.http import Request, shown
-from ..edge.network import joined
+from ..edge.http import Request
+from ..edge.urls import joined, without_user
 from ..project.versions import normal_version
 from .compare import compare_download
 from .feed import Candidate, Found, Progress, unknown
@@ -39,7 +39,7 @@ class NugetV3:
         resources = dict(_resources(answer.json()))
         if _PUSH not in resources:
             raise PipelineError(
-                shown(source.url),
+                without_user(source.url),
                 f"this service index has no {_PUSH}: "
                 + (f"it has {', '.join(sorted(resources))}" if resources else "it is none"),
                 "Look at the URL: it is that of a NuGet v3 feed which takes packages.",
@@ -56,7 +56,7 @@ class NugetV3:
     @property
     def name(self) -> str:
         """The feed's URL."""
-        return shown(self.source.url)
+        return without_user(self.source.url)
 
     def find(self, package: Candidate) -> Found:
         """Download what the feed has, by lower-case id and normalised version, and compare."""

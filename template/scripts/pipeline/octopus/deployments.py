@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from ..core.errors import PipelineError
 from ..edge.http import HttpError, NoAnswerError
-from .client import Octopus, documents, identity, text
+from .client import Octopus
 from .environments import OctopusEnvironment
 from .releases import Release
 
@@ -56,7 +56,7 @@ def start_deployment(octopus: Octopus, release: Release, environment: OctopusEnv
 def _create(octopus: Octopus, release: Release, environment: OctopusEnvironment) -> str:
     if not octopus.has_executions:
         document = {"ReleaseId": release.id, "EnvironmentId": environment.id}
-        return identity(octopus.post("deployments", document), "TaskId")
+        return octopus.post("deployments", document).identity("TaskId")
     answer = octopus.post(
         "deployments/create/untenanted/v1",
         {
@@ -67,16 +67,16 @@ def _create(octopus: Octopus, release: Release, environment: OctopusEnvironment)
             "environmentNames": [environment.id],
         },
     )
-    tasks = documents(answer, "DeploymentServerTasks")
-    return identity(tasks[0] if tasks else answer, "ServerTaskId")
+    tasks = answer.documents("DeploymentServerTasks")
+    return (tasks[0] if tasks else answer).identity("ServerTaskId")
 
 
 def _started(octopus: Octopus, release: Release, environment: OctopusEnvironment) -> dict[str, str]:
     """Return the tasks of the release's deployments to the environment, by the deployment's id."""
     return {
-        identity(deployment): identity(deployment, "TaskId")
+        deployment.identity(): deployment.identity("TaskId")
         for deployment in octopus.all(f"releases/{release.id}/deployments")
-        if text(deployment, "EnvironmentId") == environment.id
+        if deployment.text("EnvironmentId") == environment.id
     }
 
 

@@ -10,17 +10,7 @@ from http import HTTPStatus
 
 from ..core.errors import PipelineError
 from ..edge.http import HttpError, NoAnswerError
-from .client import (
-    Document,
-    Octopus,
-    changed,
-    documents,
-    flag,
-    identity,
-    reference,
-    text,
-    texts,
-)
+from .client import Document, Octopus
 
 # What marks an environment as ours; nothing else in Octopus can hold it.
 _MARK = re.compile(r"Made by env\.create for (?P<owner>\S+?)\.(?: Expires (?P<end>\S+?)\.)?$")
@@ -43,9 +33,9 @@ class OctopusEnvironment:
     @classmethod
     def of(cls, document: Document) -> OctopusEnvironment:
         """Read the resource."""
-        mark = _MARK.search(text(document, "Description"))
+        mark = _MARK.search(document.text("Description"))
         owner, end = (mark["owner"], _moment(mark["end"] or "")) if mark else ("", None)
-        return cls(identity(document), text(document, "Name"), owner, end)
+        return cls(document.identity(), document.text("Name"), owner, end)
 
 
 def _moment(stamp: str) -> datetime | None:
@@ -55,7 +45,7 @@ def _moment(stamp: str) -> datetime | None:
         return None
 
 
-def description(owner: str, expires: datetime | None) -> str:
+def _description(owner: str, expires: datetime | None) -> str:
     """Return the description of an environment of ours. `expires` is rounded to minutes."""
     end = f" Expires {expires.astimezone(UTC).strftime(_STAMP)}." if expires else ""
     return f"Made by env.create for {owner}.{end}"
@@ -89,17 +79,20 @@ def all_environments(octopus: Octopus) -> list[OctopusEnvironment]:
     return [OctopusEnvironment.of(document) for document in octopus.all("environments")]
 
 
-def ensure_environment(octopus: Octopus, name: str, text_: str) -> tuple[OctopusEnvironment, bool]:
-    """Return the environment and whether it was made just now; one of ours is brought up to date.
+def ensure_environment(
+    octopus: Octopus, name: str, owner: str, expires: datetime | None
+) -> tuple[OctopusEnvironment, bool]:
+    """Return the environment and whether it was made now; one that we made is brought up to date.
 
     Scripts may register machines in it. Raises PipelineError for one that we did not make.
     """
+    description = _description(owner, expires)
     there = octopus.named("environments", name)
     created = there is None
     if there is None:
         wanted = {
             "Name": name,
-            "Description": text_,
+            "Description": description,
             "AllowDynamicInfrastructure": True,
             "UseGuidedFailure": False,
         }
@@ -116,10 +109,11 @@ def ensure_environment(octopus: Octopus, name: str, text_: str) -> tuple[Octopus
             "there is an environment of that name in Octopus that env.create did not make",
             "Choose another name; or delete that one in Octopus if nobody needs it.",
         )
-    is_ready = flag(there, "AllowDynamicInfrastructure")
-    if not is_ready or text(there, "Description") != text_:
-        ready = changed(there, Description=text_, AllowDynamicInfrastructure=True)
-        there = octopus.put(f"environments/{identity(there)}", ready)
+    is_ready = there.flag("AllowDynamicInfrastructure")
+    if not is_ready or there.text("Description") != description:
+        there = octopus.update(
+            "environments", there, Description=description, AllowDynamicInfrastructure=True
+        )
     return OctopusEnvironment.of(there), created
 
 
@@ -147,27 +141,23 @@ def remove_environment(octopus: Octopus, environment: OctopusEnvironment) -> Non
 
 def _users(octopus: Octopus, environment_id: str) -> list[str]:
     machines = [
-        f"machine {text(machine, 'Name')}"
+        f"machine {machine.text('Name')}"
         for machine in octopus.all("machines", environmentIds=environment_id)
     ]
     phases = [
-        f"lifecycle {text(lifecycle, 'Name')}, phase {text(phase, 'Name')}"
+        f"lifecycle {lifecycle.text('Name')}, phase {phase.text('Name')}"
         for lifecycle in octopus.all("lifecycles")
-        for phase in documents(lifecycle, "Phases")
+        for phase in lifecycle.documents("Phases")
         if environment_id
-        in (*texts(phase, "AutomaticDeploymentTargets"), *texts(phase, "OptionalDeploymentTargets"))
+        in (*phase.texts("AutomaticDeploymentTargets"), *phase.texts("OptionalDeploymentTargets"))
     ]
-    return machines + phases + _steps(octopus, environment_id)
-
-
-def _steps(octopus: Octopus, environment_id: str) -> list[str]:
-    found = []
+    found = machines + phases
     for project in octopus.all("projects"):
-        id_ = reference(project, "DeploymentProcessId")
+        id_ = project.reference("DeploymentProcessId")
         process = octopus.find(f"deploymentprocesses/{id_}") if id_ else None
-        for step in documents(process or {}, "Steps"):
-            for action in documents(step, "Actions"):
-                named = texts(action, "Environments") + texts(action, "ExcludedEnvironments")
+        for step in (process or Document()).documents("Steps"):
+            for action in step.documents("Actions"):
+                named = action.texts("Environments") + action.texts("ExcludedEnvironments")
                 if environment_id in named:
-                    found.append(f"project {text(project, 'Name')}, step {text(action, 'Name')}")
+                    found.append(f"project {project.text('Name')}, step {action.text('Name')}")
     return found

@@ -7,10 +7,11 @@ may be passed by, and what stands before it in the lifecycle need not be done fi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from ..core.errors import PipelineError
-from .client import Document, Octopus, changed, documents, identity, reference, text, texts
+from .client import Document, Octopus
 from .environments import OctopusEnvironment
 from .projects import OctopusProject
 
@@ -32,12 +33,13 @@ def admit(
             lifecycle = octopus.get(f"lifecycles/{lifecycle_id}")
             if _admits(lifecycle, environment.id):
                 break
-            octopus.put(f"lifecycles/{lifecycle_id}", _with(lifecycle, environment.id))
+            phases = _phases_with(lifecycle.documents("Phases"), environment.id)
+            octopus.update("lifecycles", lifecycle, Phases=phases)
             # Somebody may have written in between: the loop reads again.
-            done.append(text(lifecycle, "Name"))
+            done.append(lifecycle.text("Name"))
         else:
             raise PipelineError(
-                f"Octopus lifecycle {text(lifecycle, 'Name')}",
+                f"Octopus lifecycle {lifecycle.text('Name')}",
                 f"{environment.name} is not in it after {_ATTEMPTS} attempts to put it there",
                 "Somebody else is changing it: run this again.",
             )
@@ -52,24 +54,24 @@ def expel(octopus: Octopus, environment: OctopusEnvironment) -> list[str]:
     """
     done = []
     for lifecycle in list(octopus.all("lifecycles")):
-        before = documents(lifecycle, "Phases")
+        before = lifecycle.documents("Phases")
         phases = [_without(phase, environment.id) for phase in before]
-        kept = [phase for phase in phases if text(phase, "Name") != PHASE or _targets(phase)]
+        kept = [phase for phase in phases if phase.text("Name") != PHASE or _targets(phase)]
         if kept != before:
-            octopus.put(f"lifecycles/{identity(lifecycle)}", changed(lifecycle, Phases=kept))
-            done.append(text(lifecycle, "Name"))
+            octopus.update("lifecycles", lifecycle, Phases=kept)
+            done.append(lifecycle.text("Name"))
     return done
 
 
 def _lifecycles_of(octopus: Octopus, projects: Iterable[OctopusProject]) -> Iterable[str]:
     for project in projects:
         channels = octopus.all(f"projects/{project.id}/channels")
-        ids = [project.lifecycle_id, *(reference(channel, "LifecycleId") for channel in channels)]
+        ids = [project.lifecycle_id, *(channel.reference("LifecycleId") for channel in channels)]
         yield from filter(None, ids)
 
 
 def _admits(lifecycle: Document, environment_id: str) -> bool:
-    phases = documents(lifecycle, "Phases")
+    phases = lifecycle.documents("Phases")
     # The phase of any environment is entered when those before it are done; that is its owner's
     # choice, and an environment in it would make it one for that environment alone.
     return not phases or any(
@@ -77,13 +79,12 @@ def _admits(lifecycle: Document, environment_id: str) -> bool:
     )
 
 
-def _with(lifecycle: Document, environment_id: str) -> Document:
-    phases = documents(lifecycle, "Phases")
+def _phases_with(phases: list[Document], environment_id: str) -> list[Mapping[str, Any]]:
     for number, phase in enumerate(phases):
-        if text(phase, "Name") == PHASE:
-            targets = [*texts(phase, "OptionalDeploymentTargets"), environment_id]
-            phases[number] = changed(phase, OptionalDeploymentTargets=targets)
-            return changed(lifecycle, Phases=phases)
+        if phase.text("Name") == PHASE:
+            targets = [*phase.texts("OptionalDeploymentTargets"), environment_id]
+            extended = phase.changed(OptionalDeploymentTargets=targets)
+            return [*phases[:number], extended, *phases[number + 1 :]]
     ours = {
         "Name": PHASE,
         "AutomaticDeploymentTargets": [],
@@ -91,20 +92,20 @@ def _with(lifecycle: Document, environment_id: str) -> Document:
         "MinimumEnvironmentsBeforePromotion": 0,
         "IsOptionalPhase": True,
     }
-    return changed(lifecycle, Phases=[ours, *phases])
+    return [ours, *phases]
 
 
 def _without(phase: Document, environment_id: str) -> Document:
     if environment_id not in _targets(phase):
         return phase
-    if text(phase, "Name") != PHASE and set(_targets(phase)) == {environment_id}:
+    if phase.text("Name") != PHASE and set(_targets(phase)) == {environment_id}:
         return phase
     left = {
-        name: [target for target in texts(phase, name) if target != environment_id]
+        name: [target for target in phase.texts(name) if target != environment_id]
         for name in _TARGETS
     }
-    return changed(phase, **left)
+    return phase.changed(**left)
 
 
 def _targets(phase: Document) -> list[str]:
-    return [target for name in _TARGETS for target in texts(phase, name)]
+    return [target for name in _TARGETS for target in phase.texts(name)]

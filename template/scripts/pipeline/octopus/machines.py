@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from ..core.errors import PipelineError
 from ..core.names import DEPLOY_SCRIPT
-from .client import Document, Octopus, changed, document, identity, text, texts
+from .client import Document, Octopus
 from .environments import OctopusEnvironment
-from .projects import OctopusProject, PackageStep
+from .projects import PackageStep
 
 _CLOUD_REGION = "None"
 
@@ -30,9 +30,9 @@ class Target:
     @classmethod
     def of(cls, machine: Document) -> Target:
         """Read the resource."""
-        style = text(document(machine, "Endpoint"), "CommunicationStyle")
-        roles = tuple(texts(machine, "Roles"))
-        return cls(text(machine, "Name"), roles, style not in (_CLOUD_REGION, ""))
+        style = machine.document("Endpoint").text("CommunicationStyle")
+        roles = tuple(machine.texts("Roles"))
+        return cls(machine.text("Name"), roles, style not in (_CLOUD_REGION, ""))
 
     def is_for(self, step: PackageStep) -> bool:
         """Tell whether the step runs for this machine."""
@@ -47,15 +47,10 @@ def targets_of(octopus: Octopus, environment: OctopusEnvironment) -> list[Target
 
 def machine_named(octopus: Octopus, name: str) -> Document:
     """Return the machine of that name, in any case."""
-    found = octopus.named("machines", name)
-    if found is None:
-        raise PipelineError(
-            f"Octopus machine {name}",
-            f"there is none of that name in space {octopus.space_name}",
-            'Register it, or correct worker = "machine:NAME" in pyproject.toml '
-            "[tool.pipeline.octopus].",
-        )
-    return found
+    then = (
+        'Register it, or correct worker = "machine:NAME" in pyproject.toml [tool.pipeline.octopus].'
+    )
+    return octopus.required("machines", "machine", name, then)
 
 
 def register_cloud_region(
@@ -65,7 +60,8 @@ def register_cloud_region(
 
     `pool` names the worker pool that its steps run on; empty means the space's default one.
     """
-    endpoint = {"CommunicationStyle": _CLOUD_REGION, "DefaultWorkerPoolId": _pool(octopus, pool)}
+    then = "Correct worker-pool in pyproject.toml [tool.pipeline.octopus]."
+    pool_id = octopus.required("workerpools", "worker pool", pool, then).identity() if pool else ""
     there = octopus.named("machines", name)
     if there is None:
         octopus.post(
@@ -78,7 +74,10 @@ def register_cloud_region(
                 "TenantIds": [],
                 "TenantTags": [],
                 "IsDisabled": False,
-                "Endpoint": endpoint,
+                "Endpoint": {
+                    "CommunicationStyle": _CLOUD_REGION,
+                    "DefaultWorkerPoolId": pool_id,
+                },
             },
         )
         return f"cloud region {name} registered"
@@ -88,23 +87,22 @@ def register_cloud_region(
             "it is no cloud region, and has the name that ours would have",
             "Rename that machine in Octopus.",
         )
-    known = {role.casefold() for role in texts(there, "Roles")}
+    known = {role.casefold() for role in there.texts("Roles")}
     missing = [role for role in roles if role.casefold() not in known]
-    if not missing and environment.id in texts(there, "EnvironmentIds"):
+    if not missing and environment.id in there.texts("EnvironmentIds"):
         return f"cloud region {name} is there"
-    environments = list(dict.fromkeys([*texts(there, "EnvironmentIds"), environment.id]))
-    ready = changed(there, EnvironmentIds=environments, Roles=[*texts(there, "Roles"), *missing])
-    octopus.put(f"machines/{identity(there)}", ready)
+    environments = list(dict.fromkeys([*there.texts("EnvironmentIds"), environment.id]))
+    roles = [*there.texts("Roles"), *missing]
+    octopus.update("machines", there, EnvironmentIds=environments, Roles=roles)
     return f"cloud region {name} brought up to date"
 
 
 def join_machine(octopus: Octopus, environment: OctopusEnvironment, machine: Document) -> str:
     """Add the environment to a machine that is there, and say what was done."""
-    name, environments = text(machine, "Name"), texts(machine, "EnvironmentIds")
+    name, environments = machine.text("Name"), machine.texts("EnvironmentIds")
     if environment.id in environments:
         return f"machine {name} has it"
-    ready = changed(machine, EnvironmentIds=[*environments, environment.id])
-    octopus.put(f"machines/{identity(machine)}", ready)
+    octopus.update("machines", machine, EnvironmentIds=[*environments, environment.id])
     return f"added to machine {name}"
 
 
@@ -115,13 +113,13 @@ def deregister(octopus: Octopus, environment: OctopusEnvironment) -> list[str]:
     """
     done = []
     for machine in _machines_of(octopus, environment):
-        name, id_ = text(machine, "Name"), identity(machine)
-        others = [other for other in texts(machine, "EnvironmentIds") if other != environment.id]
+        name = machine.text("Name")
+        others = [other for other in machine.texts("EnvironmentIds") if other != environment.id]
         if others:
-            octopus.put(f"machines/{id_}", changed(machine, EnvironmentIds=others))
+            octopus.update("machines", machine, EnvironmentIds=others)
             done.append(f"taken out of machine {name}")
         else:
-            octopus.delete(f"machines/{id_}")
+            octopus.delete(f"machines/{machine.identity()}")
             done.append(f"machine {name} deregistered")
     return done
 
@@ -130,31 +128,15 @@ def _machines_of(octopus: Octopus, environment: OctopusEnvironment) -> list[Docu
     # Read whole before anything changes: pages of a list that shrinks would leave some out. And
     # a server that does not know the filter would give us everybody's machines.
     found = list(octopus.all("machines", environmentIds=environment.id))
-    return [machine for machine in found if environment.id in texts(machine, "EnvironmentIds")]
-
-
-def _pool(octopus: Octopus, name: str) -> str:
-    if not name:
-        return ""
-    found = octopus.named("workerpools", name)
-    if found is None:
-        raise PipelineError(
-            f"Octopus worker pool {name}",
-            f"there is none of that name in space {octopus.space_name}",
-            "Correct worker-pool in pyproject.toml [tool.pipeline.octopus].",
-        )
-    return identity(found)
+    return [machine for machine in found if environment.id in machine.texts("EnvironmentIds")]
 
 
 def refuse_misfits(
-    project: OctopusProject,
-    steps: Sequence[PackageStep],
-    targets: Sequence[Target],
-    environment: str,
+    steps: Sequence[PackageStep], targets: Sequence[Target], environment: str
 ) -> None:
     """Raise PipelineError where a step cannot run on an environment's machines, with the fix."""
     for step in steps:
-        where = f"Octopus project {project.name}, step {step.name!r}"
+        where = f"Octopus project {step.project}, step {step.name!r}"
         if not step.unpacks_on_target:
             _check_script(step, where)
         mine = [target for target in targets if target.is_for(step)]

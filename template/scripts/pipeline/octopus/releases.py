@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from ..core.errors import Conflict, PipelineError
 from ..edge.http import HttpError, NoAnswerError
-from .client import Document, Octopus, documents, identity, text
+from .client import Document, Octopus
 from .projects import OctopusProject
 
 _ATTEMPTS = 2
@@ -55,7 +55,7 @@ def ensure_release(octopus: Octopus, project: OctopusProject, wanted: Wanted) ->
     path = f"projects/{project.id}/releases/{quote(wanted.version, safe='')}"
     channel = {"channel": project.channel_id} if project.channel_id else {}
     template = octopus.get(f"projects/{project.id}/deploymentprocesses/template", **channel)
-    uses = [_use(package) for package in documents(template, "Packages")]
+    uses = [_use(package) for package in template.documents("Packages")]
     there, created = octopus.find(path), False
     for attempt in range(1, _ATTEMPTS + 1):
         if there:
@@ -74,15 +74,15 @@ def ensure_release(octopus: Octopus, project: OctopusProject, wanted: Wanted) ->
     if there is None:
         raise PipelineError(where, "the server made it, and does not show it", "Try again.")
     _refuse_others(there, uses, wanted, where)
-    return Release(identity(there), wanted.version, project, created)
+    return Release(there.identity(), wanted.version, project, created)
 
 
 def _use(package: Document) -> _Use:
     return _Use(
-        text(package, "ActionName") or text(package, "StepName"),
-        text(package, "PackageReferenceName"),
-        text(package, "PackageId") or text(package, "NuGetPackageId"),
-        text(package, "VersionSelectedLastRelease"),
+        package.text("ActionName") or package.text("StepName"),
+        package.text("PackageReferenceName"),
+        package.text("PackageId") or package.text("NuGetPackageId"),
+        package.text("VersionSelectedLastRelease"),
     )
 
 
@@ -140,9 +140,9 @@ def _is_ours(use: _Use, wanted: Wanted) -> bool:
 def _refuse_others(there: Document, uses: Iterable[_Use], wanted: Wanted, where: str) -> None:
     """Compare what the release holds: a release of that version may be of another package."""
     selected = {
-        (text(item, "ActionName") or text(item, "StepName"), text(item, "PackageReferenceName")):
-        text(item, "Version")
-        for item in documents(there, "SelectedPackages")
+        (item.text("ActionName") or item.text("StepName"), item.text("PackageReferenceName")):
+        item.text("Version")
+        for item in there.documents("SelectedPackages")
     }  # fmt: skip
     for use in uses:
         version = selected.get((use.action, use.reference), "")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
-from .client import Document, documents, text
+from .client import Document
 
 _GAP = "Gap"
 _Entry = tuple[str, str, str]
@@ -28,18 +27,18 @@ class TaskLog:
     seen: dict[str, list[_Entry]] = field(default_factory=dict)
     cut: bool = False
 
-    def unread(self, details: Mapping[str, Any]) -> list[LogLine]:
+    def unread(self, details: Document) -> list[LogLine]:
         """Return the lines that are new in this reading of the task's details, depth first."""
         found = []
-        for node in _activities(documents(details, "ActivityLogs")):
-            name = text(node, "Name")
-            new = self._new(text(node, "Id"), documents(node, "LogElements"))
+        for node in _activities(details.documents("ActivityLogs")):
+            name = node.text("Name")
+            new = self._new(node.text("Id"), node.documents("LogElements"))
             found += [LogLine(name, category, said) for _, category, said in new]
         return found
 
     def _new(self, activity: str, elements: list[Document]) -> list[_Entry]:
         entries = [
-            (text(e, "OccurredAt"), text(e, "Category"), text(e, "MessageText")) for e in elements
+            (e.text("OccurredAt"), e.text("Category"), e.text("MessageText")) for e in elements
         ]
         seen = self.seen.setdefault(activity, [])
         gaps = [number for number, entry in enumerate(entries) if entry[1] == _GAP]
@@ -66,4 +65,4 @@ def _overlap(seen: list[_Entry], tail: list[_Entry]) -> int:
 def _activities(nodes: list[Document]) -> Iterator[Document]:
     for node in nodes:
         yield node
-        yield from _activities(documents(node, "Children"))
+        yield from _activities(node.documents("Children"))

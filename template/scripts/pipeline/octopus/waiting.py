@@ -10,7 +10,7 @@ from http import HTTPStatus
 from ..core.errors import Interrupted, PipelineError
 from ..core.events import Reporter, Stage
 from ..edge.http import HttpError
-from .client import Document, Octopus, document, flag, items, number, text
+from .client import Document, Octopus
 from .deployments import Run
 from .tasks_log import LogLine, TaskLog
 
@@ -73,7 +73,7 @@ class _Waiter:
             batch = ids[start : start + _BATCH]
             # Never without ids: that would mean every task there is.
             page = self.octopus.get("tasks", ids=",".join(batch), skip=0, take=len(batch))
-            found |= {text(task, "Id"): task for task in items(page)}
+            found |= {task.text("Id"): task for task in page.resources()}
         unknown = [task for task in ids if task not in found]
         if unknown:
             raise HttpError(
@@ -90,22 +90,22 @@ class _Waiter:
         The log is read after the state, so that the last lines of a complete task are in it.
         """
         task = tasks[one.run.task]
-        one.state = text(task, "State")
+        one.state = task.text("State")
         details = self.octopus.get(f"tasks/{one.run.task}/details", verbose="true", tail=_WHOLE_LOG)
         self._show(one, one.log.unread(details))
-        percent = number(document(details, "Progress"), "ProgressPercentage")
+        percent = details.document("Progress").number("ProgressPercentage")
         self.stage.progress(f"{one.run.project}: {one.state}", percent, 100)
-        waits = flag(task, "HasPendingInterruptions")
+        waits = task.flag("HasPendingInterruptions")
         if waits and not one.waits:
             self.reporter.warn(
                 f"{one.run.project} waits for a person in {one.run.environment} (a manual "
                 f"intervention or guided failure): {one.run.link}"
             )
         one.waits = waits
-        if not flag(task, "IsCompleted"):
+        if not task.flag("IsCompleted"):
             return True
-        if not flag(task, "FinishedSuccessfully"):
-            one.failure = text(task, "ErrorMessage") or f"its state is {one.state}"
+        if not task.flag("FinishedSuccessfully"):
+            one.failure = task.text("ErrorMessage") or f"its state is {one.state}"
         if one.log.cut:
             self.reporter.warn(f"the server left out lines of this log: {one.run.link}")
         return False

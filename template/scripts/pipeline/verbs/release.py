@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from ..core.events import Achieved, Reporter
 from ..core.manifest import Manifest
 from ..edge.http import Http
 from ..edge.machine import Machine
-from ..octopus.build_facts import release_notes
+from ..octopus.build_information import release_notes
 from ..octopus.client import Access, Octopus, connect
 from ..octopus.deployments import Run, start_deployment
 from ..octopus.environments import OctopusEnvironment, find_environments
@@ -67,7 +67,7 @@ def deploy_build(
     for environment in project.environments:
         if environment.name in declared:
             refuse_unfit(environment, machine, allow_dirty=options.allow_dirty)
-    return release_package(project, latest.package_path(machine.root), options, machine, reporter)
+    return release_package(project, latest.package_path(project.root), options, machine, reporter)
 
 
 def release_package(
@@ -84,7 +84,7 @@ def release_package(
         raise UsageError(
             "--environments", f"{', '.join(names)}: one is there twice", "Name each once."
         )
-    octopus = connected(options, machine, reporter)
+    octopus = connected(options, machine.environ, reporter)
     projects = chosen_projects(octopus, project, options, reporter)
     environments = find_environments(octopus, names) if names else []
     job = _Job(project, octopus, options, machine, reporter)
@@ -106,7 +106,7 @@ def release_package(
     )
 
 
-def connected(options: OctopusOptions, machine: Machine, reporter: Reporter) -> Octopus:
+def connected(options: OctopusOptions, environ: Mapping[str, str], reporter: Reporter) -> Octopus:
     """Return the space that the options name. Raises PipelineError that names what is not set."""
     if options.access.missing:
         raise PipelineError(
@@ -114,9 +114,8 @@ def connected(options: OctopusOptions, machine: Machine, reporter: Reporter) -> 
             f"not set: {options.access.missing}",
             "Set it in the environment; OCTOPUS_API_KEY=- reads the key from standard input.",
         )
-    return connect(
-        Http(machine.environ, sleep=options.patience.sleep, tell=reporter.line), options.access
-    )
+    http = Http(environ, sleep=options.patience.sleep, tell=reporter.line)
+    return connect(http, options.access, reporter.warn)
 
 
 @dataclass(frozen=True)
@@ -145,11 +144,11 @@ class _Job:
                         "Correct the steps' conditions in the deployment process.",
                     )
                 targets = targets_of(self.octopus, environment)
-                refuse_misfits(project, mine, targets, environment.name)
+                refuse_misfits(mine, targets, environment.name)
 
     def release(self, projects: Sequence[OctopusProject], manifest: Manifest) -> list[Release]:
         """Make the releases that are not there."""
-        notes = release_notes(self.octopus, manifest, self.machine)
+        notes = release_notes(self.octopus, manifest, self.machine.git, self.machine.environ)
         wanted = Wanted(manifest.package_id, manifest.version, notes)
         releases = []
         for project in projects:
