@@ -9,7 +9,7 @@ from pipeline.core.errors import Interrupted, PipelineError
 from pipeline.core.events import Line, Progressed
 from pipeline.octopus.client import Document
 from pipeline.octopus.deployments import Run
-from pipeline.octopus.tasks_log import TaskLog
+from pipeline.octopus.task_log import TaskLog
 from pipeline.octopus.waiting import Patience, wait_for
 
 from tests.octopus.octopus_support import Clock, Events, opened

@@ -16,7 +16,7 @@ from ..edge.http import Http, HttpError, Request
 from ..edge.upload import Upload
 from ..edge.urls import without_user
 from .compare import compare_download
-from .feed import ABSENT, SAME, Candidate, Found, Progress, unknown
+from .feed import ABSENT, SAME, Candidate, Found, Progress, State
 
 _EXISTS = "already exists"
 # The server does not say how it hashed: the digest's length in bytes tells.
@@ -47,14 +47,14 @@ class BuiltInFeed:
         try:
             answer = self.http.request(request)
         except HttpError as error:
-            return unknown(f"{error.where}: {error.what}")
+            return Found(State.UNKNOWN, f"{error.where}: {error.what}")
         if answer.status == HTTPStatus.NOT_FOUND:
             return ABSENT
         if _has_hash_of(package, answer.json()):
             return SAME
         download = Request("GET", f"{self.api}/packages/{label}/raw", self.headers)
         found = compare_download(package, self.http, download)
-        return unknown("its file is not to be had") if found is ABSENT else found
+        return Found(State.UNKNOWN, "its file is not to be had") if found is ABSENT else found
 
     def send(self, package: Candidate, progress: Progress) -> bool:
         """Push the package, never over another one.

@@ -17,7 +17,7 @@ from ..edge.http import Http, HttpError, Request
 from ..package.nupkg import SIGNATURE
 from ..package.reader import Package, PackageListing, list_package
 from ..zip.reader import read_member
-from .feed import ABSENT, SAME, Candidate, Found, other, unknown
+from .feed import ABSENT, SAME, Candidate, Found, State
 
 _NAMED = 3
 # What a feed has may be packed worse than ours, and be slow to come; it has an end all the same.
@@ -34,13 +34,14 @@ def compare_file(package: Candidate, path: Path) -> Found:
     try:
         theirs = _content(Package.open(path).listing)
     except PipelineError as error:
-        return other(f"what it has is no sound package: {error.what}")
+        return Found(State.OTHER, f"what it has is no sound package: {error.what}")
     names = sorted(name for name in theirs.keys() | ours if theirs.get(name) != ours.get(name))
     if not names:
         return SAME
     rest = len(names) - _NAMED
-    return other(
-        "different in " + ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+    return Found(
+        State.OTHER,
+        "different in " + ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else ""),
     )
 
 
@@ -56,7 +57,7 @@ def compare_download(package: Candidate, http: Http, request: Request) -> Found:
         except HttpError as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return ABSENT
-            return unknown(f"{error.where}: {error.what}")
+            return Found(State.UNKNOWN, f"{error.where}: {error.what}")
         return compare_file(package, path)
 
 

@@ -14,7 +14,7 @@ from ..core.errors import PipelineError
 from ..edge.files import unwritable
 from ..project.versions import normal_version
 from .compare import compare_file
-from .feed import ABSENT, Candidate, Found, Progress, unknown
+from .feed import ABSENT, Candidate, Found, Progress, State
 
 # File systems without hard links say so in one of these ways.
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL)
@@ -55,7 +55,7 @@ class FolderFeed:
         try:
             return compare_file(package, self.folder / name)
         except OSError as error:
-            return unknown(f"{name} cannot be read: {error.strerror}")
+            return Found(State.UNKNOWN, f"{name} cannot be read: {error.strerror}")
 
     def send(self, package: Candidate, progress: Progress) -> bool:
         """Copy the package in one step: a reader sees all of it or nothing."""

@@ -15,7 +15,7 @@ from ..edge.http import Request
 from ..edge.urls import joined, without_user
 from ..project.versions import normal_version
 from .compare import compare_download
-from .feed import Candidate, Found, Progress, unknown
+from .feed import Candidate, Found, Progress, State
 from .nuget import MOST_OF_AN_INDEX, Source, put_package
 
 _PUSH = "PackagePublish/2.0.0"
@@ -61,7 +61,7 @@ class NugetV3:
     def find(self, package: Candidate) -> Found:
         """Download what the feed has, by lower-case id and normalised version, and compare."""
         if not self.read:
-            return unknown(f"its service index has no {_READ} that can be used")
+            return Found(State.UNKNOWN, f"its service index has no {_READ} that can be used")
         name, version = package.id.lower(), normal_version(package.version).lower()
         path = f"{quote(name)}/{quote(version)}/{quote(f'{name}.{version}')}.nupkg"
         url = f"{self.read.rstrip('/')}/{path}"

@@ -21,7 +21,7 @@ from ..feeds.folder import FolderFeed
 from ..feeds.nuget import Source, is_v3
 from ..feeds.nuget_v2 import NugetV2
 from ..feeds.nuget_v3 import NugetV3
-from ..feeds.publish import Rules, publish
+from ..feeds.publish import publish
 from ..octopus.build_information import send_build_information
 from ..octopus.client import Access, Octopus, connect
 from ..package.reader import Package
@@ -81,7 +81,7 @@ def push(
 
     with reporter.stage("push") as stage:
         feed = _feed(project, options, http, octopus, reporter)
-        done = publish(feed, candidate, stage, Rules(options.skip_duplicate))
+        done = publish(feed, candidate, stage, skip_duplicate=options.skip_duplicate)
         stage.text = f"{done.text}, {size(candidate.size)}"
     if done.warning:
         reporter.warn(done.warning)

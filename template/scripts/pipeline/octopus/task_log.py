@@ -33,7 +33,7 @@ class TaskLog:
         for node in _activities(details.documents("ActivityLogs")):
             name = node.text("Name")
             new = self._new(node.text("Id"), node.documents("LogElements"))
-            found += [LogLine(name, category, said) for _, category, said in new]
+            found += [LogLine(name, category, words) for _, category, words in new]
         return found
 
     def _new(self, activity: str, elements: list[Document]) -> list[_Entry]:
@@ -46,7 +46,7 @@ class TaskLog:
             tail = entries[gaps[-1] + 1 :]
             known = _overlap(seen, tail)
             # Without an overlap nobody can tell how much is missing in between.
-            self.cut = self.cut or not known
+            self.cut |= not known
             new = tail[known:]
         else:
             new = entries[len(seen) :]
