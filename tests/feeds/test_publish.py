@@ -100,7 +100,7 @@ def test_other_metadata_makes_another_package(
 def test_a_damaged_file_in_the_feed_is_another_package(anywhere: Place, made: Candidate) -> None:
     """A push must not end well because nobody could read what is there."""
     anywhere.put(made.path.read_bytes()[:-30])
-    with pytest.raises(Conflict, match="no sound package"):
+    with pytest.raises(Conflict, match="not a valid package"):
         Pusher()(anywhere.feed, made)
 
 

@@ -3,9 +3,8 @@
 HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY in either casing, the lower one first;
 REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE, SSL_CERT_FILE and SSL_CERT_DIR, the first one set.
 
-The timeout of a socket bounds one wait, and so never ends the answer of a server that sends a
-byte a second. An answer is therefore read through a stream that looks at the clock before each
-piece, headers included.
+The timeout of a socket bounds each wait: a server that sends a byte a second never reaches it. So
+answers are read through a stream that looks at the clock before each read, headers included.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _MOST_BEFORE_THE_BODY = 1 << 20  # bytes of the status, the headers, and interim
 
 
 class EndlessError(Exception):
-    """An answer is longer, in bytes or seconds, than it may be."""
+    """An answer is longer than allowed, in bytes or in seconds."""
 
 
 class _Stream(io.RawIOBase):
@@ -57,7 +56,7 @@ class _Stream(io.RawIOBase):
         if self.left is not None:
             self.left -= count or 0
             if self.left < 0:
-                what = f"there is no body after {_MOST_BEFORE_THE_BODY >> 10} kB of headers"
+                what = f"the headers are longer than {_MOST_BEFORE_THE_BODY >> 10} kB"
                 raise EndlessError(what)
         return count
 
@@ -98,7 +97,7 @@ class Connections:
         return self._pools[key]
 
     def _kinds(self) -> dict[str, type[HTTPConnectionPool]]:
-        """Return connections by scheme whose answers have an end."""
+        """Return connections by scheme whose answers are bounded."""
         connections = self
 
         class Answer(http.client.HTTPResponse):
@@ -138,9 +137,9 @@ def proxy_for(url: str, environ: Mapping[str, str]) -> str:
 
 
 def _pools(environ: Mapping[str, str], scheme: str, proxy: str) -> urllib3.PoolManager:
-    # Certificates take a while to read.
-    needed = "https" in (scheme, urlsplit(proxy).scheme)
-    context = _trust(environ) if needed else None
+    # Reading certificates is slow.
+    is_secure = "https" in (scheme, urlsplit(proxy).scheme)
+    context = _trust(environ) if is_secure else None
     if not proxy:
         return urllib3.PoolManager(ssl_context=context)
     address, user = split_user(proxy)

@@ -1,4 +1,4 @@
-"""Addresses of servers: what a connection is made to, and what of them may be shown."""
+"""Addresses of servers: their parts, and the form that may be shown."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def without_user(url: str) -> str:
 def origin(url: str) -> tuple[str, str, int] | None:
     """Return scheme, host and port as the connection is made to them; None for no address.
 
-    Read by the library that connects: two readers of one address could see different hosts.
+    Read with the library that connects: another parser could see another host.
     """
     try:
         parts = parse_url(split_user(url)[0])

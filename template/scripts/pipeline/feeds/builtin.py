@@ -54,10 +54,10 @@ class BuiltInFeed:
             return SAME
         download = Request("GET", f"{self.api}/packages/{label}/raw", self.headers)
         found = compare_download(package, self.http, download)
-        return Found(State.UNKNOWN, "its file is not to be had") if found is ABSENT else found
+        return Found(State.UNKNOWN, "its file cannot be downloaded") if found is ABSENT else found
 
     def send(self, package: Candidate, progress: Progress) -> bool:
-        """Push the package, never over another one.
+        """Push the package without overwriting.
 
         A version that is there is 409 on some servers and 400 on others; 200 means that the
         server kept what it had.

@@ -1,7 +1,7 @@
 """Whether two package files are the same package: the same bytes, or the same content.
 
-A feed may sign what it gets, or write the zip anew. The files inside and the nuspec's metadata
-are then still ours; they include the manifest with the digests of all that was built.
+A feed may sign a package or write its zip anew. That changes neither the files in it, the
+manifest with its digests among them, nor the nuspec's metadata.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..zip.reader import read_member
 from .feed import ABSENT, SAME, Candidate, Found, State
 
 _NAMED = 3
-# What a feed has may be packed worse than ours, and be slow to come; it has an end all the same.
+# A feed's file may be compressed less than ours, and be slow to come, within these bounds.
 _TIMES_AS_LARGE = 8
 _MORE = 64 << 20
 _SECONDS = 3600.0
@@ -34,7 +34,7 @@ def compare_file(package: Candidate, path: Path) -> Found:
     try:
         theirs = _content(Package.open(path).listing)
     except PipelineError as error:
-        return Found(State.OTHER, f"what it has is no sound package: {error.what}")
+        return Found(State.OTHER, f"what it has is not a valid package: {error.what}")
     names = sorted(name for name in theirs.keys() | ours if theirs.get(name) != ours.get(name))
     if not names:
         return SAME

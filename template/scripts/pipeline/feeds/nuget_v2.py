@@ -1,7 +1,7 @@
 """A NuGet v2 feed: packages are put to the source itself, and read through OData.
 
-Write-only feeds, as Octopus's own `/nuget/packages`, answer reading with an error: nothing can
-then be compared.
+Write-only feeds, as Octopus's own `/nuget/packages`, answer reading with an error; nothing can be
+compared then.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class NugetV2:
     def _compare(self, package: Candidate, answer: Response, base: str) -> Found:
         entry = _entry(answer.body)
         if entry is None:
-            return Found(State.UNKNOWN, f"{answer.where}: the answer is no package entry")
+            return Found(State.UNKNOWN, f"{answer.where}: the answer is not a package entry")
         algorithm = _ALGORITHMS.get(_text(entry, "PackageHashAlgorithm").upper(), "")
         if algorithm and _decoded(_text(entry, "PackageHash")) == package.digest(algorithm):
             return SAME
@@ -79,7 +79,7 @@ class NugetV2:
             )
         request = Request("GET", url, self.source.headers(url))
         found = compare_download(package, self.source.http, request)
-        return Found(State.UNKNOWN, "the entry leads nowhere") if found is ABSENT else found
+        return Found(State.UNKNOWN, "the entry's file is missing") if found is ABSENT else found
 
 
 def _has_path(url: str) -> bool:
@@ -87,7 +87,7 @@ def _has_path(url: str) -> bool:
 
 
 def _entry(body: bytes) -> ET.Element | None:
-    # In UTF-16 a document type would look different, and every other byte is zero.
+    # The null bytes are those of UTF-16, which would hide a document type from this check.
     if b"<!DOCTYPE" in body or b"\0" in body:
         return None
     try:

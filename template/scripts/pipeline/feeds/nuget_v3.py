@@ -40,16 +40,16 @@ class NugetV3:
         if _PUSH not in resources:
             raise PipelineError(
                 without_user(source.url),
-                f"this service index has no {_PUSH}: "
-                + (f"it has {', '.join(sorted(resources))}" if resources else "it is none"),
+                f"this service index has no {_PUSH}, it has "
+                + (", ".join(sorted(resources)) or "no resources"),
                 "Look at the URL: it is that of a NuGet v3 feed which takes packages.",
             )
         push = joined(source.url, resources[_PUSH])
         if not push:
             raise PipelineError(
                 answer.where,
-                f"its {_PUSH} is {resources[_PUSH]!r}, which is no address of a server",
-                "Tell who runs the feed.",
+                f"its {_PUSH} is {resources[_PUSH]!r}, which is not the address of a server",
+                "Tell whoever runs the feed.",
             )
         return cls(source, push, joined(source.url, resources[_READ]) if _READ in resources else "")
 

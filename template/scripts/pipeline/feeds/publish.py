@@ -1,7 +1,7 @@
-"""Publishing a package once: the same one again is success, another one is refused.
+"""Publishing a package once: the same one again is a success, another one is refused.
 
-The feed is looked into before anything is sent, because not every feed refuses a version that
-it has, and again after a broken connection, because the package may have arrived.
+The feed is read before anything is sent, because not every feed refuses a version that it has,
+and again after a broken connection, because the package may have arrived.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..core.events import Stage
 from ..edge.http import HttpError, NoAnswerError
 from .feed import Candidate, Feed, Found, State
 
-# A gateway's errors: the feed behind it may or may not have got the package.
+# Errors of a gateway: the feed behind it may have got the package or not.
 _DROPPED = (
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.BAD_GATEWAY,
@@ -30,9 +30,9 @@ _PAUSE = 2.0  # seconds, for a server that is still busy with what it got
 
 @dataclass(frozen=True)
 class Published:
-    """A package that is in the feed now; `sent` says whether this push brought it there.
+    """A package that is in the feed now; `sent` says whether this push sent it.
 
-    `warning` is empty, or what the reader has to know of a push that went well in the end.
+    `warning` is empty, or what went wrong on the way.
     """
 
     sent: bool

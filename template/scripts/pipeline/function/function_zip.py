@@ -16,7 +16,7 @@ from ..core.errors import PipelineError
 from ..core.manifest import ZipFacts
 from ..edge.cache import Sealed, seal, sealed
 from ..edge.files import unwritable
-from ..edge.locks import alone
+from ..edge.locks import exclusive
 from ..edge.uv import Uv
 from ..project.project import FROM_RUNTIME, Project
 from ..zip.globs import path_matcher
@@ -105,7 +105,7 @@ def restore(
     packages = len(locked(text))
     if whole := sealed(target):
         return Restored(whole.data, brought(whole, cache), packages, from_cache=True)
-    with alone(cache / "dependencies.lock", lambda: None):
+    with exclusive(cache / "dependencies.lock", lambda: None):
         from_cache, whole = True, sealed(target)
         if whole is None:
             from_cache, whole = _make(project, uv(), target, packages, warn)

@@ -1,9 +1,7 @@
-"""One space of an Octopus server: where it is, what it knows, and its resources.
+"""One space of an Octopus server, and the documents that it answers with.
 
-Endpoints and shapes as in go-octopusdeploy and Octopus's TypeScript client, which older and
-newer servers both serve; link templates of the server are not needed. The names of properties
-begin with a capital or not, by server version: documents are read and changed by functions here.
-They hold each property against its type, so that a strange answer is an error and no surprise.
+Endpoints and shapes as in go-octopusdeploy and Octopus's TypeScript client; older and newer
+servers both have them. Every property is checked against its type where it is read.
 """
 
 from __future__ import annotations
@@ -29,7 +27,7 @@ _OLDEST = (2019, 1)
 # The first server with the executions API, by Octopus's TypeScript client.
 _EXECUTIONS = (2022, 3, 5512)
 _DEVELOPMENT = "0.0.0"
-# Ids become a part of addresses: an empty one would mean the whole collection.
+# Ids become a part of addresses; an empty one would address the whole collection.
 _ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_+-]|\.(?!\.)){0,300}")
 
 
@@ -119,8 +117,12 @@ class Document(dict[str, Any]):
             result[small if small in self and name not in self else name] = value
         return result
 
+    def any(self, name: str) -> Any:
+        """Return a property of any type; None where it is absent."""
+        return self.get(name, self.get(_small(name)))
+
     def _read(self, name: str, default: Any) -> Any:
-        value = self.get(name, self.get(_small(name)))
+        value = self.any(name)
         return default if value is None else value
 
     def _list(self, name: str, kind: type, words: str) -> list[Any]:
@@ -208,7 +210,7 @@ class Octopus:
         return self._request("PUT", url, resource.changed(**properties))
 
     def delete(self, path: str) -> None:
-        """Remove a resource; one that is gone already is no error."""
+        """Remove a resource; a missing one is no error."""
         try:
             self._request("DELETE", path)
         except HttpError as error:
@@ -259,7 +261,7 @@ class Octopus:
         if method == "GET":
             return Document.of(answer.json(), answer.where, PipelineError)
         try:
-            # Some requests are answered with no document at all.
+            # The answers of some requests have no body.
             found = answer.json() or {}
         except PipelineError as error:
             raise NoAnswerError(error.where, error.what, error.then) from error

@@ -1,4 +1,7 @@
-"""Octopus environments: found by name, made, and removed; ours say in their description whose."""
+"""Octopus environments: finding, creating and removing them.
+
+The description of one that `env.create` made names the package it was made for.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,10 @@ from ..core.errors import PipelineError
 from ..edge.http import HttpError, NoAnswerError
 from .client import Document, Octopus
 
-# What marks an environment as ours; nothing else in Octopus can hold it.
+# Octopus has no other field of an environment that could hold this.
 _MARK = re.compile(r"Made by env\.create for (?P<owner>\S+?)\.(?: Expires (?P<end>\S+?)\.)?$")
+# The properties of a lifecycle's phase that hold its environments.
+TARGETS = ("AutomaticDeploymentTargets", "OptionalDeploymentTargets")
 _IN_USE = (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT)
 _STAMP = "%Y-%m-%dT%H:%MZ"
 
@@ -41,12 +46,12 @@ class OctopusEnvironment:
 def _moment(stamp: str) -> datetime | None:
     try:
         return datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
-    except ValueError:  # none, or what somebody wrote by hand
+    except ValueError:  # empty, or written by hand
         return None
 
 
 def _description(owner: str, expires: datetime | None) -> str:
-    """Return the description of an environment of ours. `expires` is rounded to minutes."""
+    """Return what `_MARK` reads. `expires` is cut to minutes."""
     end = f" Expires {expires.astimezone(UTC).strftime(_STAMP)}." if expires else ""
     return f"Made by env.create for {owner}.{end}"
 
@@ -60,7 +65,7 @@ def find_environment(octopus: Octopus, name: str) -> OctopusEnvironment | None:
 def find_environments(octopus: Octopus, names: Sequence[str]) -> list[OctopusEnvironment]:
     """Return the environments of these names, in their order.
 
-    Raises one PipelineError that names all that are not there, and those that are.
+    Raises one PipelineError that names all missing ones and all that exist.
     """
     known = {env.name.casefold(): env for env in all_environments(octopus)}
     missing = [name for name in names if name.casefold() not in known]
@@ -82,9 +87,9 @@ def all_environments(octopus: Octopus) -> list[OctopusEnvironment]:
 def ensure_environment(
     octopus: Octopus, name: str, owner: str, expires: datetime | None
 ) -> tuple[OctopusEnvironment, bool]:
-    """Return the environment and whether it was made now; one that we made is brought up to date.
+    """Create or update an environment; return it and whether it was created.
 
-    Scripts may register machines in it. Raises PipelineError for one that we did not make.
+    Scripts may register machines in it. Raises PipelineError where `env.create` did not make it.
     """
     description = _description(owner, expires)
     there = octopus.named("environments", name)
@@ -118,20 +123,20 @@ def ensure_environment(
 
 
 def remove_environment(octopus: Octopus, environment: OctopusEnvironment) -> None:
-    """Remove an environment; one that is gone already is no error.
+    """Remove an environment; a missing one is no error.
 
     Raises PipelineError with the server's words and the list of what refers to it.
     """
     try:
         octopus.delete(f"environments/{environment.id}")
     except (HttpError, NoAnswerError) as error:
-        # With many deployments the removal outlasts a gateway's patience, and goes on.
+        # With many deployments the removal takes longer than a gateway waits, and goes on.
         if octopus.find(f"environments/{environment.id}") is None:
             return
         if not isinstance(error, HttpError) or error.status not in _IN_USE:
             raise
-        users = _users(octopus, environment.id)
-        listed = "\n".join(f"  {user}" for user in users) or "  nothing that this key may see"
+        references = _references(octopus, environment.id)
+        listed = "\n".join(f"  {text}" for text in references) or "  nothing that this key may see"
         raise PipelineError(
             f"env.delete {environment.name}",
             f"Octopus refuses: {error.text}\nWhat refers to it:\n{listed}",
@@ -139,7 +144,12 @@ def remove_environment(octopus: Octopus, environment: OctopusEnvironment) -> Non
         ) from error
 
 
-def _users(octopus: Octopus, environment_id: str) -> list[str]:
+def phase_targets(phase: Document) -> list[str]:
+    """Return the ids of the environments in a lifecycle's phase."""
+    return [target for name in TARGETS for target in phase.texts(name)]
+
+
+def _references(octopus: Octopus, environment_id: str) -> list[str]:
     machines = [
         f"machine {machine.text('Name')}"
         for machine in octopus.all("machines", environmentIds=environment_id)
@@ -148,8 +158,7 @@ def _users(octopus: Octopus, environment_id: str) -> list[str]:
         f"lifecycle {lifecycle.text('Name')}, phase {phase.text('Name')}"
         for lifecycle in octopus.all("lifecycles")
         for phase in lifecycle.documents("Phases")
-        if environment_id
-        in (*phase.texts("AutomaticDeploymentTargets"), *phase.texts("OptionalDeploymentTargets"))
+        if environment_id in phase_targets(phase)
     ]
     found = machines + phases
     for project in octopus.all("projects"):

@@ -1,8 +1,7 @@
-"""Machines of an environment: a cloud region of its own, or a machine that others share.
+"""An environment's machines (a cloud region of its own, or a shared machine), and which steps fit.
 
-And whether a step of the deployment process can run our deploy script on them. "Deploy a package"
-unpacks on the target and needs one with a disk: a Tentacle or SSH target. A cloud region has none:
-steps for it run on a worker, as "Run a script" does.
+"Deploy a package" unpacks on its target and needs one with a disk: a Tentacle or an SSH target. A
+cloud region has no disk: steps for it run on a worker, as "Run a script" does.
 """
 
 from __future__ import annotations
@@ -56,9 +55,9 @@ def machine_named(octopus: Octopus, name: str) -> Document:
 def register_cloud_region(
     octopus: Octopus, environment: OctopusEnvironment, name: str, roles: Sequence[str], pool: str
 ) -> str:
-    """Give the environment a cloud region of this name, and say what was done.
+    """Register or update the environment's cloud region, and return what was done, in words.
 
-    `pool` names the worker pool that its steps run on; empty means the space's default one.
+    `pool` names the worker pool that its steps run on; empty means the default one of the space.
     """
     then = "Correct worker-pool in pyproject.toml [tool.pipeline.octopus]."
     pool_id = octopus.required("workerpools", "worker pool", pool, then).identity() if pool else ""
@@ -84,13 +83,13 @@ def register_cloud_region(
     if Target.of(there).has_disk:
         raise PipelineError(
             f"Octopus machine {name}",
-            "it is no cloud region, and has the name that ours would have",
+            "it is not a cloud region, but has the name that env.create needs for one",
             "Rename that machine in Octopus.",
         )
     known = {role.casefold() for role in there.texts("Roles")}
     missing = [role for role in roles if role.casefold() not in known]
     if not missing and environment.id in there.texts("EnvironmentIds"):
-        return f"cloud region {name} is there"
+        return f"cloud region {name} is registered already"
     environments = list(dict.fromkeys([*there.texts("EnvironmentIds"), environment.id]))
     roles = [*there.texts("Roles"), *missing]
     octopus.update("machines", there, EnvironmentIds=environments, Roles=roles)
@@ -98,18 +97,18 @@ def register_cloud_region(
 
 
 def join_machine(octopus: Octopus, environment: OctopusEnvironment, machine: Document) -> str:
-    """Add the environment to a machine that is there, and say what was done."""
+    """Add the environment to an existing machine, and return what was done, in words."""
     name, environments = machine.text("Name"), machine.texts("EnvironmentIds")
     if environment.id in environments:
-        return f"machine {name} has it"
+        return f"machine {name} has it already"
     octopus.update("machines", machine, EnvironmentIds=[*environments, environment.id])
     return f"added to machine {name}"
 
 
 def deregister(octopus: Octopus, environment: OctopusEnvironment) -> list[str]:
-    """Take every machine out of an environment, and say what was done.
+    """Remove every machine from an environment, and return what was done, in words.
 
-    A machine with other environments keeps them; one without goes.
+    A machine that has other environments stays in those.
     """
     done = []
     for machine in _machines_of(octopus, environment):
@@ -125,8 +124,8 @@ def deregister(octopus: Octopus, environment: OctopusEnvironment) -> list[str]:
 
 
 def _machines_of(octopus: Octopus, environment: OctopusEnvironment) -> list[Document]:
-    # Read whole before anything changes: pages of a list that shrinks would leave some out. And
-    # a server that does not know the filter would give us everybody's machines.
+    # The whole list is read before anything changes: pages of a shrinking list would skip some.
+    # Servers that do not know the filter return all machines.
     found = list(octopus.all("machines", environmentIds=environment.id))
     return [machine for machine in found if environment.id in machine.texts("EnvironmentIds")]
 

@@ -77,9 +77,9 @@ class PackageStep:
 
 
 def find_projects(octopus: Octopus, names: Sequence[str]) -> list[OctopusProject]:
-    """Return the projects of these names (ids and slugs are names too), in their order.
+    """Return the projects of these names, ids or slugs, in their order.
 
-    Raises one PipelineError that names all that are not there.
+    Raises one PipelineError that names all missing ones.
     """
     found = {name: _find(octopus, name) for name in names}
     missing = [name for name, document in found.items() if document is None]
@@ -162,8 +162,6 @@ def _step(project: str, step: Document, action: Document) -> PackageStep:
 
 
 def _property(owner: Document, name: str) -> str:
-    """Return a property that is a plain text; names of properties are data, their casing stays."""
-    properties = owner.document("Properties")
-    # A server that writes small letters writes these keys so, too.
-    value = properties.get(name, properties.get(name[:1].lower() + name[1:], ""))
+    """Return an entry of `Properties`; empty where it is absent or holds a secret."""
+    value = owner.document("Properties").any(name)
     return value if isinstance(value, str) else ""

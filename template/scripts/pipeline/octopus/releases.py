@@ -1,4 +1,4 @@
-"""Octopus releases: one per project and version, always with the same packages."""
+"""Octopus releases: one for each project and version, always with the same package version."""
 
 from __future__ import annotations
 
@@ -69,7 +69,14 @@ def ensure_release(octopus: Octopus, project: OctopusProject, wanted: Wanted) ->
                 raise
         except HttpError as error:
             if not (there := octopus.find(path)):
-                raise _refused(where, error, wanted) from error
+                then = (
+                    "Push the package first (`python3 tasks.py push`), and look whether the "
+                    f"project's channel takes the version {wanted.version}: its rules may exclude "
+                    "prereleases."
+                )
+                is_rule = error.status == HTTPStatus.BAD_REQUEST
+                what = error.text or error.what
+                raise PipelineError(where, what, then if is_rule else error.then) from error
         there = octopus.find(path)
     if there is None:
         raise PipelineError(where, "the server made it, and does not show it", "Try again.")
@@ -153,13 +160,3 @@ def _refuse_others(there: Document, uses: Iterable[_Use], wanted: Wanted, where:
                 f"it is there already, and its step {use.action!r} has {has} {wanted.package_id}",
                 "Build a new version; or delete the release in Octopus and run this again.",
             )
-
-
-def _refused(where: str, error: HttpError, wanted: Wanted) -> PipelineError:
-    then = (
-        "Push the package first (`python3 tasks.py push`), and look whether the project's "
-        f"channel takes the version {wanted.version}: its rules may exclude prereleases."
-        if error.status == HTTPStatus.BAD_REQUEST
-        else error.then
-    )
-    return PipelineError(where, error.text or error.what, then)

@@ -1,4 +1,4 @@
-"""The log of a server task, read again and again while it grows: each line comes out once."""
+"""The log of a server task that is read repeatedly while it grows: each line once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class LogLine:
 
 @dataclass
 class TaskLog:
-    """What has been read of one task's log. `cut` says that the server left lines out for good."""
+    """What has been read of one task's log; `cut` after the server left out lines unread."""
 
     seen: dict[str, list[_Entry]] = field(default_factory=dict)
     cut: bool = False
@@ -45,7 +45,7 @@ class TaskLog:
         if gaps:
             tail = entries[gaps[-1] + 1 :]
             known = _overlap(seen, tail)
-            # Without an overlap nobody can tell how much is missing in between.
+            # Without an overlap, lines in between may be missing.
             self.cut |= not known
             new = tail[known:]
         else:

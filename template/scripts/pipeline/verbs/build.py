@@ -13,7 +13,7 @@ from ..core.manifest import MANIFEST_NAME, Manifest
 from ..core.names import FUNCTION_ZIP
 from ..core.text import size
 from ..edge.files import new_folder, read_json, sweep, write_json
-from ..edge.locks import alone
+from ..edge.locks import exclusive
 from ..edge.machine import Machine
 from ..function.function_zip import Restored
 from ..function.python.interpreter import local_runtime
@@ -80,7 +80,7 @@ def build(project: Project, options: BuildOptions, machine: Machine, reporter: R
     def waiting() -> None:
         reporter.line("another build is running in this folder; waiting for it")
 
-    with alone(machine.root / ".pipeline" / "build.lock", waiting):
+    with exclusive(machine.root / ".pipeline" / "build.lock", waiting):
         sweep(machine.output)
         tree = WorkTree.read(machine.git, server)
         inputs, last = inputs_digest(tree, machine), last_build(machine)

@@ -19,7 +19,7 @@ from ..core.errors import PipelineError
 from ..core.events import Reporter, TestResults
 from ..edge.cache import is_whole_folder, seal_folder
 from ..edge.files import new_folder
-from ..edge.locks import alone
+from ..edge.locks import exclusive
 from ..edge.machine import Machine
 from ..edge.pythons import base_python, is_program
 from ..edge.shell import attach, run, scrubbed, stream
@@ -190,7 +190,7 @@ def _environment(project: Project, machine: Machine, reporter: Reporter) -> _Env
         sdk, told = runtime_sdk(python, machine)
         digest.update(str(sdk).encode())
     folder = machine.cache / f"tests-{digest.hexdigest()[:16]}"
-    with alone(
+    with exclusive(
         machine.cache / "tests.lock",
         lambda: reporter.line("another test run is preparing; waiting for it"),
     ):

@@ -18,7 +18,7 @@ from ...core.handler import ASYNC, GENERATOR
 from ...core.masking import masked_text
 from ...core.templates import names_in
 from ...edge.files import read_json
-from ...edge.locks import alone
+from ...edge.locks import exclusive
 from ...edge.shell import run
 from ...project.project import LOCAL_ENVIRONMENT, Function
 from ...project.tables import normal
@@ -102,7 +102,7 @@ def handler_check(
         environment=here.known.values,
         init_timeout=seconds,
     )
-    with alone(home.with_name(f"{home.name}.lock"), lambda: None):
+    with exclusive(home.with_name(f"{home.name}.lock"), lambda: None):
         mirror(open_archive(files.path, FUNCTION_LIMITS), home / "task")
         code = FunctionCode(
             home / "task", function.handler, runtime.python, runtime.ric, runtime.extra_paths
