@@ -127,7 +127,7 @@ class Connections:
 
 
 def proxy_for(url: str, environ: Mapping[str, str]) -> str:
-    """Return the URL of the proxy that leads to `url`, or an empty text."""
+    """Return the URL of the proxy for a request to `url`, or ""."""
     parts = urlsplit(url)
     exempt = _setting(environ, "no_proxy")
     if exempt and proxy_bypass_environment(parts.netloc.rpartition("@")[2], {"no": exempt}):

@@ -204,6 +204,11 @@ class Octopus:
         """Send a document; raises NoAnswerError when it is unknown whether it had its effect."""
         return self._request("POST", path, document, query)
 
+    def execute(self, path: str, **document: Any) -> Document:
+        """Post a request of the executions API, whose names begin with a small letter."""
+        space = {"spaceId": self.space_id, "spaceIdOrName": self.space_id}
+        return self.post(path, {**space, **document})
+
     def update(self, path: str, resource: Document, **properties: Any) -> Document:
         """Change properties of a resource in the collection at `path`; return the new one."""
         url = f"{path}/{resource.identity()}"

@@ -61,15 +61,11 @@ def _create(octopus: Octopus, release: Release, environment: OctopusEnvironment)
     if not octopus.has_executions:
         document = {"ReleaseId": release.id, "EnvironmentId": environment.id}
         return octopus.post("deployments", document).identity("TaskId")
-    answer = octopus.post(
+    answer = octopus.execute(
         "deployments/create/untenanted/v1",
-        {
-            "spaceId": octopus.space_id,
-            "spaceIdOrName": octopus.space_id,
-            "projectName": release.project.id,
-            "releaseVersion": release.version,
-            "environmentNames": [environment.id],
-        },
+        projectName=release.project.id,
+        releaseVersion=release.version,
+        environmentNames=[environment.id],
     )
     tasks = answer.documents("DeploymentServerTasks")
     return (tasks[0] if tasks else answer).identity("ServerTaskId")

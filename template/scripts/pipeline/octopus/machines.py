@@ -46,10 +46,8 @@ def targets_of(octopus: Octopus, environment: OctopusEnvironment) -> list[Target
 
 def machine_named(octopus: Octopus, name: str) -> Document:
     """Return the machine of that name, in any case."""
-    then = (
-        'Register it, or correct worker = "machine:NAME" in pyproject.toml [tool.pipeline.octopus].'
-    )
-    return octopus.required("machines", "machine", name, then)
+    place = 'worker = "machine:NAME" in pyproject.toml [tool.pipeline.octopus]'
+    return octopus.required("machines", "machine", name, f"Register it, or correct {place}.")
 
 
 def register_cloud_region(
@@ -63,22 +61,17 @@ def register_cloud_region(
     pool_id = octopus.required("workerpools", "worker pool", pool, then).identity() if pool else ""
     there = octopus.named("machines", name)
     if there is None:
-        octopus.post(
-            "machines",
-            {
-                "Name": name,
-                "EnvironmentIds": [environment.id],
-                "Roles": list(roles),
-                "TenantedDeploymentParticipation": "Untenanted",
-                "TenantIds": [],
-                "TenantTags": [],
-                "IsDisabled": False,
-                "Endpoint": {
-                    "CommunicationStyle": _CLOUD_REGION,
-                    "DefaultWorkerPoolId": pool_id,
-                },
-            },
-        )
+        region = {
+            "Name": name,
+            "EnvironmentIds": [environment.id],
+            "Roles": list(roles),
+            "TenantedDeploymentParticipation": "Untenanted",
+            "TenantIds": [],
+            "TenantTags": [],
+            "IsDisabled": False,
+            "Endpoint": {"CommunicationStyle": _CLOUD_REGION, "DefaultWorkerPoolId": pool_id},
+        }
+        octopus.post("machines", region)
         return f"cloud region {name} registered"
     if Target.of(there).has_disk:
         raise PipelineError(

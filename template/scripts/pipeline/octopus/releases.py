@@ -99,21 +99,22 @@ def _create(
     if not octopus.has_executions:
         octopus.post("releases", _by_steps(project, wanted, uses), ignoreChannelRules="false")
         return
-    document: dict[str, Any] = {
-        "spaceId": octopus.space_id,
-        "spaceIdOrName": octopus.space_id,
-        "projectName": project.id,
-        "releaseVersion": wanted.version,
-        "releaseNotes": wanted.notes,
-        "ignoreIfAlreadyExists": False,
-        "ignoreChannelRules": False,
-    }
-    if all(_is_ours(use, wanted) for use in uses):
-        document["packageVersion"] = wanted.version
-    else:
-        # The other packages of the process get the version that Octopus chooses.
-        document["packages"] = [f"{wanted.package_id}:{wanted.version}"]
-    octopus.post("releases/create/v1", document)
+    # Other packages of the process get the version that Octopus chooses.
+    is_only_package = all(_is_ours(use, wanted) for use in uses)
+    packages: dict[str, Any] = (
+        {"packageVersion": wanted.version}
+        if is_only_package
+        else {"packages": [f"{wanted.package_id}:{wanted.version}"]}
+    )
+    octopus.execute(
+        "releases/create/v1",
+        projectName=project.id,
+        releaseVersion=wanted.version,
+        releaseNotes=wanted.notes,
+        ignoreIfAlreadyExists=False,
+        ignoreChannelRules=False,
+        **packages,
+    )
 
 
 def _by_steps(project: OctopusProject, wanted: Wanted, uses: Sequence[_Use]) -> dict[str, Any]:
