@@ -146,8 +146,13 @@ class Access:
     space: str = ""
 
     @property
+    def base(self) -> str:
+        """The address in front of `/api`."""
+        return self.url.rstrip("/").removesuffix("/api")
+
+    @property
     def missing(self) -> str:
-        """The environment variables that would have to be set, in words; empty when none."""
+        """The names of the environment variables that are not set, in words; "" when all are."""
         given = {"OCTOPUS_URL": self.url, "OCTOPUS_API_KEY": self.key}
         return " and ".join(name for name, value in given.items() if not value)
 
@@ -170,7 +175,7 @@ class Octopus:
     @property
     def api(self) -> str:
         """The address that the space's resources are below."""
-        base = f"{_base(self.access)}/api"
+        base = f"{self.access.base}/api"
         return f"{base}/{self.space_id}" if self.space_id else base
 
     @property
@@ -185,7 +190,7 @@ class Octopus:
 
     def link(self, path: str) -> str:
         """Return the page of the web portal that shows something, such as `tasks/ServerTasks-1`."""
-        return f"{without_user(_base(self.access))}/app#/{self.space_id}/{path}"
+        return f"{without_user(self.access.base)}/app#/{self.space_id}/{path}"
 
     def get(self, path: str, **query: object) -> Document:
         """Read a resource."""
@@ -279,19 +284,20 @@ def connect(http: Http, access: Access, warn: Callable[[str], None]) -> Octopus:
     `warn` is told when the key goes to another machine unencrypted. Raises PipelineError where
     the server does not know the space, is too old, or is no Octopus.
     """
+    where = f"Octopus at {without_user(access.base)}"
     if host := plain_http_host(access.url):
         warn(f"{host}: the Octopus API key travels unencrypted; use https in OCTOPUS_URL")
     root = Octopus(http, access, "", "", "").get("")
     version = root.text("Version")
     if not version:
         raise PipelineError(
-            f"Octopus at {without_user(_base(access))}",
-            "this is not an Octopus server: /api tells no version",
+            where,
+            "this is not an Octopus server: its /api has no version",
             "Correct OCTOPUS_URL; a path in front of /api belongs to it.",
         )
     if not _is_since(version, _OLDEST):
         raise PipelineError(
-            f"Octopus at {without_user(_base(access))}",
+            where,
             f"this server is version {version}, from before there were spaces",
             f"{'.'.join(map(str, _OLDEST))} is the oldest version that is supported: update it.",
         )
@@ -301,7 +307,7 @@ def connect(http: Http, access: Access, warn: Callable[[str], None]) -> Octopus:
         if is_it if access.space else space.flag("IsDefault"):
             return Octopus(http, access, version, space.identity(), space.text("Name"))
     raise PipelineError(
-        f"Octopus at {without_user(_base(access))}",
+        where,
         f"there is no space {access.space!r}" if access.space else "there is no default space",
         f"The API key sees {', '.join(space.text('Name') for space in spaces) or 'none'}. Set "
         "OCTOPUS_SPACE, or space in pyproject.toml [tool.pipeline.octopus].",
@@ -311,10 +317,6 @@ def connect(http: Http, access: Access, warn: Callable[[str], None]) -> Octopus:
 def _is_since(version: str, first: tuple[int, ...]) -> bool:
     numbers = tuple(int(part) for part in re.findall(r"[0-9]{1,9}", version)[:3])
     return version.startswith(_DEVELOPMENT) or numbers >= first
-
-
-def _base(access: Access) -> str:
-    return access.url.rstrip("/").removesuffix("/api")
 
 
 def _excerpt(value: object) -> str:

@@ -104,7 +104,7 @@ def ensure_environment(
         try:
             there = octopus.post("environments", wanted)
         except NoAnswerError:
-            # Made or not: the next run continues from what is there.
+            # It may have been made all the same.
             there = octopus.named("environments", name)
             if there is None:
                 raise

@@ -19,7 +19,7 @@ PHASE = "Temporary environments"
 _ATTEMPTS = 3
 
 
-def admit(
+def add_to_lifecycles(
     octopus: Octopus, projects: Iterable[OctopusProject], environment: OctopusEnvironment
 ) -> list[str]:
     """Allow the projects' releases in the environment; return the lifecycles that were changed.
@@ -45,7 +45,7 @@ def admit(
     return list(dict.fromkeys(done))
 
 
-def expel(octopus: Octopus, environment: OctopusEnvironment) -> list[str]:
+def remove_from_lifecycles(octopus: Octopus, environment: OctopusEnvironment) -> list[str]:
     """Remove the environment from every lifecycle, and return those that were changed.
 
     Somebody else's phase with no other environment stays as it is: an empty phase allows every

@@ -89,7 +89,7 @@ def register_cloud_region(
     return f"cloud region {name} brought up to date"
 
 
-def join_machine(octopus: Octopus, environment: OctopusEnvironment, machine: Document) -> str:
+def add_to_machine(octopus: Octopus, environment: OctopusEnvironment, machine: Document) -> str:
     """Add the environment to an existing machine, and return what was done, in words."""
     name, environments = machine.text("Name"), machine.texts("EnvironmentIds")
     if environment.id in environments:
@@ -123,9 +123,7 @@ def _machines_of(octopus: Octopus, environment: OctopusEnvironment) -> list[Docu
     return [machine for machine in found if environment.id in machine.texts("EnvironmentIds")]
 
 
-def refuse_misfits(
-    steps: Sequence[PackageStep], targets: Sequence[Target], environment: str
-) -> None:
+def check_steps(steps: Sequence[PackageStep], targets: Sequence[Target], environment: str) -> None:
     """Raise PipelineError where a step cannot run on an environment's machines, with the fix."""
     for step in steps:
         where = f"Octopus project {step.project}, step {step.name!r}"

@@ -1,6 +1,6 @@
-"""`env.*`: temporary environments in Octopus, made with a machine and removed in that order.
+"""`env.*`: temporary environments in Octopus, each with a machine.
 
-Every operation may be repeated: what is there is kept, what is half-done is continued.
+Every verb may be repeated: it keeps what exists and continues what was left half-done.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from ..octopus.environments import (
     find_environment,
     remove_environment,
 )
-from ..octopus.lifecycles import admit, expel
+from ..octopus.lifecycles import add_to_lifecycles, remove_from_lifecycles
 from ..octopus.machines import (
     Target,
+    add_to_machine,
+    check_steps,
     deregister,
-    join_machine,
     machine_named,
-    refuse_misfits,
     register_cloud_region,
 )
 from ..octopus.projects import OctopusProject, PackageStep, package_steps
@@ -36,7 +36,7 @@ from .release import OctopusOptions, chosen_projects, connected
 
 @dataclass(frozen=True)
 class Listed:
-    """An environment of the space. `owner` is the package it was made for, if we made it."""
+    """An environment of the space; `owner` is the package that `env.create` made it for, or ""."""
 
     name: str
     permanent: bool
@@ -67,11 +67,11 @@ def create_environment(
         projects = chosen_projects(octopus, project, options, reporter)
         steps = _steps(octopus, project.package_id, projects, there.id if there else "")
         roles = tuple(dict.fromkeys(role for step in steps for role in step.roles))
-        refuse_misfits(steps, [_target(octopus, project, name, roles)], name)
+        check_steps(steps, [_target(octopus, project, name, roles)], name)
         owner = there.owner if there and there.owner else project.package_id
         expires = expires or (there.expires if there else None)
         environment, created = ensure_environment(octopus, name, owner, expires)
-        for lifecycle in admit(octopus, projects, environment):
+        for lifecycle in add_to_lifecycles(octopus, projects, environment):
             reporter.line(f"    added to lifecycle {lifecycle}")
         reporter.line(f"    {_register(octopus, project, roles, environment)}")
         stage.text = "made in Octopus" if created else "was in Octopus, now complete"
@@ -168,7 +168,7 @@ def _remove(octopus: Octopus, environment: OctopusEnvironment, reporter: Reporte
     with reporter.stage(f"delete {environment.name}") as stage:
         for done in deregister(octopus, environment):
             reporter.line(f"    {done}")
-        for lifecycle in expel(octopus, environment):
+        for lifecycle in remove_from_lifecycles(octopus, environment):
             reporter.line(f"    removed from lifecycle {lifecycle}")
         remove_environment(octopus, environment)
         stage.text = "removed from Octopus"
@@ -208,7 +208,7 @@ def _register(
     if settings.is_cloud_region:
         name = resource_name(environment.name, project.function.name)
         return register_cloud_region(octopus, environment, name, roles, settings.pool)
-    return join_machine(octopus, environment, machine_named(octopus, settings.machine))
+    return add_to_machine(octopus, environment, machine_named(octopus, settings.machine))
 
 
 def _permanent(project: Project) -> Sequence[str]:
@@ -219,7 +219,7 @@ def _refuse_permanent(project: Project, name: str, verb: str) -> None:
     if name.casefold() in _permanent(project):
         raise PipelineError(
             f"{verb} {name}",
-            "it is declared as permanent, and its Octopus side is made and removed by people",
+            "it is declared as permanent: people create and remove it in Octopus, not this verb",
             "Choose another name; or look at permanent in pyproject.toml "
             f"[tool.pipeline.environments.{name}].",
         )

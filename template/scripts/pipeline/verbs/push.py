@@ -117,7 +117,7 @@ def _feed(
     if origin(name) is None:
         raise UsageError(
             "push",
-            f"{without_user(name)} is no feed",
+            f"{without_user(name)} is not a feed",
             f"It is a folder, an http or https URL, or `{BUILT_IN_FEED}`.",
         )
     if options.nuget_key and (host := plain_http_host(name)):

@@ -14,7 +14,7 @@ from ..octopus.build_information import release_notes
 from ..octopus.client import Access, Octopus, connect
 from ..octopus.deployments import Run, start_deployment
 from ..octopus.environments import OctopusEnvironment, find_environments
-from ..octopus.machines import refuse_misfits, targets_of
+from ..octopus.machines import check_steps, targets_of
 from ..octopus.projects import OctopusProject, find_projects, package_steps, projects_like
 from ..octopus.releases import Release, Wanted, ensure_release
 from ..octopus.waiting import Patience, interrupted, wait_for
@@ -43,7 +43,7 @@ class OctopusOptions:
 
 @dataclass(frozen=True)
 class Released:
-    """What was done: the releases by project, where they are deployed now, what was left out.
+    """What was done: the projects with a release, its environments, and those left out.
 
     `tasks` are the links of the deployments' server tasks.
     """
@@ -81,7 +81,7 @@ def release_package(
     names = [_declared(project, name) for name in options.environments]
     if len({name.casefold() for name in names}) != len(names):
         raise UsageError(
-            "--environments", f"{', '.join(names)}: one is there twice", "Name each once."
+            "--environments", f"{', '.join(names)}: one is named twice", "Name each once."
         )
     octopus = connected(options, machine.environ, reporter)
     projects = chosen_projects(octopus, project, options, reporter)
@@ -90,7 +90,9 @@ def release_package(
     _check_processes(octopus, projects, manifest.package_id, used)
     notes = release_notes(octopus, manifest, machine.git, machine.environ)
     wanted = Wanted(manifest.package_id, manifest.version, notes)
-    releases = [_release(octopus, each, wanted, reporter) for each in projects]
+    releases = [
+        _release(octopus, octopus_project, wanted, reporter) for octopus_project in projects
+    ]
     tasks: list[str] = []
     for environment in used:
         tasks += _deploy(octopus, releases, environment, options.patience, reporter)
@@ -139,7 +141,7 @@ def _check_processes(
                     f"no step that uses {package_id} runs in {environment.name}",
                     "Correct the steps' conditions in the deployment process.",
                 )
-            refuse_misfits(mine, targets_of(octopus, environment), environment.name)
+            check_steps(mine, targets_of(octopus, environment), environment.name)
 
 
 def _release(
