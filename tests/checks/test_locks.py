@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from pipeline.edge.cache import to_oneself, using
-from pipeline.edge.locks import alone_if_free, together
+from pipeline.edge.cache import exclusive_use, shared_use
+from pipeline.edge.locks import exclusive_if_free, shared
 from pipeline.edge.scratch import own_temporary_folder
 
 from tests.repositories import ROOT
@@ -19,7 +19,7 @@ from tests.repositories import ROOT
 HOLD = """\
 import sys, tempfile
 from pathlib import Path
-from pipeline.edge.cache import to_oneself, using
+from pipeline.edge.cache import exclusive_use, shared_use
 from pipeline.edge.scratch import own_temporary_folder
 
 def waiting():
@@ -60,9 +60,9 @@ def line(process: subprocess.Popen[str]) -> str:
 def test_a_cache_is_removed_from_when_nobody_uses_it(tmp_path: Path) -> None:
     """Two users at once; who removes waits for both, and is let in when they are killed."""
     cache = tmp_path / "cache"
-    with holder("using", cache) as one, holder("using", cache) as two:
+    with holder("shared_use", cache) as one, holder("shared_use", cache) as two:
         assert (line(one), line(two)) == ("held", "held")
-        with holder("to_oneself", cache) as remover:
+        with holder("exclusive_use", cache) as remover:
             assert line(remover) == "waiting"
             one.kill()
             two.kill()
@@ -72,9 +72,9 @@ def test_a_cache_is_removed_from_when_nobody_uses_it(tmp_path: Path) -> None:
 def test_a_cache_is_not_used_while_somebody_removes_from_it(tmp_path: Path) -> None:
     """Who wants to use it waits, and goes on when the other one is killed."""
     cache = tmp_path / "cache"
-    with holder("to_oneself", cache) as remover:
+    with holder("exclusive_use", cache) as remover:
         assert line(remover) == "held"
-        with holder("using", cache) as user:
+        with holder("shared_use", cache) as user:
             assert line(user) == "waiting"
             remover.kill()
             assert line(user) == "held"
@@ -86,9 +86,9 @@ def test_one_process_may_use_a_cache_twice(tmp_path: Path) -> None:
     def never() -> None:
         raise AssertionError
 
-    with using(tmp_path / "cache", never), using(tmp_path / "cache", never):
+    with shared_use(tmp_path / "cache", never), shared_use(tmp_path / "cache", never):
         pass
-    with to_oneself(tmp_path / "cache", never):
+    with exclusive_use(tmp_path / "cache", never):
         pass
 
 
@@ -103,14 +103,14 @@ def test_what_was_left_half_written_goes(tmp_path: Path) -> None:
         (path / "half").mkdir(parents=True)
     (left[0] / "half").chmod(0o555)
     with (
-        holder("using", tmp_path / "other") as other,
-        together(tmp_path / "cache.lock", lambda: None, lambda: None),
+        holder("shared_use", tmp_path / "other") as other,
+        shared(tmp_path / "cache.lock", lambda: None, lambda: None),
     ):
         assert line(other) == "held"
-        with holder("using", cache) as user:
+        with holder("shared_use", cache) as user:
             assert line(user) == "held"
             assert all(path.is_dir() for path in left)
-    with using(cache, lambda: None):
+    with shared_use(cache, lambda: None):
         assert not any(path.exists() for path in left)
 
 
@@ -148,5 +148,8 @@ def test_a_home_that_is_open_to_others_is_not_used(
 
 def test_a_lock_that_is_taken(tmp_path: Path) -> None:
     """Who does not wait is told so."""
-    with alone_if_free(tmp_path / "lock") as first, alone_if_free(tmp_path / "lock") as second:
+    with (
+        exclusive_if_free(tmp_path / "lock") as first,
+        exclusive_if_free(tmp_path / "lock") as second,
+    ):
         assert (first, second) == (True, False)

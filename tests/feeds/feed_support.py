@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.core.events import Event, Progressed, Stage
 from pipeline.edge.http import Http
 from pipeline.feeds.feed import Candidate, Feed
-from pipeline.feeds.publish import Published, Rules, publish
+from pipeline.feeds.publish import Published, publish
 from pipeline.package.contents import Package
 from pipeline.package.nupkg import pack
 from pipeline.package.nuspec import fill_tokens, parse
@@ -58,7 +58,9 @@ class Pusher:
     ) -> Published:
         """Publish the package."""
         stage = Stage("push", self.events.append)
-        return publish(feed, candidate, stage, Rules(skip_duplicate, self.waits.append))
+        return publish(
+            feed, candidate, stage, skip_duplicate=skip_duplicate, sleep=self.waits.append
+        )
 
     @property
     def progress(self) -> list[tuple[int, int]]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pipeline.core.manifest import Source
-from pipeline.octopus.build_facts import announce, build_facts
-from pipeline.octopus.build_information import BuildFacts, build_information
+from pipeline.core.manifest import Manifest, Source
+from pipeline.edge.git import Git
+from pipeline.octopus.build_information import Build, send_build_information
 from pipeline.octopus.client import Access, Octopus, connect
 
 from tests.feeds.feed_support import http
 from tests.feeds.push_support import PASSWORD, SUBJECTS, facts, repository
-from tests.project.values_support import machine
 from tests.repositories import git
 from tests.standins.octopus_server import KEY, OctopusServer
 
@@ -41,27 +40,34 @@ def server(request: pytest.FixtureRequest) -> Iterator[OctopusServer]:
 
 def connected(server: OctopusServer) -> Octopus:
     """Return the server's default space."""
-    return connect(http(), Access(server.url, KEY))
+    return connect(http(), Access(server.url, KEY), print)
 
 
-def subjects(found: BuildFacts) -> list[str]:
+def build_of(
+    made: Manifest, previous: str, root: Path, environ: Mapping[str, str] | None = None
+) -> Build:
+    """Return what is known of a package's build in a folder."""
+    return Build.of(made, previous, Git.at(root), environ or {})
+
+
+def subjects(found: Build) -> list[str]:
     """Return the commits' first lines, the newest first."""
     return [subject for _, subject in found.commits]
 
 
 def test_a_build_server_is_described(root: Path) -> None:
     """Number, page, branch and commit; the repository without its password."""
-    found = build_facts(facts(root), "", machine(root, JENKINS))
+    found = build_of(facts(root), "", root, JENKINS)
     assert (found.environment, found.number) == ("Jenkins", "7")
     assert found.url == "https://jenkins.example/job/greeter/7/"
     assert found.root == "https://git.acme.example/team/greeter"
     assert found.commit == git(root, "rev-parse", "HEAD").strip()
-    assert PASSWORD not in str(build_information(found))
+    assert PASSWORD not in str(found.document())
 
 
 def test_without_a_server_the_number_is_the_version(root: Path) -> None:
     """And what is not known is left out of the document."""
-    document = build_information(build_facts(facts(root), "", machine(root)))
+    document = build_of(facts(root), "", root).document()
     assert document["BuildNumber"] == "2.0.7"
     assert document["BuildEnvironment"] == "a developer's machine"
     assert "BuildUrl" not in document
@@ -70,12 +76,12 @@ def test_without_a_server_the_number_is_the_version(root: Path) -> None:
 
 def test_the_commits_are_those_since_the_last_tag(root: Path) -> None:
     """Where Octopus knows no earlier build; their first lines alone."""
-    assert subjects(build_facts(facts(root), "", machine(root))) == ["Fourth", "Third"]
+    assert subjects(build_of(facts(root), "", root)) == ["Fourth", "Third"]
 
 
 def test_a_tagged_commit_has_the_commits_since_the_tag_before(root: Path) -> None:
     """The release itself is not empty; without any tag before it, it is everything."""
-    found = build_facts(facts(root, "v2.0"), "", machine(root))
+    found = build_of(facts(root, "v2.0"), "", root)
     assert subjects(found) == [SUBJECTS[1], SUBJECTS[0]]
 
 
@@ -83,27 +89,27 @@ def test_the_commits_are_those_since_the_build_that_octopus_knows(root: Path) ->
     """A tag does not count then; the same commit again has none."""
     for revision, expected in (("HEAD~1", 1), ("HEAD~3", 3), ("HEAD", 0)):
         previous = git(root, "rev-parse", revision).strip()
-        assert len(build_facts(facts(root), previous, machine(root)).commits) == expected
+        assert len(build_of(facts(root), previous, root).commits) == expected
 
 
 def test_an_unknown_earlier_build_does_not_count(root: Path) -> None:
     """One of another branch, or of a history that was written anew."""
-    assert len(build_facts(facts(root), "f" * 40, machine(root)).commits) == 2
+    assert len(build_of(facts(root), "f" * 40, root).commits) == 2
 
 
 def test_a_commit_that_is_not_here_has_no_commits(root: Path, tmp_path: Path) -> None:
     """A package from elsewhere, or no repository at all: what the manifest says is sent."""
     made = replace(facts(root), source=Source("e" * 40, "main", dirty=False))
-    assert build_facts(made, "", machine(root)).commits == ()
-    nowhere = build_facts(made, "", machine(tmp_path))
+    assert build_of(made, "", root).commits == ()
+    nowhere = build_of(made, "", tmp_path)
     assert (nowhere.commit, nowhere.root, nowhere.commits) == (made.source.commit, "", ())
 
 
 def test_octopus_gets_it_once(root: Path, server: OctopusServer) -> None:
     """A second time it is there already, and stays as it is; the next build starts from it."""
-    octopus = connected(server)
-    assert announce(octopus, facts(root, "HEAD~1"), machine(root)) == "1 commit, main"
-    again = announce(octopus, facts(root, "HEAD~1"), machine(root, JENKINS))
+    octopus, made = connected(server), facts(root, "HEAD~1")
+    assert send_build_information(octopus, made, Git.at(root), {}) == "1 commit, main"
+    again = send_build_information(octopus, made, Git.at(root), JENKINS)
     assert again == "Octopus has it already"
     (kept,) = server.space.build_information.values()
     assert kept["BuildEnvironment"] == "a developer's machine"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from pipeline.core.errors import PipelineError
+from pipeline.edge.connections import proxy_for
 from pipeline.edge.http import Http, Request
-from pipeline.edge.network import proxy_for
 
 from tests.feeds.certificates import write_certificate
 from tests.feeds.feed_support import echo, http

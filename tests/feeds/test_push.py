@@ -169,9 +169,9 @@ def test_octopus_hears_of_a_package_in_another_feed(root: Path) -> None:
     ("words", "code", "text"),
     [
         (("--feed", "octopus"), 1, "needs it: OCTOPUS_URL and OCTOPUS_API_KEY"),
-        (("--feed", "ftp://host/feed"), 2, "is no feed"),
-        (("--feed", "http://[bad/index.json"), 2, "is no feed"),
-        (("--feed", "http://host:port/index.json"), 1, "no address of a server"),
+        (("--feed", "ftp://host/feed"), 2, "is not a feed"),
+        (("--feed", "http://[bad/index.json"), 2, "is not a feed"),
+        (("--feed", "http://host:port/index.json"), 2, "is not a feed"),
         (("nothing.nupkg",), 1, "nothing.nupkg is not there"),
     ],
 )

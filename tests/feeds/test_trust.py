@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from pipeline.core.errors import PipelineError
-from pipeline.edge.http import shown
+from pipeline.edge.urls import without_user
 from pipeline.feeds.nuget import Source
 from pipeline.feeds.nuget_v2 import NugetV2
 from pipeline.feeds.nuget_v3 import NugetV3
@@ -126,7 +126,7 @@ def test_an_address_is_shown_without_its_user(
     v3.push_at = "https://me:hidden@elsewhere.example/push"
     url = f"{v3_server.url}/v3/index.json".replace("//", "//me:hidden@")
     feed = NugetV3.open(Source(http(), url, KEY))
-    assert feed.name == shown(url)
+    assert feed.name == without_user(url)
     with pytest.raises(PipelineError) as caught:
         feed.send(package(tmp_path), lambda _done, _total: None)
     assert "hidden" not in str(caught.value)

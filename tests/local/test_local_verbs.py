@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from pipeline.core.errors import PipelineError
-from pipeline.edge.locks import alone
+from pipeline.edge.locks import exclusive
 from pipeline.local.background import Background, running
 from pipeline.local.state import LocalAws, write_state
 from pipeline.project.project import Function, Project
@@ -346,7 +346,7 @@ def _process(root: Path, log: Path, runtimes: tuple[str, ...]) -> subprocess.Pop
 def _at_once(root: Path, *each: tuple[str, ...]) -> list[Any]:
     """Start processes, let none begin before all of them wait, and return their answers."""
     logs = [root / f"{number}.log" for number, _ in enumerate(each)]
-    with alone(state_file(root).with_name("start.lock"), lambda: None):
+    with exclusive(state_file(root).with_name("start.lock"), lambda: None):
         children = [_process(root, log, one) for log, one in zip(logs, each, strict=True)]
         eventually(lambda: all("waiting for it" in log.read_text() for log in logs))
     answers = [child.communicate(timeout=120)[0] for child in children]

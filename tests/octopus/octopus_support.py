@@ -6,6 +6,7 @@ import io
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from pipeline.core.events import Event, Failed, Finished, Line, Reporter, Warned
@@ -14,9 +15,10 @@ from pipeline.edge.http import Http
 from pipeline.octopus.client import Access, Octopus, connect
 from pipeline.project.project import Project
 from pipeline.verbs.env import (
-    EnvironmentOptions,
+    Listed,
     create_environment,
     delete_environment,
+    list_environments,
     reap_environments,
 )
 from pipeline.verbs.release import OctopusOptions, Released
@@ -104,7 +106,9 @@ def package_file(folder: Path, package: str, version: str) -> Path:
 
 def opened(server: OctopusServer, clock: Clock, space: str = "") -> Octopus:
     """Return a connection to a stand-in that waits by the clock."""
-    return connect(Http({}, sleep=clock.sleep), Access(server.url, KEY, space))
+    return connect(
+        Http({}, sleep=clock.sleep), Access(server.url, KEY, space), Events().reporter.warn
+    )
 
 
 SETTINGS = """\
@@ -208,23 +212,34 @@ class Verbs:
         """Use other settings of `[tool.pipeline.octopus]`."""
         self.project = project_in(self.folder, text)
 
-    def options(self, **more: object) -> EnvironmentOptions:
+    @property
+    def options(self) -> OctopusOptions:
         """Return the options."""
-        access = OctopusOptions(Access(self.server.url, KEY))
-        return EnvironmentOptions(access, **more)  # type: ignore[arg-type]
+        return OctopusOptions(Access(self.server.url, KEY))
 
-    def create(self, name: str, **more: object) -> str:
+    def create(self, name: str, expires: datetime | None = None) -> str:
         """Run env.create and return the environment's id."""
-        options = self.options(**more)
-        made = create_environment(self.project, name, options, self.machine, self.events.reporter)
+        made = create_environment(
+            self.project, name, self.options, {}, self.events.reporter, expires=expires
+        )
         return made.id
 
-    def delete(self, name: str, **more: object) -> bool:
+    def delete(self, name: str, confirm: str = "") -> bool:
         """Run env.delete."""
-        options = self.options(**more)
-        return delete_environment(self.project, name, options, self.machine, self.events.reporter)
+        reporter = self.events.reporter
+        return delete_environment(self.project, name, self.options, {}, reporter, confirm=confirm)
 
-    def reap(self, **more: object) -> list[str]:
+    def listed(self) -> list[Listed]:
+        """Run env.list."""
+        return list_environments(self.project, self.options, {}, self.events.reporter)
+
+    def reap(self, *, dry_run: bool = False) -> list[str]:
         """Run env.reap."""
-        options = self.options(**more)
-        return reap_environments(self.project, options, self.machine, self.events.reporter)
+        return reap_environments(
+            self.project,
+            self.options,
+            {},
+            self.events.reporter,
+            now=self.machine.now(),
+            dry_run=dry_run,
+        )

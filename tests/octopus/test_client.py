@@ -8,23 +8,9 @@ from collections.abc import Callable
 import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.edge.http import Http, HttpError, Request, Response
-from pipeline.octopus.client import (
-    Access,
-    Document,
-    Octopus,
-    changed,
-    connect,
-    document,
-    documents,
-    flag,
-    identity,
-    number,
-    reference,
-    text,
-    texts,
-)
+from pipeline.octopus.client import Access, Document, Octopus, connect
 
-from tests.octopus.octopus_support import Clock, opened
+from tests.octopus.octopus_support import Clock, Events, opened
 from tests.standins.octopus_server import KEY, Fault, OctopusServer
 from tests.standins.octopus_state import State
 
@@ -59,7 +45,7 @@ def test_an_address_may_have_a_path(clock: Clock, ending: str) -> None:
     """What stands before /api is kept, however the address ends."""
     with OctopusServer(State(clock), base="/deploy/octo") as server:
         access = Access(f"{server.url}{ending}", KEY)
-        octopus = connect(Http({}, sleep=clock.sleep), access)
+        octopus = connect(Http({}, sleep=clock.sleep), access, Events().reporter.warn)
         assert list(octopus.all("environments")) == []
     assert server.requests[-1].startswith("GET /deploy/octo/api/Spaces-1/environments?")
     assert server.unknown == []
@@ -100,7 +86,7 @@ def test_every_page_of_a_collection_is_read(server: OctopusServer, clock: Clock)
     for index in range(250):
         server.space.add("environments", {"Name": f"Test-{index}"})
     octopus = opened(server, clock)
-    names = [text(environment, "Name") for environment in octopus.all("environments")]
+    names = [environment.text("Name") for environment in octopus.all("environments")]
     assert names == [f"Test-{number}" for number in range(250)]
     assert sum("/environments?" in request for request in server.requests) == 3
 
@@ -127,8 +113,9 @@ def test_errors_come_in_the_servers_own_words(server: OctopusServer, clock: Cloc
 
 def test_a_wrong_key_is_said_to_be_wrong(server: OctopusServer, clock: Clock) -> None:
     """401 with what the server says, and what to look at."""
+    http = Http({}, sleep=clock.sleep)
     with pytest.raises(HttpError) as error:
-        connect(Http({}, sleep=clock.sleep), Access(server.url, "API-WRONG"))
+        connect(http, Access(server.url, "API-WRONG"), Events().reporter.warn)
     assert "must be logged in" in error.value.what
     assert "API key" in error.value.then
 
@@ -151,17 +138,20 @@ def test_removing_what_is_gone_is_no_error(server: OctopusServer, clock: Clock) 
 @pytest.mark.parametrize("resource", [{"Id": "X-1", "Roles": None}, {"id": "X-1"}])
 def test_both_casings_are_read(resource: dict[str, object]) -> None:
     """A property is found with a small first letter as well; null is absent."""
-    assert text(resource, "Id") == "X-1"
-    assert texts(resource, "Roles") == []
-    assert text(resource, "Name") == ""
+    document = Document(resource)
+    assert document.text("Id") == "X-1"
+    assert document.texts("Roles") == []
+    assert document.text("Name") == ""
 
 
 @pytest.mark.parametrize(
     ("reader", "wrong"),
     [
-        (text, 1), (texts, "x"), (texts, [1]), (flag, "true"), (number, "1"), (number, True),
-        (number, math.inf), (identity, None), (identity, ""), (identity, ".."), (identity, "a/b"),
-        (identity, "a?b"), (reference, "../x"), (document, []), (documents, {}), (documents, [1]),
+        (Document.text, 1), (Document.texts, "x"), (Document.texts, [1]), (Document.flag, "true"),
+        (Document.number, "1"), (Document.number, True), (Document.number, math.inf),
+        (Document.identity, None), (Document.identity, ""), (Document.identity, ".."),
+        (Document.identity, "a/b"), (Document.identity, "a?b"), (Document.reference, "../x"),
+        (Document.document, []), (Document.documents, {}), (Document.documents, [1]),
     ],
 )  # fmt: skip
 def test_a_property_of_another_type_is_an_error(
@@ -169,7 +159,7 @@ def test_a_property_of_another_type_is_an_error(
 ) -> None:
     """Of the request that was answered, with the property and what it is."""
     owner = Document.of({"things": [{"a": wrong}]}, "GET /things", PipelineError)
-    (inner,) = documents(owner, "Things")
+    (inner,) = owner.documents("Things")
     with pytest.raises(PipelineError, match=r"for A, which is not|has no A") as caught:
         reader(inner, "A")
     assert caught.value.where == "GET /things"
@@ -200,26 +190,53 @@ def test_a_collection_has_an_end() -> None:
     assert caught.value.where == "http://host/api/Spaces-1/environments"
 
 
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [
+        ("http://octopus.example/octo", ["octopus.example"]),
+        ("HTTP://10.0.0.7:8065", ["10.0.0.7"]),
+        ("https://octopus.example", []),
+        ("http://localhost:8065", []),
+        ("http://127.0.0.2", []),
+        ("http://[::1]:8065", []),
+    ],
+)
+def test_a_key_that_travels_unencrypted_is_warned_of(url: str, warned: list[str]) -> None:
+    """Once a connection, with the host; not where it stays on this machine."""
+
+    class Any(Http):
+        def request(self, request: Request) -> Response:
+            item = b'{"Id": "Spaces-1", "Name": "Default", "IsDefault": true}'
+            body = b'{"Version": "2026.1.0", "TotalResults": 1, "Items": [%s]}' % item
+            return Response(200, {}, body, request.where)
+
+    events = Events()
+    connect(Any({}), Access(url, KEY), events.reporter.warn)
+    assert [text.partition(":")[0] for text in events.warnings] == warned
+    assert all("unencrypted" in text and "OCTOPUS_URL" in text for text in events.warnings)
+
+
 def test_a_password_in_the_address_is_in_no_link_and_no_error(
     server: OctopusServer, clock: Clock
 ) -> None:
     """Links are shown to people, and kept in logs."""
     url = server.url.replace("//", "//me:hidden@")
-    octopus = connect(Http({}, sleep=clock.sleep), Access(url, KEY))
+    http, warn = Http({}, sleep=clock.sleep), Events().reporter.warn
+    octopus = connect(http, Access(url, KEY), warn)
     assert octopus.link("tasks/X-1") == f"{server.url}/app#/Spaces-1/tasks/X-1"
     with pytest.raises(PipelineError) as caught:
-        connect(Http({}, sleep=clock.sleep), Access(url, KEY, "Nowhere"))
+        connect(http, Access(url, KEY, "Nowhere"), warn)
     assert "hidden" not in str(caught.value) + repr(octopus)
 
 
 def test_a_changed_document_keeps_its_casing() -> None:
     """What goes back to the server has no property twice."""
-    assert changed({"name": "a", "other": 1}, Name="b") == {"name": "b", "other": 1}
-    assert changed({"Name": "a"}, Name="b", Roles=[]) == {"Name": "b", "Roles": []}
+    assert Document({"name": "a", "other": 1}).changed(Name="b") == {"name": "b", "other": 1}
+    assert Document({"Name": "a"}).changed(Name="b", Roles=[]) == {"Name": "b", "Roles": []}
 
 
 @pytest.mark.parametrize("id_", ["../../tasks", "a?b=c", "a#b", "a b", "a\nb", "\u00e9", "a\\b"])
 def test_an_id_of_an_answer_cannot_lead_to_another_resource(id_: str) -> None:
     """What a server calls an id is a part of the next request's address: it is looked at."""
-    with pytest.raises(PipelineError, match="an id"):
-        identity(Document.of({"Id": id_}, "GET projects", PipelineError))
+    with pytest.raises(PipelineError, match=r"an id|no Id"):
+        Document.of({"Id": id_}, "GET projects", PipelineError).identity()

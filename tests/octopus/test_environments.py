@@ -7,7 +7,6 @@ from datetime import timedelta
 import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.octopus.lifecycles import PHASE
-from pipeline.verbs.env import list_environments
 
 from tests.octopus.octopus_support import Clock, Verbs, machines, tentacle_in_ci
 from tests.project.values_support import NOON
@@ -187,8 +186,7 @@ def test_two_temporary_environments_share_the_phase(space: Space, verbs: Verbs) 
 def test_the_list_says_whose_they_are_and_what_is_in_them(verbs: Verbs) -> None:
     """Permanent ones, ours with their end, and those of others."""
     verbs.create("Test-1", expires=NOON + timedelta(hours=8))
-    options = verbs.options().octopus
-    found = list_environments(verbs.project, options, verbs.machine, verbs.events.reporter)
+    found = verbs.listed()
     assert [(e.name, e.permanent, e.owner, e.machines) for e in found] == [
         ("CI", True, "", ("Octopus Server",)),
         ("Test-1", False, "Acme.Orders", ("Test-1-Orders",)),

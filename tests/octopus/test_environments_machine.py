@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from pipeline.core.errors import PipelineError
+from pipeline.verbs.env import create_environment
 
 from tests.octopus.octopus_support import UNPACK, Verbs, machines, tentacle_in_ci
 from tests.standins.octopus_server import OctopusServer
@@ -73,3 +76,15 @@ def test_a_step_that_is_limited_to_others_is_refused(space: Space, verbs: Verbs)
     process["Steps"][0]["Actions"][0]["Environments"] = ["Environments-1"]
     with pytest.raises(PipelineError, match="limited to other environments"):
         verbs.create("Test-1")
+
+
+@pytest.mark.usefixtures("space")
+def test_a_step_that_does_not_fit_is_named_with_its_own_project(
+    server: OctopusServer, verbs: Verbs
+) -> None:
+    """Of two projects the one that has the step."""
+    server.add_project("Second", UNPACK)
+    options = replace(verbs.options, projects=("Orders", "Second"))
+    with pytest.raises(PipelineError, match="has no disk") as caught:
+        create_environment(verbs.project, "Test-1", options, {}, verbs.events.reporter)
+    assert caught.value.where == "Octopus project Second, step 'Deploy'"

@@ -12,10 +12,10 @@ from pipeline.core.errors import PipelineError
 from pipeline.edge.http import Http
 from pipeline.feeds.builtin import BuiltInFeed
 from pipeline.feeds.feed import Candidate
-from pipeline.octopus.build_information import previous_commit
+from pipeline.octopus.build_information import send_build_information
 from pipeline.octopus.client import Access
 from pipeline.octopus.waiting import Patience
-from pipeline.verbs.env import EnvironmentOptions, list_environments
+from pipeline.package.contents import Package
 from pipeline.verbs.release import OctopusOptions, release_package
 
 from tests.octopus.octopus_support import (
@@ -48,8 +48,7 @@ def _release(server: OctopusServer, clock: Clock, folder: Path) -> None:
 def _environments(server: OctopusServer, _clock: Clock, folder: Path) -> None:
     verbs = Verbs(server, folder, Events())
     verbs.create("Test-1")
-    access = EnvironmentOptions(OctopusOptions(Access(server.url, KEY))).octopus
-    list_environments(verbs.project, access, verbs.machine, verbs.events.reporter)
+    verbs.listed()
     verbs.reap()
     verbs.delete("Test-1")
 
@@ -62,7 +61,7 @@ def _feed(server: OctopusServer, clock: Clock, folder: Path) -> None:
     feed.find(candidate)
     feed.send(candidate, lambda _done, _total: None)
     feed.find(replace(candidate, version="2.0.7"))
-    previous_commit(octopus, "Acme.Orders")
+    send_build_information(octopus, Package.open(package).own_manifest(), None, {})
 
 
 ACTS: dict[str, Act] = {"release": _release, "environments": _environments, "feed": _feed}

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pipeline.core.errors import Interrupted, PipelineError
 from pipeline.core.events import Line, Progressed
+from pipeline.octopus.client import Document
 from pipeline.octopus.deployments import Run
-from pipeline.octopus.tasks_log import TaskLog
+from pipeline.octopus.task_log import TaskLog
 from pipeline.octopus.waiting import Patience, wait_for
 
 from tests.octopus.octopus_support import Clock, Events, opened
@@ -214,7 +215,7 @@ def test_a_log_comes_out_whole_however_it_is_read(
     shown: list[str] = []
     for step in [*steps, *[4] * len(texts)]:
         now += step if tail > 5 else min(step, 4)
-        shown += [line.text for line in log.unread(task.details(now, tail))]
+        shown += [line.text for line in log.unread(Document(task.details(now, tail)))]
     assert shown == [f"line {text}" for text in texts]
     assert not log.cut
 
@@ -225,8 +226,8 @@ def test_lines_that_the_server_left_out_are_not_passed_over_in_silence(
     """More lines than the server gives between two readings: the reader gets the link."""
     task = server.state.run(server.space, "Deploy", (START, *lines_over_time(40), DONE))
     log = TaskLog()
-    log.unread(task.details(1.0, 5))
-    log.unread(task.details(END, 5))
+    log.unread(Document(task.details(1.0, 5)))
+    log.unread(Document(task.details(END, 5)))
     assert log.cut
     assert events.all == []
     assert clock.now == 0

@@ -78,7 +78,7 @@ class Verbs:
     def push(self, path: Path) -> None:
         """Push to a folder."""
         options = PushOptions(feed=str(self.feed))
-        push(self.project, path, options, self.machine, self.reporter)
+        push(self.project, path, options, {}, self.reporter)
 
     def run(self, path: Path) -> None:
         """Run, as far as the runtime's Python."""

@@ -50,7 +50,7 @@ def push(
         octopus=octopus_access(run),
     )
     path = chosen_package(package, run.root)
-    run.answer = asdict(push(run.project, path, options, run.machine, run.reporter))
+    run.answer = asdict(push(run.project, path, options, run.machine.environ, run.reporter))
 
 
 @verb(
@@ -90,11 +90,13 @@ def create(
     run: Session, name: str, projects: str | None = None, expires: str | None = None
 ) -> None:
     """Make a temporary environment in Octopus, with a machine that its releases deploy to."""
-    from ..verbs.env import EnvironmentOptions, create_environment
+    from ..verbs.env import create_environment
 
     octopus = octopus_options(octopus_access(run), projects=projects)
-    options = EnvironmentOptions(octopus, expires=_expiry(run.machine.now(), expires))
-    made = create_environment(run.project, name, options, run.machine, run.reporter)
+    made = create_environment(
+        run.project, name, octopus, run.machine.environ, run.reporter,
+        expires=_expiry(run.machine.now(), expires),
+    )  # fmt: skip
     end = made.expires.isoformat() if made.expires else ""
     run.answer = {"environment": made.name, "id": made.id, "expires": end}
 
@@ -107,10 +109,12 @@ def create(
 )
 def delete(run: Session, name: str, confirm: str = "") -> None:
     """Deregister a temporary environment's machines and remove it from Octopus."""
-    from ..verbs.env import EnvironmentOptions, delete_environment
+    from ..verbs.env import delete_environment
 
-    options = EnvironmentOptions(octopus_options(octopus_access(run)), confirm=confirm)
-    done = delete_environment(run.project, name, options, run.machine, run.reporter)
+    octopus = octopus_options(octopus_access(run))
+    done = delete_environment(
+        run.project, name, octopus, run.machine.environ, run.reporter, confirm=confirm
+    )
     run.answer = {"environment": name, "removed": done}
 
 
@@ -120,7 +124,7 @@ def list_(run: Session) -> None:
     from ..verbs.env import list_environments
 
     octopus = octopus_options(octopus_access(run))
-    found = list_environments(run.project, octopus, run.machine, run.reporter)
+    found = list_environments(run.project, octopus, run.machine.environ, run.reporter)
     for environment in found:
         owner = f"for {environment.owner}" if environment.owner else ""
         kind = "permanent" if environment.permanent else owner
@@ -133,10 +137,13 @@ def list_(run: Session) -> None:
 @verb({"dry-run": "Show which ones, remove none"})
 def reap(run: Session, dry_run: bool = False) -> None:
     """Remove this project's temporary environments whose time is over."""
-    from ..verbs.env import EnvironmentOptions, reap_environments
+    from ..verbs.env import reap_environments
 
-    options = EnvironmentOptions(octopus_options(octopus_access(run)), dry_run=dry_run)
-    names = reap_environments(run.project, options, run.machine, run.reporter)
+    octopus = octopus_options(octopus_access(run))
+    names = reap_environments(
+        run.project, octopus, run.machine.environ, run.reporter,
+        now=run.machine.now(), dry_run=dry_run,
+    )  # fmt: skip
     run.answer = {"environments": names, "dry_run": dry_run}
 
 

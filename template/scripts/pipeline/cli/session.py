@@ -106,12 +106,12 @@ class Session:
 
     @cached_property
     def _cache_in_use(self) -> Path:
-        from ..edge.cache import using
+        from ..edge.cache import shared_use
 
         waiting = partial(
             self.reporter.line, "another process clears this folder's cache; waiting for it"
         )
-        self.held.enter_context(using(self.cache, waiting))
+        self.held.enter_context(shared_use(self.cache, waiting))
         return self.cache
 
     @cached_property

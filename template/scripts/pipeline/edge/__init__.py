@@ -1,1 +1,1 @@
-"""Where the pipeline touches the machine: processes, git, uv, the clock, files."""
+"""The machine and the network: processes, git, uv, files, locks, the cache, HTTP."""

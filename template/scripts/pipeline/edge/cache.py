@@ -1,11 +1,10 @@
-"""A repository's cache: who may use it when, and whether what it holds is what was put there.
+"""A repository's cache: one lock for all of it, and a seal for each file and folder in it.
 
-**One lock**, beside the folder. Whoever reads or fills the cache holds it together with others,
-from the first use to the end of the process; whoever removes something holds it alone. So nothing
-vanishes while it is read, packed or run, and there is no half-removed state that anybody could
-see. The system frees the lock of a killed process. What such a one left half-written is removed by
-the next process that finds nobody else here. Those who fill the same thing at the same time have
-locks of their own in the folder, taken after this one.
+The lock is beside the folder. A process that reads or fills the cache shares it to the end of the
+process; one that removes something holds it exclusively. So nothing is removed while it is read,
+packed or run. The system frees the lock of a killed process, and what that left half-written is
+removed by the next process that finds no other one. Processes that fill the same entry at the same
+time take another lock, in the folder, after this one.
 
 **A seal** beside each thing: a file's SHA-256, a digest of a folder's names and sizes. A disk that
 ran full or a curious hand must not end up in a package. What does not fit is made again, so both
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .files import sweep, write_whole
-from .locks import alone, together
+from .locks import exclusive, shared
 
 _SEAL = ".sha256"
 _BYTECODE = "__pycache__"
@@ -37,14 +36,14 @@ class Sealed(NamedTuple):
     sha256: str
 
 
-def using(folder: Path, waiting: Callable[[], None]) -> AbstractContextManager[None]:
-    """Hold a cache for reading and filling; `waiting` is called when somebody removes from it."""
-    return together(_lock_of(folder), waiting, lambda: _sweep(folder))
+def shared_use(folder: Path, waiting: Callable[[], None]) -> AbstractContextManager[None]:
+    """Share a cache for reading and filling; `waiting` is called while it is held exclusively."""
+    return shared(_lock_of(folder), waiting, lambda: _sweep(folder))
 
 
-def to_oneself(folder: Path, waiting: Callable[[], None]) -> AbstractContextManager[None]:
-    """Hold a cache for removing from it; `waiting` is called when somebody uses it."""
-    return alone(_lock_of(folder), waiting)
+def exclusive_use(folder: Path, waiting: Callable[[], None]) -> AbstractContextManager[None]:
+    """Hold a cache for removing from it; `waiting` is called while a process uses it."""
+    return exclusive(_lock_of(folder), waiting)
 
 
 def keep(path: Path, data: bytes) -> None:
@@ -70,7 +69,7 @@ def sealed(path: Path) -> Sealed | None:
 
 
 def seal_folder(folder: Path, target: Path) -> None:
-    """Write a digest of the folder's listing beside `target`, which it is going to become."""
+    """Write a digest of the folder's listing beside `target`, the path it will be moved to."""
     write_whole(_seal_of(target), _listing(folder))
 
 
@@ -83,7 +82,7 @@ def is_whole_folder(folder: Path) -> bool:
 
 
 def clear(folder: Path) -> tuple[int, int]:
-    """Remove everything in a cache that nobody else uses; return how many files and bytes went."""
+    """Empty a cache that is held exclusively; return how many files and bytes were removed."""
     files = size = 0
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         inside = [path] if not path.is_dir() or path.is_symlink() else [*path.rglob("*")]

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and texts in any UTF."""
+"""Files and folders that are written in one step, and reading texts in any UTF."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from typing import IO, Any
 from ..core.errors import PipelineError
 from ..core.strict_json import parse_json
 
-# A dot, the name it was to have, what `tempfile` adds, and what releases before this one added.
+# A dot, the final name, what `tempfile` adds, and a suffix of earlier releases.
 _HALF_WRITTEN = re.compile(r"\..+\.[A-Za-z0-9_]{8}(\.part)?\Z")
-# The long ones first: UTF-32's mark begins as UTF-16's does.
+# UTF-32 first: its mark begins with that of UTF-16.
 _MARKS = {
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
@@ -30,7 +30,7 @@ _AS_UTF8 = "Save it as UTF-8."
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file in one step: a reader sees the old bytes or the new ones, never a part."""
+    """Write a file in one step: readers see all the old bytes or all the new ones."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
@@ -43,7 +43,7 @@ def write_json(path: Path, document: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Return the document, or None where there is none that can be read."""
+    """Return the document in a file, or None where the file is missing or not readable JSON."""
     try:
         return parse_json(path.read_bytes(), str(path))
     except (OSError, PipelineError):
@@ -56,7 +56,7 @@ def read_text(path: Path, where: str) -> str:
 
 
 def decoded(data: bytes, where: str) -> str:
-    """Return what an editor or PowerShell wrote: UTF-8, or UTF-16 or UTF-32 with their mark.
+    """Decode UTF-8, or UTF-16 or UTF-32 with their byte order mark, as PowerShell writes them.
 
     Line ends become LF. Raises PipelineError, naming the place, for every other encoding.
     """
@@ -65,7 +65,7 @@ def decoded(data: bytes, where: str) -> str:
         what = "it holds null bytes, as UTF-16 without a byte order mark does"
         raise PipelineError(f"{where}:{_line(data, data.index(0))}", what, _AS_UTF8)
     try:
-        # Of the three only UTF-8 would keep its mark.
+        # The codecs of UTF-16 and UTF-32 drop the mark; for UTF-8 that is another one.
         text = data.decode({"UTF-8": "utf-8-sig"}.get(encoding, encoding or "utf-8"))
     except UnicodeDecodeError as error:
         if encoding:
@@ -87,9 +87,9 @@ def _line(data: bytes, at: int) -> int:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Give an open file that takes `path`'s place when the block ends well, else vanishes.
+    """Yield an open file that replaces `path` when the block ends well, and is removed otherwise.
 
-    Raises OSError, as `replacing_folder` does: the caller knows what was to be written.
+    Raises OSError, as `replacing_folder` does: the caller knows what should be written.
     """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path))
     try:
@@ -104,7 +104,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def replacing_folder(target: Path) -> Iterator[Path]:
-    """Give an empty folder that takes `target`'s place when the block ends well, else vanishes."""
+    """Yield an empty folder that replaces `target` when the block ends well, else is removed."""
     target.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(dir=target.parent, prefix=_prefix(target)))
     try:
@@ -119,7 +119,7 @@ def replacing_folder(target: Path) -> Iterator[Path]:
 def new_folder(target: Path) -> Iterator[Path]:
     """Do as `replacing_folder` does; raises PipelineError for a folder that cannot be written.
 
-    What goes wrong inside the block keeps its own error.
+    An error inside the block stays as it is.
     """
     with ExitStack() as folder:
         with writing(target):
@@ -130,7 +130,7 @@ def new_folder(target: Path) -> Iterator[Path]:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder, with read-only folders in it, as far as that is possible."""
+    """Remove a folder and read-only folders in it; leave what cannot be removed."""
     for base, _, _ in os.walk(folder):
         with suppress(OSError):
             Path(base).chmod(0o700)
@@ -138,7 +138,7 @@ def remove_folder(folder: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a killed process left half-written in a folder that nobody else writes to now."""
+    """Remove what killed processes left half-written in a folder that no other one writes to."""
     for path in folder.iterdir() if folder.is_dir() else ():
         if _HALF_WRITTEN.match(path.name):
             if path.is_dir():
@@ -158,7 +158,7 @@ def unwritable(path: Path, error: OSError) -> PipelineError:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn what the system has against writing in the block into the error for `path`."""
+    """Turn an OSError in the block into the error for `path`."""
     try:
         yield
     except OSError as error:

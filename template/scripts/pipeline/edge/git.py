@@ -1,4 +1,4 @@
-"""Questions to git about one work tree."""
+"""Git commands on one work tree."""
 
 from __future__ import annotations
 
@@ -94,8 +94,8 @@ class Git:
     def export(self, paths: Sequence[str], folder: Path) -> None:
         """Write files below `folder` as the index has them, with LF where git knows them as text.
 
-        What a work tree holds may differ though git calls it clean: line ends, and files that it
-        was told to leave alone.
+        A work tree that git calls clean may differ from that: in line ends, and in files that git
+        was told to ignore changes of.
         """
         plain = ("-c", "core.autocrlf=false", "-c", "core.eol=lf")
         for start in range(0, len(paths), _AT_ONCE):
@@ -148,15 +148,15 @@ class Git:
     def clone_to(self, folder: Path, commit: str) -> None:
         """Make a clean clone of one commit at `folder`, sharing this repository's objects.
 
-        The user's own hooks have no part in it.
+        The user's hooks do not run.
         """
-        alone = ("--shared", "--no-checkout", "--config", f"core.hooksPath={os.devnull}")
-        self._git("clone", "--quiet", *alone, str(self.root), str(folder))
+        words = ("--shared", "--no-checkout", "--config", f"core.hooksPath={os.devnull}")
+        self._git("clone", "--quiet", *words, str(self.root), str(folder))
         quietly = ("-c", "advice.detachedHead=false", "checkout", "--quiet", "--detach")
         self._git("-C", str(folder), *quietly, commit)
 
     def _git(self, *arguments: str, accept: tuple[int, ...] = (0,)) -> Result:
-        # Variables that a hook or an outer git set would point us at another repository; the
-        # lock would make two questions at once fail.
+        # Variables set by a hook or an outer git would name another repository; with optional
+        # locks, two commands at the same time would fail.
         env = scrubbed(os.environ, {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C.UTF-8"})
         return run(["git", *arguments], cwd=self.root, env=env, accept=accept, where="git")

@@ -1,10 +1,8 @@
-"""The one place that speaks HTTP: to Octopus and to package feeds, never twice by accident.
+"""HTTP to Octopus and to package feeds; only what is safe to repeat is repeated.
 
-What may be repeated safely is: a reading request, one that never left this machine, and one that
-the server turned away (429). Any other request that gets no answer ends in `NoAnswerError`, and
-the caller has to look what became of it.
-
-Every answer has an end: of its size, its time, its redirects and its nesting.
+Safe are: a reading request, one that never left this machine, and one that the server turned away
+(429). Any other request without an answer ends in `NoAnswerError`: the caller has to look whether
+it had its effect. Answers are bounded in size, time, redirects and nesting.
 """
 
 from __future__ import annotations
@@ -21,10 +19,10 @@ import urllib3
 from urllib3 import exceptions as faults
 
 from ..core.errors import PipelineError
-from .answers import Bounds, EndlessError
+from .connections import Connections, EndlessError
 from .http_text import body_words, hint
-from .network import Network, joined, no_address, origin, split_user
 from .upload import Upload
+from .urls import joined, no_address, origin, split_user, without_user
 
 _READING = ("GET", "HEAD")
 _SECRET_HEADERS = ("authorization", "cookie", "x-nuget-apikey", "x-octopus-apikey")
@@ -45,7 +43,7 @@ _MASK = "********"
 class Request:
     """A request. `json` is sent as a JSON document, an `Upload` as it is read from its file.
 
-    `expect` names the statuses besides 2xx that are answers to the caller and not errors. A user
+    `expect` lists the statuses besides 2xx that are no errors to the caller. A user
     and password in the URL are sent as basic authentication, and are never shown.
 
     `seconds` bounds each wait for the server and `answer_seconds` the whole answer, `most` the
@@ -65,7 +63,7 @@ class Request:
     @property
     def where(self) -> str:
         """The request as errors name it."""
-        return f"{self.method} {shown(self.url)}"
+        return f"{self.method} {without_user(self.url)}"
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ class Response:
 
 
 class HttpError(PipelineError):
-    """An answer that is an error: `status`, and `text`, what the server said in its words."""
+    """An answer that is an error, with its `status`; `text` is the server's own words."""
 
     def __init__(self, where: str, what: str, then: str = "", *, status: int = 0) -> None:
         super().__init__(where, what, then)
@@ -121,8 +119,7 @@ class Http:
         tell: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._bounds = Bounds(clock)
-        self._network = Network(environ, self._bounds.pools())
+        self._connections = Connections(environ, clock)
         self._sleep = sleep
         self._tell = tell
 
@@ -139,14 +136,14 @@ class Http:
     def download(self, request: Request, take: Callable[[bytes], object]) -> Response:
         """Send a request and pass the body of its answer to `take`, block by block.
 
-        A body that breaks off is not asked for again: the caller has taken a part of it.
+        A body that breaks off is not asked for again: the caller has a part of it already.
         """
         _refuse_unsendable(request)
         for pause in (*_PAUSES, None):
             try:
                 raw = self._send(request)
             except EndlessError as error:
-                raise _endless(request, error) from error
+                raise _over_bounds(request, error) from error
             except faults.HTTPError as error:
                 failure, repeatable = _failure(request, error)
                 if pause is None or not repeatable:
@@ -161,9 +158,9 @@ class Http:
         raise AssertionError  # the last round returns or raises
 
     def _send(self, request: Request) -> urllib3.BaseHTTPResponse:
-        """Send a request, and the same one to where a reading one is redirected to.
+        """Send a request, and follow the redirects of a reading one.
 
-        The keys stay with the host, port and scheme that they were given for.
+        Keys go only to the host, port and scheme that they were given for.
         """
         url, user = split_user(request.url)
         headers = {"User-Agent": "copier-lambda", "Accept": "*/*", **request.headers}
@@ -195,9 +192,8 @@ class Http:
         elif isinstance(body, Upload):
             headers = {**headers, **body.headers()}
             body = body.blocks()
-        self._bounds.seconds = request.answer_seconds
         try:
-            return self._network.pool(url).urlopen(
+            return self._connections.pool(url, request.answer_seconds).urlopen(
                 request.method,
                 url,
                 body=body,
@@ -223,7 +219,7 @@ class Http:
                 take(block)
             whole = True
         except EndlessError as error:
-            raise _endless(request, error) from error
+            raise _over_bounds(request, error) from error
         except faults.HTTPError as error:
             what = f"the answer broke off: {error}"
             raise NoAnswerError(request.where, what, "Try again.") from error
@@ -236,13 +232,8 @@ class Http:
         self._sleep(seconds)
 
 
-def shown(url: str) -> str:
-    """Return a URL without the user and password in it."""
-    return split_user(url)[0]
-
-
 def _is_deep(document: Any) -> bool:
-    """Tell whether a document is nested so deep that readers which call themselves would break."""
+    """Tell whether a document is nested deeper than recursive readers can follow."""
     level = [document]
     for _ in range(_DEEPEST + 1):
         level = [
@@ -257,7 +248,7 @@ def _is_deep(document: Any) -> bool:
 
 
 def _refuse_unsendable(request: Request) -> None:
-    """Refuse what no header can hold, as a key that was copied with its line's end."""
+    """Raise PipelineError for a value no header can hold, such as a key with a line end."""
     for name, value in request.headers.items():
         if not (value.isascii() and value.isprintable()):
             raise PipelineError(
@@ -269,10 +260,10 @@ def _refuse_unsendable(request: Request) -> None:
 
 
 def _redirected(request: Request, url: str, location: str) -> str:
-    """Return where a redirect leads, without a user. Raises PipelineError for where none may."""
-    target = shown(joined(url, location))
+    """Return a redirect's target without a user. Raises PipelineError for a forbidden one."""
+    target = without_user(joined(url, location))
     if not target:
-        problem = f"to {shown(location)!r}, which is no address of a server"
+        problem = f"to {without_user(location)!r}, which is not the address of a server"
     elif url.lower().startswith("https:") and not target.lower().startswith("https:"):
         problem = f"from https to {target}, where everybody on the way could change the answer"
     else:
@@ -288,8 +279,8 @@ def _without_keys(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name.lower() not in _SECRET_HEADERS}
 
 
-def _endless(request: Request, error: EndlessError) -> PipelineError:
-    """Return the error for an answer that does not end; what was sent may have had its effect."""
+def _over_bounds(request: Request, error: EndlessError) -> PipelineError:
+    """Return the error for an answer over its bounds; what was sent may have had its effect."""
     kind = PipelineError if request.method in _READING else NoAnswerError
     return kind(
         request.where,
@@ -345,7 +336,7 @@ def _failure(request: Request, error: faults.HTTPError) -> tuple[PipelineError, 
     reason = error.reason if isinstance(error, faults.MaxRetryError) else error
     text = str(reason or error)
     if isinstance(reason, faults.LocationValueError):
-        return no_address(shown(request.url)), False
+        return no_address(without_user(request.url)), False
     if isinstance(reason, faults.SSLError) and _is_about_trust(reason):
         untrusted = PipelineError(
             request.where,
@@ -367,27 +358,29 @@ def _failure(request: Request, error: faults.HTTPError) -> tuple[PipelineError, 
 
 
 def _is_about_trust(reason: BaseException) -> bool:
-    seen: BaseException | object = reason
-    while isinstance(seen, BaseException):
-        if isinstance(seen, ssl.SSLCertVerificationError):
+    cause: object = reason
+    while isinstance(cause, BaseException):
+        if isinstance(cause, ssl.SSLCertVerificationError):
             return True
-        seen = seen.__cause__ or seen.__context__ or (seen.args[0] if seen.args else None)
+        cause = cause.__cause__ or cause.__context__ or (cause.args[0] if cause.args else None)
     return False
 
 
 def _refusal(
     request: Request, raw: urllib3.BaseHTTPResponse, body: bytes, location: str
 ) -> HttpError:
-    said = body_words(body)
+    words = body_words(body)
     for secret in sorted(filter(None, _secrets_of(request)), key=len, reverse=True):
-        said = said.replace(secret, _MASK)
+        words = words.replace(secret, _MASK)
     phrase = f"status {raw.status} {raw.reason or ''}".rstrip()
-    what = f"{phrase}: {said}" if said else phrase
-    return HttpError(request.where, what, hint(raw.status, shown(location)), status=raw.status)
+    what = f"{phrase}: {words}" if words else phrase
+    return HttpError(
+        request.where, what, hint(raw.status, without_user(location)), status=raw.status
+    )
 
 
 def _secrets_of(request: Request) -> Iterator[str]:
-    """Yield what a server must not give away by repeating it."""
+    """Yield the secrets of a request, which a server may repeat in its answer."""
     user = split_user(request.url)[1]
     sent = dict(request.headers)
     if user:

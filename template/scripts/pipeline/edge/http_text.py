@@ -1,4 +1,4 @@
-"""What a server says in an error: the words of its body, and what to do about its status."""
+"""What an error answer tells people: the words of its body, and a hint for its status."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 _LONGEST = 2000
-_LOOKED_AT = 16_000  # characters of markup, of which scripts and styles are a part
+_MOST_MARKUP = 16_000  # characters of markup, of which scripts and styles are a part
 # Octopus's ErrorMessage and Errors, in either casing; what other servers and gateways use.
 _KEYS = ("errormessage", "errors", "details", "title", "detail", "message", "error")
 _MARKUP = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^<>]*>", re.DOTALL | re.IGNORECASE)
@@ -24,16 +24,16 @@ _HINTS = {
 
 
 def body_words(body: bytes) -> str:
-    """Return what an error body says: a JSON document's messages, markup's text, or the text."""
+    """Return the words of a body: a JSON document's messages, the text in markup, or all of it."""
     text = body.decode("utf-8", "replace").strip()
     try:
-        said = list(dict.fromkeys(_messages(json.loads(text))))
+        messages = list(dict.fromkeys(_messages(json.loads(text))))
     except (ValueError, RecursionError):
-        said = []
-    if said:
-        text = "\n".join(said)
+        messages = []
+    if messages:
+        text = "\n".join(messages)
     elif text.startswith("<"):
-        text = " ".join(_MARKUP.sub(" ", text[:_LOOKED_AT]).split())
+        text = " ".join(_MARKUP.sub(" ", text[:_MOST_MARKUP]).split())
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
 
 

@@ -1,4 +1,4 @@
-"""Locks on files. The system frees one when its process ends, however it ends."""
+"""Locks on files. The system frees a lock when its process ends, even when it is killed."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import IO
 
 from .files import writing
 
-# Windows has no lock that several may hold: there each of them holds one of so many bytes.
+# Windows has no shared locks: there each process locks one byte of so many.
 _BYTES = 64
 _LOOKS, _BETWEEN = 20, 0.01
 
 
 @contextmanager
-def alone(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold a lock file alone; `waiting` is called once when another process holds it."""
+def exclusive(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock file exclusively; `waiting` is called once when another process holds it."""
     with _opened(path) as handle:
         if not _take(handle, shared=False):
             waiting()
@@ -27,24 +27,24 @@ def alone(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
 
 
 @contextmanager
-def alone_if_free(path: Path) -> Iterator[bool]:
-    """Hold a lock file alone, and give True; give False at once when somebody holds it."""
+def exclusive_if_free(path: Path) -> Iterator[bool]:
+    """Hold a lock file and yield True; yield False at once when another process holds it."""
     with _opened(path) as handle:
         yield _take(handle, shared=False)
 
 
 @contextmanager
-def together(path: Path, waiting: Callable[[], None], first: Callable[[], None]) -> Iterator[None]:
-    """Hold a lock file with whoever else does so; `waiting` is called when one holds it alone.
+def shared(path: Path, waiting: Callable[[], None], first: Callable[[], None]) -> Iterator[None]:
+    """Share a lock file with other processes; `waiting` is called when one holds it exclusively.
 
-    `first` is called before that, alone, when nobody holds it.
+    When no process holds it, `first` is called before, under an exclusive lock.
     """
     with _opened(path) as handle:
         if _take(handle, shared=False):
             first()
             _free(handle)
         for _ in range(_LOOKS):
-            # Another one's `first` takes no time worth a word.
+            # Another process may be in its `first`, which is too short for `waiting`.
             if _take(handle, shared=True):
                 break
             time.sleep(_BETWEEN)

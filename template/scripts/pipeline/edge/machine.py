@@ -31,7 +31,7 @@ class Machine:
 
     @property
     def cache(self) -> Path:
-        """The cache, which nobody else removes from now on."""
+        """The cache; from now on no other process removes anything from it."""
         return self.cache_folder()
 
     @property
@@ -50,7 +50,7 @@ class Machine:
         return self.root / "build-output"
 
     def python(self, version: str) -> Path | None:
-        """Return the interpreter of `major.minor`, or None; a find is remembered while it lasts."""
+        """Return the interpreter of `major.minor`, or None; what was found is kept in the cache."""
         memory = self.cache / f"python-{version}.json"
         remembered = read_json(memory)
         if isinstance(remembered, str) and is_program(Path(remembered)):

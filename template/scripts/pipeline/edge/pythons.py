@@ -18,12 +18,12 @@ _PROBE = (
 
 
 def base_python() -> Path:
-    """Return the interpreter that runs this, as it is outside any virtual environment."""
+    """Return the running interpreter, outside any virtual environment."""
     return Path(sys._base_executable)  # type: ignore[attr-defined]  # noqa: SLF001 - no public name
 
 
 def is_program(path: Path) -> bool:
-    """Tell whether the path is a file that can be run; a removed Python leaves links to nothing."""
+    """Tell whether the path is a file that can be run; links to a removed Python are not."""
     return path.is_file() and os.access(path, os.X_OK)
 
 
@@ -36,7 +36,7 @@ def find_python(version: str, environ: Mapping[str, str]) -> Path | None:
         try:
             answer = run([candidate, "-I", "-S", "-c", _PROBE], cwd=Path.cwd()).stdout.splitlines()
         except PipelineError:
-            # A pyenv shim without that version exits with an error: look further.
+            # A pyenv shim without that version exits with an error.
             continue
         if answer and answer[0] == version:
             return Path(answer[1])

@@ -1,8 +1,7 @@
 """Temporary folders that the next process removes when the one that made them was killed.
 
-All that `tempfile` makes in a process goes into one folder of that process, below one of the
-user's. A lock beside it tells whether its process lives: what nobody holds is removed by whoever
-comes next.
+All that `tempfile` makes in a process goes into a folder of that process, below one of the user.
+A process holds a lock beside its folder; folders whose lock is free are removed by the next one.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from .files import remove_folder
-from .locks import alone, alone_if_free
+from .locks import exclusive, exclusive_if_free
 
 _HOME_LOCK = ".lock"
 _PRIVATE = 0o700
@@ -25,25 +24,25 @@ _PRIVATE = 0o700
 def own_temporary_folder() -> Iterator[None]:
     """Let `tempfile` use a folder of this process as long as the block lasts.
 
-    Where there can be none it does what it always does: who needs it will say what is wrong.
+    Where that cannot be made, `tempfile` works as usual, and its own errors come where it is used.
     """
     with ExitStack() as held:
         home = _home()
         if home is None:
             yield
             return
-        with alone(home / _HOME_LOCK, lambda: None):
+        with exclusive(home / _HOME_LOCK, lambda: None):
             _sweep(home)
             folder = Path(tempfile.mkdtemp(dir=home, prefix=""))
             lock = folder.with_suffix(".lock")
-            held.enter_context(alone(lock, lambda: None))
+            held.enter_context(exclusive(lock, lambda: None))
         before, tempfile.tempdir = tempfile.tempdir, str(folder)
         try:
             yield
         finally:
             tempfile.tempdir = before
             remove_folder(folder)
-            # Windows removes no file that is open; the next process does.
+            # Windows cannot remove an open file; the next process does.
             if os.name != "nt":
                 lock.unlink(missing_ok=True)
 
@@ -64,7 +63,7 @@ def _home() -> Path | None:
 
 def _sweep(home: Path) -> None:
     for lock in home.glob("?*.lock"):
-        with alone_if_free(lock) as free:
+        with exclusive_if_free(lock) as free:
             if free:
                 remove_folder(lock.with_suffix(""))
         if free:

@@ -1,7 +1,6 @@
-"""The one place that runs programs, in three forms.
+"""Running programs: with captured output, on this terminal, or with output read line by line.
 
-To their end with captured output, on this terminal, or with output that is read line by line as
-it comes. Only the embedded AWS starts processes of its own, because it keeps them after the call.
+Only the embedded AWS starts processes elsewhere, because it keeps them after the call.
 """
 
 from __future__ import annotations
@@ -61,22 +60,18 @@ def run(
     """
     words = [str(word) for word in command]
     where = where or Path(words[0]).name
-    environment = scrubbed(os.environ) if env is None else dict(env)
+    full = scrubbed(os.environ) if env is None else dict(env)
     try:
         done = subprocess.run(
             words,
             cwd=cwd,
-            env=environment,
+            env=full,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,
         )
     except OSError as error:
-        raise PipelineError(
-            where,
-            f"{words[0]} cannot be started: {error.strerror}",
-            f"Install it, or look at PATH. The folder was {cwd}.",
-        ) from error
+        raise _cannot_start(words[0], where, cwd, error) from error
     stdout = done.stdout.decode("utf-8", "replace")
     stderr = done.stderr.decode("utf-8", "replace")
     if done.returncode not in accept:
@@ -91,9 +86,7 @@ def attach(command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str]) 
     try:
         return subprocess.run(words, cwd=cwd, env=dict(env), check=False).returncode
     except OSError as error:
-        raise PipelineError(
-            Path(words[0]).name, f"{words[0]} cannot be started: {error.strerror}", "Look at PATH."
-        ) from error
+        raise _cannot_start(words[0], Path(words[0]).name, cwd, error) from error
 
 
 def stream(
@@ -121,9 +114,7 @@ def stream(
             stderr=subprocess.PIPE,
         )
     except OSError as error:
-        raise PipelineError(
-            words[0], f"it cannot be started: {error.strerror}", f"The folder was {cwd}."
-        ) from error
+        raise _cannot_start(words[0], Path(words[0]).name, cwd, error) from error
     try:
         _pump(child, stdin, take)
         return child.wait()
@@ -131,18 +122,17 @@ def stream(
         _end(child)
 
 
+def _cannot_start(program: str, where: str, cwd: Path, error: OSError) -> PipelineError:
+    what = f"{program} cannot be started: {error.strerror}"
+    return PipelineError(where, what, f"Install it, or look at PATH. The folder was {cwd}.")
+
+
 def _pump(child: subprocess.Popen[bytes], stdin: bytes, take: Callable[[str, bool], None]) -> None:
     lines: queue.Queue[tuple[str, bool] | None] = queue.Queue()
     pipes = ((child.stdout, False), (child.stderr, True))
-    readers = [
-        threading.Thread(
-            target=_read, args=(pipe, lines), kwargs={"is_error": is_error}, daemon=True
-        )
-        for pipe, is_error in pipes
-    ]
-    readers.append(threading.Thread(target=_feed, args=(child.stdin, stdin), daemon=True))
-    for reader in readers:
-        reader.start()
+    for pipe, is_error in pipes:
+        threading.Thread(target=_read, args=(pipe, lines, is_error), daemon=True).start()
+    threading.Thread(target=_feed, args=(child.stdin, stdin), daemon=True).start()
     open_pipes = len(pipes)
     while open_pipes:
         line = lines.get()
@@ -153,7 +143,7 @@ def _pump(child: subprocess.Popen[bytes], stdin: bytes, take: Callable[[str, boo
 
 
 def _read(
-    pipe: IO[bytes] | None, lines: queue.Queue[tuple[str, bool] | None], *, is_error: bool
+    pipe: IO[bytes] | None, lines: queue.Queue[tuple[str, bool] | None], is_error: bool
 ) -> None:
     try:
         for raw in pipe or ():

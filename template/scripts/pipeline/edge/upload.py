@@ -1,4 +1,4 @@
-"""A file on its way to a server: multipart/form-data that is read while it is sent."""
+"""A file as multipart/form-data, read while it is sent."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _BLOCK = 1 << 16
 class Upload:
     """A file as the only part of a form. `progress` gets the bytes sent so far and their total.
 
-    The form has a length, so that servers that know no chunked requests take it. 128 random
-    bits do not occur in the file by chance.
+    The form has a length, because some servers take no chunked requests. The boundary has 128
+    random bits, which do not occur in the file.
     """
 
     path: Path
@@ -37,7 +37,7 @@ class Upload:
         """Yield the body from its start; every attempt to send it needs its own."""
         head, tail = self._frame()
         total = self.path.stat().st_size
-        done = told = 0
+        done = reported = 0
         self.progress(done, total)
         yield head
         with self.path.open("rb") as file:
@@ -45,8 +45,8 @@ class Upload:
                 yield block
                 done += len(block)
                 step = done * _STEPS // total
-                if step > told:
-                    told = step
+                if step > reported:
+                    reported = step
                     self.progress(done, total)
         yield tail
 

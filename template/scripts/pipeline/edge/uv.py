@@ -13,9 +13,7 @@ from ..core.errors import PipelineError
 from .shell import Result, run, scrubbed
 
 _DECORATIONS = str.maketrans(dict.fromkeys("\N{MULTIPLICATION SIGN}╰─▶│", " "))
-
-
-# What uv says: one line for each distribution, and how far it has come.
+# In uv's output: a line for each distribution, and its progress.
 _INSTALLED = re.compile(r"^ \+ (\S+)==(\S+)", re.MULTILINE)
 _PROGRESS = re.compile(
     r"^ *(Using|Resolved|Prepared|Downloading|Downloaded|Installed) .*\n?", re.MULTILINE
@@ -52,9 +50,9 @@ class Uv:
     ) -> Installation:
         """Run `uv pip install` and return what was installed.
 
-        The cache is tried first, so that nothing needs a network that has been fetched before.
-        Files are hard links, where the disk has them, unless `copies` are asked for: what is
-        edited in those does not get into uv's cache. Only what is there for a moment may be links.
+        The cache is tried first, so that what was fetched before needs no network. Files are hard
+        links into uv's cache where the disk has them. With `copies`, edits do not reach the cache:
+        for everything that stays on the disk.
         """
         mode = "copy" if copies else "hardlink"
         command = ["pip", "install", "--require-hashes", "--link-mode", mode, *arguments]
@@ -69,7 +67,7 @@ class Uv:
         self._run(["cache", "clean", "--quiet", *packages], where="uv cache clean")
 
     def make_venv(self, folder: Path, python: Path) -> None:
-        """Make a virtual environment at `folder` with that interpreter; what was there goes."""
+        """Make a virtual environment at `folder` with that interpreter, in place of an old one."""
         self._run(
             ["venv", "--quiet", "--no-project", "--clear", "--python", python, folder],
             where="uv venv",
@@ -78,7 +76,7 @@ class Uv:
     def lock(self, requirements: Sequence[str], arguments: Sequence[str | Path]) -> None:
         """Write a hash lock for every platform, without addresses or annotations.
 
-        `arguments` name the file (`--output-file`); what it holds already is kept where it fits.
+        `arguments` name the file (`--output-file`); its versions are kept where they fit.
         """
         self._compile(requirements, ["--universal", "--generate-hashes", *arguments])
 
@@ -120,7 +118,7 @@ class Uv:
 
 
 def _plain(text: str) -> str:
-    """Drop uv's decorations from its explanation, and how far it had come."""
+    """Return uv's explanation without its decorations and progress."""
     return " ".join(_PROGRESS.sub("", text).translate(_DECORATIONS).split())
 
 

@@ -12,10 +12,11 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-from ..edge.http import Http, HttpError, Request, shown
+from ..edge.http import Http, HttpError, Request
 from ..edge.upload import Upload
+from ..edge.urls import without_user
 from .compare import compare_download
-from .feed import ABSENT, SAME, Candidate, Found, Progress, unknown
+from .feed import ABSENT, SAME, Candidate, Found, Progress, State
 
 _EXISTS = "already exists"
 # The server does not say how it hashed: the digest's length in bytes tells.
@@ -34,7 +35,7 @@ class BuiltInFeed:
     @property
     def name(self) -> str:
         """The feed as people know it, with the server it is on."""
-        return f"the built-in feed of {shown(self.api).partition('/api')[0]}"
+        return f"the built-in feed of {without_user(self.api).partition('/api')[0]}"
 
     def find(self, package: Candidate) -> Found:
         """Compare by the package's hash, else by its file."""
@@ -46,17 +47,17 @@ class BuiltInFeed:
         try:
             answer = self.http.request(request)
         except HttpError as error:
-            return unknown(f"{error.where}: {error.what}")
+            return Found(State.UNKNOWN, f"{error.where}: {error.what}")
         if answer.status == HTTPStatus.NOT_FOUND:
             return ABSENT
         if _has_hash_of(package, answer.json()):
             return SAME
         download = Request("GET", f"{self.api}/packages/{label}/raw", self.headers)
         found = compare_download(package, self.http, download)
-        return unknown("its file is not to be had") if found is ABSENT else found
+        return Found(State.UNKNOWN, "its file cannot be downloaded") if found is ABSENT else found
 
     def send(self, package: Candidate, progress: Progress) -> bool:
-        """Push the package, never over another one.
+        """Push the package without overwriting.
 
         A version that is there is 409 on some servers and 400 on others; 200 means that the
         server kept what it had.

@@ -1,7 +1,7 @@
 """Whether two package files are the same package: the same bytes, or the same content.
 
-A feed may sign what it gets, or write the zip anew. The files inside and the nuspec's metadata
-are then still ours; they include the manifest with the digests of all that was built.
+A feed may sign a package or write its zip anew. That changes neither the files in it, the
+manifest with its digests among them, nor the nuspec's metadata.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from ..edge.http import Http, HttpError, Request
 from ..package.contents import Package, PackageListing, list_package
 from ..package.nupkg import SIGNATURE
 from ..zip.reader import read_member
-from .feed import ABSENT, SAME, Candidate, Found, other, unknown
+from .feed import ABSENT, SAME, Candidate, Found, State
 
 _NAMED = 3
-# What a feed has may be packed worse than ours, and be slow to come; it has an end all the same.
+# A feed's file may be compressed less than ours, and be slow to come, within these bounds.
 _TIMES_AS_LARGE = 8
 _MORE = 64 << 20
 _SECONDS = 3600.0
@@ -34,13 +34,14 @@ def compare_file(package: Candidate, path: Path) -> Found:
     try:
         theirs = _content(Package.open(path).listing)
     except PipelineError as error:
-        return other(f"what it has is no sound package: {error.what}")
+        return Found(State.OTHER, f"what it has is not a valid package: {error.what}")
     names = sorted(name for name in theirs.keys() | ours if theirs.get(name) != ours.get(name))
     if not names:
         return SAME
     rest = len(names) - _NAMED
-    return other(
-        "different in " + ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+    return Found(
+        State.OTHER,
+        "different in " + ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else ""),
     )
 
 
@@ -56,7 +57,7 @@ def compare_download(package: Candidate, http: Http, request: Request) -> Found:
         except HttpError as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return ABSENT
-            return unknown(f"{error.where}: {error.what}")
+            return Found(State.UNKNOWN, f"{error.where}: {error.what}")
         return compare_file(package, path)
 
 

@@ -1,4 +1,4 @@
-"""What a feed is to a push: it tells what it has under a version, and it takes a package."""
+"""What every feed can do: tell what it has under a version, and take a package."""
 
 from __future__ import annotations
 
@@ -58,16 +58,6 @@ class Found:
 
 ABSENT = Found(State.ABSENT)
 SAME = Found(State.SAME)
-
-
-def other(why: str) -> Found:
-    """Return that the feed has another package under the same version."""
-    return Found(State.OTHER, why)
-
-
-def unknown(why: str) -> Found:
-    """Return that the feed does not let us see what it has."""
-    return Found(State.UNKNOWN, why)
 
 
 class Feed(Protocol):

@@ -14,9 +14,9 @@ from ..core.errors import PipelineError
 from ..edge.files import unwritable
 from ..project.versions import normal_version
 from .compare import compare_file
-from .feed import ABSENT, Candidate, Found, Progress, unknown
+from .feed import ABSENT, Candidate, Found, Progress, State
 
-# File systems without hard links say so in one of these ways.
+# The errors of file systems without hard links.
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL)
 _BLOCK = 1 << 20
 _ENDING = ".nupkg"
@@ -24,9 +24,9 @@ _ENDING = ".nupkg"
 
 @dataclass(frozen=True)
 class FolderFeed:
-    """A folder that must be there: one that is not may be a share that is not mounted.
+    """An existing folder; a missing one may be a share that is not mounted.
 
-    `link` gives a file a second name, unless there is one of that name.
+    `link` makes a hard link; it raises FileExistsError where the new name is taken.
     """
 
     folder: Path
@@ -38,7 +38,7 @@ class FolderFeed:
         return str(self.folder)
 
     def find(self, package: Candidate) -> Found:
-        """Look for the file; ids and versions have no case, and versions several spellings."""
+        """Look for the file, in any case and spelling of the version."""
         try:
             names = sorted(path.name for path in self.folder.iterdir())
         except OSError as error:
@@ -55,7 +55,7 @@ class FolderFeed:
         try:
             return compare_file(package, self.folder / name)
         except OSError as error:
-            return unknown(f"{name} cannot be read: {error.strerror}")
+            return Found(State.UNKNOWN, f"{name} cannot be read: {error.strerror}")
 
     def send(self, package: Candidate, progress: Progress) -> bool:
         """Copy the package in one step: a reader sees all of it or nothing."""
@@ -91,8 +91,8 @@ class FolderFeed:
                 raise
         else:
             return True
-        # Without links two pushes in the same moment could both find the name free; a reader
-        # that sees half a package would be worse.
+        # Without links two pushes at the same moment may both find the name free. Writing under
+        # the final name would be worse: readers would see half a package.
         if target.exists():
             return False
         part.replace(target)
@@ -100,7 +100,7 @@ class FolderFeed:
 
 
 def _identity(file_name: str, package_id: str) -> str:
-    """Return a file's name as all spellings of the package's id and version have it."""
+    """Return a file's name in the one spelling that equal ids and versions share."""
     folded, start = file_name.casefold(), f"{package_id.casefold()}."
     if not folded.startswith(start) or not folded.endswith(_ENDING):
         return folded

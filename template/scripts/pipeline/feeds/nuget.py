@@ -8,13 +8,13 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from ..core.errors import PipelineError
-from ..edge.http import Http, HttpError, Request, shown
-from ..edge.network import origin
+from ..edge.http import Http, HttpError, Request
 from ..edge.upload import Upload
+from ..edge.urls import origin, without_user
 from .feed import Candidate, Progress
 
 _KEY_HEADER = "X-NuGet-ApiKey"
-# A server may take its time to look through a large package before it answers.
+# A server may check a large package for minutes before it answers.
 _SECONDS = 600.0
 MOST_OF_AN_INDEX = 4 << 20  # bytes of a service index, or of a package's entry
 
@@ -24,9 +24,9 @@ class Source:
     """A NuGet source: the connections, its URL, the API key or "".
 
     With a `user`, the key is also the password of basic authentication, which some hosts want
-    for reading and pushing alike. Key and password go to the URL's own host, port and scheme, and
-    to the hosts in `trusted`, as `feed.example` or `feed.example:8443`: a service index may name
-    any host there is.
+    for reading and pushing alike. A service index may name any host: key and password go only to
+    the URL's own host, port and scheme, and to the hosts in `trusted`, as `feed.example` or
+    `feed.example:8443`.
     """
 
     http: Http
@@ -85,9 +85,9 @@ def put_package(source: Source, url: str, package: Candidate, progress: Progress
 
 
 def _untrusted(source: Source, url: str) -> PipelineError:
-    there, place = origin(url), shown(url)
+    there, place = origin(url), without_user(url)
     if there is None:
-        then = "Tell who runs the feed."
+        then = "Tell whoever runs the feed."
     elif there[0] == "http" and source.url.lower().startswith("https:"):
         then = "The feed has to name an https address: the key would be read on the way."
     else:
@@ -97,7 +97,7 @@ def _untrusted(source: Source, url: str) -> PipelineError:
             f'["{host}"] in pyproject.toml [tool.pipeline.push].'
         )
     return PipelineError(
-        shown(source.url),
+        without_user(source.url),
         f"it wants packages to be sent to {place}, and the API key was not given for that server",
         then,
     )

@@ -1,7 +1,7 @@
 """A NuGet v2 feed: packages are put to the source itself, and read through OData.
 
-Write-only feeds, as Octopus's own `/nuget/packages`, answer reading with an error: nothing can
-then be compared.
+Write-only feeds, as Octopus's own `/nuget/packages`, answer reading with an error; nothing can be
+compared then.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import quote, urlsplit
 
-from ..edge.http import HttpError, Request, Response, shown
-from ..edge.network import joined
+from ..edge.http import HttpError, Request, Response
+from ..edge.urls import joined, without_user
 from .compare import compare_download
-from .feed import ABSENT, SAME, Candidate, Found, Progress, unknown
+from .feed import ABSENT, SAME, Candidate, Found, Progress, State
 from .nuget import MOST_OF_AN_INDEX, Source, put_package
 
 _ATOM = "{http://www.w3.org/2005/Atom}"
@@ -32,7 +32,7 @@ class NugetV2:
     @property
     def name(self) -> str:
         """The feed's URL."""
-        return shown(self.source.url)
+        return without_user(self.source.url)
 
     def find(self, package: Candidate) -> Found:
         """Compare by the entry's package hash, else by the file that it leads to."""
@@ -45,7 +45,7 @@ class NugetV2:
                 self._read(f"{base}/FindPackagesById()?id='{quote(package.id)}'")
                 return ABSENT
         except HttpError as error:
-            return unknown(f"{error.where}: {error.what}")
+            return Found(State.UNKNOWN, f"{error.where}: {error.what}")
         return self._compare(package, answer, f"{base}/")
 
     def send(self, package: Candidate, progress: Progress) -> bool:
@@ -66,7 +66,7 @@ class NugetV2:
     def _compare(self, package: Candidate, answer: Response, base: str) -> Found:
         entry = _entry(answer.body)
         if entry is None:
-            return unknown(f"{answer.where}: the answer is no package entry")
+            return Found(State.UNKNOWN, f"{answer.where}: the answer is not a package entry")
         algorithm = _ALGORITHMS.get(_text(entry, "PackageHashAlgorithm").upper(), "")
         if algorithm and _decoded(_text(entry, "PackageHash")) == package.digest(algorithm):
             return SAME
@@ -74,10 +74,12 @@ class NugetV2:
         address = content.get("src", "") if content is not None else ""
         url = joined(base, address) if address else ""
         if not url:
-            return unknown(f"{answer.where}: the entry does not lead to the package's file")
+            return Found(
+                State.UNKNOWN, f"{answer.where}: the entry does not lead to the package's file"
+            )
         request = Request("GET", url, self.source.headers(url))
         found = compare_download(package, self.source.http, request)
-        return unknown("the entry leads nowhere") if found is ABSENT else found
+        return Found(State.UNKNOWN, "the entry's file is missing") if found is ABSENT else found
 
 
 def _has_path(url: str) -> bool:
@@ -85,7 +87,7 @@ def _has_path(url: str) -> bool:
 
 
 def _entry(body: bytes) -> ET.Element | None:
-    # In UTF-16 a document type would look different, and every other byte is zero.
+    # The null bytes are those of UTF-16, which would hide a document type from this check.
     if b"<!DOCTYPE" in body or b"\0" in body:
         return None
     try:

@@ -11,11 +11,11 @@ from typing import Any
 from urllib.parse import quote
 
 from ..core.errors import PipelineError
-from ..edge.http import Request, shown
-from ..edge.network import joined
+from ..edge.http import Request
+from ..edge.urls import joined, without_user
 from ..project.versions import normal_version
 from .compare import compare_download
-from .feed import Candidate, Found, Progress, unknown
+from .feed import Candidate, Found, Progress, State
 from .nuget import MOST_OF_AN_INDEX, Source, put_package
 
 _PUSH = "PackagePublish/2.0.0"
@@ -39,29 +39,29 @@ class NugetV3:
         resources = dict(_resources(answer.json()))
         if _PUSH not in resources:
             raise PipelineError(
-                shown(source.url),
-                f"this service index has no {_PUSH}: "
-                + (f"it has {', '.join(sorted(resources))}" if resources else "it is none"),
+                without_user(source.url),
+                f"this service index has no {_PUSH}, it has "
+                + (", ".join(sorted(resources)) or "no resources"),
                 "Look at the URL: it is that of a NuGet v3 feed which takes packages.",
             )
         push = joined(source.url, resources[_PUSH])
         if not push:
             raise PipelineError(
                 answer.where,
-                f"its {_PUSH} is {resources[_PUSH]!r}, which is no address of a server",
-                "Tell who runs the feed.",
+                f"its {_PUSH} is {resources[_PUSH]!r}, which is not the address of a server",
+                "Tell whoever runs the feed.",
             )
         return cls(source, push, joined(source.url, resources[_READ]) if _READ in resources else "")
 
     @property
     def name(self) -> str:
         """The feed's URL."""
-        return shown(self.source.url)
+        return without_user(self.source.url)
 
     def find(self, package: Candidate) -> Found:
         """Download what the feed has, by lower-case id and normalised version, and compare."""
         if not self.read:
-            return unknown(f"its service index has no {_READ} that can be used")
+            return Found(State.UNKNOWN, f"its service index has no {_READ} that can be used")
         name, version = package.id.lower(), normal_version(package.version).lower()
         path = f"{quote(name)}/{quote(version)}/{quote(f'{name}.{version}')}.nupkg"
         url = f"{self.read.rstrip('/')}/{path}"

@@ -1,7 +1,7 @@
-"""Publishing a package once: the same one again is success, another one is refused.
+"""Publishing a package once: the same one again is a success, another one is refused.
 
-The feed is looked into before anything is sent, because not every feed refuses a version that
-it has, and again after a broken connection, because the package may have arrived.
+The feed is read before anything is sent, because not every feed refuses a version that it has,
+and again after a broken connection, because the package may have arrived.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..core.events import Stage
 from ..edge.http import HttpError, NoAnswerError
 from .feed import Candidate, Feed, Found, State
 
-# A gateway's errors: the feed behind it may or may not have got the package.
+# Errors of a gateway: the feed behind it may have got the package or not.
 _DROPPED = (
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.BAD_GATEWAY,
@@ -30,9 +30,9 @@ _PAUSE = 2.0  # seconds, for a server that is still busy with what it got
 
 @dataclass(frozen=True)
 class Published:
-    """A package that is in the feed now; `sent` says whether this push brought it there.
+    """A package that is in the feed now; `sent` says whether this push sent it.
 
-    `warning` is empty, or what the reader has to know of a push that went well in the end.
+    `warning` is empty, or what went wrong on the way.
     """
 
     sent: bool
@@ -40,22 +40,22 @@ class Published:
     warning: str = ""
 
 
-@dataclass(frozen=True)
-class Rules:
-    """`skip_duplicate` accepts a version that is there and cannot be compared."""
-
-    skip_duplicate: bool = False
-    sleep: Callable[[float], None] = time.sleep
-
-
-def publish(feed: Feed, package: Candidate, stage: Stage, rules: Rules) -> Published:
+def publish(
+    feed: Feed,
+    package: Candidate,
+    stage: Stage,
+    *,
+    skip_duplicate: bool = False,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Published:
     """Bring a package to a feed, once.
 
-    Raises Conflict where the version is there and is another package, or cannot be compared;
+    With `skip_duplicate` a version that is there and cannot be compared is accepted. Raises
+    Conflict where the version is there and is another package, or cannot be compared;
     PipelineError where the feed refuses it, or where nobody can tell whether it arrived.
     """
     if _is_there(feed, package, feed.find(package)):
-        return Published(sent=False, text=_already(feed))
+        return Published(sent=False, text=f"{feed.name} has it already, the same package")
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             taken = feed.send(package, partial(stage.progress, f"sending to {feed.name}"))
@@ -63,7 +63,7 @@ def publish(feed: Feed, package: Candidate, stage: Stage, rules: Rules) -> Publi
             if isinstance(error, HttpError) and _is_final(error):
                 raise
             if _is_resent(error):
-                rules.sleep(_PAUSE)
+                sleep(_PAUSE)
             if _has_arrived(feed, package, error):
                 warning = f"the push failed ({error.what}), but the package is there"
                 return Published(sent=True, text=f"to {feed.name}", warning=warning)
@@ -73,7 +73,7 @@ def publish(feed: Feed, package: Candidate, stage: Stage, rules: Rules) -> Publi
         else:
             if taken:
                 return Published(sent=True, text=f"to {feed.name}")
-            return _refused(feed, package, rules)
+            return _rejected(feed, package, skip_duplicate=skip_duplicate)
     raise AssertionError  # the last attempt returns or raises
 
 
@@ -88,13 +88,13 @@ def _is_there(feed: Feed, package: Candidate, found: Found) -> bool:
     return found.state is State.SAME
 
 
-def _refused(feed: Feed, package: Candidate, rules: Rules) -> Published:
+def _rejected(feed: Feed, package: Candidate, *, skip_duplicate: bool) -> Published:
     """Decide about a version that the feed says it has."""
     found = feed.find(package)
     if _is_there(feed, package, found):
-        return Published(sent=False, text=_already(feed))
+        return Published(sent=False, text=f"{feed.name} has it already, the same package")
     why = found.why or "the feed does not show it"
-    if rules.skip_duplicate:
+    if skip_duplicate:
         text = f"{feed.name} has this version already, accepted by --skip-duplicate"
         return Published(sent=False, text=text, warning=f"{text}; it could not be compared: {why}")
     raise Conflict(
@@ -131,10 +131,6 @@ def _is_final(error: HttpError) -> bool:
 
 def _is_resent(error: NoAnswerError | HttpError) -> bool:
     return isinstance(error, NoAnswerError) or error.status in _DROPPED
-
-
-def _already(feed: Feed) -> str:
-    return f"{feed.name} has it already, the same package"
 
 
 def _where(package: Candidate) -> str:

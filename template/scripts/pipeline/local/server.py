@@ -19,9 +19,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from ..core.errors import PipelineError
-from ..edge.cache import using
+from ..edge.cache import shared_use
 from ..edge.files import remove_folder, sweep
-from ..edge.locks import alone_if_free
+from ..edge.locks import exclusive_if_free
 from ..edge.scratch import own_temporary_folder
 from ..runtime.pool import LocalRuntime
 from .aws_http import Environ, Start, scope
@@ -36,14 +36,14 @@ def main(arguments: Sequence[str]) -> int:
     state = Path(options.state)
     state.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
-        ours = held.enter_context(alone_if_free(state.with_suffix(".lock")))
+        ours = held.enter_context(exclusive_if_free(state.with_suffix(".lock")))
         if not ours:
             sys.stderr.write(f"{state}: another embedded AWS is running\n")
             return _TAKEN
         held.enter_context(own_temporary_folder())
         if options.cache:
             # The runtimes' clients lie there. Who started this holds it until it answers.
-            held.enter_context(using(Path(options.cache), lambda: None))
+            held.enter_context(shared_use(Path(options.cache), lambda: None))
         sweep(state.parent)
         folder = state.with_name("work")
         # A server that was killed could not tidy up. Compiled modules stay: they save a second.

@@ -1,1 +1,1 @@
-"""Octopus Deploy: what a worker gives a script, and running one as a worker does."""
+"""Octopus Deploy: its client, and running a script as its workers do."""

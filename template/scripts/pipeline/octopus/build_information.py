@@ -1,26 +1,32 @@
-"""Build information: what Octopus shows of a package's build, and makes release notes of.
+"""What Octopus is told of a package's build: commits, branch and page; and a release's notes.
 
 Fields as in Octopus's documentation and in go-octopusdeploy's pkg/buildinformation.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..core.manifest import Manifest
 from ..core.names import FULL_COMMIT
+from ..edge.git import Git
 from ..edge.http import HttpError
-from .client import Octopus, items, text
+from ..project.buildserver import BuildServer
+from ..project.web_address import web_url
+from .client import Octopus
 
-# Octopus's own command line warns from 200 commits on.
-MOST_COMMITS = 199
+_MOST_COMMITS = 199  # Octopus's own command line warns from 200 on
+_BUILDS_READ = 30
 _EXISTS = "already exists"
 # Some servers read the mode from the query, others from the document.
 _MODE = "FailIfExists"
 
 
 @dataclass(frozen=True)
-class BuildFacts:
+class Build:
     """A package's build; what is unknown stays empty. `commits` are (sha, subject)."""
 
     package_id: str
@@ -33,43 +39,117 @@ class BuildFacts:
     commit: str
     commits: tuple[tuple[str, str], ...]
 
+    @classmethod
+    def of(
+        cls, manifest: Manifest, previous: str, git: Git | None, environ: Mapping[str, str]
+    ) -> Build:
+        """Return what is known of the build that made a package.
 
-def build_information(facts: BuildFacts) -> dict[str, Any]:
-    """Return the document that describes a build; what is empty is left out."""
-    found: dict[str, Any] = {
-        "BuildEnvironment": facts.environment,
-        "BuildNumber": facts.number,
-        "BuildUrl": facts.url,
-        "Branch": facts.branch,
-        "VcsType": "Git",
-        "VcsRoot": facts.root,
-        "VcsCommitNumber": facts.commit,
-    }
-    commits = [{"Id": sha, "Comment": subject} for sha, subject in facts.commits]
-    return {key: value for key, value in found.items() if value} | {"Commits": commits}
+        The commits are those since `previous`, the last one that Octopus knows; where that is
+        unknown or of another branch, those since the last version tag.
+        """
+        server, commit = BuildServer.from_environ(environ), manifest.source.commit or ""
+        return cls(
+            package_id=manifest.package_id,
+            version=manifest.version,
+            environment=server.name or "a developer's machine",
+            number=server.build_number or manifest.version,
+            url=server.build_url or "",
+            branch=manifest.source.branch or "",
+            root=web_url(git.remote() or "") if git else "",
+            commit=commit,
+            commits=_commits(git, previous, commit) if git and commit else (),
+        )
+
+    def document(self) -> dict[str, Any]:
+        """Return what Octopus stores; what is empty is left out."""
+        known = {
+            "BuildEnvironment": self.environment,
+            "BuildNumber": self.number,
+            "BuildUrl": self.url,
+            "Branch": self.branch,
+            "VcsType": "Git",
+            "VcsRoot": self.root,
+            "VcsCommitNumber": self.commit,
+        }
+        commits = [{"Id": sha, "Comment": subject} for sha, subject in self.commits]
+        return {key: value for key, value in known.items() if value} | {"Commits": commits}
 
 
-def previous_commit(octopus: Octopus, package_id: str) -> str:
-    """Return the commit of the last build that Octopus knows of the package, or an empty text."""
-    page = octopus.get("build-information", packageId=package_id, latest="true", take=1)
-    found = items(page)
-    commit = text(found[0], "VcsCommitNumber") if found else ""
-    return commit if FULL_COMMIT.fullmatch(commit) else ""
+def send_build_information(
+    octopus: Octopus, manifest: Manifest, git: Git | None, environ: Mapping[str, str]
+) -> str:
+    """Send the build information of a package and return what was done, in words.
 
-
-def inform(octopus: Octopus, facts: BuildFacts) -> bool:
-    """Send a build's information; False when there is some for this version, which then stays."""
+    What Octopus has for this version already stays. Raises PipelineError where it refuses.
+    """
+    build = Build.of(manifest, _last_commit(octopus, manifest.package_id), git, environ)
     document = {
         "SpaceId": octopus.space_id,
-        "PackageId": facts.package_id,
-        "Version": facts.version,
+        "PackageId": build.package_id,
+        "Version": build.version,
         "OverwriteMode": _MODE,
-        "OctopusBuildInformation": build_information(facts),
+        "OctopusBuildInformation": build.document(),
     }
     try:
         octopus.post("build-information", document, overwriteMode=_MODE)
     except HttpError as error:
         if _EXISTS in error.what.lower():
-            return False
+            return "Octopus has it already"
         raise
-    return True
+    count = len(build.commits)
+    return f"{count} commit{'' if count == 1 else 's'}, {build.branch or 'no branch'}"
+
+
+def release_notes(
+    octopus: Octopus, manifest: Manifest, git: Git | None, environ: Mapping[str, str]
+) -> str:
+    """Return a release's notes as Markdown: the commits since the version that Octopus knows.
+
+    Where no commits are known they say where the package came from.
+    """
+    previous = _commit_of_another_version(octopus, manifest, git) if git else ""
+    build = Build.of(manifest, previous, git, environ)
+    source = f", {build.branch or 'no branch'} at {build.commit[:7]}" if build.commit else ""
+    page = f", [build {build.number}]({build.url})" if build.url else ""
+    lines = [f"{manifest.package_id} {manifest.version}{source}{page}."]
+    if build.commits:
+        lines += ["", *(f"- {_escaped(subject)} ({sha[:7]})" for sha, subject in build.commits)]
+    return "\n".join(lines)
+
+
+def _last_commit(octopus: Octopus, package_id: str) -> str:
+    """Return the commit of the last build that Octopus knows of the package, or ""."""
+    page = octopus.get("build-information", packageId=package_id, latest="true", take=1)
+    commits = [item.text("VcsCommitNumber") for item in page.resources()[:1]]
+    return next(filter(FULL_COMMIT.fullmatch, commits), "")
+
+
+def _commit_of_another_version(octopus: Octopus, manifest: Manifest, git: Git) -> str:
+    """Return the newest commit of another version that is in this one's history, or ""."""
+    commit = manifest.source.commit
+    if not commit:
+        return ""
+    try:
+        page = octopus.get("build-information", packageId=manifest.package_id, take=_BUILDS_READ)
+    except HttpError:
+        # Servers from before 2019.10 know no build information, and some keys may not read it.
+        return ""
+    for item in page.resources():
+        before = item.text("VcsCommitNumber")
+        is_other = item.text("Version") != manifest.version and before != commit
+        if is_other and FULL_COMMIT.fullmatch(before) and git.is_ancestor(before, commit):
+            return before
+    return ""
+
+
+def _escaped(subject: str) -> str:
+    """Escape what Markdown or Octopus's own templates would interpret."""
+    return re.sub(r"([\\`*_\[\]<>])", r"\\\1", subject).replace("#{", "# {")
+
+
+def _commits(git: Git, previous: str, commit: str) -> tuple[tuple[str, str], ...]:
+    since = previous
+    if not since or not git.is_ancestor(since, commit):
+        since = git.tag_before(commit) or ""
+    return git.commits(since, commit, _MOST_COMMITS)

@@ -1,41 +1,42 @@
-"""One space of an Octopus server: where it is, what it knows, and its resources.
+"""One space of an Octopus server, and the documents that it answers with.
 
-Endpoints and shapes as in go-octopusdeploy and Octopus's TypeScript client, which older and
-newer servers both serve; link templates of the server are not needed. The names of properties
-begin with a capital or not, by server version: documents are read and changed by functions here.
-They hold each property against its type, so that a strange answer is an error and no surprise.
+Endpoints and shapes as in go-octopusdeploy and Octopus's TypeScript client; older and newer
+servers both have them. Every property is checked against its type where it is read.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from ..core.errors import PipelineError
-from ..edge.http import Http, HttpError, NoAnswerError, Request, shown
+from ..edge.http import Http, HttpError, NoAnswerError, Request
+from ..edge.urls import plain_http_host, without_user
 
 _PAGE = 100
 _MOST_PAGES = 1000
-_SHOWN = 60  # characters of a value that should not be there
+_EXCERPT = 60  # characters of a value that should not be there
 _STRANGE = "Look at what stands between this machine and Octopus, and at the server's log."
 # The first server with spaces.
 _OLDEST = (2019, 1)
 # The first server with the executions API, by Octopus's TypeScript client.
 _EXECUTIONS = (2022, 3, 5512)
 _DEVELOPMENT = "0.0.0"
-# Ids become a part of addresses: an empty one would mean the whole collection.
+# Ids become a part of addresses; an empty one would address the whole collection.
 _ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_+-]|\.(?!\.)){0,300}")
 
 
 class Document(dict[str, Any]):
-    """A resource; `where` is the request that it answers, `fault` what a strange one is raised as.
+    """A resource of Octopus; its properties are read by their names with a capital.
 
-    A strange answer to a request that changes something leaves open whether it did.
+    Some servers write them so, others with a small letter. A property of another type than
+    expected raises `fault` with `where`, the request that was answered. A strange answer to a
+    request that changes something leaves open whether it did.
     """
 
     where: str = "Octopus"
@@ -45,10 +46,95 @@ class Document(dict[str, Any]):
     def of(cls, value: object, where: str, fault: type[PipelineError]) -> Document:
         """Return a JSON value as a document; raises `fault` for one that is no object."""
         if not isinstance(value, Mapping):
-            raise fault(where, f"the answer is {_words(value)}, not an object", _STRANGE)
+            raise fault(where, f"the answer is {_excerpt(value)}, not an object", _STRANGE)
         made = cls(value)
         made.where, made.fault = where, fault
         return made
+
+    def text(self, name: str) -> str:
+        """Return a text, fit for UTF-8; empty where it is absent or null."""
+        value = self._read(name, "")
+        if not isinstance(value, str):
+            raise self._strange(name, value, "a text")
+        return _encodable(value)
+
+    def texts(self, name: str) -> list[str]:
+        """Return a list of texts; empty where it is absent."""
+        return [_encodable(item) for item in self._list(name, str, "a list of texts")]
+
+    def identity(self, name: str = "Id") -> str:
+        """Return a resource's id, which has to be there."""
+        found = self.reference(name)
+        if not found:
+            raise self._strange(name, None, "an id")
+        return found
+
+    def reference(self, name: str) -> str:
+        """Return the id of another resource; empty where there is none."""
+        found = self.text(name)
+        if found and not _ID.fullmatch(found):
+            raise self._strange(name, found, "an id")
+        return found
+
+    def flag(self, name: str) -> bool:
+        """Return true or false; false where it is absent."""
+        value = self._read(name, default=False)
+        if not isinstance(value, bool):
+            raise self._strange(name, value, "true or false")
+        return value
+
+    def number(self, name: str) -> int:
+        """Return a number without its fraction; 0 where it is absent."""
+        value = self._read(name, 0)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not is_number or (isinstance(value, float) and not math.isfinite(value)):
+            raise self._strange(name, value, "a number")
+        return int(value)
+
+    def document(self, name: str) -> Document:
+        """Return an object; an empty one where it is absent."""
+        value = self._read(name, {})
+        if not isinstance(value, Mapping):
+            raise self._strange(name, value, "an object")
+        return Document.of(value, self.where, self.fault)
+
+    def documents(self, name: str) -> list[Document]:
+        """Return a list of objects; empty where it is absent."""
+        found = self._list(name, Mapping, "a list of objects")
+        return [Document.of(item, self.where, self.fault) for item in found]
+
+    def resources(self) -> list[Document]:
+        """Return the resources on a page of a collection. A page must have a list of them."""
+        if self._read("Items", None) is None:
+            raise self._strange("Items", None, "a list of objects")
+        return self.documents("Items")
+
+    def changed(self, **properties: Any) -> Document:
+        """Return the document with properties replaced, each in the casing it has here."""
+        result = Document.of(self, self.where, self.fault)
+        for name, value in properties.items():
+            small = _small(name)
+            result[small if small in self and name not in self else name] = value
+        return result
+
+    def any(self, name: str) -> Any:
+        """Return a property of any type; None where it is absent."""
+        return self.get(name, self.get(_small(name)))
+
+    def _read(self, name: str, default: Any) -> Any:
+        value = self.any(name)
+        return default if value is None else value
+
+    def _list(self, name: str, kind: type, words: str) -> list[Any]:
+        value = self._read(name, [])
+        if not isinstance(value, list) or not all(isinstance(item, kind) for item in value):
+            raise self._strange(name, value, words)
+        return value
+
+    def _strange(self, name: str, value: object, wanted: str) -> PipelineError:
+        is_absent = value is None
+        has = f"no {name}" if is_absent else f"{_excerpt(value)} for {name}, which is not {wanted}"
+        return self.fault(self.where, f"the answer is strange: it has {has}", _STRANGE)
 
 
 @dataclass(frozen=True)
@@ -60,8 +146,13 @@ class Access:
     space: str = ""
 
     @property
+    def base(self) -> str:
+        """The address in front of `/api`."""
+        return self.url.rstrip("/").removesuffix("/api")
+
+    @property
     def missing(self) -> str:
-        """The environment variables that would have to be set, in words; empty when none."""
+        """The names of the environment variables that are not set, in words; "" when all are."""
         given = {"OCTOPUS_URL": self.url, "OCTOPUS_API_KEY": self.key}
         return " and ".join(name for name, value in given.items() if not value)
 
@@ -84,7 +175,7 @@ class Octopus:
     @property
     def api(self) -> str:
         """The address that the space's resources are below."""
-        base = f"{_base(self.access)}/api"
+        base = f"{self.access.base}/api"
         return f"{base}/{self.space_id}" if self.space_id else base
 
     @property
@@ -99,7 +190,7 @@ class Octopus:
 
     def link(self, path: str) -> str:
         """Return the page of the web portal that shows something, such as `tasks/ServerTasks-1`."""
-        return f"{shown(_base(self.access))}/app#/{self.space_id}/{path}"
+        return f"{without_user(self.access.base)}/app#/{self.space_id}/{path}"
 
     def get(self, path: str, **query: object) -> Document:
         """Read a resource."""
@@ -118,12 +209,18 @@ class Octopus:
         """Send a document; raises NoAnswerError when it is unknown whether it had its effect."""
         return self._request("POST", path, document, query)
 
-    def put(self, path: str, document: Mapping[str, Any]) -> Document:
-        """Replace a resource."""
-        return self._request("PUT", path, document)
+    def execute(self, path: str, **document: Any) -> Document:
+        """Post a request of the executions API, whose names begin with a small letter."""
+        space = {"spaceId": self.space_id, "spaceIdOrName": self.space_id}
+        return self.post(path, {**space, **document})
+
+    def update(self, path: str, resource: Document, **properties: Any) -> Document:
+        """Change properties of a resource in the collection at `path`; return the new one."""
+        url = f"{path}/{resource.identity()}"
+        return self._request("PUT", url, resource.changed(**properties))
 
     def delete(self, path: str) -> None:
-        """Remove a resource; one that is gone already is no error."""
+        """Remove a resource; a missing one is no error."""
         try:
             self._request("DELETE", path)
         except HttpError as error:
@@ -135,13 +232,13 @@ class Octopus:
         seen = 0
         for _ in range(_MOST_PAGES):
             page = self.get(path, **query, skip=seen, take=_PAGE)
-            found = items(page)
+            found = page.resources()
             yield from found
             seen += len(found)
-            if not found or seen >= number(page, "TotalResults"):
+            if not found or seen >= page.number("TotalResults"):
                 return
         raise PipelineError(
-            shown(f"{self.api}/{path}"),
+            without_user(f"{self.api}/{path}"),
             f"this list has no end: {seen} so far",
             _STRANGE,
         )
@@ -149,9 +246,20 @@ class Octopus:
     def named(self, path: str, name: str) -> Document | None:
         """Return the resource of a collection with that name in any case, or None."""
         for item in self.all(path, partialName=name):
-            if text(item, "Name").casefold() == name.casefold():
+            if item.text("Name").casefold() == name.casefold():
                 return item
         return None
+
+    def required(self, path: str, kind: str, name: str, then: str) -> Document:
+        """Return the resource of a collection with that name in any case.
+
+        Raises PipelineError where there is none; it calls it a `kind` and says `then`.
+        """
+        found = self.named(path, name)
+        if found is None:
+            what = f"space {self.space_name} has none of that name"
+            raise PipelineError(f"Octopus {kind} {name}", what, then)
+        return found
 
     def _request(
         self, method: str, path: str, document: Mapping[str, Any] | None = None,
@@ -163,41 +271,45 @@ class Octopus:
         if method == "GET":
             return Document.of(answer.json(), answer.where, PipelineError)
         try:
-            # Some requests are answered with no document at all.
+            # The answers of some requests have no body.
             found = answer.json() or {}
         except PipelineError as error:
             raise NoAnswerError(error.where, error.what, error.then) from error
         return Document.of(found, answer.where, NoAnswerError)
 
 
-def connect(http: Http, access: Access) -> Octopus:
+def connect(http: Http, access: Access, warn: Callable[[str], None]) -> Octopus:
     """Return the space that `access` names; the server's default one when it names none.
 
-    Raises PipelineError where the server does not know the space, is too old, or is no Octopus.
+    `warn` is told when the key goes to another machine unencrypted. Raises PipelineError where
+    the server does not know the space, is too old, or is no Octopus.
     """
+    where = f"Octopus at {without_user(access.base)}"
+    if host := plain_http_host(access.url):
+        warn(f"{host}: the Octopus API key travels unencrypted; use https in OCTOPUS_URL")
     root = Octopus(http, access, "", "", "").get("")
-    version = text(root, "Version")
+    version = root.text("Version")
     if not version:
         raise PipelineError(
-            f"Octopus at {shown(_base(access))}",
-            "this is not an Octopus server: /api tells no version",
+            where,
+            "this is not an Octopus server: its /api has no version",
             "Correct OCTOPUS_URL; a path in front of /api belongs to it.",
         )
     if not _is_since(version, _OLDEST):
         raise PipelineError(
-            f"Octopus at {shown(_base(access))}",
+            where,
             f"this server is version {version}, from before there were spaces",
             f"{'.'.join(map(str, _OLDEST))} is the oldest version that is supported: update it.",
         )
     spaces = list(Octopus(http, access, version, "", "").all("spaces"))
     for space in spaces:
-        is_it = text(space, "Name").casefold() == access.space.casefold()
-        if is_it if access.space else flag(space, "IsDefault"):
-            return Octopus(http, access, version, identity(space), text(space, "Name"))
+        is_it = space.text("Name").casefold() == access.space.casefold()
+        if is_it if access.space else space.flag("IsDefault"):
+            return Octopus(http, access, version, space.identity(), space.text("Name"))
     raise PipelineError(
-        f"Octopus at {shown(_base(access))}",
+        where,
         f"there is no space {access.space!r}" if access.space else "there is no default space",
-        f"The API key sees {', '.join(text(space, 'Name') for space in spaces) or 'none'}. Set "
+        f"The API key sees {', '.join(space.text('Name') for space in spaces) or 'none'}. Set "
         "OCTOPUS_SPACE, or space in pyproject.toml [tool.pipeline.octopus].",
     )
 
@@ -207,112 +319,13 @@ def _is_since(version: str, first: tuple[int, ...]) -> bool:
     return version.startswith(_DEVELOPMENT) or numbers >= first
 
 
-def _base(access: Access) -> str:
-    return access.url.rstrip("/").removesuffix("/api")
+def _excerpt(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _EXCERPT else f"{text[:_EXCERPT]} ..."
 
 
-def text(owner: Mapping[str, Any], name: str) -> str:
-    """Return a property that is a text, fit for UTF-8; empty where it is absent or null."""
-    value = _read(owner, name, "")
-    if not isinstance(value, str):
-        raise _strange(owner, name, value, "a text")
-    return value.encode("utf-8", "replace").decode()
-
-
-def identity(owner: Mapping[str, Any], name: str = "Id") -> str:
-    """Return a resource's id, which has to be there."""
-    found = reference(owner, name)
-    if not found:
-        raise _strange(owner, name, None, "an id")
-    return found
-
-
-def reference(owner: Mapping[str, Any], name: str) -> str:
-    """Return the id of another resource; empty where there is none."""
-    found = text(owner, name)
-    if found and not _ID.fullmatch(found):
-        raise _strange(owner, name, found, "an id")
-    return found
-
-
-def texts(owner: Mapping[str, Any], name: str) -> list[str]:
-    """Return a property that is a list of texts; empty where it is absent."""
-    return [text({name: item}, name) for item in _list(owner, name, str, "a list of texts")]
-
-
-def flag(owner: Mapping[str, Any], name: str) -> bool:
-    """Return a property that is true or false; false where it is absent."""
-    value = _read(owner, name, default=False)
-    if not isinstance(value, bool):
-        raise _strange(owner, name, value, "true or false")
-    return value
-
-
-def number(owner: Mapping[str, Any], name: str) -> int:
-    """Return a property that is a number, without its fraction; 0 where it is absent."""
-    value = _read(owner, name, 0)
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or (isinstance(value, float) and not math.isfinite(value)):
-        raise _strange(owner, name, value, "a number")
-    return int(value)
-
-
-def document(owner: Mapping[str, Any], name: str) -> Document:
-    """Return a property that is an object; an empty one where it is absent."""
-    value = _read(owner, name, {})
-    if not isinstance(value, Mapping):
-        raise _strange(owner, name, value, "an object")
-    return _inner(owner, value)
-
-
-def documents(owner: Mapping[str, Any], name: str) -> list[Document]:
-    """Return a property that is a list of objects; empty where it is absent."""
-    return [_inner(owner, item) for item in _list(owner, name, Mapping, "a list of objects")]
-
-
-def items(page: Mapping[str, Any]) -> list[Document]:
-    """Return the resources on a page of a collection. A page without a list is not an empty one."""
-    if _read(page, "Items", None) is None:
-        raise _strange(page, "Items", None, "a list of objects")
-    return documents(page, "Items")
-
-
-def changed(owner: Mapping[str, Any], **properties: Any) -> Document:
-    """Return a document with properties replaced, each in the casing it has there."""
-    result = _inner(owner, owner)
-    for name, value in properties.items():
-        small = _small(name)
-        result[small if small in owner and name not in owner else name] = value
-    return result
-
-
-def _read(owner: Mapping[str, Any], name: str, default: Any) -> Any:
-    """Return a property by its name with a capital; `default` where it is absent or null."""
-    value = owner.get(name, owner.get(_small(name)))
-    return default if value is None else value
-
-
-def _list(owner: Mapping[str, Any], name: str, kind: type, words: str) -> list[Any]:
-    value = _read(owner, name, [])
-    if not isinstance(value, list) or not all(isinstance(item, kind) for item in value):
-        raise _strange(owner, name, value, words)
-    return value
-
-
-def _inner(owner: Mapping[str, Any], value: Mapping[str, Any]) -> Document:
-    outer = owner if isinstance(owner, Document) else Document()
-    return Document.of(value, outer.where, outer.fault)
-
-
-def _strange(owner: Mapping[str, Any], name: str, value: object, wanted: str) -> PipelineError:
-    outer = owner if isinstance(owner, Document) else Document()
-    what = f"no {name}" if value is None else f"{_words(value)} for {name}, which is not {wanted}"
-    return outer.fault(outer.where, f"the answer is strange: it has {what}", _STRANGE)
-
-
-def _words(value: object) -> str:
-    said = repr(value)
-    return said if len(said) <= _SHOWN else f"{said[:_SHOWN]} ..."
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
 
 
 def _small(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Starting a release's deployment to an environment, once even where the answer gets lost."""
+"""Starting a release's deployment to an environment, only once even if the answer is lost."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from ..core.errors import PipelineError
 from ..edge.http import HttpError, NoAnswerError
-from .client import Octopus, documents, identity, text
+from .client import Octopus
 from .environments import OctopusEnvironment
 from .releases import Release
 
@@ -28,7 +28,7 @@ class Run:
 def start_deployment(octopus: Octopus, release: Release, environment: OctopusEnvironment) -> Run:
     """Start the deployment and return its task.
 
-    Raises PipelineError with the server's words where it refuses, as lifecycles make it do.
+    Raises PipelineError with the server's words where it refuses, as when a lifecycle forbids it.
     """
     before = _started(octopus, release, environment)
     task = ""
@@ -41,54 +41,40 @@ def start_deployment(octopus: Octopus, release: Release, environment: OctopusEnv
             if not task and attempt == _ATTEMPTS:
                 raise
         except HttpError as error:
-            raise _refused(release, environment, error) from error
+            then = (
+                "Look at the lifecycle of the project's channel: the release has to pass its "
+                f"earlier phases first, and {environment.name} has to be in one of them."
+            )
+            what = f"project {release.project.name}, release {release.version}: "
+            raise PipelineError(
+                f"deploy {environment.name}",
+                what + (error.text or error.what),
+                then if error.status == HTTPStatus.BAD_REQUEST else error.then,
+            ) from error
         if task:
             break
-    return Run(
-        task,
-        release.project.name,
-        environment.name,
-        release.version,
-        octopus.link(f"tasks/{task}"),
-    )
+    link = octopus.link(f"tasks/{task}")
+    return Run(task, release.project.name, environment.name, release.version, link)
 
 
 def _create(octopus: Octopus, release: Release, environment: OctopusEnvironment) -> str:
     if not octopus.has_executions:
         document = {"ReleaseId": release.id, "EnvironmentId": environment.id}
-        return identity(octopus.post("deployments", document), "TaskId")
-    answer = octopus.post(
+        return octopus.post("deployments", document).identity("TaskId")
+    answer = octopus.execute(
         "deployments/create/untenanted/v1",
-        {
-            "spaceId": octopus.space_id,
-            "spaceIdOrName": octopus.space_id,
-            "projectName": release.project.id,
-            "releaseVersion": release.version,
-            "environmentNames": [environment.id],
-        },
+        projectName=release.project.id,
+        releaseVersion=release.version,
+        environmentNames=[environment.id],
     )
-    tasks = documents(answer, "DeploymentServerTasks")
-    return identity(tasks[0] if tasks else answer, "ServerTaskId")
+    tasks = answer.documents("DeploymentServerTasks")
+    return (tasks[0] if tasks else answer).identity("ServerTaskId")
 
 
 def _started(octopus: Octopus, release: Release, environment: OctopusEnvironment) -> dict[str, str]:
     """Return the tasks of the release's deployments to the environment, by the deployment's id."""
     return {
-        identity(deployment): identity(deployment, "TaskId")
+        deployment.identity(): deployment.identity("TaskId")
         for deployment in octopus.all(f"releases/{release.id}/deployments")
-        if text(deployment, "EnvironmentId") == environment.id
+        if deployment.text("EnvironmentId") == environment.id
     }
-
-
-def _refused(release: Release, environment: OctopusEnvironment, error: HttpError) -> PipelineError:
-    then = (
-        "Look at the lifecycle of the project's channel: the release has to pass its earlier "
-        f"phases first, and {environment.name} has to be in one of them."
-        if error.status == HTTPStatus.BAD_REQUEST
-        else error.then
-    )
-    return PipelineError(
-        f"deploy {environment.name}",
-        f"project {release.project.name}, release {release.version}: {error.text or error.what}",
-        then,
-    )

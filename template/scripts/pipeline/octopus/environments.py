@@ -1,4 +1,7 @@
-"""Octopus environments: found by name, made, and removed; ours say in their description whose."""
+"""Octopus environments: finding, creating and removing them.
+
+The description of one that `env.create` made names the package it was made for.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +13,12 @@ from http import HTTPStatus
 
 from ..core.errors import PipelineError
 from ..edge.http import HttpError, NoAnswerError
-from .client import (
-    Document,
-    Octopus,
-    changed,
-    documents,
-    flag,
-    identity,
-    reference,
-    text,
-    texts,
-)
+from .client import Document, Octopus
 
-# What marks an environment as ours; nothing else in Octopus can hold it.
+# Octopus has no other field of an environment that could hold this.
 _MARK = re.compile(r"Made by env\.create for (?P<owner>\S+?)\.(?: Expires (?P<end>\S+?)\.)?$")
+# The properties of a lifecycle's phase that hold its environments.
+TARGETS = ("AutomaticDeploymentTargets", "OptionalDeploymentTargets")
 _IN_USE = (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT)
 _STAMP = "%Y-%m-%dT%H:%MZ"
 
@@ -43,20 +38,20 @@ class OctopusEnvironment:
     @classmethod
     def of(cls, document: Document) -> OctopusEnvironment:
         """Read the resource."""
-        mark = _MARK.search(text(document, "Description"))
+        mark = _MARK.search(document.text("Description"))
         owner, end = (mark["owner"], _moment(mark["end"] or "")) if mark else ("", None)
-        return cls(identity(document), text(document, "Name"), owner, end)
+        return cls(document.identity(), document.text("Name"), owner, end)
 
 
 def _moment(stamp: str) -> datetime | None:
     try:
         return datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
-    except ValueError:  # none, or what somebody wrote by hand
+    except ValueError:  # empty, or written by hand
         return None
 
 
-def description(owner: str, expires: datetime | None) -> str:
-    """Return the description of an environment of ours. `expires` is rounded to minutes."""
+def _description(owner: str, expires: datetime | None) -> str:
+    """Return what `_MARK` reads. `expires` is cut to minutes."""
     end = f" Expires {expires.astimezone(UTC).strftime(_STAMP)}." if expires else ""
     return f"Made by env.create for {owner}.{end}"
 
@@ -70,7 +65,7 @@ def find_environment(octopus: Octopus, name: str) -> OctopusEnvironment | None:
 def find_environments(octopus: Octopus, names: Sequence[str]) -> list[OctopusEnvironment]:
     """Return the environments of these names, in their order.
 
-    Raises one PipelineError that names all that are not there, and those that are.
+    Raises one PipelineError that names all missing ones and all that exist.
     """
     known = {env.name.casefold(): env for env in all_environments(octopus)}
     missing = [name for name in names if name.casefold() not in known]
@@ -89,24 +84,27 @@ def all_environments(octopus: Octopus) -> list[OctopusEnvironment]:
     return [OctopusEnvironment.of(document) for document in octopus.all("environments")]
 
 
-def ensure_environment(octopus: Octopus, name: str, text_: str) -> tuple[OctopusEnvironment, bool]:
-    """Return the environment and whether it was made just now; one of ours is brought up to date.
+def ensure_environment(
+    octopus: Octopus, name: str, owner: str, expires: datetime | None
+) -> tuple[OctopusEnvironment, bool]:
+    """Create or update an environment; return it and whether it was created.
 
-    Scripts may register machines in it. Raises PipelineError for one that we did not make.
+    Scripts may register machines in it. Raises PipelineError where `env.create` did not make it.
     """
+    description = _description(owner, expires)
     there = octopus.named("environments", name)
     created = there is None
     if there is None:
         wanted = {
             "Name": name,
-            "Description": text_,
+            "Description": description,
             "AllowDynamicInfrastructure": True,
             "UseGuidedFailure": False,
         }
         try:
             there = octopus.post("environments", wanted)
         except NoAnswerError:
-            # Made or not: the next run continues from what is there.
+            # It may have been made all the same.
             there = octopus.named("environments", name)
             if there is None:
                 raise
@@ -116,28 +114,29 @@ def ensure_environment(octopus: Octopus, name: str, text_: str) -> tuple[Octopus
             "there is an environment of that name in Octopus that env.create did not make",
             "Choose another name; or delete that one in Octopus if nobody needs it.",
         )
-    is_ready = flag(there, "AllowDynamicInfrastructure")
-    if not is_ready or text(there, "Description") != text_:
-        ready = changed(there, Description=text_, AllowDynamicInfrastructure=True)
-        there = octopus.put(f"environments/{identity(there)}", ready)
+    is_ready = there.flag("AllowDynamicInfrastructure")
+    if not is_ready or there.text("Description") != description:
+        there = octopus.update(
+            "environments", there, Description=description, AllowDynamicInfrastructure=True
+        )
     return OctopusEnvironment.of(there), created
 
 
 def remove_environment(octopus: Octopus, environment: OctopusEnvironment) -> None:
-    """Remove an environment; one that is gone already is no error.
+    """Remove an environment; a missing one is no error.
 
     Raises PipelineError with the server's words and the list of what refers to it.
     """
     try:
         octopus.delete(f"environments/{environment.id}")
     except (HttpError, NoAnswerError) as error:
-        # With many deployments the removal outlasts a gateway's patience, and goes on.
+        # With many deployments the removal takes longer than a gateway waits, and goes on.
         if octopus.find(f"environments/{environment.id}") is None:
             return
         if not isinstance(error, HttpError) or error.status not in _IN_USE:
             raise
-        users = _users(octopus, environment.id)
-        listed = "\n".join(f"  {user}" for user in users) or "  nothing that this key may see"
+        references = _references(octopus, environment.id)
+        listed = "\n".join(f"  {text}" for text in references) or "  nothing that this key may see"
         raise PipelineError(
             f"env.delete {environment.name}",
             f"Octopus refuses: {error.text}\nWhat refers to it:\n{listed}",
@@ -145,29 +144,29 @@ def remove_environment(octopus: Octopus, environment: OctopusEnvironment) -> Non
         ) from error
 
 
-def _users(octopus: Octopus, environment_id: str) -> list[str]:
+def phase_targets(phase: Document) -> list[str]:
+    """Return the ids of the environments in a lifecycle's phase."""
+    return [target for name in TARGETS for target in phase.texts(name)]
+
+
+def _references(octopus: Octopus, environment_id: str) -> list[str]:
     machines = [
-        f"machine {text(machine, 'Name')}"
+        f"machine {machine.text('Name')}"
         for machine in octopus.all("machines", environmentIds=environment_id)
     ]
     phases = [
-        f"lifecycle {text(lifecycle, 'Name')}, phase {text(phase, 'Name')}"
+        f"lifecycle {lifecycle.text('Name')}, phase {phase.text('Name')}"
         for lifecycle in octopus.all("lifecycles")
-        for phase in documents(lifecycle, "Phases")
-        if environment_id
-        in (*texts(phase, "AutomaticDeploymentTargets"), *texts(phase, "OptionalDeploymentTargets"))
+        for phase in lifecycle.documents("Phases")
+        if environment_id in phase_targets(phase)
     ]
-    return machines + phases + _steps(octopus, environment_id)
-
-
-def _steps(octopus: Octopus, environment_id: str) -> list[str]:
-    found = []
+    found = machines + phases
     for project in octopus.all("projects"):
-        id_ = reference(project, "DeploymentProcessId")
+        id_ = project.reference("DeploymentProcessId")
         process = octopus.find(f"deploymentprocesses/{id_}") if id_ else None
-        for step in documents(process or {}, "Steps"):
-            for action in documents(step, "Actions"):
-                named = texts(action, "Environments") + texts(action, "ExcludedEnvironments")
+        for step in (process or Document()).documents("Steps"):
+            for action in step.documents("Actions"):
+                named = action.texts("Environments") + action.texts("ExcludedEnvironments")
                 if environment_id in named:
-                    found.append(f"project {text(project, 'Name')}, step {text(action, 'Name')}")
+                    found.append(f"project {project.text('Name')}, step {action.text('Name')}")
     return found

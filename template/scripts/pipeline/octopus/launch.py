@@ -1,7 +1,7 @@
-"""Running an unpacked package here as an Octopus worker runs it there.
+"""Running an unpacked package on this machine as an Octopus worker does.
 
-The script starts in a bare Python: no site-packages, no variables of this machine but those
-that a program needs to start, AWS credentials only as given. Its service messages become events.
+The script starts in a bare Python: without site-packages, with only those environment variables
+that any program needs, and with the AWS credentials given. Its service messages become events.
 """
 
 from __future__ import annotations
@@ -68,25 +68,17 @@ def worker_variables(
 
 
 def launch(job: Job, reporter: Reporter) -> None:
-    """Run the package's deploy script to its end, its lines and messages passed on as they come.
+    """Run the package's deploy script; pass on its lines and messages as they come.
 
-    Raises the PipelineError that the script ended with, of the kind its exit code says, with
-    the script's result message or its last lines.
+    Raises the kind of PipelineError that its exit code means, with the script's result message
+    or its last lines.
     """
     listener = _Listener(reporter)
     bootstrap = Path(__file__).with_name("worker_globals.py")
     key = secrets.token_hex(32).upper()
-    command: tuple[str | Path, ...] = (
-        job.python,
-        "-I",
-        "-S",
-        "-u",
-        bootstrap,
-        DEPLOY_SCRIPT,
-        *job.parameters,
-        key,
-    )
-    # Standard input, so that no secret is on a command line or on a disk.
+    bare_python: tuple[str | Path, ...] = (job.python, "-I", "-S", "-u")
+    command = (*bare_python, bootstrap, DEPLOY_SCRIPT, *job.parameters, key)
+    # Standard input keeps the secrets off the command line and the disk.
     stdin = json.dumps(dict(job.variables)).encode()
     code = stream(command, listener.take, cwd=job.package, env=_environment(job), stdin=stdin)
     if code:
@@ -95,18 +87,18 @@ def launch(job: Job, reporter: Reporter) -> None:
 
 def _environment(job: Job) -> dict[str, str]:
     kept = {name: job.environ[name] for name in _KEPT if name in job.environ}
-    # A profile, a config file or a machine's role here is nothing that the worker has.
-    alone = {
+    # A worker has no profile, config file or instance role of this machine.
+    isolated = {
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
-    return {**kept, **alone, **job.credentials.as_environment()}
+    return {**kept, **isolated, **job.credentials.as_environment()}
 
 
 @dataclass
 class _Listener:
-    """What a script said so far: the category of its lines, and the result it gave."""
+    """The output of a script so far: the current category, its result, its last lines."""
 
     reporter: Reporter
     category: str = "default"
@@ -139,8 +131,8 @@ class _Listener:
         if self.category == "warning":
             self.reporter.warn(text.removeprefix("warning: "))
             return
-        # After the result its text is repeated for the reader of Octopus's log; here the error
-        # that carries it is shown by the caller.
+        # After its result the script repeats it for readers of Octopus's log; here the caller
+        # shows the error that has it.
         verbose = self.category == "verbose" or (bool(self.result) and not is_error)
         self.reporter.line(text, verbose=verbose)
 

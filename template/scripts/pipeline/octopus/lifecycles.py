@@ -1,30 +1,30 @@
-"""Temporary environments in lifecycles: in an optional phase of their own, in front.
+"""Temporary environments in lifecycles: in an optional phase of their own, the first one.
 
-In a phase of others a temporary environment would count for promotion: either releases would
-have to be deployed to it, or a deployment to it would do instead of one to CI. An optional phase
-may be passed by, and what stands before it in the lifecycle need not be done first.
+In another phase a temporary environment would count for promotion: releases would have to be
+deployed to it, or a deployment to it would replace one to CI. An optional phase can be skipped,
+and the first one waits for no other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from ..core.errors import PipelineError
-from .client import Document, Octopus, changed, documents, identity, reference, text, texts
-from .environments import OctopusEnvironment
+from .client import Document, Octopus
+from .environments import TARGETS, OctopusEnvironment, phase_targets
 from .projects import OctopusProject
 
 PHASE = "Temporary environments"
-_TARGETS = ("AutomaticDeploymentTargets", "OptionalDeploymentTargets")
 _ATTEMPTS = 3
 
 
-def admit(
+def add_to_lifecycles(
     octopus: Octopus, projects: Iterable[OctopusProject], environment: OctopusEnvironment
 ) -> list[str]:
-    """Let the projects' releases be deployed to the environment; return the lifecycles changed.
+    """Allow the projects' releases in the environment; return the lifecycles that were changed.
 
-    Nothing needs to be done in a lifecycle without phases, or with a phase for any environment.
+    A lifecycle without phases, or with a phase for any environment, allows it already.
     """
     done = []
     for lifecycle_id in sorted(set(_lifecycles_of(octopus, projects))):
@@ -32,79 +32,74 @@ def admit(
             lifecycle = octopus.get(f"lifecycles/{lifecycle_id}")
             if _admits(lifecycle, environment.id):
                 break
-            octopus.put(f"lifecycles/{lifecycle_id}", _with(lifecycle, environment.id))
-            # Somebody may have written in between: the loop reads again.
-            done.append(text(lifecycle, "Name"))
+            phases = _phases_with(lifecycle.documents("Phases"), environment.id)
+            octopus.update("lifecycles", lifecycle, Phases=phases)
+            # Somebody may have changed it in between: the loop reads it again.
+            done.append(lifecycle.text("Name"))
         else:
             raise PipelineError(
-                f"Octopus lifecycle {text(lifecycle, 'Name')}",
+                f"Octopus lifecycle {lifecycle.text('Name')}",
                 f"{environment.name} is not in it after {_ATTEMPTS} attempts to put it there",
                 "Somebody else is changing it: run this again.",
             )
     return list(dict.fromkeys(done))
 
 
-def expel(octopus: Octopus, environment: OctopusEnvironment) -> list[str]:
-    """Take the environment out of every lifecycle, and return those that changed.
+def remove_from_lifecycles(octopus: Octopus, environment: OctopusEnvironment) -> list[str]:
+    """Remove the environment from every lifecycle, and return those that were changed.
 
-    A phase of others that would be left empty is not touched: it would then be one for any
-    environment. The removal of the environment will name it.
+    Somebody else's phase with no other environment stays as it is: an empty phase allows every
+    environment. Removing the environment then fails and names the phase.
     """
     done = []
     for lifecycle in list(octopus.all("lifecycles")):
-        before = documents(lifecycle, "Phases")
+        before = lifecycle.documents("Phases")
         phases = [_without(phase, environment.id) for phase in before]
-        kept = [phase for phase in phases if text(phase, "Name") != PHASE or _targets(phase)]
+        kept = [phase for phase in phases if phase.text("Name") != PHASE or phase_targets(phase)]
         if kept != before:
-            octopus.put(f"lifecycles/{identity(lifecycle)}", changed(lifecycle, Phases=kept))
-            done.append(text(lifecycle, "Name"))
+            octopus.update("lifecycles", lifecycle, Phases=kept)
+            done.append(lifecycle.text("Name"))
     return done
 
 
 def _lifecycles_of(octopus: Octopus, projects: Iterable[OctopusProject]) -> Iterable[str]:
     for project in projects:
         channels = octopus.all(f"projects/{project.id}/channels")
-        ids = [project.lifecycle_id, *(reference(channel, "LifecycleId") for channel in channels)]
+        ids = [project.lifecycle_id, *(channel.reference("LifecycleId") for channel in channels)]
         yield from filter(None, ids)
 
 
 def _admits(lifecycle: Document, environment_id: str) -> bool:
-    phases = documents(lifecycle, "Phases")
-    # The phase of any environment is entered when those before it are done; that is its owner's
-    # choice, and an environment in it would make it one for that environment alone.
+    phases = lifecycle.documents("Phases")
+    # An empty phase allows every environment; adding one would limit the phase to it.
     return not phases or any(
-        environment_id in _targets(phase) or not _targets(phase) for phase in phases
+        environment_id in phase_targets(phase) or not phase_targets(phase) for phase in phases
     )
 
 
-def _with(lifecycle: Document, environment_id: str) -> Document:
-    phases = documents(lifecycle, "Phases")
+def _phases_with(phases: list[Document], environment_id: str) -> list[Mapping[str, Any]]:
     for number, phase in enumerate(phases):
-        if text(phase, "Name") == PHASE:
-            targets = [*texts(phase, "OptionalDeploymentTargets"), environment_id]
-            phases[number] = changed(phase, OptionalDeploymentTargets=targets)
-            return changed(lifecycle, Phases=phases)
-    ours = {
+        if phase.text("Name") == PHASE:
+            targets = [*phase.texts("OptionalDeploymentTargets"), environment_id]
+            extended = phase.changed(OptionalDeploymentTargets=targets)
+            return [*phases[:number], extended, *phases[number + 1 :]]
+    added = {
         "Name": PHASE,
         "AutomaticDeploymentTargets": [],
         "OptionalDeploymentTargets": [environment_id],
         "MinimumEnvironmentsBeforePromotion": 0,
         "IsOptionalPhase": True,
     }
-    return changed(lifecycle, Phases=[ours, *phases])
+    return [added, *phases]
 
 
 def _without(phase: Document, environment_id: str) -> Document:
-    if environment_id not in _targets(phase):
+    if environment_id not in phase_targets(phase):
         return phase
-    if text(phase, "Name") != PHASE and set(_targets(phase)) == {environment_id}:
+    if phase.text("Name") != PHASE and set(phase_targets(phase)) == {environment_id}:
         return phase
     left = {
-        name: [target for target in texts(phase, name) if target != environment_id]
-        for name in _TARGETS
+        name: [target for target in phase.texts(name) if target != environment_id]
+        for name in TARGETS
     }
-    return changed(phase, **left)
-
-
-def _targets(phase: Document) -> list[str]:
-    return [target for name in _TARGETS for target in texts(phase, name)]
+    return phase.changed(**left)

@@ -1,8 +1,7 @@
-"""Machines of an environment: a cloud region of its own, or a machine that others share.
+"""An environment's machines (a cloud region of its own, or a shared machine), and which steps fit.
 
-And whether a step of the deployment process can run our deploy script on them. "Deploy a package"
-unpacks on the target and needs one with a disk: a Tentacle or SSH target. A cloud region has none:
-steps for it run on a worker, as "Run a script" does.
+"Deploy a package" unpacks on its target and needs one with a disk: a Tentacle or an SSH target. A
+cloud region has no disk: steps for it run on a worker, as "Run a script" does.
 """
 
 from __future__ import annotations
@@ -12,9 +11,9 @@ from dataclasses import dataclass
 
 from ..core.errors import PipelineError
 from ..core.names import DEPLOY_SCRIPT
-from .client import Document, Octopus, changed, document, identity, text, texts
+from .client import Document, Octopus
 from .environments import OctopusEnvironment
-from .projects import OctopusProject, PackageStep
+from .projects import PackageStep
 
 _CLOUD_REGION = "None"
 
@@ -30,9 +29,9 @@ class Target:
     @classmethod
     def of(cls, machine: Document) -> Target:
         """Read the resource."""
-        style = text(document(machine, "Endpoint"), "CommunicationStyle")
-        roles = tuple(texts(machine, "Roles"))
-        return cls(text(machine, "Name"), roles, style not in (_CLOUD_REGION, ""))
+        style = machine.document("Endpoint").text("CommunicationStyle")
+        roles = tuple(machine.texts("Roles"))
+        return cls(machine.text("Name"), roles, style not in (_CLOUD_REGION, ""))
 
     def is_for(self, step: PackageStep) -> bool:
         """Tell whether the step runs for this machine."""
@@ -47,114 +46,87 @@ def targets_of(octopus: Octopus, environment: OctopusEnvironment) -> list[Target
 
 def machine_named(octopus: Octopus, name: str) -> Document:
     """Return the machine of that name, in any case."""
-    found = octopus.named("machines", name)
-    if found is None:
-        raise PipelineError(
-            f"Octopus machine {name}",
-            f"there is none of that name in space {octopus.space_name}",
-            'Register it, or correct worker = "machine:NAME" in pyproject.toml '
-            "[tool.pipeline.octopus].",
-        )
-    return found
+    place = 'worker = "machine:NAME" in pyproject.toml [tool.pipeline.octopus]'
+    return octopus.required("machines", "machine", name, f"Register it, or correct {place}.")
 
 
 def register_cloud_region(
     octopus: Octopus, environment: OctopusEnvironment, name: str, roles: Sequence[str], pool: str
 ) -> str:
-    """Give the environment a cloud region of this name, and say what was done.
+    """Register or update the environment's cloud region, and return what was done, in words.
 
-    `pool` names the worker pool that its steps run on; empty means the space's default one.
+    `pool` names the worker pool that its steps run on; empty means the default one of the space.
     """
-    endpoint = {"CommunicationStyle": _CLOUD_REGION, "DefaultWorkerPoolId": _pool(octopus, pool)}
+    then = "Correct worker-pool in pyproject.toml [tool.pipeline.octopus]."
+    pool_id = octopus.required("workerpools", "worker pool", pool, then).identity() if pool else ""
     there = octopus.named("machines", name)
     if there is None:
-        octopus.post(
-            "machines",
-            {
-                "Name": name,
-                "EnvironmentIds": [environment.id],
-                "Roles": list(roles),
-                "TenantedDeploymentParticipation": "Untenanted",
-                "TenantIds": [],
-                "TenantTags": [],
-                "IsDisabled": False,
-                "Endpoint": endpoint,
-            },
-        )
+        region = {
+            "Name": name,
+            "EnvironmentIds": [environment.id],
+            "Roles": list(roles),
+            "TenantedDeploymentParticipation": "Untenanted",
+            "TenantIds": [],
+            "TenantTags": [],
+            "IsDisabled": False,
+            "Endpoint": {"CommunicationStyle": _CLOUD_REGION, "DefaultWorkerPoolId": pool_id},
+        }
+        octopus.post("machines", region)
         return f"cloud region {name} registered"
     if Target.of(there).has_disk:
         raise PipelineError(
             f"Octopus machine {name}",
-            "it is no cloud region, and has the name that ours would have",
+            "it is not a cloud region, but has the name that env.create needs for one",
             "Rename that machine in Octopus.",
         )
-    known = {role.casefold() for role in texts(there, "Roles")}
+    known = {role.casefold() for role in there.texts("Roles")}
     missing = [role for role in roles if role.casefold() not in known]
-    if not missing and environment.id in texts(there, "EnvironmentIds"):
-        return f"cloud region {name} is there"
-    environments = list(dict.fromkeys([*texts(there, "EnvironmentIds"), environment.id]))
-    ready = changed(there, EnvironmentIds=environments, Roles=[*texts(there, "Roles"), *missing])
-    octopus.put(f"machines/{identity(there)}", ready)
+    if not missing and environment.id in there.texts("EnvironmentIds"):
+        return f"cloud region {name} is registered already"
+    environments = list(dict.fromkeys([*there.texts("EnvironmentIds"), environment.id]))
+    roles = [*there.texts("Roles"), *missing]
+    octopus.update("machines", there, EnvironmentIds=environments, Roles=roles)
     return f"cloud region {name} brought up to date"
 
 
-def join_machine(octopus: Octopus, environment: OctopusEnvironment, machine: Document) -> str:
-    """Add the environment to a machine that is there, and say what was done."""
-    name, environments = text(machine, "Name"), texts(machine, "EnvironmentIds")
+def add_to_machine(octopus: Octopus, environment: OctopusEnvironment, machine: Document) -> str:
+    """Add the environment to an existing machine, and return what was done, in words."""
+    name, environments = machine.text("Name"), machine.texts("EnvironmentIds")
     if environment.id in environments:
-        return f"machine {name} has it"
-    ready = changed(machine, EnvironmentIds=[*environments, environment.id])
-    octopus.put(f"machines/{identity(machine)}", ready)
+        return f"machine {name} has it already"
+    octopus.update("machines", machine, EnvironmentIds=[*environments, environment.id])
     return f"added to machine {name}"
 
 
 def deregister(octopus: Octopus, environment: OctopusEnvironment) -> list[str]:
-    """Take every machine out of an environment, and say what was done.
+    """Remove every machine from an environment, and return what was done, in words.
 
-    A machine with other environments keeps them; one without goes.
+    A machine that has other environments stays in those.
     """
     done = []
     for machine in _machines_of(octopus, environment):
-        name, id_ = text(machine, "Name"), identity(machine)
-        others = [other for other in texts(machine, "EnvironmentIds") if other != environment.id]
+        name = machine.text("Name")
+        others = [other for other in machine.texts("EnvironmentIds") if other != environment.id]
         if others:
-            octopus.put(f"machines/{id_}", changed(machine, EnvironmentIds=others))
+            octopus.update("machines", machine, EnvironmentIds=others)
             done.append(f"taken out of machine {name}")
         else:
-            octopus.delete(f"machines/{id_}")
+            octopus.delete(f"machines/{machine.identity()}")
             done.append(f"machine {name} deregistered")
     return done
 
 
 def _machines_of(octopus: Octopus, environment: OctopusEnvironment) -> list[Document]:
-    # Read whole before anything changes: pages of a list that shrinks would leave some out. And
-    # a server that does not know the filter would give us everybody's machines.
+    # The whole list is read before anything changes: pages of a shrinking list would skip some.
+    # Servers that do not know the filter return all machines.
     found = list(octopus.all("machines", environmentIds=environment.id))
-    return [machine for machine in found if environment.id in texts(machine, "EnvironmentIds")]
+    return [machine for machine in found if environment.id in machine.texts("EnvironmentIds")]
 
 
-def _pool(octopus: Octopus, name: str) -> str:
-    if not name:
-        return ""
-    found = octopus.named("workerpools", name)
-    if found is None:
-        raise PipelineError(
-            f"Octopus worker pool {name}",
-            f"there is none of that name in space {octopus.space_name}",
-            "Correct worker-pool in pyproject.toml [tool.pipeline.octopus].",
-        )
-    return identity(found)
-
-
-def refuse_misfits(
-    project: OctopusProject,
-    steps: Sequence[PackageStep],
-    targets: Sequence[Target],
-    environment: str,
-) -> None:
+def check_steps(steps: Sequence[PackageStep], targets: Sequence[Target], environment: str) -> None:
     """Raise PipelineError where a step cannot run on an environment's machines, with the fix."""
     for step in steps:
-        where = f"Octopus project {project.name}, step {step.name!r}"
+        where = f"Octopus project {step.project}, step {step.name!r}"
         if not step.unpacks_on_target:
             _check_script(step, where)
         mine = [target for target in targets if target.is_for(step)]

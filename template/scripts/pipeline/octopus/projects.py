@@ -7,18 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from ..core.errors import PipelineError
-from .client import (
-    Document,
-    Octopus,
-    document,
-    documents,
-    flag,
-    identity,
-    items,
-    reference,
-    text,
-    texts,
-)
+from .client import Document, Octopus
 
 DEPLOY_A_PACKAGE = "Octopus.TentaclePackage"
 _ROLES = "Octopus.Action.TargetRoles"
@@ -44,17 +33,17 @@ class OctopusProject:
     @classmethod
     def read(cls, octopus: Octopus, resource: Document) -> OctopusProject:
         """Return the project of a resource."""
-        id_ = identity(resource)
-        settings = document(resource, "PersistenceSettings")
-        if text(settings, "Type") == "VersionControlled":
-            branch = quote(text(settings, "DefaultBranch"), safe="")
+        id_ = resource.identity()
+        settings = resource.document("PersistenceSettings")
+        if settings.text("Type") == "VersionControlled":
+            branch = quote(settings.text("DefaultBranch"), safe="")
             process = f"projects/{id_}/{branch}/deploymentprocesses"
         else:
-            process = f"deploymentprocesses/{identity(resource, 'DeploymentProcessId')}"
-        names = (text(resource, "Name"), text(resource, "Slug"), reference(resource, "LifecycleId"))
+            process = f"deploymentprocesses/{resource.identity('DeploymentProcessId')}"
+        names = (resource.text("Name"), resource.text("Slug"), resource.reference("LifecycleId"))
         channels = octopus.find(f"projects/{id_}/channels")
-        known = items(channels) if channels is not None else []
-        defaults = [identity(channel) for channel in known if flag(channel, "IsDefault")]
+        known = channels.resources() if channels is not None else []
+        defaults = [channel.identity() for channel in known if channel.flag("IsDefault")]
         return cls(id_, *names, process, "".join(defaults[:1]))
 
 
@@ -62,9 +51,11 @@ class OctopusProject:
 class PackageStep:
     """A step that uses our package: how it runs the package's script, and for which machines.
 
-    `environments` and `without` are the ids of the environments it is limited to and leaves out.
+    `project` is the name of its project. `environments` and `without` are the ids of the
+    environments it is limited to and leaves out.
     """
 
+    project: str
     name: str
     kind: str
     roles: tuple[str, ...]
@@ -86,9 +77,9 @@ class PackageStep:
 
 
 def find_projects(octopus: Octopus, names: Sequence[str]) -> list[OctopusProject]:
-    """Return the projects of these names (ids and slugs are names too), in their order.
+    """Return the projects of these names, ids or slugs, in their order.
 
-    Raises one PipelineError that names all that are not there.
+    Raises one PipelineError that names all missing ones.
     """
     found = {name: _find(octopus, name) for name in names}
     missing = [name for name, document in found.items() if document is None]
@@ -107,7 +98,7 @@ def projects_like(octopus: Octopus, prefix: str) -> list[OctopusProject]:
     found = [
         OctopusProject.read(octopus, document)
         for document in octopus.all("projects", partialName=prefix)
-        if text(document, "Name").casefold().startswith(prefix.casefold())
+        if document.text("Name").casefold().startswith(prefix.casefold())
     ]
     if not found:
         raise PipelineError(
@@ -119,16 +110,16 @@ def projects_like(octopus: Octopus, prefix: str) -> list[OctopusProject]:
 
 
 def package_steps(octopus: Octopus, project: OctopusProject, package_id: str) -> list[PackageStep]:
-    """Return the steps of the deployment process that use the package in the default channel.
+    """Return the enabled steps of the deployment process that use the package.
 
-    Disabled ones do not count. Raises PipelineError where there is none: a release would then
-    deploy nothing.
+    Only those of the default channel. Raises PipelineError where there is none: a release would
+    then deploy nothing.
     """
     process = octopus.get(project.process)
     found = [
-        _step(step, action)
-        for step in documents(process, "Steps")
-        for action in documents(step, "Actions")
+        _step(project.name, step, action)
+        for step in process.documents("Steps")
+        for action in step.documents("Actions")
         if _uses(action, package_id) and _runs(action, project.channel_id)
     ]
     if not found:
@@ -146,32 +137,31 @@ def _find(octopus: Octopus, name: str) -> Document | None:
 
 
 def _uses(action: Document, package_id: str) -> bool:
-    packages = documents(action, "Packages")
-    used = (text(package, "PackageId").casefold() for package in packages)
+    packages = action.documents("Packages")
+    used = (package.text("PackageId").casefold() for package in packages)
     return package_id.casefold() in used
 
 
 def _runs(action: Document, channel_id: str) -> bool:
-    channels = texts(action, "Channels")
-    return not flag(action, "IsDisabled") and (not channels or channel_id in channels)
+    channels = action.texts("Channels")
+    return not action.flag("IsDisabled") and (not channels or channel_id in channels)
 
 
-def _step(step: Document, action: Document) -> PackageStep:
+def _step(project: str, step: Document, action: Document) -> PackageStep:
     return PackageStep(
-        name=text(action, "Name") or text(step, "Name"),
-        kind=text(action, "ActionType"),
+        project=project,
+        name=action.text("Name") or step.text("Name"),
+        kind=action.text("ActionType"),
         roles=tuple(role.strip() for role in _property(step, _ROLES).split(",") if role.strip()),
         script_source=_property(action, _SOURCE),
         script=_property(action, _SCRIPT),
         on_worker=_property(action, _ON_SERVER).casefold() == "true",
-        environments=tuple(texts(action, "Environments")),
-        without=tuple(texts(action, "ExcludedEnvironments")),
+        environments=tuple(action.texts("Environments")),
+        without=tuple(action.texts("ExcludedEnvironments")),
     )
 
 
 def _property(owner: Document, name: str) -> str:
-    """Return a property that is a plain text; names of properties are data, their casing stays."""
-    properties = document(owner, "Properties")
-    # A server that writes small letters writes these keys so, too.
-    value = properties.get(name, properties.get(name[:1].lower() + name[1:], ""))
+    """Return an entry of `Properties`; empty where it is absent or holds a secret."""
+    value = owner.document("Properties").any(name)
     return value if isinstance(value, str) else ""

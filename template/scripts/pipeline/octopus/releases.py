@@ -1,4 +1,4 @@
-"""Octopus releases: one per project and version, always with the same packages."""
+"""Octopus releases: one for each project and version, always with the same package version."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from ..core.errors import Conflict, PipelineError
 from ..edge.http import HttpError, NoAnswerError
-from .client import Document, Octopus, documents, identity, text
+from .client import Document, Octopus
 from .projects import OctopusProject
 
 _ATTEMPTS = 2
@@ -55,7 +55,7 @@ def ensure_release(octopus: Octopus, project: OctopusProject, wanted: Wanted) ->
     path = f"projects/{project.id}/releases/{quote(wanted.version, safe='')}"
     channel = {"channel": project.channel_id} if project.channel_id else {}
     template = octopus.get(f"projects/{project.id}/deploymentprocesses/template", **channel)
-    uses = [_use(package) for package in documents(template, "Packages")]
+    uses = [_use(package) for package in template.documents("Packages")]
     there, created = octopus.find(path), False
     for attempt in range(1, _ATTEMPTS + 1):
         if there:
@@ -69,20 +69,27 @@ def ensure_release(octopus: Octopus, project: OctopusProject, wanted: Wanted) ->
                 raise
         except HttpError as error:
             if not (there := octopus.find(path)):
-                raise _refused(where, error, wanted) from error
+                then = (
+                    "Push the package first (`python3 tasks.py push`), and look whether the "
+                    f"project's channel takes the version {wanted.version}: its rules may exclude "
+                    "prereleases."
+                )
+                is_rule = error.status == HTTPStatus.BAD_REQUEST
+                what = error.text or error.what
+                raise PipelineError(where, what, then if is_rule else error.then) from error
         there = octopus.find(path)
     if there is None:
         raise PipelineError(where, "the server made it, and does not show it", "Try again.")
     _refuse_others(there, uses, wanted, where)
-    return Release(identity(there), wanted.version, project, created)
+    return Release(there.identity(), wanted.version, project, created)
 
 
 def _use(package: Document) -> _Use:
     return _Use(
-        text(package, "ActionName") or text(package, "StepName"),
-        text(package, "PackageReferenceName"),
-        text(package, "PackageId") or text(package, "NuGetPackageId"),
-        text(package, "VersionSelectedLastRelease"),
+        package.text("ActionName") or package.text("StepName"),
+        package.text("PackageReferenceName"),
+        package.text("PackageId") or package.text("NuGetPackageId"),
+        package.text("VersionSelectedLastRelease"),
     )
 
 
@@ -92,21 +99,22 @@ def _create(
     if not octopus.has_executions:
         octopus.post("releases", _by_steps(project, wanted, uses), ignoreChannelRules="false")
         return
-    document: dict[str, Any] = {
-        "spaceId": octopus.space_id,
-        "spaceIdOrName": octopus.space_id,
-        "projectName": project.id,
-        "releaseVersion": wanted.version,
-        "releaseNotes": wanted.notes,
-        "ignoreIfAlreadyExists": False,
-        "ignoreChannelRules": False,
-    }
-    if all(_is_ours(use, wanted) for use in uses):
-        document["packageVersion"] = wanted.version
-    else:
-        # The other packages of the process get the version that Octopus chooses.
-        document["packages"] = [f"{wanted.package_id}:{wanted.version}"]
-    octopus.post("releases/create/v1", document)
+    # Other packages of the process get the version that Octopus chooses.
+    is_only_package = all(_is_ours(use, wanted) for use in uses)
+    packages: dict[str, Any] = (
+        {"packageVersion": wanted.version}
+        if is_only_package
+        else {"packages": [f"{wanted.package_id}:{wanted.version}"]}
+    )
+    octopus.execute(
+        "releases/create/v1",
+        projectName=project.id,
+        releaseVersion=wanted.version,
+        releaseNotes=wanted.notes,
+        ignoreIfAlreadyExists=False,
+        ignoreChannelRules=False,
+        **packages,
+    )
 
 
 def _by_steps(project: OctopusProject, wanted: Wanted, uses: Sequence[_Use]) -> dict[str, Any]:
@@ -140,9 +148,9 @@ def _is_ours(use: _Use, wanted: Wanted) -> bool:
 def _refuse_others(there: Document, uses: Iterable[_Use], wanted: Wanted, where: str) -> None:
     """Compare what the release holds: a release of that version may be of another package."""
     selected = {
-        (text(item, "ActionName") or text(item, "StepName"), text(item, "PackageReferenceName")):
-        text(item, "Version")
-        for item in documents(there, "SelectedPackages")
+        (item.text("ActionName") or item.text("StepName"), item.text("PackageReferenceName")):
+        item.text("Version")
+        for item in there.documents("SelectedPackages")
     }  # fmt: skip
     for use in uses:
         version = selected.get((use.action, use.reference), "")
@@ -153,13 +161,3 @@ def _refuse_others(there: Document, uses: Iterable[_Use], wanted: Wanted, where:
                 f"it is there already, and its step {use.action!r} has {has} {wanted.package_id}",
                 "Build a new version; or delete the release in Octopus and run this again.",
             )
-
-
-def _refused(where: str, error: HttpError, wanted: Wanted) -> PipelineError:
-    then = (
-        "Push the package first (`python3 tasks.py push`), and look whether the project's "
-        f"channel takes the version {wanted.version}: its rules may exclude prereleases."
-        if error.status == HTTPStatus.BAD_REQUEST
-        else error.then
-    )
-    return PipelineError(where, error.text or error.what, then)

@@ -1,7 +1,7 @@
 """Reading the service messages of a script, by the rules of Octopus's own parser.
 
-A message starts at `##octopus` anywhere in a line and ends at the first `]`; its inside is the
-name and attributes of an XML element, every value base64. What does not fit is plain text.
+A message starts at `##octopus[` anywhere in a line and ends at the first `]`; between them are the
+name and attributes of an XML element, every value in base64. Anything else is plain text.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def parse(line: str) -> tuple[str, Message | None]:
     if start < 0 or end < 0:
         return line, None
     try:
-        # An element of one line has no document type, so no entities that could grow.
+        # Inside an element there can be no document type, and so no entities that expand.
         element = ET.fromstring(f"<{line[start + len(_MARK) : end]}/>")  # noqa: S314
         attributes = {
             name: base64.b64decode(value, validate=True).decode("utf-8")

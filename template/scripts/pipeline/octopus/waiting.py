@@ -10,14 +10,15 @@ from http import HTTPStatus
 from ..core.errors import Interrupted, PipelineError
 from ..core.events import Reporter, Stage
 from ..edge.http import HttpError
-from .client import Document, Octopus, document, flag, items, number, text
+from .client import Document, Octopus
 from .deployments import Run
-from .tasks_log import LogLine, TaskLog
+from .task_log import TaskLog
 
 _BATCH = 50
 _WHOLE_LOG = 2147483647  # Octopus's own number for "all"
-# With a limit of 200 requests a minute, half of it is left to everybody else.
+# Octopus allows 200 requests a minute: half of them are left to everybody else.
 _SECONDS_A_REQUEST = 0.6
+_TEMPORARY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,9 @@ class Patience:
 
 
 @dataclass
-class _Followed:
+class _Task:
+    """What has been seen of a run: whether it waits for a person, and why it failed, or ""."""
+
     run: Run
     log: TaskLog = field(default_factory=TaskLog)
     activity: str = ""
@@ -40,89 +43,8 @@ class _Followed:
     waits: bool = False
     failure: str = ""
 
-
-@dataclass
-class _Waiter:
-    octopus: Octopus
-    stage: Stage
-    reporter: Reporter
-    several: bool
-    unreachable: bool = False
-
-    def look(self, followed: Sequence[_Followed]) -> list[_Followed]:
-        """Read states and logs; return those that are not complete.
-
-        A server that does not answer is one that is being restarted: nothing is complete then.
-        """
-        try:
-            tasks = self._tasks([one.run.task for one in followed])
-            going_on = [one for one in followed if self._follow(one, tasks)]
-        except PipelineError as error:
-            if isinstance(error, HttpError) and not _is_passing(error.status):
-                raise
-            if not self.unreachable:
-                self.reporter.line(f"    Octopus does not answer, still waiting: {error.what}")
-            self.unreachable = True
-            return list(followed)
-        self.unreachable = False
-        return going_on
-
-    def _tasks(self, ids: list[str]) -> dict[str, Document]:
-        found: dict[str, Document] = {}
-        for start in range(0, len(ids), _BATCH):
-            batch = ids[start : start + _BATCH]
-            # Never without ids: that would mean every task there is.
-            page = self.octopus.get("tasks", ids=",".join(batch), skip=0, take=len(batch))
-            found |= {text(task, "Id"): task for task in items(page)}
-        unknown = [task for task in ids if task not in found]
-        if unknown:
-            raise HttpError(
-                "Octopus tasks",
-                f"the server does not know {', '.join(unknown)} any more",
-                "Look in Octopus what became of it.",
-                status=HTTPStatus.NOT_FOUND,
-            )
-        return found
-
-    def _follow(self, one: _Followed, tasks: dict[str, Document]) -> bool:
-        """Pass on what is new; tell whether the task goes on.
-
-        The log is read after the state, so that the last lines of a complete task are in it.
-        """
-        task = tasks[one.run.task]
-        one.state = text(task, "State")
-        details = self.octopus.get(f"tasks/{one.run.task}/details", verbose="true", tail=_WHOLE_LOG)
-        self._show(one, one.log.unread(details))
-        percent = number(document(details, "Progress"), "ProgressPercentage")
-        self.stage.progress(f"{one.run.project}: {one.state}", percent, 100)
-        waits = flag(task, "HasPendingInterruptions")
-        if waits and not one.waits:
-            self.reporter.warn(
-                f"{one.run.project} waits for a person in {one.run.environment} (a manual "
-                f"intervention or guided failure): {one.run.link}"
-            )
-        one.waits = waits
-        if not flag(task, "IsCompleted"):
-            return True
-        if not flag(task, "FinishedSuccessfully"):
-            one.failure = text(task, "ErrorMessage") or f"its state is {one.state}"
-        if one.log.cut:
-            self.reporter.warn(f"the server left out lines of this log: {one.run.link}")
-        return False
-
-    def _show(self, one: _Followed, lines: list[LogLine]) -> None:
-        for line in lines:
-            if line.activity != one.activity:
-                one.activity = line.activity
-                owner = f"{one.run.project}: " if self.several else ""
-                self.reporter.line(f"    {owner}{line.activity}")
-            if line.category in ("Warning", "Alert"):
-                self.reporter.warn(line.text)
-            else:
-                mark = "error: " if line.category in ("Error", "Fatal") else ""
-                self.reporter.line(
-                    f"      {mark}{line.text}", verbose=line.category in ("Verbose", "Trace")
-                )
+    def __str__(self) -> str:
+        return f"project {self.run.project}, release {self.run.version}, task {self.run.task}"
 
 
 def wait_for(
@@ -133,49 +55,117 @@ def wait_for(
     Raises PipelineError that names every task that failed or took too long, Interrupted (after
     having cancelled what was running) where the user stops the verb.
     """
-    waiter = _Waiter(octopus, stage, reporter, several=len(runs) > 1)
-    everything = [_Followed(run) for run in runs]
-    going_on: list[_Followed] = everything
+    tasks = [_Task(run) for run in runs]
+    running, is_reachable = tasks, True
     deadline = patience.clock() + patience.seconds
     try:
-        while going_on := waiter.look(going_on):
+        while True:
+            try:
+                running = _read(octopus, running, stage, reporter, several=len(tasks) > 1)
+                is_reachable = True
+            except PipelineError as error:
+                # A server that does not answer is being restarted: no task is complete then.
+                if isinstance(error, HttpError) and not _is_temporary(error.status):
+                    raise
+                if is_reachable:
+                    reporter.line(f"    Octopus does not answer, still waiting: {error.what}")
+                is_reachable = False
             left = deadline - patience.clock()
-            if left <= 0:
+            if not running or left <= 0:
                 break
-            # States come in one request, each log in one of its own.
-            pause = max(patience.poll, (1 + len(going_on)) * _SECONDS_A_REQUEST)
+            # The states come in one request, each log in one of its own.
+            pause = max(patience.poll, (1 + len(running)) * _SECONDS_A_REQUEST)
             patience.sleep(min(pause, left))
     except KeyboardInterrupt:
-        raise interrupted(octopus, [one.run for one in going_on], stage.name) from None
-    if going_on:
-        raise _took_too_long(waiter, going_on, patience)
-    failed = [one for one in everything if one.failure]
+        raise interrupted(octopus, [task.run for task in running], stage.name) from None
+    if running:
+        raise _timeout(octopus, running, patience, stage.name)
+    failed = [task for task in tasks if task.failure]
     if failed:
-        what = "; ".join(f"{_named(one.run)} failed: {one.failure}" for one in failed)
-        raise PipelineError(stage.name, what, _links(one.run for one in failed))
+        what = "; ".join(f"{task} failed: {task.failure}" for task in failed)
+        raise PipelineError(stage.name, what, _links(task.run for task in failed))
 
 
 def interrupted(octopus: Octopus, runs: Sequence[Run], where: str) -> Interrupted:
-    """Cancel tasks because the user stops the verb, and return the error that says so."""
-    what = "; ".join(f"{_named(run)} {_cancelled(octopus, run)}" for run in runs)
+    """Cancel tasks because the user stops the verb, and return the error that names them."""
+    what = "; ".join(f"{_Task(run)} {_cancel(octopus, run)}" for run in runs)
     return Interrupted(where, f"interrupted: {what or 'nothing was running'}", _links(runs))
 
 
-def _took_too_long(
-    waiter: _Waiter, going_on: Sequence[_Followed], patience: Patience
+def _read(
+    octopus: Octopus, tasks: Sequence[_Task], stage: Stage, reporter: Reporter, *, several: bool
+) -> list[_Task]:
+    """Read states and logs, pass on what is new, and return the tasks that are not complete."""
+    states = _states(octopus, [task.run.task for task in tasks])
+    running = []
+    for task in tasks:
+        run, state = task.run, states[task.run.task]
+        task.state = state.text("State")
+        # The log is read after the state, so that the last lines of a complete task are in it.
+        details = octopus.get(f"tasks/{run.task}/details", verbose="true", tail=_WHOLE_LOG)
+        _show_log(task, details, reporter, several=several)
+        percent = details.document("Progress").number("ProgressPercentage")
+        stage.progress(f"{run.project}: {task.state}", percent, 100)
+        waits = state.flag("HasPendingInterruptions")
+        if waits and not task.waits:
+            reporter.warn(
+                f"{run.project} waits for a person in {run.environment} (a manual "
+                f"intervention or guided failure): {run.link}"
+            )
+        task.waits = waits
+        if not state.flag("IsCompleted"):
+            running.append(task)
+            continue
+        if not state.flag("FinishedSuccessfully"):
+            task.failure = state.text("ErrorMessage") or f"its state is {task.state}"
+        if task.log.cut:
+            reporter.warn(f"the server left out lines of this log: {run.link}")
+    return running
+
+
+def _states(octopus: Octopus, ids: list[str]) -> dict[str, Document]:
+    """Return the tasks by id. Raises HttpError for those that the server does not know."""
+    found: dict[str, Document] = {}
+    for start in range(0, len(ids), _BATCH):
+        batch = ids[start : start + _BATCH]
+        # Never without ids: that would mean every task there is.
+        page = octopus.get("tasks", ids=",".join(batch), skip=0, take=len(batch))
+        found |= {task.text("Id"): task for task in page.resources()}
+    unknown = [id_ for id_ in ids if id_ not in found]
+    if unknown:
+        what = f"the server does not know {', '.join(unknown)} any more"
+        then = "Look in Octopus what became of it."
+        raise HttpError("Octopus tasks", what, then, status=HTTPStatus.NOT_FOUND)
+    return found
+
+
+def _show_log(task: _Task, details: Document, reporter: Reporter, *, several: bool) -> None:
+    for line in task.log.unread(details):
+        if line.activity != task.activity:
+            task.activity = line.activity
+            owner = f"{task.run.project}: " if several else ""
+            reporter.line(f"    {owner}{line.activity}")
+        if line.category in ("Warning", "Alert"):
+            reporter.warn(line.text)
+        else:
+            mark = "error: " if line.category in ("Error", "Fatal") else ""
+            verbose = line.category in ("Verbose", "Trace")
+            reporter.line(f"      {mark}{line.text}", verbose=verbose)
+
+
+def _timeout(
+    octopus: Octopus, tasks: Sequence[_Task], patience: Patience, where: str
 ) -> PipelineError:
-    said = []
-    for one in going_on:
-        state = "waiting for a person" if one.waits else one.state
-        cancel = patience.cancel_on_timeout
-        then = _cancelled(waiter.octopus, one.run) if cancel else "and goes on"
-        said.append(f"{_named(one.run)} is {state} after {patience.seconds:.0f} s {then}")
-    links = _links(one.run for one in going_on)
-    then = f"{links}\nWait longer with --wait SECONDS."
-    return PipelineError(waiter.stage.name, "; ".join(said), then)
+    found = []
+    for task in tasks:
+        state = "waiting for a person" if task.waits else task.state
+        then = _cancel(octopus, task.run) if patience.cancel_on_timeout else "and goes on"
+        found.append(f"{task} is {state} after {patience.seconds:.0f} s {then}")
+    links = _links(task.run for task in tasks)
+    return PipelineError(where, "; ".join(found), f"{links}\nWait longer with --wait SECONDS.")
 
 
-def _cancelled(octopus: Octopus, run: Run) -> str:
+def _cancel(octopus: Octopus, run: Run) -> str:
     try:
         octopus.whole_server.post(f"tasks/{run.task}/cancel", {})
     except PipelineError as error:
@@ -183,13 +173,8 @@ def _cancelled(octopus: Octopus, run: Run) -> str:
     return "and was cancelled"
 
 
-def _is_passing(status: int) -> bool:
-    passing = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
-    return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in passing
-
-
-def _named(run: Run) -> str:
-    return f"project {run.project}, release {run.version}, task {run.task}"
+def _is_temporary(status: int) -> bool:
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _TEMPORARY
 
 
 def _links(runs: Iterable[Run]) -> str:

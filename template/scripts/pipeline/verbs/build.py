@@ -13,7 +13,7 @@ from ..core.manifest import MANIFEST_NAME, Manifest
 from ..core.names import FUNCTION_ZIP
 from ..core.text import readable_size
 from ..edge.files import new_folder, sweep
-from ..edge.locks import alone
+from ..edge.locks import exclusive
 from ..edge.machine import Machine
 from ..function.engine import Restored
 from ..package.build_hooks import run_build_hook
@@ -66,7 +66,7 @@ def build(project: Project, options: BuildOptions, machine: Machine, reporter: R
     root, full = project.root, not options.only_package
     server = BuildServer.from_environ(machine.environ)
     waiting = partial(reporter.line, "another build is running in this folder; waiting for it")
-    with alone(root / ".pipeline" / "build.lock", waiting):
+    with exclusive(root / ".pipeline" / "build.lock", waiting):
         sweep(root / OUTPUT)
         if "PIPELINE_SIGNING_KEY" in machine.environ:
             reporter.warn(

@@ -25,6 +25,6 @@ def build_and_deploy(
         )
     outcome = build(project, options, machine, reporter)
     package = outcome.latest.package_path(project.root)
-    pushed = push(project, package, feed, machine, reporter)
+    pushed = push(project, package, feed, machine.environ, reporter)
     released = deploy_build(project, outcome.latest, octopus, machine, reporter)
     return outcome, pushed, released

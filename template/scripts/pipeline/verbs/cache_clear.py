@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ..core.errors import PipelineError
 from ..core.events import Reporter
-from ..edge.cache import clear, to_oneself
+from ..edge.cache import clear, exclusive_use
 from ..edge.files import unwritable
-from ..edge.locks import alone
+from ..edge.locks import exclusive
 from ..local.background import running
 from .local import state_file
 
@@ -34,7 +34,7 @@ def clear_cache(root: Path, folder: Path, reporter: Reporter) -> tuple[int, int]
         "the cache is in use by a test, `run`, `verify` or the like in this folder; "
         "waiting for its end",
     )
-    with alone(root / ".pipeline" / "build.lock", building), to_oneself(folder, used):
+    with exclusive(root / ".pipeline" / "build.lock", building), exclusive_use(folder, used):
         try:
             return clear(folder)
         except OSError as error:

@@ -1,34 +1,32 @@
-"""`env.*`: temporary environments in Octopus, made with a machine and removed in that order.
+"""`env.*`: temporary environments in Octopus, each with a machine.
 
-Every operation may be repeated: what is there is kept, what is half-done is continued.
+Every verb may be repeated: it keeps what exists and continues what was left half-done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from ..core.errors import PipelineError
 from ..core.events import Reporter
 from ..core.names import resource_name
-from ..edge.machine import Machine
-from ..octopus.client import Octopus, text, texts
+from ..octopus.client import Octopus
 from ..octopus.environments import (
     OctopusEnvironment,
     all_environments,
-    description,
     ensure_environment,
     find_environment,
     remove_environment,
 )
-from ..octopus.lifecycles import admit, expel
+from ..octopus.lifecycles import add_to_lifecycles, remove_from_lifecycles
 from ..octopus.machines import (
     Target,
+    add_to_machine,
+    check_steps,
     deregister,
-    join_machine,
     machine_named,
-    refuse_misfits,
     register_cloud_region,
 )
 from ..octopus.projects import OctopusProject, PackageStep, package_steps
@@ -37,18 +35,8 @@ from .release import OctopusOptions, chosen_projects, connected
 
 
 @dataclass(frozen=True)
-class EnvironmentOptions:
-    """`expires` is when `env.reap` may remove what is made; `confirm` repeats a name."""
-
-    octopus: OctopusOptions
-    expires: datetime | None = None
-    confirm: str = ""
-    dry_run: bool = False
-
-
-@dataclass(frozen=True)
 class Listed:
-    """An environment of the space. `owner` is the package it was made for, if we made it."""
+    """An environment of the space; `owner` is the package that `env.create` made it for, or ""."""
 
     name: str
     permanent: bool
@@ -57,58 +45,60 @@ class Listed:
     machines: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Place:
-    """What the steps of the projects need of an environment's machine."""
-
-    projects: tuple[OctopusProject, ...]
-    steps: tuple[PackageStep, ...]
-
-    @property
-    def roles(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(role for step in self.steps for role in step.roles))
-
-
 def create_environment(
-    project: Project, name: str, options: EnvironmentOptions, machine: Machine, reporter: Reporter
+    project: Project,
+    name: str,
+    options: OctopusOptions,
+    environ: Mapping[str, str],
+    reporter: Reporter,
+    *,
+    expires: datetime | None = None,
 ) -> OctopusEnvironment:
-    """Make an environment in Octopus, let the lifecycles in, and give it a machine.
+    """Make an environment in Octopus, add it to the lifecycles, and give it a machine.
 
-    Raises PipelineError, before anything is made, for a permanent environment and for a
-    deployment process whose steps do not fit the machine.
+    From `expires` on, `env.reap` may remove it. Raises PipelineError, before anything is made,
+    for a permanent environment and for a deployment process whose steps do not fit the machine.
     """
     _refuse_permanent(project, name, "env.create")
     resource_name(name, project.function.name)
-    octopus = connected(options.octopus, machine, reporter)
+    octopus = connected(options, environ, reporter)
     with reporter.stage(f"create {name}") as stage:
         there = find_environment(octopus, name)
-        place = _place(octopus, project, options, there, reporter)
-        _refuse_misfits(octopus, project, place, name)
+        projects = chosen_projects(octopus, project, options, reporter)
+        steps = _steps(octopus, project.package_id, projects, there.id if there else "")
+        roles = tuple(dict.fromkeys(role for step in steps for role in step.roles))
+        check_steps(steps, [_target(octopus, project, name, roles)], name)
         owner = there.owner if there and there.owner else project.package_id
-        expires = options.expires or (there.expires if there else None)
-        environment, created = ensure_environment(octopus, name, description(owner, expires))
-        for lifecycle in admit(octopus, place.projects, environment):
-            reporter.line(f"    let into lifecycle {lifecycle}")
-        reporter.line(f"    {_register(octopus, project, place, environment)}")
+        expires = expires or (there.expires if there else None)
+        environment, created = ensure_environment(octopus, name, owner, expires)
+        for lifecycle in add_to_lifecycles(octopus, projects, environment):
+            reporter.line(f"    added to lifecycle {lifecycle}")
+        reporter.line(f"    {_register(octopus, project, roles, environment)}")
         stage.text = "made in Octopus" if created else "was in Octopus, now complete"
     return environment
 
 
 def delete_environment(
-    project: Project, name: str, options: EnvironmentOptions, machine: Machine, reporter: Reporter
+    project: Project,
+    name: str,
+    options: OctopusOptions,
+    environ: Mapping[str, str],
+    reporter: Reporter,
+    *,
+    confirm: str = "",
 ) -> bool:
     """Deregister the machines of an environment, then remove it; False when it was not there.
 
-    Raises PipelineError for a permanent one, for one that `env.create` did not make unless it is
-    confirmed by name, and for one that something refers to, with the list of what does.
+    Raises PipelineError for a permanent one, for one that `env.create` did not make unless
+    `confirm` repeats its name, and for one that something refers to, with the list of what does.
     """
     _refuse_permanent(project, name, "env.delete")
-    octopus = connected(options.octopus, machine, reporter)
+    octopus = connected(options, environ, reporter)
     environment = find_environment(octopus, name)
     if environment is None:
         reporter.line(f"{name} is not in Octopus")
         return False
-    if not environment.owner and options.confirm != environment.name:
+    if not environment.owner and confirm != environment.name:
         raise PipelineError(
             f"env.delete {environment.name}",
             "env.create did not make this environment",
@@ -119,10 +109,10 @@ def delete_environment(
 
 
 def list_environments(
-    project: Project, options: OctopusOptions, machine: Machine, reporter: Reporter
+    project: Project, options: OctopusOptions, environ: Mapping[str, str], reporter: Reporter
 ) -> list[Listed]:
     """Return the environments of the space with their machines, in Octopus's order."""
-    octopus = connected(options, machine, reporter)
+    octopus = connected(options, environ, reporter)
     machines = list(octopus.all("machines"))
     permanent = _permanent(project)
     return [
@@ -131,24 +121,28 @@ def list_environments(
             environment.name.casefold() in permanent,
             environment.owner,
             environment.expires.isoformat() if environment.expires else "",
-            tuple(
-                text(m, "Name") for m in machines if environment.id in texts(m, "EnvironmentIds")
-            ),
+            tuple(m.text("Name") for m in machines if environment.id in m.texts("EnvironmentIds")),
         )
         for environment in all_environments(octopus)
     ]
 
 
 def reap_environments(
-    project: Project, options: EnvironmentOptions, machine: Machine, reporter: Reporter
+    project: Project,
+    options: OctopusOptions,
+    environ: Mapping[str, str],
+    reporter: Reporter,
+    *,
+    now: datetime,
+    dry_run: bool = False,
 ) -> list[str]:
-    """Remove this project's temporary environments whose time is over, and return their names.
+    """Remove this project's temporary environments that have expired, and return their names.
 
-    One that cannot be removed does not keep the others: the error at the end names it.
+    When one cannot be removed, the others still are: the error at the end names it.
     """
-    octopus = connected(options.octopus, machine, reporter)
-    now, permanent = machine.now(), _permanent(project)
-    over = [
+    octopus = connected(options, environ, reporter)
+    permanent = _permanent(project)
+    expired = [
         environment
         for environment in all_environments(octopus)
         if environment.owner == project.package_id
@@ -157,8 +151,8 @@ def reap_environments(
         and environment.name.casefold() not in permanent
     ]
     refused = []
-    for environment in over:
-        if options.dry_run:
+    for environment in expired:
+        if dry_run:
             reporter.line(f"{environment.name} expired {environment.expires}")
             continue
         try:
@@ -167,62 +161,54 @@ def reap_environments(
             refused.append(f"{environment.name}: {error.what}")
     if refused:
         raise PipelineError("env.reap", "\n".join(refused), "Run this again when that is settled.")
-    return [environment.name for environment in over]
+    return [environment.name for environment in expired]
 
 
 def _remove(octopus: Octopus, environment: OctopusEnvironment, reporter: Reporter) -> None:
     with reporter.stage(f"delete {environment.name}") as stage:
         for done in deregister(octopus, environment):
             reporter.line(f"    {done}")
-        for lifecycle in expel(octopus, environment):
-            reporter.line(f"    taken out of lifecycle {lifecycle}")
+        for lifecycle in remove_from_lifecycles(octopus, environment):
+            reporter.line(f"    removed from lifecycle {lifecycle}")
         remove_environment(octopus, environment)
         stage.text = "removed from Octopus"
 
 
-def _place(
-    octopus: Octopus,
-    project: Project,
-    options: EnvironmentOptions,
-    there: OctopusEnvironment | None,
-    reporter: Reporter,
-) -> _Place:
-    projects = chosen_projects(octopus, project, options.octopus, reporter)
-    steps: list[PackageStep] = []
-    for one in projects:
-        all_steps = package_steps(octopus, one, project.package_id)
-        mine = [step for step in all_steps if step.runs_in(there.id if there else "")]
-        if not mine:
+def _steps(
+    octopus: Octopus, package_id: str, projects: Sequence[OctopusProject], environment_id: str
+) -> list[PackageStep]:
+    """Return the projects' steps that use the package in an environment; each project has some."""
+    found: list[PackageStep] = []
+    for octopus_project in projects:
+        steps = package_steps(octopus, octopus_project, package_id)
+        fitting = [step for step in steps if step.runs_in(environment_id)]
+        if not fitting:
             raise PipelineError(
-                f"Octopus project {one.name}",
-                f"its steps that use {project.package_id} are limited to other environments",
+                f"Octopus project {octopus_project.name}",
+                f"its steps that use {package_id} are limited to other environments",
                 "Take these limits out of the deployment process.",
             )
-        steps += mine
-    return _Place(tuple(projects), tuple(steps))
+        found += fitting
+    return found
 
 
-def _refuse_misfits(octopus: Octopus, project: Project, place: _Place, name: str) -> None:
-    settings = project.octopus
-    target = (
-        Target(resource_name(name, project.function.name), place.roles, has_disk=False)
-        if settings.is_cloud_region
-        else Target.of(machine_named(octopus, settings.machine))
-    )
-    for one in place.projects:
-        refuse_misfits(one, place.steps, [target], name)
+def _target(octopus: Octopus, project: Project, name: str, roles: tuple[str, ...]) -> Target:
+    """Return the machine that an environment of this name has, or is going to have."""
+    if project.octopus.is_cloud_region:
+        return Target(resource_name(name, project.function.name), roles, has_disk=False)
+    return Target.of(machine_named(octopus, project.octopus.machine))
 
 
 def _register(
-    octopus: Octopus, project: Project, place: _Place, environment: OctopusEnvironment
+    octopus: Octopus, project: Project, roles: Sequence[str], environment: OctopusEnvironment
 ) -> str:
     settings = project.octopus
-    if not place.roles:
+    if not roles:
         return "no machine is needed: every step runs on a worker, for no target"
     if settings.is_cloud_region:
         name = resource_name(environment.name, project.function.name)
-        return register_cloud_region(octopus, environment, name, place.roles, settings.pool)
-    return join_machine(octopus, environment, machine_named(octopus, settings.machine))
+        return register_cloud_region(octopus, environment, name, roles, settings.pool)
+    return add_to_machine(octopus, environment, machine_named(octopus, settings.machine))
 
 
 def _permanent(project: Project) -> Sequence[str]:
@@ -233,7 +219,7 @@ def _refuse_permanent(project: Project, name: str, verb: str) -> None:
     if name.casefold() in _permanent(project):
         raise PipelineError(
             f"{verb} {name}",
-            "it is declared as permanent, and its Octopus side is made and removed by people",
+            "it is declared as permanent: people create and remove it in Octopus, not this verb",
             "Choose another name; or look at permanent in pyproject.toml "
             f"[tool.pipeline.environments.{name}].",
         )

@@ -14,7 +14,7 @@ from ..core.manifest import BUCKET
 from ..core.names import resource_name
 from ..core.templates import declared_values, resolve
 from ..edge.files import read_text
-from ..edge.locks import alone
+from ..edge.locks import exclusive
 from ..edge.machine import Machine
 from ..function.engine import engine_for
 from ..local.background import Background, running, start, stop
@@ -115,7 +115,7 @@ def _in_turn(state: Path, reporter: Reporter) -> Iterator[None]:
     def waiting() -> None:
         reporter.line("  local     another start or stop of the embedded AWS; waiting for it")
 
-    with alone(state.with_name("start.lock"), waiting):
+    with exclusive(state.with_name("start.lock"), waiting):
         yield
 
 

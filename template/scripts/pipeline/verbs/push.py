@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from functools import cache
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from ..core.errors import PipelineError, UsageError
 from ..core.events import Reporter
 from ..core.manifest import Manifest
 from ..core.text import readable_size
-from ..edge.http import Http, shown
-from ..edge.machine import Machine
+from ..edge.git import Git
+from ..edge.http import Http
+from ..edge.urls import origin, plain_http_host, without_user
 from ..feeds.builtin import BuiltInFeed
 from ..feeds.feed import Candidate, Feed
 from ..feeds.folder import FolderFeed
 from ..feeds.nuget import Source, is_v3
 from ..feeds.nuget_v2 import NugetV2
 from ..feeds.nuget_v3 import NugetV3
-from ..feeds.publish import Rules, publish
-from ..octopus.build_facts import announce
-from ..octopus.client import Access, connect
+from ..feeds.publish import publish
+from ..octopus.build_information import send_build_information
+from ..octopus.client import Access, Octopus, connect
 from ..package.contents import Package
 from ..project.project import BUILT_IN_FEED, Project
 
@@ -58,7 +59,11 @@ class Pushed:
 
 
 def push(
-    project: Project, package: Path, options: PushOptions, machine: Machine, reporter: Reporter
+    project: Project,
+    package: Path,
+    options: PushOptions,
+    environ: Mapping[str, str],
+    reporter: Reporter,
 ) -> Pushed:
     """Publish a package, and its build information where an Octopus server is named.
 
@@ -68,10 +73,15 @@ def push(
     """
     opened = Package.open(package)
     candidate = Candidate.of(opened)
-    http = Http(machine.environ, tell=reporter.line)
+    http = Http(environ, tell=reporter.line)
+
+    @cache
+    def octopus() -> Octopus:
+        return connect(http, options.octopus, reporter.warn)
+
     with reporter.stage("push") as stage:
-        feed = _feed(project, options, http, reporter)
-        done = publish(feed, candidate, stage, Rules(options.skip_duplicate))
+        feed = _feed(project, options, http, octopus, reporter)
+        done = publish(feed, candidate, stage, skip_duplicate=options.skip_duplicate)
         stage.text = f"{done.text}, {readable_size(candidate.size)}"
     if done.warning:
         reporter.warn(done.warning)
@@ -79,11 +89,17 @@ def push(
         if opened.manifest is None:
             reporter.line(f"{package.name} was not built here: no build information", verbose=True)
         else:
-            _inform(opened.manifest, options.octopus, http, machine, reporter)
+            _send_information(octopus, opened.manifest, Git.at(project.root), environ, reporter)
     return Pushed(candidate.id, candidate.version, feed.name, done.sent)
 
 
-def _feed(project: Project, options: PushOptions, http: Http, reporter: Reporter) -> Feed:
+def _feed(
+    project: Project,
+    options: PushOptions,
+    http: Http,
+    octopus: Callable[[], Octopus],
+    reporter: Reporter,
+) -> Feed:
     name = options.feed or project.feed
     if name == BUILT_IN_FEED:
         if options.octopus.missing:
@@ -92,54 +108,41 @@ def _feed(project: Project, options: PushOptions, http: Http, reporter: Reporter
                 f"not set, and Octopus's built-in feed needs it: {options.octopus.missing}",
                 "Set it, or name another feed with --feed or with feed in [tool.pipeline.push].",
             )
-        octopus = connect(http, options.octopus)
-        return BuiltInFeed(http, octopus.api, octopus.access.headers)
+        space = octopus()
+        return BuiltInFeed(http, space.api, space.access.headers)
     if "://" not in name:
         # A folder of pyproject.toml is the repository's; one of the command line is the shell's.
         folder = Path(name).expanduser()
         return FolderFeed(folder.resolve() if options.feed else project.root / folder)
-    if not _is_web_address(name):
+    if origin(name) is None:
         raise UsageError(
             "push",
-            f"{shown(name)} is no feed",
+            f"{without_user(name)} is not a feed",
             f"It is a folder, an http or https URL, or `{BUILT_IN_FEED}`.",
         )
-    if options.nuget_key and _is_readable_on_the_way(name):
-        reporter.warn(f"{urlsplit(name).hostname}: the API key travels unencrypted; use https")
+    if options.nuget_key and (host := plain_http_host(name)):
+        reporter.warn(f"{host}: the API key travels unencrypted; use https")
     trusted = (*project.trust_hosts, *options.trust_hosts)
-    strange = next((host for host in trusted if not _HOST.fullmatch(host)), None)
-    if strange is not None:
-        raise UsageError(
-            "push",
-            f"{strange!r} is no host that could be trusted",
-            "Write --trust-host and trust-hosts as feed.example or feed.example:8443.",
-        )
+    for host in trusted:
+        if not _HOST.fullmatch(host):
+            raise UsageError(
+                "push",
+                f"{host!r} is not the name of a host to trust",
+                "Write --trust-host and trust-hosts as feed.example or feed.example:8443.",
+            )
     source = Source(http, name, options.nuget_key, options.nuget_user, trusted)
     return NugetV3.open(source) if is_v3(name) else NugetV2(source)
 
 
-def _is_web_address(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
-
-
-def _is_readable_on_the_way(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        here = ip_address(host).is_loopback
-    except ValueError:
-        here = host == "localhost"
-    return urlsplit(url).scheme == "http" and not here
-
-
-def _inform(
-    manifest: Manifest, access: Access, http: Http, machine: Machine, reporter: Reporter
+def _send_information(
+    octopus: Callable[[], Octopus],
+    manifest: Manifest,
+    git: Git | None,
+    environ: Mapping[str, str],
+    reporter: Reporter,
 ) -> None:
     try:
-        text = announce(connect(http, access), manifest, machine)
+        text = send_build_information(octopus(), manifest, git, environ)
     except PipelineError as error:
         reporter.warn(
             f"the package is in the feed, its build information is not in Octopus: {error}"

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..core.errors import PipelineError, UsageError
 from ..core.events import Achieved, Reporter
-from ..core.manifest import Manifest
 from ..edge.http import Http
 from ..edge.machine import Machine
 from ..function.engine import POST_DEPLOYMENT
-from ..octopus.build_facts import release_notes
+from ..octopus.build_information import release_notes
 from ..octopus.client import Access, Octopus, connect
 from ..octopus.deployments import Run, start_deployment
 from ..octopus.environments import OctopusEnvironment, find_environments
-from ..octopus.machines import refuse_misfits, targets_of
+from ..octopus.machines import check_steps, targets_of
 from ..octopus.projects import OctopusProject, find_projects, package_steps, projects_like
 from ..octopus.releases import Release, Wanted, ensure_release
 from ..octopus.waiting import Patience, interrupted, wait_for
@@ -46,7 +45,7 @@ class OctopusOptions:
 
 @dataclass(frozen=True)
 class Released:
-    """What was done: the releases by project, where they are deployed now, what was left out.
+    """What was done: the projects with a release, its environments, and those left out.
 
     `tasks` are the links of the deployments' server tasks.
     """
@@ -96,19 +95,26 @@ def release_package(
     names = [_declared(project, name) for name in options.environments]
     if len({name.casefold() for name in names}) != len(names):
         raise UsageError(
-            "--environments", f"{', '.join(names)}: one is there twice", "Name each once."
+            "--environments", f"{', '.join(names)}: one is named twice", "Name each once."
         )
-    octopus = connected(options, machine, reporter)
+    octopus = connected(options, machine.environ, reporter)
     projects = chosen_projects(octopus, project, options, reporter)
     environments = find_environments(octopus, names) if names else []
-    job = _Job(project, octopus, options, machine, reporter)
-    used, left_out = _until_prerelease(manifest, environments, reporter)
-    job.check(projects, manifest, used)
-    releases = job.release(projects, manifest)
+    used, left_out = _until_prerelease(manifest.version, environments, reporter)
+    _check_processes(octopus, projects, manifest.package_id, used)
+    notes = release_notes(octopus, manifest, machine.git, machine.environ)
+    wanted = Wanted(manifest.package_id, manifest.version, notes)
+    releases = [
+        _release(octopus, octopus_project, wanted, reporter) for octopus_project in projects
+    ]
     tasks: list[str] = []
     for environment in used:
-        tasks += job.deploy(releases, environment)
-        job.test(environment, is_last=environment is used[-1] and not left_out)
+        tasks += _deploy(octopus, releases, environment, options.patience, reporter)
+        if (project.root / POST_DEPLOYMENT).is_dir():
+            is_last = environment is used[-1] and not left_out
+            with reporter.stage(f"test {environment.name}") as stage:
+                outcome = run_post_deployment_tests(project, environment.name, machine, reporter)
+                stage.text = f"{outcome}, post-deployment" + ("" if is_last else "; on to the next")
     if used:
         reporter.emit(Achieved(f"Deployed ({', '.join(item.name for item in used)})"))
     return Released(
@@ -120,7 +126,7 @@ def release_package(
     )
 
 
-def connected(options: OctopusOptions, machine: Machine, reporter: Reporter) -> Octopus:
+def connected(options: OctopusOptions, environ: Mapping[str, str], reporter: Reporter) -> Octopus:
     """Return the space that the options name. Raises PipelineError that names what is not set."""
     if options.access.missing:
         raise PipelineError(
@@ -128,90 +134,69 @@ def connected(options: OctopusOptions, machine: Machine, reporter: Reporter) -> 
             f"not set: {options.access.missing}",
             "Set it in the environment; OCTOPUS_API_KEY=- reads the key from standard input.",
         )
-    return connect(
-        Http(machine.environ, sleep=options.patience.sleep, tell=reporter.line), options.access
-    )
+    http = Http(environ, sleep=options.patience.sleep, tell=reporter.line)
+    return connect(http, options.access, reporter.warn)
 
 
-@dataclass(frozen=True)
-class _Job:
-    project: Project
-    octopus: Octopus
-    options: OctopusOptions
-    machine: Machine
-    reporter: Reporter
+def _check_processes(
+    octopus: Octopus,
+    projects: Sequence[OctopusProject],
+    package_id: str,
+    environments: Sequence[OctopusEnvironment],
+) -> None:
+    """Raise PipelineError for a deployment process that could not work in an environment."""
+    for project in projects:
+        steps = package_steps(octopus, project, package_id)
+        for environment in environments:
+            mine = [step for step in steps if step.runs_in(environment.id)]
+            if not mine:
+                raise PipelineError(
+                    f"Octopus project {project.name}",
+                    f"no step that uses {package_id} runs in {environment.name}",
+                    "Correct the steps' conditions in the deployment process.",
+                )
+            check_steps(mine, targets_of(octopus, environment), environment.name)
 
-    def check(
-        self,
-        projects: Sequence[OctopusProject],
-        manifest: Manifest,
-        environments: Sequence[OctopusEnvironment],
-    ) -> None:
-        """Refuse deployment processes that could not work, before anything is made."""
-        for project in projects:
-            steps = package_steps(self.octopus, project, manifest.package_id)
-            for environment in environments:
-                mine = [step for step in steps if step.runs_in(environment.id)]
-                if not mine:
-                    raise PipelineError(
-                        f"Octopus project {project.name}",
-                        f"no step that uses {manifest.package_id} runs in {environment.name}",
-                        "Correct the steps' conditions in the deployment process.",
-                    )
-                targets = targets_of(self.octopus, environment)
-                refuse_misfits(project, mine, targets, environment.name)
 
-    def release(self, projects: Sequence[OctopusProject], manifest: Manifest) -> list[Release]:
-        """Make the releases that are not there."""
-        notes = release_notes(self.octopus, manifest, self.machine)
-        wanted = Wanted(manifest.package_id, manifest.version, notes)
-        releases = []
-        for project in projects:
-            with self.reporter.stage("release") as stage:
-                release = ensure_release(self.octopus, project, wanted)
-                there = "" if release.created else ", there already with the same package"
-                stage.text = f"{project.name} {release.version}{there}"
-            releases.append(release)
-        return releases
+def _release(
+    octopus: Octopus, project: OctopusProject, wanted: Wanted, reporter: Reporter
+) -> Release:
+    with reporter.stage("release") as stage:
+        release = ensure_release(octopus, project, wanted)
+        already = "" if release.created else ", there already with the same package"
+        stage.text = f"{project.name} {release.version}{already}"
+    return release
 
-    def deploy(self, releases: Sequence[Release], environment: OctopusEnvironment) -> list[str]:
-        """Deploy all releases to one environment at a time, and wait for all."""
-        with self.reporter.stage(f"deploy {environment.name}") as stage:
-            runs, refusal = self._start(releases, environment, stage.name)
-            wait_for(self.octopus, runs, self.options.patience, stage, self.reporter)
-            if refusal:
-                raise refusal
-            stage.text = f"{releases[0].version}, {', '.join(run.project for run in runs)}"
-        return [run.link for run in runs]
 
-    def _start(
-        self, releases: Sequence[Release], environment: OctopusEnvironment, where: str
-    ) -> tuple[list[Run], PipelineError | None]:
-        runs: list[Run] = []
+def _deploy(
+    octopus: Octopus,
+    releases: Sequence[Release],
+    environment: OctopusEnvironment,
+    patience: Patience,
+    reporter: Reporter,
+) -> list[str]:
+    """Deploy all releases to one environment, wait for all, and return the tasks' links."""
+    runs: list[Run] = []
+    refusal: PipelineError | None = None
+    with reporter.stage(f"deploy {environment.name}") as stage:
         try:
             for release in releases:
-                run = start_deployment(self.octopus, release, environment)
+                run = start_deployment(octopus, release, environment)
                 runs.append(run)
-                self.reporter.line(f"    {run.project}: {run.link}")
+                reporter.line(f"    {run.project}: {run.link}")
         except KeyboardInterrupt:
-            raise interrupted(self.octopus, runs, where) from None
+            raise interrupted(octopus, runs, stage.name) from None
         except PipelineError as error:
             if not runs:
                 raise
-            # Nobody would watch over those that were started already.
-            self.reporter.warn(f"{error.what}\nWaiting for what was started before that.")
-            return runs, error
-        return runs, None
-
-    def test(self, environment: OctopusEnvironment, *, is_last: bool) -> None:
-        """Run the post-deployment tests where there are some; the next environment waits."""
-        if not (self.project.root / POST_DEPLOYMENT).is_dir():
-            return
-        with self.reporter.stage(f"test {environment.name}") as stage:
-            outcome = run_post_deployment_tests(
-                self.project, environment.name, self.machine, self.reporter
-            )
-            stage.text = f"{outcome}, post-deployment" + ("" if is_last else "; on to the next")
+            # Those that were started already are still waited for.
+            reporter.warn(f"{error.what}\nWaiting for what was started before that.")
+            refusal = error
+        wait_for(octopus, runs, patience, stage, reporter)
+        if refusal:
+            raise refusal
+        stage.text = f"{releases[0].version}, {', '.join(run.project for run in runs)}"
+    return [run.link for run in runs]
 
 
 def chosen_projects(
@@ -234,13 +219,14 @@ def chosen_projects(
 
 
 def _until_prerelease(
-    manifest: Manifest, environments: Sequence[OctopusEnvironment], reporter: Reporter
-) -> tuple[list[OctopusEnvironment], list[OctopusEnvironment]]:
-    first, rest = list(environments[:1]), list(environments[1:])
-    if "-" not in manifest.version or not rest:
-        return first + rest, []
+    version: str, environments: Sequence[OctopusEnvironment], reporter: Reporter
+) -> tuple[Sequence[OctopusEnvironment], Sequence[OctopusEnvironment]]:
+    """Return the environments that a version goes to, and those that are left out."""
+    first, rest = environments[:1], environments[1:]
+    if "-" not in version or not rest:
+        return environments, []
     reporter.warn(
-        f"{manifest.version} is a prerelease: it goes to {first[0].name} and stops there; "
+        f"{version} is a prerelease: it goes to {first[0].name} and stops there; "
         f"{', '.join(env.name for env in rest)} need{'s' if len(rest) == 1 else ''} a build with "
         "a build number and without a prerelease tag"
     )

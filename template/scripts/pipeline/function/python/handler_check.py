@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from ...core.masking import masked_text
 from ...core.templates import names_in
 from ...edge.files import read_json, read_text
-from ...edge.locks import alone
+from ...edge.locks import exclusive
 from ...edge.machine import Machine
 from ...project.project import LOCAL_ENVIRONMENT, Function, Project
 from ...project.tables import normal
@@ -102,7 +102,7 @@ def check_import(
         environment=here.known.values,
         init_timeout=seconds,
     )
-    with alone(home.with_name(f"{home.name}.lock"), lambda: None):
+    with exclusive(home.with_name(f"{home.name}.lock"), lambda: None):
         mirror(open_archive(files.path, FUNCTION_LIMITS), home / "task")
         code = FunctionCode(
             home / "task", function.handler, runtime.python, runtime.ric, runtime.extra_paths

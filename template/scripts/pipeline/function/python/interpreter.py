@@ -14,7 +14,7 @@ from ...core.errors import PipelineError
 from ...core.events import Reporter
 from ...edge.cache import is_whole_folder, seal_folder
 from ...edge.files import new_folder
-from ...edge.locks import alone
+from ...edge.locks import exclusive
 from ...edge.machine import Machine
 from ...edge.pythons import base_python
 from ...project.project import FROM_RUNTIME, Function
@@ -124,7 +124,7 @@ def _kept(
     folder = machine.cache / f"{name}-{digest}"
     if is_whole_folder(folder):
         return folder
-    with alone(machine.cache / f"{name}.lock", lambda: None):
+    with exclusive(machine.cache / f"{name}.lock", lambda: None):
         if is_whole_folder(folder):
             return folder
         with new_folder(folder) as part:

@@ -14,7 +14,7 @@ from typing import Any
 from ...core.errors import PipelineError
 from ...edge.cache import Sealed, keep, seal, sealed
 from ...edge.files import unwritable
-from ...edge.locks import alone
+from ...edge.locks import exclusive
 from ...edge.uv import Uv
 from ...project.project import FROM_RUNTIME, Project
 from ...project.tables import normal
@@ -56,7 +56,7 @@ def restore(
     packages = len(locked(text))
     if whole := sealed(target):
         return _restored(whole, text, cache, from_cache=True)
-    with alone(cache / "dependencies.lock", lambda: None):
+    with exclusive(cache / "dependencies.lock", lambda: None):
         from_cache, whole = True, sealed(target)
         if whole is None:
             from_cache, whole = _make(project, uv(), target, packages, warn)

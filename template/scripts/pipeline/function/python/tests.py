@@ -9,7 +9,7 @@ from pathlib import Path
 from ...core.events import Reporter
 from ...edge.cache import is_whole_folder, seal_folder
 from ...edge.files import new_folder
-from ...edge.locks import alone
+from ...edge.locks import exclusive
 from ...edge.machine import Machine
 from ...edge.pythons import base_python, is_program
 from ...project.project import FROM_RUNTIME, Project
@@ -57,7 +57,7 @@ def _environment(project: Project, machine: Machine, reporter: Reporter) -> tupl
         sdk, told = runtime_sdk(python, machine)
         digest.update(str(sdk).encode())
     folder = machine.cache / f"tests-{digest.hexdigest()[:16]}"
-    with alone(
+    with exclusive(
         machine.cache / "tests.lock",
         lambda: reporter.line("another test run is preparing; waiting for it"),
     ):

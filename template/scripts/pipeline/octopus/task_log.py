@@ -1,12 +1,11 @@
-"""The log of a server task, read again and again while it grows: each line comes out once."""
+"""The log of a server task that is read repeatedly while it grows: each line once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
-from .client import Document, documents, text
+from .client import Document
 
 _GAP = "Gap"
 _Entry = tuple[str, str, str]
@@ -23,31 +22,31 @@ class LogLine:
 
 @dataclass
 class TaskLog:
-    """What has been read of one task's log. `cut` says that the server left lines out for good."""
+    """What has been read of one task's log; `cut` after the server left out lines unread."""
 
     seen: dict[str, list[_Entry]] = field(default_factory=dict)
     cut: bool = False
 
-    def unread(self, details: Mapping[str, Any]) -> list[LogLine]:
+    def unread(self, details: Document) -> list[LogLine]:
         """Return the lines that are new in this reading of the task's details, depth first."""
         found = []
-        for node in _activities(documents(details, "ActivityLogs")):
-            name = text(node, "Name")
-            new = self._new(text(node, "Id"), documents(node, "LogElements"))
-            found += [LogLine(name, category, said) for _, category, said in new]
+        for node in _activities(details.documents("ActivityLogs")):
+            name = node.text("Name")
+            new = self._new(node.text("Id"), node.documents("LogElements"))
+            found += [LogLine(name, category, words) for _, category, words in new]
         return found
 
     def _new(self, activity: str, elements: list[Document]) -> list[_Entry]:
         entries = [
-            (text(e, "OccurredAt"), text(e, "Category"), text(e, "MessageText")) for e in elements
+            (e.text("OccurredAt"), e.text("Category"), e.text("MessageText")) for e in elements
         ]
         seen = self.seen.setdefault(activity, [])
         gaps = [number for number, entry in enumerate(entries) if entry[1] == _GAP]
         if gaps:
             tail = entries[gaps[-1] + 1 :]
             known = _overlap(seen, tail)
-            # Without an overlap nobody can tell how much is missing in between.
-            self.cut = self.cut or not known
+            # Without an overlap, lines in between may be missing.
+            self.cut |= not known
             new = tail[known:]
         else:
             new = entries[len(seen) :]
@@ -66,4 +65,4 @@ def _overlap(seen: list[_Entry], tail: list[_Entry]) -> int:
 def _activities(nodes: list[Document]) -> Iterator[Document]:
     for node in nodes:
         yield node
-        yield from _activities(documents(node, "Children"))
+        yield from _activities(node.documents("Children"))
