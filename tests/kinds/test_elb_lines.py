@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,3 +40,11 @@ def test_reading_in_small_pieces_changes_nothing(load: Load) -> None:
 def test_damaged_lines_give_true_documents(load: Load) -> None:
     """Whatever is changed in a line, its document is JSON, and its message is the line."""
     assert faults(load, damaged_files(seed=1, count=18_000)) == {}
+
+
+def test_no_group_is_repeated_possessively() -> None:
+    """Python 3.11.0 to 3.11.4 match such a group wrongly (CPython gh-106052), good lines too."""
+    sources = list((Path(__file__).parents[2] / "template").glob("src/*/*.py*"))
+    assert any(source.name == "parse.py" for source in sources)
+    possessive = re.compile(r"\)[*+?]\+")
+    assert [path.name for path in sources if possessive.search(path.read_text("utf-8"))] == []

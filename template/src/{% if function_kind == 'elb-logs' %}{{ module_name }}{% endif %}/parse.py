@@ -49,11 +49,12 @@ _VERSION = r"(?:HTTP/[0-9.]++|- ?)"  # where there was no HTTP request, it is `-
 def _text(stop: str, *, ordinary: bool) -> str:
     """Match up to a character of `stop`; a quote after a backslash stops nothing.
 
-    Nothing is tried twice (`*+`), or a line made to confuse would take minutes.
+    Nothing is tried twice (`*+`), or a line made to confuse would take minutes. A repeated group
+    is in an atomic one instead: Python 3.11.0 to 3.11.4 match possessive groups wrongly.
     """
     if ordinary:
         return rf"[^{stop}\\\x00-\x1f]*+"
-    return rf'[^{stop}]*+(?:(?<=\\)"[^{stop}]*+)*+'
+    return rf'[^{stop}]*+(?>(?:(?<=\\)"[^{stop}]*+)*)'
 
 
 def _line_pattern(*, ordinary: bool) -> re.Pattern[str]:
@@ -75,7 +76,7 @@ def _line_pattern(*, ordinary: bool) -> re.Pattern[str]:
     return re.compile(
         rf"(?:([a-z][a-z0-9]*) )?{_TIME} ({bare}) ({bare}) ({bare}) "
         rf'{_SECONDS} {_SECONDS} {_SECONDS} ({bare}) ({bare}) {_BYTES} {_BYTES} "{request}"'
-        rf'(?: "({text})"((?: (?:"{word}"|{bare}))*+)((?: (?:"{text}"|{bare}))*+))?',
+        rf'(?: "({text})"((?>(?: (?:"{word}"|{bare}))*))((?>(?: (?:"{text}"|{bare}))*)))?',
         re.ASCII,
     )
 
