@@ -32,15 +32,15 @@ main(sys.argv)
 """
 
 
-def start_command(code: FunctionCode, bytecode: Path | None, first: str = "") -> list[str]:
-    """Return the command line of the function's process; `first` is Python that it begins with.
+def start_command(code: FunctionCode, bytecode: Path | None) -> list[str]:
+    """Return the command line of the function's process.
 
     Compiled modules go to `bytecode`, else beside their sources where that can be written.
     """
     options = ["-I", "-S", "-X", "utf8"]
     if bytecode is not None:
         options += ["-X", f"pycache_prefix={bytecode}"]
-    words = [first + _STARTER, code.folder, code.handler, *code.extra_paths, code.ric]
+    words = [_STARTER, code.folder, code.handler, *code.extra_paths, code.ric]
     return [str(code.runtime_python), *options, "-c", *map(str, words)]
 
 
