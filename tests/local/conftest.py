@@ -133,6 +133,7 @@ def create(lambdas: Any) -> Create:
             "Handler": "app.handle",
             "Role": ROLE,
             "Code": {"ZipFile": code},
+            "Timeout": 60,
             **settings,
         }
         lambdas.create_function(**request)

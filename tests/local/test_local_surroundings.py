@@ -102,7 +102,7 @@ def test_initialisation_over_its_limit_is_repeated_within_the_invocation(
     """A module that takes longer than init's limit gets the function's own time, as on Lambda."""
     slow = "import time\ntime.sleep(0.2)\ndef handle(event, context):\n    return 'slow'\n"
     folder = written(tmp_path, {"app.py": slow})
-    config = replace(CONFIG, init_timeout=0.1, timeout=4)
+    config = replace(CONFIG, init_timeout=0.1, timeout=60)
     process = FunctionProcess(replace(code, folder=folder), config)
     done = process.invoke(b"{}")
     process.close()
