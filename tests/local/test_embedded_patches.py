@@ -20,8 +20,8 @@ from pipeline.local.moto_lambda import Execution, replace_execution
 from pipeline.local.moto_stack import replace_dropped
 from pipeline.local.patches import Patches
 from pipeline.local.state import LocalAws
-from pipeline.runtime.function_code import FunctionConfig
-from pipeline.runtime.pool import LocalRuntime, Pool
+from pipeline.runtime.function_code import FunctionConfig, LocalRuntime
+from pipeline.runtime.pool import Pool
 
 from tests.local.local_support import (
     APP,

@@ -17,7 +17,7 @@ from pipeline.local.background import Background, running
 from pipeline.local.state import LocalAws, write_state
 from pipeline.project.project import Function, Project
 from pipeline.project.runtimes import RUNTIMES
-from pipeline.runtime.pool import LocalRuntime
+from pipeline.runtime.function_code import LocalRuntime
 from pipeline.verbs.local import start_local, state_file, stop_local
 
 from tests.local.local_support import (
