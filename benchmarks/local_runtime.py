@@ -28,10 +28,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "template" / "scripts"))
 
-from pipeline.runtime.function_code import FunctionCode, FunctionConfig
+from pipeline.runtime.function_code import FunctionCode, FunctionConfig, LocalRuntime
 from pipeline.runtime.function_process import FunctionProcess
 
-_COMPILED_PART = Path(sys.path[0], "pipeline", "local", "runtime_client.py")
+_COMPILED_PART = Path(sys.path[0], "pipeline", "runtime", "runtime_client.py")
 _COLD = 15
 _WARM = 1000
 _SAVES = 15
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> None:
         shutil.copytree(options.ric, ours, ignore=shutil.ignore_patterns("*.so"))
         shutil.copy(_COMPILED_PART, ours)
         for name, ric in {"compiled": options.ric.resolve(), "in Python": ours}.items():
-            code = FunctionCode(folder, "app.handle", options.python, ric)
+            code = FunctionCode(folder, "app.handle", LocalRuntime(options.python, ric))
             for what, times in _measured(code).items():
                 _print_row(f"{name}, {what}", times, _LIMITS[what])
         if options.repository:

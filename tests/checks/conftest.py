@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from pipeline.runtime.pool import LocalRuntime
+from pipeline.runtime.function_code import LocalRuntime
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 _CLIENT = ("awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py")

@@ -27,7 +27,7 @@ from pipeline.function.python.handler_check import (
 from pipeline.function.python.handler_source import syntax_problem
 from pipeline.project.project import Environment, Function
 from pipeline.project.runtimes import Runtime, runtime_named
-from pipeline.runtime.pool import LocalRuntime
+from pipeline.runtime.function_code import LocalRuntime
 from pipeline.zip.reader import members_of
 
 from tests.checks.checks_support import ARM64, X86_64, elf, fat_macho, zip_of

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import json
 import os
 import shutil
 import subprocess
@@ -183,8 +182,3 @@ def run(one: Job) -> Recorder:
     recorder = Recorder()
     launch(one, recorder.reporter)
     return recorder
-
-
-def as_json(value: str) -> Any:
-    """Return a JSON text as a value."""
-    return json.loads(value)

@@ -15,7 +15,6 @@ from tests.deploy.deploy_support import (
     ARN,
     COMMIT,
     NAME,
-    as_json,
     code_sha256,
     function_zip,
     manifest,
@@ -91,29 +90,12 @@ def test_a_dirty_build_is_tagged_as_such() -> None:
 
 
 def test_no_environment_value_is_ever_shown() -> None:
-    """Neither our values nor others' appear in changes, JSON or repr: they may be secrets."""
+    """Neither our values nor others' appear in changes or repr: they may be secrets."""
     there = replace(observed_as(WANTED), environment={"GREETING": "oldsecret", "X": "topsecret"})
     plan = Plan.between(there, WANTED)
-    shown = plan.to_json() + repr(plan) + "".join(map(str, plan.changes))
+    shown = repr(plan) + "".join(map(str, plan.changes))
     assert not [secret for secret in ("hunter22", "oldsecret", "topsecret") if secret in shown]
     assert "#{Greeting}" in shown
-
-
-def test_the_json_form_names_what_was_planned_on() -> None:
-    """The plan as JSON has function, steps, changes and the revision it was planned on."""
-    plan = Plan.between(replace(observed_as(WANTED), handler="old.handle"), WANTED)
-    document = as_json(plan.to_json())
-    assert document["function"] == NAME
-    assert document["plannedOn"]["revisionId"] == "r1"
-    assert document["steps"] == ["configure"]
-    assert document["changes"] == [
-        {
-            "step": "configure",
-            "what": "handler",
-            "now": "old.handle",
-            "planned": "app.handle",
-        }
-    ]
 
 
 _TEXTS = st.dictionaries(st.sampled_from(["A", "B", "C"]), st.sampled_from(["1", "2"]))

@@ -293,7 +293,7 @@ def test_a_function_zip_that_cannot_be_read_is_no_trace(tmp_path: Path, code: by
     """Though it is the one the manifest names; nothing is asked of AWS."""
     one = Deploy(tmp_path)
     write_package(one.folder, manifest(code, handler_file="app.py"), code)
-    with pytest.raises(PipelineError):
+    with pytest.raises(PipelineError, match=r"function\.zip cannot be read"):
         one.run()
     assert one.connected == []
 

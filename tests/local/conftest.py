@@ -18,9 +18,8 @@ from pipeline.edge.machine import Machine, utc_now
 from pipeline.function.python.interpreter import runtime_client
 from pipeline.local.background import Background, start
 from pipeline.local.state import LocalAws
-from pipeline.runtime.function_code import FunctionCode
+from pipeline.runtime.function_code import FunctionCode, LocalRuntime
 from pipeline.runtime.function_process import FunctionProcess
-from pipeline.runtime.pool import LocalRuntime
 
 from tests.local.local_support import APP, CONFIG, MINOR, ROLE, TRUST, client, written, zipped
 from tests.repositories import ROOT
@@ -106,7 +105,8 @@ def code(
 ) -> FunctionCode:
     """Return the same function for the runtime client with each of its compiled parts."""
     folder = written(tmp_path_factory.mktemp("task"), {"app.py": APP, "pkg/inner.py": APP})
-    return FunctionCode(folder, "app.handle", python, request.getfixturevalue(request.param))
+    ric = request.getfixturevalue(request.param)
+    return FunctionCode(folder, "app.handle", LocalRuntime(python, ric, MINOR))
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +133,7 @@ def create(lambdas: Any) -> Create:
             "Handler": "app.handle",
             "Role": ROLE,
             "Code": {"ZipFile": code},
+            "Timeout": 60,
             **settings,
         }
         lambdas.create_function(**request)

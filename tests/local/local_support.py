@@ -23,7 +23,7 @@ from pipeline.runtime.function_process import FunctionProcess
 from pipeline.runtime.invocation import Invocation
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
-CONFIG = FunctionConfig("fn", timeout=5, runtime=f"python{MINOR}")
+CONFIG = FunctionConfig("fn", timeout=60, runtime=f"python{MINOR}")
 ROLE = "arn:aws:iam::123456789012:role/function"
 TRUST = json.dumps(
     {
@@ -144,7 +144,7 @@ def zipped(files: Mapping[str, str], *, mode: int = 0o644) -> bytes:
 
 
 def unreadable_aws(home: Path) -> dict[str, str]:
-    """Return a user's environment with AWS settings in it, and files that nobody can parse.
+    """Return a user's environment with AWS settings in it, and files that cannot be parsed.
 
     botocore fails when it reads them, and with a profile that they do not have.
     """

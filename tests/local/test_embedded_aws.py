@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from pipeline.local.asynchronous import RETRY_DELAYS, AsyncQueue, Job
+from pipeline.local.asynchronous import AsyncQueue, Job
 from pipeline.local.state import LocalAws
 from pipeline.runtime.invocation import Figures, Invocation
 
@@ -25,6 +24,19 @@ def invoke(lambdas: Any, name: str, **event: Any) -> Any:
     answer = lambdas.invoke(FunctionName=name, LogType="Tail", Payload=json.dumps(event))
     answer["Document"] = json.loads(answer["Payload"].read())
     return answer
+
+
+def dead_letters(aws: LocalAws) -> tuple[str, Callable[[], Any]]:
+    """Make a queue; return its ARN, and what receives the messages in it."""
+    sqs = client(aws, "sqs")
+    url = sqs.create_queue(QueueName=f"dead-{uuid.uuid4()}")["QueueUrl"]
+    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+
+    def received() -> Any:
+        asked = sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"])
+        return asked.get("Messages")
+
+    return attributes["Attributes"]["QueueArn"], received
 
 
 def test_invoke_runs_the_code(lambdas: Any, create: Create) -> None:
@@ -121,7 +133,7 @@ def test_a_crash_heals_and_others_go_on(lambdas: Any, create: Create) -> None:
 
 def test_invocations_run_at_the_same_time(lambdas: Any, create: Create, tmp_path: Path) -> None:
     """Two callers do not wait for each other: each gets a process, and the two meet."""
-    name = create(Timeout=10)
+    name = create()
 
     def call(_: int) -> Any:
         return invoke(lambdas, name, do="meet", here=str(tmp_path))
@@ -178,7 +190,7 @@ def test_an_asynchronous_event_does_not_make_the_caller_wait(
     aws: LocalAws, lambdas: Any, create: Create, tmp_path: Path
 ) -> None:
     """InvocationType Event answers 202 while the function waits for what the caller does next."""
-    name = create(Timeout=10)
+    name = create()
     event = json.dumps({"do": "meet", "here": str(tmp_path)})
     answer = lambdas.invoke(FunctionName=name, InvocationType="Event", Payload=event)
     assert answer["StatusCode"] == 202
@@ -191,18 +203,10 @@ def test_a_failing_event_is_retried_twice_and_becomes_a_dead_letter(
     aws: LocalAws, lambdas: Any, create: Create
 ) -> None:
     """Three attempts under one request id, then the event lies in the queue with its error."""
-    sqs = client(aws, "sqs")
-    url = sqs.create_queue(QueueName=f"dead-{uuid.uuid4()}")["QueueUrl"]
-    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-    arn = attributes["Attributes"]["QueueArn"]
+    arn, received = dead_letters(aws)
     name = create(DeadLetterConfig={"TargetArn": arn})
     event = b'{"do": "raise", "mark": "dead"}'
     lambdas.invoke(FunctionName=name, InvocationType="Event", Payload=event)
-
-    def received() -> Any:
-        asked = sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"])
-        return asked.get("Messages")
-
     (letter,) = eventually(received)
     assert letter["Body"].encode() == event
     said = {key: value["StringValue"] for key, value in letter["MessageAttributes"].items()}
@@ -213,12 +217,12 @@ def test_a_failing_event_is_retried_twice_and_becomes_a_dead_letter(
 
 
 def test_fewer_retries_can_be_set(aws: LocalAws, lambdas: Any, create: Create) -> None:
-    """MaximumRetryAttempts of the function's event invoke configuration is honoured."""
-    name = create()
+    """With MaximumRetryAttempts 0 the event is given up, as a dead letter, after its first run."""
+    arn, received = dead_letters(aws)
+    name = create(DeadLetterConfig={"TargetArn": arn})
     lambdas.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0)
     lambdas.invoke(FunctionName=name, InvocationType="Event", Payload=b'{"do":"raise"}')
-    eventually(lambda: messages(aws, f"/aws/lambda/{name}", "REPORT"))
-    time.sleep(RETRY_DELAYS[0] + 0.3)
+    assert len(eventually(received)) == 1
     assert len(messages(aws, f"/aws/lambda/{name}", "REPORT")) == 1
 
 

@@ -12,7 +12,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.local.background import Background, running, start, stop
 from pipeline.local.server import parse_runtime
 from pipeline.local.state import LocalAws, read_state
-from pipeline.runtime.pool import LocalRuntime
+from pipeline.runtime.function_code import LocalRuntime
 
 from tests.local.local_support import alive, eventually, function_process
 

@@ -3,20 +3,25 @@ from __future__ import annotations
 import contextlib
 import inspect
 import json
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import moto.awslambda.models
 import moto.awslambda.responses
+import moto.cloudformation.models
 import moto.s3.models
 import moto.s3.notifications
 import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.local.embedded import embedded_aws, new_keys
+from pipeline.local.moto_lambda import Execution, replace_execution
+from pipeline.local.moto_stack import replace_dropped
 from pipeline.local.patches import Patches
 from pipeline.local.state import LocalAws
-from pipeline.runtime.pool import LocalRuntime
+from pipeline.runtime.function_code import FunctionConfig, LocalRuntime
+from pipeline.runtime.pool import Pool
 
 from tests.local.local_support import (
     APP,
@@ -30,6 +35,7 @@ from tests.local.local_support import (
 )
 
 LAMBDA = moto.awslambda.models
+STACKS = moto.cloudformation.models.CloudFormationBackend
 # Everything of moto that is replaced, with its parameters in the version we are locked to.
 REPLACED = {
     (moto.awslambda.responses.LambdaResponse, "invoke"): "self",
@@ -53,7 +59,26 @@ REPLACED = {
         "cls original_resource new_resource_name cloudformation_json account_id region_name"
     ),
     (moto.s3.notifications, "_get_s3_event"): "event_name bucket key notification_id",
+    (STACKS, "create_stack"): (
+        "self name template parameters notification_arns tags role_arn "
+        "enable_termination_protection timeout_in_mins stack_policy_body"
+    ),
+    (STACKS, "update_stack"): "self name template role_arn parameters tags",
+    (STACKS, "delete_stack"): "self name_or_stack_id",
 }
+
+
+class Recording(Patches):
+    """Patches that keep what they replaced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.replaced: list[tuple[Any, str]] = []
+
+    def replace(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
+        """Replace, and remember it."""
+        super().replace(owner, name, make)
+        self.replaced.append((owner, name))
 
 
 def _originals() -> dict[tuple[Any, str], Any]:
@@ -78,10 +103,22 @@ def test_moto_still_has_what_is_replaced(owner: Any, name: str) -> None:
     assert list(inspect.signature(plain).parameters) == REPLACED[owner, name].split()
 
 
+def test_nothing_else_of_moto_is_replaced(
+    tmp_path: Path, runtimes: dict[str, LocalRuntime]
+) -> None:
+    """The list above is the whole of it."""
+    execution = Execution(Pool(tmp_path, runtimes), FunctionConfig(""))
+    with Recording() as patches:
+        replace_execution(patches, execution)
+        replace_dropped(patches)
+        assert set(patches.replaced) == REPLACED.keys()
+    execution.close()
+
+
 def test_the_replacements_work_and_are_taken_back(
     tmp_path: Path, runtimes: dict[str, LocalRuntime]
 ) -> None:
-    """In process it runs functions too; exactly the listed functions change, and only meanwhile."""
+    """In process it runs functions too; every listed function changes, and only meanwhile."""
     before = _originals()
     keys = new_keys()
     with embedded_aws(tmp_path, runtimes, keys) as endpoint:

@@ -124,12 +124,12 @@ def test_the_end_of_the_process_is_an_exit_error(
 
 def test_the_deadline_ends_the_invocation(code: FunctionCode) -> None:
     """At the deadline the process is killed, what it printed is kept, and the next event heals."""
-    process = FunctionProcess(code, replace(CONFIG, timeout=0.3))
+    process = FunctionProcess(code, replace(CONFIG, timeout=1))
     done = invoke(process, do="sleep")
     assert (done.error, done.error_type) == ("Unhandled", "Sandbox.Timedout")
-    assert "Task timed out after 0.30 seconds" in json.loads(done.payload)["errorMessage"]
+    assert "Task timed out after 1.00 seconds" in json.loads(done.payload)["errorMessage"]
     assert "before sleep" in done.log
-    assert "Task timed out after 0.30 seconds" in done.log
+    assert "Task timed out after 1.00 seconds" in done.log
     assert answer(process, do="again") == {"do": "again"}
     process.close()
 

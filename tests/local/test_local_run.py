@@ -8,8 +8,7 @@ import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.core.events import Warned
 from pipeline.core.manifest import FunctionFacts
-from pipeline.runtime.function_code import FunctionConfig
-from pipeline.runtime.pool import LocalRuntime
+from pipeline.runtime.function_code import FunctionConfig, LocalRuntime
 from pipeline.verbs.run import RunRequest, run_function
 
 from tests.local.local_support import APP, MINOR, Seen, zipped

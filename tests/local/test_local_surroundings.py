@@ -52,10 +52,11 @@ def test_the_path_holds_the_package_first_and_nothing_of_the_host(
 ) -> None:
     """The zip comes first, stand-ins and runtime client last, no site-packages in between."""
     extra = written(tmp_path / "extra", {"stand_in.py": "", "json/__init__.py": "raise ValueError"})
-    process = FunctionProcess(replace(code, extra_paths=(extra,)), CONFIG)
+    runtime = replace(code.runtime, extra_paths=(extra,))
+    process = FunctionProcess(replace(code, runtime=runtime), CONFIG)
     path = answer(process, do="path")
     assert path[0] == str(code.folder)
-    assert path[-2:] == [str(extra), str(code.ric)]
+    assert path[-2:] == [str(extra), str(code.runtime.ric)]
     assert not [part for part in path if "site-packages" in part]
     assert answer(process, do="import", name="stand_in") == str(extra / "stand_in.py")
     assert invoke(process, do="import", name="pytest").error_type == "ModuleNotFoundError"
@@ -102,7 +103,7 @@ def test_initialisation_over_its_limit_is_repeated_within_the_invocation(
     """A module that takes longer than init's limit gets the function's own time, as on Lambda."""
     slow = "import time\ntime.sleep(0.2)\ndef handle(event, context):\n    return 'slow'\n"
     folder = written(tmp_path, {"app.py": slow})
-    config = replace(CONFIG, init_timeout=0.1, timeout=4)
+    config = replace(CONFIG, init_timeout=0.1, timeout=60)
     process = FunctionProcess(replace(code, folder=folder), config)
     done = process.invoke(b"{}")
     process.close()
@@ -115,7 +116,8 @@ def test_initialisation_over_its_limit_is_repeated_within_the_invocation(
 
 def test_a_python_that_is_not_there_is_a_known_error(code: FunctionCode, tmp_path: Path) -> None:
     """An interpreter that cannot be started is named, with what to look at."""
-    process = FunctionProcess(replace(code, runtime_python=tmp_path / "no-python"), CONFIG)
+    runtime = replace(code.runtime, python=tmp_path / "no-python")
+    process = FunctionProcess(replace(code, runtime=runtime), CONFIG)
     with pytest.raises(PipelineError, match="no-python cannot be started"):
         process.invoke(b"{}")
     process.close()

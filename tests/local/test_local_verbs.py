@@ -17,7 +17,7 @@ from pipeline.local.background import Background, running
 from pipeline.local.state import LocalAws, write_state
 from pipeline.project.project import Function, Project
 from pipeline.project.runtimes import RUNTIMES
-from pipeline.runtime.pool import LocalRuntime
+from pipeline.runtime.function_code import LocalRuntime
 from pipeline.verbs.local import start_local, state_file, stop_local
 
 from tests.local.local_support import (
@@ -213,13 +213,16 @@ def test_start_local_again_changes_nothing_and_an_edit_updates(
     assert seen.lines()[0].strip().startswith("local     the embedded AWS runs already, on http")
     assert seen.lines()[1].split() == ["stack", "local-Logs", "is", "there", "already"]
     path = project / "environment" / "stack.yaml"
-    path.write_text(STACK.replace("Timeout: 20", "Timeout: 33"), encoding="utf-8")
+    edited = STACK.replace("Timeout: 20", "Timeout: 33").replace("Threshold: 1", "Threshold: 2")
+    path.write_text(edited, encoding="utf-8")
     seen = Seen()
     start_local(_project(project), tools, seen.reporter)
     assert seen.finished() == ["local-Logs updated"]
     after = lambdas.get_function_configuration(FunctionName="local-Logs")
     assert (after["Timeout"], after["CodeSha256"]) == (33, code["CodeSha256"])
     assert after["RevisionId"] != code["RevisionId"]
+    (alarm,) = client(first.aws, "cloudwatch").describe_alarms()["MetricAlarms"]
+    assert (alarm["Threshold"], alarm["Statistic"]) == (2.0, "Sum")
 
 
 def test_a_deleted_stack_leaves_nothing(project: Path, tools: Background) -> None:

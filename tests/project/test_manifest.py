@@ -108,9 +108,10 @@ def test_a_part_of_another_shape_is_refused(key: str, value: object) -> None:
 
 @given(st.binary(max_size=40) | st.sampled_from([b"[]", b"{}", b"null", b"7", b'"x"', b'{"a":1}']))
 def test_anything_else_is_refused_for_people(data: bytes) -> None:
-    """Whatever the bytes are, the answer is a known error that names the file."""
-    with pytest.raises(PipelineError, match=r"^x\.nupkg build\.json: "):
+    """Whatever the bytes are, a known error names the file and says what to do."""
+    with pytest.raises(PipelineError, match=r"^x\.nupkg build\.json: ") as error:
         Manifest.from_json(data, where="x.nupkg build.json")
+    assert error.value.then
 
 
 def test_a_manifest_of_an_older_library() -> None:

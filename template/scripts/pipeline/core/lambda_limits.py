@@ -1,4 +1,4 @@
-"""Limits and reserved names of Lambda's public API, each in one place; as of 2026-11-23."""
+"""Limits of a Lambda function's code and settings, and reserved names; as of 2026-11-23."""
 
 from __future__ import annotations
 

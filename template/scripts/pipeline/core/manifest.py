@@ -16,6 +16,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from .errors import PipelineError
+from .lambda_limits import HANDLER_LIMIT
 from .names import LAMBDA_NAME, package_id_problem, package_version_problem
 from .strict_json import parse_json
 
@@ -28,7 +29,7 @@ _LATER = ("boto3", "bucket")
 # Build servers name commits of other systems too; nothing that git would take for an option.
 _COMMIT = re.compile(r"[0-9A-Za-z]{1,64}")
 _WORD = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_HANDLER = re.compile(r"[^\s\x00-\x1f\x7f-\x9f]{1,128}")
+_HANDLER = re.compile(rf"[^\s\x00-\x1f\x7f-\x9f]{{1,{HANDLER_LIMIT}}}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -128,7 +129,10 @@ class Manifest:
     @classmethod
     def from_json(cls, data: bytes, *, where: str) -> Manifest:
         """Read a manifest; `where` names the file in errors."""
-        document = parse_json(data, where)
+        try:
+            document = parse_json(data, where)
+        except PipelineError as error:
+            raise _invalid(where, error.what) from error
         if not isinstance(document, dict):
             raise _invalid(where, "it is not an object")
         schema = document.get("schema")
@@ -148,7 +152,8 @@ class Manifest:
                 environments=document["environments"],
             )
         except (KeyError, TypeError) as error:
-            raise _invalid(where, repr(error)) from error
+            why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+            raise _invalid(where, why) from error
         wrong = mistyped_part(manifest, cls, "")
         problem = f"{wrong} is of another type" if wrong else next(_problems(manifest), "")
         if problem:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from .errors import PipelineError
+from .lambda_limits import FUNCTION_NAME_LIMIT
 
 # Files at the root of every package made here.
 DEPLOY_SCRIPT = "deploy.py"
@@ -24,7 +25,7 @@ _VERSION = re.compile(
     r"[0-9]+(?:\.[0-9]+){0,3}(?:-[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
     r"(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
 )
-LAMBDA_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+LAMBDA_NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{FUNCTION_NAME_LIMIT}}}")
 _STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 
 

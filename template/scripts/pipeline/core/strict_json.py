@@ -28,7 +28,7 @@ def parse_json(data: bytes, where: str, *, largest: int = LARGEST_DOCUMENT) -> A
     of a surrogate pair, a document that is nested too deep or larger than `largest` bytes.
     """
     if len(data) > largest:
-        raise PipelineError(where, f"{len(data)} bytes are too many: it takes {largest}")
+        raise PipelineError(where, f"it has {len(data)} bytes, at most {largest} are read")
     try:
         document = json.loads(
             data.decode("utf-8-sig"),

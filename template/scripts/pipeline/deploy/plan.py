@@ -7,7 +7,6 @@ steps, so a new kind is a new function here.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -120,6 +119,11 @@ class Bucket:
     name: str
     key: str
 
+    def right(self, action: str, function: Observed) -> Permission:
+        """Return the right to do that with the object, in the partition of the function."""
+        partition = function.arn.split(":")[1]
+        return Permission(action, f"arn:{partition}:s3:::{self.name}/{self.key}")
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -160,26 +164,6 @@ class Plan:
         calls = [call for step in self.steps for call in (step.call, step.undo) if call]
         return tuple(dict.fromkeys([*reads, *(p for call in calls for p in call.permissions)]))
 
-    def to_json(self) -> str:
-        """Return the plan for machines and for the record, without environment values."""
-        document = {
-            "function": self.observed.name,
-            "arn": self.observed.arn,
-            "plannedOn": {
-                "revisionId": self.observed.revision_id,
-                "codeSha256": self.observed.code_sha256,
-                "modified": self.observed.modified,
-            },
-            "codeSha256": self.wanted.code_sha256,
-            "steps": [step.name for step in self.steps],
-            "changes": [
-                {"step": step.name, "what": c.what, "now": c.now, "planned": c.planned}
-                for step in self.steps
-                for c in step.changes
-            ],
-        }
-        return json.dumps(document, indent=2) + "\n"
-
 
 @dataclass(frozen=True)
 class Applied:
@@ -193,7 +177,6 @@ class Applied:
 
 
 def _store(observed: Observed, wanted: Wanted, bucket: Bucket) -> Step:
-    partition = observed.arn.split(":")[1]
     request = {
         "Bucket": bucket.name,
         "Key": bucket.key,
@@ -201,7 +184,7 @@ def _store(observed: Observed, wanted: Wanted, bucket: Bucket) -> Step:
         # Lambda's hash of the code is the same one: S3 takes no other bytes.
         "ChecksumSHA256": wanted.code_sha256,
     }
-    right = Permission("s3:PutObject", f"arn:{partition}:s3:::{bucket.name}/{bucket.key}")
+    right = bucket.right("s3:PutObject", observed)
     change = Change("object", "", f"s3://{bucket.name}/{bucket.key}")
     return Step("store", (change,), Call("s3", "put_object", request, (right,)))
 
@@ -252,9 +235,7 @@ def _upload(observed: Observed, wanted: Wanted, bucket: Bucket | None) -> Step |
     code: dict[str, Any] = {"ZipFile": Later.FUNCTION_ZIP}
     if bucket:
         code = {"S3Bucket": bucket.name, "S3Key": bucket.key}
-        partition = observed.arn.split(":")[1]
-        resource = f"arn:{partition}:s3:::{bucket.name}/{bucket.key}"
-        rights.append(Permission("s3:GetObject", resource))
+        rights.append(bucket.right("s3:GetObject", observed))
     # The architecture is always sent: left out, it would fall back to x86_64.
     request = {"FunctionName": observed.name, **code, "Architectures": [wanted.architecture]}
     call = Call("lambda", "update_function_code", request, tuple(rights), revised=True)

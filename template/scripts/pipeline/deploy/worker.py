@@ -13,9 +13,9 @@ from typing import Any
 from ..core.errors import PipelineError, UsageError
 from .aws_session import Credentials
 
-FUNCTION_VARIABLE = "AWS.Lambda.Function.Name"
 DRY_RUN_VARIABLE = "Pipeline.DryRun"
 POLICY_VARIABLE = "Pipeline.PrintPolicy"
+_FUNCTION = "AWS.Lambda.Function.Name"
 _ENVIRONMENT = "Octopus.Environment.Name"
 _RELEASE = "Octopus.Release.Number"
 _KEY = "AWS.Deployment.Key"
@@ -55,7 +55,7 @@ class WorkerContext:
         return cls(
             environment=variables.get(_ENVIRONMENT, ""),
             release=variables.get(_RELEASE, ""),
-            function=variables.get(FUNCTION_VARIABLE, ""),
+            function=variables.get(_FUNCTION, ""),
             dry_run=variables.get(DRY_RUN_VARIABLE, "").lower() == "true",
             print_policy=variables.get(POLICY_VARIABLE, "").lower() == "true",
             credentials=_credentials(variables, environ),

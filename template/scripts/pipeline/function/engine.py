@@ -11,20 +11,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from ..core.events import Reporter
 from ..core.manifest import Dependency
 from ..edge.machine import Machine
 from ..project.project import Function, Project
 from ..project.runtimes import Runtime
+from ..runtime.function_code import LocalRuntime
 from ..zip.reader import OUR_LIMITS, Archive, open_archive
 from ..zip.writer import Block, Listed, block_of, read_directory
 from .elf import Binary
 from .handler import FunctionFiles, HandlerCheck
-
-if TYPE_CHECKING:
-    from ..runtime.pool import LocalRuntime
 
 # A file of the function zip: its name there, whether it is executable, its bytes.
 ZipFile = tuple[str, bool, bytes]

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..runtime.invocation import Invocation
 
-# Lambda waits one minute, then two; nobody wants to wait that long on a laptop.
+# Lambda waits one minute, then two: too long on a laptop.
 RETRY_DELAYS = (1.0, 2.0)
 _WORKERS = 4
 
@@ -53,7 +53,7 @@ class AsyncQueue:
         return job.request_id
 
     def close(self) -> None:
-        """Let the workers go: a retry that is due later finds nobody."""
+        """End the workers: a retry that is due later is not run."""
         for _ in range(_WORKERS):
             self._jobs.put(None)
 

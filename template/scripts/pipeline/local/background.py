@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..core.errors import PipelineError
 from ..edge.shell import scrubbed
-from ..runtime.pool import LocalRuntime
+from ..runtime.function_code import LocalRuntime
 from .state import NOTHING_REAL, LocalAws, read_state
 
 _WHERE = "embedded AWS"

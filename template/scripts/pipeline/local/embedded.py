@@ -23,8 +23,8 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from ..runtime.function_code import FunctionConfig
-from ..runtime.pool import LocalRuntime, Pool
+from ..runtime.function_code import FunctionConfig, LocalRuntime
+from ..runtime.pool import Pool
 from .aws_http import App, Environ, Start, in_aws_words
 from .guard import guarded
 from .moto_lambda import Execution, replace_execution

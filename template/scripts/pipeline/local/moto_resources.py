@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from moto.cloudformation import parsing
 from moto.cloudwatch.models import cloudwatch_backends
@@ -47,15 +47,15 @@ def add_resources() -> None:
 
 
 class _Resource:
-    """A resource that is put the same way when it is made and when it is changed."""
+    """A resource that is put the same way when it is made and when it is changed.
+
+    `put(name, properties, account, region)` does so, and returns the physical id.
+    """
+
+    put: ClassVar[staticmethod[[str, Mapping[str, Any], str, str], str]]
 
     def __init__(self, name: str) -> None:
         self.physical_resource_id = name
-
-    @staticmethod
-    def put(name: str, properties: Mapping[str, Any], account: str, region: str) -> str:
-        """Make the resource, or overwrite it, and return its physical id."""
-        raise NotImplementedError
 
     @classmethod
     def create_from_cloudformation_json(

@@ -53,7 +53,7 @@ def replace_dropped(patches: Patches) -> None:
 def _in_turn(turn: threading.RLock, original: _Wrap) -> _Wrap:
     @wraps(original)
     def change(*arguments: Any, **named: Any) -> Any:
-        # A caller that was killed leaves its change under way: nobody deletes half of it.
+        # The change of a caller that was killed goes on: a deletion waits for its end.
         with turn:
             return original(*arguments, **named)
 

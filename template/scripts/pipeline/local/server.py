@@ -23,7 +23,7 @@ from ..edge.cache import shared_use
 from ..edge.files import remove_folder, sweep
 from ..edge.locks import exclusive_if_free
 from ..edge.scratch import own_temporary_folder
-from ..runtime.pool import LocalRuntime
+from ..runtime.function_code import LocalRuntime
 from .aws_http import Environ, Start, scope
 from .state import LocalAws, write_state
 

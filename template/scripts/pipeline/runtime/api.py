@@ -44,7 +44,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Happening:
+class ProcessEvent:
     """Something the function process did, or failed to do in time.
 
     `body` is what it posted, `code` its exit code (negative for a signal).
@@ -58,10 +58,10 @@ class Happening:
 
 
 class RuntimeApi:
-    """A server that hands out `Work` and reports each `Happening` in `happenings`."""
+    """A server that hands out `Work` and reports each `ProcessEvent` in `process_events`."""
 
     def __init__(self) -> None:
-        self.happenings: SimpleQueue[Happening] = SimpleQueue()
+        self.process_events: SimpleQueue[ProcessEvent] = SimpleQueue()
         self._work: SimpleQueue[Work | None] = SimpleQueue()
         handler = type("_BoundHandler", (_Handler,), {"api": self})
         self._server = _Server(("127.0.0.1", 0), handler)
@@ -85,16 +85,16 @@ class RuntimeApi:
         """Wait for an event; None means that the server was closed."""
         return self._work.get()
 
-    def first(self, kinds: tuple[Kind, ...], seconds: float) -> Happening:
-        """Wait for the first happening of these kinds; its kind is `timeout` if none comes."""
+    def first(self, kinds: tuple[Kind, ...], seconds: float) -> ProcessEvent:
+        """Wait for the first event of these kinds; its kind is `timeout` if none comes."""
         deadline = time.monotonic() + max(0.0, seconds)
         while True:
             try:
-                happening = self.happenings.get(timeout=max(0.0, deadline - time.monotonic()))
+                event = self.process_events.get(timeout=max(0.0, deadline - time.monotonic()))
             except Empty:
-                return Happening("timeout")
-            if happening.kind in kinds:
-                return happening
+                return ProcessEvent("timeout")
+            if event.kind in kinds:
+                return event
 
     def close(self) -> None:
         """Stop listening and let a waiting client go."""
@@ -123,7 +123,7 @@ class _Server(ThreadingHTTPServer):
 class _Lines(BufferedReader):
     """Cuts lines that are longer than http.server takes.
 
-    The runtime client sends an error's trace as a header too. Nobody reads it here, but a thousand
+    The runtime client sends an error's trace as a header too. It is not read here, but a thousand
     frames of it must not keep the error itself from being taken.
     """
 
@@ -153,8 +153,6 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if self.path == f"{_PREFIX}/invocation/next":
             self._next()
-        elif self.path == f"{_PREFIX}/restore/next":
-            self._answer(200, b"")
         else:
             self._refuse(404, "NotFound", self.path)
 
@@ -167,14 +165,14 @@ class _Handler(BaseHTTPRequestHandler):
         error_type = self.headers.get(_ERROR_TYPE, "")
         if result:
             self._result(result[1], result[2], body)
-        elif path in {"/init/error", "/restore/error"}:
-            self.api.happenings.put(Happening("init-error", "", body or b"", error_type))
+        elif path == "/init/error":
+            self.api.process_events.put(ProcessEvent("init-error", "", body or b"", error_type))
             self._answer(202, b'{"status":"OK"}\n')
         else:
             self._refuse(404, "NotFound", self.path)
 
     def _next(self) -> None:
-        self.api.happenings.put(Happening("ready"))
+        self.api.process_events.put(ProcessEvent("ready"))
         work = self.api.next_work()
         if work is None:
             self.close_connection = True
@@ -183,15 +181,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _result(self, request_id: str, kind: str, body: bytes | None) -> None:
         if body is None:
-            self.api.happenings.put(Happening("too-large", request_id))
+            self.api.process_events.put(ProcessEvent("too-large", request_id))
             self._refuse(413, "RequestEntityTooLarge", f"more than {RESPONSE_LIMIT} bytes")
             return
         error_type = self._trailers.get(_ERROR_TYPE) or str(self.headers.get(_ERROR_TYPE, ""))
         failed = kind == "error" or (self.headers.get(_MODE) == "streaming" and bool(error_type))
         # The runtime client gets its answer first, so that it is back at `next` all the sooner.
         self._answer(202, b'{"status":"OK"}\n')
-        self.api.happenings.put(
-            Happening("error" if failed else "answer", request_id, body, error_type)
+        self.api.process_events.put(
+            ProcessEvent("error" if failed else "answer", request_id, body, error_type)
         )
 
     def _body(self) -> bytes | None:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .api import Happening, RuntimeApi
+from .api import ProcessEvent, RuntimeApi
 
 _LARGEST_LOG = 32 << 20
 _SHORTENED = b"\n[the log was cut here: more than 32 MB in one invocation]\n"
@@ -73,7 +73,7 @@ class Child:
         return True
 
     def kill(self) -> None:
-        """Kill the process and its group; the exit is reported as a happening."""
+        """Kill the process and its group; its exit is reported as an event."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if hasattr(os, "killpg"):
                 os.killpg(self.pid, signal.SIGKILL)
@@ -94,9 +94,9 @@ class Child:
                 if seen is not None:
                     exited = seen.si_code == os.CLD_EXITED
                     code = seen.si_status if exited else -seen.si_status
-                    self.api.happenings.put(Happening("exit", code=code))
+                    self.api.process_events.put(ProcessEvent("exit", code=code))
             return
-        self.api.happenings.put(Happening("exit", code=self._process.wait()))
+        self.api.process_events.put(ProcessEvent("exit", code=self._process.wait()))
 
 
 class _Log:

@@ -13,18 +13,27 @@ _ACCOUNT = "123456789012"
 
 
 @dataclass(frozen=True)
-class FunctionCode:
-    """Unzipped code, its handler, and the Python and runtime client (`ric`) that run it.
+class LocalRuntime:
+    """What stands for a managed runtime: a Python, and the folder with AWS's runtime client for it.
 
-    `extra_paths` stand for what the runtime itself offers, like boto3; they and `ric` come
-    last on the path, as on Lambda, so that the package's own files win.
+    `version` is the Python's own `major.minor`. `extra_paths` stand for what the runtime itself
+    offers, like boto3; they and `ric` come last on the path, as on Lambda, so that the package's
+    own files win.
     """
+
+    python: Path
+    ric: Path
+    version: str = ""
+    extra_paths: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class FunctionCode:
+    """Unzipped code, its handler, and what runs it."""
 
     folder: Path
     handler: str
-    runtime_python: Path
-    ric: Path
-    extra_paths: tuple[Path, ...] = ()
+    runtime: LocalRuntime
 
 
 @dataclass(frozen=True)

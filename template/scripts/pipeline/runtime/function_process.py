@@ -1,6 +1,6 @@
 """A Lambda function as a warm process on this machine.
 
-Honest limits: this machine's libc and CPU instead of Amazon Linux, no ceiling on memory, and
+Its limits: this machine's libc and CPU instead of Amazon Linux, no ceiling on memory, and
 the path /tmp itself is the machine's (the variables that name it lead to a folder of its own).
 """
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import PipelineError
-from .api import Happening, Kind, RuntimeApi, Work
+from .api import Kind, ProcessEvent, RuntimeApi, Work
 from .child import Child
 from .function_code import FunctionCode, FunctionConfig
 from .invocation import (
@@ -46,7 +46,7 @@ class _Start:
     deadline: float
     log: str = ""
     seconds: float | None = None
-    ending: Happening | None = None
+    ending: ProcessEvent | None = None
 
 
 class FunctionProcess:
@@ -138,8 +138,9 @@ class FunctionProcess:
             raise PipelineError(f"function {self.config.name}", "its process was closed")
         for name, value in self.config.environment.items():
             if "=" in name or "\0" in name + value:
-                what = f"no process takes its variable {name!r}: an equals sign or a null character"
-                raise PipelineError(f"function {self.config.name}", what, "Correct the variable.")
+                what = f"its variable {name!r} has an equals sign in its name, or a null character"
+                then = "Correct it where it is set: in pyproject.toml, the stack or Octopus."
+                raise PipelineError(f"function {self.config.name}", what, then)
         scratch = Path(tempfile.mkdtemp(prefix="function-"))
         day = time.strftime("%Y/%m/%d", time.gmtime())
         self._log_stream = f"{day}/[{self.config.version}]{secrets.token_hex(16)}"
@@ -174,7 +175,7 @@ class FunctionProcess:
         return Work(request_id, payload, headers)
 
     def _invocation(
-        self, request_id: str, log: str, figures: Figures, ending: Happening
+        self, request_id: str, log: str, figures: Figures, ending: ProcessEvent
     ) -> Invocation:
         kind, payload = _outcome(request_id, ending, self.config.timeout)
         status = ""
@@ -207,14 +208,14 @@ class FunctionProcess:
             self._scratch = None
 
 
-def _awaited(api: RuntimeApi, request_id: str, deadline: float) -> Happening:
+def _awaited(api: RuntimeApi, request_id: str, deadline: float) -> ProcessEvent:
     while True:
-        happening = api.first(_ENDED, deadline - time.monotonic())
-        if happening.kind in {"exit", "timeout"} or happening.request_id == request_id:
-            return happening
+        event = api.first(_ENDED, deadline - time.monotonic())
+        if event.kind in {"exit", "timeout"} or event.request_id == request_id:
+            return event
 
 
-def _outcome(request_id: str, ending: Happening, timeout: float) -> tuple[str, bytes]:
+def _outcome(request_id: str, ending: ProcessEvent, timeout: float) -> tuple[str, bytes]:
     """Return the error's type (empty for an answer) and the payload the caller gets."""
     if ending.kind == "timeout":
         return timeout_error(request_id, timeout)

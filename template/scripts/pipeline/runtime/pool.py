@@ -11,22 +11,9 @@ from pathlib import Path
 
 from ..core.errors import PipelineError
 from ..edge.files import remove_folder
-from .function_code import FunctionCode, FunctionConfig, unpack_function
+from .function_code import FunctionCode, FunctionConfig, LocalRuntime, unpack_function
 from .function_process import FunctionProcess
 from .invocation import UNHANDLED, Figures, Invocation
-
-
-@dataclass(frozen=True)
-class LocalRuntime:
-    """What stands for a managed runtime: a Python, and the folder with AWS's runtime client for it.
-
-    `version` is the Python's own `major.minor`.
-    """
-
-    python: Path
-    ric: Path
-    version: str = ""
-    extra_paths: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,13 +92,7 @@ class Pool:
             old.close()
         if process is not None:
             return process
-        code = FunctionCode(
-            folder=self._folder_of(target),
-            handler=target.handler,
-            runtime_python=runtime.python,
-            ric=runtime.ric,
-            extra_paths=runtime.extra_paths,
-        )
+        code = FunctionCode(self._folder_of(target), target.handler, runtime)
         process = FunctionProcess(code, target.config, bytecode=self._folder / "bytecode")
         with self._lock:
             self._busy.add(process)

@@ -32,16 +32,17 @@ main(sys.argv)
 """
 
 
-def start_command(code: FunctionCode, bytecode: Path | None, first: str = "") -> list[str]:
-    """Return the command line of the function's process; `first` is Python that it begins with.
+def start_command(code: FunctionCode, bytecode: Path | None) -> list[str]:
+    """Return the command line of the function's process.
 
     Compiled modules go to `bytecode`, else beside their sources where that can be written.
     """
     options = ["-I", "-S", "-X", "utf8"]
     if bytecode is not None:
         options += ["-X", f"pycache_prefix={bytecode}"]
-    words = [first + _STARTER, code.folder, code.handler, *code.extra_paths, code.ric]
-    return [str(code.runtime_python), *options, "-c", *map(str, words)]
+    last = [*code.runtime.extra_paths, code.runtime.ric]
+    words = [_STARTER, code.folder, code.handler, *last]
+    return [str(code.runtime.python), *options, "-c", *map(str, words)]
 
 
 def function_environment(
@@ -55,7 +56,7 @@ def function_environment(
     reserved = {
         "_HANDLER": code.handler,
         "LAMBDA_TASK_ROOT": str(code.folder),
-        "LAMBDA_RUNTIME_DIR": str(code.ric),
+        "LAMBDA_RUNTIME_DIR": str(code.runtime.ric),
         "AWS_LAMBDA_RUNTIME_API": api,
         "AWS_LAMBDA_FUNCTION_NAME": config.name,
         "AWS_LAMBDA_FUNCTION_VERSION": config.version,

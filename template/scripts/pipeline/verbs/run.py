@@ -19,10 +19,9 @@ from ..function.engine import engine_for
 from ..package.contents import Package
 from ..project.project import BUNDLED, FROM_RUNTIME, LOCAL_ENVIRONMENT, Project
 from ..project.runtimes import runtime_named
-from ..runtime.function_code import FunctionCode, FunctionConfig, unpack_function
+from ..runtime.function_code import FunctionCode, FunctionConfig, LocalRuntime, unpack_function
 from ..runtime.function_process import FunctionProcess
 from ..runtime.invocation import Invocation
-from ..runtime.pool import LocalRuntime
 from ..zip.reader import Archive
 from .build import fresh_package
 
@@ -120,13 +119,7 @@ def run_unpacked(
 
     Compiled modules go to `bytecode`, which later runs may share.
     """
-    code = FunctionCode(
-        folder=folder,
-        handler=request.function.handler,
-        runtime_python=request.runtime.python,
-        ric=request.runtime.ric,
-        extra_paths=request.runtime.extra_paths,
-    )
+    code = FunctionCode(folder, request.function.handler, request.runtime)
     config = replace(
         request.settings,
         name=request.function.name,

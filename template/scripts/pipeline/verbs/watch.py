@@ -20,8 +20,7 @@ from ..function.function_zip import make_function_zip
 from ..package.make import function_sources, restore_dependencies
 from ..project.project import Project
 from ..project.sources import SOURCE, Sources, own_files
-from ..runtime.function_code import unpack_function
-from ..runtime.pool import LocalRuntime
+from ..runtime.function_code import LocalRuntime, unpack_function
 from .run import RunRequest, read_event, run_settings, run_unpacked
 
 _BELOW = f"{SOURCE}/"

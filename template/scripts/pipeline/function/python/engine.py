@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ...core.events import Reporter
 from ...edge.machine import Machine
 from ...project.project import Function, Project
+from ...runtime.function_code import LocalRuntime
 from ..engine import (
     LockChange,
     Restored,
@@ -23,9 +23,6 @@ from .interpreter import local_runtime
 from .locking import write_locks
 from .restore import restore
 from .tests import test_command
-
-if TYPE_CHECKING:
-    from ...runtime.pool import LocalRuntime
 
 
 class _Python:

@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ...core.masking import masked_text
 from ...core.templates import names_in
@@ -24,15 +23,12 @@ from ...project.project import LOCAL_ENVIRONMENT, Function, Project
 from ...project.tables import normal
 from ...runtime.api import RuntimeApi
 from ...runtime.child import Child
-from ...runtime.function_code import FunctionCode, FunctionConfig
+from ...runtime.function_code import FunctionCode, FunctionConfig, LocalRuntime
 from ...runtime.surroundings import function_environment
 from ...zip.extract import mirror
 from ...zip.reader import FUNCTION_LIMITS, open_archive
 from ..handler import FunctionFiles, HandlerCheck, Known, fillable, known_values
 from .handler_source import ASYNC, GENERATOR
-
-if TYPE_CHECKING:
-    from ...runtime.pool import LocalRuntime
 
 _STACK = "environment/stack.yaml"
 _CHILD = Path(__file__).with_name("handler_child.py")
@@ -95,7 +91,6 @@ def check_import(
     function: Function, files: FunctionFiles, here: Here, home: Path, seconds: float = 10
 ) -> HandlerCheck:
     """Import the handler, for as long as Lambda would; `home` may be kept for the next time."""
-    runtime = here.runtime
     config = FunctionConfig(
         function.name,
         runtime=function.runtime.name,
@@ -104,9 +99,7 @@ def check_import(
     )
     with exclusive(home.with_name(f"{home.name}.lock"), lambda: None):
         mirror(open_archive(files.path, FUNCTION_LIMITS), home / "task")
-        code = FunctionCode(
-            home / "task", function.handler, runtime.python, runtime.ric, runtime.extra_paths
-        )
+        code = FunctionCode(home / "task", function.handler, here.runtime)
         facts = _import(code, config, home / "bytecode")
     return outcome(facts, function, files, here)
 
@@ -170,20 +163,20 @@ def _import(code: FunctionCode, config: FunctionConfig, bytecode: Path) -> Facts
     """Import the handler in a process of its own, without credentials; AWS is nowhere."""
     limit = config.init_timeout
     late = f"importing it took more than {limit:g} s, which is Lambda's limit"
-    brought = [*code.extra_paths, code.ric]
+    last = [*code.runtime.extra_paths, code.runtime.ric]
     with tempfile.TemporaryDirectory(prefix="import-", ignore_cleanup_errors=True) as folder:
         api, scratch = RuntimeApi(), Path(folder)
         report = scratch / "report.json"
         options = ["-I", "-S", "-u", "-X", "utf8", "-X", f"pycache_prefix={bytecode}"]
-        words = [code.runtime_python, *options, _CHILD, code.folder, code.handler, report, limit]
+        words = [code.runtime.python, *options, _CHILD, code.folder, code.handler, report, limit]
         env = function_environment(
             code, config, api=api.address, scratch=scratch, log_stream="check"
         )
         try:
-            child = Child(api, [str(word) for word in (*words, *brought)], env, code.folder)
+            child = Child(api, [str(word) for word in (*words, *last)], env, code.folder)
         except OSError as error:
             api.close()
-            said = f"{code.runtime_python} cannot be started: {error.strerror}"
+            said = f"{code.runtime.python} cannot be started: {error.strerror}"
             return Facts(error="exit", message=said)
         try:
             ending = api.first(("exit",), limit + _GRACE_SECONDS)

@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ...core.errors import PipelineError
 from ...core.events import Reporter
@@ -18,12 +17,10 @@ from ...edge.locks import exclusive
 from ...edge.machine import Machine
 from ...edge.pythons import base_python
 from ...project.project import FROM_RUNTIME, Function
+from ...runtime.function_code import LocalRuntime
 from .exclude import SDK
 from .hash_lock import FUNCTION_LOCK, locked, pick, read_lock
 from .install import Place, install, own_folder
-
-if TYPE_CHECKING:
-    from ...runtime.pool import LocalRuntime
 
 _LOCAL_LOCK = "scripts/requirements-local.txt"
 _CLIENT = ("awslambdaric", "simplejson", "snapshot-restore-py")
@@ -41,8 +38,6 @@ def local_runtime(
     Another Python than the runtime's is used with a warning, which a caller that says so itself
     does without (`warns`). A function that has its boto3 from the runtime gets one.
     """
-    from ...runtime.pool import LocalRuntime  # noqa: PLC0415 - what runs functions is large
-
     runtime = function.runtime
     python = machine.python(runtime.version)
     version = runtime.version
