@@ -38,6 +38,11 @@ LOCKS = {
 JSON = frozenset(("--json", "-j", "-jv", "-vj"))
 _WINDOWS = os.name == "nt"
 _UV_WHEEL = "uv.whl"
+# uv's settings of where packages come from.
+_SOURCES = (
+    "index", "index-url", "extra-index-url", "no-index", "find-links", "index-strategy",
+    "keyring-provider", "allow-insecure-host", "native-tls", "system-certs",
+)  # fmt: skip
 _CTRL_C = (-2, 0xC000013A)
 _NO_PIP = (
     "this Python has neither pip nor the venv module, so the tooling cannot be fetched.\n"
@@ -101,6 +106,39 @@ def find_uv(root: Path, lock: str = LOCKS["build"]) -> Path:
             if not _is_locked_uv(program, block):
                 _fetch_uv(block, program)
     return program
+
+
+def uv_settings(root: Path) -> str:
+    """Return the repository's settings of where packages come from, as the text of a `uv.toml`.
+
+    They are those of its own `uv.toml`, else of `[tool.uv]`. Some other ones, as constraints, keep
+    uv from installing a hash lock; and uv itself would prefer those of a folder above the
+    repository that calls it a member of its workspace.
+    """
+    import tomllib  # noqa: PLC0415 - every start of a verb imports this file
+
+    text, table = "", None
+    try:
+        if (root / "uv.toml").exists():
+            text = (root / "uv.toml").read_text(encoding="utf-8", errors="replace")
+            table = tomllib.loads(text)
+        else:
+            project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+            table = project["tool"]["uv"]
+        return "".join(f"{key} = {_toml(table[key])}\n" for key in _SOURCES if key in table)
+    except (OSError, ValueError, LookupError, TypeError):
+        # What is wrong with it, uv says, or the library when it reads the project.
+        return text
+
+
+def _toml(value: Any) -> str:
+    """Return a value as TOML, which has the texts, numbers and booleans of JSON."""
+    if isinstance(value, dict):
+        pairs = (f"{json.dumps(key)} = {_toml(inner)}" for key, inner in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _run(command: Sequence[str]) -> int:
@@ -231,13 +269,13 @@ def _install(root: Path, lock: str, primary: str) -> None:
 def _own_folder(root: Path) -> Path:
     """Return a folder to run uv in, whose files end its search for a project's settings.
 
-    Else those of the caller's folder, or of one above it, would choose the index. The user's and
-    the machine's count: uv has no option for that.
+    Else those of the caller's folder, or of one above it, would choose the index. The repository's
+    do; the user's and the machine's as well: uv has no option for that.
     """
     own = root / ".pipeline" / "setup"
     own.mkdir(parents=True, exist_ok=True)
-    for name in ("pyproject.toml", "uv.toml"):
-        (own / name).write_text("")
+    (own / "pyproject.toml").write_text("")
+    (own / "uv.toml").write_text(uv_settings(root), encoding="utf-8")
     return own
 
 

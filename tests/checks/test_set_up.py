@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tomllib
 from pathlib import Path
 
 import bootstrap
@@ -71,23 +72,73 @@ def test_what_is_not_the_locks_is_fetched_again(root: Path) -> None:
         assert not (program.parent / "fetching").exists()
 
 
-def test_what_is_damaged_in_uvs_cache_does_not_stay_in_venv(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is fetched again; and .venv has copies, so nobody edits the cache by editing them."""
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a repository whose lock names a wheel beside it and the real uv, with no cache."""
     root, lock = tmp_path / "repository", bootstrap.LOCKS["build"]
     (root / "scripts").mkdir(parents=True)
     digest = write_wheel(tmp_path, "tiny", {"tiny.py": b"good = True\n"})
     uv = (ROOT / "template" / lock).read_text(encoding="utf-8").partition("\nuv==")[2]
     (root / lock).write_text(f"tiny==1.0 --hash=sha256:{digest}\nuv=={uv}", encoding="utf-8")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    return root
+
+
+@pytest.mark.parametrize("name", ["uv.toml", "pyproject.toml"])
+def test_the_repositorys_own_index_counts(tiny: Path, name: str) -> None:
+    """None of a folder above, even if that takes the repository for its member; nothing else."""
+    above = "[tool.uv]\nrequired-version = '==0.0.1'\n[tool.uv.workspace]\nmembers = ['*']\n"
+    (tiny.parent / "pyproject.toml").write_text(above)
+    index = tiny.parent / "index.html"
+    index.write_text('<a href="tiny-1.0-py3-none-any.whl">tiny</a>', encoding="utf-8")
+    tables = {
+        "pyproject.toml": "[project]\nname = 'x'\nversion = '1'\n[tool.uv]\n",
+        "uv.toml": "",
+    }
+    (tiny / "pyproject.toml").write_text(f"{tables['pyproject.toml']}offline = 'wrong'\n")
+    own = "no-index = true\nfind-links = ['{index}']\nconstraint-dependencies = ['tiny<2']\n"
+    (tiny / name).write_text(tables[name] + own.format(index=index.as_uri()))
+    bootstrap.ensure(tiny, "build")
+    assert [*tiny.glob(".venv/lib/python*/site-packages/tiny.py")]
+
+
+def test_the_index_settings_of_a_repository_are_handed_on(tmp_path: Path) -> None:
+    """Every form that uv has for them; a broken file is handed on for uv to say so."""
+    text = """
+        index-strategy = 'unsafe-best-match'
+        allow-insecure-host = []
+        required-version = '==0.0.1'
+        [[index]]
+        name = 'ours'
+        url = 'https://é.example/"simple"'
+        default = true
+        [[index]]
+        url = 'https://b.example'
+        ignore-error-codes = [403]
+        cache-control = {api = 'x'}
+    """
+    (tmp_path / "uv.toml").write_text(text, encoding="utf-8")
+    handed_on = tomllib.loads(bootstrap.uv_settings(tmp_path))
+    assert {**handed_on, "required-version": "==0.0.1"} == tomllib.loads(text)
+    (tmp_path / "uv.toml").write_text("index-url = 'http")
+    assert bootstrap.uv_settings(tmp_path) == "index-url = 'http"
+    (tmp_path / "uv.toml").unlink()
+    for text in ("tool = 1", "[tool]\nuv = 'index'", "[tool]\n", "[tool.uv", "[tool.uv]\n"):
+        (tmp_path / "pyproject.toml").write_text(text)
+        assert bootstrap.uv_settings(tmp_path) == ""
+
+
+def test_what_is_damaged_in_uvs_cache_does_not_stay_in_venv(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is fetched again; and .venv has copies, so nobody edits the cache by editing them."""
     monkeypatch.setenv("UV_NO_INDEX", "1")
     monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path))
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
 
     def installed() -> Path:
-        shutil.rmtree(root / ".venv", ignore_errors=True)
-        bootstrap.ensure(root, "build")
-        (found,) = root.glob(".venv/lib/python*/site-packages/tiny.py")
+        shutil.rmtree(tiny / ".venv", ignore_errors=True)
+        bootstrap.ensure(tiny, "build")
+        (found,) = tiny.glob(".venv/lib/python*/site-packages/tiny.py")
         return found
 
     assert installed().stat().st_nlink == 1

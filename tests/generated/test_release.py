@@ -89,10 +89,12 @@ def test_one_command_builds_pushes_releases_and_deploys(
     octopus.add_project("ELB Logs Processor", script_step(package))
     words = ("build", "--build-number", "8", "--deploy", "--environments", "CI,Staging")
     refused = repository.verb(*words)
-    assert refused.code == 2
-    assert "OCTOPUS_URL and OCTOPUS_API_KEY not set" in refused.err
+    assert refused.code == 1
+    assert "Octopus: not set: OCTOPUS_URL and OCTOPUS_API_KEY" in refused.err
     assert repository.output() == []
     done = repository.must(*words, "--component", "any", "--json", extra=access(octopus))
+    # One connection, and so one warning where the key travels unencrypted.
+    assert len([asked for asked in octopus.requests if "/api/spaces?" in asked]) == 1
     assert done.document["pushed"]["sent"] is True
     assert done.document["released"]["deployed"] == ["CI", "Staging"]
     assert done.document["version"] == "1.0.8"

@@ -25,8 +25,14 @@ def test_the_hash_of_the_wheel_that_was_installed(repository: Repository, tmp_pa
     (folder / "index.html").write_text("<!DOCTYPE html>" + "".join(links), encoding="utf-8")
     repository.edit("pyproject.toml", "dependencies = []", 'dependencies = ["twofiles"]')
     repository.edit("pyproject.toml", 'test = ["pytest>=8"]', "test = []")
+    pyproject = repository.root / "pyproject.toml"
+    text = pyproject.read_text(encoding="utf-8")
+    table = f"\n[[tool.uv.index]]\nurl = '{tmp_path.as_uri()}'\ndefault = true\n"
+    pyproject.write_text(text + table, encoding="utf-8")
+    repository.must("lock")
+    # The environment's index counts before the repository's.
+    pyproject.write_text(text + table.replace("file:", "file:/nowhere"), encoding="utf-8")
     index = {"UV_DEFAULT_INDEX": tmp_path.as_uri()}
-    repository.must("lock", extra=index)
     lock = (repository.root / "requirements" / "function.txt").read_text(encoding="utf-8")
     assert lock.count("--hash=") == 3
     assert f"--hash=sha256:{other}" in lock

@@ -97,6 +97,7 @@ class Session:
             seconds=time.monotonic,
             uv_program=lambda: self._uv,
             tooling=lambda name: _tooling(bootstrap.ensure, self.root, name),
+            uv_settings=lambda: bootstrap.uv_settings(self.root),
         )
 
     @property

@@ -18,7 +18,8 @@ class Machine:
     """`root` is the repository, `cache_folder` gives its cache for this process to use.
 
     What is in it may be gone with the next process. `now` and `seconds` are the clocks,
-    `uv_program` gives the locked uv, and `tooling` installs one of the tooling locks by name.
+    `uv_program` gives the locked uv, `tooling` installs one of the tooling locks by name, and
+    `uv_settings` gives the repository's settings of where packages come from.
     """
 
     root: Path
@@ -28,6 +29,7 @@ class Machine:
     seconds: Callable[[], float]
     uv_program: Callable[[], Path]
     tooling: Callable[[str], None]
+    uv_settings: Callable[[], str] = str
 
     @property
     def cache(self) -> Path:
@@ -42,7 +44,7 @@ class Machine:
     @property
     def uv(self) -> Uv:
         """The locked uv."""
-        return Uv(self.uv_program(), self.environ)
+        return Uv(self.uv_program(), self.environ, self.uv_settings())
 
     @property
     def output(self) -> Path:

@@ -22,8 +22,6 @@ _PROGRESS = re.compile(
 
 # Its own settings, and where the user's and the machine's are.
 _SETTINGS = ("UV_", "XDG_CONFIG_")
-# uv looks for a project, then for its settings, in all folders above: these are the first it finds.
-_ENDS_THE_SEARCH = ("pyproject.toml", "uv.toml")
 
 
 @dataclass(frozen=True)
@@ -38,12 +36,13 @@ class Installation:
 class Uv:
     """The locked uv. `program` is its path; `environ` the process environment, for its settings.
 
-    The user's and the machine's settings count, a project's do not: uv runs in a folder of its own.
-    Paths in arguments are absolute.
+    `settings` is the text of a `uv.toml`. The user's and the machine's settings count too, those of
+    folders do not: uv runs in a folder of its own. Paths in arguments are absolute.
     """
 
     program: Path
     environ: Mapping[str, str]
+    settings: str = ""
 
     def install(
         self, arguments: Sequence[str | Path], *, where: str, copies: bool = False
@@ -96,15 +95,16 @@ class Uv:
         self, arguments: Sequence[str | Path], *, where: str, accept: tuple[int, ...] = (0,)
     ) -> Result:
         kept = [name for name in self.environ if name.startswith(_SETTINGS)]
-        settings = {name: self.environ[name] for name in kept}
+        variables = {name: self.environ[name] for name in kept}
         # Else uv runs the interpreter of a `.venv` that it finds in a folder above.
-        settings |= {"UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never"}
-        env = scrubbed(self.environ, settings)
+        variables |= {"UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never"}
+        env = scrubbed(self.environ, variables)
         try:
             with tempfile.TemporaryDirectory(prefix="uv-") as name:
                 own = Path(name)
-                for file in _ENDS_THE_SEARCH:
-                    (own / file).touch()
+                # uv looks for a project, then for settings, in all folders above: it finds these.
+                (own / "pyproject.toml").touch()
+                (own / "uv.toml").write_text(self.settings, encoding="utf-8")
                 return run([self.program, *arguments], cwd=own, env=env, accept=accept, where=where)
         except PipelineError as error:
             reason = error.then or error.what

@@ -156,6 +156,15 @@ class Access:
         given = {"OCTOPUS_URL": self.url, "OCTOPUS_API_KEY": self.key}
         return " and ".join(name for name, value in given.items() if not value)
 
+    def check(self) -> None:
+        """Raise PipelineError that names the environment variables that are not set."""
+        if self.missing:
+            raise PipelineError(
+                "Octopus",
+                f"not set: {self.missing}",
+                "Set it in the environment; OCTOPUS_API_KEY=- reads the key from standard input.",
+            )
+
     @property
     def headers(self) -> dict[str, str]:
         """The headers of every request."""
@@ -282,8 +291,10 @@ def connect(http: Http, access: Access, warn: Callable[[str], None]) -> Octopus:
     """Return the space that `access` names; the server's default one when it names none.
 
     `warn` is told when the key goes to another machine unencrypted. Raises PipelineError where
-    the server does not know the space, is too old, or is no Octopus.
+    address or key are not set, where the server does not know the space, is too old, or is no
+    Octopus.
     """
+    access.check()
     where = f"Octopus at {without_user(access.base)}"
     if host := plain_http_host(access.url):
         warn(f"{host}: the Octopus API key travels unencrypted; use https in OCTOPUS_URL")

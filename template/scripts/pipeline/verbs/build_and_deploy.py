@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from ..core.errors import UsageError
 from ..core.events import Reporter
 from ..edge.machine import Machine
 from ..project.project import Project
 from .build import BuildOptions, Outcome, build
 from .push import Pushed, PushOptions, push
-from .release import OctopusOptions, Released, deploy_build
+from .release import OctopusOptions, Released, connected, deploy_build
 
 
 def build_and_deploy(
@@ -17,14 +16,12 @@ def build_and_deploy(
 ) -> tuple[Outcome, Pushed, Released]:  # fmt: skip
     """Build, push, make the releases, and deploy them.
 
-    Raises UsageError before anything is built where Octopus's address or key is not set.
+    Raises PipelineError before anything is built where Octopus's address or key is not set.
     """
-    if octopus.access.missing:
-        raise UsageError(
-            "build --deploy", f"{octopus.access.missing} not set", "Set it in the environment."
-        )
+    octopus.access.check()
     outcome = build(project, options, machine, reporter)
     package = outcome.latest.package_path(project.root)
-    pushed = push(project, package, feed, machine.environ, reporter)
-    released = deploy_build(project, outcome.latest, octopus, machine, reporter)
+    space = connected(octopus, machine.environ, reporter)
+    pushed = push(project, package, feed, machine.environ, reporter, space)
+    released = deploy_build(project, outcome.latest, octopus, machine, reporter, space)
     return outcome, pushed, released

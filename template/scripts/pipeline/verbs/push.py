@@ -64,9 +64,11 @@ def push(
     options: PushOptions,
     environ: Mapping[str, str],
     reporter: Reporter,
+    octopus: Octopus | None = None,
 ) -> Pushed:
     """Publish a package, and its build information where an Octopus server is named.
 
+    `octopus` is a connection that is there already, to the space that the options name.
     Raises Conflict where the feed has another package under the version, PipelineError where it
     refuses this one, or this one is damaged. Build information that cannot be sent is a warning:
     the package is there.
@@ -76,11 +78,11 @@ def push(
     http = Http(environ, tell=reporter.line)
 
     @cache
-    def octopus() -> Octopus:
-        return connect(http, options.octopus, reporter.warn)
+    def space() -> Octopus:
+        return octopus or connect(http, options.octopus, reporter.warn)
 
     with reporter.stage("push") as stage:
-        feed = _feed(project, options, http, octopus, reporter)
+        feed = _feed(project, options, http, space, reporter)
         done = publish(feed, candidate, stage, skip_duplicate=options.skip_duplicate)
         stage.text = f"{done.text}, {readable_size(candidate.size)}"
     if done.warning:
@@ -89,7 +91,7 @@ def push(
         if opened.manifest is None:
             reporter.line(f"{package.name} was not built here: no build information", verbose=True)
         else:
-            _send_information(octopus, opened.manifest, Git.at(project.root), environ, reporter)
+            _send_information(space, opened.manifest, Git.at(project.root), environ, reporter)
     return Pushed(candidate.id, candidate.version, feed.name, done.sent)
 
 
@@ -97,7 +99,7 @@ def _feed(
     project: Project,
     options: PushOptions,
     http: Http,
-    octopus: Callable[[], Octopus],
+    connected: Callable[[], Octopus],
     reporter: Reporter,
 ) -> Feed:
     name = options.feed or project.feed
@@ -108,7 +110,7 @@ def _feed(
                 f"not set, and Octopus's built-in feed needs it: {options.octopus.missing}",
                 "Set it, or name another feed with --feed or with feed in [tool.pipeline.push].",
             )
-        space = octopus()
+        space = connected()
         return BuiltInFeed(http, space.api, space.access.headers)
     if "://" not in name:
         # A folder of pyproject.toml is the repository's; one of the command line is the shell's.
@@ -135,14 +137,14 @@ def _feed(
 
 
 def _send_information(
-    octopus: Callable[[], Octopus],
+    connected: Callable[[], Octopus],
     manifest: Manifest,
     git: Git | None,
     environ: Mapping[str, str],
     reporter: Reporter,
 ) -> None:
     try:
-        text = send_build_information(octopus(), manifest, git, environ)
+        text = send_build_information(connected(), manifest, git, environ)
     except PipelineError as error:
         reporter.warn(
             f"the package is in the feed, its build information is not in Octopus: {error}"

@@ -70,22 +70,26 @@ def release(
 
 
 def deploy_build(
-    project: Project, latest: Latest, options: OctopusOptions, machine: Machine, reporter: Reporter
-) -> Released:
+    project: Project, latest: Latest, options: OctopusOptions, machine: Machine,
+    reporter: Reporter, octopus: Octopus | None = None,
+) -> Released:  # fmt: skip
     """Release and deploy the last build, whose package is in a feed that Octopus reads.
 
+    `octopus` is a connection that is there already, to the space that the options name.
     Raises PipelineError for a build that is stale, or not fit for a permanent environment.
     """
     declared = [_declared(project, name) for name in options.environments]
     for environment in project.environments:
         if environment.name in declared:
             refuse_unfit(project, environment, machine.environ, allow_dirty=options.allow_dirty)
-    return release_package(project, latest.package_path(machine.root), options, machine, reporter)
+    package = latest.package_path(machine.root)
+    return release_package(project, package, options, machine, reporter, octopus)
 
 
 def release_package(
-    project: Project, package: Path, options: OctopusOptions, machine: Machine, reporter: Reporter
-) -> Released:
+    project: Project, package: Path, options: OctopusOptions, machine: Machine,
+    reporter: Reporter, octopus: Octopus | None = None,
+) -> Released:  # fmt: skip
     """Make the releases of a package and deploy them to each environment in turn.
 
     A prerelease stops after the first environment. Raises PipelineError where Octopus refuses,
@@ -97,7 +101,7 @@ def release_package(
         raise UsageError(
             "--environments", f"{', '.join(names)}: one is named twice", "Name each once."
         )
-    octopus = connected(options, machine.environ, reporter)
+    octopus = octopus or connected(options, machine.environ, reporter)
     projects = chosen_projects(octopus, project, options, reporter)
     environments = find_environments(octopus, names) if names else []
     used, left_out = _until_prerelease(manifest.version, environments, reporter)
@@ -127,13 +131,7 @@ def release_package(
 
 
 def connected(options: OctopusOptions, environ: Mapping[str, str], reporter: Reporter) -> Octopus:
-    """Return the space that the options name. Raises PipelineError that names what is not set."""
-    if options.access.missing:
-        raise PipelineError(
-            "Octopus",
-            f"not set: {options.access.missing}",
-            "Set it in the environment; OCTOPUS_API_KEY=- reads the key from standard input.",
-        )
+    """Return the space that the options name. Raises PipelineError as `connect` does."""
     http = Http(environ, sleep=options.patience.sleep, tell=reporter.line)
     return connect(http, options.access, reporter.warn)
 
