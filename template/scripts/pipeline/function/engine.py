@@ -173,12 +173,10 @@ class Engine(Protocol):
         """
         ...
 
-    def runtime(
-        self, function: Function, machine: Machine, reporter: Reporter, *, warns: bool = True
-    ) -> LocalRuntime:
+    def runtime(self, function: Function, machine: Machine, reporter: Reporter) -> LocalRuntime:
         """Return what stands for the managed runtime here, installed when first needed.
 
-        Another version than the runtime's is warned of, but where a caller `warns` itself.
+        Another version than the runtime's is warned of.
         """
         ...
 

@@ -28,6 +28,10 @@ class LocalRuntime:
     version: str = ""
     extra_paths: tuple[Path, ...] = ()
 
+    def code(self, folder: Path, handler: str) -> FunctionCode:
+        """Return what runs the function that is unpacked in `folder`."""
+        return FunctionCode(folder, handler, self.python, self.ric, self.extra_paths)
+
 
 @dataclass(frozen=True)
 class Target:
@@ -105,13 +109,7 @@ class Pool:
             old.close()
         if process is not None:
             return process
-        code = FunctionCode(
-            folder=self._folder_of(target),
-            handler=target.handler,
-            runtime_python=runtime.python,
-            ric=runtime.ric,
-            extra_paths=runtime.extra_paths,
-        )
+        code = runtime.code(self._folder_of(target), target.handler)
         process = FunctionProcess(code, target.config, bytecode=self._folder / "bytecode")
         with self._lock:
             self._busy.add(process)

@@ -22,7 +22,7 @@ from ..project.project import Project
 from ..project.sources import SOURCE, Sources, own_files
 from ..runtime.function_code import unpack_function
 from ..runtime.pool import LocalRuntime
-from .run import RunRequest, read_event, run_settings, run_unpacked
+from .run import read_event, run_events, run_settings
 
 _BELOW = f"{SOURCE}/"
 _PYPROJECT = "pyproject.toml"
@@ -142,10 +142,10 @@ class _Watcher:
         unpack_function(zipped, self.task)
         events = [*map(read_event, self._watched.files), *self._watched.given]
         facts = setup.project.function.facts()
-        settings = run_settings(setup.project, facts.environment, self._machine)
-        done = run_unpacked(
-            RunRequest(zipped, facts, events, setup.runtime, settings),
-            self.task,
+        done = run_events(
+            setup.runtime.code(self.task, facts.handler),
+            run_settings(setup.project, facts, self._machine.environ),
+            events,
             self._reporter,
             bytecode=self._scratch / "bytecode",
         )

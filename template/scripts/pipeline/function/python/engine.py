@@ -72,10 +72,8 @@ class _Python:
         runtime = self.runtime(project.function, machine, reporter)
         return import_handler(project, files, machine, runtime)
 
-    def runtime(
-        self, function: Function, machine: Machine, reporter: Reporter, *, warns: bool = True
-    ) -> LocalRuntime:
-        return local_runtime(function, machine, reporter, warns=warns)
+    def runtime(self, function: Function, machine: Machine, reporter: Reporter) -> LocalRuntime:
+        return local_runtime(function, machine, reporter)
 
     def tests(
         self, project: Project, request: TestRequest, machine: Machine, reporter: Reporter

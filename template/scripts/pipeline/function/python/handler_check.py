@@ -104,9 +104,7 @@ def check_import(
     )
     with exclusive(home.with_name(f"{home.name}.lock"), lambda: None):
         mirror(open_archive(files.path, FUNCTION_LIMITS), home / "task")
-        code = FunctionCode(
-            home / "task", function.handler, runtime.python, runtime.ric, runtime.extra_paths
-        )
+        code = runtime.code(home / "task", function.handler)
         facts = _import(code, config, home / "bytecode")
     return outcome(facts, function, files, here)
 
