@@ -1,35 +1,34 @@
 from __future__ import annotations
 
-import dataclasses
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.core.events import Warned
-from pipeline.core.manifest import FunctionFacts
-from pipeline.runtime.function_code import FunctionConfig, LocalRuntime
-from pipeline.verbs.run import RunRequest, run_function
+from pipeline.project.project import Project
+from pipeline.runtime.function_code import FunctionCode, FunctionConfig, LocalRuntime
+from pipeline.verbs.run import run_events, run_settings
 
-from tests.local.local_support import APP, MINOR, Seen, zipped
+from tests.local.local_support import APP, MINOR, Seen, written
+from tests.project.values_support import SETTINGS, write_settings
 
-FACTS = FunctionFacts("Logs", f"python{MINOR}", "x86_64", "app.handle", "", {"FROM": "m"}, {})
+CONFIG = FunctionConfig("Logs", timeout=60, runtime=f"python{MINOR}")
+LOCAL = '\n[tool.pipeline.environments.local.variables]\n"Orders.Queue" = "fast"\n'
 
 
 @pytest.fixture
-def request_(tmp_path: Path, python: Path, ric: Path) -> RunRequest:
-    """Return a request to run the well known function."""
-    path = tmp_path / "function.zip"
-    path.write_bytes(zipped({"app.py": APP}))
-    runtime = LocalRuntime(python, ric, MINOR)
-    return RunRequest(path, FACTS, (), runtime, FunctionConfig("run", timeout=60))
+def app(tmp_path: Path, python: Path, ric: Path) -> FunctionCode:
+    """Return the well known function."""
+    return LocalRuntime(python, ric, MINOR).code(written(tmp_path, {"app.py": APP}), "app.handle")
 
 
-def test_run_feeds_every_event_to_one_warm_process(request_: RunRequest) -> None:
+def test_run_feeds_every_event_to_one_warm_process(app: FunctionCode) -> None:
     """Events run one after another in one process; logs and answers are shown in order."""
     seen = Seen()
     events = (b'{"do":"started"}', b'{"do":"print","text":"hello"}', b'{"do":"started"}')
-    done = run_function(dataclasses.replace(request_, events=events), seen.reporter)
+    done = run_events(app, CONFIG, events, seen.reporter)
     assert [invocation.error for invocation in done] == [None, None, None]
     assert done[0].payload == done[2].payload
     lines = seen.lines()
@@ -37,39 +36,39 @@ def test_run_feeds_every_event_to_one_warm_process(request_: RunRequest) -> None
     assert len([line for line in lines if line.startswith("REPORT")]) == 3
 
 
-def test_run_shows_a_readable_trace(request_: RunRequest) -> None:
+def test_run_shows_a_readable_trace(app: FunctionCode) -> None:
     """A trace has a line per frame, with the paths it would have on Lambda."""
     seen = Seen()
-    events = (b'{"do":"raise"}', b'{"do":"x"}')
-    done = run_function(dataclasses.replace(request_, events=events), seen.reporter)
+    done = run_events(app, CONFIG, (b'{"do":"raise"}', b'{"do":"x"}'), seen.reporter)
     assert len([invocation for invocation in done if invocation.error]) == 1
     assert any('File "/var/task/app.py", line' in line for line in seen.lines())
     assert Warned("Unhandled ValueError: a bad value: \u00e9") in seen.events
     assert not [line for line in seen.lines() if "\r" in line]
 
 
-def test_run_reaches_nothing_outside(request_: RunRequest) -> None:
-    """Without an embedded AWS a call to AWS fails at once; manifest and settings meet."""
-    settings = FunctionConfig("x", environment={"MINE": "1"}, memory=512)
-    asked = dataclasses.replace(request_, events=[b'{"do":"environment"}'], settings=settings)
-    done = run_function(asked, Seen().reporter)
-    environment = json.loads(done[0].payload)
+def test_run_reaches_nothing_outside(app: FunctionCode) -> None:
+    """Without an embedded AWS a call to AWS fails at once; the settings reach the function."""
+    settings = replace(CONFIG, environment={"MINE": "1"}, memory=512)
+    (done,) = run_events(app, settings, [b'{"do":"environment"}'], Seen().reporter)
+    environment = json.loads(done.payload)
     assert environment["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
-    assert (environment["FROM"], environment["MINE"]) == ("m", "1")
+    assert environment["MINE"] == "1"
     assert environment["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] == "512"
     assert environment["AWS_LAMBDA_FUNCTION_NAME"] == "Logs"
 
 
-def test_run_says_that_the_python_is_another(request_: RunRequest) -> None:
-    """Another minor than the runtime's is used with a clear note."""
-    seen = Seen()
-    facts = dataclasses.replace(FACTS, runtime="python3.99")
-    run_function(dataclasses.replace(request_, function=facts, events=[b"{}"]), seen.reporter)
-    (warning,) = [event.text for event in seen.events if isinstance(event, Warned)]
-    assert warning.startswith(f"Python 3.99 is not on this machine: this runs on {MINOR}")
+def test_run_fills_the_variables_as_for_local(tmp_path: Path) -> None:
+    """Name, runtime and environment are the function's; a value that is not there is named."""
+    project = Project.load(write_settings(tmp_path, SETTINGS + LOCAL))
+    settings = run_settings(project, project.function.facts(), {})
+    assert (settings.name, settings.runtime) == ("Orders", "python3.13")
+    assert settings.environment == {"QUEUE": "fast"}
+    bare = Project.load(write_settings(tmp_path))
+    with pytest.raises(PipelineError, match=r"Orders\.Queue"):
+        run_settings(bare, bare.function.facts(), {})
 
 
-def test_run_refuses_an_event_that_is_no_json(request_: RunRequest) -> None:
+def test_run_refuses_an_event_that_is_no_json(app: FunctionCode) -> None:
     """The number of the bad event is named, and no process is left."""
     with pytest.raises(PipelineError, match="event 2: this is not JSON"):
-        run_function(dataclasses.replace(request_, events=[b"{}", b"{"]), Seen().reporter)
+        run_events(app, CONFIG, [b"{}", b"{"], Seen().reporter)

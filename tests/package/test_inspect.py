@@ -1,4 +1,4 @@
-"""`inspect`: the picture of any package on one screen, and its provenance checked."""
+"""`inspect`: any package on one screen, and its provenance checked."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_foreign_package_is_shown_too(tmp_path: Path) -> None:
 
 
 def test_somebody_elses_build_json_is_no_reason_to_refuse(tmp_path: Path) -> None:
-    """A foreign package may have a file of that name; the picture says what it is not."""
+    """A foreign package may have a file of that name; `inspect` says what it is not."""
     files = {"A.nuspec": SPEC % b"", MANIFEST_NAME: b'{"schema": 1}'}
     (tmp_path / "a.nupkg").write_bytes(zipped(files))
     assert "not a build manifest" in "\n".join(inspect_package(tmp_path / "a.nupkg").lines())
@@ -82,6 +82,23 @@ def test_a_package_cannot_steer_the_terminal(tmp_path: Path) -> None:
     odd = Inspection(ours.contents, (evil,))
     for line in [*ours.lines(), *theirs.lines(), *odd.lines()]:
         assert line.isprintable(), ascii(line)
+
+
+def test_what_is_too_long_for_the_screen(tmp_path: Path) -> None:
+    """Words and names stay whole, and dots stand for what is left out."""
+    address = "https://example.com/" + "a" * 80
+    text = b"<authors>%s</authors><description>%s</description><projectUrl>%s</projectUrl>"
+    files = {"A.nuspec": SPEC % (text % (b"Jane Doe " * 10, b"word " * 50, address.encode()))}
+    files |= {f"{name * 25}/a b.txt": b"" for name in "abcdefgh"}
+    (tmp_path / "a.nupkg").write_bytes(zipped(files))
+    lines = inspect_package(tmp_path / "a.nupkg").lines()
+    assert [line for line in lines if len(line) > 80] == [f"  home        {address}"]
+    assert f"  by          {'Jane Doe ' * 6}Jane ..." in lines
+    says = next(index for index, line in enumerate(lines) if line.startswith("  says"))
+    assert lines[says + 1] == " " * 14 + "word " * 12 + "..."
+    folders = [line for line in lines if "aaa/" in line or "ccc/" in line]
+    assert folders[0] == f"  inside      {'a' * 25}/ 0 B (1 file)"
+    assert folders[1].strip() == f"{'c' * 25}/ 0 B (1 file)"
 
 
 def test_a_statement_that_does_not_fit_is_named_and_exits_3(tmp_path: Path) -> None:

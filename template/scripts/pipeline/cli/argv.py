@@ -16,37 +16,31 @@ _HELP = ("--help", "-h")
 class OldFlag:
     """A flag that verbs had once: what to tell people, and the variable that takes its value.
 
-    With `refused`, what to do now, the verb does not start. `verb` is the only one that had it.
+    `verb` is the only one that had it. With `then`, what to do now, the verb does not start.
     """
 
     warning: str
     variable: str = ""
-    takes_value: bool = True
-    refused: str = ""
     verb: str = ""
-
-    def was_of(self, verb: str) -> bool:
-        """Return whether the verb had the flag."""
-        return self.verb in {"", verb}
+    then: str = ""
 
 
-def _build_only(variable: str) -> OldFlag:
-    return OldFlag(f"only `build` has it: set {variable} instead", variable)
-
-
+_VARIABLES = {
+    "--octopus-server-url": "OCTOPUS_URL",
+    "--octopus-api-key": "OCTOPUS_API_KEY",
+    "--octopus-space": "OCTOPUS_SPACE",
+}
 OLD_FLAGS = {
-    "--octopus-server-url": _build_only("OCTOPUS_URL"),
-    "--octopus-api-key": _build_only("OCTOPUS_API_KEY"),
-    "--octopus-space": _build_only("OCTOPUS_SPACE"),
+    flag: OldFlag(f"only `build` has it: set {variable} instead", variable)
+    for flag, variable in _VARIABLES.items()
+} | {
     "--verify-provenance": OldFlag(
-        "it is not needed: `inspect` always says whether the statement fits",
-        takes_value=False,
-        verb="inspect",
+        "it is not needed: `inspect` always says whether the statement fits", verb="inspect"
     ),
     "--key": OldFlag(
         "nothing was verified: the build server signs packages, and this verb knows no keys",
-        refused="Verify with `gh attestation verify` or `cosign verify-blob`: docs/provenance.md.",
         verb="inspect",
+        then="Verify with `gh attestation verify` or `cosign verify-blob`: docs/provenance.md.",
     ),
 }
 
@@ -94,8 +88,8 @@ def normalise(typed: Sequence[str], shapes: Mapping[str, Shape]) -> CommandLine:
                 return CommandLine(words, rest, old)
         elif verb and word in _HELP:
             return CommandLine(["--help", verb])
-        elif flag in OLD_FLAGS and OLD_FLAGS[flag].was_of(verb) and flag not in shape.valued:
-            takes_next = OLD_FLAGS[flag].takes_value and not equals and rest
+        elif flag not in shape.valued and flag in OLD_FLAGS and OLD_FLAGS[flag].verb in ("", verb):
+            takes_next = OLD_FLAGS[flag].variable and not equals and rest
             old[flag] = rest.pop(0) if takes_next else value
         elif not verb or word.startswith("-"):
             words.append(word)

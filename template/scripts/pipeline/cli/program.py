@@ -24,7 +24,10 @@ from .session import error_document, print_document
 
 # The one spelling of all messages, whichever was typed.
 _PROGRAM = "python3 tasks.py"
+# What invoke's parser says of a word, a flag and a verb.
 _UNKNOWN = re.compile("No idea what '(.+)' is!")
+_NO_VALUE = re.compile(r"Flag <Argument: (\S+).*> needed value and was not given one!")
+_NO_WORD = re.compile("'(.+)' did not receive required positional arguments: '(.+)'")
 # A bare word behind a verb is the value of the first of these flags that the verb has.
 _BARE_WORDS = ("--environment", "--package")
 _PASS_ON = ("test",)
@@ -73,7 +76,7 @@ def _run(words: Sequence[str], namespace: Collection, root: Path) -> int:
         else:
             _execute(words, known, namespace, root)
     except ParseError as error:
-        what = _explain(str(error), list(known))
+        what = _explain(error, known)
         then = f"Run `{_PROGRAM} --list` for the verbs, `{_PROGRAM} VERB --help` for its flags."
         return _report(words, UsageError("usage", what, then))
     except UsageError as error:
@@ -104,8 +107,8 @@ def _execute(
     line = normalise(words, known)
     for flag, value in line.old.items():
         old = OLD_FLAGS[flag]
-        if old.refused:
-            raise UsageError(flag, old.warning, old.refused)
+        if old.then:
+            raise UsageError(flag, old.warning, old.then)
         writer(sys.stderr)(f"warning: {flag}: {old.warning}")
         if old.variable:
             os.environ[old.variable] = value
@@ -134,16 +137,23 @@ def _template_version(root: Path) -> str:
     return known[1] if known else f"of an unknown version: {answers.name} does not name one"
 
 
-def _explain(message: str, known: Sequence[str]) -> str:
+def _explain(error: ParseError, known: Mapping[str, Shape]) -> str:
     """Return what invoke's parser does not understand, with what was probably meant."""
-    unknown = _UNKNOWN.fullmatch(message)
-    if not unknown:
+    verb, message = error.context and error.context.name, str(error)
+    if lacking := _NO_VALUE.fullmatch(message):
+        return f"--{lacking[1].replace('_', '-')} needs a value"
+    if lacking := _NO_WORD.fullmatch(message):
+        return f"`{lacking[1]}` needs a {lacking[2]}: `{lacking[1]} {lacking[2].upper()}`"
+    if not (unknown := _UNKNOWN.fullmatch(message)):
         return message
     word = unknown[1]
     if word.startswith("-"):
         return f"there is no flag {word!r}"
+    what = f"there is no verb {word!r}"
+    if verb and (takes := known[verb].positional.lstrip("-")):
+        what = f"`{verb}` takes one {takes}, and {word!r} is one more"
     near = difflib.get_close_matches(word, known, 1)
-    return f"there is no verb {word!r}" + (f"; did you mean {near[0]}?" if near else "")
+    return what + (f"; did you mean {near[0]}?" if near else "")
 
 
 def _report(words: Sequence[str], error: PipelineError, text: str = "") -> int:

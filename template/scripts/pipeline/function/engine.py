@@ -1,6 +1,6 @@
 """What a language brings to a function. Outside of this folder nobody asks which one it is.
 
-A language is a folder here with a module `engine` that has an `ENGINE`, a row in the table of
+A language is a folder here with a module `engine` that is an `Engine`, rows in the table of
 runtimes, and files of the template.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from ..core.events import Reporter
 from ..core.manifest import Dependency
@@ -116,11 +116,8 @@ class LockChange:
     def __str__(self) -> str:
         parts = [f"+{name}" for name in self.added] + [f"-{name}" for name in self.removed]
         parts += self.moved
-        return (
-            f"{self.packages} packages: {', '.join(parts)}"
-            if parts
-            else (f"{self.packages} packages, nothing changed")
-        )
+        changes = f": {', '.join(parts)}" if parts else ", nothing changed"
+        return f"{self.packages} packages{changes}"
 
 
 class Engine(Protocol):
@@ -171,12 +168,10 @@ class Engine(Protocol):
         """
         ...
 
-    def runtime(
-        self, function: Function, machine: Machine, reporter: Reporter, *, warns: bool = True
-    ) -> LocalRuntime:
+    def runtime(self, function: Function, machine: Machine, reporter: Reporter) -> LocalRuntime:
         """Return what stands for the managed runtime here, installed when first needed.
 
-        Another version than the runtime's is warned of, but where a caller `warns` itself.
+        Another version than the runtime's is warned of.
         """
         ...
 
@@ -199,5 +194,4 @@ class Engine(Protocol):
 
 def engine_for(runtime: Runtime) -> Engine:
     """Return the engine of a runtime's language."""
-    engine: Engine = import_module(f".{runtime.language}.engine", __package__).ENGINE
-    return engine
+    return cast("Engine", import_module(f".{runtime.language}.engine", __package__))

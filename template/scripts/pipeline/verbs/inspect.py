@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from ..core.errors import NotTheSame
@@ -21,6 +23,11 @@ _PLACES = 6  # folders and files named before the rest are counted
 _NAME_WIDTH = 12
 _TEXT_WIDTH = 80 - _NAME_WIDTH - 2
 _LONGEST_TEXT = 240
+# `one_line` leaves none of these in a text.
+_UNBROKEN = "\N{NO-BREAK SPACE}"
+_WRAP = partial(
+    wrap, width=_TEXT_WIDTH, placeholder=" ...", break_long_words=False, break_on_hyphens=False
+)
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class Inspection:
     mismatches: tuple[str, ...] | None = None
 
     def lines(self) -> list[str]:
-        """Return the picture for people."""
+        """Return what people read, as lines that fit a screen."""
         contents = self.contents
         nuspec, manifest = contents.listing.nuspec, contents.manifest
         head = f"{one_line(nuspec.id)} {one_line(nuspec.version)}"
@@ -39,10 +46,10 @@ class Inspection:
         sizes = ((name, entry.size) for name, entry in contents.listing.files.items())
         return [
             first,
-            *_rows("says", one_line(nuspec.text("description")).split(), most=2),
+            *_row("says", nuspec.text("description"), most=2),
             *_row("by", nuspec.text("authors")),
             *(_function_lines(contents, manifest) if manifest else _foreign_lines(contents)),
-            *_rows("inside", _places(sizes), gap=3, most=4),
+            *_rows("inside", _places(sizes)),
             *_row("CodeSha256", manifest.function_zip.code_sha256 if manifest else ""),
             *_row("sha256", contents.sha256),
             *_row("holds", _holds(contents)),
@@ -50,7 +57,7 @@ class Inspection:
         ]
 
     def document(self) -> dict[str, Any]:
-        """Return the picture for programs."""
+        """Return what `--json` prints."""
         contents = self.contents
         nuspec, manifest = contents.listing.nuspec, contents.manifest
         return {
@@ -107,7 +114,7 @@ def _function_lines(contents: Package, manifest: Manifest) -> list[str]:
     runs = [function.name, f"{function.runtime} {function.architecture}", function.handler]
     lines = [
         *_row("from", f"{source.branch or 'no branch'}@{commit}, {state}"),
-        *_rows("function", map(one_line, runs), gap=3),
+        *_rows("function", map(one_line, runs), most=3),
     ]
     if contents.function is not None:
         entries = contents.function.entries
@@ -115,20 +122,19 @@ def _function_lines(contents: Package, manifest: Manifest) -> list[str]:
         packed = readable_size(contents.listing.files[FUNCTION_ZIP].size)
         lines += _row("code", f"{packed}, {unzipped} unzipped, {_count(len(entries))}")
         sizes = ((entry.name, entry.size) for entry in entries)
-        lines += _rows("", _places(sizes), gap=3, most=2)
-    return lines + _rows("needs", _listed(needs) or ["nothing but Python"], most=4)
+        lines += _rows("", _places(sizes), most=2)
+    return lines + _needs(needs, "nothing but Python")
 
 
 def _foreign_lines(contents: Package) -> list[str]:
     nuspec = contents.listing.nuspec
-    made = "something else: " + (one_line(contents.note) or "no manifest inside")
     needs = [f"{item['name']} {item['version']}".strip() for item in _dependencies(contents)]
     urls = [nuspec.text("projectUrl"), nuspec.text("repository")]
     return [
-        *_rows("made by", made.split(), most=2),
+        *_row("made by", f"something else: {contents.note or 'no manifest inside'}", most=2),
         *_row("licence", nuspec.text("license") or nuspec.text("licenseUrl")),
         *_row("home", next(filter(None, urls), "")),
-        *_rows("needs", _listed(needs) or ["no other package"], most=4),
+        *_needs(needs, "no other package"),
     ]
 
 
@@ -169,9 +175,9 @@ def _places(files: Iterable[tuple[str, int]]) -> list[str]:
     return listed
 
 
-def _listed(names: Iterable[str]) -> list[str]:
-    *first, last = [*map(one_line, names)] or [""]
-    return [*(f"{name}," for name in first), last] if last else []
+def _needs(names: Iterable[str], nothing: str) -> list[str]:
+    *first, last = [*map(one_line, names)] or [nothing]
+    return _rows("needs", [*(f"{name}," for name in first), last], gap=1)
 
 
 def _count(files: int) -> str:
@@ -185,26 +191,18 @@ def one_line(text: str) -> str:
     return shown if len(shown) <= _LONGEST_TEXT else f"{shown[: _LONGEST_TEXT - 3]}..."
 
 
-def _row(name: str, text: str) -> list[str]:
-    """Return a line, cut at the screen's width unless it is one word; none without text."""
-    shown = one_line(text)
-    if len(shown) > _TEXT_WIDTH and " " in shown:
-        shown = f"{shown[: _TEXT_WIDTH - 3].rstrip()}..."
-    return [f"  {name:<{_NAME_WIDTH}}{shown}"] if shown else []
+def _row(name: str, text: str, most: int = 1) -> list[str]:
+    """Return a text's words as at most `most` lines; none without text."""
+    return _rows(name, one_line(text).split(), gap=1, most=most)
 
 
-def _rows(name: str, parts: Iterable[str], *, gap: int = 1, most: int = 3) -> list[str]:
+def _rows(name: str, parts: Iterable[str], *, gap: int = 3, most: int = 4) -> list[str]:
     """Return lines of parts, never broken inside one; after `most` lines the rest is dropped."""
-    lines = [""]
-    for part in parts:
-        joined = f"{lines[-1]}{' ' * gap}{part}" if lines[-1] else part
-        if lines[-1] and len(joined) > _TEXT_WIDTH:
-            lines.append(part)
-        else:
-            lines[-1] = joined
-    if len(lines) > most:
-        lines = [*lines[: most - 1], f"{lines[most - 1][: _TEXT_WIDTH - 4]} ..."]
-    names = [name, *[""] * (len(lines) - 1)]
+    text = (" " * gap).join(part.replace(" ", _UNBROKEN) for part in parts)
+    # A single part is shown whole, however long it is.
+    lines = [text] if text and " " not in text else _WRAP(text, max_lines=most)
+    names = [name, *[""] * len(lines)]
     return [
-        f"  {label:<{_NAME_WIDTH}}{line}".rstrip() for label, line in zip(names, lines, strict=True)
+        f"  {label:<{_NAME_WIDTH}}{line.replace(_UNBROKEN, ' ')}"
+        for label, line in zip(names, lines, strict=False)
     ]

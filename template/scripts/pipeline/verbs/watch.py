@@ -20,8 +20,8 @@ from ..function.function_zip import make_function_zip
 from ..package.make import function_sources, restore_dependencies
 from ..project.project import Project
 from ..project.sources import SOURCE, Sources, own_files
-from ..runtime.function_code import LocalRuntime, unpack_function
-from .run import RunRequest, read_event, run_settings, run_unpacked
+from ..runtime.function_code import FunctionCode, LocalRuntime, unpack_function
+from .run import read_event, run_events, run_settings
 
 _BELOW = f"{SOURCE}/"
 _PYPROJECT = "pyproject.toml"
@@ -141,10 +141,10 @@ class _Watcher:
         unpack_function(zipped, self.task)
         events = [*map(read_event, self._watched.files), *self._watched.given]
         facts = setup.project.function.facts()
-        settings = run_settings(setup.project, facts.environment, self._machine)
-        done = run_unpacked(
-            RunRequest(zipped, facts, events, setup.runtime, settings),
-            self.task,
+        done = run_events(
+            FunctionCode(self.task, facts.handler, setup.runtime),
+            run_settings(setup.project, facts, self._machine.environ),
+            events,
             self._reporter,
             bytecode=self._scratch / "bytecode",
         )

@@ -1,92 +1,67 @@
-"""The engine of functions in Python."""
+"""The engine of functions in Python: this module is an `Engine`, which says what each part does."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ...core.events import Reporter
 from ...edge.machine import Machine
-from ...project.project import Function, Project
-from ...runtime.function_code import LocalRuntime
-from ..engine import (
-    LockChange,
-    Restored,
-    TestCommand,
-    TestRequest,
-    ZipFile,
-)
+from ...project.project import Project
+from ..engine import Restored, ZipFile
 from ..handler import FunctionFiles, HandlerCheck
-from . import handler_source
+from . import restore as wheels
+from .handler_source import check, check_syntax, handler_file
 from .hash_lock import FUNCTION_LOCK, TEST_LOCK
-from .interpreter import local_runtime
-from .locking import write_locks
-from .restore import restore
-from .tests import test_command
+from .interpreter import local_runtime as runtime
+from .locking import write_locks as lock
+from .tests import test_command as tests
+
+__all__ = [
+    "check_handler",
+    "ecosystem",
+    "handler_file",
+    "lock",
+    "locks",
+    "own_files",
+    "restore",
+    "runtime",
+    "tests",
+]
+
+locks: tuple[str, ...] = (FUNCTION_LOCK, TEST_LOCK)
+ecosystem = "pypi"
 
 
-class _Python:
-    """Wheels from a hash lock; the files below `src` go into the zip as they are."""
-
-    locks = (FUNCTION_LOCK, TEST_LOCK)
-    ecosystem = "pypi"
-
-    def restore(
-        self,
-        project: Project,
-        machine: Machine,
-        cache: Path,
-        tools: bytes,
-        warn: Callable[[str], None],
-    ) -> Restored:
-        return restore(project, lambda: machine.uv, cache, tools, warn)
-
-    def own_files(self, files: Sequence[ZipFile], restored: Restored) -> Sequence[ZipFile]:
-        del restored
-        return files
-
-    def handler_file(self, names: Collection[str], handler: str) -> str:
-        return handler_source.handler_file(names, handler)
-
-    def check_handler(
-        self,
-        project: Project,
-        files: FunctionFiles,
-        read: Callable[[str], bytes],
-        machine: Machine,
-        reporter: Reporter,
-        *,
-        imports: bool,
-    ) -> HandlerCheck:
-        found = handler_source.check(project.function, files, read)
-        if found.reason:
-            return found
-        if not imports:
-            return handler_source.check_syntax(project.function, files, read, machine) or found
-        # It brings what runs functions along, and takes as long to import as all the rest.
-        from .handler_check import import_handler  # noqa: PLC0415
-
-        runtime = self.runtime(project.function, machine, reporter)
-        return import_handler(project, files, machine, runtime)
-
-    def runtime(
-        self, function: Function, machine: Machine, reporter: Reporter, *, warns: bool = True
-    ) -> LocalRuntime:
-        return local_runtime(function, machine, reporter, warns=warns)
-
-    def tests(
-        self, project: Project, request: TestRequest, machine: Machine, reporter: Reporter
-    ) -> TestCommand:
-        return test_command(project, request, machine, reporter)
-
-    def lock(
-        self,
-        project: Project,
-        upgrade: Sequence[str] | None,
-        machine: Machine,
-        reporter: Reporter,
-    ) -> tuple[LockChange, ...]:
-        return write_locks(project, upgrade, machine, reporter)
+def restore(
+    project: Project, machine: Machine, cache: Path, tools: bytes, warn: Callable[[str], None]
+) -> Restored:
+    """Restore the wheels of the function's hash lock."""
+    return wheels.restore(project, lambda: machine.uv, cache, tools, warn)
 
 
-ENGINE = _Python()
+def own_files(files: Sequence[ZipFile], restored: Restored) -> Sequence[ZipFile]:
+    """Return the files below `src` as they are."""
+    del restored
+    return files
+
+
+def check_handler(
+    project: Project,
+    files: FunctionFiles,
+    read: Callable[[str], bytes],
+    machine: Machine,
+    reporter: Reporter,
+    *,
+    imports: bool,
+) -> HandlerCheck:
+    """Look for the handler in its module's source; with `imports` import it as well."""
+    found = check(project.function, files, read)
+    if found.reason:
+        return found
+    if not imports:
+        return check_syntax(project.function, files, read, machine) or found
+    # It brings what runs functions along, and takes as long to import as all the rest.
+    from .handler_check import import_handler  # noqa: PLC0415
+
+    return import_handler(project, files, machine, runtime(project.function, machine, reporter))

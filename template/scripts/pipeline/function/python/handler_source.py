@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from ...core.errors import PipelineError
 from ...edge.machine import Machine
 from ...edge.shell import run
 from ...project.project import Function
@@ -25,20 +24,42 @@ except (SyntaxError, ValueError) as error:
 ASYNC = "is async, which Lambda does not await: call it with asyncio.run in a plain function"
 GENERATOR = "is a generator, whose values Lambda does not take: return one value instead"
 _CONSTANT = "is no function: {file} sets {name} to a constant"
+_FOUND = HandlerCheck("handler found")
 
 
 def check(function: Function, files: FunctionFiles, read: Callable[[str], bytes]) -> HandlerCheck:
-    """Look at the source of the handler, of which `read` gives files; nothing is run."""
-    handler = function.handler
+    """Look at the source of the handler, of which `read` gives files; nothing is run.
+
+    The last dot splits the function off; slashes are folders, as dots are. A module that makes
+    the name in a way that only running it can show (an import of `*`) is not refused. A name that
+    is only ever a number, a text, or a function that Lambda cannot call is refused; None may be
+    filled in later. Of a newer Python's module this one cannot tell what is wrong in it.
+    """
+    module, _, name = function.handler.rpartition(".")
+    path = module.replace(".", "/")
+    file = handler_file(files.names, function.handler)
+    if not file:
+        if any(
+            other.startswith(f"{path}.") and other.endswith((".so", ".pyd"))
+            for other in files.names
+        ):
+            return _FOUND
+        advice = files.advice(module.replace("/", "."))
+        return _refused(function, f"is missing: there is no {path}.py in function.zip{advice}")
     try:
-        is_read = find_handler(files.names, read, handler, "check", function.runtime.name)
-    except PipelineError as error:
-        module = handler.rpartition(".")[0].replace("/", ".")
-        file = handler_file(files.names, handler)
-        return HandlerCheck(reason=error.what + ("" if file else files.advice(module)))
-    here = f"{sys.version_info.major}.{sys.version_info.minor}"
-    unread = f"{handler_file(files.names, handler)} not read: here is Python {here}"
-    return HandlerCheck("handler found" if is_read else unread)
+        names = _top_level_names(_parsed(read(file)))
+    except SyntaxError as error:
+        here = sys.version_info[:2]
+        if here < tuple(map(int, function.runtime.version.split("."))):
+            return HandlerCheck(f"{file} not read: here is Python {here[0]}.{here[1]}")
+        return HandlerCheck(reason=f"{file}:{error.lineno}: {error.msg}")
+    missing = f"is missing: {file} defines no {name}"
+    wrong = "" if names is None else names.get(name, missing)
+    return _refused(function, wrong.format(file=file, name=name)) if wrong else _FOUND
+
+
+def _refused(function: Function, why: str) -> HandlerCheck:
+    return HandlerCheck(reason=f"the handler {function.handler} {why}")
 
 
 def check_syntax(
@@ -61,66 +82,18 @@ def handler_file(names: Collection[str], handler: str) -> str:
     return next((file for file in (f"{path}.py", f"{path}/__init__.py") if file in names), "")
 
 
-def find_handler(
-    names: Collection[str], read: Callable[[str], bytes], handler: str, where: str, runtime: str
-) -> bool:
-    """Refuse a function without the handler's module, or a module without that name.
-
-    The last dot splits the function off; slashes are folders, as dots are. A module that makes
-    the name in a way that only running it can show (an import of `*`) is not refused. A name that
-    is only ever a number, a text, or a function that Lambda cannot call is refused; None may be
-    filled in later. Returns False for a module that this Python cannot read, but the newer one of
-    `runtime`, like `python3.13`, may.
-    """
-    module, _, name = handler.rpartition(".")
-    found = handler_file(names, handler)
-    if not found:
-        path = module.replace(".", "/")
-        if any(file.startswith(f"{path}.") and file.endswith((".so", ".pyd")) for file in names):
-            return True
-        raise PipelineError(
-            where,
-            f"the handler {handler} is missing: there is no {path}.py in function.zip",
-            "Correct handler in pyproject.toml, or add the file; then build again. "
-            "Nothing was changed.",
-        )
-    try:
-        tree = _parsed(read(found))
-    except SyntaxError as error:
-        if runtime and sys.version_info[:2] < _version(runtime):
-            return False
-        raise PipelineError(
-            where, f"{found}:{error.lineno}: {error.msg}", "Nothing was changed."
-        ) from error
-    bound = _top_level_names(tree)
-    if bound is not None and bound.get(name, "missing"):
-        missing = f"is missing: {found} defines no {name}"
-        wrong = bound.get(name, missing).format(file=found, name=name)
-        raise PipelineError(
-            where,
-            f"the handler {handler} {wrong}",
-            "Correct handler in pyproject.toml, or add the function; then build again. "
-            "Nothing was changed.",
-        )
-    return True
-
-
 def _parsed(source: bytes) -> ast.Module:
     with warnings.catch_warnings():
-        # They would go to standard error, where a worker sees a failure.
+        # A build server would show them, on standard error, as a failure.
         warnings.simplefilter("ignore")
         try:
             tree = ast.parse(source)
             # A `return` outside a function is found by this one only.
             compile(source, "", "exec", dont_inherit=True)
         except (ValueError, RecursionError, MemoryError) as error:
-            # What Pythons before 3.12 say of a null byte, and any of what is nested too deep.
+            # What Python 3.11 says of a null byte, and any of what is nested too deep.
             raise SyntaxError(str(error) or type(error).__name__) from error
     return tree
-
-
-def _version(runtime: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in runtime.removeprefix("python").split("."))
 
 
 def _top_level_names(tree: ast.Module) -> dict[str, str] | None:

@@ -30,13 +30,11 @@ _ANY_WHEEL = ("--python-platform", "x86_64-manylinux_2_28", "--python-version", 
 _COMPILED_PART = Path(__file__).parents[2] / "runtime" / "runtime_client.py"
 
 
-def local_runtime(
-    function: Function, machine: Machine, reporter: Reporter, *, warns: bool = True
-) -> LocalRuntime:
+def local_runtime(function: Function, machine: Machine, reporter: Reporter) -> LocalRuntime:
     """Return the runtime's Python and a runtime client made for it, installed when first needed.
 
-    Another Python than the runtime's is used with a warning, which a caller that says so itself
-    does without (`warns`). A function that has its boto3 from the runtime gets one.
+    Another Python than the runtime's is used with a warning. A function that has its boto3 from
+    the runtime gets one.
     """
     runtime = function.runtime
     python = machine.python(runtime.version)
@@ -44,9 +42,10 @@ def local_runtime(
     if python is None:
         python = base_python()
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
-        if warns:
-            text = f"no {runtime.name} on this machine: the function runs on Python {version}"
-            reporter.warn(text)
+        reporter.warn(
+            f"Python {runtime.version} is not on this machine: the function runs on {version}, "
+            "and code that needs either version may fail here or on Lambda"
+        )
     extra: tuple[Path, ...] = ()
     if function.boto3 == FROM_RUNTIME:
         sdk, told = runtime_sdk(python, machine)
