@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,11 +13,10 @@ from pipeline.core.errors import PipelineError
 from pipeline.package.aws_client import DISTRIBUTIONS, SERVICES, client_files
 from pipeline.package.library import deploy_half
 
-from tests.deploy.deploy_support import SCRIPTS, pythons
+from tests.deploy.deploy_support import SCRIPTS
 
-# Standard library names newer than Python 3.10, and what only the build half may import.
+# Names of the standard library that came after Python 3.10.
 _TOO_NEW = {"tomllib", "StrEnum", "Self", "ExceptionGroup", "assert_never", "Never", "UTC"}
-_CLIENT = {"boto3", "botocore"}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +41,6 @@ def in_a_bare_python(python: str, folder: Path, code: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("python", pythons())
 def test_every_module_of_the_deploy_half_imports(folder: Path, python: str) -> None:
     """Each module imports in a bare Python, without third-party modules."""
     paths = [Path(name).with_suffix("") for name, _ in deploy_half(SCRIPTS)]
@@ -56,7 +54,6 @@ def test_every_module_of_the_deploy_half_imports(folder: Path, python: str) -> N
     assert json.loads(in_a_bare_python(python, folder, code)) == []
 
 
-@pytest.mark.parametrize("python", pythons())
 def test_the_client_makes_every_service(folder: Path, python: str) -> None:
     """A client of each service is made from the trimmed folder, waiters and paginators included."""
     code = (
@@ -86,31 +83,12 @@ def test_the_deploy_half_uses_nothing_newer_than_python_3_10() -> None:
         assert not names & _TOO_NEW, name
 
 
-def test_the_deploy_half_is_closed_and_imports_the_client_only_inside_functions() -> None:
-    """At module level there is only the standard library and the deploy half itself."""
-    for name, data in deploy_half(SCRIPTS):
-        for node in ast.parse(data).body:
-            if isinstance(node, ast.Import):
-                roots = {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and not node.level:
-                roots = {str(node.module).split(".")[0]}
-            else:
-                continue
-            allowed = set(sys.stdlib_module_names) | (
-                {"pipeline"} if name == "deploy.py" else set()
-            )
-            assert roots <= allowed, name
-
-
-def test_the_deploy_half_does_not_know_local() -> None:
-    """Endpoint and credentials arrive from outside: no file of aws/ or the verb says so."""
-    said = [
-        name
-        for name, data in deploy_half(SCRIPTS)
-        if name.startswith(("deploy.py", "pipeline/aws/", "pipeline/octopus/", "pipeline/verbs/"))
-        and b"local" in data.lower()
-    ]
-    assert said == []
+def test_the_deploy_half_does_not_know_the_embedded_aws() -> None:
+    """Endpoint and credentials arrive from outside: no name, text or comment speaks of `local`."""
+    said = re.compile(rb"(?i)(?<![a-z])local(?![a-z])")
+    found = [name for name, data in deploy_half(SCRIPTS) if said.search(data)]
+    # It lists the library's folders, those that are not packed too.
+    assert found == ["pipeline/__init__.py"]
 
 
 def test_line_ends_do_not_depend_on_the_checkout(tmp_path: Path) -> None:

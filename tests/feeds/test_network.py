@@ -12,8 +12,8 @@ from pipeline.core.errors import PipelineError
 from pipeline.edge.connections import proxy_for
 from pipeline.edge.http import Http, Request
 
-from tests.feeds.certificates import write_certificate
 from tests.feeds.feed_support import echo, http
+from tests.standins.certificates import write_certificate
 from tests.standins.loopback import Answer, Fault, Loopback, serving
 from tests.standins.proxy import proxying
 

@@ -194,5 +194,5 @@ def test_a_function_at_any_depth_of_blocks_is_found(
     ]
     code = zipped("\n".join(lines), f"{module}.py")
     check_handler(code, f"{module}.{name}", where="deploy")
-    with pytest.raises(PipelineError):
+    with pytest.raises(PipelineError, match=f"{name}z is missing"):
         check_handler(code, f"{module}.{name}z", where="deploy")
