@@ -1,6 +1,6 @@
 """How long a function takes to start and to answer on this machine, as a table.
 
-    python benchmarks/local_runtime.py --ric FOLDER [--python PYTHON] [--repository FOLDER]
+    .venv/bin/python benchmarks/local_runtime.py --ric FOLDER [--python PYTHON] [--repository FOLDER]
 
 `--ric` is a folder with AWS's runtime client (`uv pip install --target FOLDER awslambdaric`), which
 is measured with its own compiled part and with ours in Python. The handler imports nothing and
@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "template" / "scrip
 from pipeline.runtime.function_code import FunctionCode, FunctionConfig
 from pipeline.runtime.function_process import FunctionProcess
 
-_COMPILED_PART = Path(sys.path[0], "pipeline", "local", "runtime_client.py")
+_COMPILED_PART = Path(sys.path[0], "pipeline", "runtime", "runtime_client.py")
 _COLD = 15
 _WARM = 1000
 _SAVES = 15
