@@ -1,6 +1,6 @@
 """How long a function takes to start and to answer on this machine, as a table.
 
-    python benchmarks/local_runtime.py --ric FOLDER [--python PYTHON] [--repository FOLDER]
+    .venv/bin/python benchmarks/local_runtime.py --ric FOLDER [--python PYTHON] [--repository DIR]
 
 `--ric` is a folder with AWS's runtime client (`uv pip install --target FOLDER awslambdaric`), which
 is measured with its own compiled part and with ours in Python. The handler imports nothing and

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 def write_certificate(path: Path, name: str) -> Path:
     """Write a PEM file with a key and its certificate for 127.0.0.1 and `name`."""
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "feed")])
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)
     names = [x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName(name)]
     usage = x509.KeyUsage(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,10 @@ import copier
 
 ROOT = Path(__file__).resolve().parent.parent
 NEWER_THAN_ANY_RELEASE = "v999.0.0"
+
+_WINDOWS_REFUSES = re.compile(
+    r'[<>:"|?*\\\x00-\x1f]|[. ]\Z|\A(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|\Z)', re.IGNORECASE
+)
 
 Render = Callable[..., Path]
 
@@ -36,3 +42,13 @@ def commit_all(folder: Path, message: str) -> None:
     """Commit everything in `folder`."""
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--allow-empty", "--message", message)
+
+
+def refused_by_windows(paths: list[str]) -> list[str]:
+    """Return the paths with reserved characters or names, or that differ in case only."""
+    lower = Counter(path.lower() for path in paths)
+    return [
+        path
+        for path in paths
+        if lower[path.lower()] > 1 or any(map(_WINDOWS_REFUSES.search, path.split("/")))
+    ]

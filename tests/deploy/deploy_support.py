@@ -6,8 +6,6 @@ import base64
 import hashlib
 import io
 import os
-import shutil
-import subprocess
 import sys
 import zipfile
 from dataclasses import dataclass, field
@@ -28,20 +26,6 @@ ARN = f"arn:aws:lambda:eu-west-1:123456789012:function:{NAME}"
 COMMIT = "3f2c1ab" + "0" * 33
 PYTHON = Path(getattr(sys, "_base_executable", sys.executable))
 CREDENTIALS = Credentials("testing-key", "testing-secret", "", "eu-west-1")
-
-
-def pythons() -> list[str]:
-    """Return this Python's base, and an installed Python 3.10 where there is one."""
-    found = [str(PYTHON)]
-    beside = [str(path) for path in Path(found[0]).parents[2].glob("3.10*/bin/python3.10")]
-    for candidate in (*beside, *filter(None, [shutil.which("python3.10")])):
-        # What is first on PATH may be a version manager's stand-in for a Python it lacks.
-        if (
-            subprocess.run([candidate, "--version"], capture_output=True, check=False).returncode
-            == 0
-        ):
-            return [*found, candidate]
-    return found
 
 
 def function_zip(text: str = "def handle(event, context):\n    return event\n") -> bytes:

@@ -33,7 +33,6 @@ from tests.deploy.deploy_support import (
     job,
     manifest,
     octopus_variables,
-    pythons,
     run,
     write_package,
     write_whole_package,
@@ -85,7 +84,6 @@ def aws(endpoint: str, package: Path) -> Any:
     return functions
 
 
-@pytest.mark.parametrize("python", pythons())
 @pytest.mark.parametrize("parameters", [(), ("--colour", "blue #1")])
 def test_a_package_deploys_itself_under_both_steps(
     aws: Any, endpoint: str, package: Path, parameters: tuple[str, ...], python: str

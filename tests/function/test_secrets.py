@@ -18,6 +18,8 @@ from pipeline.edge.shell import run
 from pipeline.project import secrets
 from pipeline.project.secrets import FORMATS, refuse_secrets, secrets_in
 
+from tests.tools import tool
+
 _DICE = random.Random(20)  # noqa: S311 - the same texts in every run
 _LETTERS = string.ascii_letters
 _ALNUM = _LETTERS + string.digits
@@ -261,7 +263,7 @@ def test_binary_keys_are_found(tmp_path: Path, kind: str, secret: bool) -> None:
     }
     make = "req -x509 -newkey rsa:2048 -keyout key.pem -out cert.pem -days 3 -nodes -subj /CN=test"
     for line in (make, lines[kind]):
-        run(["openssl", *line.split()], cwd=tmp_path)
+        run([tool("openssl"), *line.split()], cwd=tmp_path)
     assert bool(secrets_in(kind, (tmp_path / kind).read_bytes())) is secret
     assert secrets_in("ca.pem", (tmp_path / "cert.pem").read_bytes()) == []
     assert secrets_in("ca.pem", (tmp_path / "key.pem").read_bytes()) != []
@@ -327,5 +329,5 @@ def test_a_named_file_may_travel() -> None:
     allowed = {"src/a.txt": "revoked", "src/b.txt": "old", "a.txt": "old"}
     notes = refuse_secrets(files, {}, allowed)
     assert [path in note for path, note in zip(("'a.txt'", "'src/b.txt'"), notes, strict=True)]
-    with pytest.raises(PipelineError):
+    with pytest.raises(PipelineError, match=r"src/a\.txt line 1"):
         refuse_secrets(files, {}, {"a.txt": "not this path"})

@@ -13,11 +13,15 @@ from pipeline.edge.pythons import find_python
 
 from tests.generated.repository import PYTHON, Repository, environment
 from tests.repositories import Render, git
+from tests.tools import python_of
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine a commit may be built on, with a Python of its own where there is one."""
+    """A machine a commit may be built on; its Python is another one where there is one.
+
+    Where CI runs, there has to be.
+    """
 
     python: str
     folder: str
@@ -52,7 +56,10 @@ def origin(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Reposito
 
 def built(origin: Repository, machine: Machine, folder: Path, verb: str) -> dict[str, bytes]:
     """Clone the origin as that machine would, build it there, and return the build's files."""
-    python = find_python(machine.python, os.environ) or PYTHON
+    if os.environ.get("TESTS_REQUIRE_TOOLS"):
+        python = python_of(machine.python)
+    else:
+        python = find_python(machine.python, os.environ) or PYTHON
     previous = os.umask(machine.umask)
     try:
         root = folder / machine.folder

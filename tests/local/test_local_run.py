@@ -21,7 +21,8 @@ LOCAL = '\n[tool.pipeline.environments.local.variables]\n"Orders.Queue" = "fast"
 @pytest.fixture
 def app(tmp_path: Path, python: Path, ric: Path) -> FunctionCode:
     """Return the well known function."""
-    return LocalRuntime(python, ric, MINOR).code(written(tmp_path, {"app.py": APP}), "app.handle")
+    folder = written(tmp_path, {"app.py": APP})
+    return FunctionCode(folder, "app.handle", LocalRuntime(python, ric, MINOR))
 
 
 def test_run_feeds_every_event_to_one_warm_process(app: FunctionCode) -> None:

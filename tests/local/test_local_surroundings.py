@@ -24,6 +24,7 @@ from tests.local.local_support import (
     written,
     zipped,
 )
+from tests.tools import tool
 
 
 def test_the_environment_is_the_documented_one_and_nothing_else(code: FunctionCode) -> None:
@@ -146,7 +147,7 @@ def test_what_a_function_has_is_its_users_alone(code: FunctionCode) -> None:
     for command in (
         ["cat", f"/proc/{pid}/environ"],
         ["ls", seen["TMPDIR"]],
-        ["curl", "--silent", "--fail", "--max-time", "10", address],
+        [tool("curl"), "--silent", "--fail", "--max-time", "10", address],
     ):
         user = "nobody" if is_other else None
         codes.append(

@@ -36,7 +36,7 @@ def test_what_is_not_there_is_named_all_at_once(server: OctopusServer, release: 
     with pytest.raises(PipelineError, match="Test, Trial") as error:
         release("CI", "Test", "Trial")
     assert "CI, Staging" in error.value.then
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="named twice"):
         release("CI", "ci")
     assert not [request for request in server.requests if request.startswith("POST")]
 

@@ -32,6 +32,7 @@ def test_a_release_goes_from_environment_to_environment(
     names = [space.environments[d["EnvironmentId"]]["Name"] for d in space.deployments.values()]
     assert names == ["CI", "Staging"]
     assert [line for line in events.lines if line == "unpacked"] == ["unpacked"] * 2
+    assert len(done.tasks) == 2
     assert all(link.startswith(f"{server.url}/app#/") for link in done.tasks)
     assert any("create/" in r for r in server.requests) is (version == "2026.3.1024")
 

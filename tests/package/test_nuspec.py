@@ -153,7 +153,7 @@ def test_a_document_type_hides_in_no_encoding() -> None:
     assert parse(SPEC.replace("utf-8", "utf-16").encode("utf-16"), "x").id == "Acme.Sample"
     assert parse(SPEC.encode("utf-8-sig"), "x").id == "Acme.Sample"
     for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32"):
-        with pytest.raises(PipelineError):
+        with pytest.raises(PipelineError, match=r"document type|UTF-8"):
             parse("<!DOCTYPE a []><package/>".encode(encoding), "x")
     with pytest.raises(PipelineError, match="not UTF-8"):
         parse(SPEC.encode("latin-1"), "x")

@@ -16,7 +16,13 @@ import yaml
 from pipeline.project.project import Project
 from pipeline.project.runtimes import ARCHITECTURES, RUNTIMES
 
-from tests.repositories import NEWER_THAN_ANY_RELEASE, Render, copy_template, git
+from tests.repositories import (
+    NEWER_THAN_ANY_RELEASE,
+    Render,
+    copy_template,
+    git,
+    refused_by_windows,
+)
 from tests.template.answers import (
     ANSWERS_FILE,
     COMBINATIONS,
@@ -30,8 +36,6 @@ from tests.template.answers import (
 )
 
 _NUSPEC = "{http://schemas.microsoft.com/packaging/2013/05/nuspec.xsd}"
-_WINDOWS_REFUSES = re.compile(r'[<>:"\\|?*\x00-\x1f]|[. ]\Z')
-_WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|\Z)", re.IGNORECASE)
 
 each_combination = pytest.mark.parametrize("answers", COMBINATIONS, ids=label)
 
@@ -39,13 +43,6 @@ each_combination = pytest.mark.parametrize("answers", COMBINATIONS, ids=label)
 def _files(root: Path) -> dict[str, bytes]:
     paths = (path for path in sorted(root.rglob("*")) if path.is_file())
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
-
-
-def _refused_by_windows(names: list[str]) -> list[str]:
-    parts = {part for name in names for part in name.split("/")}
-    bad = [p for p in parts if _WINDOWS_REFUSES.search(p) or _WINDOWS_DEVICES.match(p)]
-    lower = [name.lower() for name in names]
-    return bad + [name for name in names if lower.count(name.lower()) > 1]
 
 
 def _computed_or_asked(*, asked: bool) -> dict[str, Any]:
@@ -90,7 +87,7 @@ def test_names_and_line_ends_work_on_windows_too(
 ) -> None:
     """Each name can be checked out on Windows, and no text has a carriage return."""
     files = _files(render(**answers))
-    assert _refused_by_windows(sorted(files)) == []
+    assert refused_by_windows(sorted(files)) == []
     assert [name for name, content in files.items() if b"\r" in content] == []
 
 
@@ -109,14 +106,6 @@ def test_settings_say_what_was_answered(
     assert permanent == ["CI", "Staging", "Production"]
     assert project.dependencies == (() if answers["function_kind"] == "empty" else ("boto3>=1.40",))
     assert project.test_dependencies == ("pytest>=8",)
-
-
-@each_combination
-def test_handler_is_where_the_settings_say(render: Render, answers: Mapping[str, Any]) -> None:
-    """The handler's module exists, compiles and defines handle."""
-    handler = render(**answers) / "src" / MODULE / "handler.py"
-    source = handler.read_text(encoding="utf-8")
-    assert "handle" in compile(source, str(handler), "exec").co_names
 
 
 @each_combination
@@ -175,13 +164,6 @@ def test_git_commits_a_fresh_render_whole(
     committed = tmp_path / "checked out"
     git(folder, "checkout-index", "--all", f"--prefix={committed}/")
     assert _files(committed) == _files(rendered)
-
-
-def test_template_has_no_name_that_windows_refuses(template_clone: Path) -> None:
-    """The template itself can be checked out on Windows, its conditional names included."""
-    names = git(template_clone, "ls-files", "-z").split("\0")[:-1]
-    assert "copier.yml" in names
-    assert _refused_by_windows(names) == []
 
 
 def test_ours_is_never_rendered(template_clone: Path) -> None:

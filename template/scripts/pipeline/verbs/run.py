@@ -18,7 +18,7 @@ from ..function.engine import engine_for
 from ..package.contents import Package
 from ..project.project import BUNDLED, FROM_RUNTIME, LOCAL_ENVIRONMENT, Project
 from ..project.runtimes import runtime_named
-from ..runtime.function_code import FunctionCode, FunctionConfig, LocalRuntime, unpack_function
+from ..runtime.function_code import FunctionCode, FunctionConfig, unpack_function
 from ..runtime.function_process import FunctionProcess
 from ..runtime.invocation import Invocation
 from ..zip.reader import Archive
@@ -65,7 +65,8 @@ def run_packaged(
         folder = Path(scratch, "task")
         unpack_function(opened.function_zip(), folder)
         try:
-            return run_events(FunctionCode(folder, facts.handler, runtime), settings, events, reporter)
+            code = FunctionCode(folder, facts.handler, runtime)
+            return run_events(code, settings, events, reporter)
         finally:
             remove_folder(folder)
 

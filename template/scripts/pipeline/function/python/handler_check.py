@@ -99,7 +99,7 @@ def check_import(
     )
     with exclusive(home.with_name(f"{home.name}.lock"), lambda: None):
         mirror(open_archive(files.path, FUNCTION_LIMITS), home / "task")
-        code = FunctionCode(home / "task", function.handler, runtime)
+        code = FunctionCode(home / "task", function.handler, here.runtime)
         facts = _import(code, config, home / "bytecode")
     return outcome(facts, function, files, here)
 
