@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.generated.repository import Repository, environment
+from tests.generated.repository import RUNTIME, Repository, environment
 from tests.generated.starter import Starter
 from tests.repositories import Render
 
@@ -20,7 +20,7 @@ Fresh = Callable[[], Repository]
 def unused(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
     """Return a set-up repository with an empty function. Only copy it."""
     folder = tmp_path_factory.mktemp("generated") / "an unused repository"
-    shutil.copytree(render(function_kind="empty"), folder)
+    shutil.copytree(render(function_kind="empty", runtime=RUNTIME), folder)
     made = Repository(folder)
     made.start_here()
     # Leaves .venv, the tests' environment and the AWS client behind, for every copy.

@@ -16,11 +16,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pipeline.edge.pythons import find_python
+
 from tests.generated.starter import Starter
 from tests.repositories import commit_all, git
 
 # A machine's own Python: the bootstrap must not depend on the environment these tests run in.
 PYTHON = Path(sys._base_executable)  # type: ignore[attr-defined]
+_HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+# What a repository is generated for: the default, else the Python that every machine has.
+RUNTIME = f"python{'3.13' if find_python('3.13', os.environ) else _HERE}"
 _START = "start"
 _DROP_CAPABILITY = 24  # prctl(2): PR_CAPBSET_DROP
 _OVERRIDE_PERMISSIONS = (1, 2)  # capabilities(7): CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.generated.repository import Repository
+from tests.generated.repository import RUNTIME, Repository
 from tests.repositories import git
 from tests.wheels import write_wheel
 from tests.words import assert_wording
@@ -182,7 +182,7 @@ def test_a_wrong_nuspec(repository: Repository, old: str, new: str) -> None:
     [
         ('base-version = "1.0"', 'base-version = "1"'),
         ('handler = "', 'handler = "1 2'),
-        ('runtime = "python3.13"', 'runtime = "python2.7"'),
+        (f'runtime = "{RUNTIME}"', 'runtime = "python2.7"'),
         ("[tool.pipeline]\n", "[tool.pipeline]\nnonsense = 1\n"),
         ("[tool.pipeline]\n", "[tool.pipeline\n"),
     ],

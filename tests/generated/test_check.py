@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 from tests.generated.conftest import Fresh
-from tests.generated.repository import Repository
+from tests.generated.repository import RUNTIME, Repository
 from tests.generated.test_build import package_of
 from tests.repositories import Render, git
 from tests.wheels import write_wheel
@@ -116,7 +116,7 @@ def test_a_handler_is_read_with_the_functions_python(repository: Repository) -> 
     A handler that git does not know is told from one that is missing.
     """
     module = repository.module()
-    repository.edit("pyproject.toml", 'runtime = "python3.13"', 'runtime = "python3.14"')
+    repository.edit("pyproject.toml", f'runtime = "{RUNTIME}"', 'runtime = "python3.14"')
     repository.write(
         f"src/{module}/handler.py", "def handle(event, context):\n    return\nreturn\n"
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.generated.conftest import Fresh
 from tests.generated.repository import (
     PYTHON,
+    RUNTIME,
     Repository,
     environment,
     set_up_child,
@@ -70,7 +71,7 @@ def test_a_stale_build_is_built_again(repository: Repository) -> None:
 
 def test_another_python_is_told_once(repository: Repository) -> None:
     """A package that is there runs on the Python that is there, with one warning about it."""
-    repository.edit("pyproject.toml", 'runtime = "python3.13"', 'runtime = "python3.14"')
+    repository.edit("pyproject.toml", f'runtime = "{RUNTIME}"', 'runtime = "python3.14"')
     repository.commit()
     bare = {"PATH": os.defpath, "PYENV_ROOT": str(repository.root / "nowhere")}
     repository.must("package", extra=bare)
@@ -135,7 +136,7 @@ def test_a_package_runs_on_its_own_runtime(fresh: Fresh, tmp_path: Path) -> None
     machine = {"PATH": f"{fake.parent}:{os.environ['PATH']}"}
     handler = "import boto3\n\n\ndef handle(event, context):\n    return boto3.__name__\n"
     repository.write(handler_of(repository), handler)
-    today = 'runtime = "python3.13"'
+    today = f'runtime = "{RUNTIME}"'
     repository.edit("pyproject.toml", today, f'runtime = "python{other}"\nboto3 = "runtime"')
     package = repository.must("package", "--json", extra=machine).document["package"]
     own = f'runtime = "python{minor}"\nboto3 = "bundled"'

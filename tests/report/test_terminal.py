@@ -74,7 +74,12 @@ def drawn(events: tuple[Event, ...], *, colour: bool = True, verbose: bool = Fal
     """Return everything that the printer writes to a terminal."""
     stream = StringIO()
     console = Console(
-        file=stream, force_terminal=True, width=120, no_color=not colour, legacy_windows=False
+        file=stream,
+        force_terminal=True,
+        width=120,
+        no_color=not colour,
+        legacy_windows=False,
+        _environ={"TERM": "xterm"},
     )
     printer = TerminalPrinter(console, verbose=verbose)
     for event in events:

@@ -62,7 +62,7 @@ def mirror(archive: Archive, folder: Path, *, read_only: bool = False) -> int:
         return _follow(archive, str(folder), _tree(archive), read_only=read_only)
     except OSError as error:
         what = f"cannot be written from {archive.where}: {error.strerror or error}"
-        then = "Look at the free space and the permissions there."
+        then = "Look at the free space and permissions there; temporary files go to TMPDIR."
         raise PipelineError(str(error.filename or folder), what, then) from error
 
 
