@@ -63,6 +63,7 @@ def _leave_half(program: Path) -> None:
     (program.parent / "fetching" / "uv-0.9-py3-none-any.whl").write_bytes(b"half")
 
 
+@pytest.mark.slow
 def test_what_is_not_the_locks_is_fetched_again(root: Path) -> None:
     """Whatever came with a cache from elsewhere, or was left by a killed process."""
     program = bootstrap.find_uv(root)

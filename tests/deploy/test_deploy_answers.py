@@ -93,6 +93,7 @@ def said() -> Iterator[tuple[Loopback, list[bytes]]]:
         yield server, bodies
 
 
+@pytest.mark.slow
 def test_any_answer_is_read_or_refused(
     said: tuple[Loopback, list[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,6 +66,7 @@ def is_one_sentence(done: Done, *words: str) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_python_and_invoke_do_the_same(repository: Repository) -> None:
     """`python3 tasks.py` and any `invoke` give the same answer, from sub-folders too."""
     words = ("version", "--build-number", "7")

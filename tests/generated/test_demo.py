@@ -7,6 +7,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.generated.repository import PYTHON, environment
 
 STEPS = (
@@ -38,6 +40,7 @@ def processes_of(folder: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_the_demo(template_clone: Path, tmp_path: Path) -> None:
     """`python3 tasks.py demo` works from an empty home, shows every step, and leaves nothing."""
     temporary = tmp_path / "temporary files"

@@ -52,6 +52,7 @@ def prepared(repository: Repository, server: OctopusServer) -> str:
     return package
 
 
+@pytest.mark.slow
 def test_a_build_goes_through_ci_and_its_tests_to_staging(
     repository: Repository, octopus: OctopusServer
 ) -> None:

@@ -79,6 +79,7 @@ def built(origin: Repository, machine: Machine, folder: Path, verb: str) -> dict
     return {path.name: path.read_bytes() for path in found if path.name != "tests.xml"}
 
 
+@pytest.mark.slow
 def test_the_same_commit_gives_the_same_bytes(origin: Repository, tmp_path: Path) -> None:
     """Clones in other places, by other Pythons, zones, locales and umasks agree on every byte.
 

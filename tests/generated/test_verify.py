@@ -8,6 +8,8 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from tests.generated.conftest import Fresh
 from tests.generated.repository import Repository
 from tests.repositories import git
@@ -119,6 +121,7 @@ def test_a_build_that_depends_on_the_clock(repository: Repository) -> None:
     assert set(repository.output()) <= {"tests.xml"}
 
 
+@pytest.mark.slow
 def test_a_package_of_an_older_library(repository: Repository) -> None:
     """A package is rebuilt by the library of its own commit, not by today's."""
     repository.must("package", "--build-number", "7")

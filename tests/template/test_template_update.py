@@ -99,6 +99,7 @@ def test_update_leaves_yours_alone(template: Path, repository: Path) -> None:
     assert changed == [ANSWERS_FILE, *_SHARED_OR_OURS, _ADDED, "src/ELB.Logs.Processor.nuspec"]
 
 
+@pytest.mark.slow
 def test_recopy_brings_back_what_is_missing_and_keeps_what_is_edited(repository: Path) -> None:
     """A recopy restores ours and deleted files; of the team's it overwrites nothing."""
     for name in _EDITED:
