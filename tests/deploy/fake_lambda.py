@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from botocore.exceptions import ClientError
+from pipeline.deploy.observe import Observed, observe, published_versions, read_alias
+from pipeline.deploy.plan import Plan, Wanted
 
 from tests.deploy.deploy_support import ARN, NAME, code_sha256
 
@@ -45,6 +47,16 @@ def refusal(code: str, message: str, operation: str = "UpdateFunctionCode") -> C
     )
 
 
+def planned(fake: FakeLambda, wanted: Wanted, on: Observed | None = None) -> Plan:
+    """Plan to bring the fake to what is wanted, on what it holds or held."""
+    return Plan.between(
+        on or observe(fake, NAME),
+        wanted,
+        alias=read_alias(fake, NAME),
+        versions=published_versions(fake, NAME),
+    )
+
+
 Script = Callable[["FakeLambda"], None]
 
 
@@ -53,6 +65,7 @@ class FakeLambda:
     """A function in memory that answers in Lambda's documented shapes.
 
     It has revisions, merges nothing, and needs `busy_reads` reads until an update has settled.
+    `versions` are what was published, by number; without `alias` there is no alias `live`.
     `before` and `after` hold what happens around the next calls of a method: an error to raise, or
     what somebody else does meanwhile; `refuses` are answers to every call of one. `accepted` are
     the writes that took effect. An unknown parameter is a TypeError.
@@ -60,10 +73,12 @@ class FakeLambda:
 
     configuration: dict[str, Any] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    alias: dict[str, Any] | None = None
     busy_reads: int = 1
     with_revisions: bool = True
-    before: dict[str, list[Exception | Script]] = field(default_factory=dict)
-    after: dict[str, list[Exception | Script]] = field(default_factory=dict)
+    before: dict[str, list[BaseException | Script]] = field(default_factory=dict)
+    after: dict[str, list[BaseException | Script]] = field(default_factory=dict)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     outcome: dict[str, Any] = field(default_factory=dict)
     refuses: dict[str, Exception] = field(default_factory=dict)
@@ -95,6 +110,7 @@ class FakeLambda:
         }
         fake = cls({**configuration, **changes})
         fake.touch()
+        fake.move("$LATEST")
         return fake
 
     def touch(self, **changes: Any) -> None:
@@ -103,13 +119,29 @@ class FakeLambda:
         if self.with_revisions:
             self.configuration["RevisionId"] = f"revision-{next(self._revisions)}"
 
+    def move(self, version: str, **weights: float) -> None:
+        """Let the alias point there, as its stack makes it or somebody does: a new revision."""
+        self.alias = {
+            "AliasArn": f"{ARN}:live",
+            "Name": "live",
+            "FunctionVersion": version,
+        }
+        if self.with_revisions:
+            self.alias["RevisionId"] = f"revision-{next(self._revisions)}"
+        if weights:
+            self.alias["RoutingConfig"] = {
+                "AdditionalVersionWeights": {key.strip("v"): part for key, part in weights.items()}
+            }
+
     def writes(self) -> list[str]:
         """Return the names of the calls that were not reads."""
-        return [name for name, _ in self.calls if name != "get_function"]
+        return [name for name, _ in self.calls if not name.startswith(("get_", "list_"))]
 
-    def get_function(self, *, FunctionName: str) -> dict[str, Any]:  # noqa: N803
+    def get_function(self, *, FunctionName: str, Qualifier: str = "") -> dict[str, Any]:  # noqa: N803
         """Answer like GetFunction; an update settles after some reads."""
         self._enter("get_function", {"FunctionName": FunctionName})
+        if Qualifier:
+            return {"Configuration": copy.deepcopy(self.versions[Qualifier]), "Code": {}}
         if self.configuration["LastUpdateStatus"] == "InProgress":
             self._reads += 1
             if self._reads > self.busy_reads:
@@ -151,6 +183,78 @@ class FakeLambda:
         settings = {"CodeSha256": code_sha256(ZipFile), "Architectures": Architectures}
         return self._update("update_function_code", {**request, **settings}, settings)
 
+    def get_alias(self, *, FunctionName: str, Name: str) -> dict[str, Any]:  # noqa: N803
+        """Answer like GetAlias."""
+        self._enter("get_alias", {"FunctionName": FunctionName, "Name": Name})
+        if self.alias is None:
+            raise refusal("ResourceNotFoundException", f"Cannot find alias arn: {ARN}:{Name}")
+        answer = copy.deepcopy(self.alias)
+        self._happens(self.after, "get_alias")
+        return answer
+
+    def list_versions_by_function(
+        self,
+        *,
+        FunctionName: str,  # noqa: N803
+        Marker: str = "",  # noqa: N803
+    ) -> dict[str, Any]:
+        """Answer like ListVersionsByFunction, with two on a page."""
+        self._enter("list_versions_by_function", {"FunctionName": FunctionName})
+        start = int(Marker or 0)
+        listed = [{**self.configuration, "Version": "$LATEST"}, *self.versions.values()]
+        page = copy.deepcopy(listed[start : start + 2])
+        more = {"NextMarker": str(start + 2)} if start + 2 < len(listed) else {}
+        return {"Versions": page, **more}
+
+    def publish_version(
+        self,
+        *,
+        FunctionName: str,  # noqa: N803
+        CodeSha256: str,  # noqa: N803
+        RevisionId: str = "",  # noqa: N803
+    ) -> dict[str, Any]:
+        """Answer like PublishVersion: the last version again where nothing has changed since."""
+        request = {"FunctionName": FunctionName, "RevisionId": RevisionId}
+        self._enter("publish_version", request)
+        self._compare(RevisionId, self.configuration)
+        if CodeSha256 != self.configuration["CodeSha256"]:
+            message = f"CodeSHA256 ({CodeSha256}) is different from current CodeSHA256 in $LATEST"
+            raise refusal("InvalidParameterValueException", message)
+        own = ("FunctionArn", "Version", "RevisionId", "LastModified", "State")
+        settings = {key: one for key, one in self.configuration.items() if key not in own}
+        last = list(self.versions)[-1:]
+        number = str(int(last[0]) + 1) if last else "1"
+        if last and {key: self.versions[last[0]].get(key) for key in settings} == settings:
+            number = last[0]
+        else:
+            made = {**settings, "Version": number, "State": "Active"}
+            self.versions[number] = copy.deepcopy({**made, "FunctionArn": f"{ARN}:{number}"})
+            self.touch()
+        self.accepted.append("publish_version")
+        self._happens(self.after, "publish_version")
+        return copy.deepcopy(self.versions[number])
+
+    def update_alias(
+        self,
+        *,
+        FunctionName: str,  # noqa: N803
+        Name: str,  # noqa: N803
+        FunctionVersion: str,  # noqa: N803
+        RoutingConfig: dict[str, dict[str, float]],  # noqa: N803
+        RevisionId: str = "",  # noqa: N803
+    ) -> dict[str, Any]:
+        """Answer like UpdateAlias; weights are replaced as a whole."""
+        request = {"FunctionName": FunctionName, "Name": Name, "RevisionId": RevisionId}
+        self._enter("update_alias", request)
+        self._compare(RevisionId, self.alias or {})
+        if FunctionVersion not in self.versions:
+            raise refusal("ResourceNotFoundException", f"Function not found: {FunctionVersion}")
+        weights = RoutingConfig["AdditionalVersionWeights"]
+        self.move(FunctionVersion, **{f"v{key}": one for key, one in weights.items()})
+        self.accepted.append("update_alias")
+        self._happens(self.after, "update_alias")
+        return copy.deepcopy(self.alias or {})
+
     def put_object(
         self,
         *,
@@ -179,15 +283,17 @@ class FakeLambda:
         if self.configuration["LastUpdateStatus"] == "InProgress":
             message = f"An update is in progress for resource: {ARN}"
             raise refusal("ResourceConflictException", message)
-        given = request["RevisionId"]
-        if given and given != self.configuration.get("RevisionId"):
-            message = "The RevisionId provided does not match the latest RevisionId."
-            raise refusal("PreconditionFailedException", message)
+        self._compare(request["RevisionId"], self.configuration)
         self._reads = 0
         self.accepted.append(name)
         self.touch(LastUpdateStatus="InProgress", **settings)
         self._happens(self.after, name)
         return copy.deepcopy(self.configuration)
+
+    def _compare(self, given: str, document: Mapping[str, Any]) -> None:
+        if given and given != document.get("RevisionId"):
+            message = "The RevisionId provided does not match the latest RevisionId."
+            raise refusal("PreconditionFailedException", message)
 
     def _enter(self, name: str, request: dict[str, Any]) -> None:
         self.calls.append((name, request))
@@ -195,9 +301,9 @@ class FakeLambda:
         if name in self.refuses:
             raise self.refuses[name]
 
-    def _happens(self, planned: dict[str, list[Exception | Script]], name: str) -> None:
+    def _happens(self, planned: dict[str, list[BaseException | Script]], name: str) -> None:
         if planned.get(name):
             event = planned[name].pop(0)
-            if isinstance(event, Exception):
+            if isinstance(event, BaseException):
                 raise event
             event(self)

@@ -13,10 +13,10 @@ from pipeline.core.events import Finished, Progressed
 from pipeline.deploy.apply import apply
 from pipeline.deploy.aws_session import Connection
 from pipeline.deploy.observe import Observed, observe
-from pipeline.deploy.plan import Plan, Wanted
+from pipeline.deploy.plan import Wanted
 
 from tests.deploy.deploy_support import NAME, OLD, Clock, Recorder, function_zip, manifest
-from tests.deploy.fake_lambda import FakeLambda, refusal
+from tests.deploy.fake_lambda import FakeLambda, planned, refusal
 
 NEW = function_zip()
 WANTED = Wanted.from_manifest(manifest(NEW), {"GREETING": "hello", "LEVEL": "info"}, "2.0.7")
@@ -30,22 +30,24 @@ def deploy_to(
     **wait: float,
 ) -> Observed:
     """Plan on what the fake holds, or held, and apply."""
-    plan = Plan.between(planned_on or observe(fake, NAME), WANTED)
+    plan = planned(fake, WANTED, planned_on)
     there = Connection(fake, lambda: fake, "eu-west-1")
     return apply(plan, NEW, there, (recorder or Recorder()).reporter, Clock().wait(**wait))
 
 
-def test_configuration_code_and_tags_in_this_order() -> None:
-    """All three steps are done in order, and the function is then as wanted."""
+def test_traffic_moves_when_the_new_version_is_there() -> None:
+    """All steps are done in order, the version is then as wanted, and nothing is left to do."""
     fake = FakeLambda.holding(OLD)
     found = deploy_to(fake)
     assert fake.writes() == [
         "update_function_configuration",
         "update_function_code",
+        "publish_version",
+        "update_alias",
         "tag_resource",
     ]
-    assert Plan.between(observe(fake, NAME), WANTED).steps == ()
-    assert found == observe(fake, NAME)
+    assert planned(fake, WANTED).steps == ()
+    assert found == observe(fake, NAME, "1")
 
 
 def test_keys_of_others_stay() -> None:
@@ -60,15 +62,15 @@ def test_keys_of_others_stay() -> None:
 
 
 def test_only_what_differs_is_sent() -> None:
-    """An update of the description alone sends no runtime, handler or environment."""
+    """An edit of ours is undone without runtime, handler or environment, before it could serve."""
     fake = FakeLambda.holding(OLD)
     deploy_to(fake)
-    fake.touch(Description="by hand")
+    fake.touch(Description="by hand", Timeout=60)
     fake.calls.clear()
     deploy_to(fake)
     request = dict(fake.calls)["update_function_configuration"]
     assert set(request) == {"FunctionName", "RevisionId", "Description"}
-    assert fake.writes() == ["update_function_configuration"]
+    assert fake.writes() == ["update_function_configuration", "publish_version", "update_alias"]
 
 
 def test_architecture_and_revision_are_always_sent() -> None:
@@ -89,6 +91,7 @@ def test_a_service_without_revisions_gets_none() -> None:
     fake = FakeLambda.holding(OLD)
     fake.with_revisions = False
     del fake.configuration["RevisionId"]
+    fake.move("$LATEST")
     deploy_to(fake)
     assert {request.get("RevisionId", "") for _, request in fake.calls} == {""}
 
@@ -203,6 +206,10 @@ def test_a_service_that_ignores_the_architecture_is_told_by_the_value() -> None:
         ("update_function_configuration", "lambda:UpdateFunctionConfiguration"),
         ("update_function_code", "lambda:UpdateFunctionCode"),
         ("tag_resource", "lambda:TagResource"),
+        ("get_alias", "lambda:GetAlias"),
+        ("list_versions_by_function", "lambda:ListVersionsByFunction"),
+        ("publish_version", "lambda:PublishVersion"),
+        ("update_alias", "lambda:UpdateAlias"),
         ("get_function", "lambda:GetFunction"),
     ],
 )
@@ -264,7 +271,7 @@ def test_a_refused_upload_leaves_the_function_as_it_was() -> None:
         deploy_to(fake)
     assert replace(observe(fake, NAME), revision_id="") == before
     deploy_to(fake)
-    assert Plan.between(observe(fake, NAME), WANTED).steps == ()
+    assert planned(fake, WANTED).steps == ()
 
 
 def test_tags_are_read_back() -> None:
@@ -280,7 +287,15 @@ def test_tags_are_read_back() -> None:
     assert "lambda:ListTags" in recorder.of(Finished)[-1].text
 
 
-CALLS = ("get_function", "update_function_configuration", "update_function_code", "tag_resource")
+CALLS = (
+    "get_function",
+    "update_function_configuration",
+    "update_function_code",
+    "publish_version",
+    "get_alias",
+    "update_alias",
+    "tag_resource",
+)
 EDITS: dict[str, dict[str, Any]] = {
     "memory": {"MemorySize": 1024},
     "handler": {"Handler": "theirs.handle"},
@@ -290,7 +305,8 @@ EDITS: dict[str, dict[str, Any]] = {
 
 
 # Where the upload is refused, nobody comes to what follows it.
-NEVER = {("after", "update_function_code"), ("before", "tag_resource"), ("after", "tag_resource")}
+NEVER = {("after", "update_function_code")}
+NEVER |= set(product(("before", "after"), ("publish_version", "update_alias", "tag_resource")))
 MOMENTS = [
     (moment, call, refused)
     for moment, call, refused in product(("before", "after"), CALLS, (False, True))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.deploy.observe import Observed
+from pipeline.deploy.observe import Alias, Observed
 from pipeline.deploy.plan import Bucket, Plan, Wanted
 from pipeline.deploy.policy import policy
 
@@ -44,7 +44,11 @@ def observed_as(wanted: Wanted) -> Observed:
 
 def test_nothing_to_change() -> None:
     """A function that is as wanted, with keys and tags of others, needs no step."""
-    assert Plan.between(observed_as(WANTED), WANTED).steps == ()
+    there = observed_as(WANTED)
+    made = replace(there, version="7")
+    assert Plan.between(there, WANTED, versions=[made]).steps == ()
+    alias = Alias(f"{ARN}:live", "7")
+    assert Plan.between(there, WANTED, alias=alias, versions=[made]).steps == ()
 
 
 def test_every_difference_has_its_step() -> None:
@@ -58,7 +62,7 @@ def test_every_difference_has_its_step() -> None:
         tags={},
     )
     plan = Plan.between(there, WANTED)
-    assert [step.name for step in plan.steps] == ["configure", "upload", "tag"]
+    assert [step.name for step in plan.steps] == ["configure", "upload", "publish", "tag"]
     found = {(step.name, change.what) for step in plan.steps for change in step.changes}
     assert found >= {
         ("configure", "runtime"),
@@ -109,26 +113,41 @@ def test_the_environments_changes_are_exactly_ours_that_differ(
     wanted = replace(WANTED, environment=mine)
     there = replace(observed_as(wanted), environment=theirs)
     expected = {f"environment {key}" for key, value in mine.items() if theirs.get(key) != value}
-    assert {change.what for change in Plan.between(there, wanted).changes} == expected
+    found = {change.what for change in Plan.between(there, wanted).changes}
+    assert found - {"version"} == expected
 
 
 def test_through_s3_the_code_is_stored_before_the_function_is_touched() -> None:
     """A bucket adds a step of its own in front, and the rights that it needs."""
     there = replace(observed_as(WANTED), code_sha256="old", handler="old.handle")
     plan = Plan.between(there, WANTED, Bucket("code", "a/b.zip"))
-    assert [step.name for step in plan.steps] == ["store", "configure", "upload"]
+    assert [step.name for step in plan.steps] == ["store", "configure", "upload", "publish"]
     rights = {(one.action, one.resource) for one in plan.permissions()}
     assert {
         (f"s3:{name}", "arn:aws:s3:::code/a/b.zip") for name in ("GetObject", "PutObject")
     } < rights
-    assert Plan.between(observed_as(WANTED), WANTED, Bucket("code", "a/b.zip")).steps == ()
+    same = Plan.between(observed_as(WANTED), WANTED, Bucket("code", "a/b.zip"))
+    assert [step.name for step in same.steps] == ["publish"]
 
 
 def test_the_policy_allows_what_the_steps_need_and_no_more() -> None:
     """A plan without changes needs to read the function; each step adds its own call."""
-    read = json.loads(policy(Plan.between(observed_as(WANTED), WANTED)))
-    assert read["Statement"] == [
-        {"Effect": "Allow", "Action": ["lambda:GetFunction", "lambda:ListTags"], "Resource": ARN}
+    there = observed_as(WANTED)
+    made = replace(there, version="7")
+    reading = [
+        "lambda:GetAlias", "lambda:GetFunction", "lambda:ListTags", "lambda:ListVersionsByFunction",
+    ]  # fmt: skip
+    read = json.loads(policy(Plan.between(there, WANTED, versions=[made])))
+    assert read["Statement"] == [{"Effect": "Allow", "Action": reading, "Resource": ARN}]
+    tagged = json.loads(policy(Plan.between(replace(there, tags={}), WANTED, versions=[made])))
+    assert tagged["Statement"][0]["Action"] == [*reading, "lambda:TagResource"]
+    alias = Alias(f"{ARN}:live", "6")
+    moved = json.loads(policy(Plan.between(there, WANTED, alias=alias)))
+    assert moved["Statement"] == [
+        {
+            "Effect": "Allow",
+            "Action": [*reading, "lambda:PublishVersion", "lambda:UpdateAlias"],
+            "Resource": ARN,
+        },
+        {"Effect": "Allow", "Action": ["lambda:GetFunction"], "Resource": f"{ARN}:*"},
     ]
-    tagged = json.loads(policy(Plan.between(replace(observed_as(WANTED), tags={}), WANTED)))
-    assert tagged["Statement"][0]["Action"][-1] == "lambda:TagResource"

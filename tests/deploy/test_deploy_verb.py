@@ -68,12 +68,24 @@ def test_a_deploy_ends_with_what_the_package_holds(tmp_path: Path) -> None:
     """Code, configuration and tags are set, and the outputs name version, ARN and hash."""
     one = Deploy(tmp_path)
     applied = one.run()
-    assert [step.name for step in applied.steps] == ["configure", "upload", "tag"]
+    assert [step.name for step in applied.steps] == [
+        "configure",
+        "upload",
+        "publish",
+        "alias",
+        "tag",
+    ]
     assert applied.function.code_sha256 == code_sha256(CODE)
     assert one.fake.configuration["Environment"]["Variables"]["GREETING"] == "hello"
     assert one.fake.tags["pipeline:package"] == "Acme.Greeter 2.0.7"
     outputs = {event.name: event.value for event in one.recorder.of(Output)}
-    assert outputs == {"Version": "2.0.7", "FunctionArn": ARN, "CodeSha256": code_sha256(CODE)}
+    assert outputs == {
+        "Version": "2.0.7",
+        "FunctionArn": ARN,
+        "FunctionVersion": "1",
+        "AliasArn": f"{ARN}:live",
+        "CodeSha256": code_sha256(CODE),
+    }
     assert not one.recorder.of(Warned)
 
 
@@ -214,7 +226,8 @@ def test_hooks_run_around_the_changes(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     one.run()
-    assert seen.read_text(encoding="utf-8") == f"configure upload tag then {code_sha256(CODE)}"
+    steps = "configure upload publish alias tag"
+    assert seen.read_text(encoding="utf-8") == f"{steps} then {code_sha256(CODE)}"
 
 
 @pytest.mark.parametrize("hook", ["before_deploy", "after_deploy"])
@@ -274,9 +287,9 @@ def test_the_policy_is_printed_and_nothing_changed(tmp_path: Path) -> None:
     one = Deploy(tmp_path)
     one.run(Pipeline_PrintPolicy="True")
     (policy,) = [event.value for event in one.recorder.of(Output)]
-    (statement,) = json.loads(policy)["Statement"]
-    assert statement["Resource"] == ARN
-    assert "lambda:UpdateFunctionCode" in statement["Action"]
+    statements = {one["Resource"]: one["Action"] for one in json.loads(policy)["Statement"]}
+    assert statements.keys() == {ARN, f"{ARN}:*"}
+    assert {"lambda:UpdateFunctionCode", "lambda:UpdateAlias"} <= set(statements[ARN])
     assert one.fake.writes() == []
 
 

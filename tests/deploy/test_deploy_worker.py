@@ -81,6 +81,7 @@ def aws(endpoint: str, package: Path) -> Any:
         Architectures=["arm64"],
         Environment={"Variables": {"OWNED_BY_STACK": "42"}},
     )
+    functions.create_alias(FunctionName=NAME, Name="live", FunctionVersion="$LATEST")
     return functions
 
 

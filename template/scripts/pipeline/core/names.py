@@ -9,12 +9,15 @@ from __future__ import annotations
 import re
 
 from .errors import PipelineError
-from .lambda_limits import FUNCTION_NAME_LIMIT
+from .lambda_limits import DESCRIPTION_LIMIT, FUNCTION_NAME_LIMIT
 
 # Files at the root of every package made here.
 DEPLOY_SCRIPT = "deploy.py"
 DEPLOY_HOOKS = "hooks_deploy.py"
 FUNCTION_ZIP = "function.zip"
+
+# The alias that a stack hangs everything on, and that a deploy moves to the version it published.
+ALIAS = "live"
 
 LONGEST_ID = 100  # NuGet's own limit
 FULL_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")  # as git writes it, for `fullmatch`
@@ -41,6 +44,15 @@ def package_version_problem(value: str) -> str:
     if len(value) <= _LONGEST_VERSION and _VERSION.fullmatch(value):
         return ""
     return f"the package version {_quoted(value)} is not valid"
+
+
+def release_description(version: str, commit: str, text: str) -> str:
+    """Return a function's description that says which release it is, cut to what Lambda takes.
+
+    The versions that Lambda lists are so a map of the releases that any machine can read.
+    """
+    mark = f"{version} {commit}: {text}".removesuffix(": ")
+    return mark if len(mark) <= DESCRIPTION_LIMIT else f"{mark[: DESCRIPTION_LIMIT - 3]}..."
 
 
 def _quoted(value: str) -> str:

@@ -2,6 +2,7 @@
 
 When a step fails, what the steps before it changed is taken back where that can be done and the
 function is still as they left it; else the error says what was accepted and what is live now.
+Traffic moves with one call, when all that it moves to is there and ready.
 """
 
 from __future__ import annotations
@@ -12,25 +13,24 @@ from typing import Any
 
 from ..core.errors import Conflict, NotTheSame, PipelineError
 from ..core.events import Reporter, Stage
+from ..core.names import ALIAS
 from ..core.text import readable_size
 from .aws_errors import Busy, Unanswered, explained_errors, hint
 from .aws_session import Connection
-from .observe import Observed, Wait, settled
-from .plan import Call, Later, Plan, Step
-
-_COMPARED = ("runtime", "handler", "description", "architecture", "code_sha256")
+from .observe import Alias, Observed, Wait, differences, read_alias, settled
+from .plan import Call, Later, Of, Plan, Step
 
 
 def apply(
     plan: Plan, code: bytes, connection: Connection, reporter: Reporter, wait: Wait
 ) -> Observed:
-    """Carry out `plan` with the function zip, and return what the service says then.
+    """Carry out `plan` with the function zip, and return the version that was published for it.
 
     Every write names the revision that was planned on, where the service has revisions.
     Raises Conflict when somebody else changed the function meanwhile, NotTheSame when the
     service runs other code than was sent; what these say of the function is read anew.
     """
-    work = _Work(code, connection, wait)
+    work = _Work(code, connection, wait, plan.alias, plan.made)
     found = plan.observed
     done: list[_Done] = []
     for step in plan.steps:
@@ -39,10 +39,10 @@ def apply(
                 after = _carry_out(step, found, work, stage)
             except PipelineError as error:
                 raise _with_outcome(error, done, found, work, stage) from error
-            stage.text = _summary(step, code, after)
+            stage.text = _summary(step, work, after)
         done.append(_Done(step, found))
         found = after
-    return found
+    return work.made or found
 
 
 @dataclass(frozen=True)
@@ -55,20 +55,26 @@ class _Done:
 
 @dataclass
 class _Work:
-    """What every step needs; `accepted` are the steps whose change of the function AWS took."""
+    """What every step needs, and what is there by now: the alias, and the version for it.
+
+    `accepted` are the steps whose change of the function AWS took.
+    """
 
     code: bytes
     connection: Connection
     wait: Wait
+    alias: Alias | None
+    made: Observed | None
     accepted: list[Step] = field(default_factory=list)
 
-    def settled(self, name: str, stage: Stage) -> Observed:
-        return settled(self.connection.functions, name, self.wait, stage)
+    def settled(self, name: str, stage: Stage, version: str = "$LATEST") -> Observed:
+        return settled(self.connection.functions, name, self.wait, stage, version)
 
-    def send(self, call: Call, revision: str = "") -> None:
+    def send(self, call: Call, revision: str = "") -> Mapping[str, Any]:
         """Make a call; `revision` is left out where the service gives none."""
+        later = {Later.FUNCTION_ZIP: self.code, Later.VERSION: self.made and self.made.version}
         request = {
-            key: self.code if value is Later.FUNCTION_ZIP else value
+            key: later[value] if isinstance(value, Later) else value
             for key, value in call.request.items()
         }
         if call.revised and revision:
@@ -77,7 +83,8 @@ class _Work:
         if call.service == "s3":
             client = self.connection.objects()
         with explained_errors(_target(call), call.permissions[0].action):
-            getattr(client, call.method)(**request)
+            answer: Mapping[str, Any] = getattr(client, call.method)(**request)
+        return answer
 
 
 def _target(call: Call) -> str:
@@ -88,8 +95,15 @@ def _target(call: Call) -> str:
 
 
 def _carry_out(step: Step, before: Observed, work: _Work, stage: Stage) -> Observed:
-    if not step.sets:
+    if step.of is Of.OBJECT:
         work.send(step.call)
+        return before
+    if step.of is Of.VERSION:
+        work.made = _publish(step, before, work, stage)
+        # Publishing changes nothing of the function but its revision.
+        return work.settled(before.name, stage)
+    if step.of is Of.ALIAS:
+        work.alias = _move(step, before, work)
         return before
     if step.call.revised:
         _send_under_revision(step, before, work, stage)
@@ -103,7 +117,66 @@ def _carry_out(step: Step, before: Observed, work: _Work, stage: Stage) -> Obser
     return after
 
 
+def _publish(step: Step, before: Observed, work: _Work, stage: Stage) -> Observed:
+    """Publish what was proven to be there, and return the version when it is ready."""
+    try:
+        answer = _send_when_free(step, before, work, stage)
+    except (Conflict, Unanswered):
+        # As after an update; publishing the same once more gives the same version.
+        now = work.settled(before.name, stage)
+        _refuse_changes(before, before, now)
+        answer = _send_when_free(step, now, work, stage)
+    version = answer.get("Version")
+    if not isinstance(version, str):
+        what = "its answer to PublishVersion has no Version"
+        raise PipelineError("AWS", what, "Deploy again: a deploy continues where it stopped.")
+    work.accepted.append(step)
+    made = work.settled(before.name, stage, version)
+    _refuse_changes(before, before, made)
+    return made
+
+
+def _move(step: Step, before: Observed, work: _Work) -> Alias:
+    """Let the alias point to the version, under the alias's own revision."""
+    there, made = work.alias, work.made
+    if there is None or made is None:
+        raise AssertionError  # a plan moves what is there, to what was published
+    target = replace(there, version=made.version, weights={})
+    lost: PipelineError | None = None
+    try:
+        work.send(step.call, there.revision_id)
+    except (Conflict, Unanswered) as error:
+        lost = error
+    now = read_alias(work.connection.functions, before.name)
+    if now and replace(now, revision_id=there.revision_id) == target:
+        work.accepted.append(step)
+        return now
+    if lost and now and str(now) == str(there) and not isinstance(lost, Conflict):
+        raise lost
+    raise Conflict(
+        before.name,
+        f"somebody moved {ALIAS} after this deploy was planned.\n"
+        f"  live now     {now or 'no alias'}\n"
+        f"  planned on   {there}",
+        "Look at the difference with `--dry-run`, then deploy again.",
+    )
+
+
 def _send_under_revision(step: Step, before: Observed, work: _Work, stage: Stage) -> None:
+    try:
+        _send_when_free(step, before, work, stage)
+    except (Conflict, Unanswered):
+        # The answer to an update of ours may have been lost, and the AWS client may have sent
+        # it again: then what we wanted is there, and only the revision is another one.
+        after = work.settled(before.name, stage)
+        if not differences(_target_state(step, before), after):
+            return
+        _refuse_changes(before, before, after)
+        raise
+
+
+def _send_when_free(step: Step, before: Observed, work: _Work, stage: Stage) -> Mapping[str, Any]:
+    """Make a step's call under the function's revision, once no other update is under way."""
     start = work.wait.now()
     while True:
         try:
@@ -114,14 +187,6 @@ def _send_under_revision(step: Step, before: Observed, work: _Work, stage: Stage
             stage.progress(error.what)
             work.wait.sleep(work.wait.interval)
             work.settled(before.name, stage)
-        except (Conflict, Unanswered):
-            # The answer to an update of ours may have been lost, and the AWS client may have sent
-            # it again: then what we wanted is there, and only the revision is another one.
-            after = work.settled(before.name, stage)
-            if not _differences(_target_state(step, before), after):
-                return None
-            _refuse_changes(before, before, after)
-            raise
 
 
 def _target_state(step: Step, before: Observed) -> Observed:
@@ -153,9 +218,9 @@ def _prove(step: Step, before: Observed, after: Observed) -> None:
 
 
 def _refuse_changes(planned_on: Observed, expected: Observed, live: Observed) -> None:
-    if not _differences(expected, live):
+    if not differences(expected, live):
         return
-    changes = _differences(planned_on, live)
+    changes = differences(planned_on, live)
     now = ", ".join(f"{name} {value}" for name, _, value in changes)
     then = ", ".join(f"{name} {value}" for name, value, _ in changes)
     when = f", changed {live.modified}" if live.modified else ""
@@ -166,26 +231,6 @@ def _refuse_changes(planned_on: Observed, expected: Observed, live: Observed) ->
         f"  planned on   {then or 'the same'}",
         "Look at the difference with `--dry-run`, then deploy again.",
     )
-
-
-def _differences(first: Observed, second: Observed) -> list[tuple[str, str, str]]:
-    found = [
-        (name, getattr(first, name), getattr(second, name))
-        for name in _COMPARED
-        if getattr(first, name) != getattr(second, name)
-    ]
-    found += [
-        (key, first.rest.get(key, "(none)"), second.rest.get(key, "(none)"))
-        for key in sorted({*first.rest, *second.rest})
-        if first.rest.get(key) != second.rest.get(key)
-    ]
-    for key in sorted({*first.environment, *second.environment}):
-        if first.environment.get(key) != second.environment.get(key):
-            was, now = (
-                "(set)" if key in side.environment else "(none)" for side in (first, second)
-            )
-            found.append((f"environment {key}", was, "(another value)" if was == now else now))
-    return found
 
 
 def _with_outcome(
@@ -199,8 +244,8 @@ def _with_outcome(
     accepted = " and ".join(_named(step) for step in work.accepted)
     try:
         live = work.settled(found.name, stage)
-        as_left = not _differences(found, live)
-        if as_left and all(item.step.undo for item in done if item.step.sets):
+        as_left = not differences(found, live)
+        if as_left and all(step.undo for step in work.accepted):
             for item in reversed(done):
                 live = _undo(item, live, work, stage)
             outcome = f"{accepted} was taken back." if accepted else "Nothing was changed."
@@ -211,6 +256,8 @@ def _with_outcome(
                 f"AWS accepted {accepted or 'an update'} before that. {found.name} now has "
                 f"runtime {live.runtime}, handler {live.handler}, CodeSha256 {live.code_sha256}."
             )
+        if work.alias and work.accepted and not any(one.of is Of.ALIAS for one in work.accepted):
+            outcome += f" Traffic goes to {work.alias} as before."
         if as_left and isinstance(error, Unanswered):
             outcome += " A request that is still on its way would be refused: its revision is old."
     except PipelineError as second:
@@ -232,11 +279,15 @@ def _named(step: Step) -> str:
     return f"{step.name} ({', '.join(change.what for change in step.changes)})"
 
 
-def _summary(step: Step, code: bytes, after: Observed) -> str:
-    if "code_sha256" in step.sets:
-        return f"{readable_size(len(code))}, CodeSha256 {after.code_sha256}"
-    if not step.sets:
+def _summary(step: Step, work: _Work, after: Observed) -> str:
+    if step.of is Of.VERSION and work.made:
+        return f"version {work.made.version}"
+    if step.of is Of.ALIAS:
+        return f"{ALIAS} is {work.alias}"
+    if step.of is Of.OBJECT:
         return step.changes[0].planned
+    if "code_sha256" in step.sets:
+        return f"{readable_size(len(work.code))}, CodeSha256 {after.code_sha256}"
     changed = ", ".join(change.what for change in step.changes)
     unread = "tags" in step.sets and after.tags is None
     return f"{changed}; not read back, as lambda:ListTags is not allowed" if unread else changed

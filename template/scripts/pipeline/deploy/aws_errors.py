@@ -65,6 +65,10 @@ def hint(reason: str) -> str:
     return next((text for start, text in _HINTS.items() if reason.startswith(start)), "")
 
 
+class Missing(PipelineError):  # noqa: N818 - named like the other errors of the family
+    """What was asked for is not there (404)."""
+
+
 class Unanswered(PipelineError):  # noqa: N818 - named like the other errors of the family
     """No answer came: whether the request was carried out is not known."""
 
@@ -73,8 +77,8 @@ class Unanswered(PipelineError):  # noqa: N818 - named like the other errors of 
 def explained_errors(where: str, permission: str) -> Iterator[None]:
     """Turn botocore's errors into PipelineErrors; `permission` is what the call needs.
 
-    Raises Busy for 409, Conflict for a revision that has gone stale (412), Unanswered where the
-    connection was lost.
+    Raises Busy for 409, Conflict for a revision that has gone stale (412), Missing for what is not
+    there, Unanswered where the connection was lost.
     """
     # In the package, beside the library.
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
@@ -112,7 +116,8 @@ def _explained(where: str, permission: str, response: Mapping[str, Any]) -> Pipe
         return PipelineError(where, answer, then)
     if code in _THROTTLED:
         return PipelineError(where, answer, "AWS limits its API calls: deploy again in a minute.")
-    return PipelineError(where, answer, _NEXT.get(code, "Look the code up in AWS's documentation."))
+    kind = Missing if code == "ResourceNotFoundException" else PipelineError
+    return kind(where, answer, _NEXT.get(code, "Look the code up in AWS's documentation."))
 
 
 def _unreached(where: str, error: Exception) -> PipelineError:

@@ -15,17 +15,24 @@ from ..core.events import Achieved, Failed, Output, Reporter
 from ..core.lambda_limits import DIRECT_UPLOAD_LIMIT
 from ..core.manifest import BUCKET, MANIFEST_NAME, Manifest, ZipFacts
 from ..core.masking import hiding, masked
-from ..core.names import DEPLOY_HOOKS, FUNCTION_ZIP, resource_name
+from ..core.names import ALIAS, DEPLOY_HOOKS, FUNCTION_ZIP, resource_name
 from ..core.templates import resolve
 from ..core.text import line_sink, readable_size
 from .apply import apply
 from .aws_session import Connect, Connection, connect
 from .hooks import load_hooks
-from .observe import Wait, settled
+from .observe import Wait, published_versions, read_alias, settled
 from .plan import Applied, Bucket, Plan, Wanted
 from .policy import policy
 from .worker import WorkerContext
 from .worker_log import octopus_lines
+
+_NO_ALIAS = (
+    "{name} has no alias live, so what calls it meets each change of a deploy at once, and no "
+    "deploy can be taken back. Add to environment/stack.yaml, and let permission, notification and "
+    "event sources name !Ref Live: Live: {{Type: AWS::Lambda::Alias, Properties: {{FunctionName: "
+    "!Ref Function, FunctionVersion: $LATEST, Name: live}}}}"
+)
 
 
 def run_on_worker(
@@ -83,8 +90,17 @@ def deploy(
     with reporter.stage("plan") as stage:
         connection = connect(context.credentials, manifest.environments.get(environment, {}))
         found = settled(connection.functions, name, wait, stage)
-        plan = Plan.between(found, Wanted.from_manifest(manifest, values, context.release), bucket)
+        functions = connection.functions
+        plan = Plan.between(
+            found,
+            Wanted.from_manifest(manifest, values, context.release),
+            bucket,
+            alias=read_alias(functions, name),
+            versions=published_versions(functions, name),
+        )
         stage.text = _summary(plan)
+    if plan.alias is None:
+        reporter.warn(_NO_ALIAS.format(name=name))
     with hiding(_environment_values(plan), reporter) as quiet:
         _report_plan(plan, connection, quiet)
         applied = Applied(manifest.version, environment, plan, found, ())
@@ -191,14 +207,18 @@ def _report_plan(plan: Plan, connection: Connection, reporter: Reporter) -> None
 
 
 def _report_result(applied: Applied, reporter: Reporter) -> None:
-    function, wanted = applied.function, applied.plan.wanted
+    function, wanted, alias = applied.function, applied.plan.wanted, applied.plan.alias
     if function.architecture != wanted.architecture:
         reporter.warn(
             f"{function.name} is still {function.architecture}, not {wanted.architecture}: "
             "the service did not take the architecture"
         )
     reporter.emit(Output("Version", applied.version))
-    reporter.emit(Output("FunctionArn", function.arn))
+    reporter.emit(Output("FunctionArn", applied.plan.observed.arn))
+    reporter.emit(Output("FunctionVersion", function.version))
+    if alias:
+        reporter.emit(Output("AliasArn", alias.arn))
     reporter.emit(Output("CodeSha256", function.code_sha256))
-    done = f"{function.name} runs {applied.version}, CodeSha256 {function.code_sha256}"
-    reporter.emit(Achieved(done))
+    where = f"{function.name}:{ALIAS}" if alias else function.name
+    done = f"{where} runs {applied.version} as version {function.version}"
+    reporter.emit(Achieved(f"{done}, CodeSha256 {function.code_sha256}"))

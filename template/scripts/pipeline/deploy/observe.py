@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.errors import PipelineError
 from ..core.events import Stage
-from .aws_errors import explained_errors, hint
+from ..core.names import ALIAS
+from .aws_errors import Missing, explained_errors, hint
 
 # What the stack owns. Compared to notice somebody else's change, never written.
 _STACK_OWNS = (
     "Role", "Timeout", "MemorySize", "EphemeralStorage", "VpcConfig", "DeadLetterConfig",
     "Layers", "FileSystemConfigs", "KMSKeyArn", "TracingConfig", "SnapStart", "LoggingConfig",
 )  # fmt: skip
+_LATEST = "$LATEST"
+_COMPARED = ("runtime", "handler", "description", "architecture", "code_sha256")
+_AFTER_FAILURE = {
+    True: "Delete it and have its stack make it again.",
+    False: "Correct the cause and deploy again: that publishes another one.",
+}
 _READY_STATES = ("Active", "Inactive")
 
 
 @dataclass(frozen=True)
 class Observed:
-    """What Lambda says of a function at one moment.
+    """What Lambda says of a function, or of a version of it, at one moment.
 
     `rest` holds the settings that the stack owns (memory, timeout, role ...) as JSON texts:
     they are compared, never written. `environment` may hold secrets of others. `tags` is None
-    where they may not be read. `revision_id` is empty where the service gives none.
+    where they may not be read. `revision_id` is empty where the service gives none. `version` is
+    the number of a published version, or `$LATEST`.
     """
 
     name: str
@@ -44,6 +53,21 @@ class Observed:
     state_reason: str = ""
     update: str = "Successful"
     update_reason: str = ""
+    version: str = _LATEST
+
+
+@dataclass(frozen=True)
+class Alias:
+    """Where the alias points: to `version`, and for a part of the calls to those of `weights`."""
+
+    arn: str
+    version: str
+    weights: Mapping[str, float] = field(default_factory=dict)
+    revision_id: str = ""
+
+    def __str__(self) -> str:
+        parts = [f"{weight:.0%} to version {version}" for version, weight in self.weights.items()]
+        return ", ".join([f"version {self.version}", *parts])
 
 
 @dataclass(frozen=True)
@@ -56,13 +80,76 @@ class Wait:
     ceiling: float = 300.0
 
 
-def observe(client: Any, name: str) -> Observed:
-    """Read a function. Raises PipelineError when it is not there or cannot be deployed to."""
-    configuration, tags = _read(client, name)
+def observe(client: Any, name: str, version: str = _LATEST) -> Observed:
+    """Read a function, or one of its versions.
+
+    Raises PipelineError when it is not there or cannot be deployed to.
+    """
+    configuration, tags = _read(client, name, version)
     if "Environment" not in configuration:
         # So answers AWS for a function without variables, and so does an answer that lacks a part.
         # Writing on the second would drop the variables of others, so it is asked once more.
-        configuration, tags = _read(client, name)
+        configuration, tags = _read(client, name, version)
+    return _observed(name, configuration, tags)
+
+
+def read_alias(client: Any, name: str) -> Alias | None:
+    """Read the function's alias `live`; None where its stack makes none."""
+    try:
+        with explained_errors(name, "lambda:GetAlias"):
+            answer = client.get_alias(FunctionName=name, Name=ALIAS)
+    except Missing:
+        return None
+    routing = answer.get("RoutingConfig") or {}
+    weights = routing.get("AdditionalVersionWeights") if isinstance(routing, Mapping) else None
+    return Alias(
+        arn=_text(answer, "AliasArn"),
+        version=_text(answer, "FunctionVersion"),
+        weights=weights if isinstance(weights, Mapping) else {},
+        revision_id=_text(answer, "RevisionId", ""),
+    )
+
+
+def published_versions(client: Any, name: str) -> Iterator[Observed]:
+    """Read all published versions; one whose environment cannot be read is passed over."""
+    marker: dict[str, str] = {}
+    while True:
+        with explained_errors(name, "lambda:ListVersionsByFunction"):
+            answer = client.list_versions_by_function(FunctionName=name, **marker)
+            found = [one for one in answer.get("Versions", ()) if one["Version"] != _LATEST]
+        for configuration in found:
+            # Its key may be gone; and whatever cannot be compared is none to go back to.
+            with contextlib.suppress(PipelineError):
+                yield _observed(name, configuration, {})
+        if not answer.get("NextMarker"):
+            return
+        marker = {"Marker": answer["NextMarker"]}
+
+
+def differences(first: Observed, second: Observed) -> list[tuple[str, str, str]]:
+    """Compare all that a version keeps: name, first and second value, none of an environment."""
+    found = [
+        (name, getattr(first, name), getattr(second, name))
+        for name in _COMPARED
+        if getattr(first, name) != getattr(second, name)
+    ]
+    found += [
+        (key, first.rest.get(key, "(none)"), second.rest.get(key, "(none)"))
+        for key in sorted({*first.rest, *second.rest})
+        if first.rest.get(key) != second.rest.get(key)
+    ]
+    for key in sorted({*first.environment, *second.environment}):
+        if first.environment.get(key) != second.environment.get(key):
+            was, now = (
+                "(set)" if key in side.environment else "(none)" for side in (first, second)
+            )
+            found.append((f"environment {key}", was, "(another value)" if was == now else now))
+    return found
+
+
+def _observed(
+    name: str, configuration: Mapping[str, Any], tags: Mapping[str, str] | None
+) -> Observed:
     if configuration.get("PackageType", "Zip") != "Zip":
         what = "the function runs a container image, the package holds a function zip"
         raise PipelineError(name, what, "Make the function with PackageType Zip in its stack.")
@@ -77,7 +164,7 @@ def observe(client: Any, name: str) -> Observed:
         environment=_environment(name, configuration),
         tags=tags,
         rest={
-            key: json.dumps(configuration[key], sort_keys=True, default=str)
+            key: json.dumps(_setting(configuration[key]), sort_keys=True, default=str)
             for key in _STACK_OWNS
             if key in configuration
         },
@@ -87,12 +174,23 @@ def observe(client: Any, name: str) -> Observed:
         state_reason=_reason(configuration, "State"),
         update=_text(configuration, "LastUpdateStatus", "Successful"),
         update_reason=_reason(configuration, "LastUpdateStatus"),
+        version=_text(configuration, "Version", _LATEST),
     )
 
 
-def _read(client: Any, name: str) -> tuple[Mapping[str, Any], Mapping[str, str] | None]:
+def _setting(value: Any) -> Any:
+    """Return a setting without what AWS adds to it: how far SnapStart is with a version."""
+    if not isinstance(value, Mapping):
+        return value
+    return {name: item for name, item in value.items() if name != "OptimizationStatus"}
+
+
+def _read(
+    client: Any, name: str, version: str
+) -> tuple[Mapping[str, Any], Mapping[str, str] | None]:
+    of_version = {} if version == _LATEST else {"Qualifier": version}
     with explained_errors(name, "lambda:GetFunction"):
-        answer = client.get_function(FunctionName=name)
+        answer = client.get_function(FunctionName=name, **of_version)
     configuration = answer.get("Configuration")
     if not isinstance(configuration, Mapping):
         raise _incomplete("Configuration")
@@ -126,20 +224,21 @@ def _environment(name: str, configuration: Mapping[str, Any]) -> Mapping[str, st
     raise PipelineError(name, f"its environment cannot be read: {reason}", then)
 
 
-def settled(client: Any, name: str, wait: Wait, stage: Stage) -> Observed:
-    """Read a function until no update of it is under way.
+def settled(client: Any, name: str, wait: Wait, stage: Stage, version: str = _LATEST) -> Observed:
+    """Read a function, or a version, until it is ready and no update of it is under way.
 
     A failed update is not an error here: it may be an earlier one. States that are not known
     are waited for. Raises PipelineError for a failed function and after the ceiling.
     """
     start = wait.now()
+    what = name if version == _LATEST else f"version {version} of {name}"
     while True:
-        found = observe(client, name)
+        found = observe(client, name, version)
         if found.state == "Failed":
             raise PipelineError(
-                name,
-                f"the function has failed: {found.state_reason}",
-                f"{hint(found.state_reason)} Delete it and have its stack make it again.".strip(),
+                what,
+                f"it has failed: {found.state_reason}",
+                f"{hint(found.state_reason)} {_AFTER_FAILURE[version == _LATEST]}".strip(),
             )
         if found.state in _READY_STATES and found.update != "InProgress":
             return found
@@ -148,11 +247,11 @@ def settled(client: Any, name: str, wait: Wait, stage: Stage) -> Observed:
         status = f"{status} ({reason})" if reason else status
         if wait.now() - start >= wait.ceiling:
             raise PipelineError(
-                name,
+                what,
                 f"after {wait.ceiling:.0f} s it still has {status}",
                 f"{hint(reason)} Deploy again later: a deploy continues where it stopped.".strip(),
             )
-        stage.progress(f"waiting for {name}: {status}")
+        stage.progress(f"waiting for {what}: {status}")
         wait.sleep(wait.interval)
 
 

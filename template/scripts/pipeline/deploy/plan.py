@@ -7,16 +7,18 @@ steps, so a new kind is a new function here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
 from ..core.manifest import Manifest
-from .observe import Observed
+from ..core.names import ALIAS, release_description
+from .observe import Alias, Observed, differences
 
 # The settings that UpdateFunctionConfiguration takes, by the names that people read.
 _SETTINGS = {"runtime": "Runtime", "handler": "Handler", "description": "Description"}
+_SHORT = 12  # digits of a commit, in a description
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,13 @@ class Wanted:
         """Take the manifest's facts; `environment` is its table with the variables filled in."""
         function = manifest.function
         commit = manifest.source.commit or "unknown"
+        state = "-dirty" if manifest.source.dirty else ""
         return cls(
             runtime=function.runtime,
             handler=function.handler,
-            description=function.description,
+            description=release_description(
+                manifest.version, f"{commit[:_SHORT]}{state}", function.description
+            ),
             architecture=function.architecture,
             code_sha256=manifest.function_zip.code_sha256,
             environment=environment,
@@ -51,7 +56,7 @@ class Wanted:
                 **function.tags,
                 "pipeline:package": f"{manifest.package_id} {manifest.version}",
                 "pipeline:release": release,
-                "pipeline:commit": f"{commit}-dirty" if manifest.source.dirty else commit,
+                "pipeline:commit": f"{commit}{state}",
             },
         )
 
@@ -60,6 +65,16 @@ class Later(Enum):
     """What a request names that is put in when it is sent."""
 
     FUNCTION_ZIP = "the function zip"
+    VERSION = "the version that was published"
+
+
+class Of(Enum):
+    """What a step changes, and what is read to prove it."""
+
+    OBJECT = "an object in S3"
+    FUNCTION = "the function"
+    VERSION = "a new version of it"
+    ALIAS = "the alias"
 
 
 @dataclass(frozen=True)
@@ -86,8 +101,8 @@ class Change:
 class Call:
     """A call of boto3: service, method, parameters. The first of `permissions` is the call's own.
 
-    With `revised` the service takes a RevisionId, refuses a stale one, and then needs time to
-    settle; the executor adds the id.
+    With `revised` the service takes the RevisionId of what the call changes, and refuses a stale
+    one; the executor adds the id.
     """
 
     service: str
@@ -99,10 +114,10 @@ class Call:
 
 @dataclass(frozen=True)
 class Step:
-    """A change of the function, or what one needs.
+    """A change of the function, of what belongs to it, or what one needs.
 
-    `sets` are fields of Observed with the values that they have when the step is done, in `tags`
-    ours alone. `undo` puts back what was there before, where that can be done.
+    `sets` are fields of Observed, or of Alias, with the values that they have when the step is
+    done, in `tags` ours alone. `undo` puts back what was there before, where that can be done.
     """
 
     name: str
@@ -110,6 +125,7 @@ class Step:
     call: Call
     sets: Mapping[str, Any] = field(default_factory=dict, repr=False)
     undo: Call | None = None
+    of: Of = Of.FUNCTION
 
 
 @dataclass(frozen=True)
@@ -127,27 +143,54 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Plan:
-    """What has to be done to a function, in this order, and what it was planned on."""
+    """What has to be done to a function, in this order, and what it was planned on.
+
+    `alias` is None where the stack makes none. `made` is the version that holds already what is
+    wanted, where one was published before.
+    """
 
     observed: Observed
     wanted: Wanted
     steps: tuple[Step, ...]
+    alias: Alias | None = None
+    made: Observed | None = None
 
     @classmethod
-    def between(cls, observed: Observed, wanted: Wanted, bucket: Bucket | None = None) -> Plan:
+    def between(
+        cls,
+        observed: Observed,
+        wanted: Wanted,
+        bucket: Bucket | None = None,
+        *,
+        alias: Alias | None = None,
+        versions: Iterable[Observed] = (),
+    ) -> Plan:
         """Compare, and make a step of what differs; the code goes through `bucket` if there is one.
 
-        What can be refused without touching the function comes first. The tags say which version
-        runs, so they come last, when it does run.
+        What can be refused without touching the function comes first. Traffic moves when the
+        version is there whole. The tags say which version runs, so they come last.
+
+        A version keeps what the stack owns too: it is the wanted one only if all of that is as in
+        the function now. So a change of the stack reaches traffic with the next deploy, and the
+        deploy of an earlier release moves the alias back to its version, without an upload.
         """
-        upload = _upload(observed, wanted, bucket)
-        steps = (
+        made = _newest(observed, wanted, alias, versions)
+        configure, upload = _configure(observed, wanted), _upload(observed, wanted, bucket)
+        changes: tuple[Step | None, ...] = (
             _store(observed, wanted, bucket) if upload and bucket else None,
-            _configure(observed, wanted),
+            configure,
             upload,
+        )
+        if alias and made:
+            # Nothing calls the function but through its alias.
+            changes = ()
+        steps = (
+            *changes,
+            None if made else _publish(observed, wanted),
+            _move(observed, alias, made) if alias else None,
             _tag(observed, wanted),
         )
-        return cls(observed, wanted, tuple(step for step in steps if step))
+        return cls(observed, wanted, tuple(step for step in steps if step), alias, made)
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -158,8 +201,10 @@ class Plan:
         """Return the rights that planning and applying need, and no more."""
         function = self.observed.arn
         reads = (
-            Permission("lambda:GetFunction", function),
-            Permission("lambda:ListTags", function),
+            *(
+                Permission(f"lambda:{action}", function)
+                for action in ("GetAlias", "GetFunction", "ListTags", "ListVersionsByFunction")
+            ),
         )
         calls = [call for step in self.steps for call in (step.call, step.undo) if call]
         return tuple(dict.fromkeys([*reads, *(p for call in calls for p in call.permissions)]))
@@ -167,7 +212,11 @@ class Plan:
 
 @dataclass(frozen=True)
 class Applied:
-    """A deploy's end: the steps that were done, and what the service says now."""
+    """A deploy's end: the steps that were done, and what the service says now.
+
+    `version` is the package's. `function` is the version of the function that was published for it,
+    or the function itself in a dry run.
+    """
 
     version: str
     environment: str
@@ -186,7 +235,7 @@ def _store(observed: Observed, wanted: Wanted, bucket: Bucket) -> Step:
     }
     right = bucket.right("s3:PutObject", observed)
     change = Change("object", "", f"s3://{bucket.name}/{bucket.key}")
-    return Step("store", (change,), Call("s3", "put_object", request, (right,)))
+    return Step("store", (change,), Call("s3", "put_object", request, (right,)), of=Of.OBJECT)
 
 
 def _configure(observed: Observed, wanted: Wanted) -> Step | None:
@@ -240,6 +289,56 @@ def _upload(observed: Observed, wanted: Wanted, bucket: Bucket | None) -> Step |
     request = {"FunctionName": observed.name, **code, "Architectures": [wanted.architecture]}
     call = Call("lambda", "update_function_code", request, tuple(rights), revised=True)
     return Step("upload", changes, call, sets)
+
+
+def _newest(
+    observed: Observed, wanted: Wanted, alias: Alias | None, versions: Iterable[Observed]
+) -> Observed | None:
+    """Return the version that is what the function will be: the one that serves, or the newest."""
+    target = replace(
+        observed,
+        runtime=wanted.runtime,
+        handler=wanted.handler,
+        description=wanted.description,
+        architecture=wanted.architecture,
+        code_sha256=wanted.code_sha256,
+        environment={**observed.environment, **wanted.environment},
+    )
+    found = [version for version in versions if not differences(target, version)]
+    serving = alias.version if alias else ""
+    return max(found, key=lambda one: (one.version == serving, int(one.version)), default=None)
+
+
+def _publish(observed: Observed, wanted: Wanted) -> Step:
+    request = {"FunctionName": observed.name, "CodeSha256": wanted.code_sha256}
+    rights = (
+        Permission("lambda:PublishVersion", observed.arn),
+        Permission("lambda:GetFunction", f"{observed.arn}:*"),
+    )
+    call = Call("lambda", "publish_version", request, rights, revised=True)
+    return Step("publish", (Change("version", "", "a new one"),), call, of=Of.VERSION)
+
+
+def _move(observed: Observed, alias: Alias, made: Observed | None) -> Step | None:
+    if made and alias.version == made.version and not alias.weights:
+        return None
+    version = made.version if made else Later.VERSION
+    # Weights that are left out would stay.
+    request: dict[str, Any] = {
+        "FunctionName": observed.name,
+        "Name": ALIAS,
+        "FunctionVersion": version,
+        "RoutingConfig": {"AdditionalVersionWeights": {}},
+    }
+    right = Permission("lambda:UpdateAlias", observed.arn)
+    planned = f"version {made.version}" if made else "the new version"
+    return Step(
+        "alias",
+        (Change(ALIAS, str(alias), planned),),
+        Call("lambda", "update_alias", request, (right,), revised=True),
+        {"version": version, "weights": {}},
+        of=Of.ALIAS,
+    )
 
 
 def _tag(observed: Observed, wanted: Wanted) -> Step | None:
