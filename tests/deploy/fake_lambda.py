@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,6 +76,9 @@ class FakeLambda:
     tags: dict[str, str] = field(default_factory=dict)
     versions: dict[str, dict[str, Any]] = field(default_factory=dict)
     alias: dict[str, Any] | None = None
+    statements: list[dict[str, Any]] = field(default_factory=list)
+    sources: list[dict[str, Any]] = field(default_factory=list)
+    retries: list[dict[str, Any]] = field(default_factory=list)
     busy_reads: int = 1
     with_revisions: bool = True
     before: dict[str, list[BaseException | Script]] = field(default_factory=dict)
@@ -191,6 +195,24 @@ class FakeLambda:
         answer = copy.deepcopy(self.alias)
         self._happens(self.after, "get_alias")
         return answer
+
+    def get_policy(self, *, FunctionName: str) -> dict[str, Any]:  # noqa: N803
+        """Answer like GetPolicy."""
+        self._enter("get_policy", {"FunctionName": FunctionName})
+        if not self.statements:
+            message = "The resource you requested does not exist."
+            raise refusal("ResourceNotFoundException", message)
+        return {"Policy": json.dumps({"Version": "2012-10-17", "Statement": self.statements})}
+
+    def list_event_source_mappings(self, *, FunctionName: str) -> dict[str, Any]:  # noqa: N803
+        """Answer like ListEventSourceMappings."""
+        self._enter("list_event_source_mappings", {"FunctionName": FunctionName})
+        return {"EventSourceMappings": copy.deepcopy(self.sources)}
+
+    def list_function_event_invoke_configs(self, *, FunctionName: str) -> dict[str, Any]:  # noqa: N803
+        """Answer like ListFunctionEventInvokeConfigs."""
+        self._enter("list_function_event_invoke_configs", {"FunctionName": FunctionName})
+        return {"FunctionEventInvokeConfigs": copy.deepcopy(self.retries)}
 
     def list_versions_by_function(
         self,

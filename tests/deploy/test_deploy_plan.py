@@ -143,11 +143,10 @@ def test_the_policy_allows_what_the_steps_need_and_no_more() -> None:
     assert tagged["Statement"][0]["Action"] == [*reading, "lambda:TagResource"]
     alias = Alias(f"{ARN}:live", "6")
     moved = json.loads(policy(Plan.between(there, WANTED, alias=alias)))
+    looking = ["lambda:GetPolicy", "lambda:ListFunctionEventInvokeConfigs"]
+    writing = ["lambda:PublishVersion", "lambda:UpdateAlias"]
     assert moved["Statement"] == [
-        {
-            "Effect": "Allow",
-            "Action": [*reading, "lambda:PublishVersion", "lambda:UpdateAlias"],
-            "Resource": ARN,
-        },
+        {"Effect": "Allow", "Action": sorted(reading + looking + writing), "Resource": ARN},
+        {"Effect": "Allow", "Action": ["lambda:ListEventSourceMappings"], "Resource": "*"},
         {"Effect": "Allow", "Action": ["lambda:GetFunction"], "Resource": f"{ARN}:*"},
     ]

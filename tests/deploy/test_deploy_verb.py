@@ -282,13 +282,34 @@ def test_variables_that_aws_quotes_are_hidden(tmp_path: Path) -> None:
     assert not [value for value in ("hunter22-greeting", "sesame-open") if value in shown]
 
 
+def test_what_is_not_on_the_alias_is_named(tmp_path: Path) -> None:
+    """Each way around what a deploy publishes is a word of one warning; without an alias, that."""
+    one = Deploy(tmp_path)
+    for arn, sid in ((ARN, "Bucket"), (f"{ARN}:live", "Moved")):
+        statement = {"Sid": sid, "Principal": {"Service": "s3.amazonaws.com"}, "Resource": arn}
+        one.fake.statements.append(statement)
+    for arn, queue in ((ARN, "q1"), (f"{ARN}:live", "q2")):
+        one.fake.sources.append({"FunctionArn": arn, "EventSourceArn": f"arn:aws:sqs:::{queue}"})
+    one.fake.retries = [{"FunctionArn": f"{ARN}:$LATEST"}, {"FunctionArn": f"{ARN}:live"}]
+    one.run()
+    (warning,) = [event.text for event in one.recorder.of(Warned)]
+    assert "permission Bucket of s3.amazonaws.com, event source arn:aws:sqs:::q1, retry" in warning
+    assert not [word for word in ("Moved", "q2") if word in warning]
+    one.fake.refuses["get_policy"] = refusal("AccessDeniedException", "no", "GetPolicy")
+    one.run()
+    assert "lack lambda:GetPolicy" in one.recorder.of(Warned)[-1].text
+    one.fake.alias = None
+    one.run()
+    assert "AWS::Lambda::Alias" in one.recorder.of(Warned)[-1].text
+
+
 def test_the_policy_is_printed_and_nothing_changed(tmp_path: Path) -> None:
     """`--print-policy` ends after the plan, with the policy as an output."""
     one = Deploy(tmp_path)
     one.run(Pipeline_PrintPolicy="True")
     (policy,) = [event.value for event in one.recorder.of(Output)]
     statements = {one["Resource"]: one["Action"] for one in json.loads(policy)["Statement"]}
-    assert statements.keys() == {ARN, f"{ARN}:*"}
+    assert statements.keys() == {ARN, f"{ARN}:*", "*"}
     assert {"lambda:UpdateFunctionCode", "lambda:UpdateAlias"} <= set(statements[ARN])
     assert one.fake.writes() == []
 

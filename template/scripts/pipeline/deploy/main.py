@@ -24,9 +24,14 @@ from .hooks import load_hooks
 from .observe import Wait, published_versions, read_alias, settled
 from .plan import Applied, Bucket, Plan, Wanted
 from .policy import policy
+from .triggers import off_the_alias
 from .worker import WorkerContext
 from .worker_log import octopus_lines
 
+_OFF_THE_ALIAS = (
+    "not on the alias live of {name}, so a deploy does not reach it: {found}. In "
+    "environment/stack.yaml name the alias there: FunctionName: !Ref Live, or Qualifier: live."
+)
 _NO_ALIAS = (
     "{name} has no alias live, so what calls it meets each change of a deploy at once, and no "
     "deploy can be taken back. Add to environment/stack.yaml, and let permission, notification and "
@@ -99,8 +104,8 @@ def deploy(
             versions=published_versions(functions, name),
         )
         stage.text = _summary(plan)
-    if plan.alias is None:
-        reporter.warn(_NO_ALIAS.format(name=name))
+    if warning := _events_warning(plan, functions):
+        reporter.warn(warning)
     with hiding(_environment_values(plan), reporter) as quiet:
         _report_plan(plan, connection, quiet)
         applied = Applied(manifest.version, environment, plan, found, ())
@@ -198,6 +203,18 @@ def _summary(plan: Plan) -> str:
         return "nothing to change: the function is as the package has it"
     names = ", ".join(step.name for step in plan.steps)
     return f"{count} change{'' if count == 1 else 's'}: {names}"
+
+
+def _events_warning(plan: Plan, functions: Any) -> str:
+    """Say which events do not meet what this deploy publishes, and what to write in the stack."""
+    name = plan.observed.name
+    if plan.alias is None:
+        return _NO_ALIAS.format(name=name)
+    try:
+        found = off_the_alias(functions, plan.observed)
+    except PipelineError as error:
+        return f"what calls {name} was not looked at: {error.what}"
+    return _OFF_THE_ALIAS.format(name=name, found=", ".join(found)) if found else ""
 
 
 def _report_plan(plan: Plan, connection: Connection, reporter: Reporter) -> None:

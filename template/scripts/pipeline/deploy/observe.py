@@ -112,15 +112,23 @@ def read_alias(client: Any, name: str) -> Alias | None:
 
 def published_versions(client: Any, name: str) -> Iterator[Observed]:
     """Read all published versions; one whose environment cannot be read is passed over."""
+    for configuration in listed(client, "list_versions_by_function", "Versions", name):
+        # Its key may be gone; and whatever cannot be compared is none to go back to.
+        with contextlib.suppress(PipelineError):
+            version = _observed(name, configuration, {})
+            if version.version != _LATEST:
+                yield version
+
+
+def listed(client: Any, method: str, part: str, name: str) -> Iterator[Mapping[str, Any]]:
+    """Give what a call lists of a function, page by page."""
     marker: dict[str, str] = {}
+    permission = "lambda:" + "".join(word.capitalize() for word in method.split("_"))
     while True:
-        with explained_errors(name, "lambda:ListVersionsByFunction"):
-            answer = client.list_versions_by_function(FunctionName=name, **marker)
-            found = [one for one in answer.get("Versions", ()) if one["Version"] != _LATEST]
-        for configuration in found:
-            # Its key may be gone; and whatever cannot be compared is none to go back to.
-            with contextlib.suppress(PipelineError):
-                yield _observed(name, configuration, {})
+        with explained_errors(name, permission):
+            answer = getattr(client, method)(FunctionName=name, **marker)
+            found = [dict(one) for one in answer.get(part, ())]
+        yield from found
         if not answer.get("NextMarker"):
             return
         marker = {"Marker": answer["NextMarker"]}

@@ -200,12 +200,13 @@ class Plan:
     def permissions(self) -> tuple[Permission, ...]:
         """Return the rights that planning and applying need, and no more."""
         function = self.observed.arn
-        reads = (
-            *(
-                Permission(f"lambda:{action}", function)
-                for action in ("GetAlias", "GetFunction", "ListTags", "ListVersionsByFunction")
-            ),
-        )
+        actions = ["GetAlias", "GetFunction", "ListTags", "ListVersionsByFunction"]
+        if self.alias:
+            actions += ["GetPolicy", "ListFunctionEventInvokeConfigs"]
+        reads = [Permission(f"lambda:{action}", function) for action in actions]
+        if self.alias:
+            # AWS allows it for all functions or for none.
+            reads.append(Permission("lambda:ListEventSourceMappings", "*"))
         calls = [call for step in self.steps for call in (step.call, step.undo) if call]
         return tuple(dict.fromkeys([*reads, *(p for call in calls for p in call.permissions)]))
 
