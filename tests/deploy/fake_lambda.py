@@ -262,6 +262,7 @@ class FakeLambda:
         FunctionName: str,  # noqa: N803
         Name: str,  # noqa: N803
         FunctionVersion: str,  # noqa: N803
+        Description: str,  # noqa: N803
         RoutingConfig: dict[str, dict[str, float]],  # noqa: N803
         RevisionId: str = "",  # noqa: N803
     ) -> dict[str, Any]:
@@ -273,6 +274,7 @@ class FakeLambda:
             raise refusal("ResourceNotFoundException", f"Function not found: {FunctionVersion}")
         weights = RoutingConfig["AdditionalVersionWeights"]
         self.move(FunctionVersion, **{f"v{key}": one for key, one in weights.items()})
+        self.alias = {**(self.alias or {}), "Description": Description}
         self.accepted.append("update_alias")
         self._happens(self.after, "update_alias")
         return copy.deepcopy(self.alias or {})

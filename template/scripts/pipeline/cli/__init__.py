@@ -23,6 +23,8 @@ def namespace(root: Path) -> Collection:
         octopus.push,
         octopus.release,
         deploy.deploy,
+        deploy.rollback,
+        deploy.status,
         Collection("env", octopus.create, octopus.delete, octopus.list_, octopus.reap),
         Collection("local", deploy.start, deploy.stop),
         Collection("cache", build.clear),

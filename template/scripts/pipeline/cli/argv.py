@@ -49,12 +49,14 @@ OLD_FLAGS = {
 class Shape:
     """A verb's command line: the flag its bare word belongs to, and the flags that take a value.
 
-    `passes_on` says that everything after the verb is not ours to parse.
+    `passes_on` says that everything after the verb is not ours to parse, `repeats` that there may
+    be several bare words.
     """
 
     positional: str = ""
     valued: Collection[str] = ()
     passes_on: bool = False
+    repeats: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def normalise(typed: Sequence[str], shapes: Mapping[str, Shape]) -> CommandLine:
                 words.append(rest.pop(0))
         elif shape.positional and not filled:
             words.append(f"{shape.positional}={word}")
-            filled = True
+            filled = not shape.repeats
         else:
             words.append(word)
     return CommandLine(words, (), old)

@@ -1,4 +1,4 @@
-"""The verbs of an environment: deploy, and for the embedded AWS local.start and local.stop."""
+"""The verbs of an environment, and for the embedded AWS local.start and local.stop."""
 
 from __future__ import annotations
 
@@ -30,6 +30,41 @@ def deploy(
         run.result(done.outputs["Policy"], json.loads(done.outputs["Policy"]))
     else:
         run.answer = asdict(done)
+
+
+@verb(
+    {
+        "environment": "Where: an environment of pyproject.toml in any case, or `local`",
+        "to": "The release to serve: a package's version or a commit; by default the one before",
+        "reason": "Why; it is kept with the alias",
+    }
+)
+def rollback(run: Session, environment: str = "", to: str = "", reason: str = "") -> None:
+    """Let the alias live point to an earlier release again; nothing is built or uploaded."""
+    from ..verbs.rollback import rollback
+    from ..verbs.which_function import place_of
+
+    place = place_of(run.project, environment, run.machine)
+    run.answer = asdict(rollback(place, to, reason, run.machine.now(), run.reporter))
+
+
+@verb({"environment": "Which; all declared ones by default"}, iterable=["environment"])
+def status(run: Session, environment: list[str]) -> None:
+    """Show which release each environment serves, and what is not as it should be (exit 3)."""
+    from invoke import Exit
+
+    from ..verbs.status import status
+    from ..verbs.which_function import place_of
+
+    names = environment or [one.name for one in run.project.environments]
+    found = []
+    for name in names:
+        found.append(status(place_of(run.project, name, run.machine)))
+        for line in found[-1].lines():
+            run.reporter.line(line)
+    run.answer = {"environments": [asdict(one) for one in found]}
+    if any(one.drift for one in found):
+        raise Exit(code=3)
 
 
 @verb()

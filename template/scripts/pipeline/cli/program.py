@@ -62,7 +62,8 @@ def shapes(namespace: Collection) -> dict[str, Shape]:
         valued = [name for name, argument in context.flags.items() if argument.takes_value]
         positional = next((flag for flag in _BARE_WORDS if flag in valued), "")
         for name in (context.name, *context.aliases):
-            found[str(name)] = Shape(positional, valued, name in _PASS_ON)
+            repeats = bool(positional) and context.flags[positional].kind is list
+            found[str(name)] = Shape(positional, valued, name in _PASS_ON, repeats)
     return found
 
 

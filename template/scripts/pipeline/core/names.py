@@ -28,6 +28,7 @@ _VERSION = re.compile(
     r"[0-9]+(?:\.[0-9]+){0,3}(?:-[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
     r"(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
 )
+_RELEASE = re.compile(r"(\S+) ((?:[0-9a-f]{7,64}|unknown)(?:-dirty)?)(?=: |\Z)")
 LAMBDA_NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{FUNCTION_NAME_LIMIT}}}")
 _STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 
@@ -53,6 +54,12 @@ def release_description(version: str, commit: str, text: str) -> str:
     """
     mark = f"{version} {commit}: {text}".removesuffix(": ")
     return mark if len(mark) <= DESCRIPTION_LIMIT else f"{mark[: DESCRIPTION_LIMIT - 3]}..."
+
+
+def release_in(description: str) -> tuple[str, str]:
+    """Return version and commit of the release that a description names, or two empty texts."""
+    found = _RELEASE.match(description)
+    return (found[1], found[2]) if found else ("", "")
 
 
 def _quoted(value: str) -> str:

@@ -141,7 +141,7 @@ def _move(step: Step, before: Observed, work: _Work) -> Alias:
     there, made = work.alias, work.made
     if there is None or made is None:
         raise AssertionError  # a plan moves what is there, to what was published
-    target = replace(there, version=made.version, weights={})
+    target = replace(there, **{**step.sets, "version": made.version})
     lost: PipelineError | None = None
     try:
         work.send(step.call, there.revision_id)

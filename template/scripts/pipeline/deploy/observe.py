@@ -58,11 +58,15 @@ class Observed:
 
 @dataclass(frozen=True)
 class Alias:
-    """Where the alias points: to `version`, and for a part of the calls to those of `weights`."""
+    """Where the alias points: to `version`, and for a part of the calls to those of `weights`.
+
+    `description` says which release moved it there, or who took one back and why.
+    """
 
     arn: str
     version: str
     weights: Mapping[str, float] = field(default_factory=dict)
+    description: str = ""
     revision_id: str = ""
 
     def __str__(self) -> str:
@@ -106,6 +110,7 @@ def read_alias(client: Any, name: str) -> Alias | None:
         arn=_text(answer, "AliasArn"),
         version=_text(answer, "FunctionVersion"),
         weights=weights if isinstance(weights, Mapping) else {},
+        description=_text(answer, "Description", ""),
         revision_id=_text(answer, "RevisionId", ""),
     )
 

@@ -187,10 +187,19 @@ class Plan:
         steps = (
             *changes,
             None if made else _publish(observed, wanted),
-            _move(observed, alias, made) if alias else None,
+            _move(observed, alias, made, wanted.description) if alias else None,
             _tag(observed, wanted),
         )
         return cls(observed, wanted, tuple(step for step in steps if step), alias, made)
+
+    @classmethod
+    def back_to(cls, made: Observed, observed: Observed, alias: Alias, description: str) -> Plan:
+        """Plan to let the alias point to a version that is there; all else stays as it is."""
+        wanted = Wanted(
+            made.runtime, made.handler, made.description, made.architecture, made.code_sha256
+        )
+        step = _move(observed, alias, made, description)
+        return cls(observed, wanted, (step,) if step else (), alias, made)
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -320,7 +329,7 @@ def _publish(observed: Observed, wanted: Wanted) -> Step:
     return Step("publish", (Change("version", "", "a new one"),), call, of=Of.VERSION)
 
 
-def _move(observed: Observed, alias: Alias, made: Observed | None) -> Step | None:
+def _move(observed: Observed, alias: Alias, made: Observed | None, description: str) -> Step | None:
     if made and alias.version == made.version and not alias.weights:
         return None
     version = made.version if made else Later.VERSION
@@ -329,6 +338,7 @@ def _move(observed: Observed, alias: Alias, made: Observed | None) -> Step | Non
         "FunctionName": observed.name,
         "Name": ALIAS,
         "FunctionVersion": version,
+        "Description": description,
         "RoutingConfig": {"AdditionalVersionWeights": {}},
     }
     right = Permission("lambda:UpdateAlias", observed.arn)
@@ -337,7 +347,7 @@ def _move(observed: Observed, alias: Alias, made: Observed | None) -> Step | Non
         "alias",
         (Change(ALIAS, str(alias), planned),),
         Call("lambda", "update_alias", request, (right,), revised=True),
-        {"version": version, "weights": {}},
+        {"version": version, "weights": {}, "description": description},
         of=Of.ALIAS,
     )
 

@@ -201,13 +201,16 @@ class Project:
     def environment(self, name: str) -> Environment:
         """Return the environment of that name in any case; `local` needs no declaration.
 
-        Raises PipelineError naming the declared ones.
+        Raises PipelineError naming the declared ones, UsageError without a name.
         """
         known = {environment.name.lower(): environment for environment in self.environments}
         known.setdefault(LOCAL_ENVIRONMENT, Environment(LOCAL_ENVIRONMENT))
         if name.lower() in known:
             return known[name.lower()]
         names = ", ".join(environment.name for environment in known.values())
+        if not name:
+            then = f"Declared are {names}: name one after the verb."
+            raise UsageError("environment", "no environment is named", then)
         then = f"Declared are {names}. Add [tool.pipeline.environments.{name}] to {_FILE} for it."
         raise PipelineError("environment", f"there is no environment {name!r}", then)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.errors import PipelineError, UsageError
+from ..core.errors import PipelineError
 from ..core.events import Event, Output, Reporter, Sink
 from ..core.names import resource_name
 from ..core.templates import declared_values
@@ -17,7 +17,7 @@ from ..edge.pythons import base_python
 from ..octopus.launch import Job, launch, worker_variables
 from ..package.contents import Package
 from ..project.last_build import Latest
-from ..project.project import LOCAL_ENVIRONMENT, Environment, Project
+from ..project.project import Environment, Project
 from .build import fresh_package
 from .local import start_for_project
 from .which_package import chosen_package, is_stale, last_build
@@ -53,14 +53,6 @@ def deploy(
     Raises UsageError without an environment, PipelineError for a build that must not go there,
     and the error that the deploy script ended with.
     """
-    if not options.environment:
-        names = dict.fromkeys([*(known.name for known in project.environments), LOCAL_ENVIRONMENT])
-        raise UsageError(
-            "deploy",
-            "no environment is named",
-            f"Declared are {', '.join(names)}. Name one: `python3 tasks.py deploy "
-            f"{next(iter(names))}`.",
-        )
     environment = project.environment(options.environment)
     if environment.is_local:
         path = fresh_package(project, options.package, machine, reporter)

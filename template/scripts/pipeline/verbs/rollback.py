@@ -1,0 +1,68 @@
+"""`rollback`: the alias points to an earlier release again, with its code and its settings."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+
+from ..core.errors import PipelineError
+from ..core.events import Reporter
+from ..core.lambda_limits import DESCRIPTION_LIMIT
+from ..deploy.apply import apply
+from ..deploy.observe import Wait, observe, published_versions, read_alias, settled
+from ..deploy.plan import Plan
+from ..deploy.releases import earlier_release, releases
+from .which_function import Place
+
+
+@dataclass(frozen=True)
+class RolledBack:
+    """A rollback: the release that served, the one that serves now, and Lambda's version of it."""
+
+    environment: str
+    function: str
+    before: str
+    version: str
+    commit: str
+    function_version: str
+    changed: bool
+
+
+def rollback(place: Place, to: str, reason: str, now: datetime, reporter: Reporter) -> RolledBack:
+    """Let the alias point to the release `to`, a package's version or commit, or the one before.
+
+    One call moves the traffic; who, when and why are kept in the alias's description. Raises
+    UsageError for a bare number, PipelineError for a release that is not there, Conflict when
+    somebody else moves the alias meanwhile.
+    """
+    where, name = f"rollback {place.environment.name}", place.function
+    functions = place.connection.functions
+    wait = Wait(time.sleep, time.monotonic)
+    with reporter.stage("plan") as stage:
+        observed, alias = observe(functions, name), read_alias(functions, name)
+        if alias is None:
+            then = "Deploy the earlier package again; that also says which lines the stack needs."
+            raise PipelineError(where, f"{name} has no alias live, which could be moved", then)
+        known = releases(published_versions(functions, name))
+        serving = next((one for one in known if one.function.version == alias.version), None)
+        chosen = earlier_release(known, alias.version, to, where)
+        # It is there and ready: what it needs, like a network, may be gone.
+        settled(functions, name, wait, stage, chosen.function.version)
+        before = serving.version if serving else f"version {alias.version}"
+        who = place.connection.caller.rpartition(":")[2]
+        words = [f"rollback from {before}", f"{now:%Y-%m-%d %H:%M} UTC", who, reason]
+        description = ", ".join(filter(None, words))[:DESCRIPTION_LIMIT]
+        plan = Plan.back_to(chosen.function, observed, alias, description)
+        stage.text = str(plan.changes[0]) if plan.changes else f"{chosen} serves already"
+    apply(plan, b"", place.connection, reporter, wait)
+    reporter.line(f"{name} serves {chosen}. Data and stack stay as they are.")
+    return RolledBack(
+        place.environment.name,
+        name,
+        before,
+        chosen.version,
+        chosen.commit,
+        chosen.function.version,
+        bool(plan.steps),
+    )

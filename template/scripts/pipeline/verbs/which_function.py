@@ -1,0 +1,43 @@
+"""The function of an environment, and a connection to where it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from ..core.errors import PipelineError
+from ..core.names import resource_name
+from ..deploy.aws_session import Connect, Connection, connect
+from ..edge.machine import Machine
+from ..local.background import running
+from ..local.clients import client
+from ..project.project import Environment, Project
+from .deploy_here import worker_credentials
+from .local import state_file
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a function is: its name, and AWS there."""
+
+    environment: Environment
+    function: str
+    connection: Connection
+
+
+def place_of(project: Project, named: str, machine: Machine, connect: Connect = connect) -> Place:
+    """Connect to an environment of the project, in the right account.
+
+    Raises PipelineError for one that is not declared, and where there is no way into it.
+    """
+    environment = project.environment(named)
+    function = resource_name(environment.name, project.function.name)
+    if not environment.is_local:
+        credentials = worker_credentials(environment, machine.environ)
+        return Place(environment, function, connect(credentials, environment.place()))
+    aws = running(state_file(project.root))
+    if aws is None:
+        then = "Start it: `python3 tasks.py local.start`."
+        raise PipelineError("local", "no embedded AWS is running", then)
+    there = Connection(client(aws, "lambda"), partial(client, aws, "s3"), aws.region)
+    return Place(environment, function, there)
