@@ -31,7 +31,8 @@ def local(unused: Repository, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def test_deploying_to_the_embedded_aws(local: Repository) -> None:
     """A dry run changes nothing, a deploy what it said, and the next one has nothing to do."""
     built = local.must("package", "--json").document
-    dry = local.must("deploy", "local", "--dry-run", "--json")
+    dry = local.verb("deploy", "local", "--dry-run", "--detailed-exit-code", "--json")
+    assert dry.code == 3
     assert dry.document["dry_run"] is True
     assert dry.document["outputs"] == {}
     assert "Dry run: nothing was changed." in dry.err
@@ -42,7 +43,7 @@ def test_deploying_to_the_embedded_aws(local: Repository) -> None:
     shown = [line for line in dry.err.splitlines() if " -> " in line]
     assert shown
     assert shown == [line for line in first.err.splitlines() if " -> " in line]
-    again = local.must("deploy", "local")
+    again = local.must("deploy", "local", "--dry-run", "--detailed-exit-code")
     assert "nothing to change" in again.err
     assert " -> " not in again.err
 

@@ -28,6 +28,8 @@ from .triggers import off_the_alias
 from .worker import WorkerContext
 from .worker_log import octopus_lines
 
+# An output of a dry run: how many changes it found.
+CHANGES = "Changes"
 _OFF_THE_ALIAS = (
     "not on the alias live of {name}, so a deploy does not reach it: {found}. In "
     "environment/stack.yaml name the alias there: FunctionName: !Ref Live, or Qualifier: live."
@@ -113,6 +115,7 @@ def deploy(
             quiet.emit(Output("Policy", policy(plan)))
             return applied
         if context.dry_run:
+            quiet.emit(Output(CHANGES, str(len(plan.changes))))
             quiet.line("Dry run: nothing was changed.")
             return applied
         hooks("before_deploy", plan)

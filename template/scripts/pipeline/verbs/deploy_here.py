@@ -12,6 +12,7 @@ from ..core.events import Event, Output, Reporter, Sink
 from ..core.names import resource_name
 from ..core.templates import declared_values
 from ..deploy.aws_session import Credentials
+from ..deploy.main import CHANGES
 from ..edge.machine import Machine
 from ..edge.pythons import base_python
 from ..octopus.launch import Job, launch, worker_variables
@@ -36,13 +37,17 @@ class DeployOptions:
 
 @dataclass(frozen=True)
 class Deployed:
-    """A deploy that was made, or shown; `outputs` are what the script passes to later steps."""
+    """A deploy that was made, or shown; `outputs` are what the script passes to later steps.
+
+    `changes` is how many a dry run found.
+    """
 
     environment: str
     function: str
     version: str
     dry_run: bool
     outputs: Mapping[str, str]
+    changes: int = 0
 
 
 def deploy(
@@ -104,7 +109,8 @@ def deploy_package(
         job = Job(folder, base_python(), variables, credentials, environ)
         launch(job, Reporter(_collecting(reporter.emit, outputs), reporter.seconds))
     name = resource_name(environment.name, project.function.name)
-    return Deployed(environment.name, name, manifest.version, options.dry_run, outputs)
+    changes = int(outputs.pop(CHANGES, "0"))
+    return Deployed(environment.name, name, manifest.version, options.dry_run, outputs, changes)
 
 
 def refuse_unfit(
