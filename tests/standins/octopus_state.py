@@ -154,7 +154,11 @@ _ENDS = ("Success", "Failed", "Canceled", "TimedOut")
 
 @dataclass
 class Space:
-    """One space's resources by their ids."""
+    """One space's resources by their ids.
+
+    `branches` has the processes of version-controlled projects, by project and branch;
+    `process_templates` steps, by the name of the step that uses them.
+    """
 
     id: str
     name: str
@@ -167,6 +171,8 @@ class Space:
     projects: dict[str, Document] = field(default_factory=dict)
     channels: dict[str, Document] = field(default_factory=dict)
     processes: dict[str, Document] = field(default_factory=dict)
+    branches: dict[tuple[str, str], str] = field(default_factory=dict)
+    process_templates: dict[str, list[Document]] = field(default_factory=dict)
     releases: dict[str, Document] = field(default_factory=dict)
     deployments: dict[str, Document] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
