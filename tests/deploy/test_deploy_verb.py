@@ -157,13 +157,21 @@ def test_a_bucket_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_missing_variable_is_found_before_aws_is_asked(tmp_path: Path) -> None:
-    """The variables of the function's environment are checked first, all at once."""
+    """Octopus's, those of AWS and of the function's environment: one error names them all."""
     one = Deploy(tmp_path, environment={"A": "#{One}", "B": "#{Two}"})
     with pytest.raises(PipelineError, match=r"2 variables are missing: One \(for A\); Two"):
         one.run()
     one = Deploy(tmp_path, bucket="#{Three}")
     with pytest.raises(PipelineError, match=r"a variable is missing: Three \(for the bucket\)"):
         one.run()
+    one = Deploy(tmp_path, environment={"A": "#{One}"}, bucket="#{Two}")
+    empty = {"Octopus_Release_Number": "", "AWS_Deployment_Secret": "", "AWS_Deployment_Region": ""}
+    with pytest.raises(PipelineError) as error:
+        one.run(**empty)
+    assert error.value.what == (
+        "5 variables are missing: Octopus.Release.Number; AWS.Deployment.Secret; "
+        "AWS.Deployment.Region; One (for A); Two (for the bucket)"
+    )
     assert one.connected == []
 
 
