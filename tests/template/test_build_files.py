@@ -110,6 +110,13 @@ def test_teamcitys_script_gets_no_text_of_others(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == (f"tasks.py build {given}\n", "")
 
 
+def test_teamcity_needs_no_branch_specification() -> None:
+    """A parameter that only such a VCS root has would leave the build without an agent."""
+    references = set(re.findall(r"%([^%\s]+)%", re.sub(r"//.*", "", text_of("teamcity"))))
+    assert references == {"build.counter", "pipeline.arguments"}
+    assert "settingsRoot.paramRefs.buildVcsBranch" in text_of("teamcity")
+
+
 def test_gitlab_exchanges_its_token(tmp_path: Path) -> None:
     """With a role, the job's token and a profile are in a folder that nobody else reads."""
     (script,) = parsed("gitlab")["build"]["before_script"]
@@ -162,7 +169,8 @@ def test_history_is_whole() -> None:
     """Each server fetches all commits and tags."""
     assert parsed("gitlab")["variables"]["GIT_DEPTH"] == "0"
     azure = parsed("azure")["jobs"][0]["steps"][0]
-    assert (azure["fetchDepth"], azure["fetchTags"]) == (0, True)
+    # As texts: the schema that editors and linters take from azure-pipelines-vscode wants these.
+    assert (azure["fetchDepth"], azure["fetchTags"]) == ("0", "true")
     assert parsed("github")["jobs"]["build"]["steps"][0]["with"]["fetch-depth"] == 0
 
 
