@@ -169,9 +169,21 @@ def test_history_is_whole() -> None:
     """Each server fetches all commits and tags."""
     assert parsed("gitlab")["variables"]["GIT_DEPTH"] == "0"
     azure = parsed("azure")["jobs"][0]["steps"][0]
-    # As texts: the schema that editors and linters take from azure-pipelines-vscode wants these.
     assert (azure["fetchDepth"], azure["fetchTags"]) == ("0", "true")
     assert parsed("github")["jobs"]["build"]["steps"][0]["with"]["fetch-depth"] == 0
+
+
+def test_azure_gets_texts() -> None:
+    """The schema that editors and linters have, azure-pipelines-vscode's, knows no others."""
+
+    def values(node: Any) -> Iterator[Any]:
+        if isinstance(node, (dict, list)):
+            for inner in node.values() if isinstance(node, dict) else node:
+                yield from values(inner)
+        else:
+            yield node
+
+    assert [value for value in values(parsed("azure")) if not isinstance(value, str)] == []
 
 
 def test_azure_gets_no_anchors() -> None:
