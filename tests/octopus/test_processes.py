@@ -175,8 +175,9 @@ def test_names_may_have_blanks_in_them_and_between_them(
     assert done.projects == ("Orders Two", "Orders")
     with pytest.raises(UsageError, match="named twice"):
         release("CI staging ci")
+    nowhere = "CI " + "Nowhere " * 40
     with pytest.raises(PipelineError, match="not found in space Default: CI Nowhere"):
-        release("CI Nowhere")
+        release(nowhere)
 
 
 def test_environments_are_named_to_octopus(

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from ..verbs.release import OctopusOptions
 
 RELEASE_FLAGS = {
-    "environments": "Where to deploy, in this order, with commas between; none: the release alone",
-    "projects": "The Octopus projects, separated by commas; pyproject.toml's by default",
+    "environments": "Where to deploy, in this order, commas or blanks between; none: no deployment",
+    "projects": "The Octopus projects, commas or blanks between; pyproject.toml's by default",
     "octopus-project-prefix": "All projects whose names begin with this, where none is named",
     "channel": "The channel of the releases; each project's default one by default",
-    "git-ref": "The branch or tag that version-controlled projects are read at; else their own",
+    "git-ref": "A branch, tag or commit of version-controlled projects; their default branch else",
 }
 _PERIOD = re.compile(r"([1-9][0-9]{0,3})([hd])\Z")
 

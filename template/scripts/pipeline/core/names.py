@@ -16,6 +16,7 @@ DEPLOY_SCRIPT = "deploy.py"
 DEPLOY_HOOKS = "hooks_deploy.py"
 FUNCTION_ZIP = "function.zip"
 
+LONGEST_ENVIRONMENT = 50  # Octopus's own limit
 LONGEST_ID = 100  # NuGet's own limit
 FULL_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")  # as git writes it, for `fullmatch`
 _LONGEST_VERSION = 128

@@ -19,7 +19,6 @@ from .typed_names import split_names
 
 # Octopus has no other field of an environment that could hold this.
 _MARK = re.compile(r"Made by env\.create for (?P<owner>\S+?)\.(?: Expires (?P<end>\S+?)\.)?$")
-LONGEST_NAME = 50  # characters, by Octopus's REST reference
 # The properties of a lifecycle's phase that hold its environments.
 TARGETS = ("AutomaticDeploymentTargets", "OptionalDeploymentTargets")
 _IN_USE = (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT)

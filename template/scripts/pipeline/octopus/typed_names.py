@@ -25,7 +25,6 @@ def _names_of(words: Sequence[str], known: Collection[str]) -> list[str]:
     """Return the names that make up `words`; none where a part of them is no name."""
     for end in range(len(words), 0, -1):
         name, rest = " ".join(words[:end]), words[end:]
-        others = _names_of(rest, known)
-        if name in known and (others or not rest):
+        if name in known and ((others := _names_of(rest, known)) or not rest):
             return [name, *others]
     return []

@@ -11,10 +11,9 @@ from datetime import datetime
 
 from ..core.errors import PipelineError, UsageError
 from ..core.events import Reporter
-from ..core.names import resource_name
+from ..core.names import LONGEST_ENVIRONMENT, resource_name
 from ..octopus.client import Octopus
 from ..octopus.environments import (
-    LONGEST_NAME,
     OctopusEnvironment,
     all_environments,
     ensure_environment,
@@ -61,10 +60,10 @@ def create_environment(
     for a permanent environment and for a deployment process whose steps do not fit the machine.
     """
     _refuse_permanent(project, name, "env.create")
-    if len(name) > LONGEST_NAME:
+    if len(name) > LONGEST_ENVIRONMENT:
         raise UsageError(
             f"env.create {name}",
-            f"Octopus takes names of {LONGEST_NAME} characters, this one has {len(name)}",
+            f"Octopus takes names of {LONGEST_ENVIRONMENT} characters, this one has {len(name)}",
             "Choose a shorter one.",
         )
     resource_name(name, project.function.name)
