@@ -157,10 +157,13 @@ def test_github_gives_the_job_little_and_pins_its_actions() -> None:
     assert job["permissions"] == asked
     steps = job["steps"]
     actions = [step["uses"] for step in steps if "uses" in step]
-    assert len(actions) == 6
+    assert len(actions) == 7
     assert [action for action in actions if not re.search(r"@[0-9a-f]{40}\Z", action)] == []
     assert all(re.search(rf"{action} # v\d", text_of("github")) for action in actions)
     assert steps[0]["with"] == {"fetch-depth": 0, "persist-credentials": False}
+    # A run that waits is dropped for a newer one of its group: no push may do that to a deploy.
+    group = "build-${{ github.ref }}-${{ github.event_name }}"
+    assert workflow["concurrency"] == {"group": group}
     secret = [step for step in steps if "secrets." in str(step)]
     assert [step.get("name") for step in secret] == ["Build"]
 
