@@ -83,9 +83,9 @@ def build(
     prerelease_tag: str | None = None, version_strategy: str | None = None,
     force: bool = False, deploy: bool = False, environments: str | None = None,
     projects: str | None = None, octopus_project_prefix: str | None = None,
-    channel: str | None = None, git_ref: str | None = None,
     octopus_server_url: str | None = None, octopus_api_key: str | None = None,
     octopus_space: str | None = None, component: str | None = None,  # noqa: ARG001 - see its help
+    channel: str | None = None, git_ref: str | None = None,
 ) -> None:  # fmt: skip
     """Restore, test, package and verify: the versioned package in build-output/."""
     from ..verbs.build import BuildOptions, build

@@ -67,8 +67,8 @@ def push(
 def release(
     run: Session, package: str | None = None, environments: str | None = None,
     projects: str | None = None, octopus_project_prefix: str | None = None,
-    channel: str | None = None, git_ref: str | None = None,
     wait: str | None = None, cancel_on_timeout: bool = False, allow_dirty: bool = False,
+    channel: str | None = None, git_ref: str | None = None,
 ) -> None:  # fmt: skip
     """Make the package's releases in Octopus, and deploy them to one environment after another."""
     from ..verbs.release import release
