@@ -125,7 +125,13 @@ def _inform(ask: Ask) -> Answer:
     """
     body = ask.body
     body.only(
-        "SpaceId", "spaceName", "PackageId", "Version", "OverwriteMode", "OctopusBuildInformation"
+        "SpaceId",
+        "spaceName",
+        "PackageId",
+        "Version",
+        "OverwriteMode",
+        "OctopusBuildInformation",
+        "Replace",
     )
     body.need("PackageId", "Version", "OctopusBuildInformation")
     information = body("OctopusBuildInformation")

@@ -28,7 +28,7 @@ _OF_SERVER = (
     "OperatingSystemVersion", "ShellName", "ShellVersion", "StatusSummary",
 )  # fmt: skip
 _LIFECYCLE = (
-    "Name", "Description", "Phases", "ReleaseRetentionPolicy", "TentacleRetentionPolicy",
+    "Name", "Description", "Phases", "ReleaseRetentionPolicy", "TentacleRetentionPolicy", "Slug",
 )  # fmt: skip
 _COMMON = ("Id", "SpaceId", "spaceName", "Links")
 # go-octopusdeploy pkg/machines/endpoint.go
@@ -171,7 +171,7 @@ def _lifecycle(ask: Ask, id: str) -> Answer:  # noqa: A002
 
 
 def _change_lifecycle(ask: Ask, id: str) -> Answer:  # noqa: A002
-    """go-octopusdeploy pkg/lifecycles/phase.go."""
+    """go-octopusdeploy pkg/lifecycles/phase.go; the rules are those of the REST reference."""
     found = _existing(ask.space, "lifecycles", id)
     ask.body.only(*_LIFECYCLE, *_COMMON)
     phases = []
@@ -185,6 +185,13 @@ def _change_lifecycle(ask: Ask, id: str) -> Answer:  # noqa: A002
     names = [folded(phase["Name"]) for phase in phases]
     if len(set(names)) != len(names):
         raise Refusal(400, "Two phases have the same name.")
+    targets = [target for phase in phases for target in _targets(phase)]
+    if len(set(targets)) != len(targets):
+        raise Refusal(400, "An environment may appear in only one phase.")
+    if len([phase for phase in phases if not _targets(phase)]) > 1:
+        raise Refusal(400, "At most one phase may list no environments.")
+    if phases and all(phase["IsOptionalPhase"] for phase in phases):
+        raise Refusal(400, "Not every phase may be optional.")
     found.update({**ask.body.document(found, *_LIFECYCLE), "Phases": phases})
     return 200, found
 
