@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -121,59 +121,33 @@ class PackageStep:
 
 
 def find_projects(
-    octopus: Octopus, names: Sequence[str], choice: Choice | None = None
+    octopus: Octopus, names: Sequence[str], prefix: str, choice: Choice
 ) -> list[OctopusProject]:
-    """Return the projects of these names, ids or slugs, in their order.
+    """Return the projects of these names, ids or slugs, in their order; at least one.
 
-    Raises one PipelineError that names all missing ones.
+    Without names those whose own begin with `prefix`, in any case. Raises PipelineError that names
+    all missing ones, UsageError for a git reference where no project is version-controlled.
     """
-    there = list(octopus.all("projects"))
-    known = {
-        project.text(kind).casefold(): project
-        for kind in ("Id", "Slug", "Name")
-        for project in there
-    }
+    there = sorted(octopus.all("projects"), key=lambda project: project.text("Name"))
+    kinds = ("Id", "Slug", "Name")
+    known = {project.text(kind).casefold(): project for kind in kinds for project in there}
     found, missing = split_names(names, known)
+    chosen: Collection[Document] = {known[name].identity(): known[name] for name in found}.values()
+    if not names:
+        start = prefix.casefold()
+        chosen = [one for one in there if one.text("Name").casefold().startswith(start)]
+        missing = [] if chosen else [f"{prefix}..."]
     if missing:
         raise PipelineError(
             "Octopus projects",
             f"not found in space {octopus.space_name}: {', '.join(missing)}",
-            "Correct --projects, or project in pyproject.toml [tool.pipeline.octopus]; "
-            "OCTOPUS_SPACE says in which space to look.",
+            "Correct --projects, --octopus-project-prefix, or project in pyproject.toml "
+            "[tool.pipeline.octopus]; OCTOPUS_SPACE says in which space to look.",
         )
-    chosen = {known[name].identity(): known[name] for name in found}
-    return _read_all(octopus, chosen.values(), choice)
-
-
-def projects_like(
-    octopus: Octopus, prefix: str, choice: Choice | None = None
-) -> list[OctopusProject]:
-    """Return the projects whose names begin with a prefix, in any case; at least one."""
-    found = [
-        document
-        for document in octopus.all("projects", partialName=prefix)
-        if document.text("Name").casefold().startswith(prefix.casefold())
-    ]
-    if not found:
-        raise PipelineError(
-            "Octopus projects",
-            f"no project's name begins with {prefix!r}",
-            "Correct --octopus-project-prefix.",
-        )
-    found.sort(key=lambda document: document.text("Name"))
-    return _read_all(octopus, found, choice)
-
-
-def _read_all(
-    octopus: Octopus, resources: Iterable[Document], choice: Choice | None
-) -> list[OctopusProject]:
-    choice = choice or Choice()
-    projects = [OctopusProject.read(octopus, resource, choice) for resource in resources]
+    projects = [OctopusProject.read(octopus, resource, choice) for resource in chosen]
     if choice.git_ref and not any(project.process.git_ref for project in projects):
-        names = ", ".join(project.name for project in projects)
-        raise UsageError(
-            "--git-ref", f"not version-controlled in Octopus: {names}", "Leave the flag out."
-        )
+        what = f"not version-controlled in Octopus: {', '.join(one.name for one in projects)}"
+        raise UsageError("--git-ref", what, "Leave the flag out.")
     return projects
 
 

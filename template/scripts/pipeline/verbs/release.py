@@ -22,7 +22,6 @@ from ..octopus.projects import (
     PackageStep,
     find_projects,
     package_steps,
-    projects_like,
 )
 from ..octopus.releases import Release, Wanted, ensure_release
 from ..octopus.waiting import Patience, interrupted, wait_for
@@ -239,19 +238,18 @@ def chosen_projects(
     octopus: Octopus, project: Project, options: OctopusOptions, reporter: Reporter
 ) -> list[OctopusProject]:
     """Return the projects that the options or pyproject.toml name; at least one."""
-    if options.projects:
-        if options.prefix:
-            reporter.warn("--projects and --octopus-project-prefix: the list of projects counts")
-        return find_projects(octopus, options.projects, options.choice)
-    if options.prefix:
-        return projects_like(octopus, options.prefix, options.choice)
-    if not project.octopus.project:
-        raise UsageError(
-            "Octopus projects",
-            "none is named",
-            "Pass --projects, or set project in pyproject.toml [tool.pipeline.octopus].",
-        )
-    return find_projects(octopus, [project.octopus.project], options.choice)
+    names, own = options.projects, project.octopus.project
+    if names and options.prefix:
+        reporter.warn("--projects and --octopus-project-prefix: the list of projects counts")
+    if not names and not options.prefix:
+        if not own:
+            raise UsageError(
+                "Octopus projects",
+                "none is named",
+                "Pass --projects, or set project in pyproject.toml [tool.pipeline.octopus].",
+            )
+        names = (own,)
+    return find_projects(octopus, names, options.prefix, options.choice)
 
 
 def _until_prerelease(
