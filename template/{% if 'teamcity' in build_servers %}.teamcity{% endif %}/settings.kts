@@ -30,8 +30,10 @@ object Build : BuildType({
             description = "For the build verb, for example: --deploy --environments CI,Staging",
             allowEmpty = true
         )
-        // TeamCity tells a build its branch in this parameter only.
-        param("env.TEAMCITY_BUILD_BRANCH", "%teamcity.build.branch%")
+        // TeamCity tells a build its branch in parameters only. This one is there with every VCS
+        // root; %teamcity.build.branch% is not where that root has no branch specification, and no
+        // agent could run the build then.
+        param("env.TEAMCITY_BUILD_BRANCH", "${DslContext.settingsRoot.paramRefs.buildVcsBranch}")
         // Through the environment: text that is pasted into a script would be run as one.
         param("env.PIPELINE_ARGUMENTS", "%pipeline.arguments%")
     }

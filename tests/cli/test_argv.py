@@ -11,6 +11,7 @@ SHAPES = {
     "build": Shape(valued=("--build-number", "-b", "--octopus-space")),
     "run": Shape("--package", valued=("--event", "--package")),
     "deploy": Shape(),
+    "release": Shape("--package", valued=("--environments", "--package")),
     "test": Shape(passes_on=True),
 }
 words = st.lists(
@@ -66,6 +67,22 @@ def test_a_command_line_becomes_invokes(typed: str, normal: str) -> None:
 def test_flags_that_a_verb_no_longer_has(typed: str, normal: str, old: dict[str, str]) -> None:
     """They are read still, but not by invoke."""
     assert normalise(typed.split(), SHAPES) == CommandLine(normal.split(), (), old)
+
+
+@pytest.mark.parametrize(
+    ("typed", "normal"),
+    [
+        ("--environments CI, Staging --json", ["--environments", "CI, Staging", "--json"]),
+        ("--environments=CI Pre Production", ["--environments=CI Pre Production"]),
+        ("--environments CI x.nupkg", ["--environments", "CI", "--package=x.nupkg"]),
+        ("--environments CI ./x build", ["--environments", "CI", "--package=./x", "build"]),
+        ("--comma-separated-deployment-environments CI", ["--environments", "CI"]),
+        ("--comma-separated-deployment-environments=CI,X", ["--environments=CI,X"]),
+    ],
+)
+def test_a_list_of_names_may_have_blanks(typed: str, normal: list[str]) -> None:
+    """As many words as there are; the original's spelling of the flag is taken."""
+    assert normalise(["release", *typed.split()], SHAPES) == CommandLine(["release", *normal])
 
 
 def test_everything_after_test_passes_through() -> None:

@@ -169,13 +169,21 @@ def test_a_bucket_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_missing_variable_is_found_before_aws_is_asked(tmp_path: Path) -> None:
-    """The variables of the function's environment are checked first, all at once."""
+    """Octopus's, those of AWS and of the function's environment: one error names them all."""
     one = Deploy(tmp_path, environment={"A": "#{One}", "B": "#{Two}"})
     with pytest.raises(PipelineError, match=r"2 variables are missing: One \(for A\); Two"):
         one.run()
     one = Deploy(tmp_path, bucket="#{Three}")
     with pytest.raises(PipelineError, match=r"a variable is missing: Three \(for the bucket\)"):
         one.run()
+    one = Deploy(tmp_path, environment={"A": "#{One}"}, bucket="#{Two}")
+    empty = {"Octopus_Release_Number": "", "AWS_Deployment_Secret": "", "AWS_Deployment_Region": ""}
+    with pytest.raises(PipelineError) as error:
+        one.run(**empty)
+    assert error.value.what == (
+        "5 variables are missing: Octopus.Release.Number; AWS.Deployment.Secret; "
+        "AWS.Deployment.Region; One (for A); Two (for the bucket)"
+    )
     assert one.connected == []
 
 
@@ -252,12 +260,23 @@ def test_an_exit_in_a_hook_is_no_success(tmp_path: Path) -> None:
     assert one.fake.writes() == []
 
 
-def test_a_hooks_file_that_cannot_be_imported_stops_before_aws_is_asked(tmp_path: Path) -> None:
-    """An import error in the hooks is found first."""
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("import nowhere_to_be_found\n", r"nowhere_to_be_found' \(line 1\)"),
+        ("import os\n\ndef f(:\n", r"invalid syntax \(hooks_deploy\.py, line 3\)"),
+        ("import json\n\njson.loads('[')\n", r"\(char 1\) \(line 3\)"),
+    ],
+)
+def test_a_hooks_file_that_cannot_be_imported_stops_before_aws_is_asked(
+    tmp_path: Path, text: str, what: str
+) -> None:
+    """An error in the hooks is found first, with the line of the file that it comes from."""
     one = Deploy(tmp_path)
-    (one.folder / "hooks_deploy.py").write_text("import nowhere_to_be_found\n", encoding="utf-8")
-    with pytest.raises(PipelineError, match="nowhere_to_be_found"):
+    (one.folder / "hooks_deploy.py").write_text(text, encoding="utf-8")
+    with pytest.raises(PipelineError, match=what) as error:
         one.run()
+    assert error.value.where == "hooks_deploy.py import"
     assert one.connected == []
 
 

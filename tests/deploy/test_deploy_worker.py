@@ -18,6 +18,7 @@ from botocore.config import Config
 from moto.server import ThreadedMotoServer
 from pipeline.core.errors import NotTheSame, PipelineError, UsageError
 from pipeline.core.events import Line, Output, Warned
+from pipeline.deploy.aws_session import Credentials, connect
 from pipeline.octopus.launch import launch, worker_variables
 
 from tests.deploy.deploy_support import (
@@ -176,6 +177,22 @@ def test_a_server_that_is_not_there(package: Path) -> None:
         run(job(package))
 
 
+@pytest.mark.parametrize("config", ["[default", "[default]\nregion = us-east-1\n"])
+def test_given_keys_need_nothing_of_the_workers_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str
+) -> None:
+    """Neither a profile that is not there nor a broken file; without keys both are errors."""
+    (tmp_path / "config").write_text(config, encoding="utf-8")
+    monkeypatch.setenv("AWS_PROFILE", "of-somebody-else")
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "config"))
+    there = connect(CREDENTIALS, {}).functions.meta
+    assert there.region_name == "eu-west-1"
+    with pytest.raises(PipelineError) as error:
+        connect(Credentials(region="eu-west-1"), {})
+    assert error.value.where == "AWS session"
+
+
 def test_missing_credentials_are_named(aws: Any, endpoint: str, package: Path) -> None:
     """Nothing of this machine stands in for credentials that the worker would not have."""
     variables = worker_variables("CI", "2.0.7", {"Greeting": "hi", "AWS.Deployment.Region": "x-1"})
@@ -201,7 +218,7 @@ def test_a_missing_region_is_named(package: Path) -> None:
     """Without any region the variable to set is named."""
     variables = octopus_variables()
     del variables["AWS.Deployment.Region"]
-    with pytest.raises(PipelineError, match=r"AWS\.Deployment\.Region is missing"):
+    with pytest.raises(PipelineError, match=r"is missing: AWS\.Deployment\.Region"):
         run(job(package, variables=variables))
 
 

@@ -101,18 +101,18 @@ def test_a_key_that_may_only_push_is_enough(made: Candidate) -> None:
 @pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha512"])
 @pytest.mark.parametrize("key", ["Hash", "hash"])
 def test_a_hash_of_any_kind_is_compared(made: Candidate, algorithm: str, key: str) -> None:
-    """Its length tells which one it is; the file is not downloaded."""
+    """Its length tells which one the answer to a push has; nothing is downloaded then."""
     digest = hashlib.new(algorithm, made.path.read_bytes()).hexdigest().upper()
-    with serving(Feed(ABSENT, Answer(200, document(**{key: digest})))) as server:
-        assert feed_at(server.url).find(made) == SAME
-        assert len(server.asked) == 1
+    with serving(Feed(Answer(200, document(**{key: digest})))) as server:
+        assert feed_at(server.url).send(made, lambda *_: None)
+    with serving(Feed(Answer(200, document(**{key: "no hash"})))) as server:
+        assert not feed_at(server.url).send(made, lambda *_: None)
 
 
-@pytest.mark.parametrize("digest", ["", "no hash", "00", "00" * 20])
-def test_without_a_hash_that_fits_the_file_is_compared(made: Candidate, digest: str) -> None:
-    """A hash of a kind we do not know must not make the same package another one."""
+def test_a_package_that_is_there_is_compared_by_its_file(made: Candidate) -> None:
+    """Its resource has no hash: the REST reference, packages.md."""
     file = Answer(200, made.path.read_bytes())
-    with serving(Feed(ABSENT, Answer(200, document(Hash=digest)), file)) as server:
+    with serving(Feed(ABSENT, Answer(200, document(Version="2.0.7")), file)) as server:
         assert feed_at(server.url).find(made) == SAME
-    with serving(Feed(ABSENT, Answer(200, document(Hash=digest)))) as server:
+    with serving(Feed(ABSENT, Answer(200, document(Version="2.0.7")))) as server:
         assert feed_at(server.url).find(made).state is State.UNKNOWN

@@ -10,7 +10,7 @@ import pytest
 from pipeline.core.errors import Conflict, PipelineError
 from pipeline.core.events import Progressed
 from pipeline.edge.http import HttpError, NoAnswerError
-from pipeline.feeds.feed import SAME, Candidate
+from pipeline.feeds.feed import ABSENT, SAME, Candidate
 from pipeline.feeds.nuget import Source
 from pipeline.feeds.nuget_v2 import NugetV2
 from pipeline.feeds.nuget_v3 import NugetV3
@@ -220,6 +220,51 @@ def test_a_v2_feed_is_compared_by_hash_or_by_file(
     Pusher()(feed, made)
     assert feed.find(made) == SAME
     assert any("/package/" in asked.path for asked in v2_server.asked) is not hashes
+
+
+def test_a_v2_feed_may_answer_with_a_feed(
+    v2: NugetV2Feed, v2_server: Loopback, made: Candidate, tmp_path: Path
+) -> None:
+    """An empty one, one of other versions, and one with the version that is asked for."""
+    v2.answers_feeds = True
+    feed = NugetV2(Source(http(), f"{v2_server.url}/nuget", KEY))
+    assert feed.find(made) == ABSENT
+    Pusher()(feed, package(tmp_path / "made", b"older", version="2.0.6"))
+    assert feed.find(made) == ABSENT
+    Pusher()(feed, made)
+    assert feed.find(made) == SAME
+
+
+def test_a_v2_feed_is_read_where_its_source_leads(
+    v2: NugetV2Feed, v2_server: Loopback, made: Candidate
+) -> None:
+    """As nuget.exe does: what is below the address that answers, without its query."""
+    v2.moved = "/feeds/team"
+    Pusher()(NugetV2(Source(http(), f"{v2_server.url}/nuget", KEY)), made)
+    assert NugetV2(Source(http(), f"{v2_server.url}/nuget", KEY)).find(made) == SAME
+    assert v2_server.asked[-1].path.startswith("/feeds/team/Packages(")
+
+
+@pytest.mark.parametrize("read_below", ["/api/v2", ""])
+def test_a_v2_source_without_a_path_is_a_gallery_or_a_feed(
+    v2: NugetV2Feed, v2_server: Loopback, made: Candidate, read_below: str
+) -> None:
+    """Packages go to /api/v2/package; they are read there, or at the root as nuget.exe does."""
+    v2.base, v2.at_root = "", not read_below
+    feed = NugetV2(Source(http(), v2_server.url, KEY))
+    Pusher()(feed, made)
+    assert feed.find(made) == SAME
+    assert v2_server.asked[-1].path.startswith(f"{read_below}/Packages(")
+
+
+def test_a_v3_index_may_have_versioned_types(
+    v3: NugetV3Feed, v3_server: Loopback, made: Candidate
+) -> None:
+    """NuGet.Protocol's ServiceTypes.cs has them before the ones with a number."""
+    v3.types = ("PackagePublish/Versioned", "PackageBaseAddress/Versioned")
+    feed = _opened("v3", v3_server)
+    assert Pusher()(feed, made).sent
+    assert feed.find(made) == SAME
 
 
 def test_a_v3_file_is_read_through_a_redirect(

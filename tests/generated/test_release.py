@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.generated.repository import Repository, environment, set_up_child, wait_for_text
-from tests.standins.octopus_server import KEY, OctopusServer
+from tests.standins.octopus_server import KEY, TOKEN, OctopusServer
 from tests.standins.octopus_state import Moment, State
 from tests.standins.octopus_steps import script_step
 
@@ -39,8 +39,8 @@ def octopus() -> Iterator[OctopusServer]:
 
 
 def access(server: OctopusServer) -> dict[str, str]:
-    """Return the variables that lead to a stand-in."""
-    return {"OCTOPUS_URL": server.url, "OCTOPUS_API_KEY": KEY}
+    """Return the variables that lead to a stand-in, with both credentials."""
+    return {"OCTOPUS_URL": server.url, "OCTOPUS_API_KEY": KEY, "OCTOPUS_ACCESS_TOKEN": TOKEN}
 
 
 def prepared(repository: Repository, server: OctopusServer) -> str:
@@ -76,6 +76,7 @@ def test_a_build_goes_through_ci_and_its_tests_to_staging(
     assert "1 passed, post-deployment" in again.err
     assert "deploy Staging" in again.err
     assert KEY not in again.err + again.out
+    assert TOKEN not in again.err + again.out
     assert repository.output() == [
         "1.0.7", "latest.json", "post-deployment-CI.xml", "post-deployment-Staging.xml",
         "tests.xml",

@@ -187,6 +187,10 @@ def tentacle_in_ci(server: OctopusServer) -> Space:
             "EnvironmentIds": [environment["Id"]],
             "Roles": ["lambda"],
             "Endpoint": {"CommunicationStyle": "TentaclePassive", "Uri": "https://h:10933/"},
+            "MachinePolicyId": "MachinePolicies-2",
+            "Thumbprint": "AB12",
+            "Uri": "https://h:10933/",
+            "HealthStatus": "Healthy",
         },
     )
     server.add_project("Orders", script_step("Acme.Orders"))

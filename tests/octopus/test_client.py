@@ -11,7 +11,7 @@ from pipeline.edge.http import Http, HttpError, Request, Response
 from pipeline.octopus.client import Access, Document, Octopus, connect
 
 from tests.octopus.octopus_support import Clock, Events, opened
-from tests.standins.octopus_server import KEY, Fault, OctopusServer
+from tests.standins.octopus_server import KEY, TOKEN, Fault, OctopusServer
 from tests.standins.octopus_state import State
 
 
@@ -109,6 +109,16 @@ def test_errors_come_in_the_servers_own_words(server: OctopusServer, clock: Cloc
     assert "An environment with the name 'ci' already exists." in error.value.what
     assert KEY not in str(error.value)
     assert KEY not in repr(octopus)
+
+
+def test_an_access_token_does_instead_of_a_key(server: OctopusServer, clock: Clock) -> None:
+    """As `Authorization: Bearer`, where there is no key; it is in no text of the value."""
+    access = Access(server.url, "", token=TOKEN)
+    found = connect(Http({}, sleep=clock.sleep), access, Events().reporter.warn)
+    assert found.space_name == "Default"
+    assert TOKEN not in repr(access)
+    assert "Authorization" not in Access(server.url, KEY, token=TOKEN).headers
+    assert Access(server.url, "").missing == "OCTOPUS_API_KEY"
 
 
 def test_a_wrong_key_is_said_to_be_wrong(server: OctopusServer, clock: Clock) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, UsageError
 from pipeline.octopus.lifecycles import PHASE
 
 from tests.octopus.octopus_support import Clock, Verbs, machines, tentacle_in_ci
@@ -136,6 +136,15 @@ def test_permanent_environments_are_left_alone(
     with pytest.raises(PipelineError, match=name):
         verbs.delete(name, confirm=name)
     assert server.requests == []
+
+
+@pytest.mark.usefixtures("space")
+def test_a_name_that_octopus_refuses_is_refused_first(server: OctopusServer, verbs: Verbs) -> None:
+    """50 characters are its limit: the stand-in has it too."""
+    with pytest.raises(UsageError, match="50 characters, this one has 51"):
+        verbs.create("T" * 51)
+    verbs.create("T" * 50)
+    assert len([asked for asked in server.requests if asked.startswith("POST")]) == 2
 
 
 def test_an_environment_of_others_is_not_taken_over(space: Space, verbs: Verbs) -> None:

@@ -26,6 +26,7 @@ def test_a_shared_machine_gets_the_environment_and_keeps_its_own(
     assert machines(space) == {"Octopus Server": ["CI", "Test-1"]}
     (found,) = space.machines.values()
     assert found["Endpoint"]["CommunicationStyle"] == "TentaclePassive"
+    assert (found["MachinePolicyId"], found["Thumbprint"]) == ("MachinePolicies-2", "AB12")
     verbs.delete("Test-1")
     assert machines(space) == {"Octopus Server": ["CI"]}
 

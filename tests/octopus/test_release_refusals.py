@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pipeline.core.errors import Conflict, PipelineError, UsageError
 from pipeline.octopus.client import Access
+from pipeline.octopus.projects import Choice
+from pipeline.verbs.build import BuildOptions
+from pipeline.verbs.build_and_deploy import build_and_deploy
+from pipeline.verbs.push import PushOptions
 from pipeline.verbs.release import OctopusOptions, release_package
+from pipeline.verbs.version import VersionOptions
 
 from tests.octopus.octopus_support import (
     DEPLOYED,
@@ -20,7 +26,7 @@ from tests.octopus.octopus_support import (
     project_in,
 )
 from tests.project.values_support import machine
-from tests.standins.octopus_server import Fault, OctopusServer
+from tests.standins.octopus_server import KEY, Fault, OctopusServer
 from tests.standins.octopus_state import DEPLOYED as DONE
 from tests.standins.octopus_state import FAILED, Document, Moment, Space
 from tests.standins.octopus_steps import script_step, step
@@ -49,6 +55,29 @@ def test_missing_settings_are_named(server: OctopusServer, events: Events, tmp_p
             project_in(tmp_path), built(tmp_path), options, machine(tmp_path), events.reporter
         )
     assert server.requests == []
+
+
+@pytest.mark.usefixtures("space")
+@pytest.mark.parametrize(
+    ("named", "what"),
+    [
+        ({"environments": ("Nowhere",)}, "not found in space Default: Nowhere"),
+        ({"projects": ("Nothing",)}, "not found in space Default: Nothing"),
+        ({"choice": Choice("Beta")}, "no channel 'Beta'"),
+    ],
+)
+def test_names_are_looked_up_before_anything_is_built(
+    server: OctopusServer, events: Events, tmp_path: Path, named: dict[str, Any], what: str
+) -> None:
+    """`build --deploy` in a folder where a build would fail at once."""
+    options = OctopusOptions(Access(server.url, KEY), **named)
+    with pytest.raises(PipelineError, match=what):
+        build_and_deploy(
+            project_in(tmp_path), BuildOptions(VersionOptions()), PushOptions(), options,
+            machine(tmp_path), events.reporter,
+        )  # fmt: skip
+    assert not (tmp_path / "build-output").exists()
+    assert not [request for request in server.requests if request.startswith("POST")]
 
 
 def test_a_missing_package_is_refused_in_the_servers_words(space: Space, release: Release) -> None:

@@ -101,7 +101,7 @@ def test_projects_are_chosen_by_a_prefix(
     assert release(prefix="orders", projects=("My Orders",)).projects == ("My Orders",)
     assert len(events.warnings) == 1
     assert len(space.releases) == 3
-    with pytest.raises(PipelineError, match="'nothing'"):
+    with pytest.raises(PipelineError, match=r"not found in space Default: nothing\.\.\."):
         release(prefix="nothing")
 
 

@@ -126,13 +126,15 @@ def test_many_tasks_are_asked_for_in_batches(
 def test_a_task_that_waits_for_a_person_says_so(
     server: OctopusServer, clock: Clock, events: Events
 ) -> None:
-    """Each time once, with the link, and the wait goes on."""
-    script = [Moment(5.0, waits=True), Moment(20.0, waits=False), Moment(30.0, waits=True), DONE]
+    """Each time once, with what it waits for and the link, and the wait goes on."""
+    approval = Moment(30.0, waits=True, pending="ChangeRequest")
+    script = [Moment(5.0, waits=True), Moment(20.0, waits=False), approval, DONE]
     run = started(server, *script)
     waited(server, clock, events, run)
-    assert len(events.warnings) == 2
-    assert "a person" in events.warnings[0]
-    assert run.link in events.warnings[0]
+    intervention, request = events.warnings
+    assert "a person in CI (ManualIntervention)" in intervention
+    assert "a person in CI (ChangeRequest)" in request
+    assert run.link in intervention
 
 
 @pytest.mark.parametrize("cancel", [False, True])

@@ -44,6 +44,7 @@ def test_every_variable_with_an_address_is_looked_into() -> None:
         "OCTOPUS_URL": "https://me:one%21@o",
         "PIP_INDEX_URL": "a http://u:two@h https://u@h",
     }
-    found = environment_secrets(environ | {"OCTOPUS_API_KEY": "API-X", "HOME": "/home/me"})
-    assert {"API-X", "one%21", "one!", "two"} <= set(found)
+    keys = {"OCTOPUS_API_KEY": "API-X", "OCTOPUS_ACCESS_TOKEN": "ey.J", "HOME": "/home/me"}
+    found = environment_secrets(environ | keys)
+    assert {"API-X", "ey.J", "one%21", "one!", "two"} <= set(found)
     assert url_passwords("https://host/") == []

@@ -43,13 +43,18 @@ class NugetV2Feed:
     """The feed below `base`.
 
     `readable` is off for write-only feeds; `hashes` says whether entries have them; `replaces` is
-    how some servers are set up: a version that is there is replaced.
+    how some servers are set up: a version that is there is replaced. `answers_feeds` is how some
+    answer the question for one entry; `moved` is where the source's own address leads, if it does.
+    `at_root` is a feed that is read where the server's root is.
     """
 
     base: str = "/nuget"
     readable: bool = True
     hashes: bool = True
     replaces: bool = False
+    answers_feeds: bool = False
+    moved: str = ""
+    at_root: bool = False
     packages: dict[tuple[str, str], bytes] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
 
@@ -86,7 +91,9 @@ class NugetV2Feed:
         return Answer(201)
 
     def _get(self, asked: Asked, path: str) -> Answer | None:
-        base = self.base or "/api/v2"
+        if self.moved and path == self.base:
+            return Answer(302, b"", {"Location": f"{self.moved}?from=source"})
+        base = self.moved or self.base or ("" if self.at_root else "/api/v2")
         if path in (f"{base}/", base, f"{self.base}/"):
             # 2.8.7 asks for the source's root before anything else.
             return Answer(200, b"<service/>", {"Content-Type": "application/xml"})
@@ -94,8 +101,13 @@ class NugetV2Feed:
             id_ = parse_qs(urlsplit(asked.path).query)["id"][0].strip("'").lower()
             entries = "".join(self._entry(k, asked) for k in self.packages if k[0] == id_)
             return Answer(200, f"<feed {_NAMESPACES}>{entries}</feed>".encode(), _XML)
-        if found := _ENTRY.search(path):
+        if self.at_root and path.startswith("/api/"):
+            return Answer(404, b"<html/>")
+        if path.startswith(f"{base}/Packages(") and (found := _ENTRY.search(path)):
             key = (found[1].lower(), found[2])
+            if self.answers_feeds:
+                entries = "".join(self._entry(k, asked) for k in self.packages if k[0] == key[0])
+                return Answer(200, f"<feed {_NAMESPACES}>{entries}</feed>".encode(), _XML)
             if key not in self.packages:
                 return Answer(404, b"<error/>")
             return Answer(200, self._entry(key, asked, _NAMESPACES).encode(), _XML)

@@ -16,13 +16,14 @@ _FILE = re.compile(r"/v3/flat/([^/]+)/([^/]+)/\1\.\2\.nupkg\Z")
 class NugetV3Feed:
     """The feed whose index is `/v3/index.json`; without `readable` it has no flat container.
 
-    `push_at` is the address that the index has for pushing, its own by default.
-    `redirects` is where files lie with some hosts: elsewhere, behind a redirect.
+    `types` are those of pushing and reading in the index; `push_at` is its address for pushing,
+    its own by default. `redirects` is where files lie with some hosts: elsewhere, behind one.
     """
 
     readable: bool = True
     redirects: bool = False
     push_at: str = ""
+    types: tuple[str, str] = ("PackagePublish/2.0.0", "PackageBaseAddress/3.0.0")
     packages: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
     def __call__(self, asked: Asked) -> Answer | None:
@@ -48,10 +49,10 @@ class NugetV3Feed:
         root = f"http://{asked.headers['host']}/v3"
         resources = [
             {"@id": f"{root}/query", "@type": "SearchQueryService"},
-            {"@id": self.push_at or f"{root}/push", "@type": "PackagePublish/2.0.0"},
+            {"@id": self.push_at or f"{root}/push", "@type": self.types[0]},
         ]
         if self.readable:
-            resources.append({"@id": f"{root}/flat/", "@type": "PackageBaseAddress/3.0.0"})
+            resources.append({"@id": f"{root}/flat/", "@type": self.types[1]})
         return {"version": "3.0.0", "resources": resources}
 
     def _put(self, asked: Asked) -> Answer:

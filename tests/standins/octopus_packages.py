@@ -80,6 +80,11 @@ def _described(content: bytes) -> Document:
     }
 
 
+# Octopus's REST reference, packages.md: a push and the list of packages have these, one package
+# that is asked for by its id has not.
+_NOT_IN_ONE = ("Hash", "PackageSizeBytes")
+
+
 def _packages(ask: Ask) -> Answer:
     """go-octopusdeploy pkg/packages; api-client.ts src/features/packages/packageRepository.ts."""
     wanted = ask.query.get("nuGetPackageId", "").lower()
@@ -94,7 +99,8 @@ def _packages(ask: Ask) -> Answer:
 def _package(ask: Ask, id: str) -> Answer:  # noqa: A002 - the API's word
     if id not in ask.space.packages:
         raise Refusal(404, message=f"The resource '{id}' was not found.")
-    return 200, ask.space.packages[id]
+    found = ask.space.packages[id]
+    return 200, {name: found[name] for name in found if name not in _NOT_IN_ONE}
 
 
 def _download(ask: Ask, name: str) -> Answer:
@@ -119,7 +125,13 @@ def _inform(ask: Ask) -> Answer:
     """
     body = ask.body
     body.only(
-        "SpaceId", "spaceName", "PackageId", "Version", "OverwriteMode", "OctopusBuildInformation"
+        "SpaceId",
+        "spaceName",
+        "PackageId",
+        "Version",
+        "OverwriteMode",
+        "OctopusBuildInformation",
+        "Replace",
     )
     body.need("PackageId", "Version", "OctopusBuildInformation")
     information = body("OctopusBuildInformation")

@@ -14,6 +14,11 @@ _RELEASE = (
     "GitCommit", "GitResources", "ReleaseNotes", "CustomFields", "PackagePrerelease",
     "IgnoreIfAlreadyExists", "IgnoreChannelRules",
 )  # fmt: skip
+# The REST reference, releases.md, "Create a Release".
+_OLD_RELEASE = (
+    "ProjectId", "ChannelId", "Version", "ReleaseNotes", "SelectedPackages", "SpaceId",
+    "VersionControlReference", "SelectedGitResources", "CustomFields", "IgnoreChannelRules",
+)  # fmt: skip
 
 
 def _create_v1(ask: Ask) -> Answer:
@@ -25,22 +30,33 @@ def _create_v1(ask: Ask) -> Answer:
     body.only(*SPACE, *_RELEASE)
     body.need("SpaceId", "SpaceIdOrName", "ProjectName")
     project = ask.space.named("projects", body("ProjectName"))
+    git_ref = _git_ref(project, body("GitRef", ""))
     version = body("ReleaseVersion") or body("PackageVersion")
     there = release_of(ask.space, project, version)
     if there and body("IgnoreIfAlreadyExists"):
         # What the release holds is not compared.
         return 200, {"ReleaseId": there["Id"], "ReleaseVersion": version}
     _refuse_twin(there, version)
-    chosen = _chosen(ask.space, project, body)
+    chosen = _chosen(ask.space, project, git_ref, body)
     channel = _channel(ask.space, project, body("ChannelName", ""))
     if not body("IgnoreChannelRules"):
         _check_rules(channel, chosen)
     release = {"Version": version, "ReleaseNotes": body("ReleaseNotes"), "SelectedPackages": chosen}
-    made = _add_release(ask.space, project, channel, release)
+    made = _add_release(ask.space, project, channel, git_ref, release)
     return 201, {"ReleaseId": made["Id"], "ReleaseVersion": version}
 
 
-def _chosen(space: Space, project: Document, body: Body) -> list[Document]:
+def _git_ref(project: Document, git_ref: str) -> str:
+    """Refuse a missing reference, and one for a project that is not version-controlled.
+
+    The REST reference, releases.md, on `GitRef`: "the command fails either way round".
+    """
+    if bool(git_ref) != ("PersistenceSettings" in project):
+        raise Refusal(400, "Version-controlled projects need a git reference, others take none.")
+    return git_ref
+
+
+def _chosen(space: Space, project: Document, git_ref: str, body: Body) -> list[Document]:
     """Give every package step its version: `packages` by step or package, else packageVersion."""
     named = {}
     for text in body("Packages", []):
@@ -48,7 +64,7 @@ def _chosen(space: Space, project: Document, body: Body) -> list[Document]:
         # A name that nothing has is ignored without a word: OctopusDeploy/Issues #6912.
         named[folded(names[-1])] = version
     chosen = []
-    for step, action, package in process_packages(space, project["Id"]):
+    for step, action, package in process_packages(space, project["Id"], git_ref):
         keys = (folded(step), folded(action), folded(package["PackageId"]))
         version = next((named[key] for key in keys if key in named), body("PackageVersion"))
         version = version or _newest(space, package)
@@ -111,16 +127,17 @@ def _check_rules(channel: Document, chosen: list[Document]) -> None:
 def _create_old(ask: Ask) -> Answer:
     """go-octopusdeploy pkg/releases/release.go; the words of node-octopus-deploy issue 3."""
     body = ask.body
-    body.only("ProjectId", "ChannelId", "Version", "ReleaseNotes", "SelectedPackages", "SpaceId")
+    body.only(*_OLD_RELEASE)
     body.need("ProjectId", "Version")
     project = ask.space.named("projects", body("ProjectId"))
+    git_ref = _git_ref(project, body("VersionControlReference", {}).get("GitRef", ""))
     _refuse_twin(release_of(ask.space, project, body("Version")), body("Version"))
     given = {
         (p.get("ActionName") or p.get("StepName"), p.get("PackageReferenceName", "")): p["Version"]
         for p in body("SelectedPackages", [])
     }
     chosen = []
-    for step, action, package in process_packages(ask.space, project["Id"]):
+    for step, action, package in process_packages(ask.space, project["Id"], git_ref):
         version = given.get((action, package["Name"]))
         if version is None:
             raise Refusal(400, f"No package version was specified for the step '{step}'")
@@ -130,12 +147,15 @@ def _create_old(ask: Ask) -> Answer:
     if ask.query.get("ignoreChannelRules") != "true":
         _check_rules(channel, chosen)
     release = {**body.document({}, "Version", "ReleaseNotes"), "SelectedPackages": chosen}
-    return 201, _add_release(ask.space, project, channel, release)
+    return 201, _add_release(ask.space, project, channel, git_ref, release)
 
 
-def _add_release(space: Space, project: Document, channel: Document, release: Document) -> Document:
+def _add_release(
+    space: Space, project: Document, channel: Document, git_ref: str, release: Document
+) -> Document:
     facts = {"ProjectId": project["Id"], "ChannelId": channel["Id"], "Name": release["Version"]}
-    return space.add("releases", {**facts, **release})
+    git = {"VersionControlReference": {"GitRef": f"refs/heads/{git_ref}"}} if git_ref else {}
+    return space.add("releases", {**facts, **git, **release})
 
 
 def release_of(space: Space, project: Document, version: str) -> Document | None:

@@ -1,7 +1,8 @@
 """The stand-in's environments, machines, pools, lifecycles, projects, channels and processes.
 
 Paths and query parameters as in go-octopusdeploy pkg/constants/constants_uri_templates.go and
-uritemplates/; the fields of each resource as in the package named beside it.
+uritemplates/; the fields of each resource as in the package named beside it, and those of requests
+as in Octopus's REST reference (OctopusDeploy/docs, src/pages/docs/api/_generated).
 """
 
 from __future__ import annotations
@@ -13,12 +14,21 @@ _ENVIRONMENT = (
     "Name", "Slug", "Description", "SortOrder", "UseGuidedFailure", "AllowDynamicInfrastructure",
     "EnvironmentTags", "ExtensionSettings",
 )  # fmt: skip
+# The REST reference, environments.md, "Create a new environment".
+_LONGEST_NAME = 50
+# The REST reference, deployment-targets.md, "Create a MachineResource".
 _MACHINE = (
     "Name", "EnvironmentIds", "Roles", "TenantedDeploymentParticipation", "TenantIds",
-    "TenantTags", "IsDisabled", "Endpoint", "HealthStatus", "StatusSummary",
+    "TenantTags", "IsDisabled", "Endpoint", "MachinePolicyId", "SkipInitialHealthCheck", "Slug",
+    "Thumbprint", "Uri",
+)  # fmt: skip
+# What the server says of a machine: clients send it back with the resource, to no effect.
+_OF_SERVER = (
+    "Architecture", "HasLatestCalamari", "HealthStatus", "IsInProcess", "OperatingSystem",
+    "OperatingSystemVersion", "ShellName", "ShellVersion", "StatusSummary",
 )  # fmt: skip
 _LIFECYCLE = (
-    "Name", "Description", "Phases", "ReleaseRetentionPolicy", "TentacleRetentionPolicy",
+    "Name", "Description", "Phases", "ReleaseRetentionPolicy", "TentacleRetentionPolicy", "Slug",
 )  # fmt: skip
 _COMMON = ("Id", "SpaceId", "spaceName", "Links")
 # go-octopusdeploy pkg/machines/endpoint.go
@@ -42,6 +52,8 @@ def _create_environment(ask: Ask) -> Answer:
     body = ask.body
     body.only(*_ENVIRONMENT, *_COMMON)
     body.need("Name")
+    if len(body("Name")) > _LONGEST_NAME:
+        raise Refusal(400, f"'Name' must have {_LONGEST_NAME} characters or fewer.")
     _refuse_twin(ask.space, "environments", "An environment", body("Name"))
     defaults = {"UseGuidedFailure": False, "AllowDynamicInfrastructure": False, "SortOrder": 0}
     document = body.document(defaults, *_ENVIRONMENT)
@@ -110,8 +122,12 @@ def _create_machine(ask: Ask) -> Answer:
     _check_machine(ask)
     # OctopusDeploy/Issues #2455
     _refuse_twin(ask.space, "machines", "A machine", ask.body("Name"))
-    defaults = {"HealthStatus": "Unknown", "IsDisabled": False, "TenantIds": [], "TenantTags": []}
-    return 201, ask.space.add("machines", ask.body.document(defaults, *_MACHINE))
+    defaults = {
+        "IsDisabled": False, "TenantIds": [], "TenantTags": [], "MachinePolicyId": "policies-1",
+        "SkipInitialHealthCheck": False, "Slug": ask.body("Name").lower(),
+    }  # fmt: skip
+    made = ask.body.document(defaults, *_MACHINE)
+    return 201, ask.space.add("machines", {**made, "HealthStatus": "Unknown", "IsInProcess": True})
 
 
 def _change_machine(ask: Ask, id: str) -> Answer:  # noqa: A002
@@ -123,7 +139,7 @@ def _change_machine(ask: Ask, id: str) -> Answer:  # noqa: A002
 
 def _check_machine(ask: Ask) -> None:
     body = ask.body
-    body.only(*_MACHINE, *_COMMON)
+    body.only(*_MACHINE, *_OF_SERVER, *_COMMON)
     body.need("Name", "EnvironmentIds", "Roles", "Endpoint")
     for id in body("EnvironmentIds"):  # noqa: A001
         _existing(ask.space, "environments", id, status=400)
@@ -155,7 +171,7 @@ def _lifecycle(ask: Ask, id: str) -> Answer:  # noqa: A002
 
 
 def _change_lifecycle(ask: Ask, id: str) -> Answer:  # noqa: A002
-    """go-octopusdeploy pkg/lifecycles/phase.go."""
+    """go-octopusdeploy pkg/lifecycles/phase.go; the rules are those of the REST reference."""
     found = _existing(ask.space, "lifecycles", id)
     ask.body.only(*_LIFECYCLE, *_COMMON)
     phases = []
@@ -169,6 +185,13 @@ def _change_lifecycle(ask: Ask, id: str) -> Answer:  # noqa: A002
     names = [folded(phase["Name"]) for phase in phases]
     if len(set(names)) != len(names):
         raise Refusal(400, "Two phases have the same name.")
+    targets = [target for phase in phases for target in _targets(phase)]
+    if len(set(targets)) != len(targets):
+        raise Refusal(400, "An environment may appear in only one phase.")
+    if len([phase for phase in phases if not _targets(phase)]) > 1:
+        raise Refusal(400, "At most one phase may list no environments.")
+    if phases and all(phase["IsOptionalPhase"] for phase in phases):
+        raise Refusal(400, "Not every phase may be optional.")
     found.update({**ask.body.document(found, *_LIFECYCLE), "Phases": phases})
     return 200, found
 
@@ -201,7 +224,42 @@ def _process(ask: Ask, id: str) -> Answer:  # noqa: A002
     return 200, _existing(ask.space, "processes", id)
 
 
-def _template(ask: Ask, project: str) -> Answer:
+def _process_at(ask: Ask, project: str, git_ref: str = "") -> Answer:
+    """Take a git reference where there is one: the REST reference, deployment-processes.md."""
+    return 200, process_of(ask.space, project, git_ref)
+
+
+def _resolved(ask: Ask, project: str, git_ref: str = "") -> Answer:
+    """Replace usages of process templates by the templates' steps; unknown ones are left out.
+
+    The REST reference, deployment-processes.md, "Get the resolved deployment process".
+    """
+    process = process_of(ask.space, project, git_ref)
+    return 200, {**process, "Steps": _resolved_steps(ask.space, process)}
+
+
+def _resolved_steps(space: Space, process: Document) -> list[Document]:
+    found: list[Document] = []
+    for step in process["Steps"]:
+        is_usage = step.get("Type") == "ProcessTemplateUsage"
+        found += space.process_templates.get(step["Name"], []) if is_usage else [step]
+    return found
+
+
+def process_of(space: Space, project: str, git_ref: str) -> Document:
+    """Return the process of a project, which has to be asked for as the project is stored."""
+    resource = _existing(space, "projects", project)
+    id_ = resource["DeploymentProcessId"]
+    if "PersistenceSettings" in resource:
+        id_ = space.branches.get((project, git_ref.removeprefix("refs/heads/")))
+    elif git_ref:
+        id_ = None
+    if id_ is None:
+        raise Refusal(404, message=f"The resource '{git_ref or project}' was not found.")
+    return _existing(space, "processes", id_)
+
+
+def _template(ask: Ask, project: str, git_ref: str = "") -> Answer:
     """go-octopusdeploy pkg/deployments/deployment_process_template.go."""
     releases = [r for r in ask.space.releases.values() if r["ProjectId"] == project]
     selected = {
@@ -219,17 +277,18 @@ def _template(ask: Ask, project: str) -> Answer:
             "IsResolvable": True,
             "VersionSelectedLastRelease": selected.get((action, package["Name"])),
         }
-        for step, action, package in process_packages(ask.space, project)
+        for step, action, package in process_packages(ask.space, project, git_ref)
     ]
     return 200, {"Packages": packages, "LastReleaseVersion": None, "NextVersionIncrement": "0.0.1"}
 
 
-def process_packages(space: Space, project: str) -> list[tuple[str, str, Document]]:
+def process_packages(
+    space: Space, project: str, git_ref: str = ""
+) -> list[tuple[str, str, Document]]:
     """Return (step, action, package reference) of every package in a project's process."""
-    process = space.processes[space.projects[project]["DeploymentProcessId"]]
     return [
         (step["Name"], action["Name"], package)
-        for step in process["Steps"]
+        for step in _resolved_steps(space, process_of(space, project, git_ref))
         for action in step["Actions"]
         for package in action.get("Packages", [])
     ]
@@ -266,7 +325,12 @@ ROUTES = (
     Route("GET", "/projects", _projects, _PAGE),
     Route("GET", "/projects/all", _all_projects),
     Route("GET", f"/projects{ID}/channels", _channels, _PAGE),
+    Route("GET", f"/projects{ID}/deploymentprocesses", _process_at),
+    Route("GET", f"/projects{ID}/deploymentprocesses/resolved", _resolved),
     Route("GET", f"/projects{ID}/deploymentprocesses/template", _template, "channel"),
+    Route("GET", f"/projects{ID}/(.+)/deploymentprocesses", _process_at),
+    Route("GET", f"/projects{ID}/(.+)/deploymentprocesses/resolved", _resolved),
+    Route("GET", f"/projects{ID}/(.+)/deploymentprocesses/template", _template, "channel"),
     Route("GET", "/projects/([^/]+)", _project),
     Route("GET", f"/deploymentprocesses{ID}", _process),
 )

@@ -11,7 +11,8 @@ _DEPLOYMENT = (
     "ProjectName", "ReleaseVersion", "EnvironmentNames", "SpecificMachineNames",
     "ExcludedMachineNames", "SkipStepNames", "UseGuidedFailure", "ForcePackageDownload",
     "ForcePackageRedeployment", "UpdateVariableSnapshot", "Variables", "RunAt", "NoRunAfter",
-    "Priority", "DeploymentFreezeNames", "DeploymentFreezeOverrideReason",
+    "Priority", "DeploymentFreezeNames", "DeploymentFreezeOverrideReason", "DebugMode",
+    "SpecificTargetTagNames", "ExcludedTargetTagNames",
 )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from tests.standins.octopus_ask import Ask, Route, Unknown
 from tests.standins.octopus_state import Document, Refusal, Space, State
 
 KEY = "API-STANDIN1234567890"
+TOKEN = "token-of-the-standin"  # noqa: S105 - a stand-in's
 _ROUTES = (
     *octopus_resources.ROUTES,
     *octopus_packages.ROUTES,
@@ -115,6 +116,17 @@ class OctopusServer:
         home.add("channels", channel)
         return project
 
+    def add_branch(self, project: Document, name: str, *steps: Document) -> None:
+        """Make a project version-controlled, or give it one more branch; the first is its default.
+
+        go-octopusdeploy pkg/projects/git_persistence_settings.go.
+        """
+        settings = {"Type": "VersionControlled", "DefaultBranch": name, "BasePath": ".octopus"}
+        project.setdefault("PersistenceSettings", settings)
+        process = self.space.add("processes", {"Name": "", "Steps": list(steps)})
+        self.space.branches[project["Id"], name] = process["Id"]
+        project["DeploymentProcessId"] = None
+
     def add_package(self, package: str, version: str, space: Space | None = None) -> None:
         """Put a package into the built-in feed."""
         document = {"Id": f"packages-{package}.{version}", "PackageId": package, "Version": version}
@@ -134,9 +146,11 @@ class OctopusServer:
             document = json.loads(content)
             self.bodies.append((f"{method} {unquote(parts.path)}", document))
         try:
-            if headers.get("x-octopus-apikey") != KEY and not parts.path.rstrip("/").endswith(
-                "/api"
-            ):
+            # The token: go-octopusdeploy pkg/client/octopusdeploy.go.
+            is_known = headers.get("x-octopus-apikey") == KEY or (
+                headers.get("authorization") == f"Bearer {TOKEN}"
+            )
+            if not is_known and not parts.path.rstrip("/").endswith("/api"):
                 # go-octopusdeploy pkg/services/api/api.go treats 401 apart.
                 refusal = Refusal(401, message="You must be logged in to perform this action.")
                 return refusal.status, refusal.body

@@ -32,7 +32,8 @@ class Moment:
     """What happens `at` seconds after a task was queued.
 
     A `text` is logged by the activity at the end of the path `node`; `state` and `waits` (for a
-    person) last until the next moment that sets them; `error` is the task's message.
+    person) last until the next moment that sets them; `error` is the task's message. `pending` is
+    what it waits for: an interruption's type, and else a precondition's.
     """
 
     at: float
@@ -41,6 +42,7 @@ class Moment:
     node: tuple[str, ...] = ()
     state: str = ""
     waits: bool | None = None
+    pending: str = "ManualIntervention"
     error: str = ""
     percent: int | None = None
 
@@ -85,7 +87,11 @@ class Task:
     def document(self, now: float) -> Document:
         """Return the task resource."""
         past, state = self.past(now), self.state(now)
-        waits = [moment.waits for moment in past if moment.waits is not None]
+        waits = [moment for moment in past if moment.waits is not None]
+        is_waiting = bool(waits and waits[-1].waits and state not in _ENDS)
+        pending = [waits[-1].pending] if is_waiting else []
+        interruptions = [kind for kind in pending if kind in _INTERRUPTIONS]
+        preconditions = [kind for kind in pending if kind not in _INTERRUPTIONS]
         return {
             "Id": self.id,
             "SpaceId": self.space,
@@ -94,7 +100,10 @@ class Task:
             "State": state,
             "IsCompleted": state in _ENDS,
             "FinishedSuccessfully": state == "Success",
-            "HasPendingInterruptions": bool(waits and waits[-1] and state not in _ENDS),
+            "HasPendingInterruptions": bool(interruptions),
+            "PendingInterruptionTypes": interruptions,
+            "HasPendingPreconditions": bool(preconditions),
+            "PendingPreconditionTypes": preconditions,
             "HasWarningsOrErrors": any(m.category in ("Warning", "Error") for m in past),
             "ErrorMessage": next((m.error for m in reversed(past) if m.error), ""),
             "Arguments": {},
@@ -149,12 +158,18 @@ class Task:
         }
 
 
+# Octopus's REST reference, tasks.md.
+_INTERRUPTIONS = ("ManualIntervention", "GuidedFailure")
 _ENDS = ("Success", "Failed", "Canceled", "TimedOut")
 
 
 @dataclass
 class Space:
-    """One space's resources by their ids."""
+    """One space's resources by their ids.
+
+    `branches` has the processes of version-controlled projects, by project and branch;
+    `process_templates` steps, by the name of the step that uses them.
+    """
 
     id: str
     name: str
@@ -167,6 +182,8 @@ class Space:
     projects: dict[str, Document] = field(default_factory=dict)
     channels: dict[str, Document] = field(default_factory=dict)
     processes: dict[str, Document] = field(default_factory=dict)
+    branches: dict[tuple[str, str], str] = field(default_factory=dict)
+    process_templates: dict[str, list[Document]] = field(default_factory=dict)
     releases: dict[str, Document] = field(default_factory=dict)
     deployments: dict[str, Document] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)

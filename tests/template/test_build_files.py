@@ -110,6 +110,13 @@ def test_teamcitys_script_gets_no_text_of_others(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == (f"tasks.py build {given}\n", "")
 
 
+def test_teamcity_needs_no_branch_specification() -> None:
+    """A parameter that only such a VCS root has would leave the build without an agent."""
+    references = set(re.findall(r"%([^%\s]+)%", re.sub(r"//.*", "", text_of("teamcity"))))
+    assert references == {"build.counter", "pipeline.arguments"}
+    assert "settingsRoot.paramRefs.buildVcsBranch" in text_of("teamcity")
+
+
 def test_gitlab_exchanges_its_token(tmp_path: Path) -> None:
     """With a role, the job's token and a profile are in a folder that nobody else reads."""
     (script,) = parsed("gitlab")["build"]["before_script"]
@@ -150,10 +157,13 @@ def test_github_gives_the_job_little_and_pins_its_actions() -> None:
     assert job["permissions"] == asked
     steps = job["steps"]
     actions = [step["uses"] for step in steps if "uses" in step]
-    assert len(actions) == 6
+    assert len(actions) == 7
     assert [action for action in actions if not re.search(r"@[0-9a-f]{40}\Z", action)] == []
     assert all(re.search(rf"{action} # v\d", text_of("github")) for action in actions)
     assert steps[0]["with"] == {"fetch-depth": 0, "persist-credentials": False}
+    # A run that waits is dropped for a newer one of its group: no push may do that to a deploy.
+    group = "build-${{ github.ref }}-${{ github.event_name }}"
+    assert workflow["concurrency"] == {"group": group}
     secret = [step for step in steps if "secrets." in str(step)]
     assert [step.get("name") for step in secret] == ["Build"]
 
@@ -162,8 +172,21 @@ def test_history_is_whole() -> None:
     """Each server fetches all commits and tags."""
     assert parsed("gitlab")["variables"]["GIT_DEPTH"] == "0"
     azure = parsed("azure")["jobs"][0]["steps"][0]
-    assert (azure["fetchDepth"], azure["fetchTags"]) == (0, True)
+    assert (azure["fetchDepth"], azure["fetchTags"]) == ("0", "true")
     assert parsed("github")["jobs"]["build"]["steps"][0]["with"]["fetch-depth"] == 0
+
+
+def test_azure_gets_texts() -> None:
+    """The schema that editors and linters have, azure-pipelines-vscode's, knows no others."""
+
+    def values(node: Any) -> Iterator[Any]:
+        if isinstance(node, (dict, list)):
+            for inner in node.values() if isinstance(node, dict) else node:
+                yield from values(inner)
+        else:
+            yield node
+
+    assert [value for value in values(parsed("azure")) if not isinstance(value, str)] == []
 
 
 def test_azure_gets_no_anchors() -> None:

@@ -184,7 +184,7 @@ _REFUSED = [
     ("permanent_environments", "2nd"),
     ("permanent_environments", "Pre Production"),
     ("permanent_environments", "C_I"),
-    ("permanent_environments", "e" * 63),
+    ("permanent_environments", "e" * 51),
     ("description", " "),
     ("description", "d" * 257),
     ("description", "for $id$"),
@@ -212,7 +212,7 @@ def test_refuses_what_a_service_would(
         _answered(questions_alone, tmp_path_factory, **{question: answer})
 
 
-@pytest.mark.parametrize("length", [10, 40, 58])
+@pytest.mark.parametrize("length", [10, 40, 50])
 def test_name_fits_with_the_longest_environment(
     questions_alone: Path, tmp_path_factory: pytest.TempPathFactory, length: int
 ) -> None:
@@ -226,7 +226,7 @@ def test_name_fits_with_the_longest_environment(
         )
 
 
-@pytest.mark.parametrize("length", [1, 30, 62])
+@pytest.mark.parametrize("length", [1, 30, 50])
 def test_proposed_name_fits_beside_any_environment(
     questions_alone: Path, tmp_path_factory: pytest.TempPathFactory, length: int
 ) -> None:

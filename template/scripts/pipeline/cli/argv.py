@@ -6,6 +6,7 @@ one that is optional, `test` passes everything after it on, and old flags are st
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -25,6 +26,11 @@ class OldFlag:
     then: str = ""
 
 
+# Flags whose value is a list of names, which may have blanks in it: a build server's field is split
+# there. What looks like a file ends such a list.
+_LISTS = ("--environments", "--projects")
+_FILES = re.compile(r"[/\\]|\.nupkg\Z")
+_SPELLINGS = {"--comma-separated-deployment-environments": "--environments"}
 _VARIABLES = {
     "--octopus-server-url": "OCTOPUS_URL",
     "--octopus-api-key": "OCTOPUS_API_KEY",
@@ -83,6 +89,9 @@ def normalise(typed: Sequence[str], shapes: Mapping[str, Shape]) -> CommandLine:
     while rest:
         word = rest.pop(0)
         flag, equals, value = word.partition("=")
+        if _SPELLINGS.get(flag) in shape.valued:
+            flag = _SPELLINGS[flag]
+            word = f"{flag}{equals}{value}"
         if word in shapes:
             verb, shape, filled = word, shapes[word], False
             words.append(word)
@@ -97,12 +106,19 @@ def normalise(typed: Sequence[str], shapes: Mapping[str, Shape]) -> CommandLine:
             words.append(word)
             if word in shape.valued and rest:
                 words.append(rest.pop(0))
+            while flag in _LISTS and flag in shape.valued and rest and _goes_on(rest[0], shapes):
+                words[-1] += f" {rest.pop(0)}"
         elif shape.positional and not filled:
             words.append(f"{shape.positional}={word}")
             filled = not shape.repeats
         else:
             words.append(word)
     return CommandLine(words, (), old)
+
+
+def _goes_on(word: str, shapes: Mapping[str, Shape]) -> bool:
+    """Tell whether a word belongs to the list of names before it."""
+    return not (word.startswith("-") or word in shapes or _FILES.search(word))
 
 
 def rebuild_request(typed: Sequence[str]) -> tuple[str, str] | None:

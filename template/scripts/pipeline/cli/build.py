@@ -85,6 +85,7 @@ def build(
     projects: str | None = None, octopus_project_prefix: str | None = None,
     octopus_server_url: str | None = None, octopus_api_key: str | None = None,
     octopus_space: str | None = None, component: str | None = None,  # noqa: ARG001 - see its help
+    channel: str | None = None, git_ref: str | None = None,
 ) -> None:  # fmt: skip
     """Restore, test, package and verify: the versioned package in build-output/."""
     from ..verbs.build import BuildOptions, build
@@ -93,9 +94,10 @@ def build(
     options = BuildOptions(
         _version_options(build_number, prerelease, prerelease_tag, version_strategy), force
     )
-    where = (environments, projects, octopus_project_prefix)
+    where = (environments, projects, octopus_project_prefix, channel, git_ref)
     if not deploy and any(where):
-        raise UsageError("build", "--environments and --projects go with --deploy", "Add it.")
+        flags = "--environments, --projects, --channel and --git-ref"
+        raise UsageError("build", f"{flags} go with --deploy", "Add it.")
     access = octopus_access(run, octopus_server_url, octopus_api_key, octopus_space)
     if not deploy:
         run.answer = _document(build(run.project, options, run.machine, run.reporter), run.root)

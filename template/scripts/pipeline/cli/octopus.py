@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from ..verbs.release import OctopusOptions
 
 RELEASE_FLAGS = {
-    "environments": "Where to deploy, in this order, separated by commas; none: the release alone",
-    "projects": "The Octopus projects, separated by commas; pyproject.toml's by default",
+    "environments": "Where to deploy, in this order, commas or blanks between; none: no deployment",
+    "projects": "The Octopus projects, commas or blanks between; pyproject.toml's by default",
     "octopus-project-prefix": "All projects whose names begin with this, where none is named",
+    "channel": "The channel of the releases; each project's default one by default",
+    "git-ref": "A branch, tag or commit of version-controlled projects; their default branch else",
 }
 _PERIOD = re.compile(r"([1-9][0-9]{0,3})([hd])\Z")
 
@@ -66,12 +68,15 @@ def release(
     run: Session, package: str | None = None, environments: str | None = None,
     projects: str | None = None, octopus_project_prefix: str | None = None,
     wait: str | None = None, cancel_on_timeout: bool = False, allow_dirty: bool = False,
+    channel: str | None = None, git_ref: str | None = None,
 ) -> None:  # fmt: skip
     """Make the package's releases in Octopus, and deploy them to one environment after another."""
     from ..verbs.release import release
 
     access = octopus_access(run)
-    options = octopus_options(access, environments, projects, octopus_project_prefix)
+    options = octopus_options(
+        access, environments, projects, octopus_project_prefix, channel, git_ref
+    )
     patience = replace(
         options.patience, seconds=_seconds(wait), cancel_on_timeout=cancel_on_timeout
     )
@@ -158,6 +163,7 @@ def octopus_access(
         run.address(url or environ.get("OCTOPUS_URL", "")),
         secret(run, "--octopus-api-key", key, "OCTOPUS_API_KEY"),
         space or environ.get("OCTOPUS_SPACE", "") or run.project.octopus.space,
+        environ.get("OCTOPUS_ACCESS_TOKEN", ""),
     )
 
 
@@ -166,11 +172,15 @@ def octopus_options(
     environments: str | None = None,
     projects: str | None = None,
     prefix: str | None = None,
+    channel: str | None = None,
+    git_ref: str | None = None,
 ) -> OctopusOptions:
     """Return the options that these flags make; lists are separated by commas."""
+    from ..octopus.projects import Choice
     from ..verbs.release import OctopusOptions
 
-    return OctopusOptions(access, _names(projects), prefix or "", _names(environments))
+    choice = Choice((channel or "").strip(), (git_ref or "").strip())
+    return OctopusOptions(access, _names(projects), prefix or "", _names(environments), choice)
 
 
 def push_options(run: Session, nuget_api_key: str | None = None) -> PushOptions:

@@ -18,8 +18,8 @@ MASK = "********"
 # Hiding every `1` or `on` would make a log unreadable, and the gaps would show the secret.
 _SHORTEST = 4
 _SECRETS = (
-    "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "NUGET_API_KEY", "OCTOPUS_API_KEY",
-    "PIPELINE_SIGNING_KEY",
+    "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "NUGET_API_KEY", "OCTOPUS_ACCESS_TOKEN",
+    "OCTOPUS_API_KEY", "PIPELINE_SIGNING_KEY",
 )  # fmt: skip
 # The user and password of a URL, up to the last @ before its path.
 _USER = re.compile(r"""(?<=://)([^\s/?#"'<>`]+)@""")

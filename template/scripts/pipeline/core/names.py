@@ -19,6 +19,7 @@ FUNCTION_ZIP = "function.zip"
 # The alias that a stack hangs everything on, and that a deploy moves to the version it published.
 ALIAS = "live"
 
+LONGEST_ENVIRONMENT = 50  # Octopus's own limit
 LONGEST_ID = 100  # NuGet's own limit
 FULL_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")  # as git writes it, for `fullmatch`
 _LONGEST_VERSION = 128

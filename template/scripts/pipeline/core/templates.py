@@ -7,7 +7,7 @@ any case, as they do there, and `##{` stands for a literal `#{`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from .errors import PipelineError
 
@@ -26,9 +26,17 @@ def names_in(templates: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def resolve(
-    templates: Mapping[str, str], variables: Mapping[str, str], *, where: str
+    templates: Mapping[str, str],
+    variables: Mapping[str, str],
+    *,
+    where: str,
+    missing: Iterable[str] = (),
 ) -> dict[str, str]:
-    """Fill the templates. Raises one PipelineError that names everything that is missing."""
+    """Fill the templates.
+
+    Raises one PipelineError that names everything that is missing, and what the caller has found
+    `missing` besides.
+    """
     used = names_in(templates)
     for name, keys in used.items():
         if not _PLAIN_NAME.match(name) or name.split()[0] in {"if", "unless", "each", "/if"}:
@@ -36,7 +44,8 @@ def resolve(
             then = "Put filters and conditions into an Octopus variable, and name that one here."
             raise PipelineError(where, what, then)
     values = _values_of(list(used), variables)
-    missing = [f"{name} (for {', '.join(used[name])})" for name in used if name not in values]
+    missing = [*missing]
+    missing += [f"{name} (for {', '.join(used[name])})" for name in used if name not in values]
     if missing:
         count = "a variable is" if len(missing) == 1 else f"{len(missing)} variables are"
         raise PipelineError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,6 +17,15 @@ _VARIABLES = {
     "secret": ("AWS_SECRET_ACCESS_KEY",),
     "token": ("AWS_SESSION_TOKEN",),
     "region": ("AWS_REGION", "AWS_DEFAULT_REGION"),
+}
+
+
+# What botocore takes for these settings: no setting, no variable, a default, no conversion. With
+# credentials that are given, AWS_PROFILE and the worker's own files say nothing, broken or not.
+_NO_FILES = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
 }
 
 
@@ -99,9 +109,11 @@ def _region(credentials: Credentials, place: Mapping[str, str]) -> str:
 
 def _session(credentials: Credentials, region: str) -> Any:
     import boto3  # noqa: PLC0415 - in the package, beside the library
+    from botocore.session import Session  # noqa: PLC0415 - see above
 
     with explained_errors(_WHERE, ""):
         return boto3.session.Session(
+            botocore_session=Session(session_vars=_NO_FILES if credentials.key else None),
             aws_access_key_id=credentials.key or None,
             aws_secret_access_key=credentials.secret or None,
             aws_session_token=credentials.token or None,

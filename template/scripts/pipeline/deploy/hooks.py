@@ -24,24 +24,27 @@ def load_hooks(path: Path) -> Callable[[str, object], None]:
         what = "Python cannot import it"
         raise PipelineError(str(path), what, "Give it a name that ends in .py.")
     module = importlib.util.module_from_spec(spec)
-    _guarded(path.name, "import", spec.loader.exec_module, module)
+    _guarded(path, "import", spec.loader.exec_module, module)
 
     def run(stage: str, value: object) -> None:
         hook: Any = getattr(module, stage, None)
         if hook is not None:
-            _guarded(path.name, stage, hook, value)
+            _guarded(path, stage, hook, value)
 
     return run
 
 
-def _guarded(file: str, stage: str, call: Callable[[Any], object], value: object) -> None:
+def _guarded(path: Path, stage: str, call: Callable[[Any], object], value: object) -> None:
     try:
         call(value)
     except PipelineError:
         raise
     except (Exception, SystemExit) as error:
         # An exit in a hook, with 0 even, would end the verb halfway and look like success.
-        line = traceback.extract_tb(error.__traceback__)[-1].lineno
-        what = f"{type(error).__name__}: {error} (line {line})"
-        then = f"Correct {stage} in {file}; an exception there stops the verb."
-        raise PipelineError(f"{file} {stage}", what, then) from error
+        what = f"{type(error).__name__}: {error}"
+        # The line is one of the hooks file's own, whatever it has called. A syntax error names it.
+        frames = traceback.extract_tb(error.__traceback__)
+        if lines := [frame.lineno for frame in frames if frame.filename == str(path)]:
+            what += f" (line {lines[-1]})"
+        then = f"Correct {stage} in {path.name}; an exception there stops the verb."
+        raise PipelineError(f"{path.name} {stage}", what, then) from error

@@ -85,17 +85,20 @@ def deploy(
     wait = wait or Wait(time.sleep, time.monotonic)
     path = package / MANIFEST_NAME
     manifest = Manifest.from_json(_read(path), where=str(path))
-    environment, name = _target(manifest, context)
-    where = f"deploy {environment}"
+    environment = _declared(manifest, context.environment)
+    place = manifest.environments.get(environment, {})
+    where = f"deploy {environment}".rstrip()
+    templates = manifest.function.templates()
+    values = resolve(templates, context.variables, where=where, missing=context.missing(place))
+    bucket = _bucket(manifest, values.pop(BUCKET))
+    name = context.function or resource_name(environment, manifest.function.name)
     reporter.line(f"{manifest.package_id} {manifest.version} to {name} ({environment})")
     with reporter.stage("check") as stage:
         code = _code(package, manifest, where)
         hooks = load_hooks(package / DEPLOY_HOOKS)
-        values = resolve(manifest.function.environment, context.variables, where=where)
-        bucket = _bucket(manifest, context.variables, where)
         stage.text = f"{FUNCTION_ZIP} {readable_size(len(code))}, the bytes that were built"
     with reporter.stage("plan") as stage:
-        connection = connect(context.credentials, manifest.environments.get(environment, {}))
+        connection = connect(context.credentials, place)
         found = settled(connection.functions, name, wait, stage)
         functions = connection.functions
         plan = Plan.between(
@@ -151,11 +154,9 @@ def _read(path: Path) -> bytes:
         raise PipelineError(str(path), f"it cannot be read: {error.strerror}", then) from error
 
 
-def _target(manifest: Manifest, context: WorkerContext) -> tuple[str, str]:
-    """Return the environment as it is declared, and the function's whole name."""
-    given = context.environment
-    name = next((name for name in manifest.environments if name.lower() == given.lower()), given)
-    return name, context.function or resource_name(name, manifest.function.name)
+def _declared(manifest: Manifest, given: str) -> str:
+    """Return an environment's name as it is declared."""
+    return next((name for name in manifest.environments if name.lower() == given.lower()), given)
 
 
 def _code(package: Path, manifest: Manifest, where: str) -> bytes:
@@ -192,8 +193,7 @@ def _names_in(code: bytes, where: str) -> set[str]:
         raise PipelineError(where, what, "Nothing was changed. Build the package again.") from error
 
 
-def _bucket(manifest: Manifest, variables: Mapping[str, str], where: str) -> Bucket | None:
-    name = resolve({BUCKET: manifest.function.bucket}, variables, where=where)[BUCKET]
+def _bucket(manifest: Manifest, name: str) -> Bucket | None:
     # Named by its content: deploying again what is there already changes nothing.
     return (
         Bucket(name, f"{manifest.package_id}/{manifest.function_zip.sha256}.zip") if name else None

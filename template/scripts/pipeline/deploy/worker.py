@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..core.errors import PipelineError, UsageError
+from ..core.errors import UsageError
 from .aws_session import Credentials
 
 DRY_RUN_VARIABLE = "Pipeline.DryRun"
@@ -21,7 +21,6 @@ _RELEASE = "Octopus.Release.Number"
 _KEY = "AWS.Deployment.Key"
 _SECRET = "AWS.Deployment.Secret"  # noqa: S105 - the name of a variable
 _REGION = "AWS.Deployment.Region"
-_WHERE = "Octopus variables"
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class WorkerContext:
         """Read the main script's globals, and AWS's own variables from `environ`.
 
         The variables AWS.Deployment.* win over those of the step's AWS account. Raises
-        UsageError outside Octopus and PipelineError that names every missing variable.
+        UsageError outside Octopus.
         """
         variables = script.get("octopusvariables")
         if not isinstance(variables, Mapping):
@@ -51,7 +50,6 @@ class WorkerContext:
                 "Run `python3 tasks.py deploy ENVIRONMENT` in the repository, "
                 "or let Octopus run it.",
             )
-        _refuse_missing(variables)
         return cls(
             environment=variables.get(_ENVIRONMENT, ""),
             release=variables.get(_RELEASE, ""),
@@ -62,21 +60,25 @@ class WorkerContext:
             variables=dict(variables),
         )
 
+    def missing(self, place: Mapping[str, str]) -> list[str]:
+        """Return the names of variables that every deploy needs and this one lacks.
+
+        `place` is what is declared of the environment; where it has a region, no variable needs to.
+        """
+        wanted = [(_ENVIRONMENT, self.environment), (_RELEASE, self.release)]
+        key, secret = self.variables.get(_KEY), self.variables.get(_SECRET)
+        if key or secret:
+            wanted += [(_KEY, key or ""), (_SECRET, secret or "")]
+        # Without an environment nobody knows what is declared of it.
+        if self.environment:
+            wanted.append((_REGION, self.credentials.region or place.get("region", "")))
+        return [name for name, value in wanted if not value]
+
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not be shown anywhere."""
         own = self.variables.get(_SECRET, "")
         return tuple(x for x in (own, self.credentials.secret, self.credentials.token) if x)
-
-
-def _refuse_missing(variables: Mapping[str, str]) -> None:
-    missing = [name for name in (_ENVIRONMENT, _RELEASE) if not variables.get(name)]
-    pair = [name for name in (_KEY, _SECRET) if not variables.get(name)]
-    missing += pair if len(pair) == 1 else []
-    if missing:
-        words = "is missing" if len(missing) == 1 else "are missing"
-        then = "Set them in the project's variables, scoped to this environment."
-        raise PipelineError(_WHERE, f"{' and '.join(missing)} {words}", then)
 
 
 def _credentials(variables: Mapping[str, str], environ: Mapping[str, str]) -> Credentials:

@@ -11,7 +11,7 @@ import json
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -68,12 +68,16 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """An answer: `headers` by lower-case name, `where` the request it belongs to."""
+    """An answer: `headers` by lower-case name, `where` the request it belongs to.
+
+    `url` is the address that answered, after redirects, without a user.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     where: str
+    url: str = ""
 
     def json(self) -> Any:
         """Return the JSON document; None for an empty body. Raises PipelineError for others."""
@@ -131,7 +135,7 @@ class Http:
         """
         kept: list[bytes] = []
         response = self.download(request, kept.append)
-        return Response(response.status, response.headers, b"".join(kept), response.where)
+        return replace(response, body=b"".join(kept))
 
     def download(self, request: Request, take: Callable[[bytes], object]) -> Response:
         """Send a request and pass the body of its answer to `take`, block by block.
@@ -141,7 +145,7 @@ class Http:
         _refuse_unsendable(request)
         for pause in (*_PAUSES, None):
             try:
-                raw = self._send(request)
+                raw, url = self._send(request)
             except EndlessError as error:
                 raise _over_bounds(request, error) from error
             except faults.HTTPError as error:
@@ -152,13 +156,13 @@ class Http:
                 continue
             wait = _turned_away(request, raw, pause)
             if wait is None:
-                return self._answer(request, raw, take)
+                return self._answer(request, raw, url, take)
             raw.close()
             self._wait(request, f"status {raw.status}", wait)
         raise AssertionError  # the last round returns or raises
 
-    def _send(self, request: Request) -> urllib3.BaseHTTPResponse:
-        """Send a request, and follow the redirects of a reading one.
+    def _send(self, request: Request) -> tuple[urllib3.BaseHTTPResponse, str]:
+        """Send a request, follow the redirects of a reading one, and say who answered.
 
         Keys go only to the host, port and scheme that they were given for.
         """
@@ -170,7 +174,7 @@ class Http:
             raw = self._open(request, url, headers)
             location = raw.get_redirect_location()
             if not location or request.method not in _READING or raw.status in request.expect:
-                return raw
+                return raw, url
             raw.close()
             target = _redirected(request, url, location)
             if origin(target) != origin(url):
@@ -208,7 +212,11 @@ class Http:
                 body.close()
 
     def _answer(
-        self, request: Request, raw: urllib3.BaseHTTPResponse, take: Callable[[bytes], object]
+        self,
+        request: Request,
+        raw: urllib3.BaseHTTPResponse,
+        url: str,
+        take: Callable[[bytes], object],
     ) -> Response:
         headers = {name.lower(): value for name, value in raw.headers.items()}
         if raw.status // 100 != 2 and raw.status not in request.expect:  # noqa: PLR2004 - 2xx
@@ -225,7 +233,7 @@ class Http:
             raise NoAnswerError(request.where, what, "Try again.") from error
         finally:
             raw.release_conn() if whole else raw.close()
-        return Response(raw.status, headers, b"", request.where)
+        return Response(raw.status, headers, b"", request.where, url)
 
     def _wait(self, request: Request, what: str, seconds: float) -> None:
         self._tell(f"{request.where}: {what}; trying again in {seconds:.0f} s")

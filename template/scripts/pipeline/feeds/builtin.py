@@ -16,7 +16,7 @@ from ..edge.http import Http, HttpError, Request
 from ..edge.upload import Upload
 from ..edge.urls import without_user
 from .compare import compare_download
-from .feed import ABSENT, SAME, Candidate, Found, Progress, State
+from .feed import ABSENT, Candidate, Found, Progress, State
 
 _EXISTS = "already exists"
 # The server does not say how it hashed: the digest's length in bytes tells.
@@ -38,7 +38,7 @@ class BuiltInFeed:
         return f"the built-in feed of {without_user(self.api).partition('/api')[0]}"
 
     def find(self, package: Candidate) -> Found:
-        """Compare by the package's hash, else by its file."""
+        """Compare by the package's file: its resource has no hash."""
         label = quote(f"{package.id}.{package.version}", safe="")
         request = Request(
             "GET", f"{self.api}/packages/packages-{label}", self.headers,
@@ -50,8 +50,6 @@ class BuiltInFeed:
             return Found(State.UNKNOWN, f"{error.where}: {error.what}")
         if answer.status == HTTPStatus.NOT_FOUND:
             return ABSENT
-        if _has_hash_of(package, answer.json()):
-            return SAME
         download = Request("GET", f"{self.api}/packages/{label}/raw", self.headers)
         found = compare_download(package, self.http, download)
         return Found(State.UNKNOWN, "its file cannot be downloaded") if found is ABSENT else found

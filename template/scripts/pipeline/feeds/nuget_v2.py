@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from ..edge.http import HttpError, Request, Response
 from ..edge.urls import joined, without_user
+from ..project.versions import normal_version
 from .compare import compare_download
 from .feed import ABSENT, SAME, Candidate, Found, Progress, State
 from .nuget import MOST_OF_AN_INDEX, Source, put_package
@@ -36,22 +37,38 @@ class NugetV2:
 
     def find(self, package: Candidate) -> Found:
         """Compare by the entry's package hash, else by the file that it leads to."""
-        base = self.source.url.rstrip("/") if _has_path(self.source.url) else self._api
         key = f"Id='{quote(package.id)}',Version='{quote(package.version)}'"
-        try:
-            answer = self._read(f"{base}/Packages({key})", HTTPStatus.NOT_FOUND)
-            if answer.status == HTTPStatus.NOT_FOUND:
-                # A feed that cannot be read says 404 as well, to this question too.
-                self._read(f"{base}/FindPackagesById()?id='{quote(package.id)}'")
-                return ABSENT
-        except HttpError as error:
-            return Found(State.UNKNOWN, f"{error.where}: {error.what}")
-        return self._compare(package, answer, f"{base}/")
+        why = ""
+        for base in self._bases():
+            try:
+                answer = self._read(f"{base}/Packages({key})", HTTPStatus.NOT_FOUND)
+                if answer.status == HTTPStatus.NOT_FOUND:
+                    # A feed that cannot be read says 404 as well, to this question too.
+                    self._read(f"{base}/FindPackagesById()?id='{quote(package.id)}'")
+                    return ABSENT
+            except HttpError as error:
+                why = why or f"{error.where}: {error.what}"
+            else:
+                return self._compare(package, answer, f"{base}/")
+        return Found(State.UNKNOWN, why)
 
     def send(self, package: Candidate, progress: Progress) -> bool:
         """Push the package; only a source without a path has a path of its own for that."""
         url = self.source.url if _has_path(self.source.url) else f"{self._api}/package"
         return put_package(self.source, url, package, progress)
+
+    def _bases(self) -> list[str]:
+        """Return the addresses that the feed may be read below.
+
+        nuget.exe takes the one that the source's own leads to, by NuGet.Protocol's
+        ODataServiceDocumentUtils.cs. A gallery whose source has no path is read below /api/v2.
+        """
+        try:
+            url = self._read(self.source.url).url
+        except HttpError:
+            url = without_user(self.source.url)
+        base = url.partition("?")[0].rstrip("/")
+        return [base] if _has_path(base) else [f"{base}/api/v2", base]
 
     @property
     def _api(self) -> str:
@@ -64,9 +81,12 @@ class NugetV2:
         return self.source.http.request(request)
 
     def _compare(self, package: Candidate, answer: Response, base: str) -> Found:
-        entry = _entry(answer.body)
-        if entry is None:
+        entries = _entries(answer.body, package.version)
+        if entries is None:
             return Found(State.UNKNOWN, f"{answer.where}: the answer is not a package entry")
+        if not entries:
+            return ABSENT
+        entry = entries[0]
         algorithm = _ALGORITHMS.get(_text(entry, "PackageHashAlgorithm").upper(), "")
         if algorithm and _decoded(_text(entry, "PackageHash")) == package.digest(algorithm):
             return SAME
@@ -86,7 +106,12 @@ def _has_path(url: str) -> bool:
     return urlsplit(url).path.strip("/") != ""
 
 
-def _entry(body: bytes) -> ET.Element | None:
+def _entries(body: bytes, version: str) -> list[ET.Element] | None:
+    """Return the entry of an answer, or those of a feed that are of this version.
+
+    None is an answer that is neither; some servers answer the one question with an entry, others
+    with a feed.
+    """
     # The null bytes are those of UTF-16, which would hide a document type from this check.
     if b"<!DOCTYPE" in body or b"\0" in body:
         return None
@@ -94,7 +119,12 @@ def _entry(body: bytes) -> ET.Element | None:
         root = ET.fromstring(body)  # noqa: S314 - without a document type there are no entities
     except ET.ParseError:
         return None
-    return root if root.tag == f"{_ATOM}entry" else None
+    if root.tag == f"{_ATOM}entry":
+        return [root]
+    wanted = normal_version(version)
+    found = root.findall(f"{_ATOM}entry")
+    mine = [entry for entry in found if normal_version(_text(entry, "Version")) == wanted]
+    return mine if root.tag == f"{_ATOM}feed" else None
 
 
 def _text(entry: ET.Element, name: str) -> str:

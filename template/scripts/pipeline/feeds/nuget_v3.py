@@ -18,8 +18,9 @@ from .compare import compare_download
 from .feed import Candidate, Found, Progress, State
 from .nuget import MOST_OF_AN_INDEX, Source, put_package
 
-_PUSH = "PackagePublish/2.0.0"
-_READ = "PackageBaseAddress/3.0.0"
+# Of each the first one that is there, as NuGet's client chooses.
+_PUSH = ("PackagePublish/Versioned", "PackagePublish/2.0.0")
+_READ = ("PackageBaseAddress/Versioned", "PackageBaseAddress/3.0.0")
 
 
 @dataclass(frozen=True)
@@ -37,21 +38,25 @@ class NugetV3:
         request = Request("GET", source.url, headers, most=MOST_OF_AN_INDEX)
         answer = source.http.request(request)
         resources = dict(_resources(answer.json()))
-        if _PUSH not in resources:
+        push_at, read_at = (
+            next((resources[kind] for kind in kinds if kind in resources), "")
+            for kinds in (_PUSH, _READ)
+        )
+        if not push_at:
             raise PipelineError(
                 without_user(source.url),
-                f"this service index has no {_PUSH}, it has "
+                f"this service index has no {_PUSH[-1]}, it has "
                 + (", ".join(sorted(resources)) or "no resources"),
                 "Look at the URL: it is that of a NuGet v3 feed which takes packages.",
             )
-        push = joined(source.url, resources[_PUSH])
+        push = joined(source.url, push_at)
         if not push:
             raise PipelineError(
                 answer.where,
-                f"its {_PUSH} is {resources[_PUSH]!r}, which is not the address of a server",
+                f"its {_PUSH[-1]} is {push_at!r}, which is not the address of a server",
                 "Tell whoever runs the feed.",
             )
-        return cls(source, push, joined(source.url, resources[_READ]) if _READ in resources else "")
+        return cls(source, push, joined(source.url, read_at) if read_at else "")
 
     @property
     def name(self) -> str:
@@ -61,7 +66,7 @@ class NugetV3:
     def find(self, package: Candidate) -> Found:
         """Download what the feed has, by lower-case id and normalised version, and compare."""
         if not self.read:
-            return Found(State.UNKNOWN, f"its service index has no {_READ} that can be used")
+            return Found(State.UNKNOWN, f"its service index has no {_READ[-1]} that can be used")
         name, version = package.id.lower(), normal_version(package.version).lower()
         path = f"{quote(name)}/{quote(version)}/{quote(f'{name}.{version}')}.nupkg"
         url = f"{self.read.rstrip('/')}/{path}"

@@ -139,11 +139,15 @@ class Document(dict[str, Any]):
 
 @dataclass(frozen=True)
 class Access:
-    """How to reach Octopus: the address, which may have a path, a key, and a space's name."""
+    """How to reach Octopus: the address, which may have a path, a key, and a space's name.
+
+    `token` is an access token of OpenID Connect, which counts where there is no API key.
+    """
 
     url: str = field(repr=False)
     key: str = field(repr=False)
     space: str = ""
+    token: str = field(default="", repr=False)
 
     @property
     def base(self) -> str:
@@ -153,7 +157,7 @@ class Access:
     @property
     def missing(self) -> str:
         """The names of the environment variables that are not set, in words; "" when all are."""
-        given = {"OCTOPUS_URL": self.url, "OCTOPUS_API_KEY": self.key}
+        given = {"OCTOPUS_URL": self.url, "OCTOPUS_API_KEY": self.key or self.token}
         return " and ".join(name for name, value in given.items() if not value)
 
     def check(self) -> None:
@@ -162,13 +166,19 @@ class Access:
             raise PipelineError(
                 "Octopus",
                 f"not set: {self.missing}",
-                "Set it in the environment; OCTOPUS_API_KEY=- reads the key from standard input.",
+                "Set it in the environment; OCTOPUS_API_KEY=- reads the key from standard input. "
+                "OCTOPUS_ACCESS_TOKEN does instead of a key.",
             )
 
     @property
     def headers(self) -> dict[str, str]:
         """The headers of every request."""
-        return {"X-Octopus-ApiKey": self.key, "Accept": "application/json"}
+        own = (
+            {"X-Octopus-ApiKey": self.key}
+            if self.key
+            else {"Authorization": f"Bearer {self.token}"}
+        )
+        return {**own, "Accept": "application/json"}
 
 
 @dataclass(frozen=True)
@@ -297,7 +307,7 @@ def connect(http: Http, access: Access, warn: Callable[[str], None]) -> Octopus:
     access.check()
     where = f"Octopus at {without_user(access.base)}"
     if host := plain_http_host(access.url):
-        warn(f"{host}: the Octopus API key travels unencrypted; use https in OCTOPUS_URL")
+        warn(f"{host}: the Octopus API key or token travels unencrypted; use https in OCTOPUS_URL")
     root = Octopus(http, access, "", "", "").get("")
     version = root.text("Version")
     if not version:

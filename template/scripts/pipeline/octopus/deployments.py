@@ -63,9 +63,9 @@ def _create(octopus: Octopus, release: Release, environment: OctopusEnvironment)
         return octopus.post("deployments", document).identity("TaskId")
     answer = octopus.execute(
         "deployments/create/untenanted/v1",
-        projectName=release.project.id,
+        projectName=release.project.name,
         releaseVersion=release.version,
-        environmentNames=[environment.id],
+        environmentNames=[environment.name],
     )
     tasks = answer.documents("DeploymentServerTasks")
     return (tasks[0] if tasks else answer).identity("ServerTaskId")

@@ -14,6 +14,8 @@ from http import HTTPStatus
 from ..core.errors import PipelineError
 from ..edge.http import HttpError, NoAnswerError
 from .client import Document, Octopus
+from .projects import Process
+from .typed_names import split_names
 
 # Octopus has no other field of an environment that could hold this.
 _MARK = re.compile(r"Made by env\.create for (?P<owner>\S+?)\.(?: Expires (?P<end>\S+?)\.)?$")
@@ -68,7 +70,7 @@ def find_environments(octopus: Octopus, names: Sequence[str]) -> list[OctopusEnv
     Raises one PipelineError that names all missing ones and all that exist.
     """
     known = {env.name.casefold(): env for env in all_environments(octopus)}
-    missing = [name for name in names if name.casefold() not in known]
+    found, missing = split_names(names, known)
     if missing:
         there = ", ".join(env.name for env in known.values()) or "none"
         raise PipelineError(
@@ -76,7 +78,7 @@ def find_environments(octopus: Octopus, names: Sequence[str]) -> list[OctopusEnv
             f"not found in space {octopus.space_name}: {', '.join(missing)}",
             f"There are {there}. Temporary ones are made by `python3 tasks.py env.create NAME`.",
         )
-    return [known[name.casefold()] for name in names]
+    return [known[name] for name in found]
 
 
 def all_environments(octopus: Octopus) -> list[OctopusEnvironment]:
@@ -162,9 +164,7 @@ def _references(octopus: Octopus, environment_id: str) -> list[str]:
     ]
     found = machines + phases
     for project in octopus.all("projects"):
-        id_ = project.reference("DeploymentProcessId")
-        process = octopus.find(f"deploymentprocesses/{id_}") if id_ else None
-        for step in (process or Document()).documents("Steps"):
+        for step in Process.of(project).steps(octopus) or []:
             for action in step.documents("Actions"):
                 named = action.texts("Environments") + action.texts("ExcludedEnvironments")
                 if environment_id in named:

@@ -124,41 +124,45 @@ def _machines_of(octopus: Octopus, environment: OctopusEnvironment) -> list[Docu
 
 
 def check_steps(steps: Sequence[PackageStep], targets: Sequence[Target], environment: str) -> None:
-    """Raise PipelineError where a step cannot run on an environment's machines, with the fix."""
+    """Check a project's steps that use the package: one has to deploy it, others may use it too.
+
+    Raises PipelineError where none runs the deploy script in an environment, or where one that
+    does cannot run on its machines, with the fix.
+    """
+    if not any(step.deploys for step in steps):
+        project = steps[0].project
+        others = "; ".join(f"step {step.name!r} {step.runs}" for step in steps)
+        raise PipelineError(
+            f"Octopus project {project}",
+            f"no step in {environment} runs the package's {DEPLOY_SCRIPT}: {others}",
+            f'Add a step "Run a script" with its script from the package, file {DEPLOY_SCRIPT}.',
+        )
     for step in steps:
-        where = f"Octopus project {step.project}, step {step.name!r}"
-        if not step.unpacks_on_target:
-            _check_script(step, where)
-        mine = [target for target in targets if target.is_for(step)]
-        if not mine and (step.unpacks_on_target or not step.on_worker or step.roles):
-            roles = ", ".join(step.roles)
-            raise PipelineError(
-                where,
-                f"no machine in {environment} has the role {roles}"
-                if roles
-                else "it has no target role, so it would run nowhere",
-                f"Give a machine in {environment} that role in Octopus, or correct the step's."
-                if roles
-                else "Give the step a target role, or let it run on a worker.",
-            )
-        without_disk = [target.name for target in mine if not target.has_disk]
-        if step.unpacks_on_target and without_disk:
-            raise PipelineError(
-                where,
-                f'it is "Deploy a package", and the cloud region {without_disk[0]} in '
-                f"{environment} has no disk to unpack it on",
-                f'Make it "Run a script" on a worker, with its script from the package, file '
-                f'{DEPLOY_SCRIPT}; or set worker = "machine:NAME" in pyproject.toml '
-                "[tool.pipeline.octopus] and use a Tentacle or SSH target.",
-            )
+        if step.deploys:
+            _check_targets(step, targets, environment)
 
 
-def _check_script(step: PackageStep, where: str) -> None:
-    if step.script_source == "Package" and step.script == DEPLOY_SCRIPT:
-        return
-    has = f"runs {step.script!r}" if step.script_source == "Package" else "has its script elsewhere"
-    raise PipelineError(
-        where,
-        f"it uses the package, but {has}",
-        f"Let it run the file {DEPLOY_SCRIPT} from the package.",
-    )
+def _check_targets(step: PackageStep, targets: Sequence[Target], environment: str) -> None:
+    where = f"Octopus project {step.project}, step {step.name!r}"
+    mine = [target for target in targets if target.is_for(step)]
+    if not mine and (step.unpacks_on_target or not step.on_worker or step.roles):
+        roles = ", ".join(step.roles)
+        raise PipelineError(
+            where,
+            f"no machine in {environment} has the role {roles}"
+            if roles
+            else "it has no target role, so it would run nowhere",
+            f"Give a machine in {environment} that role in Octopus, or correct the step's."
+            if roles
+            else "Give the step a target role, or let it run on a worker.",
+        )
+    without_disk = [target.name for target in mine if not target.has_disk]
+    if step.unpacks_on_target and without_disk:
+        raise PipelineError(
+            where,
+            f'it is "Deploy a package", and the cloud region {without_disk[0]} in '
+            f"{environment} has no disk to unpack it on",
+            f'Make it "Run a script" on a worker, with its script from the package, file '
+            f'{DEPLOY_SCRIPT}; or set worker = "machine:NAME" in pyproject.toml '
+            "[tool.pipeline.octopus] and use a Tentacle or SSH target.",
+        )

@@ -48,13 +48,12 @@ class _Use:
 def ensure_release(octopus: Octopus, project: OctopusProject, wanted: Wanted) -> Release:
     """Return the project's release of this version, made now unless it is there.
 
-    Raises Conflict where it is there with another version of the package, PipelineError with
-    the server's words where it refuses the release.
+    Raises Conflict where it is there with another version of the package or in another channel,
+    PipelineError with the server's words where it refuses the release.
     """
     where = f"release {project.name} {wanted.version}"
     path = f"projects/{project.id}/releases/{quote(wanted.version, safe='')}"
-    channel = {"channel": project.channel_id} if project.channel_id else {}
-    template = octopus.get(f"projects/{project.id}/deploymentprocesses/template", **channel)
+    template = octopus.get(f"{project.process.views}/template", channel=project.channel_id)
     uses = [_use(package) for package in template.documents("Packages")]
     there, created = octopus.find(path), False
     for attempt in range(1, _ATTEMPTS + 1):
@@ -71,8 +70,8 @@ def ensure_release(octopus: Octopus, project: OctopusProject, wanted: Wanted) ->
             if not (there := octopus.find(path)):
                 then = (
                     "Push the package first (`python3 tasks.py push`), and look whether the "
-                    f"project's channel takes the version {wanted.version}: its rules may exclude "
-                    "prereleases."
+                    f"channel {project.channel} takes the version {wanted.version}: its rules may "
+                    "exclude prereleases. --channel names another one."
                 )
                 is_rule = error.status == HTTPStatus.BAD_REQUEST
                 what = error.text or error.what
@@ -80,7 +79,7 @@ def ensure_release(octopus: Octopus, project: OctopusProject, wanted: Wanted) ->
         there = octopus.find(path)
     if there is None:
         raise PipelineError(where, "the server made it, and does not show it", "Try again.")
-    _refuse_others(there, uses, wanted, where)
+    _refuse_others(there, project, uses, wanted, where)
     return Release(there.identity(), wanted.version, project, created)
 
 
@@ -106,9 +105,15 @@ def _create(
         if is_only_package
         else {"packages": [f"{wanted.package_id}:{wanted.version}"]}
     )
+    # A project that is not version-controlled must not be given a reference.
+    git_ref = project.process.git_ref
     octopus.execute(
         "releases/create/v1",
-        projectName=project.id,
+        projectName=project.name,
+        # Without its name the server chooses another channel where the default one's rules exclude
+        # the version, whose steps nobody has looked at.
+        channelName=project.channel,
+        **({"gitRef": git_ref} if git_ref else {}),
         releaseVersion=wanted.version,
         releaseNotes=wanted.notes,
         ignoreIfAlreadyExists=False,
@@ -131,10 +136,11 @@ def _by_steps(project: OctopusProject, wanted: Wanted, uses: Sequence[_Use]) -> 
         selected.append(
             {"ActionName": use.action, "PackageReferenceName": use.reference, "Version": version}
         )
-    channel = {"ChannelId": project.channel_id} if project.channel_id else {}
+    git_ref = project.process.git_ref
     return {
         "ProjectId": project.id,
-        **channel,
+        "ChannelId": project.channel_id,
+        **({"VersionControlReference": {"GitRef": git_ref}} if git_ref else {}),
         "Version": wanted.version,
         "ReleaseNotes": wanted.notes,
         "SelectedPackages": selected,
@@ -145,8 +151,21 @@ def _is_ours(use: _Use, wanted: Wanted) -> bool:
     return use.package_id.casefold() == wanted.package_id.casefold()
 
 
-def _refuse_others(there: Document, uses: Iterable[_Use], wanted: Wanted, where: str) -> None:
-    """Compare what the release holds: a release of that version may be of another package."""
+def _refuse_others(
+    there: Document, project: OctopusProject, uses: Iterable[_Use], wanted: Wanted, where: str
+) -> None:
+    """Compare what the release holds: it may be of another package, channel or reference."""
+    git_ref = there.document("VersionControlReference").text("GitRef")
+    for flag, made_with, wanted_one in (
+        ("--channel", there.reference("ChannelId"), project.channel_id),
+        ("--git-ref", _short(git_ref), _short(project.process.git_ref)),
+    ):
+        if made_with and wanted_one and made_with != wanted_one:
+            raise Conflict(
+                where,
+                f"it is there already, made with another {flag}: {made_with}, not {wanted_one}",
+                f"Name that one with {flag}; or delete the release in Octopus and run this again.",
+            )
     selected = {
         (item.text("ActionName") or item.text("StepName"), item.text("PackageReferenceName")):
         item.text("Version")
@@ -161,3 +180,7 @@ def _refuse_others(there: Document, uses: Iterable[_Use], wanted: Wanted, where:
                 f"it is there already, and its step {use.action!r} has {has} {wanted.package_id}",
                 "Build a new version; or delete the release in Octopus and run this again.",
             )
+
+
+def _short(git_ref: str) -> str:
+    return git_ref.removeprefix("refs/heads/").removeprefix("refs/tags/")

@@ -106,11 +106,14 @@ def _read(
         _show_log(task, details, reporter, several=several)
         percent = details.document("Progress").number("ProgressPercentage")
         stage.progress(f"{run.project}: {task.state}", percent, 100)
-        waits = state.flag("HasPendingInterruptions")
+        # An interruption is a step's or a failure's; a precondition is that of a change request.
+        waits = state.flag("HasPendingInterruptions") or state.flag("HasPendingPreconditions")
         if waits and not task.waits:
+            pending = ("PendingInterruptionTypes", "PendingPreconditionTypes")
+            kinds = ", ".join(kind for name in pending for kind in state.texts(name))
             reporter.warn(
-                f"{run.project} waits for a person in {run.environment} (a manual "
-                f"intervention or guided failure): {run.link}"
+                f"{run.project} waits for a person in {run.environment} "
+                f"({kinds or 'a manual intervention or guided failure'}): {run.link}"
             )
         task.waits = waits
         if not state.flag("IsCompleted"):

@@ -7,7 +7,7 @@ from ..edge.machine import Machine
 from ..project.project import Project
 from .build import BuildOptions, Outcome, build
 from .push import Pushed, PushOptions, push
-from .release import OctopusOptions, Released, connected, deploy_build
+from .release import OctopusOptions, Released, look_up, refuse_unfit_build, release_package
 
 
 def build_and_deploy(
@@ -16,12 +16,13 @@ def build_and_deploy(
 ) -> tuple[Outcome, Pushed, Released]:  # fmt: skip
     """Build, push, make the releases, and deploy them.
 
-    Raises PipelineError before anything is built where Octopus's address or key is not set.
+    Raises PipelineError before anything is built where Octopus has not everything that is named,
+    and before anything is pushed for a build that is not fit for a permanent environment.
     """
-    octopus.access.check()
+    destination = look_up(project, project.package_id, octopus, machine.environ, reporter)
     outcome = build(project, options, machine, reporter)
+    refuse_unfit_build(project, destination, octopus, machine.environ)
     package = outcome.latest.package_path(project.root)
-    space = connected(octopus, machine.environ, reporter)
-    pushed = push(project, package, feed, machine.environ, reporter, space)
-    released = deploy_build(project, outcome.latest, octopus, machine, reporter, space)
+    pushed = push(project, package, feed, machine.environ, reporter, destination.octopus)
+    released = release_package(project, package, octopus, machine, reporter, destination)
     return outcome, pushed, released

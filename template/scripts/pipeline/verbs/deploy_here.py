@@ -133,7 +133,8 @@ def refuse_unfit(
         raise PipelineError(
             where,
             f"{latest.version} is not verified: {latest.why_not}",
-            "Commit and build again, or pass --allow-dirty if you know what you are doing.",
+            "Commit and build again; or if you know what you do, run `python3 tasks.py deploy` "
+            "or `python3 tasks.py release` with --allow-dirty.",
         )
     return latest
 

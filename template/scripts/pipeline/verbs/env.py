@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..core.errors import PipelineError
+from ..core.errors import PipelineError, UsageError
 from ..core.events import Reporter
-from ..core.names import resource_name
+from ..core.names import LONGEST_ENVIRONMENT, resource_name
 from ..octopus.client import Octopus
 from ..octopus.environments import (
     OctopusEnvironment,
@@ -60,14 +60,24 @@ def create_environment(
     for a permanent environment and for a deployment process whose steps do not fit the machine.
     """
     _refuse_permanent(project, name, "env.create")
+    if len(name) > LONGEST_ENVIRONMENT:
+        raise UsageError(
+            f"env.create {name}",
+            f"Octopus takes names of {LONGEST_ENVIRONMENT} characters, this one has {len(name)}",
+            "Choose a shorter one.",
+        )
     resource_name(name, project.function.name)
     octopus = connected(options, environ, reporter)
     with reporter.stage(f"create {name}") as stage:
         there = find_environment(octopus, name)
         projects = chosen_projects(octopus, project, options, reporter)
-        steps = _steps(octopus, project.package_id, projects, there.id if there else "")
-        roles = tuple(dict.fromkeys(role for step in steps for role in step.roles))
-        check_steps(steps, [_target(octopus, project, name, roles)], name)
+        used = _steps(octopus, project.package_id, projects, there.id if there else "")
+        roles = tuple(
+            dict.fromkeys(role for steps in used for step in steps for role in step.roles)
+        )
+        target = _target(octopus, project, name, roles)
+        for steps in used:
+            check_steps(steps, [target], name)
         owner = there.owner if there and there.owner else project.package_id
         expires = expires or (there.expires if there else None)
         environment, created = ensure_environment(octopus, name, owner, expires)
@@ -176,9 +186,9 @@ def _remove(octopus: Octopus, environment: OctopusEnvironment, reporter: Reporte
 
 def _steps(
     octopus: Octopus, package_id: str, projects: Sequence[OctopusProject], environment_id: str
-) -> list[PackageStep]:
-    """Return the projects' steps that use the package in an environment; each project has some."""
-    found: list[PackageStep] = []
+) -> list[list[PackageStep]]:
+    """Return each project's steps that use the package in an environment; each has some."""
+    found: list[list[PackageStep]] = []
     for octopus_project in projects:
         steps = package_steps(octopus, octopus_project, package_id)
         fitting = [step for step in steps if step.runs_in(environment_id)]
@@ -188,7 +198,7 @@ def _steps(
                 f"its steps that use {package_id} are limited to other environments",
                 "Take these limits out of the deployment process.",
             )
-        found += fitting
+        found.append(fitting)
     return found
 
 

@@ -16,11 +16,16 @@ from ..octopus.client import Access, Octopus, connect
 from ..octopus.deployments import Run, start_deployment
 from ..octopus.environments import OctopusEnvironment, find_environments
 from ..octopus.machines import check_steps, targets_of
-from ..octopus.projects import OctopusProject, find_projects, package_steps, projects_like
+from ..octopus.projects import (
+    Choice,
+    OctopusProject,
+    PackageStep,
+    find_projects,
+    package_steps,
+)
 from ..octopus.releases import Release, Wanted, ensure_release
 from ..octopus.waiting import Patience, interrupted, wait_for
 from ..package.contents import Package
-from ..project.last_build import Latest
 from ..project.project import Project
 from .deploy_here import refuse_unfit
 from .test import run_post_deployment_tests
@@ -39,8 +44,22 @@ class OctopusOptions:
     projects: tuple[str, ...] = ()
     prefix: str = ""
     environments: tuple[str, ...] = ()
+    choice: Choice = field(default_factory=Choice)
     patience: Patience = field(default_factory=Patience)
     allow_dirty: bool = False
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where a release goes, as Octopus has it.
+
+    `steps` are those that use the package, by their project's id; each project has some.
+    """
+
+    octopus: Octopus
+    projects: tuple[OctopusProject, ...]
+    environments: tuple[OctopusEnvironment, ...]
+    steps: Mapping[str, Sequence[PackageStep]]
 
 
 @dataclass(frozen=True)
@@ -61,53 +80,67 @@ def release(
     project: Project, named: str | None, options: OctopusOptions, machine: Machine,
     reporter: Reporter,
 ) -> Released:  # fmt: skip
-    """Release and deploy the named package, or the last build."""
-    latest = None if named else last_build(project.root)
-    if latest:
-        return deploy_build(project, latest, options, machine, reporter)
-    package = chosen_package(named, project.root)
-    return release_package(project, package, options, machine, reporter)
+    """Release and deploy the named package, or the last build.
 
-
-def deploy_build(
-    project: Project, latest: Latest, options: OctopusOptions, machine: Machine,
-    reporter: Reporter, octopus: Octopus | None = None,
-) -> Released:  # fmt: skip
-    """Release and deploy the last build, whose package is in a feed that Octopus reads.
-
-    `octopus` is a connection that is there already, to the space that the options name.
     Raises PipelineError for a build that is stale, or not fit for a permanent environment.
     """
-    declared = [_declared(project, name) for name in options.environments]
+    latest = None if named else last_build(project.root)
+    package = latest.package_path(machine.root) if latest else chosen_package(named, project.root)
+    package_id = Package.open(package).own_manifest().package_id
+    destination = look_up(project, package_id, options, machine.environ, reporter)
+    if latest:
+        refuse_unfit_build(project, destination, options, machine.environ)
+    return release_package(project, package, options, machine, reporter, destination)
+
+
+def look_up(
+    project: Project, package_id: str, options: OctopusOptions, environ: Mapping[str, str],
+    reporter: Reporter,
+) -> Destination:  # fmt: skip
+    """Find everything that the options name, and look whether the package can be deployed there.
+
+    Only reads. Of the environments the first is looked at: a prerelease goes to no other one.
+    """
+    _refuse_twice(options.environments)
+    octopus = connected(options, environ, reporter)
+    projects = chosen_projects(octopus, project, options, reporter)
+    names = options.environments
+    environments = find_environments(octopus, names) if names else []
+    _refuse_twice([environment.name for environment in environments])
+    steps = {found.id: package_steps(octopus, found, package_id) for found in projects}
+    destination = Destination(octopus, tuple(projects), tuple(environments), steps)
+    _check_processes(destination, package_id, environments[:1])
+    return destination
+
+
+def refuse_unfit_build(
+    project: Project, destination: Destination, options: OctopusOptions, environ: Mapping[str, str]
+) -> None:
+    """Raise PipelineError for a last build that is stale, or must not go to one of these."""
+    wanted = {environment.name.casefold() for environment in destination.environments}
     for environment in project.environments:
-        if environment.name in declared:
-            refuse_unfit(project, environment, machine.environ, allow_dirty=options.allow_dirty)
-    package = latest.package_path(machine.root)
-    return release_package(project, package, options, machine, reporter, octopus)
+        if environment.name.casefold() in wanted:
+            refuse_unfit(project, environment, environ, allow_dirty=options.allow_dirty)
 
 
 def release_package(
     project: Project, package: Path, options: OctopusOptions, machine: Machine,
-    reporter: Reporter, octopus: Octopus | None = None,
+    reporter: Reporter, destination: Destination | None = None,
 ) -> Released:  # fmt: skip
     """Make the releases of a package and deploy them to each environment in turn.
 
-    A prerelease stops after the first environment. Raises PipelineError where Octopus refuses,
-    or a deployment or a post-deployment test fails; later environments are then not touched.
+    `destination` is what the options name, where it was looked up already. A prerelease stops after
+    the first environment. Raises PipelineError where Octopus refuses, or a deployment or a
+    post-deployment test fails; later environments are then not touched.
     """
     manifest = Package.open(package).own_manifest()
-    names = [_declared(project, name) for name in options.environments]
-    if len({name.casefold() for name in names}) != len(names):
-        raise UsageError(
-            "--environments", f"{', '.join(names)}: one is named twice", "Name each once."
-        )
-    octopus = octopus or connected(options, machine.environ, reporter)
-    projects = chosen_projects(octopus, project, options, reporter)
-    environments = find_environments(octopus, names) if names else []
-    used, left_out = _until_prerelease(manifest.version, environments, reporter)
-    _check_processes(octopus, projects, manifest.package_id, used)
+    package_id = manifest.package_id
+    there = destination or look_up(project, package_id, options, machine.environ, reporter)
+    octopus, projects = there.octopus, there.projects
+    used, left_out = _until_prerelease(manifest.version, there.environments, reporter)
+    _check_processes(there, package_id, used[1:])
     notes = release_notes(octopus, manifest, machine.git, machine.environ)
-    wanted = Wanted(manifest.package_id, manifest.version, notes)
+    wanted = Wanted(package_id, manifest.version, notes)
     releases = [
         _release(octopus, octopus_project, wanted, reporter) for octopus_project in projects
     ]
@@ -136,16 +169,20 @@ def connected(options: OctopusOptions, environ: Mapping[str, str], reporter: Rep
     return connect(http, options.access, reporter.warn)
 
 
+def _refuse_twice(names: Sequence[str]) -> None:
+    if len({name.casefold() for name in names}) != len(names):
+        raise UsageError(
+            "--environments", f"{', '.join(names)}: one is named twice", "Name each once."
+        )
+
+
 def _check_processes(
-    octopus: Octopus,
-    projects: Sequence[OctopusProject],
-    package_id: str,
-    environments: Sequence[OctopusEnvironment],
+    destination: Destination, package_id: str, environments: Sequence[OctopusEnvironment]
 ) -> None:
     """Raise PipelineError for a deployment process that could not work in an environment."""
-    for project in projects:
-        steps = package_steps(octopus, project, package_id)
+    for project in destination.projects:
         for environment in environments:
+            steps = destination.steps[project.id]
             mine = [step for step in steps if step.runs_in(environment.id)]
             if not mine:
                 raise PipelineError(
@@ -153,7 +190,7 @@ def _check_processes(
                     f"no step that uses {package_id} runs in {environment.name}",
                     "Correct the steps' conditions in the deployment process.",
                 )
-            check_steps(mine, targets_of(octopus, environment), environment.name)
+            check_steps(mine, targets_of(destination.octopus, environment), environment.name)
 
 
 def _release(
@@ -201,19 +238,18 @@ def chosen_projects(
     octopus: Octopus, project: Project, options: OctopusOptions, reporter: Reporter
 ) -> list[OctopusProject]:
     """Return the projects that the options or pyproject.toml name; at least one."""
-    if options.projects:
-        if options.prefix:
-            reporter.warn("--projects and --octopus-project-prefix: the list of projects counts")
-        return find_projects(octopus, options.projects)
-    if options.prefix:
-        return projects_like(octopus, options.prefix)
-    if not project.octopus.project:
-        raise UsageError(
-            "Octopus projects",
-            "none is named",
-            "Pass --projects, or set project in pyproject.toml [tool.pipeline.octopus].",
-        )
-    return find_projects(octopus, [project.octopus.project])
+    names, own = options.projects, project.octopus.project
+    if names and options.prefix:
+        reporter.warn("--projects and --octopus-project-prefix: the list of projects counts")
+    if not names and not options.prefix:
+        if not own:
+            raise UsageError(
+                "Octopus projects",
+                "none is named",
+                "Pass --projects, or set project in pyproject.toml [tool.pipeline.octopus].",
+            )
+        names = (own,)
+    return find_projects(octopus, names, options.prefix, options.choice)
 
 
 def _until_prerelease(
@@ -229,9 +265,3 @@ def _until_prerelease(
         "a build number and without a prerelease tag"
     )
     return first, rest
-
-
-def _declared(project: Project, name: str) -> str:
-    """Return the declared spelling of an environment; others are Octopus's alone."""
-    declared = {known.name.casefold(): known.name for known in project.environments}
-    return declared.get(name.casefold(), name)
