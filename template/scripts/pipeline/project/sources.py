@@ -91,10 +91,9 @@ class Sources:
         """Return the bytes of files by path."""
         exported = [path for path in paths if path in self.committed]
         with tempfile.TemporaryDirectory() as scratch:
-            if self.git and exported:
-                self.git.export(exported, Path(scratch))
+            clean = self.git.export(exported, Path(scratch)) if self.git else self.root
             return {
-                path: (Path(scratch if path in self.committed else self.root) / path).read_bytes()
+                path: ((clean if path in self.committed else self.root) / path).read_bytes()
                 for path in paths
             }
 

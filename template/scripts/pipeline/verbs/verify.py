@@ -115,9 +115,9 @@ def _rebuilt(
     if not git.has(commit):
         raise _unknown(manifest, git, machine)
     with tempfile.TemporaryDirectory() as name:
-        scratch, clone, folder = Path(name), Path(name, "clone"), Path(name, "rebuilt")
+        scratch, folder = Path(name), Path(name, "rebuilt")
         folder.mkdir()
-        git.clone_to(clone, commit)
+        clone = git.clone_to(scratch / "clone", commit)
         facts = scratch / MANIFEST_NAME
         facts.write_bytes(manifest.to_json())
         if cold:
