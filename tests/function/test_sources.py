@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -103,10 +104,22 @@ def test_a_tracked_file_that_is_gone_is_refused(repository: Path) -> None:
     (repository / "README.md").unlink()
     own_files(repository, Git(repository))
     (repository / "src" / "app" / "handler.py").unlink()
-    with pytest.raises(PipelineError, match="it is not there") as error:
+    with pytest.raises(PipelineError, match="and not there") as error:
         own_files(repository, Git(repository))
     assert error.value.where == "src/app/handler.py"
-    assert error.value.then == "git checkout -- src/app/handler.py"
+    assert error.value.then.endswith("git restore src/app/handler.py")
+
+
+def test_the_advice_for_a_renamed_file_keeps_the_new_name(repository: Path) -> None:
+    """`git add --all src`, as the error says first, makes what was meant of it."""
+    (repository / "src" / "app" / "handler.py").rename(repository / "src" / "app" / "orders.py")
+    with pytest.raises(PipelineError, match="renamed") as error:
+        own_files(repository, Git(repository))
+    command = re.search(r"git (add .*?)\. ", error.value.then)
+    assert command
+    git(repository, *command[1].split())
+    paths = [file.path for file in own_files(repository, Git(repository))]
+    assert paths[1:] == ["src/Acme.Orders.nuspec", "src/app/orders.py"]
 
 
 def test_a_merge_conflict_is_named(repository: Path) -> None:

@@ -136,6 +136,19 @@ def test_a_link_in_the_source(repository: Repository) -> None:
     refused(repository, "a link in the source", f"src/{repository.module()}/link.py")
 
 
+@pytest.mark.parametrize("kind", ["two nuspecs", "a renamed nuspec", "an untracked nuspec"])
+def test_another_nuspec(repository: Repository, kind: str) -> None:
+    """Which nuspec counts is said by package-id alone, and there is one."""
+    nuspec, other = repository.nuspec(), "src/Another.Id.nuspec"
+    if kind == "two nuspecs":
+        repository.write(other, (repository.root / nuspec).read_text(encoding="utf-8"))
+        git(repository.root, "add", other)
+    else:
+        words = ["mv", nuspec, other] if kind == "a renamed nuspec" else ["rm", "--cached", nuspec]
+        git(repository.root, *words)
+    refused(repository, kind, nuspec)
+
+
 @pytest.mark.parametrize("stage", ["before_build", "after_package"])
 def test_a_hook_that_raises(repository: Repository, stage: str) -> None:
     """A hook's exception stops the build, with file, stage, line and what it said."""

@@ -9,6 +9,7 @@ from .foreign import harmless
 
 _STAGE_WIDTH = 10
 _TEXT_WIDTH = 60
+_MOST_NAMES = 3
 _KILO = 1 << 10
 
 
@@ -58,6 +59,13 @@ def line_sink(write: Callable[[str], None], lines: Callable[[Event], Iterable[st
 def stage_line(stage: str, text: str, end: str) -> str:
     """Return a line of the table that a verb's stages make."""
     return f"  {stage:<{_STAGE_WIDTH}}{text:<{_TEXT_WIDTH}} {end}".rstrip()
+
+
+def some_of(names: Iterable[str]) -> str:
+    """Return the first few names in their order, and how many more there are."""
+    every = sorted(names)
+    more = f" and {len(every) - _MOST_NAMES} more" if every[_MOST_NAMES:] else ""
+    return ", ".join(every[:_MOST_NAMES]) + more
 
 
 def readable_size(count: int) -> str:

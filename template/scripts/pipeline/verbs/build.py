@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,13 +12,14 @@ from ..checks.preflight import Made, preflight
 from ..core.events import Artifact, BuildNumber, Reporter
 from ..core.manifest import MANIFEST_NAME, Manifest
 from ..core.names import FUNCTION_ZIP
-from ..core.text import readable_size
+from ..core.text import readable_size, some_of
 from ..edge.files import new_folder, sweep
 from ..edge.locks import exclusive
 from ..edge.machine import Machine
-from ..function.engine import Restored
-from ..package.build_hooks import run_build_hook
+from ..function.engine import Restored, engine_for
+from ..package.build_hooks import before_build, run_build_hook
 from ..package.contents import list_package
+from ..package.inputs import Inputs, file_digest
 from ..package.make import Built, Order, make_package, restore_dependencies
 from ..package.sbom import SBOM_NAME
 from ..project.buildserver import BuildServer
@@ -31,8 +33,6 @@ from .version import VersionOptions, choose_version
 from .which_package import (
     OUTPUT,
     chosen_package,
-    file_digest,
-    inputs_digest,
     is_stale,
     last_build,
     write_last_build,
@@ -75,27 +75,38 @@ def build(project: Project, options: BuildOptions, machine: Machine, reporter: R
             )
         git = machine.git
         tree = WorkTree.read(git, server)
-        inputs, last = inputs_digest(root, git, tree), last_build(root)
-        if last and last.inputs == inputs and _is_reusable(last, options, server, root):
+        last = last_build(root)
+        unchanged = last and last.inputs == Inputs.read(root, git, tree).digest
+        if last and unchanged and _is_reusable(last, options, server, root):
             reporter.line(_headline(project, last.version, tree))
             return _reuse(last, root, reporter, full=full)
         version = choose_version(project, options.version, tree, server, git, machine.now()).text
-        _announce(project, version, tree, reporter)
-        run_build_hook("before_build", project, root, reporter.line)
+        reporter.line(_headline(project, version, tree))
+        reporter.emit(BuildNumber(version))
+        sources = before_build(project, git, reporter.line)
+        _warn_of_untracked(frozenset(tree.untracked).difference(sources.made), reporter)
+
+        def read_inputs() -> Inputs:
+            return Inputs.read(root, git, WorkTree.read(git, server), sources.made)
+
+        inputs = read_inputs()
         with new_folder(root / OUTPUT / version) as folder:
             previous = last.package_path(root).parent / FUNCTION_ZIP if last else None
-            order = Order(version, tree.source, folder, previous)
+            order = Order(version, tree.source, sources, folder, previous)
             restored = _restore(project, machine, reporter)
             if full:
                 _test(project, folder, machine, reporter)
             built = _package(project, order, restored, machine, reporter)
+            locks = engine_for(project.function.runtime).locks
+            inputs.refuse_changes(read_inputs(), (*built.own, "pyproject.toml", *locks))
+            run_build_hook("after_package", built, root, reporter.line)
             _check(project, built, restored, machine, reporter, imports=full)
             why_not = _verify(built, machine, reporter) if full else "not asked for"
         latest = Latest(
             version=version,
             package=(Path(OUTPUT) / version / built.package.name).as_posix(),
             package_sha256=built.sha256,
-            inputs=inputs,
+            inputs=inputs.digest,
             dirty=tree.source.dirty,
             tested=full,
             verified=not why_not,
@@ -115,12 +126,11 @@ def fresh_package(
     return chosen_package(named, project.root)
 
 
-def _announce(project: Project, version: str, tree: WorkTree, reporter: Reporter) -> None:
-    reporter.line(_headline(project, version, tree))
-    reporter.emit(BuildNumber(version))
-    for path in tree.untracked:
+def _warn_of_untracked(paths: Collection[str], reporter: Reporter) -> None:
+    if paths:
         reporter.warn(
-            f"{path} is not tracked by git: it makes the build dirty, and is not packaged"
+            f"{some_of(paths)}: not tracked by git, so not packaged, and the build is dirty; "
+            "`git add` what belongs to the repository, and name the rest in .gitignore"
         )
 
 
@@ -148,7 +158,7 @@ def _package(
     project: Project, order: Order, restored: Restored, machine: Machine, reporter: Reporter
 ) -> Built:
     with reporter.stage("package") as stage:
-        built = make_package(project, order, restored, machine, reporter.line)
+        built = make_package(project, order, restored, machine)
         facts, changed = built.function_zip.facts, built.function_zip.changed
         stage.text = f"{FUNCTION_ZIP} {readable_size(facts.size)}, {facts.files} files" + (
             f", {changed} changed" if changed is not None else ""
