@@ -204,3 +204,9 @@ def test_wrong_settings(repository: Repository, old: str, new: str) -> None:
     """A mistake in pyproject.toml is named with its file and key."""
     repository.edit("pyproject.toml", old, new)
     refused(repository, f"settings with {new.strip()}".replace("\n", " "), "pyproject.toml")
+
+
+def test_a_broken_stack(repository: Repository) -> None:
+    """It is named with its line by the build that packs it."""
+    repository.write("environment/stack.yaml", "Resources:\n  Topic: Type: AWS::SNS::Topic\n")
+    refused(repository, "a broken stack", "check")

@@ -14,6 +14,8 @@ from ..core.text import some_of
 from ..edge.git import Git
 
 SOURCE = "src"
+# The stack that the function is in, where the repository has one.
+STACK = "environment/stack.yaml"
 _BELOW = f"{SOURCE}/"
 # Folders that tools make beside the source and no export would hold.
 _MADE = (
