@@ -156,7 +156,7 @@ def test_a_dirty_build_says_so(repository: Repository) -> None:
     repository.write(f"src/{repository.module()}/forgotten.py", "")
     done = repository.must("build", "--build-number", "7")
     assert "dirty (1 changed, 1 untracked)" in done.err
-    assert f"src/{repository.module()}/forgotten.py: not tracked" in done.err
+    assert f"the build is dirty: src/{repository.module()}/forgotten.py" in done.err
     assert "verify skipped" in done.err
     latest = repository.latest()
     assert (latest["dirty"], latest["verified"]) == (True, False)

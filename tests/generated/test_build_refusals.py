@@ -171,6 +171,21 @@ def test_a_hook_with_a_syntax_error(repository: Repository) -> None:
     refused(repository, "a hook with a syntax error", "hooks_build.py")
 
 
+def test_a_hook_that_no_worker_can_read(repository: Repository) -> None:
+    """A syntax error in a deploy hook is named when it is packed, not on the worker."""
+    repository.write("scripts/hooks_deploy.py", "import os\n\ndef before_deploy(stage:\n")
+    refused(repository, "a deploy hook with a syntax error", "scripts/hooks_deploy.py:3")
+
+
+@pytest.mark.parametrize("path", ["scripts/hooks_build.py", "src/{}/handler.py"])
+def test_python_in_another_encoding(repository: Repository, path: str) -> None:
+    """A source that PowerShell wrote is refused by its encoding, before anything reads it."""
+    path = path.format(repository.module())
+    repository.write(path, "")
+    (repository.root / path).write_text("HANDLER = 1\n", encoding="utf-16")
+    refused(repository, f"UTF-16 in {path}", path)
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from .events import Achieved, Event, Failed, Finished, Line, Output, Progressed, Sink, Warned
 from .foreign import harmless
 
 _STAGE_WIDTH = 10
 _TEXT_WIDTH = 60
-_MOST_NAMES = 3
 _KILO = 1 << 10
 
 
@@ -61,11 +60,10 @@ def stage_line(stage: str, text: str, end: str) -> str:
     return f"  {stage:<{_STAGE_WIDTH}}{text:<{_TEXT_WIDTH}} {end}".rstrip()
 
 
-def some_of(names: Iterable[str]) -> str:
-    """Return the first few names in their order, and how many more there are."""
-    every = sorted(names)
-    more = f" and {len(every) - _MOST_NAMES} more" if every[_MOST_NAMES:] else ""
-    return ", ".join(every[:_MOST_NAMES]) + more
+def few(names: Collection[str], most: int = 3) -> str:
+    """Return the first names in words: `a, b, c and 184 more`."""
+    more = len(names) - most
+    return ", ".join(sorted(names)[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def readable_size(count: int) -> str:

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from ..core.errors import PipelineError
-from ..core.text import some_of
+from ..core.text import few
 from ..edge.http import Http, HttpError, Request
 from ..package.contents import Package, PackageListing, list_package
 from ..package.nupkg import SIGNATURE
@@ -35,10 +35,10 @@ def compare_file(package: Candidate, path: Path) -> Found:
         theirs = _content(Package.open(path).listing)
     except PipelineError as error:
         return Found(State.OTHER, f"what it has is not a valid package: {error.what}")
-    names = [name for name in theirs.keys() | ours if theirs.get(name) != ours.get(name)]
+    names = sorted(name for name in theirs.keys() | ours if theirs.get(name) != ours.get(name))
     if not names:
         return SAME
-    return Found(State.OTHER, f"different in {some_of(names)}")
+    return Found(State.OTHER, f"different in {few(names)}")
 
 
 def compare_download(package: Candidate, http: Http, request: Request) -> Found:

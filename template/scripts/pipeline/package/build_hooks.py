@@ -35,6 +35,7 @@ def before_build(project: Project, git: Git | None, say: Say) -> Sources:
 
     What it writes is packaged whether git knows it or not: `verify` runs the stage as well.
     """
+    Sources.read(project.root, git)  # what is wrong with them is not to be a hook's problem
     before = _look(project.root)
     run_build_hook("before_build", project, project.root, say)
     made = sorted(path for path, _ in _look(project.root).items() - before.items())

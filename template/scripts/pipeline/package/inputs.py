@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import PipelineError
-from ..core.text import some_of
+from ..core.text import few
 from ..edge.git import Git
 from ..project.sources import own_files
 from ..project.worktree import WorkTree
@@ -55,7 +55,7 @@ class Inputs:
             )
         if changed:
             what = "saved during the build, which may have read the old and the new"
-            raise PipelineError(some_of(changed), what, _AGAIN)
+            raise PipelineError(few(changed), what, _AGAIN)
 
 
 _AGAIN = "Nothing was written to build-output. Build again."

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from ..core.errors import PipelineError
 from ..core.manifest import MANIFEST_NAME, Dependency, Manifest, Source, json_bytes
 from ..core.names import FUNCTION_ZIP
-from ..core.text import some_of
+from ..core.text import few
 from ..edge.files import write_whole
 from ..edge.machine import Machine
 from ..function.engine import Distribution, Restored, ZipFile, engine_for
@@ -267,7 +267,7 @@ def _refuse_without(name: str, needed: set[str], chosen: list[tuple[str, str]]) 
 def _read_nuspec(project: Project, sources: Sources, version: str) -> Nuspec:
     name = _nuspec_name(project)
     found = {file.path for file in sources.files if _NUSPEC.fullmatch(file.path)}
-    others = some_of(found - {name})
+    others = few(found - {name})
     if name not in found and (project.root / name).is_file():
         raise PipelineError(name, "git does not track it", f"git add {name}")
     if name not in found:

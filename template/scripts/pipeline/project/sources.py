@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import PipelineError
-from ..core.text import some_of
+from ..core.text import few
+from ..edge.files import refuse_mark
 from ..edge.git import Git
 
 SOURCE = "src"
 # The stack that the function is in, where the repository has one.
 STACK = "environment/stack.yaml"
 _BELOW = f"{SOURCE}/"
+_LONGEST_MARK = 4
 # Folders that tools make beside the source and no export would hold.
 _MADE = (
     "__pycache__",
@@ -58,7 +60,7 @@ def own_files(root: Path, git: Git | None) -> tuple[OwnFile, ...]:
             raise PipelineError(path, what, "Lambda takes plain files: put a copy there.")
     if gone:
         raise PipelineError(
-            some_of(gone),
+            few(gone),
             "tracked by git, and not there",
             f"What was removed or renamed on purpose, tell git: git add --all {SOURCE}. "
             f"What was lost, git has: git restore {shlex.join(gone)}",
@@ -93,6 +95,10 @@ class Sources:
     def read(cls, root: Path, git: Git | None, made: Sequence[str] = ()) -> Sources:
         """List the files; what git calls changed, by a hook too, is taken as it lies there."""
         files = own_files(root, git)
+        for file in files:
+            if file.path.endswith(".py"):
+                with (root / file.path).open("rb") as text:
+                    refuse_mark(text.read(_LONGEST_MARK), file.path, "Python", but="UTF-8")
         if git is None:
             return cls(root, files, made=tuple(made))
         tracked = frozenset(file.path for file in files)

@@ -12,7 +12,7 @@ from ..checks.preflight import Made, preflight
 from ..core.events import Artifact, BuildNumber, Reporter
 from ..core.manifest import MANIFEST_NAME, Manifest
 from ..core.names import FUNCTION_ZIP
-from ..core.text import readable_size, some_of
+from ..core.text import few, readable_size
 from ..edge.files import new_folder, sweep
 from ..edge.locks import exclusive
 from ..edge.machine import Machine
@@ -75,9 +75,8 @@ def build(project: Project, options: BuildOptions, machine: Machine, reporter: R
             )
         git = machine.git
         tree = WorkTree.read(git, server)
-        last = last_build(root)
-        unchanged = last and last.inputs == Inputs.read(root, git, tree).digest
-        if last and unchanged and _is_reusable(last, options, server, root):
+        began, last = Inputs.read(root, git, tree), last_build(root)
+        if last and last.inputs == began.digest and _is_reusable(last, options, server, root):
             reporter.line(_headline(project, last.version, tree))
             return _reuse(last, root, reporter, full=full)
         version = choose_version(project, options.version, tree, server, git, machine.now()).text
@@ -97,8 +96,9 @@ def build(project: Project, options: BuildOptions, machine: Machine, reporter: R
             if full:
                 _test(project, folder, machine, reporter)
             built = _package(project, order, restored, machine, reporter)
-            locks = engine_for(project.function.runtime).locks
-            inputs.refuse_changes(read_inputs(), (*built.own, "pyproject.toml", *locks))
+            now, locks = read_inputs(), engine_for(project.function.runtime).locks
+            began.refuse_changes(now, ("pyproject.toml", *locks))
+            inputs.refuse_changes(now, built.own)
             run_build_hook("after_package", built, root, reporter.line)
             _check(project, built, restored, machine, reporter, imports=full)
             why_not = _verify(built, machine, reporter) if full else "not asked for"
@@ -128,10 +128,8 @@ def fresh_package(
 
 def _warn_of_untracked(paths: Collection[str], reporter: Reporter) -> None:
     if paths:
-        reporter.warn(
-            f"{some_of(paths)}: not tracked by git, so not packaged, and the build is dirty; "
-            "`git add` what belongs to the repository, and name the rest in .gitignore"
-        )
+        what = "not tracked by git, so not packaged, and the build is dirty"
+        reporter.warn(f"{what}: {few(paths)}")
 
 
 def _headline(project: Project, version: str, tree: WorkTree) -> str:

@@ -12,7 +12,7 @@ from typing import NoReturn
 from ..core.errors import PipelineError
 from ..core.events import Failed, Reporter
 from ..core.names import FUNCTION_ZIP
-from ..core.text import some_of, stage_line
+from ..core.text import few, stage_line
 from ..edge.files import remove_folder
 from ..edge.machine import Machine
 from ..function.engine import Restored, engine_for
@@ -115,7 +115,7 @@ class _Watcher:
         if not saved:
             return
         if before:
-            self._reporter.line(stage_line("watch", some_of(saved), "saved"))
+            self._reporter.line(stage_line("watch", few(saved), "saved"))
         if saved & {_PYPROJECT, *self._locks}:
             self._setup = None
         failed, count = self._run(Sources(self._machine.root, tuple(files)))
@@ -129,7 +129,7 @@ class _Watcher:
         untracked = {*git.status().untracked} & names if git and names else set()
         if untracked:
             verb = "is" if len(untracked) == 1 else "are"
-            self._reporter.warn(f"{some_of(untracked)} {verb} not in the function before `git add`")
+            self._reporter.warn(f"{few(untracked)} {verb} not in the function before `git add`")
 
     def _run(self, sources: Sources) -> tuple[int, int]:
         """Return how many of the events failed, and how many there were."""
