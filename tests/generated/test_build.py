@@ -151,11 +151,13 @@ def test_what_a_hook_writes_is_packaged(fresh: Fresh) -> None:
 
 
 def test_a_dirty_build_says_so(repository: Repository) -> None:
-    """Changed and untracked files make a build dirty; the untracked are named and left out."""
+    """Changed files make a build dirty; the untracked and the removed are named and left out."""
     repository.edit(f"src/{repository.module()}/handler.py", "return", "# changed\n    return")
     repository.write(f"src/{repository.module()}/forgotten.py", "")
+    (repository.root / "CHANGELOG.md").unlink()
     done = repository.must("build", "--build-number", "7")
-    assert "dirty (1 changed, 1 untracked)" in done.err
+    assert "dirty (2 changed, 1 untracked)" in done.err
+    assert "removed since the commit, so not packaged" in done.err
     assert f"the build is dirty: src/{repository.module()}/forgotten.py" in done.err
     assert "verify skipped" in done.err
     latest = repository.latest()

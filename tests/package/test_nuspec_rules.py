@@ -93,8 +93,8 @@ REFUSED_SINCE = [
             *("MIT WITH", "WITH LLVM-exception", "MIT WITH ISC", "MIT OR(ISC AND)"),
         )
     ),
-    (EXPRESSION.format("GPL-2.0"), "'GPL-2.0' is now 'GPL-2.0-only'"),
-    (EXPRESSION.format("MIT OR mit"), "'mit' is now 'MIT'"),
+    (EXPRESSION.format("GPL-2.0"), "'GPL-2.0' is spelt 'GPL-2.0-only'"),
+    (EXPRESSION.format("MIT OR mit"), "is spelt 'MIT OR MIT'"),
     ("<icon></icon>", "<icon> is empty"),
     ("<serviceable>TRUE</serviceable>", "neither true nor false: 'TRUE'"),
     ('<repository link="x" />', "<repository> has no attribute 'link'"),

@@ -61,7 +61,6 @@ _PLAIN_VERSION = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){1,3}")
 _LICENCE_FORMAT = (1, 0, 0)
 _VERSION = r"[0-9]{1,9}(?:\.[0-9]{1,9}){1,3}(?:-[A-Za-z][0-9A-Za-z-]*)?"
 _RANGE = re.compile(rf"([\[(])\s*({_VERSION})?\s*(,?)\s*({_VERSION})?\s*([\])])")
-_OPERATORS = ("AND", "OR", "WITH", "(", ")")
 _LICENCE_ID = re.compile(r"[A-Za-z0-9.-]+\+?")
 _ENDINGS = {
     "icon": (".png", ".jpg", ".jpeg"),
@@ -199,28 +198,17 @@ def _expression_problem(text: str) -> str:
     from license_expression import get_spdx_licensing  # noqa: PLC0415
 
     spdx = get_spdx_licensing()
-    words = re.sub(r"([()])", r" \1 ", text).split()
-    short = []
-    for before, word in zip(["", *words], words, strict=False):
-        if word in _OPERATORS:
-            short.append(word)
-        elif not _LICENCE_ID.fullmatch(word):
-            return f"{word!r} is not a name"
-        elif before == "WITH":
-            if word not in spdx.known_symbols or not spdx.known_symbols[word].is_exception:
-                return f"{word!r} is not an exception that SPDX knows"
-            short.append("e")
-        else:
-            # A licence that is newer than the list is taken; one that has another name is not.
-            known = spdx.validate(word).normalized_expression or word
-            if known != word:
-                return f"{word!r} is now {known!r}"
-            short.append("x")
-    # What is left of a good one is a single licence.
-    left, changed = " ".join(short).replace("x WITH e", "x"), 1
-    while changed:
-        left, changed = re.subn(r"x (?:AND|OR) x|\( x \)", "x", left)
-    return "" if left == "x" else f"{text!r} does not read as one"
+    try:
+        parsed = spdx.parse(text, strict=True)
+        names = spdx.license_keys(parsed)
+    except Exception as error:  # noqa: BLE001 - of many kinds, an IndexError for () among them
+        return f"{text!r}: {error}"
+    # A licence that is newer than its list is taken; what it would write in another way is not.
+    for name in names:
+        if not _LICENCE_ID.fullmatch(name):
+            return f"{name!r} is not a name"
+    spelt = [re.findall(r"[^\s()]+", spelling) for spelling in (text, str(parsed))]
+    return "" if spelt[0] == spelt[1] else f"{text!r} is spelt {str(parsed)!r}"
 
 
 def _check_groups(item: Element) -> None:

@@ -28,6 +28,9 @@ _MADE = (
     ".pytest_cache",
     ".mypy_cache",
     ".ruff_cache",
+    ".nox",
+    ".tox",
+    "node_modules",
     ".git",
 )
 

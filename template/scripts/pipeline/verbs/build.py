@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,6 +24,7 @@ from ..package.sbom import SBOM_NAME
 from ..project.buildserver import BuildServer
 from ..project.last_build import Latest
 from ..project.project import Project
+from ..project.sources import Sources
 from ..project.worktree import WorkTree
 from ..zip.reader import OUR_LIMITS, read_member
 from .test import run_tests
@@ -83,7 +83,7 @@ def build(project: Project, options: BuildOptions, machine: Machine, reporter: R
         reporter.line(_headline(project, version, tree))
         reporter.emit(BuildNumber(version))
         sources = before_build(project, git, reporter.line)
-        _warn_of_untracked(frozenset(tree.untracked).difference(sources.made), reporter)
+        _warn_of_left_out(tree, sources, reporter)
 
         def read_inputs() -> Inputs:
             return Inputs.read(root, git, WorkTree.read(git, server), sources.made)
@@ -126,10 +126,12 @@ def fresh_package(
     return chosen_package(named, project.root)
 
 
-def _warn_of_untracked(paths: Collection[str], reporter: Reporter) -> None:
-    if paths:
-        what = "not tracked by git, so not packaged, and the build is dirty"
-        reporter.warn(f"{what}: {few(paths)}")
+def _warn_of_left_out(tree: WorkTree, sources: Sources, reporter: Reporter) -> None:
+    untracked = frozenset(tree.untracked).difference(sources.made)
+    removed = [path for path in tree.changed if not (sources.root / path).exists()]
+    for what, paths in (("not tracked by git", untracked), ("removed since the commit", removed)):
+        if paths:
+            reporter.warn(f"{what}, so not packaged, and the build is dirty: {few(paths)}")
 
 
 def _headline(project: Project, version: str, tree: WorkTree) -> str:
