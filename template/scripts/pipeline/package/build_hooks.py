@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import chdir, contextmanager
+from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
 
 from ..deploy.hooks import load_hooks
@@ -35,7 +35,8 @@ def before_build(project: Project, git: Git | None, say: Say) -> Sources:
 
     What it writes is packaged whether git knows it or not: `verify` runs the stage as well.
     """
-    Sources.read(project.root, git)  # what is wrong with them is not to be a hook's problem
+    # What is wrong with them is not to become a hook's problem.
+    Sources.read(project.root, git)
     before = _look(project.root)
     run_build_hook("before_build", project, project.root, say)
     made = sorted(path for path, _ in _look(project.root).items() - before.items())
@@ -45,8 +46,9 @@ def before_build(project: Project, git: Git | None, say: Say) -> Sources:
 def _look(root: Path) -> _Looks:
     found = {}
     for path in walk(root):
-        facts = (root / path).lstat()
-        found[path] = (facts.st_mtime_ns, facts.st_size, facts.st_ino)
+        with suppress(FileNotFoundError):  # an editor's, gone again
+            facts = (root / path).lstat()
+            found[path] = (facts.st_mtime_ns, facts.st_size, facts.st_ino)
     return found
 
 

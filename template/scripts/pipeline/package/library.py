@@ -40,9 +40,8 @@ def _refuse_unreadable(hooks: Path) -> None:
     try:
         ast.parse(hooks.read_bytes(), feature_version=_OLDEST_PYTHON)
     except (SyntaxError, ValueError) as error:
-        syntax = error if isinstance(error, SyntaxError) else None
-        where = f"scripts/{hooks.name}:{syntax.lineno or 1 if syntax else 1}"
-        what = f"a worker's Python cannot read it: {syntax.msg if syntax else error}"
+        where = f"scripts/{hooks.name}:{getattr(error, 'lineno', None) or 1}"
+        what = f"a worker's Python cannot read it: {getattr(error, 'msg', error)}"
         raise PipelineError(where, what, "Correct that line.") from error
 
 

@@ -204,7 +204,7 @@ class _Contents:
 def _pack(
     project: Project, origin: Origin, target: Path, contents: _Contents
 ) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-    """Write the package; return its digest, whose own files went in, and what to know besides."""
+    """Write the package; return its digest, the paths of own files, and what to know besides."""
     sources, staged = contents.sources, contents.staged
     manifest, nuspec_name = origin.manifest, _nuspec_name(project)
     nuspec = _read_nuspec(project, sources, manifest.version)
