@@ -35,12 +35,11 @@ def before_build(project: Project, git: Git | None, say: Say) -> Sources:
 
     What it writes is packaged whether git knows it or not: `verify` runs the stage as well.
     """
-    # What is wrong with them is not to become a hook's problem.
-    Sources.read(project.root, git)
-    before = _look(project.root)
+    # Before it too: what is wrong with them is not to become the hook's problem.
+    sources, before = Sources.read(project.root, git), _look(project.root)
     run_build_hook("before_build", project, project.root, say)
     made = sorted(path for path, _ in _look(project.root).items() - before.items())
-    return Sources.read(project.root, git, made)
+    return Sources.read(project.root, git, made) if made else sources
 
 
 def _look(root: Path) -> _Looks:

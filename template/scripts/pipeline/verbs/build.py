@@ -88,7 +88,7 @@ def build(project: Project, options: BuildOptions, machine: Machine, reporter: R
         def read_inputs() -> Inputs:
             return Inputs.read(root, git, WorkTree.read(git, server), sources.made)
 
-        inputs = read_inputs()
+        inputs = read_inputs() if sources.made else began
         with new_folder(root / OUTPUT / version) as folder:
             previous = last.package_path(root).parent / FUNCTION_ZIP if last else None
             order = Order(version, tree.source, sources, folder, previous)
