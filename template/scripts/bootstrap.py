@@ -120,7 +120,7 @@ def uv_settings(root: Path) -> str:
     text, table = "", None
     try:
         if (root / "uv.toml").exists():
-            text = (root / "uv.toml").read_text(encoding="utf-8", errors="replace")
+            text = (root / "uv.toml").read_text(encoding="utf-8-sig", errors="replace")
             table = tomllib.loads(text)
         else:
             project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))

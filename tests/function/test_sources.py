@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.edge.git import Git
+from pipeline.project.buildserver import BuildServer
 from pipeline.project.sources import (
     OwnFile,
     Sources,
     function_files,
     own_files,
 )
+from pipeline.project.worktree import WorkTree
 
 from tests.repositories import commit_all, git
 
@@ -100,10 +104,22 @@ def test_a_tracked_file_that_is_gone_is_refused(repository: Path) -> None:
     (repository / "README.md").unlink()
     own_files(repository, Git(repository))
     (repository / "src" / "app" / "handler.py").unlink()
-    with pytest.raises(PipelineError, match="it is not there") as error:
+    with pytest.raises(PipelineError, match="and not there") as error:
         own_files(repository, Git(repository))
     assert error.value.where == "src/app/handler.py"
-    assert error.value.then == "git checkout -- src/app/handler.py"
+    assert error.value.then.endswith("git restore src/app/handler.py")
+
+
+def test_the_advice_for_a_renamed_file_keeps_the_new_name(repository: Path) -> None:
+    """`git add --all src`, as the error says first, makes what was meant of it."""
+    (repository / "src" / "app" / "handler.py").rename(repository / "src" / "app" / "orders.py")
+    with pytest.raises(PipelineError, match="renamed") as error:
+        own_files(repository, Git(repository))
+    command = re.search(r"git (add .*?)\. ", error.value.then)
+    assert command
+    git(repository, *command[1].split())
+    paths = [file.path for file in own_files(repository, Git(repository))]
+    assert paths[1:] == ["src/Acme.Orders.nuspec", "src/app/orders.py"]
 
 
 def test_a_merge_conflict_is_named(repository: Path) -> None:
@@ -175,3 +191,39 @@ def test_what_was_changed_is_taken_as_it_lies_there(repository: Path) -> None:
     sources = Sources.read(repository, Git(repository))
     found = sources.contents([changed, untracked, "README.md"])
     assert found == {changed: b"new\r\n", untracked: b"new\r\n", "README.md": b"# Orders\n"}
+
+
+def test_a_folder_of_a_larger_repository_stands_for_itself(repository: Path) -> None:
+    """Below a work tree's top it has the files, bytes, changes and clone that it would have there.
+
+    What lies beside it neither is packaged nor makes the build dirty.
+    """
+    top, name = repository.parent, "src/app/handler.py"
+    shutil.rmtree(repository / ".git")
+    git(top, "init", "--quiet")
+    (top / "beside.py").write_text("", encoding="utf-8")
+    commit_all(top, "All of them")
+    (top / "beside.py").write_text("changed = 1\n", encoding="utf-8")
+    here = Git.at(repository)
+    assert here
+    assert WorkTree.read(here, BuildServer()).source.dirty is False
+    sources = Sources.read(repository, here)
+    assert [file.path for file in sources.files] == ["README.md", "src/Acme.Orders.nuspec", name]
+    cloned = here.clone_to(top / "a clone", here.commit() or "")
+    assert own_files(cloned, Git.at(cloned)) == sources.files
+    assert sources.contents([name]) == {name: (cloned / name).read_bytes()}
+    assert [subject for _, subject in here.commits("", "HEAD", 9)] == ["All of them"]
+    (repository / name).write_text("changed = 1\n", encoding="utf-8")
+    (repository / "new.txt").write_text("", encoding="utf-8")
+    tree = WorkTree.read(here, BuildServer())
+    assert (tree.changed, tree.untracked) == ((name,), ("new.txt",))
+
+
+def test_a_folder_that_a_larger_repository_ignores_is_an_export(repository: Path) -> None:
+    """A work tree that has nothing to do with what lies below it does not decide its files."""
+    top = repository.parent
+    shutil.rmtree(repository / ".git")
+    git(top, "init", "--quiet")
+    assert Git.at(repository)
+    (top / ".gitignore").write_text(f"/{repository.name}/\n", encoding="utf-8")
+    assert Git.at(repository) is None

@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 from tests.generated.conftest import Fresh
@@ -20,7 +21,8 @@ from pathlib import Path
 
 def before_build(stage):
     for _ in range(3000):
-        if Path(".pipeline", "go").exists():
+        # A rebuild's clone has no such folder, and nothing to wait for.
+        if not Path(".pipeline").exists() or Path(".pipeline", "go").exists():
             return
         time.sleep(0.01)
 """
@@ -106,13 +108,57 @@ def test_a_change_makes_a_new_build(repository: Repository) -> None:
     assert not repository.must("package", "--json").document["reused"]
 
 
+def test_a_file_saved_during_the_build(repository: Repository) -> None:
+    """A build that may hold the old and the new is none: the error names the file."""
+    handler = f"src/{repository.module()}/handler.py"
+    save = f"    with open({handler!r}, 'a') as file:\n        file.write('# saved\\n')\n"
+    repository.write("tests/test_late.py", f"def test_saves():\n{save}")
+    done = repository.verb("build", "--json")
+    assert (done.code, done.document["error"]["where"]) == (1, handler)
+    assert repository.output() == ["tests.xml"]
+
+
+def test_what_a_hook_writes_is_packaged(fresh: Fresh) -> None:
+    """In verify as well, from what lies beside a repository that is a folder of a larger one too.
+
+    What git ignores leaves the build clean, and the next one is the last.
+    """
+    original = fresh()
+    shutil.rmtree(original.root / ".git")
+    top = original.root.parent / "all services"
+    top.mkdir()
+    original.root.rename(top / "orders")
+    repository = replace(original, root=top / "orders")
+    made = f"src/{repository.module()}/made.py"
+    (top / "shared.py").write_text("SHARED = 1\n", encoding="utf-8")
+    repository.write(
+        "scripts/hooks_build.py",
+        "import shutil\n\n\ndef before_build(stage):\n"
+        f"    shutil.copyfile('../shared.py', {made!r})\n"
+        "    shutil.copyfile('../shared.py', 'environment/made.txt')\n",
+    )
+    with (repository.root / ".gitignore").open("a", encoding="utf-8") as file:
+        file.write("made.*\n")
+    git(top, "init", "--quiet")
+    repository.commit("All services")
+    for reused in (False, True):
+        done = repository.must("build", "--json").document
+        assert (done["dirty"], done["verified"], done["reused"]) == (False, True, reused)
+    with zipfile.ZipFile(package_of(repository).parent / "function.zip") as archive:
+        assert archive.read(made.removeprefix("src/")) == b"SHARED = 1\n"
+    with zipfile.ZipFile(package_of(repository)) as archive:
+        assert "environment/made.txt" in archive.namelist()
+
+
 def test_a_dirty_build_says_so(repository: Repository) -> None:
-    """Changed and untracked files make a build dirty; the untracked are named and left out."""
+    """Changed files make a build dirty; the untracked and the removed are named and left out."""
     repository.edit(f"src/{repository.module()}/handler.py", "return", "# changed\n    return")
     repository.write(f"src/{repository.module()}/forgotten.py", "")
+    (repository.root / "CHANGELOG.md").unlink()
     done = repository.must("build", "--build-number", "7")
-    assert "dirty (1 changed, 1 untracked)" in done.err
-    assert f"src/{repository.module()}/forgotten.py is not tracked" in done.err
+    assert "dirty (2 changed, 1 untracked)" in done.err
+    assert "removed since the commit, so not packaged" in done.err
+    assert f"the build is dirty: src/{repository.module()}/forgotten.py" in done.err
     assert "verify skipped" in done.err
     latest = repository.latest()
     assert (latest["dirty"], latest["verified"]) == (True, False)

@@ -136,6 +136,19 @@ def test_a_link_in_the_source(repository: Repository) -> None:
     refused(repository, "a link in the source", f"src/{repository.module()}/link.py")
 
 
+@pytest.mark.parametrize("kind", ["two nuspecs", "a renamed nuspec", "an untracked nuspec"])
+def test_another_nuspec(repository: Repository, kind: str) -> None:
+    """Which nuspec counts is said by package-id alone, and there is one."""
+    nuspec, other = repository.nuspec(), "src/Another.Id.nuspec"
+    if kind == "two nuspecs":
+        repository.write(other, (repository.root / nuspec).read_text(encoding="utf-8"))
+        git(repository.root, "add", other)
+    else:
+        words = ["mv", nuspec, other] if kind == "a renamed nuspec" else ["rm", "--cached", nuspec]
+        git(repository.root, *words)
+    refused(repository, kind, nuspec)
+
+
 @pytest.mark.parametrize("stage", ["before_build", "after_package"])
 def test_a_hook_that_raises(repository: Repository, stage: str) -> None:
     """A hook's exception stops the build, with file, stage, line and what it said."""
@@ -156,6 +169,21 @@ def test_a_hook_with_a_syntax_error(repository: Repository) -> None:
     """Hooks that cannot be imported are named with their line."""
     repository.write("scripts/hooks_build.py", "def before_build(stage)\n    pass\n")
     refused(repository, "a hook with a syntax error", "hooks_build.py")
+
+
+def test_a_hook_that_no_worker_can_read(repository: Repository) -> None:
+    """A syntax error in a deploy hook is named when it is packed, not on the worker."""
+    repository.write("scripts/hooks_deploy.py", "import os\n\ndef before_deploy(stage:\n")
+    refused(repository, "a deploy hook with a syntax error", "scripts/hooks_deploy.py:3")
+
+
+@pytest.mark.parametrize("path", ["scripts/hooks_build.py", "src/{}/handler.py"])
+def test_python_in_another_encoding(repository: Repository, path: str) -> None:
+    """A source that PowerShell wrote is refused by its encoding, before anything reads it."""
+    path = path.format(repository.module())
+    repository.write(path, "")
+    (repository.root / path).write_text("HANDLER = 1\n", encoding="utf-16")
+    refused(repository, f"UTF-16 in {path}", path)
 
 
 @pytest.mark.parametrize(
@@ -191,3 +219,9 @@ def test_wrong_settings(repository: Repository, old: str, new: str) -> None:
     """A mistake in pyproject.toml is named with its file and key."""
     repository.edit("pyproject.toml", old, new)
     refused(repository, f"settings with {new.strip()}".replace("\n", " "), "pyproject.toml")
+
+
+def test_a_broken_stack(repository: Repository) -> None:
+    """It is named with its line by the build that packs it."""
+    repository.write("environment/stack.yaml", "Resources:\n  Topic: Type: AWS::SNS::Topic\n")
+    refused(repository, "a broken stack", "check")

@@ -13,6 +13,7 @@ from pathlib import Path
 from ..core.errors import PipelineError
 from ..core.events import Reporter
 from ..core.lambda_limits import MEBIBYTE, UNZIPPED_LIMIT
+from ..edge.files import read_text
 from ..edge.machine import Machine
 from ..function.compiled import compiled_files, compiled_reasons
 from ..function.engine import Restored, engine_for
@@ -20,7 +21,7 @@ from ..function.function_zip import FunctionZip
 from ..function.handler import FunctionFiles, fillable, known_values
 from ..package.contents import list_package
 from ..project.project import LOCAL_ENVIRONMENT, Project
-from ..project.sources import SOURCE
+from ..project.sources import SOURCE, STACK
 from ..zip.reader import DEFAULT_LIMITS, OUR_LIMITS, open_archive, read_member
 from ..zip.writer import plain
 from .limits import (
@@ -32,6 +33,7 @@ from .limits import (
     tag_reasons,
 )
 from .root_scripts import is_stage, script_reasons, substitution_reasons
+from .stack_template import stack_reasons
 
 # A package too large has its own words; how well its files pack is looked at as everywhere.
 _ANY_SIZE = replace(DEFAULT_LIMITS, total=OUR_LIMITS.total)
@@ -76,6 +78,7 @@ def preflight(
         *tag_reasons(function.tags),
         *_environment(project, machine.environ),
         *_root(made.package),
+        *_stack(project.root),
     ]
     handler = engine_for(function.runtime).check_handler(
         project,
@@ -120,6 +123,10 @@ def _root(package: Path) -> list[str]:
     found = {name: entry for name, entry in listing.files.items() if is_stage(name)}
     scripts = {name: read_member(listing.archive, entry) for name, entry in found.items()}
     return [*script_reasons(listing.files), *substitution_reasons(scripts)]
+
+
+def _stack(root: Path) -> list[str]:
+    return stack_reasons(read_text(root / STACK, STACK)) if (root / STACK).is_file() else []
 
 
 def _environment(project: Project, environ: Mapping[str, str]) -> list[str]:

@@ -76,6 +76,17 @@ def decoded(data: bytes, where: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+def refuse_mark(data: bytes, where: str, reader: str, but: str = "") -> None:
+    """Raise PipelineError for data that begins with a byte order mark, `but` that of one encoding.
+
+    `reader` is who cannot read it.
+    """
+    encoding = mark_of(data)
+    if encoding not in ("", but):
+        what = f"it begins with the byte order mark of {encoding}, which {reader} cannot read"
+        raise PipelineError(where, what, "Save it as UTF-8 without a byte order mark.")
+
+
 def mark_of(data: bytes) -> str:
     """Return the encoding that a byte order mark at the beginning announces, "" without one."""
     return next((name for mark, name in _MARKS.items() if data.startswith(mark)), "")

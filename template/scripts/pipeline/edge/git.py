@@ -44,14 +44,29 @@ class Status:
 
 @dataclass(frozen=True)
 class Git:
-    """A work tree; `root` is the repository's folder, which must be the work tree's top."""
+    """The part of a work tree at `root`, the repository's folder; paths are relative to that.
+
+    `within` is the way from the work tree's top, with a `/` at its end: empty for the top itself.
+    """
 
     root: Path
+    within: str = ""
 
     @classmethod
     def at(cls, root: Path) -> Git | None:
-        """Return the work tree at `root`, or None where there is no `.git`."""
-        return cls(root) if (root / ".git").exists() else None
+        """Return the work tree that `root` is the top of, or a folder in; None where there is none.
+
+        One that ignores `root` does not count: that is what lies below it by chance.
+        """
+        if (root / ".git").exists():
+            return cls(root)
+        root = root.resolve()
+        for top in root.parents:
+            if (top / ".git").exists():
+                git = cls(root, f"{root.relative_to(top).as_posix()}/")
+                done = git._git("check-ignore", "--quiet", str(root), accept=(0, 1))
+                return git if done.code else None
+        return None
 
     def commit(self) -> str | None:
         """Return HEAD's full sha, or None before the first commit."""
@@ -61,16 +76,20 @@ class Git:
     def status(self) -> Status:
         """Return where HEAD is, and every file that differs from it."""
         words = ("--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--no-renames")
-        lines = self._git("status", *words).stdout.split("\0")
+        lines = self._git("status", *words, "--", ".").stdout.split("\0")
         facts = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# branch."))
         commit, branch = facts["branch.oid"], facts["branch.head"]
         return Status(
             commit=None if commit == "(initial)" else commit,
             branch=None if branch == "(detached)" else branch,
             changed=tuple(
-                line.split(" ", _FIELDS[line[0]])[-1] for line in lines if line[:1] in _FIELDS
+                line.split(" ", _FIELDS[line[0]])[-1].removeprefix(self.within)
+                for line in lines
+                if line[:1] in _FIELDS
             ),
-            untracked=tuple(line[2:] for line in lines if line.startswith("? ")),
+            untracked=tuple(
+                line[2:].removeprefix(self.within) for line in lines if line.startswith("? ")
+            ),
         )
 
     def index(self) -> Path:
@@ -91,8 +110,10 @@ class Git:
                 found.append(TrackedFile(path, mode == _EXECUTABLE, mode in _REGULAR))
         return tuple(found)
 
-    def export(self, paths: Sequence[str], folder: Path) -> None:
-        """Write files below `folder` as the index has them, with LF where git knows them as text.
+    def export(self, paths: Sequence[str], folder: Path) -> Path:
+        """Write files as the index has them, with LF where git knows them as text.
+
+        Returns the folder, in `folder`, that the paths are relative to then.
 
         A work tree that git calls clean may differ from that: in line ends, and in files that git
         was told to ignore changes of.
@@ -101,6 +122,7 @@ class Git:
         for start in range(0, len(paths), _AT_ONCE):
             some = paths[start : start + _AT_ONCE]
             self._git(*plain, "checkout-index", "--force", f"--prefix={folder}/", "--", *some)
+        return folder / self.within
 
     def nearest_tag(self) -> tuple[str, int] | None:
         """Return the nearest version tag, annotated or not, and the commits since, or None."""
@@ -127,8 +149,9 @@ class Git:
 
         An empty `since` means the whole history; a commit that is not here has none.
         """
-        words = ("log", f"--max-count={most}", "--format=%H%x00%s", until)
-        done = self._git(*words, *([f"^{since}"] if since else []), "--", accept=(0, 128))
+        words = ["log", f"--max-count={most}", "--format=%H%x00%s", until]
+        words += [f"^{since}"] if since else []
+        done = self._git(*words, "--", *(["."] if self.within else []), accept=(0, 128))
         pairs = (line.split("\0", 1) for line in done.stdout.splitlines() if "\0" in line)
         return tuple((sha, subject) for sha, subject in pairs)
 
@@ -145,15 +168,17 @@ class Git:
         words = ("rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}")
         return self._git(*words, accept=(0, 1)).code == 0
 
-    def clone_to(self, folder: Path, commit: str) -> None:
+    def clone_to(self, folder: Path, commit: str) -> Path:
         """Make a clean clone of one commit at `folder`, sharing this repository's objects.
 
-        The user's hooks do not run.
+        Returns what is `root` there. The user's hooks do not run.
         """
         words = ("--shared", "--no-checkout", "--config", f"core.hooksPath={os.devnull}")
-        self._git("clone", "--quiet", *words, str(self.root), str(folder))
+        top = str(self.root)[: -len(self.within) or None]
+        self._git("clone", "--quiet", *words, top, str(folder))
         quietly = ("-c", "advice.detachedHead=false", "checkout", "--quiet", "--detach")
         self._git("-C", str(folder), *quietly, commit)
+        return folder / self.within
 
     def _git(self, *arguments: str, accept: tuple[int, ...] = (0,)) -> Result:
         # Variables set by a hook or an outer git would name another repository; with optional

@@ -6,24 +6,49 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
 
 from ..deploy.hooks import load_hooks
+from ..edge.git import Git
+from ..project.project import Project
+from ..project.sources import Sources, walk
 
 Say = Callable[[str], None]
+_Looks = dict[str, tuple[int, int, int]]
 _HOOKS = "scripts/hooks_build.py"
 _STDOUT = 1
 
 
 def run_build_hook(stage: str, value: object, root: Path, say: Say) -> None:
-    """Run a stage's function of the repository's build hooks, if it has one.
+    """Run a stage's function of the repository's build hooks, if it has one, in the folder `root`.
 
     What it prints goes to `say`, line by line, when it has ended. Raises PipelineError as
     `load_hooks` does.
     """
-    with _printed(say):
+    with _printed(say), chdir(root):
         load_hooks(root / _HOOKS)(stage, value)
+
+
+def before_build(project: Project, git: Git | None, say: Say) -> Sources:
+    """Run the stage of that name; return the repository's files, those that it wrote included.
+
+    What it writes is packaged whether git knows it or not: `verify` runs the stage as well.
+    """
+    # Before it too: what is wrong with them is not to become the hook's problem.
+    sources, before = Sources.read(project.root, git), _look(project.root)
+    run_build_hook("before_build", project, project.root, say)
+    made = sorted(path for path, _ in _look(project.root).items() - before.items())
+    return Sources.read(project.root, git, made) if made else sources
+
+
+def _look(root: Path) -> _Looks:
+    found = {}
+    for path in walk(root):
+        with suppress(FileNotFoundError):  # an editor's, gone again
+            facts = (root / path).lstat()
+            found[path] = (facts.st_mtime_ns, facts.st_size, facts.st_ino)
+    return found
 
 
 @contextmanager

@@ -5,6 +5,7 @@ The deploy half runs on a worker: Python 3.10, the standard library and the clie
 
 from __future__ import annotations
 
+import ast
 import hashlib
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from ..core.names import DEPLOY_HOOKS, DEPLOY_SCRIPT
 
 # Packed whole. They import only themselves, the standard library and the client.
 DEPLOY_HALF = ("core", "deploy")
+_OLDEST_PYTHON = (3, 10)
 _LIBRARY = Path(__file__).resolve().parent.parent
 
 
@@ -21,7 +23,8 @@ def deploy_half(scripts: Path) -> list[tuple[str, bytes]]:
     """Return (name in the package, bytes) for the deploy script, its library and the hooks.
 
     `scripts` is the repository's folder of that name. Line ends are LF, as the bytes of a
-    package must not depend on how git checked the files out. The hooks file may be missing.
+    package must not depend on how git checked the files out. The hooks file may be missing; it is
+    refused if a worker's Python cannot read it.
     """
     names = [DEPLOY_SCRIPT, "pipeline/__init__.py"]
     for part in DEPLOY_HALF:
@@ -29,7 +32,17 @@ def deploy_half(scripts: Path) -> list[tuple[str, bytes]]:
         names += [f"pipeline/{part}/{path.name}" for path in folder.glob("*.py")]
     if (scripts / DEPLOY_HOOKS).is_file():
         names.append(DEPLOY_HOOKS)
+        _refuse_unreadable(scripts / DEPLOY_HOOKS)
     return [(name, read_lf(scripts / name)) for name in sorted(names)]
+
+
+def _refuse_unreadable(hooks: Path) -> None:
+    try:
+        ast.parse(hooks.read_bytes(), feature_version=_OLDEST_PYTHON)
+    except (SyntaxError, ValueError) as error:
+        where = f"scripts/{hooks.name}:{getattr(error, 'lineno', None) or 1}"
+        what = f"a worker's Python cannot read it: {getattr(error, 'msg', error)}"
+        raise PipelineError(where, what, "Correct that line.") from error
 
 
 @cache

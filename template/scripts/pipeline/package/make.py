@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from types import MappingProxyType
 from ..core.errors import PipelineError
 from ..core.manifest import MANIFEST_NAME, Dependency, Manifest, Source, json_bytes
 from ..core.names import FUNCTION_ZIP
+from ..core.text import few
 from ..edge.files import write_whole
 from ..edge.machine import Machine
 from ..function.engine import Distribution, Restored, ZipFile, engine_for
@@ -25,7 +27,7 @@ from ..zip.globs import select_all
 from ..zip.reader import members_of
 from ..zip.writer import Raw, compress, store
 from .aws_client import CLIENT_FOLDER, DISTRIBUTIONS, client_zip
-from .build_hooks import Say, run_build_hook
+from .build_hooks import Say
 from .library import deploy_half, running_code
 from .nupkg import pack
 from .nuspec import Nuspec, fill_tokens, parse, render_for_package
@@ -43,6 +45,7 @@ from .statement import (
 # Where the nuspec's $stage$ points. Nothing is written there: the staged files go straight
 # from memory into the package.
 _STAGE = "build-output/stage"
+_NUSPEC = re.compile(rf"{SOURCE}/[^/]+\.nuspec")
 # Their versions decide what the bytes look like, so they belong to a build's inputs.
 TOOL_LOCK = "scripts/requirements-build.txt"
 _TOOLS = (*DISTRIBUTIONS, "cyclonedx-python-lib", "deflate", "uv")
@@ -57,18 +60,23 @@ class Order:
 
     version: str
     source: Source
+    sources: Sources
     folder: Path
     last: Path | None = None
 
 
 @dataclass(frozen=True)
 class Built:
-    """The files of a build; `sha256` is the package's, in hex; `notes` are worth a warning."""
+    """The files of a build; `sha256` is the package's, in hex; `notes` are worth a warning.
+
+    `own` are the paths of the repository's files that are in it, or say what is.
+    """
 
     package: Path
     sha256: str
     function_zip: FunctionZip
     manifest: Manifest
+    own: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
 
@@ -104,16 +112,12 @@ def restore_dependencies(project: Project, machine: Machine, warn: Say) -> Resto
     return engine.restore(project, machine, _kept(machine) / "dependencies", stamp, warn)
 
 
-def make_package(
-    project: Project, order: Order, restored: Restored, machine: Machine, say: Say
-) -> Built:
+def make_package(project: Project, order: Order, restored: Restored, machine: Machine) -> Built:
     """Write function.zip, build.json, the SBOM and the package into the order's folder.
 
-    `say` takes what the build hooks print. The same project, order, dependencies and tools give
-    the same bytes on any machine.
+    The same project, order, dependencies and tools give the same bytes on any machine.
     """
-    sources = Sources.read(project.root, machine.git)
-    own = function_sources(project, sources, restored)
+    own = function_sources(project, order.sources, restored)
     zipped = make_function_zip(own, restored, order.folder / FUNCTION_ZIP, order.last)
     installed = restored.installed.distributions
     archive = client_zip(tools(project.root), _kept(machine))
@@ -127,10 +131,9 @@ def make_package(
     package = order.folder / f"{project.package_id}.{manifest.version}.nupkg"
     ours = {f"{SOURCE}/{name}": data for name, _, data in own}
     ours |= {f"scripts/{name}": data for name, data in deployed}
-    digest, notes = _pack(project, origin, package, _Contents(sources, staged, ours))
-    built = Built(package, digest, zipped, manifest, tuple(notes))
-    run_build_hook("after_package", built, project.root, say)
-    return built
+    contents = _Contents(order.sources, staged, ours)
+    digest, packed, notes = _pack(project, origin, package, contents)
+    return Built(package, digest, zipped, manifest, packed, notes)
 
 
 def function_sources(project: Project, sources: Sources, restored: Restored) -> Sequence[ZipFile]:
@@ -200,8 +203,8 @@ class _Contents:
 
 def _pack(
     project: Project, origin: Origin, target: Path, contents: _Contents
-) -> tuple[str, list[str]]:
-    """Write the package; return its digest, and what to know besides."""
+) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """Write the package; return its digest, the paths of own files, and what to know besides."""
     sources, staged = contents.sources, contents.staged
     manifest, nuspec_name = origin.manifest, _nuspec_name(project)
     nuspec = _read_nuspec(project, sources, manifest.version)
@@ -223,7 +226,8 @@ def _pack(
     digests[f"{nuspec.id}.nuspec"] = hashlib.sha256(rendered).hexdigest()
     last = compress(json_bytes(make_statement(digests, make_predicate(origin))))
     content |= {target: last for name, target in chosen if name == statement}
-    return pack(nuspec, content, target, source=manifest.source), notes
+    digest = pack(nuspec, content, target, source=manifest.source)
+    return digest, tuple(sorted(ours)), tuple(notes)
 
 
 def _packed_settings(manifest: Manifest) -> dict[str, str]:
@@ -262,14 +266,18 @@ def _refuse_without(name: str, needed: set[str], chosen: list[tuple[str, str]]) 
 
 def _read_nuspec(project: Project, sources: Sources, version: str) -> Nuspec:
     name = _nuspec_name(project)
-    try:
-        nuspec = parse(sources.contents([name])[name], name)
-    except OSError as error:
-        raise PipelineError(
-            name,
-            f"cannot be read: {error.strerror}",
-            "The nuspec is named after package-id in pyproject.toml.",
-        ) from error
+    found = {file.path for file in sources.files if _NUSPEC.fullmatch(file.path)}
+    others = few(found - {name})
+    if name not in found and (project.root / name).is_file():
+        raise PipelineError(name, "git does not track it", f"git add {name}")
+    if name not in found:
+        what = f"it is not there, but {others} is" if others else "it is not there"
+        then = "The nuspec is named after package-id in pyproject.toml: make them the same."
+        raise PipelineError(name, what, then)
+    if others:
+        what = f"a package has one nuspec, and there is {others} as well"
+        raise PipelineError(name, what, "Remove the one that does not count any more.")
+    nuspec = parse(sources.contents([name])[name], name)
     nuspec = fill_tokens(nuspec, {"version": version, "stage": _STAGE})
     check_metadata(nuspec)
     if nuspec.id != project.package_id:

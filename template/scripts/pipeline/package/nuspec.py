@@ -21,6 +21,8 @@ from ..zip.globs import FileEntry
 from ..zip.reader import DISTRUST
 
 _NAMESPACE = "http://schemas.microsoft.com/packaging/2013/05/nuspec.xsd"
+# As what the root's namespace is kept.
+_SCHEMA = "xmlns"
 _REQUIRED = ("id", "version", "authors", "description")
 _LARGEST = 1 << 20
 _DEEPEST = 12
@@ -37,7 +39,7 @@ AS_ATTRIBUTE = {**AS_TEXT, **str.maketrans({'"': "&quot;", "\n": "&#10;", "\t": 
 
 @dataclass(frozen=True)
 class Element:
-    """An XML element without its namespace; text around children is dropped."""
+    """An XML element without its namespace: it holds text, or others."""
 
     name: str
     text: str = ""
@@ -64,12 +66,16 @@ class Element:
 
 @dataclass(frozen=True)
 class Nuspec:
-    """A parsed nuspec; `where` names it in errors, `attributes` are those of its metadata."""
+    """A parsed nuspec; `where` names it in errors, `attributes` are those of its metadata.
+
+    `schema` is the namespace of its root, which need not have one.
+    """
 
     metadata: tuple[Element, ...]
     files: tuple[FileEntry, ...]
     where: str
     attributes: tuple[tuple[str, str], ...] = ()
+    schema: str = ""
 
     @property
     def whole(self) -> Element:
@@ -109,7 +115,8 @@ def parse(data: bytes, where: str) -> Nuspec:
     _refuse_twins(metadata.children)
     files = parts["files"].children if "files" in parts else ()
     entries = tuple(map(_file, files))
-    nuspec = Nuspec(metadata.children, entries, where, metadata.attributes)
+    schema = root.attribute(_SCHEMA)
+    nuspec = Nuspec(metadata.children, entries, where, metadata.attributes, schema)
     _require(nuspec, ("id", "version"))
     return nuspec
 
@@ -215,7 +222,10 @@ def _tree(data: bytes, where: str) -> Element:
         if len(opened) > _DEEPEST:
             raise PipelineError(place, f"its elements are nested more than {_DEEPEST} deep")
         named = sorted((key.rpartition("}")[2], value) for key, value in attributes.items())
-        opened.append(_Opened(name.rpartition("}")[2], tuple(named), place))
+        namespace, _, local = name.rpartition("}")
+        if len(opened) == 1:
+            named.append((_SCHEMA, namespace))
+        opened.append(_Opened(local, tuple(named), place))
 
     def end(_name: str) -> None:
         done = opened.pop()
@@ -251,7 +261,10 @@ class _Opened:
     children: list[Element] = field(default_factory=list)
 
     def element(self) -> Element:
-        text = "" if self.children else "".join(self.pieces).strip()
+        text = "".join(self.pieces).strip()
+        if text and self.children:
+            what = f"<{self.name}> holds text beside elements: {text!r}"
+            raise PipelineError(self.where, what, "Remove it; in a text, write < as &lt;.")
         return Element(self.name, text, self.attributes, tuple(self.children), self.where)
 
 

@@ -9,6 +9,7 @@ import difflib
 import re
 from collections.abc import Collection, Mapping
 from pathlib import PurePosixPath
+from urllib.parse import urlsplit
 
 from ..core.errors import PipelineError
 from .nuspec import Element, Nuspec, check_id
@@ -45,14 +46,21 @@ _SHAPES = {
     "files": (("include!", "exclude", "buildAction", "copyToOutput", "flatten"), ()),
 }  # fmt: skip
 _TRUTHS = ("true", "false", "1", "0")
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/*[^\s/].*")
+_SCHEMA = re.compile(
+    r"(?:http://schemas\.microsoft\.com/packaging/"
+    r"(?:2010/07|2011/08|2011/10|2012/06|2013/01|2013/05)/nuspec\.xsd)?"
+)
+# With a host, or of a kind that has none, like a file's.
+_ADDRESS = re.compile(
+    r"(?i)[a-z][a-z0-9+.-]*://[^\s/?#]+(?:[/?#].*)?"
+    r"|(?!https?:|ftp:)[a-z][a-z0-9+.-]*:(?!//[^/])/*[^\s/].*"
+)
 # What modern packers write beside <license> for old readers.
 _MADE_ADDRESSES = ("https://licenses.nuget.org/", "https://aka.ms/deprecateLicenseUrl")
 _PLAIN_VERSION = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){1,3}")
 _LICENCE_FORMAT = (1, 0, 0)
 _VERSION = r"[0-9]{1,9}(?:\.[0-9]{1,9}){1,3}(?:-[A-Za-z][0-9A-Za-z-]*)?"
 _RANGE = re.compile(rf"([\[(])\s*({_VERSION})?\s*(,?)\s*({_VERSION})?\s*([\])])")
-_OPERATORS = ("AND", "OR", "WITH", "(", ")")
 _LICENCE_ID = re.compile(r"[A-Za-z0-9.-]+\+?")
 _ENDINGS = {
     "icon": (".png", ".jpg", ".jpeg"),
@@ -67,12 +75,16 @@ def check_metadata(nuspec: Nuspec) -> None:
 
     Tokens are filled in already. Errors name the line, the element, and what to write.
     """
+    if not _SCHEMA.fullmatch(nuspec.schema):
+        what = f"no NuGet client knows the schema {nuspec.schema!r}"
+        raise PipelineError(nuspec.where, what, "Write <package> without an xmlns.")
     _check_shape(nuspec.whole)
     _check_version(nuspec.whole, "minClientVersion")
     for item in nuspec.metadata:
         _check_value(item)
         if item.name == "dependencies":
             _check_dependencies(item)
+            _check_stability(item, nuspec)
         elif item.name == "references":
             _check_groups(item)
     if not nuspec.text("authors").replace(",", "").strip():
@@ -124,7 +136,7 @@ def _check_value(item: Element) -> None:
         raise item.error(f"<{item.name}> is empty", "Fill it in, or remove it.")
     if item.name in _FLAGS:
         _check_truth(item, f"<{item.name}>", item.text)
-    if item.name in _ADDRESSES and not _ADDRESS.fullmatch(item.text):
+    if item.name in _ADDRESSES and not _is_address(item.text):
         what = f"<{item.name}> is not a complete address: {item.text!r}"
         raise item.error(what, "Write it with its beginning, like https://.")
     for inner in item.below("files"):
@@ -132,6 +144,13 @@ def _check_value(item: Element) -> None:
             _check_truth(inner, f"{name} of <files>", inner.attribute(name) or "false")
     for inner in item.below("packageType"):
         _check_version(inner, "version")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return urlsplit(text).port != 0 and _ADDRESS.fullmatch(text) is not None
+    except ValueError:  # from a port that is none, or half a pair of brackets
+        return False
 
 
 def _check_version(item: Element, name: str) -> None:
@@ -179,28 +198,17 @@ def _expression_problem(text: str) -> str:
     from license_expression import get_spdx_licensing  # noqa: PLC0415
 
     spdx = get_spdx_licensing()
-    words = re.sub(r"([()])", r" \1 ", text).split()
-    short = []
-    for before, word in zip(["", *words], words, strict=False):
-        if word in _OPERATORS:
-            short.append(word)
-        elif not _LICENCE_ID.fullmatch(word):
-            return f"{word!r} is not a name"
-        elif before == "WITH":
-            if word not in spdx.known_symbols or not spdx.known_symbols[word].is_exception:
-                return f"{word!r} is not an exception that SPDX knows"
-            short.append("e")
-        else:
-            # A licence that is newer than the list is taken; one that has another name is not.
-            known = spdx.validate(word).normalized_expression or word
-            if known != word:
-                return f"{word!r} is now {known!r}"
-            short.append("x")
-    # What is left of a good one is a single licence.
-    left, changed = " ".join(short).replace("x WITH e", "x"), 1
-    while changed:
-        left, changed = re.subn(r"x (?:AND|OR) x|\( x \)", "x", left)
-    return "" if left == "x" else f"{text!r} does not read as one"
+    try:
+        parsed = spdx.parse(text, strict=True)
+        names = spdx.license_keys(parsed)
+    except Exception as error:  # noqa: BLE001 - of many kinds, an IndexError for () among them
+        return f"{text!r}: {error}"
+    # A licence that is newer than its list is taken; what it would write in another way is not.
+    for name in names:
+        if not _LICENCE_ID.fullmatch(name):
+            return f"{name!r} is not a name"
+    spelt = [re.findall(r"[^\s()]+", spelling) for spelling in (text, str(parsed))]
+    return "" if spelt[0] == spelt[1] else f"{text!r} is spelt {str(parsed)!r}"
 
 
 def _check_groups(item: Element) -> None:
@@ -228,11 +236,20 @@ def _check_dependencies(item: Element) -> None:
                 what = f"<dependency> {name!r} is there twice"
                 raise dependency.error(what, "Remove one of them.")
             seen.add(key)
-            version = dict(dependency.attributes).get("version")
-            if version is not None and not _is_range(version.strip()):
+            version = dependency.attribute("version")
+            if version and not _is_range(version):
                 what = f"version of <dependency> {name!r} is {version!r}"
                 then = "Write 1.0 for 1.0 and above, [1.0] for that alone, or a range, [1.0,2.0)."
                 raise dependency.error(what, then)
+
+
+def _check_stability(item: Element, nuspec: Nuspec) -> None:
+    for dependency in item.below("dependency"):
+        version = dependency.attribute("version")
+        if "-" in version and "-" not in nuspec.version:
+            name = dependency.attribute("id")
+            what = f"<dependency> {name!r} is a prerelease, {version}, and this package is not"
+            raise dependency.error(what, "Depend on a release, or build a prerelease.")
 
 
 def _is_range(text: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.errors import PipelineError, UsageError
 from ..core.manifest import FunctionFacts
-from ..edge.files import decoded, mark_of
+from ..edge.files import decoded, refuse_mark
 from .runtimes import ARCHITECTURES, Runtime, runtime_named
 from .tables import Table, normal
 from .versions import strategy_named
@@ -164,9 +164,7 @@ class Project:
         """Read `pyproject.toml` below `root`. Errors name the file and the key."""
         try:
             data = (root / _FILE).read_bytes()
-            if encoding := mark_of(data):
-                what = f"it begins with the byte order mark of {encoding}, which pytest cannot read"
-                raise PipelineError(_FILE, what, "Save it as UTF-8 without a byte order mark.")
+            refuse_mark(data, _FILE, "pytest")
             document = tomllib.loads(decoded(data, _FILE))
         except FileNotFoundError as error:
             what = f"not found in {root}"

@@ -11,18 +11,20 @@ from ..checks.preflight import Made, preflight
 from ..core.events import Artifact, BuildNumber, Reporter
 from ..core.manifest import MANIFEST_NAME, Manifest
 from ..core.names import FUNCTION_ZIP
-from ..core.text import readable_size
+from ..core.text import few, readable_size
 from ..edge.files import new_folder, sweep
 from ..edge.locks import exclusive
 from ..edge.machine import Machine
-from ..function.engine import Restored
-from ..package.build_hooks import run_build_hook
+from ..function.engine import Restored, engine_for
+from ..package.build_hooks import before_build, run_build_hook
 from ..package.contents import list_package
+from ..package.inputs import Inputs, file_digest
 from ..package.make import Built, Order, make_package, restore_dependencies
 from ..package.sbom import SBOM_NAME
 from ..project.buildserver import BuildServer
 from ..project.last_build import Latest
 from ..project.project import Project
+from ..project.sources import Sources
 from ..project.worktree import WorkTree
 from ..zip.reader import OUR_LIMITS, read_member
 from .test import run_tests
@@ -31,8 +33,6 @@ from .version import VersionOptions, choose_version
 from .which_package import (
     OUTPUT,
     chosen_package,
-    file_digest,
-    inputs_digest,
     is_stale,
     last_build,
     write_last_build,
@@ -75,27 +75,38 @@ def build(project: Project, options: BuildOptions, machine: Machine, reporter: R
             )
         git = machine.git
         tree = WorkTree.read(git, server)
-        inputs, last = inputs_digest(root, git, tree), last_build(root)
-        if last and last.inputs == inputs and _is_reusable(last, options, server, root):
+        began, last = Inputs.read(root, git, tree), last_build(root)
+        if last and last.inputs == began.digest and _is_reusable(last, options, server, root):
             reporter.line(_headline(project, last.version, tree))
             return _reuse(last, root, reporter, full=full)
         version = choose_version(project, options.version, tree, server, git, machine.now()).text
-        _announce(project, version, tree, reporter)
-        run_build_hook("before_build", project, root, reporter.line)
+        reporter.line(_headline(project, version, tree))
+        reporter.emit(BuildNumber(version))
+        sources = before_build(project, git, reporter.line)
+        _warn_of_left_out(tree, sources, reporter)
+
+        def read_inputs() -> Inputs:
+            return Inputs.read(root, git, WorkTree.read(git, server), sources.made)
+
+        inputs = read_inputs() if sources.made else began
         with new_folder(root / OUTPUT / version) as folder:
             previous = last.package_path(root).parent / FUNCTION_ZIP if last else None
-            order = Order(version, tree.source, folder, previous)
+            order = Order(version, tree.source, sources, folder, previous)
             restored = _restore(project, machine, reporter)
             if full:
                 _test(project, folder, machine, reporter)
             built = _package(project, order, restored, machine, reporter)
+            now, locks = read_inputs(), engine_for(project.function.runtime).locks
+            began.refuse_changes(now, ("pyproject.toml", *locks))
+            inputs.refuse_changes(now, built.own)
+            run_build_hook("after_package", built, root, reporter.line)
             _check(project, built, restored, machine, reporter, imports=full)
             why_not = _verify(built, machine, reporter) if full else "not asked for"
         latest = Latest(
             version=version,
             package=(Path(OUTPUT) / version / built.package.name).as_posix(),
             package_sha256=built.sha256,
-            inputs=inputs,
+            inputs=inputs.digest,
             dirty=tree.source.dirty,
             tested=full,
             verified=not why_not,
@@ -115,13 +126,12 @@ def fresh_package(
     return chosen_package(named, project.root)
 
 
-def _announce(project: Project, version: str, tree: WorkTree, reporter: Reporter) -> None:
-    reporter.line(_headline(project, version, tree))
-    reporter.emit(BuildNumber(version))
-    for path in tree.untracked:
-        reporter.warn(
-            f"{path} is not tracked by git: it makes the build dirty, and is not packaged"
-        )
+def _warn_of_left_out(tree: WorkTree, sources: Sources, reporter: Reporter) -> None:
+    untracked = frozenset(tree.untracked).difference(sources.made)
+    removed = [path for path in tree.changed if not (sources.root / path).exists()]
+    for what, paths in (("not tracked by git", untracked), ("removed since the commit", removed)):
+        if paths:
+            reporter.warn(f"{what}, so not packaged, and the build is dirty: {few(paths)}")
 
 
 def _headline(project: Project, version: str, tree: WorkTree) -> str:
@@ -148,7 +158,7 @@ def _package(
     project: Project, order: Order, restored: Restored, machine: Machine, reporter: Reporter
 ) -> Built:
     with reporter.stage("package") as stage:
-        built = make_package(project, order, restored, machine, reporter.line)
+        built = make_package(project, order, restored, machine)
         facts, changed = built.function_zip.facts, built.function_zip.changed
         stage.text = f"{FUNCTION_ZIP} {readable_size(facts.size)}, {facts.files} files" + (
             f", {changed} changed" if changed is not None else ""

@@ -17,7 +17,7 @@ from ..edge.git import Git
 from ..edge.machine import Machine
 from ..edge.pythons import base_python
 from ..edge.shell import run, scrubbed
-from ..package.build_hooks import Say, run_build_hook
+from ..package.build_hooks import Say, before_build, run_build_hook
 from ..package.contents import Package
 from ..package.library import code_digest, running_code
 from ..package.make import TOOL_LOCK, Built, Order, make_package, restore_dependencies
@@ -96,10 +96,12 @@ def rebuild(manifest_file: Path, folder: Path, machine: Machine, say: Say) -> Pa
     """
     manifest = Manifest.from_json(manifest_file.read_bytes(), where=str(manifest_file))
     project = Project.load(machine.root)
-    run_build_hook("before_build", project, project.root, say)
-    order = Order(manifest.version, manifest.source, folder)
+    sources = before_build(project, machine.git, say)
+    order = Order(manifest.version, manifest.source, sources, folder)
     restored = restore_dependencies(project, machine, say)
-    return make_package(project, order, restored, machine, say).package
+    built = make_package(project, order, restored, machine)
+    run_build_hook("after_package", built, project.root, say)
+    return built.package
 
 
 @contextmanager
@@ -115,9 +117,9 @@ def _rebuilt(
     if not git.has(commit):
         raise _unknown(manifest, git, machine)
     with tempfile.TemporaryDirectory() as name:
-        scratch, clone, folder = Path(name), Path(name, "clone"), Path(name, "rebuilt")
+        scratch, folder = Path(name), Path(name, "rebuilt")
         folder.mkdir()
-        git.clone_to(clone, commit)
+        clone = git.clone_to(scratch / "clone", commit)
         facts = scratch / MANIFEST_NAME
         facts.write_bytes(manifest.to_json())
         if cold:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,10 +9,9 @@ from pathlib import Path
 from ..core.errors import PipelineError
 from ..edge.files import read_json, write_json
 from ..edge.git import Git
-from ..package.make import tools
+from ..package.inputs import Inputs
 from ..project.buildserver import BuildServer
 from ..project.last_build import LATEST_NAME, Latest
-from ..project.sources import own_files
 from ..project.worktree import WorkTree
 
 OUTPUT = "build-output"
@@ -41,33 +39,7 @@ def is_stale(latest: Latest, root: Path, environ: Mapping[str, str]) -> bool:
     """Tell whether anything a build depends on has changed since the last one."""
     git = Git.at(root)
     tree = WorkTree.read(git, BuildServer.from_environ(environ))
-    return inputs_digest(root, git, tree) != latest.inputs
-
-
-def inputs_digest(root: Path, git: Git | None, tree: WorkTree) -> str:
-    """Return a digest of everything a build depends on but its number and the time.
-
-    Unchanged files count by git's own hash, so that only changed ones are read.
-    """
-    digest = hashlib.sha256(repr((tree.source, tools(root))).encode())
-    if git is None:
-        read = [file.path for file in own_files(root, None)]
-    else:
-        # Untracked files count: tests that git does not know run as well.
-        read = [*tree.changed, *tree.untracked]
-        digest.update(repr(git.tracked()).encode())
-    for path in read:
-        digest.update(f"{path}\0".encode() + file_digest(root / path))
-    return digest.hexdigest()
-
-
-def file_digest(path: Path) -> bytes:
-    """Return a file's SHA-256; nothing for a folder, or a file that is missing or unreadable."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
-    except OSError:
-        return b""
+    return Inputs.read(root, git, tree).digest != latest.inputs
 
 
 def chosen_package(named: str | None, root: Path) -> Path:

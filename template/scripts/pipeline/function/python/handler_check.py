@@ -20,6 +20,7 @@ from ...edge.files import read_json, read_text
 from ...edge.locks import exclusive
 from ...edge.machine import Machine
 from ...project.project import LOCAL_ENVIRONMENT, Function, Project
+from ...project.sources import STACK
 from ...project.tables import normal
 from ...runtime.api import RuntimeApi
 from ...runtime.child import Child
@@ -30,7 +31,6 @@ from ...zip.reader import FUNCTION_LIMITS, open_archive
 from ..handler import FunctionFiles, HandlerCheck, Known, fillable, known_values
 from .handler_source import ASYNC, GENERATOR
 
-_STACK = "environment/stack.yaml"
 _CHILD = Path(__file__).with_name("handler_child.py")
 _MACHINES = {"aarch64": "arm64", "amd64": "x86_64"}
 # The child ends itself and says where it was; this is for one that cannot.
@@ -114,7 +114,7 @@ def _known(project: Project, environ: Mapping[str, str]) -> Known:
 
 def _has_layers(root: Path) -> bool:
     try:
-        stack = read_text(root / _STACK, _STACK)
+        stack = read_text(root / STACK, STACK)
     except OSError:
         return False
     return re.search(r"^\s*Layers:", stack, re.MULTILINE) is not None
