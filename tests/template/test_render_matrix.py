@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import shutil
@@ -172,6 +173,16 @@ def test_ours_is_never_rendered(template_clone: Path) -> None:
     answers = {"function_kind": "empty", "build_servers": list(SERVERS)}
     sources = expected_files(template_clone, answers)
     assert [path for path in sources if is_ours(path) and sources[path].suffix == ".jinja"] == []
+
+
+def test_renovate_leaves_alone_what_comes_otherwise(render: Render) -> None:
+    """Its configuration names each file of ours and each lock, and not what the team requires."""
+    root = render(**COMBINATIONS[2])
+    ignored = json.loads((root / "renovate.json").read_text(encoding="utf-8"))["ignorePaths"]
+    paths = [path.removesuffix("/**") for path in ignored]
+    ours = [*filter(is_ours, _files(root)), *SERVERS.values(), "requirements/function.txt"]
+    assert [name for name in ours if not name.startswith(tuple(paths))] == []
+    assert not {"pyproject.toml", ANSWERS_FILE} & set(paths)
 
 
 def test_choices_are_the_librarys() -> None:

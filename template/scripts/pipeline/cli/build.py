@@ -143,7 +143,8 @@ def check(run: Session, fix: bool = False) -> None:
     """Look for faults without running anything: ruff, the stack, and types where asked."""
     from ..verbs.check import check
 
-    check(run.project, run.machine, run.reporter, fix=fix)
+    passed = check(run.project, run.machine, run.reporter, fix=fix)
+    run.answer = {"passed": list(passed)}
 
 
 @verb(

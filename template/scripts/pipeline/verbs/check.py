@@ -19,8 +19,8 @@ _CFN_LINT = (sys.executable, "-c", "from cfnlint.runner import main; main()")
 _ANY = tuple(range(256))
 
 
-def check(project: Project, machine: Machine, reporter: Reporter, *, fix: bool) -> None:
-    """Run every check, and show what each has found.
+def check(project: Project, machine: Machine, reporter: Reporter, *, fix: bool) -> tuple[str, ...]:
+    """Run every check, show what each has found, and return their names.
 
     With `fix` what can be corrected is. Raises PipelineError naming the checks that found faults.
     """
@@ -38,6 +38,7 @@ def check(project: Project, machine: Machine, reporter: Reporter, *, fix: bool) 
             "." if fix else "; `python3 tasks.py check --fix` does some of it."
         )
         raise PipelineError("check", f"found something: {', '.join(failed)}", then)
+    return tuple(linter.name for linter in checks)
 
 
 def _passes(linter: Linter, project: Project, reporter: Reporter) -> bool:
