@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
+
+from pipeline.edge.locks import shared
 
 from tests.generated.conftest import Fresh
-from tests.generated.repository import Repository, environment
+from tests.generated.repository import Repository, environment, wait_for_text
 
 _WHAT_IS_THERE = "import pytest, sys; print('%d.%d' % sys.version_info[:2], pytest.__name__)"
 
@@ -24,8 +27,16 @@ def _asked(repository: Repository) -> str:
     return done.stdout.strip()
 
 
-def test_the_path_stays_whatever_is_locked(fresh: Fresh) -> None:
-    """It has the tests' tools, outlives the cache, and follows the locks at the next test."""
+def _never() -> None:
+    raise AssertionError
+
+
+def _never_mind() -> None:
+    pass
+
+
+def test_the_path_stays_whatever_is_locked(fresh: Fresh, tmp_path: Path) -> None:
+    """It outlives the cache, and follows the locks at the next test, once nobody uses it."""
     repository = fresh()
     repository.must("cache.clear")
     before = _asked(repository)
@@ -34,7 +45,13 @@ def test_the_path_stays_whatever_is_locked(fresh: Fresh) -> None:
     first = made.stat().st_ino
     lock = repository.root / "requirements" / "test.txt"
     repository.write("requirements/test.txt", f"# Reviewed.\n{lock.read_text(encoding='utf-8')}")
-    repository.must("test")
+    log = tmp_path / "log"
+    with shared(made.with_name("python.lock"), _never, _never_mind):
+        running = repository.started("test", log=log)
+        wait_for_text(log, "another process makes or uses .pipeline/python; waiting for it")
+        assert made.stat().st_ino == first
+    assert running.communicate(timeout=120)
+    assert running.returncode == 0, log.read_text(encoding="utf-8")
     assert made.stat().st_ino != first
     assert _asked(repository) == before
     tool = subprocess.run(

@@ -65,7 +65,7 @@ def own_python(
     make = partial(_make, folder, wanted, machine)
     while True:
         with shared(lock, waiting, make):
-            if _is_made(folder, wanted):
+            if read_json(folder / _STAMP) == wanted.digest:
                 yield _python_in(folder), note
                 return
         # Who shares it with us has it for locks as they were before.
@@ -103,14 +103,10 @@ def _wanted(project: Project, machine: Machine, reporter: Reporter) -> tuple[_Wa
     return _Wanted(base, paths, sdk, digest.hexdigest()), "" if found else missing
 
 
-def _is_made(folder: Path, wanted: _Wanted) -> bool:
-    is_same = read_json(folder / _STAMP) == wanted.digest
-    return is_same and is_whole_folder(folder) and is_program(_python_in(folder))
-
-
 def _make(folder: Path, wanted: _Wanted, machine: Machine) -> None:
-    """Make the folder unless it is as wanted; no other process uses it."""
-    if _is_made(folder, wanted):
+    """Make the folder unless it is as wanted and whole; no other process uses it."""
+    is_same = read_json(folder / _STAMP) == wanted.digest
+    if is_same and is_whole_folder(folder) and is_program(_python_in(folder)):
         return
     for left in folder.parent.glob(f".{folder.name}.*"):
         remove_folder(left)
