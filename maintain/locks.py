@@ -15,7 +15,7 @@ from pipeline.package.aws_client import DISTRIBUTIONS
 
 _SCRIPTS = "template/scripts/requirements-{}.txt"
 # Later ones are locked to fit the earlier ones: all of them share one .venv.
-_ORDER = ("build", "local", "dev")
+_ORDER = ("build", "local", "check", "dev")
 _OLDEST_PYTHON = "3.11"
 _FUNCTION = "template/requirements/function.txt.jinja"
 

@@ -22,7 +22,7 @@ _PYTHON_FILES = (
 
 def namespace(root: Path) -> Collection:
     """Return the verbs of the template repository at `root`."""
-    collection = Collection(demo, test, check, bench, lock, manifest, release)
+    collection = Collection(demo, test, check, bench, lock, manifest, picture, release)
     collection.configure({"pipeline": {"root": str(root)}})
     return collection
 
@@ -80,6 +80,15 @@ def manifest(c: Context) -> None:
 
     with session(root_of(c), json=False, verbose=False) as run:
         run.reporter.line(f"{write_manifest(run.root)} files")
+
+
+@task
+def picture(c: Context) -> None:
+    """Draw docs/terminal.svg, which README.md shows, from a real build and a planned deploy."""
+    from .picture import draw
+
+    with session(root_of(c), json=False, verbose=False) as run:
+        run.reporter.line(str(draw(run.root, run.reporter).relative_to(run.root)))
 
 
 @task

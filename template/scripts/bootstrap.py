@@ -33,6 +33,7 @@ from typing import Any
 LOCKS = {
     "build": "scripts/requirements-build.txt",
     "local": "scripts/requirements-local.txt",
+    "check": "scripts/requirements-check.txt",
 }
 # What asks for a document on standard output, also when there is no verb yet that could give it.
 JSON = frozenset(("--json", "-j", "-jv", "-vj"))

@@ -55,6 +55,13 @@ def test_there_is_one_spelling() -> None:
     assert wrong == []
 
 
+def test_the_readme_lists_every_verb_and_no_others() -> None:
+    """The template's page has each verb of a generated repository in its table."""
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("| verb |")[2]
+    cells = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
+    assert {words.split()[0] for cell in cells for words in cell.split("`")[1::2]} == USERS
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

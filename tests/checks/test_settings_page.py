@@ -14,7 +14,7 @@ _READ = re.compile(
 def test_every_setting_is_on_the_page() -> None:
     """Each key that is read from `[tool.pipeline]` and the tables in it has its line."""
     reader = ROOT / "template" / "scripts" / "pipeline" / "project" / "project.py"
-    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    page = (ROOT / "template" / "scripts" / "docs" / "settings.md").read_text(encoding="utf-8")
     listed = {
         key
         for line in page.splitlines()

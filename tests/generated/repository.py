@@ -204,7 +204,7 @@ def wait_for_text(file: Path, text: str, seconds: float = 120) -> None:
 
 
 def _copy(source: str, target: str) -> None:
-    if "/.venv/" in source or "/.pipeline/cache/tests-" in source:
+    if "/.venv/" in source or "/.pipeline/python/" in source:
         os.link(source, target, follow_symlinks=False)
     else:
         shutil.copy2(source, target, follow_symlinks=False)

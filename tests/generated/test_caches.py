@@ -49,8 +49,8 @@ def _damage_all(cache: Path) -> None:
     _cut(next((cache / "import" / "task").glob("*/handler.py")))
     for memory in cache.glob("python-*.json"):
         _replace(memory, json.dumps("/nowhere/python"))
-    tests = _only(cache, f"tests-{_DIGEST}")
-    shutil.rmtree(next(tests.glob("lib/python*/site-packages/pluggy")))
+    (installed,) = cache.parent.glob("python/lib/python*/site-packages/pluggy")
+    shutil.rmtree(installed)
 
 
 def test_damaged_caches_heal(fresh: Fresh) -> None:

@@ -38,6 +38,7 @@ GOOD: tuple[Event, ...] = (
     Finished("test", "23 passed", 1.2),
     Output("Url", "x"),
     Artifact("/x/y"),
+    Line("    environment A: x -> y -> z"),
     Line("CodeSha256 kL2x0="),
 )
 BAD: tuple[Event, ...] = (
@@ -115,6 +116,13 @@ def test_a_running_stage_is_seen_and_then_gone() -> None:
     assert "fetching" in written
     assert screen(written) == []
     assert written.rindex("\x1b[?25h") > written.rindex("\x1b[?25l")
+
+
+def test_a_change_shows_what_goes_and_what_comes() -> None:
+    """In a line of a plan the value before is red and the value after green."""
+    coloured = re.findall(r"\x1b\[(\d+)m([^\x1b]+)", drawn((Line("    code: old -> new"),)))
+    assert ("31", "old") in coloured
+    assert ("32", "new") in coloured
 
 
 def test_no_colour_means_none() -> None:

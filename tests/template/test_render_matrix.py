@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import shutil
@@ -61,7 +62,8 @@ def test_has_the_expected_files_and_no_others(
 @each_combination
 def test_top_level_is_what_the_readme_describes(render: Render, answers: Mapping[str, Any]) -> None:
     """A repository's first level holds these names; build servers' files by answer only."""
-    expected = {".gitattributes", ".gitignore", ANSWERS_FILE, "CHANGELOG.md", "README.md"}
+    expected = {".editorconfig", ".gitattributes", ".gitignore", ".vscode", ANSWERS_FILE}
+    expected |= {"CHANGELOG.md", "README.md", "renovate.json"}
     expected |= {"environment", "pyproject.toml", "requirements", "scripts", "src"}
     expected |= {"tasks.py", "tests"}
     expected |= {SERVERS[server].split("/")[0] for server in answers["build_servers"]}
@@ -173,6 +175,16 @@ def test_ours_is_never_rendered(template_clone: Path) -> None:
     assert [path for path in sources if is_ours(path) and sources[path].suffix == ".jinja"] == []
 
 
+def test_renovate_leaves_alone_what_comes_otherwise(render: Render) -> None:
+    """Its configuration names each file of ours and each lock, and not what the team requires."""
+    root = render(**COMBINATIONS[2])
+    ignored = json.loads((root / "renovate.json").read_text(encoding="utf-8"))["ignorePaths"]
+    paths = [path.removesuffix("/**") for path in ignored]
+    ours = [*filter(is_ours, _files(root)), *SERVERS.values(), "requirements/function.txt"]
+    assert [name for name in ours if not name.startswith(tuple(paths))] == []
+    assert not {"pyproject.toml", ANSWERS_FILE} & set(paths)
+
+
 def test_choices_are_the_librarys() -> None:
     """The questions offer the runtimes and architectures of the library, no others."""
     assert QUESTIONS["runtime"]["choices"] == [runtime.name for runtime in RUNTIMES]
@@ -186,12 +198,18 @@ def test_template_needs_no_trust() -> None:
     assert QUESTIONS["_envops"] == {"undefined": "jinja2.StrictUndefined"}
 
 
-def test_every_question_says_where_its_answer_ends() -> None:
-    """The help of each asked question names a file or folder of the generated repository."""
+def test_every_question_says_where_its_answer_goes_and_fits_a_terminal() -> None:
+    """Each help names a file or folder of the repository; 80 columns hold its lines and choices."""
     places = re.compile(r"pyproject\.toml|README\.md|nuspec|\bsrc\b|\.teamcity")
     asked = _computed_or_asked(asked=True)
     assert [name for name, question in asked.items() if not places.search(question["help"])] == []
-    assert sorted(_computed_or_asked(asked=False)) == ["environment_names", "module_name"]
+    # Copier writes a sign, two columns wide, before a help, and a cursor before a choice.
+    texts = [[question["help"], *question.get("choices", ())] for question in asked.values()]
+    shown = [f"   {text}" for each in texts for text in each]
+    shown += [text for name, text in QUESTIONS.items() if name.startswith("_message")]
+    assert [line for text in shown for line in text.splitlines() if len(line) > 79] == []
+    computed = ["ascii_name", "environment_names", "module_name"]
+    assert sorted(_computed_or_asked(asked=False)) == computed
 
 
 def test_tools_read_the_settings(render: Render) -> None:

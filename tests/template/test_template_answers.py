@@ -93,6 +93,30 @@ def test_names_proposed_from_any_project_name_are_accepted(
 
 
 @pytest.mark.parametrize(
+    ("name", "function", "package"),
+    [
+        ("Ünïcødé 注文", "Unicode", "Unicode"),
+        ("Gro\u0308ße STRASSE", "GrosseStrasse", "Grosse.STRASSE"),
+        ("Ærø to ŁÓDŹ", "AeroToLodz", "Aero.to.LODZ"),
+        ("注文", "Function", "Function"),
+        ("2nd try", "NdTry", "2nd.try"),
+        ("con", "Con", "Function.con"),
+        ("Com1 logs", "Com1Logs", "Function.Com1.logs"),
+    ],
+)
+def test_names_are_proposed_in_ascii(
+    questions_alone: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    name: str,
+    function: str,
+    package: str,
+) -> None:
+    """Latin letters lose their accents, others are left out; Windows can have the nuspec's file."""
+    project = Project.load(_answered(questions_alone, tmp_path_factory, project_name=name))
+    assert (project.function.name, project.package_id) == (function, package)
+
+
+@pytest.mark.parametrize(
     ("function", "module"),
     [
         ("ElbLogsProcessor", "elb_logs_processor"),
@@ -207,9 +231,11 @@ _REFUSED = [
 def test_refuses_what_a_service_would(
     questions_alone: Path, tmp_path_factory: pytest.TempPathFactory, question: str, answer: Any
 ) -> None:
-    """What AWS, NuGet, Octopus or Windows refuses is refused at once, naming the question."""
-    with pytest.raises(ValueError, match=rf"'{question}': .|\AInvalid choice"):
+    """What AWS, NuGet, Octopus or Windows refuses is refused at once, in one line of a terminal."""
+    with pytest.raises(ValueError, match=rf"'{question}': .|\AInvalid choice") as refused:
         _answered(questions_alone, tmp_path_factory, **{question: answer})
+    # Below a question copier shows one line, cut at the terminal's width; a choice is only picked.
+    assert len(str(refused.value)) <= 80 or "choices" in QUESTIONS[question]
 
 
 @pytest.mark.parametrize("length", [10, 40, 50])
@@ -220,7 +246,7 @@ def test_name_fits_with_the_longest_environment(
     environments = f"CI, {'e' * length}"
     fits = {"permanent_environments": environments, "function_name": "f" * (63 - length)}
     Project.load(_answered(questions_alone, tmp_path_factory, **fits))
-    with pytest.raises(ValueError, match="has 65 characters; Lambda takes 64"):
+    with pytest.raises(ValueError, match=f"At most {63 - length} characters"):
         _answered(
             questions_alone, tmp_path_factory, **{**fits, "function_name": "f" * (64 - length)}
         )

@@ -14,8 +14,8 @@ from tests.template.answers import ANSWERS_FILE, MODULE
 _NEXT = "v999.1.0"
 _ADDED = "scripts/pipeline/added.py"
 _SHARED_OR_OURS = (".gitignore", "scripts/bootstrap.py")
-_EDITED = ("README.md", "scripts/hooks_deploy.py", f"src/{MODULE}/handler.py")
-_DELETED = ("CHANGELOG.md", "scripts/hooks_build.py", "environment/stack.yaml")
+_EDITED = (".editorconfig", "README.md", "scripts/hooks_deploy.py", f"src/{MODULE}/handler.py")
+_DELETED = ("CHANGELOG.md", "renovate.json", "scripts/hooks_build.py", "environment/stack.yaml")
 
 
 @pytest.fixture
@@ -54,7 +54,9 @@ def _release(template: Path) -> None:
     inside = template / "template"
     changed = [
         inside / "README.md.jinja",
+        inside / ".editorconfig",
         inside / ".gitignore",
+        inside / "renovate.json",
         inside / "scripts" / "bootstrap.py",
         *inside.glob("src/*/*.py*"),
         *inside.glob("src/*.nuspec.jinja"),

@@ -78,7 +78,7 @@ def process(
 
 
 def _log(summary: Summary, dimensions: Mapping[str, str]) -> None:
-    print(summary_line(summary, dimensions, time.time()))  # noqa: T201 (the metrics' way out)
+    print(summary_line(summary, dimensions, time.time()))  # the metrics' way out
 
 
 @cache

@@ -34,7 +34,7 @@ def handle(event: dict[str, Any], _context: object) -> list[dict[str, Any]]:
     """
     results = [handle_object(place, _s3()) for place in objects_in(event)]
     for result in results:
-        print(json.dumps(result))  # noqa: T201 (one log line for each object)
+        print(json.dumps(result))  # one log line for each object
     return results
 
 

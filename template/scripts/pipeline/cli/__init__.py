@@ -18,6 +18,8 @@ def namespace(root: Path) -> Collection:
         build.build,
         build.package,
         build.verify,
+        build.check,
+        build.clean,
         function.inspect,
         function.run,
         octopus.push,

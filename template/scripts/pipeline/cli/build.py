@@ -1,4 +1,4 @@
-"""The verbs that make a package: version, lock, test, build, package, verify, cache.clear."""
+"""The verbs around a package: version, lock, test, check, build, package, verify, clean ..."""
 
 from __future__ import annotations
 
@@ -140,15 +140,44 @@ def verify(run: Session, package: str | None = None, cold: bool = False) -> None
     }  # fmt: skip
 
 
+@verb({"fix": "Correct what can be corrected"})
+def check(run: Session, fix: bool = False) -> None:
+    """Look for faults without running anything: ruff, the stack, and types where asked."""
+    from ..verbs.check import check
+
+    passed = check(run.project, run.machine, run.reporter, fix=fix)
+    run.answer = {"passed": list(passed)}
+
+
+@verb(
+    {
+        "keep": "How many of the newest builds stay",
+        "all": "Remove every build, and everything that is kept between builds",
+    }
+)
+def clean(run: Session, keep: str = "3", all: bool = False) -> None:  # noqa: A002 - the flag's name
+    """Remove old builds, and what only they used of the cache."""
+    from ..verbs.clean import clean
+
+    number = 0 if all else _whole_number("--keep", keep)
+    removed = clean(run.root, run.cache, number, run.reporter)
+    _removed(run, "build-output and .pipeline/cache", removed)
+
+
 @verb()
 def clear(run: Session) -> None:
     """Remove everything in .pipeline/cache; the next build makes it again."""
-    from ..core.text import readable_size
-    from ..verbs.cache_clear import clear_cache
+    from ..verbs.clean import clear_cache
 
-    files, removed = clear_cache(run.root, run.cache, run.reporter)
-    run.reporter.line(f".pipeline/cache: {readable_size(removed)} in {files} files removed")
-    run.answer = {"files": files, "size": removed}
+    _removed(run, ".pipeline/cache", clear_cache(run.root, run.cache, run.reporter))
+
+
+def _removed(run: Session, where: str, removed: tuple[int, int]) -> None:
+    from ..core.text import readable_size
+
+    files, size = removed
+    run.reporter.line(f"{where}: {readable_size(size)} in {files} files removed")
+    run.answer = {"files": files, "size": size}
 
 
 def rebuild(root: Path, manifest: str, folder: str) -> None:
@@ -165,13 +194,16 @@ def _version_options(
 ) -> VersionOptions:
     from ..verbs.version import VersionOptions
 
-    try:
-        parsed = int(number) if number is not None else None
-    except ValueError:
-        raise UsageError(
-            "--build-number", f"{number!r} is not a whole number", "Pass one, like 7."
-        ) from None
+    parsed = None if number is None else _whole_number("--build-number", number)
     return VersionOptions(parsed, prerelease, tag, strategy)
+
+
+def _whole_number(flag: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        what = f"{text!r} is not a whole number"
+        raise UsageError(flag, what, "Pass one, like 7.") from None
 
 
 def _document(outcome: Outcome, root: Path) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,7 +65,7 @@ def sealed(path: Path) -> Sealed | None:
     except OSError:
         return None
     digest = hashlib.sha256(data).hexdigest()
-    return Sealed(data, digest) if expected == digest.encode() else None
+    return Sealed(data, digest) if _fits(path, expected, digest.encode()) else None
 
 
 def seal_folder(folder: Path, target: Path) -> None:
@@ -76,22 +76,42 @@ def seal_folder(folder: Path, target: Path) -> None:
 def is_whole_folder(folder: Path) -> bool:
     """Tell whether the folder has the files it was sealed with; compiled modules do not count."""
     try:
-        return folder.is_dir() and _seal_of(folder).read_bytes() == _listing(folder)
+        return folder.is_dir() and _fits(folder, _seal_of(folder).read_bytes(), _listing(folder))
     except OSError:
         return False
 
 
 def clear(folder: Path) -> tuple[int, int]:
     """Empty a cache that is held exclusively; return how many files and bytes were removed."""
+    return remove(sorted(folder.iterdir()) if folder.is_dir() else ())
+
+
+def clear_unused(folder: Path, since: float) -> tuple[int, int]:
+    """Remove what was used last before `since`, in seconds since 1970; return as `clear` does."""
+    stale = [
+        path
+        for place in _places(folder)
+        for seal in place.glob(f"*{_SEAL}")
+        if seal.stat().st_mtime < since
+        for path in (seal, seal.with_name(seal.name.removesuffix(_SEAL)))
+    ]
+    found = remove(stale)
+    remove(made for made in folder.glob("made-*") if not [*made.rglob(f"*{_SEAL}")])
+    return found
+
+
+def remove(paths: Iterable[Path]) -> tuple[int, int]:
+    """Remove files and folders that are there; return how many files and bytes that were."""
     files = size = 0
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        inside = [path] if not path.is_dir() or path.is_symlink() else [*path.rglob("*")]
+    for path in paths:
+        is_folder = path.is_dir() and not path.is_symlink()
+        inside = [*path.rglob("*")] if is_folder else [path]
         counted = [item.lstat().st_size for item in inside if item.is_symlink() or item.is_file()]
         files, size = files + len(counted), size + sum(counted)
-        if path.is_dir() and not path.is_symlink():
+        if is_folder:
             shutil.rmtree(path)
         else:
-            path.unlink()
+            path.unlink(missing_ok=True)
     return files, size
 
 
@@ -100,8 +120,21 @@ def _lock_of(folder: Path) -> Path:
 
 
 def _sweep(folder: Path) -> None:
-    for place in (folder, *folder.glob("made-*"), *folder.glob("made-*/dependencies")):
+    for place in _places(folder):
         sweep(place)
+
+
+def _places(folder: Path) -> tuple[Path, ...]:
+    return (folder, *folder.glob("made-*"), *folder.glob("made-*/dependencies"))
+
+
+def _fits(path: Path, expected: bytes, found: bytes) -> bool:
+    """Compare, and let the seal say when its thing was used last."""
+    if expected != found:
+        return False
+    with suppress(OSError):
+        os.utime(_seal_of(path))
+    return True
 
 
 def _seal_of(path: Path) -> Path:

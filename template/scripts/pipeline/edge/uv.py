@@ -66,11 +66,9 @@ class Uv:
         self._run(["cache", "clean", "--quiet", *packages], where="uv cache clean")
 
     def make_venv(self, folder: Path, python: Path) -> None:
-        """Make a virtual environment at `folder` with that interpreter, in place of an old one."""
-        self._run(
-            ["venv", "--quiet", "--no-project", "--clear", "--python", python, folder],
-            where="uv venv",
-        )
+        """Make a virtual environment at `folder`, to be moved, in place of an old one."""
+        options = ("--quiet", "--no-project", "--clear", "--relocatable")
+        self._run(["venv", *options, "--python", python, folder], where="uv venv")
 
     def lock(self, requirements: Sequence[str], arguments: Sequence[str | Path]) -> None:
         """Write a hash lock for every platform, without addresses or annotations.

@@ -7,6 +7,7 @@ runtimes, and files of the template.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -104,6 +105,18 @@ class TestCommand:
 
 
 @dataclass(frozen=True)
+class Linter:
+    """A program that looks for faults without running anything; it ends with 0 where it has none.
+
+    `name` is the stage's, `good` what is said when nothing was found.
+    """
+
+    name: str
+    words: tuple[str | Path, ...]
+    good: str
+
+
+@dataclass(frozen=True)
 class LockChange:
     """How one lock file changed: `added`, `removed` and `moved` name packages."""
 
@@ -177,8 +190,14 @@ class Engine(Protocol):
 
     def tests(
         self, project: Project, request: TestRequest, machine: Machine, reporter: Reporter
-    ) -> TestCommand:
-        """Return how the tests are run, with exactly what is locked."""
+    ) -> AbstractContextManager[TestCommand]:
+        """Give how the tests are run, with exactly what is locked as long as the block lasts."""
+        ...
+
+    def linters(
+        self, project: Project, machine: Machine, reporter: Reporter, *, fix: bool
+    ) -> AbstractContextManager[tuple[Linter, ...]]:
+        """Give what checks the language's files; with `fix` those correct what they can."""
         ...
 
     def lock(

@@ -26,7 +26,7 @@ from .nupkg import SIGNATURE, package_parts
 STATEMENT_NAME = "provenance.json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
-# What the two names stand for is described in the template's docs/provenance.md.
+# What the two names stand for is described in scripts/docs/provenance.md.
 BUILD_TYPE = "urn:copier-lambda:build:v1"
 BUILDER = "urn:copier-lambda:pipeline:v1"
 LIBRARY = "scripts/MANIFEST"

@@ -140,7 +140,7 @@ class Project:
     `feed` is where `push` publishes: BUILT_IN_FEED, a URL, or a folder; `trust_hosts` may have its
     key besides its own host. `secrets_allowed` are the reasons, by path, why a file may be packed
     that looks as if it held a secret. `advice` says what to write instead of settings that are
-    still read.
+    still read. `mypy` are its arguments, and None where no `[tool.mypy]` asks for it.
     """
 
     root: Path
@@ -158,6 +158,7 @@ class Project:
     advice: tuple[str, ...] = ()
     secrets_allowed: Mapping[str, str] = field(default_factory=dict)
     trust_hosts: tuple[str, ...] = ()
+    mypy: tuple[str, ...] | None = None
 
     @classmethod
     def load(cls, root: Path) -> Project:
@@ -191,6 +192,7 @@ class Project:
             feed=push.text("feed", BUILT_IN_FEED),
             trust_hosts=push.texts("trust-hosts", ()),
             secrets_allowed=_secrets_allowed(pipeline),
+            mypy=_mypy(_section(document, "tool")),
         )
         push.refuse_unknown()
         pipeline.refuse_unknown()
@@ -310,6 +312,12 @@ def _secrets_allowed(pipeline: Table) -> dict[str, str]:
             what = "there is no reason"
             raise table.error(f"allow.{path}", what, "Write why its content is not a secret.")
     return allowed
+
+
+def _mypy(tool: Table) -> tuple[str, ...] | None:
+    if "mypy" not in tool.values:
+        return None
+    return () if tool.table("mypy").values.get("files") else ("src",)
 
 
 def _environments(pipeline: Table) -> tuple[Environment, ...]:

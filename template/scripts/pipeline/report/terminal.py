@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from rich.console import Console
 from rich.status import Status
 from rich.text import Text
@@ -9,6 +11,9 @@ from rich.text import Text
 from ..core.events import Event, Failed, Finished, Line, Progressed, Started, Warned
 from ..core.foreign import harmless
 from ..core.text import event_text, stage_line
+
+# A line of a plan: what changes, from what, to what.
+_CHANGE = re.compile(r"(    \S.*?: )(.*)( -> )(.*)")
 
 
 class TerminalPrinter:
@@ -59,4 +64,7 @@ def _coloured(event: Event, text: str) -> Text:
         return Text.assemble((head, "green"), tail)
     if isinstance(event, Line) and text.startswith("CodeSha256 "):
         return Text(text, style="dim")
+    if isinstance(event, Line) and (change := _CHANGE.fullmatch(text)):
+        what, before, arrow, after = change.groups()
+        return Text.assemble(what, (before, "red"), (arrow, "dim"), (after, "green"))
     return Text(text)

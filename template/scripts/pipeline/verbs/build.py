@@ -71,7 +71,7 @@ def build(project: Project, options: BuildOptions, machine: Machine, reporter: R
         if "PIPELINE_SIGNING_KEY" in machine.environ:
             reporter.warn(
                 "PIPELINE_SIGNING_KEY is not used any more: the build server signs what it built, "
-                "docs/provenance.md says how"
+                "scripts/docs/provenance.md says how"
             )
         git = machine.git
         tree = WorkTree.read(git, server)

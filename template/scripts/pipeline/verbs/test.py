@@ -91,18 +91,18 @@ def test_attached(
     On a build server their lines are passed on as events.
     """
     request = TestRequest(machine.output / _TESTS_XML, tuple(arguments))
-    tests = engine_for(project.function.runtime).tests(project, request, machine, reporter)
-    if tests.note:
-        reporter.warn(tests.note)
-    _make_way(request.results)
     environ = _child_environ(machine)
-    if BuildServer.from_environ(machine.environ).name:
-        # A server reads commands from its log: what tests print must not be some.
-        code = stream(
-            tests.words, lambda line, _: reporter.line(line), cwd=project.root, env=environ
-        )
-    else:
-        code = attach(tests.words, cwd=project.root, env=environ)
+    with engine_for(project.function.runtime).tests(project, request, machine, reporter) as tests:
+        if tests.note:
+            reporter.warn(tests.note)
+        _make_way(request.results)
+        if BuildServer.from_environ(machine.environ).name:
+            # A server reads commands from its log: what tests print must not be some.
+            code = stream(
+                tests.words, lambda line, _: reporter.line(line), cwd=project.root, env=environ
+            )
+        else:
+            code = attach(tests.words, cwd=project.root, env=environ)
     if request.results.is_file():
         reporter.emit(TestResults(str(request.results)))
     return code
@@ -119,14 +119,15 @@ def _captured(
     _make_way(request.results)
     with tempfile.TemporaryDirectory() as scratch:
         request = replace(request, scratch=Path(scratch))
-        tests = engine_for(project.function.runtime).tests(project, request, machine, reporter)
-        done = run(
-            tests.words,
-            cwd=project.root,
-            env={**_child_environ(machine), **variables},
-            accept=(0, 1, 2, 3, 4, tests.code_without_tests),
-            where="test",
-        )
+        engine = engine_for(project.function.runtime)
+        with engine.tests(project, request, machine, reporter) as tests:
+            done = run(
+                tests.words,
+                cwd=project.root,
+                env={**_child_environ(machine), **variables},
+                accept=(0, 1, 2, 3, 4, tests.code_without_tests),
+                where="test",
+            )
     if request.results.is_file():
         reporter.emit(TestResults(str(request.results)))
     outcome = TestOutcome(*_counts(request.results), tests.note)

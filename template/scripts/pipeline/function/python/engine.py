@@ -14,6 +14,7 @@ from . import restore as wheels
 from .handler_source import check, check_syntax, handler_file
 from .hash_lock import FUNCTION_LOCK, TEST_LOCK
 from .interpreter import local_runtime as runtime
+from .linters import linters
 from .locking import write_locks as lock
 from .tests import test_command as tests
 
@@ -21,6 +22,7 @@ __all__ = [
     "check_handler",
     "ecosystem",
     "handler_file",
+    "linters",
     "lock",
     "locks",
     "own_files",

@@ -1,15 +1,21 @@
-"""The environment of a function's tests: its Python, with what the two locks name and no more."""
+"""The function's own Python: its runtime, with what the two locks name and no more.
+
+Tests run in it, types are checked against it, and editors find it at its one path.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ...core.events import Reporter
 from ...edge.cache import is_whole_folder, seal_folder
-from ...edge.files import new_folder
-from ...edge.locks import exclusive
+from ...edge.files import new_folder, read_json, remove_folder, write_json
+from ...edge.locks import exclusive, shared
 from ...edge.machine import Machine
 from ...edge.pythons import base_python, is_program
 from ...project.project import FROM_RUNTIME, Project
@@ -18,76 +24,110 @@ from .hash_lock import FUNCTION_LOCK, TEST_LOCK, check_lock, read_lock
 from .install import Place, install
 from .interpreter import runtime_sdk
 
+_PYTHON = ".pipeline/python"
+_STAMP = "made-from.json"
 _NO_TESTS = 5  # pytest's exit code when it collected none
 
 
+@contextmanager
 def test_command(
     project: Project, request: TestRequest, machine: Machine, reporter: Reporter
-) -> TestCommand:
-    """Return the pytest command, in a Python with exactly what the two locks name."""
-    python, note = _environment(project, machine, reporter)
-    words: list[str | Path] = [python, "-m", "pytest", f"--junitxml={request.results}"]
-    if request.scratch:
-        # pytest keeps the folders of its last runs; a build is to leave nothing but its output.
-        words += ["-p", "no:cacheprovider", f"--basetemp={request.scratch}/tests"]
-        words += ["-o", "junit_family=xunit2"]
-    if request.after_deployment:
-        words.append(POST_DEPLOYMENT)
-    elif not any(POST_DEPLOYMENT in argument for argument in request.arguments):
-        words.append(f"--ignore={POST_DEPLOYMENT}")
-    return TestCommand((*words, *request.arguments), note, _NO_TESTS)
+) -> Iterator[TestCommand]:
+    """Give the pytest command, in a Python with exactly what the two locks name.
+
+    Other processes leave that Python as it is until the block ends.
+    """
+    with own_python(project, machine, reporter) as (python, note):
+        words: list[str | Path] = [python, "-m", "pytest", f"--junitxml={request.results}"]
+        if request.scratch:
+            # pytest keeps the folders of its last runs; a build is to leave nothing but its output.
+            words += ["-p", "no:cacheprovider", f"--basetemp={request.scratch}/tests"]
+            words += ["-o", "junit_family=xunit2"]
+        if request.after_deployment:
+            words.append(POST_DEPLOYMENT)
+        elif not any(POST_DEPLOYMENT in argument for argument in request.arguments):
+            words.append(f"--ignore={POST_DEPLOYMENT}")
+        yield TestCommand((*words, *request.arguments), note, _NO_TESTS)
 
 
-def _environment(project: Project, machine: Machine, reporter: Reporter) -> tuple[Path, str]:
-    """Return the Python, made once for the locks' contents, and what to know of it."""
-    wanted = project.function.runtime.version
-    python = machine.python(wanted)
-    note = (
-        "" if python else f"on this machine's Python: no {project.function.runtime.name} was found"
-    )
-    python = python or base_python()
+@contextmanager
+def own_python(
+    project: Project, machine: Machine, reporter: Reporter
+) -> Iterator[tuple[Path, str]]:
+    """Give the Python of the locks, and what to know of it; made anew when a lock has changed.
+
+    It is always at the same path, which editors know. It waits for processes that use it as it was.
+    """
+    wanted, note = _wanted(project, machine, reporter)
+    folder = project.root / _PYTHON
+    lock = folder.with_name(f"{folder.name}.lock")
+    waiting = partial(reporter.line, f"another process makes or uses {_PYTHON}; waiting for it")
+    make = partial(_make, folder, wanted, machine)
+    while True:
+        with shared(lock, waiting, make):
+            if read_json(folder / _STAMP) == wanted.digest:
+                yield _python_in(folder), note
+                return
+        # Who shares it with us has it for locks as they were before.
+        with exclusive(lock, waiting):
+            make()
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What it is made of: an interpreter, locks, and perhaps a folder with the runtime's SDK."""
+
+    base: Path
+    locks: tuple[Path, ...]
+    sdk: Path | None
+    digest: str
+
+
+def _wanted(project: Project, machine: Machine, reporter: Reporter) -> tuple[_Wanted, str]:
+    """Return what the settings and locks ask for, and what to know of the interpreter."""
+    found = machine.python(project.function.runtime.version)
+    missing = f"on this machine's Python: no {project.function.runtime.name} was found"
+    base = found or base_python()
     locks = {FUNCTION_LOCK: project.dependencies, TEST_LOCK: project.test_dependencies}
-    digest = hashlib.sha256(str(python).encode())
+    digest = hashlib.sha256(str(base).encode())
     for lock, requirements in locks.items():
         text = read_lock(project.root, lock)
         check_lock(lock, text, requirements)
         digest.update(text.encode())
-    sdk, told = None, ""
+    sdk = None
     if project.function.boto3 == FROM_RUNTIME:
-        sdk, told = runtime_sdk(python, machine)
+        sdk, told = runtime_sdk(base, machine)
         digest.update(str(sdk).encode())
-    folder = machine.cache / f"tests-{digest.hexdigest()[:16]}"
-    with exclusive(
-        machine.cache / "tests.lock",
-        lambda: reporter.line("another test run is preparing; waiting for it"),
-    ):
-        if not (is_whole_folder(folder) and is_program(_python_in(folder))):
-            _make(folder, python, ([project.root / lock for lock in locks], sdk), machine)
-    if told:
         reporter.line(told)
-    return _python_in(folder), note
+    paths = tuple(project.root / lock for lock in locks)
+    return _Wanted(base, paths, sdk, digest.hexdigest()), "" if found else missing
 
 
-def _make(
-    folder: Path, python: Path, content: tuple[Sequence[Path], Path | None], machine: Machine
-) -> None:
-    locks, sdk = content
+def _make(folder: Path, wanted: _Wanted, machine: Machine) -> None:
+    """Make the folder unless it is as wanted and whole; no other process uses it."""
+    is_same = read_json(folder / _STAMP) == wanted.digest
+    if is_same and is_whole_folder(folder) and is_program(_python_in(folder)):
+        return
+    for left in folder.parent.glob(f".{folder.name}.*"):
+        remove_folder(left)
     with new_folder(folder) as part:
         uv = machine.uv
 
         def make() -> tuple[Sequence[str | Path], Path]:
-            uv.make_venv(part, python)
+            uv.make_venv(part, wanted.base)
             return ["--python", _python_in(part)], _site_of(part)
 
         install(
             uv,
-            [argument for lock in locks for argument in ("-r", lock)],
+            [argument for lock in wanted.locks for argument in ("-r", lock)],
             Place(make, whole=False),
             where="install what the tests need",
         )
-        if sdk:
+        if wanted.sdk:
             # After everything that is installed, as on Lambda.
-            (_site_of(part) / "zz_runtime_sdk.pth").write_text(f"{sdk}\n", encoding="utf-8")
+            path = _site_of(part) / "zz_runtime_sdk.pth"
+            path.write_text(f"{wanted.sdk}\n", encoding="utf-8")
+        write_json(part / _STAMP, wanted.digest)
         seal_folder(part, folder)
 
 
