@@ -24,3 +24,17 @@ def test_a_positional_is_a_flag_that_the_verb_has(tmp_path: Path) -> None:
     for name, shape in shapes(namespace(tmp_path)).items():
         if shape.positional:
             assert shape.positional in shape.valued, name
+
+
+def test_a_letter_means_the_same_flag_everywhere(tmp_path: Path) -> None:
+    """No short form of one verb is another flag's in the next, and each flag has one or none."""
+    meanings: dict[str, set[str]] = {}
+    lengths: dict[str, set[int]] = {}
+    for context in namespace(tmp_path).to_contexts():
+        for long, *short in (argument.names for argument in context.args.values()):
+            lengths.setdefault(long, set()).add(len(short))
+            for letter in short:
+                meanings.setdefault(letter, set()).add(long)
+    assert {letter: flags for letter, flags in meanings.items() if len(flags) > 1} == {}
+    assert {flag for flag, counts in lengths.items() if len(counts) > 1} == set()
+    assert meanings["p"] == {"package"}
