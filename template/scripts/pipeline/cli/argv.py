@@ -40,7 +40,7 @@ OLD_FLAGS = {
     "--key": OldFlag(
         "nothing was verified: the build server signs packages, and this verb knows no keys",
         verb="inspect",
-        then="Verify with `gh attestation verify` or `cosign verify-blob`: docs/provenance.md.",
+        then="Verify with `gh attestation verify PACKAGE --repo OWNER/NAME`, or with cosign.",
     ),
 }
 

@@ -13,13 +13,13 @@ from http import HTTPStatus
 from pathlib import Path
 
 from ..core.errors import PipelineError
+from ..core.text import few
 from ..edge.http import Http, HttpError, Request
 from ..package.contents import Package, PackageListing, list_package
 from ..package.nupkg import SIGNATURE
 from ..zip.reader import read_member
 from .feed import ABSENT, SAME, Candidate, Found, State
 
-_NAMED = 3
 # A feed's file may be compressed less than ours, and be slow to come, within these bounds.
 _TIMES_AS_LARGE = 8
 _MORE = 64 << 20
@@ -38,11 +38,7 @@ def compare_file(package: Candidate, path: Path) -> Found:
     names = sorted(name for name in theirs.keys() | ours if theirs.get(name) != ours.get(name))
     if not names:
         return SAME
-    rest = len(names) - _NAMED
-    return Found(
-        State.OTHER,
-        "different in " + ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else ""),
-    )
+    return Found(State.OTHER, f"different in {few(names)}")
 
 
 def compare_download(package: Candidate, http: Http, request: Request) -> Found:

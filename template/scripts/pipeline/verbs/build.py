@@ -11,7 +11,7 @@ from ..checks.preflight import Made, preflight
 from ..core.events import Artifact, BuildNumber, Reporter
 from ..core.manifest import MANIFEST_NAME, Manifest
 from ..core.names import FUNCTION_ZIP
-from ..core.text import readable_size
+from ..core.text import few, readable_size
 from ..edge.files import new_folder, sweep
 from ..edge.locks import exclusive
 from ..edge.machine import Machine
@@ -70,8 +70,8 @@ def build(project: Project, options: BuildOptions, machine: Machine, reporter: R
         sweep(root / OUTPUT)
         if "PIPELINE_SIGNING_KEY" in machine.environ:
             reporter.warn(
-                "PIPELINE_SIGNING_KEY is not used any more: the build server signs what it built, "
-                "docs/provenance.md says how"
+                "PIPELINE_SIGNING_KEY is not used any more: the build server signs what it built; "
+                "take the variable away"
             )
         git = machine.git
         tree = WorkTree.read(git, server)
@@ -118,10 +118,9 @@ def fresh_package(
 def _announce(project: Project, version: str, tree: WorkTree, reporter: Reporter) -> None:
     reporter.line(_headline(project, version, tree))
     reporter.emit(BuildNumber(version))
-    for path in tree.untracked:
-        reporter.warn(
-            f"{path} is not tracked by git: it makes the build dirty, and is not packaged"
-        )
+    if tree.untracked:
+        what = "not tracked by git, so not packaged, and the build is dirty"
+        reporter.warn(f"{what}: {few(tree.untracked)}")
 
 
 def _headline(project: Project, version: str, tree: WorkTree) -> str:

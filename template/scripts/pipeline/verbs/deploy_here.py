@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import PipelineError, UsageError
-from ..core.events import Event, Output, Reporter, Sink
+from ..core.events import Event, Output, Progressed, Reporter, Sink
 from ..core.names import resource_name
 from ..core.templates import declared_values
 from ..deploy.aws_session import Credentials
@@ -62,6 +62,7 @@ def deploy(
             f"{next(iter(names))}`.",
         )
     environment = project.environment(options.environment)
+    reporter.emit(Progressed("deploy", f"to {environment.name}"))
     if environment.is_local:
         path = fresh_package(project, options.package, machine, reporter)
     elif options.package:
@@ -98,6 +99,8 @@ def deploy_package(
     templates = manifest.function.templates()
     values = declared_values(templates, environment.declared(), environ)
     outputs: dict[str, str] = {}
+    # Until its end a terminal shows that it goes on: the script says only what is done.
+    reporter.emit(Progressed("deploy", f"{manifest.version} to {environment.name}"))
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / manifest.package_id / manifest.version
         folder.parent.mkdir()

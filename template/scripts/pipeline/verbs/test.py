@@ -93,7 +93,7 @@ def test_attached(
     request = TestRequest(machine.output / _TESTS_XML, tuple(arguments))
     tests = engine_for(project.function.runtime).tests(project, request, machine, reporter)
     if tests.note:
-        reporter.warn(tests.note)
+        reporter.warn(f"the tests run {tests.note}")
     _make_way(request.results)
     environ = _child_environ(machine)
     if BuildServer.from_environ(machine.environ).name:

@@ -12,7 +12,7 @@ from typing import NoReturn
 from ..core.errors import PipelineError
 from ..core.events import Failed, Reporter
 from ..core.names import FUNCTION_ZIP
-from ..core.text import stage_line
+from ..core.text import few, stage_line
 from ..edge.files import remove_folder
 from ..edge.machine import Machine
 from ..function.engine import Restored, engine_for
@@ -29,7 +29,6 @@ _PYPROJECT = "pyproject.toml"
 _BETWEEN_LOOKS = 0.05
 # An editor may empty a file before it writes it: a save is over when two looks agree.
 _SETTLING, _MOST_LOOKS = 0.02, 10
-_MOST_NAMES = 3
 
 _Looks = dict[str, tuple[int, int, int]]
 
@@ -116,7 +115,7 @@ class _Watcher:
         if not saved:
             return
         if before:
-            self._reporter.line(stage_line("watch", _names(saved), "saved"))
+            self._reporter.line(stage_line("watch", few(saved), "saved"))
         if saved & {_PYPROJECT, *self._locks}:
             self._setup = None
         failed, count = self._run(Sources(self._machine.root, tuple(files)))
@@ -130,7 +129,7 @@ class _Watcher:
         untracked = {*git.status().untracked} & names if git and names else set()
         if untracked:
             verb = "is" if len(untracked) == 1 else "are"
-            self._reporter.warn(f"{_names(untracked)} {verb} not in the function before `git add`")
+            self._reporter.warn(f"{few(untracked)} {verb} not in the function before `git add`")
 
     def _run(self, sources: Sources) -> tuple[int, int]:
         """Return how many of the events failed, and how many there were."""
@@ -195,9 +194,3 @@ def _settled(look: Callable[[], _Looks], found: _Looks, wait: Callable[[float], 
         if found == before:
             break
     return found
-
-
-def _names(names: set[str]) -> str:
-    shown = sorted(names)[:_MOST_NAMES]
-    more = len(names) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more else "")

@@ -11,7 +11,7 @@ from ...edge.cache import is_whole_folder, seal_folder
 from ...edge.files import new_folder
 from ...edge.locks import exclusive
 from ...edge.machine import Machine
-from ...edge.pythons import base_python, is_program
+from ...edge.pythons import base_python, how_to_install, is_program
 from ...project.project import FROM_RUNTIME, Project
 from ..engine import POST_DEPLOYMENT, TestCommand, TestRequest
 from .hash_lock import FUNCTION_LOCK, TEST_LOCK, check_lock, read_lock
@@ -42,10 +42,10 @@ def _environment(project: Project, machine: Machine, reporter: Reporter) -> tupl
     """Return the Python, made once for the locks' contents, and what to know of it."""
     wanted = project.function.runtime.version
     python = machine.python(wanted)
-    note = (
-        "" if python else f"on this machine's Python: no {project.function.runtime.name} was found"
-    )
-    python = python or base_python()
+    note = ""
+    if python is None:
+        python, advice = base_python(), how_to_install(wanted)
+        note = f"on this machine's Python, there is no python{wanted} here: {advice}"
     locks = {FUNCTION_LOCK: project.dependencies, TEST_LOCK: project.test_dependencies}
     digest = hashlib.sha256(str(python).encode())
     for lock, requirements in locks.items():
@@ -62,6 +62,7 @@ def _environment(project: Project, machine: Machine, reporter: Reporter) -> tupl
         lambda: reporter.line("another test run is preparing; waiting for it"),
     ):
         if not (is_whole_folder(folder) and is_program(_python_in(folder))):
+            reporter.line("  installing what the tests need ...")
             _make(folder, python, ([project.root / lock for lock in locks], sdk), machine)
     if told:
         reporter.line(told)
