@@ -55,6 +55,19 @@ def test_there_is_one_spelling() -> None:
     assert wrong == []
 
 
+def test_pages_that_a_generated_repository_names_are_there() -> None:
+    """Or the text says that they are the template's."""
+    page = re.compile(r"(?<!template's )\bdocs/([\w-]+\.md)(?! of the)")
+    wrong = [
+        f"{name}: {found}"
+        for name, text in texts()
+        if name.startswith("template/")
+        for found in page.findall(text)
+        if not [*(ROOT / "template" / "docs").glob(f"{found}*")]
+    ]
+    assert wrong == []
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -107,12 +107,15 @@ def test_a_change_makes_a_new_build(repository: Repository) -> None:
 
 
 def test_a_dirty_build_says_so(repository: Repository) -> None:
-    """Changed and untracked files make a build dirty; the untracked are named and left out."""
+    """Changed and untracked files make a build dirty; the untracked are left out, in one line."""
     repository.edit(f"src/{repository.module()}/handler.py", "return", "# changed\n    return")
     repository.write(f"src/{repository.module()}/forgotten.py", "")
+    for number in range(186):
+        repository.write(f"notes/{number}.txt", "")
     done = repository.must("build", "--build-number", "7")
-    assert "dirty (1 changed, 1 untracked)" in done.err
-    assert f"src/{repository.module()}/forgotten.py is not tracked" in done.err
+    assert "dirty (1 changed, 187 untracked)" in done.err
+    (warning,) = (line for line in done.err.splitlines() if "not tracked by git" in line)
+    assert warning.endswith(": notes/0.txt, notes/1.txt, notes/10.txt and 184 more")
     assert "verify skipped" in done.err
     latest = repository.latest()
     assert (latest["dirty"], latest["verified"]) == (True, False)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import bootstrap
-from invoke import Collection, Program, Task
+from invoke import Collection, Config, Program, Task
 from invoke.exceptions import Exit, ParseError, UnexpectedExit
 from invoke.parser.context import ParserContext
 
@@ -41,6 +41,15 @@ _LOOK = "Look at the permissions and the free space there, and where temporary f
 _REPORT_IT = (
     "This is a bug in scripts/pipeline, not in your project: please report it with these lines."
 )
+
+
+class _Config(Config):
+    """invoke's settings without those that a machine has for invoke: files, variables INVOKE_*.
+
+    They are for other programs, and a broken one would end every verb.
+    """
+
+    prefix = "copier-lambda"  # no variable can begin so
 
 
 class _Program(Program):
@@ -152,7 +161,9 @@ def _execute(
             os.environ[old.variable] = value
     namespace.configure({"pipeline": {"root": str(root), "passed_on": list(line.passed_on)}})
     version = _template_version(root)
-    program = _Program(namespace=namespace, name="template", binary=_PROGRAM, version=version)
+    program = _Program(
+        namespace=namespace, name="template", binary=_PROGRAM, version=version, config_class=_Config
+    )
     program.create_config()
     writes_bytecode = not sys.dont_write_bytecode
     program.parse_core(["invoke", *line.words])
@@ -162,7 +173,6 @@ def _execute(
     program.parse_collection()
     program.parse_tasks()
     program.parse_cleanup()
-    program.update_config()
     program.execute()
 
 
