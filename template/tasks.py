@@ -1,6 +1,13 @@
 """The verbs of this repository: `python3 tasks.py VERB`, or `invoke VERB` with any invoke.
 
-Both make `.venv` from the hash lock when it is missing and run the pipeline in it.
+Both make `.venv` from the hash lock when it is missing and run the pipeline in it. At the end of
+this file is room for your own. These lines make one, `greet --name team`:
+
+    @invoke.task
+    def greet(c, name="world"):
+        c.run(f"echo Hello, {name}!")
+
+    ns.add_task(greet)
 """
 
 # Older Pythons must be able to read this file, or they cannot say what is missing.
@@ -22,6 +29,7 @@ import bootstrap
 
 bootstrap.hand_over(ROOT, __name__)
 
+import invoke  # noqa: F401 - for your own tasks
 from pipeline.tasks import namespace, program
 
 ns = namespace(ROOT)

@@ -62,6 +62,19 @@ def test_the_readme_lists_every_verb_and_no_others() -> None:
     assert {words.split()[0] for cell in cells for words in cell.split("`")[1::2]} == USERS
 
 
+def test_pages_that_a_generated_repository_names_are_there() -> None:
+    """Or the text says that they are the template's."""
+    page = re.compile(r"(?<!template's )(?<![\w/])((?:scripts/)?docs/[\w-]+\.md)(?! of the)")
+    wrong = [
+        f"{name}: {found}"
+        for name, text in texts()
+        if name.startswith("template/")
+        for found in page.findall(text)
+        if not [*(ROOT / "template").glob(f"{found}*")]
+    ]
+    assert wrong == []
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
-from pipeline.cli.program import shapes
+import pytest
+from invoke import task
+from pipeline.cli.program import main, shapes
 from pipeline.tasks import namespace
 
 
@@ -24,3 +27,32 @@ def test_a_positional_is_a_flag_that_the_verb_has(tmp_path: Path) -> None:
     for name, shape in shapes(namespace(tmp_path)).items():
         if shape.positional:
             assert shape.positional in shape.valued, name
+
+
+def test_a_letter_means_the_same_flag_everywhere(tmp_path: Path) -> None:
+    """No short form of one verb is another flag's in the next, and each flag has one or none."""
+    meanings: dict[str, set[str]] = {}
+    lengths: dict[str, set[int]] = {}
+    for context in namespace(tmp_path).to_contexts():
+        for long, *short in (argument.names for argument in context.args.values()):
+            lengths.setdefault(long, set()).add(len(short))
+            for letter in short:
+                meanings.setdefault(letter, set()).add(long)
+    assert {letter: flags for letter, flags in meanings.items() if len(flags) > 1} == {}
+    assert {flag for flag, counts in lengths.items() if len(counts) > 1} == set()
+    assert meanings["p"] == {"package"}
+
+
+def test_invokes_settings_on_this_machine_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A broken ~/.invoke.yaml, or a variable that is meant for another program, ends no verb."""
+    verbs = namespace(tmp_path)
+    verbs.add_task(task(lambda _context: sys.stdout.write("done\n")), name="own")
+    (tmp_path / ".invoke.yaml").write_text("run: [", encoding="utf-8")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("INVOKE_RUN_WATCHERS", "x")
+    monkeypatch.setattr(sys, "argv", ["tasks.py", "own"])
+    with pytest.raises(SystemExit) as end:
+        main(verbs, tmp_path)
+    assert (end.value.code, capsys.readouterr().out) == (0, "done\n")

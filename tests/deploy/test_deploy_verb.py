@@ -244,9 +244,10 @@ def test_an_exception_in_a_hook_stops_the_deploy(tmp_path: Path, hook: str) -> N
     one = Deploy(tmp_path)
     text = f"def {hook}(stage):\n    raise ValueError('not today')\n"
     (one.folder / "hooks_deploy.py").write_text(text, encoding="utf-8")
-    with pytest.raises(PipelineError, match=r"ValueError: not today \(line 2\)") as caught:
+    with pytest.raises(PipelineError, match="ValueError: not today") as caught:
         one.run()
-    assert caught.value.where == f"hooks_deploy.py {hook}"
+    assert caught.value.where == "hooks_deploy.py:2"
+    assert hook in caught.value.what
     assert bool(one.fake.writes()) == (hook == "after_deploy")
 
 

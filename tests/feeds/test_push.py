@@ -168,7 +168,7 @@ def test_octopus_hears_of_a_package_in_another_feed(root: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
-        (("--feed", "octopus"), 1, "needs it: OCTOPUS_URL and OCTOPUS_API_KEY"),
+        (("--feed", "octopus"), 1, "Octopus: not set: OCTOPUS_URL and OCTOPUS_API_KEY\n"),
         (("--feed", "ftp://host/feed"), 2, "is not a feed"),
         (("--feed", "http://[bad/index.json"), 2, "is not a feed"),
         (("--feed", "http://host:port/index.json"), 2, "is not a feed"),

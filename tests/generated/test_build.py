@@ -154,11 +154,14 @@ def test_a_dirty_build_says_so(repository: Repository) -> None:
     """Changed files make a build dirty; the untracked and the removed are named and left out."""
     repository.edit(f"src/{repository.module()}/handler.py", "return", "# changed\n    return")
     repository.write(f"src/{repository.module()}/forgotten.py", "")
+    for number in range(186):
+        repository.write(f"notes/{number}.txt", "")
     (repository.root / "CHANGELOG.md").unlink()
     done = repository.must("build", "--build-number", "7")
-    assert "dirty (2 changed, 1 untracked)" in done.err
+    assert "dirty (2 changed, 187 untracked)" in done.err
     assert "removed since the commit, so not packaged" in done.err
-    assert f"the build is dirty: src/{repository.module()}/forgotten.py" in done.err
+    (warning,) = (line for line in done.err.splitlines() if "not tracked by git" in line)
+    assert warning.endswith(": notes/0.txt, notes/1.txt, notes/10.txt and 184 more")
     assert "verify skipped" in done.err
     latest = repository.latest()
     assert (latest["dirty"], latest["verified"]) == (True, False)

@@ -154,7 +154,7 @@ def test_a_hook_that_raises(repository: Repository, stage: str) -> None:
     """A hook's exception stops the build, with file, stage, line and what it said."""
     text = f"def {stage}(stage):\n    x = 1\n    raise ValueError('out of cheese')\n"
     repository.write("scripts/hooks_build.py", text)
-    refused(repository, f"a hook that raises, {stage}", f"hooks_build.py {stage}")
+    refused(repository, f"a hook that raises, {stage}", "scripts/hooks_build.py:3")
 
 
 def test_a_hook_that_exits(repository: Repository) -> None:
@@ -162,13 +162,13 @@ def test_a_hook_that_exits(repository: Repository) -> None:
     repository.write(
         "scripts/hooks_build.py", "import sys\n\n\ndef before_build(stage):\n    sys.exit(0)\n"
     )
-    refused(repository, "a hook that exits", "hooks_build.py")
+    refused(repository, "a hook that exits", "scripts/hooks_build.py:5")
 
 
 def test_a_hook_with_a_syntax_error(repository: Repository) -> None:
     """Hooks that cannot be imported are named with their line."""
-    repository.write("scripts/hooks_build.py", "def before_build(stage)\n    pass\n")
-    refused(repository, "a hook with a syntax error", "hooks_build.py")
+    repository.write("scripts/hooks_build.py", "import os\n\n\ndef before_build(stage)\n")
+    refused(repository, "a hook with a syntax error", "scripts/hooks_build.py:4")
 
 
 def test_a_hook_that_no_worker_can_read(repository: Repository) -> None:

@@ -11,6 +11,7 @@ from pipeline.octopus.client import Access
 from pipeline.octopus.projects import Choice
 from pipeline.verbs.build import BuildOptions
 from pipeline.verbs.build_and_deploy import build_and_deploy
+from pipeline.verbs.env import create_environment, list_environments
 from pipeline.verbs.push import PushOptions
 from pipeline.verbs.release import OctopusOptions, release_package
 from pipeline.verbs.version import VersionOptions
@@ -48,12 +49,20 @@ def test_what_is_not_there_is_named_all_at_once(server: OctopusServer, release: 
 
 
 def test_missing_settings_are_named(server: OctopusServer, events: Events, tmp_path: Path) -> None:
-    """The variables that lead to Octopus, and no request without them."""
-    options = OctopusOptions(Access("", ""))
-    with pytest.raises(PipelineError, match="not set: OCTOPUS_URL and OCTOPUS_API_KEY"):
-        release_package(
-            project_in(tmp_path), built(tmp_path), options, machine(tmp_path), events.reporter
-        )
+    """The variables that lead to Octopus, in the same words by every verb; no request is made."""
+    access, project = Access("", ""), project_in(tmp_path)
+    options, package = OctopusOptions(access), built(tmp_path)
+    for verb in (
+        lambda: release_package(project, package, options, machine(tmp_path), events.reporter),
+        lambda: list_environments(project, options, {}, events.reporter),
+        lambda: create_environment(project, "Trial", options, {}, events.reporter),
+    ):
+        with pytest.raises(PipelineError) as error:
+            verb()
+        first, *_ = str(error.value).splitlines()
+        assert (first, error.value.exit_code) == (
+            "Octopus: not set: OCTOPUS_URL and OCTOPUS_API_KEY", 1,
+        )  # fmt: skip
     assert server.requests == []
 
 

@@ -71,13 +71,15 @@ def screen(written: str) -> list[str]:
     return [line.rstrip() for line in lines if line.strip()]
 
 
-def drawn(events: tuple[Event, ...], *, colour: bool = True, verbose: bool = False) -> str:
+def drawn(
+    events: tuple[Event, ...], *, colour: bool = True, verbose: bool = False, width: int = 120
+) -> str:
     """Return everything that the printer writes to a terminal."""
     stream = StringIO()
     console = Console(
         file=stream,
         force_terminal=True,
-        width=120,
+        width=width,
         no_color=not colour,
         legacy_windows=False,
         _environ={"TERM": "xterm"},
@@ -108,6 +110,34 @@ def test_details_are_shown_on_request() -> None:
     shown = screen(drawn(GOOD, verbose=True))
     assert "a detail" in shown
     assert "a detail" not in screen(drawn(GOOD))
+
+
+@pytest.mark.parametrize("width", [80, 42])
+def test_a_narrow_terminal_keeps_the_table(width: int) -> None:
+    """Stages, texts and times stay in their columns, a worker's lines and long names too."""
+    long = "tag pipeline:package, tag pipeline:release, tag pipeline:commit"
+    events: tuple[Event, ...] = (
+        Line("Acme.Orders 2.0.7   main@3f2c1ab, clean   python3.13 arm64"),
+        Finished("restore", "14 packages, locked, from cache", 0.1),
+        Finished("tag", long, 12.3),
+        Line(f"  upload    {long} 0.7 s"),
+        Finished("deploy Production", "2 releases", 9.0),
+        Failed("deploy Production", ERROR),
+    )
+    shown = screen(drawn(events, width=width))
+    assert max(map(len, shown)) <= width
+    assert {text for line in shown if (text := line[2:11].strip())} >= {"restore", "tag", "upload"}
+    assert len({line.rindex(" ", 0, -2) for line in shown if line.endswith(" s")}) == 1
+    words = " ".join(" ".join(shown).split())
+    assert "2.0.7 main@3f2c1ab, clean python3.13 arm64 restore 14 packages" in words
+    assert shown[-1] == "  deploy Production failed"
+    assert re.search(r"  deploy Production 2 releases +9\.0 s", "\n".join(shown))
+
+
+def test_a_path_is_never_cut() -> None:
+    """A long path or hash stays in one piece for whoever copies it."""
+    path = "build-output/2.0.0-p26327-21834/Acme.Orders.2.0.0-p26327-21834.nupkg"
+    assert screen(drawn((Line(f"{path}   1.4 MB"),), width=42)) == [path, "    1.4 MB"]
 
 
 def test_a_running_stage_is_seen_and_then_gone() -> None:

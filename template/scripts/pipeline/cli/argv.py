@@ -47,8 +47,8 @@ OLD_FLAGS = {
         "nothing was verified: the build server signs packages, and this verb knows no keys",
         verb="inspect",
         then=(
-            "Verify with `gh attestation verify` or `cosign verify-blob`: "
-            "scripts/docs/provenance.md says how."
+            "Verify with `gh attestation verify PACKAGE --repo OWNER/NAME`, or with cosign: "
+            "scripts/docs/provenance.md."
         ),
     ),
 }

@@ -7,13 +7,15 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import bootstrap
-from invoke import Collection, Program
+from invoke import Collection, Config, Program, Task
 from invoke.exceptions import Exit, ParseError, UnexpectedExit
+from invoke.parser.context import ParserContext
 
 from ..core.errors import Interrupted, PipelineError, UsageError
 from ..edge.files import read_text
@@ -28,6 +30,9 @@ _PROGRAM = "python3 tasks.py"
 _UNKNOWN = re.compile("No idea what '(.+)' is!")
 _NO_VALUE = re.compile(r"Flag <Argument: (\S+).*> needed value and was not given one!")
 _NO_WORD = re.compile("'(.+)' did not receive required positional arguments: '(.+)'")
+_LIBRARY = Path(__file__).parents[1]
+# The flags that stand in front of a verb.
+_OWN_FLAGS = ("help", "list", "version", "complete", "print-completion-script")
 # A bare word behind a verb is the value of the first of these flags that the verb has.
 _BARE_WORDS = ("--environment", "--package")
 _PASS_ON = ("test",)
@@ -36,6 +41,35 @@ _LOOK = "Look at the permissions and the free space there, and where temporary f
 _REPORT_IT = (
     "This is a bug in scripts/pipeline, not in your project: please report it with these lines."
 )
+
+
+class _Config(Config):
+    """invoke's settings without those that a machine has for invoke: files, variables INVOKE_*.
+
+    They are for other programs, and a broken one would end every verb.
+    """
+
+    prefix = "copier-lambda"  # no variable can begin so
+
+
+class _Program(Program):
+    """invoke's Program, with those of its own flags that mean something here.
+
+    The others are for shell commands. Behind a verb they would be taken and do nothing: `--dry`
+    for `--dry-run`, and the deploy is real.
+    """
+
+    @property
+    def initial_context(self) -> ParserContext:
+        """The flags in front of a verb."""
+        return ParserContext(args=[flag for flag in self.core_args() if flag.name in _OWN_FLAGS])
+
+    @property
+    def args(self) -> Any:
+        """All flags of invoke's, those that cannot be given with their defaults."""
+        args = ParserContext(args=self.core_args()).args
+        args.update(super().args)
+        return args
 
 
 def main(namespace: Collection, root: Path) -> None:
@@ -77,14 +111,14 @@ def _run(words: Sequence[str], namespace: Collection, root: Path) -> int:
         else:
             _execute(words, known, namespace, root)
     except ParseError as error:
-        what = _explain(error, known)
-        then = f"Run `{_PROGRAM} --list` for the verbs, `{_PROGRAM} VERB --help` for its flags."
-        return _report(words, UsageError("usage", what, then))
-    except UsageError as error:
+        return _report(words, _explained(error, known))
+    except PipelineError as error:
         return _report(words, error)
     except Exit as end:
         return end.code
     except UnexpectedExit as error:
+        if error.result.hide:
+            sys.stderr.write(f"{error}\n")
         return int(error.result.exited)
     except KeyboardInterrupt:
         return _report(words, Interrupted(_PROGRAM, "interrupted", _STOPPED), f"\n{_STOPPED}")
@@ -92,14 +126,27 @@ def _run(words: Sequence[str], namespace: Collection, root: Path) -> int:
         # The reader of our output is gone (`| head`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except OSError as error:
-        # A fault of the machine that no verb explains.
-        where, what = error.filename or "this machine", error.strerror or repr(error)
-        return _report(words, PipelineError(str(where), what, _LOOK))
     except Exception as error:  # noqa: BLE001 - the outermost place: all other errors are bugs
+        if own := _trace_of_own_task(error):
+            return _report(words, PipelineError("tasks.py", repr(error)), own)
+        if isinstance(error, OSError):
+            # A fault of the machine that no verb explains.
+            where, what = error.filename or "this machine", error.strerror or repr(error)
+            return _report(words, PipelineError(str(where), what, _LOOK))
         bug = PipelineError("bug", repr(error), _REPORT_IT)
         return _report(words, bug, f"{traceback.format_exc()}{_REPORT_IT}")
     return 0
+
+
+def _trace_of_own_task(error: Exception) -> str:
+    """Return the trace of an error in a task of the team's, from that task on; else nothing."""
+    trace = error.__traceback__
+    while trace and trace.tb_frame.f_code is not Task.__call__.__code__:
+        trace = trace.tb_next
+    body = trace and trace.tb_next
+    if body is None or Path(body.tb_frame.f_code.co_filename).is_relative_to(_LIBRARY):
+        return ""
+    return "".join(traceback.format_exception(error.with_traceback(body)))
 
 
 def _execute(
@@ -115,7 +162,9 @@ def _execute(
             os.environ[old.variable] = value
     namespace.configure({"pipeline": {"root": str(root), "passed_on": list(line.passed_on)}})
     version = _template_version(root)
-    program = Program(namespace=namespace, name="template", binary=_PROGRAM, version=version)
+    program = _Program(
+        namespace=namespace, name="template", binary=_PROGRAM, version=version, config_class=_Config
+    )
     program.create_config()
     writes_bytecode = not sys.dont_write_bytecode
     program.parse_core(["invoke", *line.words])
@@ -125,7 +174,6 @@ def _execute(
     program.parse_collection()
     program.parse_tasks()
     program.parse_cleanup()
-    program.update_config()
     program.execute()
 
 
@@ -138,23 +186,32 @@ def _template_version(root: Path) -> str:
     return known[1] if known else f"of an unknown version: {answers.name} does not name one"
 
 
-def _explain(error: ParseError, known: Mapping[str, Shape]) -> str:
-    """Return what invoke's parser does not understand, with what was probably meant."""
-    verb, message = error.context and error.context.name, str(error)
+def _explained(error: ParseError, known: Mapping[str, Shape]) -> UsageError:
+    """Return what invoke's parser does not understand, and what was probably meant."""
+    message, context = str(error), error.context or ParserContext()
+    verb = context.name or ""
+    then = f"Run `{' '.join(filter(None, (_PROGRAM, verb, '--help')))}` for the flags."
     if lacking := _NO_VALUE.fullmatch(message):
-        return f"--{lacking[1].replace('_', '-')} needs a value"
-    if lacking := _NO_WORD.fullmatch(message):
-        return f"`{lacking[1]}` needs a {lacking[2]}: `{lacking[1]} {lacking[2].upper()}`"
-    if not (unknown := _UNKNOWN.fullmatch(message)):
-        return message
-    word = unknown[1]
-    if word.startswith("-"):
-        return f"there is no flag {word!r}"
-    what = f"there is no verb {word!r}"
-    if verb and (takes := known[verb].positional.lstrip("-")):
-        what = f"`{verb}` takes one {takes}, and {word!r} is one more"
-    near = difflib.get_close_matches(word, known, 1)
-    return what + (f"; did you mean {near[0]}?" if near else "")
+        what = f"--{lacking[1].replace('_', '-')} needs a value"
+    elif lacking := _NO_WORD.fullmatch(message):
+        what = f"`{lacking[1]}` needs a {lacking[2]}"
+        then = f"Name it: `{_PROGRAM} {lacking[1]} {lacking[2].upper()}`."
+    elif not (unknown := _UNKNOWN.fullmatch(message)):
+        what = message
+    elif unknown[1].startswith("-"):
+        has_none = f"`{verb}` has no flag" if verb else "there is no flag"
+        what = f"{has_none} {unknown[1]!r}{_meant(unknown[1], context.flags)}"
+    elif verb and (takes := known[verb].positional.lstrip("-")):
+        what = f"`{verb}` takes one {takes}, and {unknown[1]!r} is one more"
+    else:
+        what = f"there is no verb {unknown[1]!r}{_meant(unknown[1], known)}"
+        then = f"Run `{_PROGRAM} --list` for the verbs."
+    return UsageError("usage", what, then)
+
+
+def _meant(word: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, names, 1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _report(words: Sequence[str], error: PipelineError, text: str = "") -> int:

@@ -33,6 +33,12 @@ if TYPE_CHECKING:
 
 # The flags that every verb has.
 _COMMON = {"json": "One JSON document on standard output", "verbose": "More lines"}
+# A letter means the same in every verb. What is not here is written out: a build server's file is
+# read more often than it is typed.
+_SHORT = {
+    "json": "j", "verbose": "v", "package": "p", "build-number": "b", "force": "f", "event": "e",
+    "watch": "w", "upgrade": "u", "dry-run": "d",
+}  # fmt: skip
 _STDIN = "-"
 
 
@@ -121,19 +127,29 @@ class Session:
         return found
 
 
+class Verb(Task[Any]):
+    """A task of ours."""
+
+    def arg_opts(self, name: str, default: Any, taken_names: set[str]) -> dict[str, Any]:
+        """Return what invoke's parser gets of a flag: its own short form, or none."""
+        options = super().arg_opts(name, default, taken_names)
+        options["names"] += filter(None, [_SHORT.get(options["names"][0])])
+        return options
+
+
 def root_of(context: Context) -> Path:
     """Return the repository that a task was started for."""
     return Path(context.config.pipeline.root)
 
 
-def verb(help: Mapping[str, str] | None = None, **settings: Any) -> Callable[..., Task[Any]]:  # noqa: A002 - invoke's word
+def verb(help: Mapping[str, str] | None = None, **settings: Any) -> Callable[..., Verb]:  # noqa: A002 - invoke's word
     """Make an invoke task of a function that takes a Session and its flags.
 
     The task has `--json` and `--verbose` besides. `help` has a text for each flag; `settings` are
     other arguments of invoke's `task`.
     """
 
-    def decorate(function: Callable[..., None]) -> Task[Any]:
+    def decorate(function: Callable[..., None]) -> Verb:
         @wraps(function)
         def body(
             context: Context, *given: Any, json: bool = False, verbose: bool = False, **flags: Any
@@ -147,7 +163,8 @@ def verb(help: Mapping[str, str] | None = None, **settings: Any) -> Callable[...
         body.__signature__ = signature.replace(  # type: ignore[attr-defined]
             parameters=[*signature.parameters.values(), *common]
         )
-        made: Task[Any] = task(help={**(help or {}), **_COMMON}, **settings)(body)
+        texts = {**(help or {}), **_COMMON}
+        made: Verb = task(help=texts, klass=Verb, auto_shortflags=False, **settings)(body)
         return made
 
     return decorate

@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection, Iterable
 from .events import Achieved, Event, Failed, Finished, Line, Output, Progressed, Sink, Warned
 from .foreign import harmless
 
-_STAGE_WIDTH = 10
-_TEXT_WIDTH = 60
+# A line of the table: the stage, its text, and at the end how long it took.
+STAGE_WIDTH = 9
+END_COLUMN = 73
 _KILO = 1 << 10
 
 
@@ -57,7 +58,8 @@ def line_sink(write: Callable[[str], None], lines: Callable[[Event], Iterable[st
 
 def stage_line(stage: str, text: str, end: str) -> str:
     """Return a line of the table that a verb's stages make."""
-    return f"  {stage:<{_STAGE_WIDTH}}{text:<{_TEXT_WIDTH}} {end}".rstrip()
+    row = f"  {stage:<{STAGE_WIDTH}} {text}"
+    return f"{row:<{END_COLUMN - 1}} {end}".rstrip()
 
 
 def few(names: Collection[str], most: int = 3) -> str:

@@ -22,6 +22,11 @@ def base_python() -> Path:
     return Path(sys._base_executable)  # type: ignore[attr-defined]  # noqa: SLF001 - no public name
 
 
+def how_to_install(version: str) -> str:
+    """Return what to do where `find_python` finds none."""
+    return f"install it, with pyenv or with `uv python install {version}`"
+
+
 def is_program(path: Path) -> bool:
     """Tell whether the path is a file that can be run; links to a removed Python are not."""
     return path.is_file() and os.access(path, os.X_OK)

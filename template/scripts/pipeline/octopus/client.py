@@ -160,14 +160,18 @@ class Access:
         given = {"OCTOPUS_URL": self.url, "OCTOPUS_API_KEY": self.key or self.token}
         return " and ".join(name for name, value in given.items() if not value)
 
-    def check(self) -> None:
-        """Raise PipelineError that names the environment variables that are not set."""
+    def check(self, otherwise: str = "") -> None:
+        """Raise PipelineError that names the environment variables that are not set.
+
+        `otherwise` is a way without Octopus.
+        """
         if self.missing:
-            raise PipelineError(
-                "Octopus",
-                f"not set: {self.missing}",
+            then = (
                 "Set it in the environment; OCTOPUS_API_KEY=- reads the key from standard input. "
-                "OCTOPUS_ACCESS_TOKEN does instead of a key.",
+                "OCTOPUS_ACCESS_TOKEN does instead of a key."
+            )
+            raise PipelineError(
+                "Octopus", f"not set: {self.missing}", f"{then}\n{otherwise}".rstrip()
             )
 
     @property

@@ -27,7 +27,7 @@ def run_build_hook(stage: str, value: object, root: Path, say: Say) -> None:
     `load_hooks` does.
     """
     with _printed(say), chdir(root):
-        load_hooks(root / _HOOKS)(stage, value)
+        load_hooks(root / _HOOKS, _HOOKS)(stage, value)
 
 
 def before_build(project: Project, git: Git | None, say: Say) -> Sources:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import textwrap
+from functools import partial
 
 from rich.console import Console
 from rich.status import Status
@@ -10,7 +12,16 @@ from rich.text import Text
 
 from ..core.events import Event, Failed, Finished, Line, Progressed, Started, Warned
 from ..core.foreign import harmless
-from ..core.text import event_text, stage_line
+from ..core.text import END_COLUMN, STAGE_WIDTH, event_text, stage_line
+
+# A line of the table, a worker's too: its stage, its text, its end.
+_ROW = re.compile(rf"(  .{{{STAGE_WIDTH}}} *)(\S.*?) +(\d+\.\d s|\d+/\d+)")
+# Three blanks or more stand between the columns of other lines.
+_COLUMNS = re.compile(r"(?<=\S) {3,}(?=\S)")
+_NARROWEST = 20
+_TIME = len("12.3 s")
+_SPINNER = 2
+_wrap = partial(textwrap.wrap, break_long_words=False, break_on_hyphens=False)
 
 # A line of a plan: what changes, from what, to what.
 _CHANGE = re.compile(r"(    \S.*?: )(.*)( -> )(.*)")
@@ -35,6 +46,8 @@ class TerminalPrinter:
                 self.close()
             text = event_text(event)
             if text is not None:
+                if not (isinstance(event, Failed) and not event.stage):
+                    text = fitted(text, self._console.width)
                 self._console.print(_coloured(event, text), soft_wrap=True, highlight=False)
 
     def close(self) -> None:
@@ -44,11 +57,37 @@ class TerminalPrinter:
             self._live = None
 
     def _show(self, text: str) -> None:
+        shown = Text(fitted(text, self._console.width - _SPINNER), style="dim")
         if self._live:
-            self._live.update(Text(text, style="dim"))
+            self._live.update(shown)
         else:
-            self._live = self._console.status(Text(text, style="dim"))
+            self._live = self._console.status(shown)
             self._live.start()
+
+
+def fitted(text: str, width: int) -> str:
+    """Return lines of at most `width` columns, where words and the lines' own columns allow that.
+
+    A path or a hash is never cut: who copies it from the terminal gets it whole.
+    """
+    return "\n".join(part for line in text.splitlines() for part in _parts(line, width))
+
+
+def _parts(line: str, width: int) -> list[str]:
+    if len(line) <= width:
+        return [line]
+    if row := _ROW.fullmatch(line):
+        head, text, end = row.groups()
+        room = max(min(END_COLUMN, width - max(len(end), _TIME)) - 1, _NARROWEST)
+        rest = " " * (STAGE_WIDTH + 3)
+        first, *more = _wrap(text, room, initial_indent=head, subsequent_indent=rest)
+        return [f"{first:<{room}} {end}", *more]
+    first, *columns = _COLUMNS.split(line)
+    lines = [first]
+    for column in columns:
+        together = f"{lines[-1]}   {column}"
+        lines[-1:] = [together] if len(together) <= width else [lines[-1], f"    {column}"]
+    return lines
 
 
 def _coloured(event: Event, text: str) -> Text:
@@ -60,8 +99,8 @@ def _coloured(event: Event, text: str) -> Text:
     if isinstance(event, Warned):
         return Text(text, style="yellow")
     if isinstance(event, Finished):
-        head, tail = text[:12], text[12:]
-        return Text.assemble((head, "green"), tail)
+        head = max(STAGE_WIDTH, len(event.stage)) + 2
+        return Text.assemble((text[:head], "green"), text[head:])
     if isinstance(event, Line) and text.startswith("CodeSha256 "):
         return Text(text, style="dim")
     if isinstance(event, Line) and (change := _CHANGE.fullmatch(text)):

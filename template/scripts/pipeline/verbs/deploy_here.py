@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import PipelineError
-from ..core.events import Event, Output, Reporter, Sink
+from ..core.events import Event, Output, Progressed, Reporter, Sink
 from ..core.names import resource_name
 from ..core.templates import declared_values
 from ..deploy.aws_session import Credentials
@@ -59,6 +59,7 @@ def deploy(
     and the error that the deploy script ended with.
     """
     environment = project.environment(options.environment)
+    reporter.emit(Progressed("deploy", f"to {environment.name}"))
     if environment.is_local:
         path = fresh_package(project, options.package, machine, reporter)
     elif options.package:
@@ -95,6 +96,8 @@ def deploy_package(
     templates = manifest.function.templates()
     values = declared_values(templates, environment.declared(), environ)
     outputs: dict[str, str] = {}
+    # Until its end a terminal shows that it goes on: the script says only what is done.
+    reporter.emit(Progressed("deploy", f"{manifest.version} to {environment.name}"))
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / manifest.package_id / manifest.version
         folder.parent.mkdir()

@@ -104,12 +104,7 @@ def _feed(
 ) -> Feed:
     name = options.feed or project.feed
     if name == BUILT_IN_FEED:
-        if options.octopus.missing:
-            raise PipelineError(
-                "push",
-                f"not set, and Octopus's built-in feed needs it: {options.octopus.missing}",
-                "Set it, or name another feed with --feed or with feed in [tool.pipeline.push].",
-            )
+        options.octopus.check("Or push to another feed: --feed, or feed in [tool.pipeline.push].")
         space = connected()
         return BuiltInFeed(http, space.api, space.access.headers)
     if "://" not in name:

@@ -94,7 +94,7 @@ def test_attached(
     environ = _child_environ(machine)
     with engine_for(project.function.runtime).tests(project, request, machine, reporter) as tests:
         if tests.note:
-            reporter.warn(tests.note)
+            reporter.warn(f"the tests run {tests.note}")
         _make_way(request.results)
         if BuildServer.from_environ(machine.environ).name:
             # A server reads commands from its log: what tests print must not be some.

@@ -37,7 +37,7 @@ _COMPARED_FLAGS = _ENCRYPTED | _SIZES_FOLLOW | UTF8_NAME
 _NEWEST = 63  # version 6.3 of the format, the last that asks readers for more
 _ZIP64_COUNT = 0xFFFF
 _ZIP64_SIZE = 0xFFFFFFFF
-DISTRUST = "Do not use this file; have it made again by a tool you trust."
+DISTRUST = "Do not use this file: build it again, or fetch it again from where it was built."
 _PIECE = 1 << 13  # packed bytes inflated at a time; a thousand times as many may come out
 
 

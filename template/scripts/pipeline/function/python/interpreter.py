@@ -15,7 +15,7 @@ from ...edge.cache import is_whole_folder, seal_folder
 from ...edge.files import new_folder
 from ...edge.locks import exclusive
 from ...edge.machine import Machine
-from ...edge.pythons import base_python
+from ...edge.pythons import base_python, how_to_install
 from ...project.project import FROM_RUNTIME, Function
 from ...runtime.function_code import LocalRuntime
 from .exclude import SDK
@@ -44,7 +44,8 @@ def local_runtime(function: Function, machine: Machine, reporter: Reporter) -> L
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         reporter.warn(
             f"Python {runtime.version} is not on this machine: the function runs on {version}, "
-            "and code that needs either version may fail here or on Lambda"
+            "and code that needs either version may fail here or on Lambda; "
+            f"{how_to_install(runtime.version)}"
         )
     extra: tuple[Path, ...] = ()
     if function.boto3 == FROM_RUNTIME:

@@ -17,7 +17,7 @@ from ...edge.cache import is_whole_folder, seal_folder
 from ...edge.files import new_folder, read_json, remove_folder, write_json
 from ...edge.locks import exclusive, shared
 from ...edge.machine import Machine
-from ...edge.pythons import base_python, is_program
+from ...edge.pythons import base_python, how_to_install, is_program
 from ...project.project import FROM_RUNTIME, Project
 from ..engine import POST_DEPLOYMENT, TestCommand, TestRequest
 from .hash_lock import FUNCTION_LOCK, TEST_LOCK, check_lock, read_lock
@@ -62,7 +62,7 @@ def own_python(
     folder = project.root / _PYTHON
     lock = folder.with_name(f"{folder.name}.lock")
     waiting = partial(reporter.line, f"another process makes or uses {_PYTHON}; waiting for it")
-    make = partial(_make, folder, wanted, machine)
+    make = partial(_make, folder, wanted, machine, reporter)
     while True:
         with shared(lock, waiting, make):
             if read_json(folder / _STAMP) == wanted.digest:
@@ -85,9 +85,11 @@ class _Wanted:
 
 def _wanted(project: Project, machine: Machine, reporter: Reporter) -> tuple[_Wanted, str]:
     """Return what the settings and locks ask for, and what to know of the interpreter."""
-    found = machine.python(project.function.runtime.version)
-    missing = f"on this machine's Python: no {project.function.runtime.name} was found"
-    base = found or base_python()
+    version = project.function.runtime.version
+    found = machine.python(version)
+    base, note = found or base_python(), ""
+    if not found:
+        note = f"on this machine's Python, there is no python{version}: {how_to_install(version)}"
     locks = {FUNCTION_LOCK: project.dependencies, TEST_LOCK: project.test_dependencies}
     digest = hashlib.sha256(str(base).encode())
     for lock, requirements in locks.items():
@@ -100,14 +102,15 @@ def _wanted(project: Project, machine: Machine, reporter: Reporter) -> tuple[_Wa
         digest.update(str(sdk).encode())
         reporter.line(told)
     paths = tuple(project.root / lock for lock in locks)
-    return _Wanted(base, paths, sdk, digest.hexdigest()), "" if found else missing
+    return _Wanted(base, paths, sdk, digest.hexdigest()), note
 
 
-def _make(folder: Path, wanted: _Wanted, machine: Machine) -> None:
+def _make(folder: Path, wanted: _Wanted, machine: Machine, reporter: Reporter) -> None:
     """Make the folder unless it is as wanted and whole; no other process uses it."""
     is_same = read_json(folder / _STAMP) == wanted.digest
     if is_same and is_whole_folder(folder) and is_program(_python_in(folder)):
         return
+    reporter.line("  installing what the tests need ...")
     for left in folder.parent.glob(f".{folder.name}.*"):
         remove_folder(left)
     with new_folder(folder) as part:
