@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
 from botocore.exceptions import ClientError
 from pipeline.local.asynchronous import AsyncQueue, Job
 from pipeline.local.state import LocalAws
@@ -241,10 +242,17 @@ def test_another_minor_is_used_with_a_note(aws: LocalAws, lambdas: Any, create: 
     assert f"ran on Python {MINOR}" in note
 
 
+def post_form(form: Any, body: bytes) -> int:
+    """Post a file to S3 as a web page would, with the fields that a client has presigned."""
+    request = urllib3.encode_multipart_formdata({**form["fields"], "file": ("name", body)})
+    address, headers = form["url"], {"Content-Type": request[1]}
+    return urllib3.request("POST", address, body=request[0], headers=headers, retries=False).status
+
+
 def test_an_object_in_the_bucket_triggers_the_function(
     aws: LocalAws, lambdas: Any, create: Create
 ) -> None:
-    """A notification set by the API runs the code with the real event, and filters apply."""
+    """Each way to make an object sends one event with its own name, and filters apply."""
     s3 = client(aws, "s3")
     bucket = f"bucket-{uuid.uuid4()}"
     s3.create_bucket(Bucket=bucket)
@@ -252,25 +260,52 @@ def test_an_object_in_the_bucket_triggers_the_function(
     code = "import json\ndef handle(event, context):\n    print(json.dumps(event))\n"
     name = create(code=zipped({"app.py": code}))
     arn = lambdas.get_function_configuration(FunctionName=name)["FunctionArn"]
-    rule = {"Name": "suffix", "Value": ".log"}
+    rules = [{"Name": "prefix", "Value": "a+%C3%BC/"}, {"Name": "suffix", "Value": ".log"}]
     s3.put_bucket_notification_configuration(
         Bucket=bucket,
         NotificationConfiguration={
             "LambdaFunctionConfigurations": [
                 {
                     "LambdaFunctionArn": arn,
-                    "Events": ["s3:ObjectCreated:*"],
-                    "Filter": {"Key": {"FilterRules": [rule]}},
+                    "Events": ["s3:ObjectCreated:*", "s3:ObjectTagging:*"],
+                    "Filter": {"Key": {"FilterRules": rules}},
                 }
             ]
         },
     )
-    s3.put_object(Bucket=bucket, Key="other.txt", Body=b"x")
-    version = s3.put_object(Bucket=bucket, Key="a folder/\u00fc+1.log", Body=b"lines")["VersionId"]
-    (message,) = eventually(lambda: messages(aws, f"/aws/lambda/{name}", "Records"))
-    stored = json.loads(message)["Records"][0]["s3"]
+    for other in ("a \u00fc/other.txt", "b/other.log", "a+%C3%BC/other.log"):
+        s3.put_object(Bucket=bucket, Key=other, Body=b"x")
+    key = {"Bucket": bucket, "Key": "a \u00fc/1+.log"}
+    version = s3.put_object(**key, Body=b"lines", Tagging="a=b")["VersionId"]
+    assert post_form(s3.generate_presigned_post(**key), b"posted") == 204
+    s3.copy_object(**key, CopySource=key, MetadataDirective="REPLACE")
+    for copied in ({}, {"CopySource": key}):
+        upload = {**key, "UploadId": s3.create_multipart_upload(**key)["UploadId"]}
+        if copied:
+            part = s3.upload_part_copy(**upload, **copied, PartNumber=1)["CopyPartResult"]
+        else:
+            part = s3.upload_part(**upload, PartNumber=1, Body=b"part")
+        parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+        s3.complete_multipart_upload(**upload, MultipartUpload=parts)
+    s3.put_object_tagging(**key, Tagging={"TagSet": [{"Key": "a", "Value": "b"}]})
+
+    def told() -> list[Any]:
+        found = messages(aws, f"/aws/lambda/{name}", "Records")
+        records = [json.loads(message)["Records"][0] for message in found]
+        return sorted(records, key=lambda record: str(record["s3"]["object"]["sequencer"]))
+
+    eventually(lambda: len(told()) > 5 and told()[-1]["eventName"] == "ObjectTagging:Put")
+    assert [record["eventName"] for record in told()] == [
+        "ObjectCreated:Put",
+        "ObjectCreated:Post",
+        "ObjectCreated:Copy",
+        "ObjectCreated:CompleteMultipartUpload",
+        "ObjectCreated:CompleteMultipartUpload",
+        "ObjectTagging:Put",
+    ]
+    stored = told()[0]["s3"]
     assert stored["bucket"]["name"] == bucket
-    assert stored["object"]["key"] == "a+folder/%C3%BC%2B1.log"
+    assert stored["object"]["key"] == "a+%C3%BC/1%2B.log"
     assert stored["object"]["versionId"] == version
     assert stored["object"]["size"] == 5
 

@@ -58,6 +58,8 @@ REPLACED = {
     (moto.s3.models.FakeBucket, "update_from_cloudformation_json"): (
         "cls original_resource new_resource_name cloudformation_json account_id region_name"
     ),
+    (moto.s3.models.Notification, "_key_matches"): "self key_name",
+    (moto.s3.notifications, "send_event"): "account_id event_name bucket key",
     (moto.s3.notifications, "_get_s3_event"): "event_name bucket key notification_id",
     (STACKS, "create_stack"): (
         "self name template parameters notification_arns tags role_arn "
