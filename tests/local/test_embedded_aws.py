@@ -80,6 +80,47 @@ def test_logs_arrive_in_the_functions_group(aws: LocalAws, lambdas: Any, create:
     assert "Traceback" in trace[0].splitlines()[1]
 
 
+@pytest.mark.parametrize(
+    ("level", "own", "kinds"),
+    [
+        ("INFO", ["told", "warned"], "initStart start report start runtimeDone report"),
+        (
+            "DEBUG",
+            ["told", "warned"],
+            "initStart start runtimeDone report start runtimeDone report",
+        ),
+        ("WARN", ["warned"], "runtimeDone report"),
+    ],
+)
+def test_a_log_in_json_begins_at_its_levels(
+    aws: LocalAws, lambdas: Any, create: Create, level: str, own: list[str], kinds: str
+) -> None:
+    """The function's lines and Lambda's own are JSON, each from the level of its setting on."""
+    code = """
+import logging, os
+def handle(event, context):
+    logging.info("told")
+    logging.warning("warned")
+    if event.get("exit"):
+        os._exit(1)
+"""
+    levels = {"ApplicationLogLevel": level, "SystemLogLevel": level}
+    settings = {} if level == "INFO" else levels  # which is the default
+    group = f"logs-{uuid.uuid4()}"
+    logging = {"LogFormat": "JSON", "LogGroup": group, **settings}
+    name = create(code=zipped({"app.py": code}), LoggingConfig=logging)
+    shown = lambdas.get_function_configuration(FunctionName=name)["LoggingConfig"]
+    assert shown == {**logging, **levels}
+    invoke(lambdas, name)
+    invoke(lambdas, name, exit=True)
+    found = [json.loads(message) for message in messages(aws, group, "{")]
+    assert len(found) == len(messages(aws, group, ""))
+    assert [line["message"] for line in found if "message" in line] == own * 2
+    system = [line for line in found if "type" in line]
+    assert " ".join(line["type"].removeprefix("platform.") for line in system) == kinds
+    assert system[-1]["record"]["errorType"] == "Runtime.ExitError"
+
+
 def test_a_warm_process_serves_until_code_or_settings_change(lambdas: Any, create: Create) -> None:
     """The same process answers again; new code or a new setting starts another."""
     name = create()

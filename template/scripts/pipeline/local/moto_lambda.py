@@ -71,7 +71,7 @@ class Execution:
         self._pool.close()
 
     def _target(self, function: Any) -> Target:
-        logging = getattr(function, "logging_config", None) or {}
+        logging = function.logging_config
         config = replace(
             self._common,
             name=function.function_name,
@@ -82,8 +82,10 @@ class Execution:
             region=function.region,
             runtime=function.run_time or "",
             environment=dict(function.environment_vars or {}),
-            log_group=logging.get("LogGroup", ""),
-            log_format=logging.get("LogFormat", "Text"),
+            log_group=logging["LogGroup"],
+            log_format=logging["LogFormat"],
+            log_level=logging.get("ApplicationLogLevel", ""),
+            system_log_level=logging.get("SystemLogLevel", "INFO"),
         )
         return Target(config, function.handler or "", function.code_sha_256, function.code_bytes)
 

@@ -27,6 +27,7 @@ from .moto_resources import add_resources
 from .patches import Patches
 
 _ATTRIBUTES = {"DeadLetterConfig": "dead_letter_config", "LoggingConfig": "logging_config"}
+_LOG_LEVELS = ("ApplicationLogLevel", "SystemLogLevel")
 _NOTIFICATIONS = {
     "LambdaConfigurations": ("CloudFunctionConfiguration", "Function", "CloudFunction"),
     "QueueConfigurations": ("QueueConfiguration", "Queue", "Queue"),
@@ -72,7 +73,7 @@ def _init(original: _Wrap) -> _Wrap:
         self: Any, account_id: str, spec: dict[str, Any], region: str, version: Any = 1
     ) -> None:
         original(self, account_id, spec, region, version)
-        _keep(self, spec)
+        _keep(self, {"LoggingConfig": {}, **spec})
 
     return __init__
 
@@ -104,6 +105,11 @@ def _keep(function: Any, settings: Mapping[str, Any]) -> None:
     for key, attribute in _ATTRIBUTES.items():
         if key in settings:
             setattr(function, attribute, settings[key])
+    if "LoggingConfig" in settings:
+        group = {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{function.function_name}"}
+        given = {**group, **settings["LoggingConfig"]}
+        levels = dict.fromkeys(_LOG_LEVELS if given["LogFormat"] == "JSON" else (), "INFO")
+        function.logging_config = {**levels, **given}
     if "EphemeralStorage" in settings:
         function.ephemeral_storage = int(settings["EphemeralStorage"]["Size"])
     if "TracingConfig" in settings:
