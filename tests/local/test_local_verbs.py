@@ -112,10 +112,28 @@ Resources:
       EvaluationPeriods: 1
       Threshold: 1
       ComparisonOperator: GreaterThanOrEqualToThreshold
-  Unknown:
-    Type: AWS::Lambda::CodeSigningConfig
-    Properties: {AllowedPublishers: {SigningProfileVersionArns: []}}
+  Address:
+    Type: AWS::Lambda::Url
+    Properties: {AuthType: NONE, TargetFunctionArn: !GetAtt Function.Arn}
+  Daily:
+    Type: AWS::Events::Rule
+    Properties:
+      ScheduleExpression: rate(1 day)
+      Targets: [{Id: function, Arn: !GetAtt Function.Arn}]
+  Hourly:
+    Type: AWS::Scheduler::Schedule
+    Properties:
+      ScheduleExpression: rate(1 hour)
+      FlexibleTimeWindow: {Mode: "OFF"}
+      Target: {Arn: !GetAtt Function.Arn, RoleArn: !GetAtt Role.Arn}
+  Work:
+    Type: AWS::SQS::Queue
+    Properties: {VisibilityTimeout: 60}
+  Source:
+    Type: AWS::Lambda::EventSourceMapping
+    Properties: {EventSourceArn: !GetAtt Work.Arn, FunctionName: !Ref Function, BatchSize: "3"}
 Outputs:
+  Address: {Value: !GetAtt Address.FunctionUrl}
   FunctionName: {Value: !Ref Function}
   BucketName: {Value: !Ref Bucket}
 """.replace("RUNTIME", f"python{MINOR}")
@@ -152,8 +170,15 @@ def test_start_local_makes_the_projects_stack(project: Path, tools: Background) 
     started = start_local(_project(project), tools, seen.reporter)
     assert started.stack == "local-Logs"
     bucket = "local-Logs-123456789012-bucket"
-    assert started.outputs == {"FunctionName": "local-Logs", "BucketName": bucket}
-    assert any("no AWS::Lambda::CodeSigningConfig" in line for line in seen.lines())
+    names = {"FunctionName": "local-Logs", "BucketName": bucket}
+    assert started.outputs == {**names, "Address": "not-in-the-embedded-aws"}
+    assert [line for line in seen.lines() if "embedded AWS has" in line] == [
+        "The embedded AWS has no AWS::Lambda::Url: Address was left out of local-Logs.",
+        "The embedded AWS has no clock for schedules: the rule Daily never fires.",
+        "The embedded AWS has no AWS::Scheduler::Schedule: Hourly was left out of local-Logs.",
+    ]
+    sources = client(started.aws, "lambda").list_event_source_mappings()["EventSourceMappings"]
+    assert [source["BatchSize"] for source in sources] == [3]
     function = client(started.aws, "lambda").get_function(FunctionName="local-Logs")
     settings = function["Configuration"]
     assert settings["Architectures"] == ["arm64"]
@@ -244,7 +269,7 @@ def test_a_deleted_stack_leaves_nothing(project: Path, tools: Background) -> Non
 def test_a_stack_that_is_missing_or_wrong_is_named(
     tmp_path: Path, project: Path, tools: Background
 ) -> None:
-    """Without a stack file, or with one that is none, the error says which file."""
+    """Without a stack file, with one that is none or that a service refuses, the error says why."""
     running = state_file(project)
     other = state_file(tmp_path)
     other.parent.mkdir(parents=True)
@@ -253,10 +278,14 @@ def test_a_stack_that_is_missing_or_wrong_is_named(
     with pytest.raises(PipelineError, match=r"stack\.yaml cannot be read"):
         start_local(_project(tmp_path), tools, Seen().reporter)
     (tmp_path / "environment").mkdir()
-    (tmp_path / "environment" / "stack.yaml").write_text("Resources: {", encoding="utf-8")
+    stack = tmp_path / "environment" / "stack.yaml"
+    stack.write_text("Resources: {", encoding="utf-8")
     function = Function("Other", RUNTIMES[0], "arm64", "app.handle", "", {}, {})
     wrong = dataclasses.replace(_project(tmp_path), function=function)
     with pytest.raises(PipelineError, match="local stack local-Other"):
+        start_local(wrong, tools, Seen().reporter)
+    stack.write_text(STACK.replace("Timeout: 60", "Timeout: 5"), encoding="utf-8")
+    with pytest.raises(PipelineError, match="5 seconds is less than Function timeout: 20 seconds"):
         start_local(wrong, tools, Seen().reporter)
 
 

@@ -1,13 +1,14 @@
 """Resources of an ordinary stack that moto's CloudFormation does not know: alarms, bucket policies.
 
-moto finds the classes by itself, as direct subclasses of its model of a resource.
+moto finds the classes by itself, as direct subclasses of its model of a resource. What nobody knows
+is left out, and what refers to it gets a text that says so.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from moto.cloudformation import parsing
@@ -15,6 +16,9 @@ from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.common_models import CloudFormationModel
 from moto.s3.exceptions import MissingBucket
 from moto.s3.models import s3_backends
+
+from .clients import LEFT_OUT
+from .patches import Patches
 
 _ALARM = {
     "name": "AlarmName",
@@ -40,10 +44,49 @@ _ACTIONS = {
 }
 
 
-def add_resources() -> None:
+def add_resources(patches: Patches) -> None:
     """Let moto look again for the resources it knows; it remembers what it found before."""
     parsing.get_model_map.cache_clear()
     parsing.get_name_type_map.cache_clear()
+    patches.replace(parsing, "resource_class_from_type", _class_or_left_out)
+
+
+def _class_or_left_out(original: Callable[[str], Any]) -> Callable[[str], Any]:
+    def resource_class_from_type(resource_type: str) -> Any:
+        known = parsing.NULL_MODELS, parsing.get_model_map()
+        if resource_type.startswith("Custom::") or any(resource_type in some for some in known):
+            return original(resource_type)
+        return _LeftOut
+
+    return resource_class_from_type
+
+
+class _LeftOut:
+    """A resource of a type that nobody knows."""
+
+    physical_resource_id = LEFT_OUT
+
+    def is_created(self) -> bool:
+        return True
+
+    @staticmethod
+    def has_cfn_attr(_: str) -> bool:
+        return True
+
+    @staticmethod
+    def get_cfn_attribute(_: str) -> str:
+        return LEFT_OUT
+
+    @classmethod
+    def create_from_cloudformation_json(cls, *_: Any, **_named: Any) -> Any:
+        return cls()
+
+    @staticmethod
+    def update_from_cloudformation_json(original_resource: Any, **_: Any) -> Any:
+        return original_resource
+
+    def delete(self, account: str, region: str) -> None:
+        pass
 
 
 class _Resource:

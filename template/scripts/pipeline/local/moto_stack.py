@@ -19,7 +19,9 @@ from urllib.parse import quote_plus, unquote_plus
 
 from flask import has_request_context, request
 from moto.awslambda.models import LambdaFunction
+from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.models import CloudFormationBackend
+from moto.core.exceptions import JsonRESTError
 from moto.s3 import notifications
 from moto.s3.models import FakeBucket, Notification
 
@@ -41,7 +43,7 @@ _Wrap = Callable[..., Any]
 
 def replace_dropped(patches: Patches) -> None:
     """Make moto keep what stacks and function calls say."""
-    add_resources()
+    add_resources(patches)
     patches.replace(LambdaFunction, "create_from_cloudformation_json", _create_function)
     patches.replace(LambdaFunction, "update_from_cloudformation_json", _update_function)
     patches.replace(LambdaFunction, "__init__", _init)
@@ -63,7 +65,11 @@ def _in_turn(turn: threading.RLock, original: _Wrap) -> _Wrap:
     def change(*arguments: Any, **named: Any) -> Any:
         # The change of a caller that was killed goes on: a deletion waits for its end.
         with turn:
-            return original(*arguments, **named)
+            try:
+                return original(*arguments, **named)
+            except JsonRESTError as error:
+                # A resource's service has refused it, in words that CloudFormation cannot send.
+                raise ValidationError(message=error.message) from error
 
     return change
 
