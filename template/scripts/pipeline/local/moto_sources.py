@@ -12,6 +12,7 @@ import json
 import re
 import threading
 import traceback
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import wraps
@@ -30,7 +31,6 @@ _POLL_SECONDS = 0.1
 # As many batches at once as AWS begins with.
 _BATCHES = 5
 _STEPS = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
-_Run = Callable[[Any, bytes], Invocation]
 
 
 class Queues:
@@ -40,10 +40,12 @@ class Queues:
     timeout, until its redrive policy says otherwise. `run` invokes a function and waits.
     """
 
-    def __init__(self, run: _Run) -> None:
+    def __init__(self, run: Callable[[Any, bytes], Invocation]) -> None:
         self._run = run
         self._ended = threading.Event()
-        self._free = threading.Semaphore(_BATCHES)
+        self._free: dict[str, threading.Semaphore] = defaultdict(
+            lambda: threading.Semaphore(_BATCHES)
+        )
         threading.Thread(target=self._poll, daemon=True).start()
 
     def close(self) -> None:
@@ -54,41 +56,44 @@ class Queues:
         while not self._ended.wait(_POLL_SECONDS):
             for region in [*lambda_backends[DEFAULT_ACCOUNT_ID].values()]:
                 for mapping in [*region._event_source_mappings.values()]:  # noqa: SLF001
-                    if mapping.enabled and ":sqs:" in mapping.event_source_arn:
-                        _safely(self._take, region, mapping)
+                    if mapping.enabled and _queue(mapping):
+                        _safely(self._take, mapping)
 
-    def _take(self, region: Any, mapping: Any) -> None:
-        if not self._free.acquire(blocking=False):
+    def _take(self, mapping: Any) -> None:
+        free = self._free[mapping.uuid]
+        if not free.acquire(blocking=False):
             return
         messages: list[Any] = []
         try:
-            name = mapping.event_source_arn.rpartition(":")[2]
-            sqs = sqs_backends[DEFAULT_ACCOUNT_ID][region.region_name]
-            hidden = _seconds_hidden(sqs.get_queue(name))
-            messages = sqs.receive_message(name, mapping.batch_size, 0, hidden, ["All"])
-            if messages:
-                work = (self._deliver, region, mapping, messages)
-                threading.Thread(target=_safely, args=work, daemon=True).start()
+            queue = _queue(mapping)
+            hidden = int(queue.visibility_timeout)
+            sqs = sqs_backends[mapping.account_id][mapping.region]
+            messages = sqs.receive_message(queue.name, mapping.batch_size, 0, hidden, ["All"])
         finally:
             if not messages:
-                self._free.release()
+                free.release()
+        if messages:
+            work = (self._deliver, mapping, messages, free)
+            threading.Thread(target=_safely, args=work, daemon=True).start()
 
-    def _deliver(self, region: Any, mapping: Any, messages: Sequence[Any]) -> None:
+    def _deliver(self, mapping: Any, messages: Sequence[Any], free: threading.Semaphore) -> None:
         try:
             records = [_record(message, mapping) for message in messages]
             wanted = [record for record in records if _is_wanted(record, mapping)]
             failed: set[str] = set()
             if wanted:
-                function = region.get_function(mapping.function_name)
-                done = self._run(function, json.dumps({"Records": wanted}).encode())
+                event = json.dumps({"Records": wanted}).encode()
+                # As it is now: an alias may have moved.
+                function = lambda_backends[mapping.account_id][mapping.region].get_function(
+                    mapping.function_name
+                )
+                done = self._run(function, event)
                 failed = _failed(done, {record["messageId"] for record in wanted}, mapping)
-            sqs = sqs_backends[DEFAULT_ACCOUNT_ID][region.region_name]
             for message in messages:
                 if message.id not in failed:
-                    name = mapping.event_source_arn.rpartition(":")[2]
-                    sqs.delete_message(name, message.receipt_handle)
+                    _queue(mapping).delete_message(message.receipt_handle)
         finally:
-            self._free.release()
+            free.release()
 
 
 def serve_sources(patches: Patches, send: Callable[[Any, bytes], object]) -> None:
@@ -96,6 +101,13 @@ def serve_sources(patches: Patches, send: Callable[[Any, bytes], object]) -> Non
     patches.replace(LambdaBackend, "create_event_source_mapping", _create_mapping)
     patches.replace(LambdaBackend, "update_event_source_mapping", _update_mapping)
     patches.replace(Rule, "send_to_targets", lambda original: _send_to_targets(original, send))
+
+
+def _queue(mapping: Any) -> Any:
+    """Return moto's queue of a mapping; None for a stream, and for a queue that is gone."""
+    queues = sqs_backends[mapping.account_id][mapping.region].queues
+    _, _, service, _, _, name = mapping.event_source_arn.split(":", 5)
+    return queues.get(name) if service == "sqs" else None
 
 
 def _safely(work: Callable[..., None], *arguments: Any) -> None:
@@ -110,11 +122,12 @@ def _create_mapping(original: Callable[..., Any]) -> Callable[..., Any]:
     def create_event_source_mapping(self: Any, spec: dict[str, Any]) -> Any:
         _as_number(spec)
         mapping = original(self, spec)
-        for queue in sqs_backends[self.account_id][self.region_name].queues.values():
+        queue = _queue(mapping)
+        if queue:
             queue.lambda_event_source_mappings.clear()  # or moto would deliver too
+            hidden = int(queue.visibility_timeout)
             least = int(self.get_function(mapping.function_name).timeout)
-            hidden = _seconds_hidden(queue)
-            if queue.queue_arn == mapping.event_source_arn and hidden < least:
+            if hidden < least:
                 self.delete_event_source_mapping(mapping.uuid)
                 raise InvalidParameterValueException(
                     f"Queue visibility timeout: {hidden} seconds is less than "
@@ -135,11 +148,6 @@ def _update_mapping(original: Callable[..., Any]) -> Callable[..., Any]:
         return mapping
 
     return update_event_source_mapping
-
-
-def _seconds_hidden(queue: Any) -> int:
-    """Return for how long a message that was received stays out of sight."""
-    return int(queue.visibility_timeout)
 
 
 def _as_number(spec: dict[str, Any]) -> None:
@@ -214,15 +222,16 @@ def _send_to_targets(
         # One with a schedule only has no pattern, which fits everything.
         if self.state != "ENABLED" or not self.event_pattern.get_pattern():
             return
-        others = copy.copy(self)
-        others.targets = [target for target in self.targets if ":lambda:" not in target["Arn"]]
+        others, functions = copy.copy(self), list[Any]()
+        others.targets = []
+        for target in self.targets:
+            (functions if ":lambda:" in target["Arn"] else others.targets).append(target)
         original(others, original_event, transform_input)
-        functions = [target for target in self.targets if target not in others.targets]
         if self.event_pattern.matches_event(original_event):
             for target in functions:
                 _safely(deliver, self, target, original_event)
 
-    def deliver(rule: Any, target: Mapping[str, Any], event: Mapping[str, Any]) -> None:
+    def deliver(rule: Any, target: Mapping[str, Any], event: Any) -> None:
         region = lambda_backends[rule.account_id][rule.region_name]
         send(region.get_function(target["Arn"]), _input(target, event))
 
