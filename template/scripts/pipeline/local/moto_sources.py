@@ -15,7 +15,6 @@ import traceback
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import wraps
 from typing import Any
 
 from moto.awslambda.exceptions import InvalidParameterValueException
@@ -118,7 +117,6 @@ def _safely(work: Callable[..., None], *arguments: Any) -> None:
 
 
 def _create_mapping(original: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(original)
     def create_event_source_mapping(self: Any, spec: dict[str, Any]) -> Any:
         _as_number(spec)
         mapping = original(self, spec)
@@ -139,7 +137,6 @@ def _create_mapping(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _update_mapping(original: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(original)
     def update_event_source_mapping(self: Any, uuid: str, spec: dict[str, Any]) -> Any:
         _as_number(spec)
         mapping = original(self, uuid, spec)
@@ -217,7 +214,6 @@ def _failed(done: Invocation, sent: set[str], mapping: Any) -> set[str]:
 def _send_to_targets(
     original: Callable[..., None], send: Callable[[Any, bytes], object]
 ) -> Callable[..., None]:
-    @wraps(original)
     def send_to_targets(self: Any, original_event: Any, transform_input: bool = True) -> None:
         # One with a schedule only has no pattern, which fits everything.
         if self.state != "ENABLED" or not self.event_pattern.get_pattern():
