@@ -283,11 +283,11 @@ def test_another_minor_is_used_with_a_note(aws: LocalAws, lambdas: Any, create: 
     assert f"ran on Python {MINOR}" in note
 
 
-def post_form(form: Any, body: bytes) -> int:
-    """Post a file to S3 as a web page would, with the fields that a client has presigned."""
-    request = urllib3.encode_multipart_formdata({**form["fields"], "file": ("name", body)})
-    address, headers = form["url"], {"Content-Type": request[1]}
-    return urllib3.request("POST", address, body=request[0], headers=headers, retries=False).status
+def post_form(url: str, fields: dict[str, str]) -> int:
+    """Post a file to S3 as a web page would, and return the status."""
+    body, kind = urllib3.encode_multipart_formdata({**fields, "file": ("name", b"posted")})
+    headers = {"Content-Type": kind}
+    return urllib3.request("POST", url, body=body, headers=headers, retries=False).status
 
 
 def test_an_object_in_the_bucket_triggers_the_function(
@@ -318,7 +318,10 @@ def test_an_object_in_the_bucket_triggers_the_function(
         s3.put_object(Bucket=bucket, Key=other, Body=b"x")
     key = {"Bucket": bucket, "Key": "a \u00fc/1+.log"}
     version = s3.put_object(**key, Body=b"lines", Tagging="a=b")["VersionId"]
-    assert post_form(s3.generate_presigned_post(**key), b"posted") == 204
+    form = s3.generate_presigned_post(**key)
+    assert post_form(form["url"], form["fields"]) == 204
+    stranger = {**form["fields"], "AWSAccessKeyId": "AKIAIOSFODNN7EXAMPLE"}
+    assert [post_form(form["url"], fields) for fields in (stranger, {"key": "x"})] == [403, 403]
     s3.copy_object(**key, CopySource=key, MetadataDirective="REPLACE")
     for copied in ({}, {"CopySource": key}):
         upload = {**key, "UploadId": s3.create_multipart_upload(**key)["UploadId"]}

@@ -73,11 +73,14 @@ Resources:
         ZipFile: |
           def handle(event, context):
               return "placeholder"
+  Live:
+    Type: AWS::Lambda::Alias
+    Properties: {FunctionName: !Ref Function, FunctionVersion: $LATEST, Name: live}
   Permission:
     Type: AWS::Lambda::Permission
     Properties:
       Action: lambda:InvokeFunction
-      FunctionName: !Ref Function
+      FunctionName: !Ref Live
       Principal: s3.amazonaws.com
       SourceAccount: !Ref AWS::AccountId
   Bucket:
@@ -89,7 +92,7 @@ Resources:
       NotificationConfiguration:
         LambdaConfigurations:
           - Event: s3:ObjectCreated:*
-            Function: !GetAtt Function.Arn
+            Function: !Ref Live
             Filter: {S3Key: {Rules: [{Name: suffix, Value: .log}]}}
   Policy:
     Type: AWS::S3::BucketPolicy
@@ -131,7 +134,7 @@ Resources:
     Properties: {VisibilityTimeout: 60}
   Source:
     Type: AWS::Lambda::EventSourceMapping
-    Properties: {EventSourceArn: !GetAtt Work.Arn, FunctionName: !Ref Function, BatchSize: "3"}
+    Properties: {EventSourceArn: !GetAtt Work.Arn, FunctionName: !Ref Live, BatchSize: "3"}
 Outputs:
   Address: {Value: !GetAtt Address.FunctionUrl}
   FunctionName: {Value: !Ref Function}
@@ -227,11 +230,13 @@ def test_an_object_in_the_stacks_bucket_runs_the_deployed_code(
 def test_start_local_again_changes_nothing_and_an_edit_updates(
     project: Path, tools: Background
 ) -> None:
-    """What runs stays; an edited template updates the stack and leaves deployed code alone."""
+    """What runs stays; an edited template updates the stack, and deployed code and alias stay."""
     seen = Seen()
     first = start_local(_project(project), tools, seen.reporter)
     lambdas = client(first.aws, "lambda")
     code = lambdas.update_function_code(FunctionName="local-Logs", ZipFile=zipped({"app.py": APP}))
+    version = lambdas.publish_version(FunctionName="local-Logs")["Version"]
+    lambdas.update_alias(FunctionName="local-Logs", Name="live", FunctionVersion=version)
     seen = Seen()
     assert start_local(_project(project), tools, seen.reporter).aws == first.aws
     assert seen.finished() == []
@@ -246,6 +251,9 @@ def test_start_local_again_changes_nothing_and_an_edit_updates(
     after = lambdas.get_function_configuration(FunctionName="local-Logs")
     assert (after["Timeout"], after["CodeSha256"]) == (33, code["CodeSha256"])
     assert after["RevisionId"] != code["RevisionId"]
+    alias = lambdas.get_alias(FunctionName="local-Logs", Name="live")
+    assert alias["FunctionVersion"] == version
+    assert alias["AliasArn"].endswith(":function:local-Logs:live")
     (alarm,) = client(first.aws, "cloudwatch").describe_alarms()["MetricAlarms"]
     assert (alarm["Threshold"], alarm["Statistic"]) == (2.0, "Sum")
 

@@ -41,7 +41,8 @@ def _refusal(environ: Environ, keys: tuple[str, ...], hosts: tuple[str, ...]) ->
         message = f"The embedded AWS is not {host!r}: it answers on {hosts[0]} only."
         return error_reply(environ, 403, "AccessDenied", message)
     asking = scope(environ)
-    if environ.get("CONTENT_TYPE", "").startswith("multipart/form-data"):
+    form = environ.get("CONTENT_TYPE", "").startswith("multipart/form-data")
+    if form and not asking.access_key:
         asking = _of_form(environ, keys)
     if _is_known(asking, keys):
         return None

@@ -1,7 +1,7 @@
-"""Resources of an ordinary stack that moto's CloudFormation does not know: alarms, bucket policies.
+"""Resources of an ordinary stack that moto's CloudFormation does not know.
 
-moto finds the classes by itself, as direct subclasses of its model of a resource. What nobody knows
-is left out, and what refers to it gets a text that says so.
+Aliases, alarms and bucket policies are made. What nobody knows is left out, and what refers to it
+gets a text that says so. moto finds the classes by itself, as direct subclasses of its model.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+from moto.awslambda.exceptions import UnknownAliasException, UnknownFunctionException
+from moto.awslambda.models import lambda_backends
 from moto.cloudformation import parsing
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.common_models import CloudFormationModel
@@ -124,6 +126,56 @@ class _Resource:
         name = original_resource.physical_resource_id
         cls.put(name, cloudformation_json["Properties"], account_id, region_name)
         return original_resource
+
+
+class StackAlias(_Resource, CloudFormationModel):
+    """AWS::Lambda::Alias; what refers to it gets its ARN."""
+
+    @staticmethod
+    def cloudformation_name_type() -> str:
+        """Return the property that names the resource."""
+        return "Name"
+
+    @staticmethod
+    def cloudformation_type() -> str:
+        """Return the type as templates spell it."""
+        return "AWS::Lambda::Alias"
+
+    @classmethod
+    def has_cfn_attr(cls, attr: str) -> bool:
+        """Tell whether a template may ask for an attribute."""
+        return attr == "AliasArn"
+
+    def get_cfn_attribute(self, _: str) -> str:
+        """Return the alias's ARN."""
+        return self.physical_resource_id
+
+    @staticmethod
+    def put(name: str, properties: Mapping[str, Any], account: str, region: str) -> str:  # noqa: ARG004
+        """Make the alias, or move it to where the template says."""
+        backend = lambda_backends[account][region]
+        function = str(properties["FunctionName"]).rpartition(":")[2]
+        alias = str(properties["Name"])
+        version, description = properties["FunctionVersion"], properties.get("Description", "")
+        try:
+            backend.get_alias(alias, function)
+            put = backend.update_alias
+        except UnknownAliasException:
+            put = backend.create_alias
+        return str(put(alias, function, str(version), description, "").arn)
+
+    @classmethod
+    def delete_from_cloudformation_json(
+        cls,
+        resource_name: str,
+        cloudformation_json: dict[str, Any],  # noqa: ARG003
+        account_id: str,
+        region_name: str,
+    ) -> None:
+        """Remove the alias, unless it went with its function."""
+        *_, function, alias = resource_name.split(":")
+        with contextlib.suppress(UnknownFunctionException):
+            lambda_backends[account_id][region_name].delete_alias(alias, function)
 
 
 class StackAlarm(_Resource, CloudFormationModel):
