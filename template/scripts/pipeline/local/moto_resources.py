@@ -94,13 +94,26 @@ class _LeftOut:
 class _Resource:
     """A resource that is put the same way when it is made and when it is changed.
 
-    `put(name, properties, account, region)` does so, and returns the physical id.
+    `put(name, properties, account, region)` does so, and returns the physical id; `remove` takes
+    that in the place of name and properties. `kind` is the type as templates spell it, `named` the
+    property with its name, if any.
     """
 
+    kind: ClassVar[str]
+    named: ClassVar[str] = ""
     put: ClassVar[staticmethod[[str, Mapping[str, Any], str, str], str]]
+    remove: ClassVar[staticmethod[[str, str, str], None]]
 
     def __init__(self, name: str) -> None:
         self.physical_resource_id = name
+
+    @classmethod
+    def cloudformation_type(cls) -> str:
+        return cls.kind
+
+    @classmethod
+    def cloudformation_name_type(cls) -> str:
+        return cls.named
 
     @classmethod
     def create_from_cloudformation_json(
@@ -127,19 +140,22 @@ class _Resource:
         cls.put(name, cloudformation_json["Properties"], account_id, region_name)
         return original_resource
 
+    @classmethod
+    def delete_from_cloudformation_json(
+        cls,
+        resource_name: str,
+        cloudformation_json: dict[str, Any],  # noqa: ARG003
+        account_id: str,
+        region_name: str,
+    ) -> None:
+        cls.remove(resource_name, account_id, region_name)
+
 
 class StackAlias(_Resource, CloudFormationModel):
     """AWS::Lambda::Alias; what refers to it gets its ARN."""
 
-    @staticmethod
-    def cloudformation_name_type() -> str:
-        """Return the property that names the resource."""
-        return "Name"
-
-    @staticmethod
-    def cloudformation_type() -> str:
-        """Return the type as templates spell it."""
-        return "AWS::Lambda::Alias"
+    kind = "AWS::Lambda::Alias"
+    named = "Name"
 
     @classmethod
     def has_cfn_attr(cls, attr: str) -> bool:
@@ -164,32 +180,19 @@ class StackAlias(_Resource, CloudFormationModel):
             put = backend.create_alias
         return str(put(alias, function, str(version), description, "").arn)
 
-    @classmethod
-    def delete_from_cloudformation_json(
-        cls,
-        resource_name: str,
-        cloudformation_json: dict[str, Any],  # noqa: ARG003
-        account_id: str,
-        region_name: str,
-    ) -> None:
+    @staticmethod
+    def remove(name: str, account: str, region: str) -> None:
         """Remove the alias, unless it went with its function."""
-        *_, function, alias = resource_name.split(":")
+        *_, function, alias = name.split(":")
         with contextlib.suppress(UnknownFunctionException):
-            lambda_backends[account_id][region_name].delete_alias(alias, function)
+            lambda_backends[account][region].delete_alias(alias, function)
 
 
 class StackAlarm(_Resource, CloudFormationModel):
     """AWS::CloudWatch::Alarm on one metric."""
 
-    @staticmethod
-    def cloudformation_name_type() -> str:
-        """Return the property that names the resource."""
-        return "AlarmName"
-
-    @staticmethod
-    def cloudformation_type() -> str:
-        """Return the type as templates spell it."""
-        return "AWS::CloudWatch::Alarm"
+    kind = "AWS::CloudWatch::Alarm"
+    named = "AlarmName"
 
     @staticmethod
     def put(name: str, properties: Mapping[str, Any], account: str, region: str) -> str:
@@ -206,30 +209,16 @@ class StackAlarm(_Resource, CloudFormationModel):
         cloudwatch_backends[account][region].put_metric_alarm(**settings)
         return name
 
-    @classmethod
-    def delete_from_cloudformation_json(
-        cls,
-        resource_name: str,
-        cloudformation_json: dict[str, Any],  # noqa: ARG003
-        account_id: str,
-        region_name: str,
-    ) -> None:
+    @staticmethod
+    def remove(name: str, account: str, region: str) -> None:
         """Remove the alarm."""
-        cloudwatch_backends[account_id][region_name].delete_alarms([resource_name])
+        cloudwatch_backends[account][region].delete_alarms([name])
 
 
 class StackBucketPolicy(_Resource, CloudFormationModel):
     """AWS::S3::BucketPolicy."""
 
-    @staticmethod
-    def cloudformation_name_type() -> str:
-        """Return the property that names the resource."""
-        return ""
-
-    @staticmethod
-    def cloudformation_type() -> str:
-        """Return the type as templates spell it."""
-        return "AWS::S3::BucketPolicy"
+    kind = "AWS::S3::BucketPolicy"
 
     @staticmethod
     def put(name: str, properties: Mapping[str, Any], account: str, region: str) -> str:  # noqa: ARG004
@@ -248,14 +237,8 @@ class StackBucketPolicy(_Resource, CloudFormationModel):
         # When the stack is deleted its references are not resolved any more.
         return str(properties["Bucket"])
 
-    @classmethod
-    def delete_from_cloudformation_json(
-        cls,
-        resource_name: str,
-        cloudformation_json: dict[str, Any],  # noqa: ARG003
-        account_id: str,
-        region_name: str,  # noqa: ARG003
-    ) -> None:
+    @staticmethod
+    def remove(name: str, account: str, region: str) -> None:  # noqa: ARG004
         """Remove the bucket's policy, unless it went with its bucket."""
         with contextlib.suppress(MissingBucket):
-            s3_backends[account_id]["aws"].delete_bucket_policy(resource_name)
+            s3_backends[account]["aws"].delete_bucket_policy(name)

@@ -27,7 +27,6 @@ _STATE = Path(".pipeline") / "local" / "state.json"
 _WHERE = "local"
 _COMPLETE = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
 _PARAMETER = "FunctionName"
-_RULE = "AWS::Events::Rule"
 _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"]
 
 
@@ -176,14 +175,17 @@ def _template(cloudformation: Any, name: str) -> str | None:
 
 def _warn_of_unserved(aws: LocalAws, name: str, reporter: Reporter) -> None:
     pages = client(aws, "cloudformation").get_paginator("list_stack_resources")
-    events = client(aws, "events")
+    rules = client(aws, "events").get_paginator("list_rules").paginate()
+    schedules = {
+        rule["Name"] for page in rules for rule in page["Rules"] if "ScheduleExpression" in rule
+    }
     for page in pages.paginate(StackName=name):
         for resource in page["StackResourceSummaries"]:
             kind, logical = resource["ResourceType"], resource["LogicalResourceId"]
             physical = resource.get("PhysicalResourceId")
             if physical == LEFT_OUT:
                 what = f"has no {kind}: {logical} was left out of {name}"
-            elif kind == _RULE and events.describe_rule(Name=physical).get("ScheduleExpression"):
+            elif kind == "AWS::Events::Rule" and physical in schedules:
                 what = f"has no clock for schedules: the rule {logical} never fires"
             else:
                 continue
