@@ -201,6 +201,7 @@ def test_what_a_module_starts_is_not_waited_for(check: Check, tmp_path: Path) ->
         ("handle = int('5')", "is no function but of type int"),
         ("handle = type('T', (), {'__call__': 1})()", ""),
         ("from functools import partial\nhandle = partial(print, 1)", ""),
+        ("import functools\nasync def f(e, c): ...\nhandle = functools.partial(f)", "is async"),
         ("def __getattr__(name): return print", ""),
         ("", "cannot import name 'handle' from 'other'"),
         (
@@ -366,6 +367,10 @@ def test_the_folder_follows_the_zip(check: Check) -> None:
 
 def test_syntax_in_the_eyes_of_a_python(runtime: LocalRuntime) -> None:
     """Line and message where it cannot be compiled, nothing where it can."""
-    assert syntax_problem(runtime.python, b"x = 1\nreturn x\n") == "2: 'return' outside function"
-    assert syntax_problem(runtime.python, b"x = 1\n") == ""
-    assert "null bytes" in syntax_problem(runtime.python, b"\0")
+
+    def problem(source: bytes) -> str:
+        return syntax_problem(runtime.python, {"app.py": b"import a\n", "a/b.py": source})
+
+    assert problem(b"x = 1\nreturn x\n") == "a/b.py:2: 'return' outside function"
+    assert problem(b"x = 1\n") == ""
+    assert "null bytes" in problem(b"\0")

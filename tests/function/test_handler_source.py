@@ -7,6 +7,7 @@ import keyword
 import sys
 import warnings
 import zipfile
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
@@ -36,9 +37,15 @@ def check_handler(code: bytes, handler: str, version: str = MINOR) -> HandlerChe
 
 def zipped(source: str | bytes, name: str = "app.py") -> bytes:
     """Return a zip with one file."""
+    return zipped_files({name: source})
+
+
+def zipped_files(files: Mapping[str, str | bytes]) -> bytes:
+    """Return a zip with these files."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(name, source)
+        for name, source in files.items():
+            archive.writestr(name, source)
     return buffer.getvalue()
 
 
@@ -157,6 +164,36 @@ def test_a_module_that_is_no_python_is_named_with_its_line(source: str) -> None:
     """The reason gives file and line, for a function on this Python or an older one."""
     for version in (MINOR, "3.0"):
         assert check_handler(zipped(source), "app.handle", version).reason.startswith("app.py:2: ")
+
+
+@pytest.mark.parametrize(
+    ("module", "statement"),
+    [
+        ("app", "import other"),
+        ("app", "import tools.other"),
+        ("tools.app", "from . import other"),
+        ("tools.app", "from .deep.other import name"),
+        ("tools.deep.app", "from ..other import *"),
+        ("tools.deep.app", "import os, other as another"),
+        ("tools.other.app", "import os"),
+    ],
+)
+def test_what_the_handler_loads_has_to_be_python(module: str, statement: str) -> None:
+    """A module of the repository that is imported at once, and the packages it is in."""
+    path = f"{module.replace('.', '/')}.py"
+    broken = {
+        "import other": "other.py",
+        "import os, other as another": "other.py",
+        "from .deep.other import name": "tools/deep/other.py",
+        "import os": "tools/other/__init__.py",
+    }.get(statement, "tools/other.py")
+    sound = {"tools/__init__.py": "", "tools/deep/__init__.py": "", "tools/unused.py": "if:"}
+    careful = "try:\n    import tools.unused\nexcept SyntaxError:\n    pass\n"
+    handler = f"{careful}{statement}\ndef handle(e, c):\n    import tools.unused\n"
+    code = zipped_files({**sound, path: handler})
+    assert check_handler(code, f"{module}.handle") == FOUND
+    code = zipped_files({**sound, path: handler, broken: "x = 1\nif:\n"})
+    assert check_handler(code, f"{module}.handle").reason.startswith(f"{broken}:2: ")
 
 
 def test_a_null_byte_is_an_error_for_people() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
 from botocore.exceptions import ClientError
 from pipeline.local.asynchronous import AsyncQueue, Job
 from pipeline.local.state import LocalAws
@@ -77,6 +78,47 @@ def test_logs_arrive_in_the_functions_group(aws: LocalAws, lambdas: Any, create:
     trace = messages(aws, f"/aws/lambda/{name}", "[ERROR] ValueError")
     assert len(trace) == 1
     assert "Traceback" in trace[0].splitlines()[1]
+
+
+@pytest.mark.parametrize(
+    ("level", "own", "kinds"),
+    [
+        ("INFO", ["told", "warned"], "initStart start report start runtimeDone report"),
+        (
+            "DEBUG",
+            ["told", "warned"],
+            "initStart start runtimeDone report start runtimeDone report",
+        ),
+        ("WARN", ["warned"], "runtimeDone report"),
+    ],
+)
+def test_a_log_in_json_begins_at_its_levels(
+    aws: LocalAws, lambdas: Any, create: Create, level: str, own: list[str], kinds: str
+) -> None:
+    """The function's lines and Lambda's own are JSON, each from the level of its setting on."""
+    code = """
+import logging, os
+def handle(event, context):
+    logging.info("told")
+    logging.warning("warned")
+    if event.get("exit"):
+        os._exit(1)
+"""
+    levels = {"ApplicationLogLevel": level, "SystemLogLevel": level}
+    settings = {} if level == "INFO" else levels  # which is the default
+    group = f"logs-{uuid.uuid4()}"
+    logging = {"LogFormat": "JSON", "LogGroup": group, **settings}
+    name = create(code=zipped({"app.py": code}), LoggingConfig=logging)
+    shown = lambdas.get_function_configuration(FunctionName=name)["LoggingConfig"]
+    assert shown == {**logging, **levels}
+    invoke(lambdas, name)
+    invoke(lambdas, name, exit=True)
+    found = [json.loads(message) for message in messages(aws, group, "{")]
+    assert len(found) == len(messages(aws, group, ""))
+    assert [line["message"] for line in found if "message" in line] == own * 2
+    system = [line for line in found if "type" in line]
+    assert " ".join(line["type"].removeprefix("platform.") for line in system) == kinds
+    assert system[-1]["record"]["errorType"] == "Runtime.ExitError"
 
 
 def test_a_warm_process_serves_until_code_or_settings_change(lambdas: Any, create: Create) -> None:
@@ -241,10 +283,17 @@ def test_another_minor_is_used_with_a_note(aws: LocalAws, lambdas: Any, create: 
     assert f"ran on Python {MINOR}" in note
 
 
+def post_form(url: str, fields: dict[str, str]) -> int:
+    """Post a file to S3 as a web page would, and return the status."""
+    body, kind = urllib3.encode_multipart_formdata({**fields, "file": ("name", b"posted")})
+    headers = {"Content-Type": kind}
+    return urllib3.request("POST", url, body=body, headers=headers, retries=False).status
+
+
 def test_an_object_in_the_bucket_triggers_the_function(
     aws: LocalAws, lambdas: Any, create: Create
 ) -> None:
-    """A notification set by the API runs the code with the real event, and filters apply."""
+    """Each way to make an object sends one event with its own name, and filters apply."""
     s3 = client(aws, "s3")
     bucket = f"bucket-{uuid.uuid4()}"
     s3.create_bucket(Bucket=bucket)
@@ -252,25 +301,55 @@ def test_an_object_in_the_bucket_triggers_the_function(
     code = "import json\ndef handle(event, context):\n    print(json.dumps(event))\n"
     name = create(code=zipped({"app.py": code}))
     arn = lambdas.get_function_configuration(FunctionName=name)["FunctionArn"]
-    rule = {"Name": "suffix", "Value": ".log"}
+    rules = [{"Name": "prefix", "Value": "a+%C3%BC/"}, {"Name": "suffix", "Value": ".log"}]
     s3.put_bucket_notification_configuration(
         Bucket=bucket,
         NotificationConfiguration={
             "LambdaFunctionConfigurations": [
                 {
                     "LambdaFunctionArn": arn,
-                    "Events": ["s3:ObjectCreated:*"],
-                    "Filter": {"Key": {"FilterRules": [rule]}},
+                    "Events": ["s3:ObjectCreated:*", "s3:ObjectTagging:*"],
+                    "Filter": {"Key": {"FilterRules": rules}},
                 }
             ]
         },
     )
-    s3.put_object(Bucket=bucket, Key="other.txt", Body=b"x")
-    version = s3.put_object(Bucket=bucket, Key="a folder/\u00fc+1.log", Body=b"lines")["VersionId"]
-    (message,) = eventually(lambda: messages(aws, f"/aws/lambda/{name}", "Records"))
-    stored = json.loads(message)["Records"][0]["s3"]
+    for other in ("a \u00fc/other.txt", "b/other.log", "a+%C3%BC/other.log"):
+        s3.put_object(Bucket=bucket, Key=other, Body=b"x")
+    key = {"Bucket": bucket, "Key": "a \u00fc/1+.log"}
+    version = s3.put_object(**key, Body=b"lines", Tagging="a=b")["VersionId"]
+    form = s3.generate_presigned_post(**key)
+    assert post_form(form["url"], form["fields"]) == 204
+    stranger = {**form["fields"], "AWSAccessKeyId": "AKIAIOSFODNN7EXAMPLE"}
+    assert [post_form(form["url"], fields) for fields in (stranger, {"key": "x"})] == [403, 403]
+    s3.copy_object(**key, CopySource=key, MetadataDirective="REPLACE")
+    for copied in ({}, {"CopySource": key}):
+        upload = {**key, "UploadId": s3.create_multipart_upload(**key)["UploadId"]}
+        if copied:
+            part = s3.upload_part_copy(**upload, **copied, PartNumber=1)["CopyPartResult"]
+        else:
+            part = s3.upload_part(**upload, PartNumber=1, Body=b"part")
+        parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+        s3.complete_multipart_upload(**upload, MultipartUpload=parts)
+    s3.put_object_tagging(**key, Tagging={"TagSet": [{"Key": "a", "Value": "b"}]})
+
+    def told() -> list[Any]:
+        found = messages(aws, f"/aws/lambda/{name}", "Records")
+        records = [json.loads(message)["Records"][0] for message in found]
+        return sorted(records, key=lambda record: str(record["s3"]["object"]["sequencer"]))
+
+    eventually(lambda: len(told()) > 5 and told()[-1]["eventName"] == "ObjectTagging:Put")
+    assert [record["eventName"] for record in told()] == [
+        "ObjectCreated:Put",
+        "ObjectCreated:Post",
+        "ObjectCreated:Copy",
+        "ObjectCreated:CompleteMultipartUpload",
+        "ObjectCreated:CompleteMultipartUpload",
+        "ObjectTagging:Put",
+    ]
+    stored = told()[0]["s3"]
     assert stored["bucket"]["name"] == bucket
-    assert stored["object"]["key"] == "a+folder/%C3%BC%2B1.log"
+    assert stored["object"]["key"] == "a+%C3%BC/1%2B.log"
     assert stored["object"]["versionId"] == version
     assert stored["object"]["size"] == 5
 

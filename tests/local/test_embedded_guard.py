@@ -37,6 +37,7 @@ def test_the_key_of_this_start_is_let_through(aws: LocalAws) -> None:
     identity = client(aws, "sts").get_caller_identity()
     assert identity["Account"] == "123456789012"
     assert status(aws, signed(aws)) == 200
+    assert status(aws, {**signed(aws), "Content-Type": "multipart/form-data"}) != 403
 
 
 @pytest.mark.parametrize(

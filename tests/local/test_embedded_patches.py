@@ -11,6 +11,8 @@ from typing import Any
 import moto.awslambda.models
 import moto.awslambda.responses
 import moto.cloudformation.models
+import moto.cloudformation.parsing
+import moto.events.models
 import moto.s3.models
 import moto.s3.notifications
 import pytest
@@ -42,6 +44,9 @@ REPLACED = {
     (LAMBDA.LambdaBackend, "invoke"): (
         "self function_name qualifier body headers response_headers"
     ),
+    (LAMBDA.LambdaBackend, "create_event_source_mapping"): "self spec",
+    (LAMBDA.LambdaBackend, "update_event_source_mapping"): "self uuid spec",
+    (moto.events.models.Rule, "send_to_targets"): "self original_event transform_input",
     (LAMBDA.LambdaFunction, "invoke"): "self body request_headers response_headers",
     (LAMBDA.LambdaFunction, "__init__"): "self account_id spec region version",
     (LAMBDA.LambdaFunction, "get_configuration"): "self on_create",
@@ -58,7 +63,10 @@ REPLACED = {
     (moto.s3.models.FakeBucket, "update_from_cloudformation_json"): (
         "cls original_resource new_resource_name cloudformation_json account_id region_name"
     ),
+    (moto.s3.models.Notification, "_key_matches"): "self key_name",
+    (moto.s3.notifications, "send_event"): "account_id event_name bucket key",
     (moto.s3.notifications, "_get_s3_event"): "event_name bucket key notification_id",
+    (moto.cloudformation.parsing, "resource_class_from_type"): "resource_type",
     (STACKS, "create_stack"): (
         "self name template parameters notification_arns tags role_arn "
         "enable_termination_protection timeout_in_mins stack_policy_body"

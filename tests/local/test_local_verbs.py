@@ -73,11 +73,14 @@ Resources:
         ZipFile: |
           def handle(event, context):
               return "placeholder"
+  Live:
+    Type: AWS::Lambda::Alias
+    Properties: {FunctionName: !Ref Function, FunctionVersion: $LATEST, Name: live}
   Permission:
     Type: AWS::Lambda::Permission
     Properties:
       Action: lambda:InvokeFunction
-      FunctionName: !Ref Function
+      FunctionName: !Ref Live
       Principal: s3.amazonaws.com
       SourceAccount: !Ref AWS::AccountId
   Bucket:
@@ -89,7 +92,7 @@ Resources:
       NotificationConfiguration:
         LambdaConfigurations:
           - Event: s3:ObjectCreated:*
-            Function: !GetAtt Function.Arn
+            Function: !Ref Live
             Filter: {S3Key: {Rules: [{Name: suffix, Value: .log}]}}
   Policy:
     Type: AWS::S3::BucketPolicy
@@ -112,10 +115,28 @@ Resources:
       EvaluationPeriods: 1
       Threshold: 1
       ComparisonOperator: GreaterThanOrEqualToThreshold
-  Unknown:
-    Type: AWS::Lambda::CodeSigningConfig
-    Properties: {AllowedPublishers: {SigningProfileVersionArns: []}}
+  Address:
+    Type: AWS::Lambda::Url
+    Properties: {AuthType: NONE, TargetFunctionArn: !GetAtt Function.Arn}
+  Daily:
+    Type: AWS::Events::Rule
+    Properties:
+      ScheduleExpression: rate(1 day)
+      Targets: [{Id: function, Arn: !GetAtt Function.Arn}]
+  Hourly:
+    Type: AWS::Scheduler::Schedule
+    Properties:
+      ScheduleExpression: rate(1 hour)
+      FlexibleTimeWindow: {Mode: "OFF"}
+      Target: {Arn: !GetAtt Function.Arn, RoleArn: !GetAtt Role.Arn}
+  Work:
+    Type: AWS::SQS::Queue
+    Properties: {VisibilityTimeout: 60}
+  Source:
+    Type: AWS::Lambda::EventSourceMapping
+    Properties: {EventSourceArn: !GetAtt Work.Arn, FunctionName: !Ref Live, BatchSize: "3"}
 Outputs:
+  Address: {Value: !GetAtt Address.FunctionUrl}
   FunctionName: {Value: !Ref Function}
   BucketName: {Value: !Ref Bucket}
 """.replace("RUNTIME", f"python{MINOR}")
@@ -152,8 +173,15 @@ def test_start_local_makes_the_projects_stack(project: Path, tools: Background) 
     started = start_local(_project(project), tools, seen.reporter)
     assert started.stack == "local-Logs"
     bucket = "local-Logs-123456789012-bucket"
-    assert started.outputs == {"FunctionName": "local-Logs", "BucketName": bucket}
-    assert any("no AWS::Lambda::CodeSigningConfig" in line for line in seen.lines())
+    names = {"FunctionName": "local-Logs", "BucketName": bucket}
+    assert started.outputs == {**names, "Address": "not-in-the-embedded-aws"}
+    assert [line for line in seen.lines() if "embedded AWS has" in line] == [
+        "The embedded AWS has no AWS::Lambda::Url: Address was left out of local-Logs.",
+        "The embedded AWS has no clock for schedules: the rule Daily never fires.",
+        "The embedded AWS has no AWS::Scheduler::Schedule: Hourly was left out of local-Logs.",
+    ]
+    sources = client(started.aws, "lambda").list_event_source_mappings()["EventSourceMappings"]
+    assert [source["BatchSize"] for source in sources] == [3]
     function = client(started.aws, "lambda").get_function(FunctionName="local-Logs")
     settings = function["Configuration"]
     assert settings["Architectures"] == ["arm64"]
@@ -202,11 +230,13 @@ def test_an_object_in_the_stacks_bucket_runs_the_deployed_code(
 def test_start_local_again_changes_nothing_and_an_edit_updates(
     project: Path, tools: Background
 ) -> None:
-    """What runs stays; an edited template updates the stack and leaves deployed code alone."""
+    """What runs stays; an edited template updates the stack, and deployed code and alias stay."""
     seen = Seen()
     first = start_local(_project(project), tools, seen.reporter)
     lambdas = client(first.aws, "lambda")
     code = lambdas.update_function_code(FunctionName="local-Logs", ZipFile=zipped({"app.py": APP}))
+    version = lambdas.publish_version(FunctionName="local-Logs")["Version"]
+    lambdas.update_alias(FunctionName="local-Logs", Name="live", FunctionVersion=version)
     seen = Seen()
     assert start_local(_project(project), tools, seen.reporter).aws == first.aws
     assert seen.finished() == []
@@ -221,6 +251,9 @@ def test_start_local_again_changes_nothing_and_an_edit_updates(
     after = lambdas.get_function_configuration(FunctionName="local-Logs")
     assert (after["Timeout"], after["CodeSha256"]) == (33, code["CodeSha256"])
     assert after["RevisionId"] != code["RevisionId"]
+    alias = lambdas.get_alias(FunctionName="local-Logs", Name="live")
+    assert alias["FunctionVersion"] == version
+    assert alias["AliasArn"].endswith(":function:local-Logs:live")
     (alarm,) = client(first.aws, "cloudwatch").describe_alarms()["MetricAlarms"]
     assert (alarm["Threshold"], alarm["Statistic"]) == (2.0, "Sum")
 
@@ -244,7 +277,7 @@ def test_a_deleted_stack_leaves_nothing(project: Path, tools: Background) -> Non
 def test_a_stack_that_is_missing_or_wrong_is_named(
     tmp_path: Path, project: Path, tools: Background
 ) -> None:
-    """Without a stack file, or with one that is none, the error says which file."""
+    """Without a stack file, with one that is none or that a service refuses, the error says why."""
     running = state_file(project)
     other = state_file(tmp_path)
     other.parent.mkdir(parents=True)
@@ -253,10 +286,14 @@ def test_a_stack_that_is_missing_or_wrong_is_named(
     with pytest.raises(PipelineError, match=r"stack\.yaml cannot be read"):
         start_local(_project(tmp_path), tools, Seen().reporter)
     (tmp_path / "environment").mkdir()
-    (tmp_path / "environment" / "stack.yaml").write_text("Resources: {", encoding="utf-8")
+    stack = tmp_path / "environment" / "stack.yaml"
+    stack.write_text("Resources: {", encoding="utf-8")
     function = Function("Other", RUNTIMES[0], "arm64", "app.handle", "", {}, {})
     wrong = dataclasses.replace(_project(tmp_path), function=function)
     with pytest.raises(PipelineError, match="local stack local-Other"):
+        start_local(wrong, tools, Seen().reporter)
+    stack.write_text(STACK.replace("Timeout: 60", "Timeout: 5"), encoding="utf-8")
+    with pytest.raises(PipelineError, match="5 seconds is less than Function timeout: 20 seconds"):
         start_local(wrong, tools, Seen().reporter)
 
 

@@ -7,6 +7,9 @@ from typing import Any
 
 from .state import LocalAws
 
+# The id, and each attribute, of what a stack has and the embedded AWS has not.
+LEFT_OUT = "not-in-the-embedded-aws"
+
 
 def client(aws: LocalAws, service: str, config: Any = None) -> Any:
     """Return boto3's client of a service, with the embedded AWS's key.

@@ -8,10 +8,15 @@ bits that only the owner of the state file and the functions know.
 from __future__ import annotations
 
 import hmac
+import io
+import re
 from collections.abc import Iterable
 
-from .aws_http import App, Environ, Reply, Start, error_reply, scope, send
+from .aws_http import App, Environ, Reply, Scope, Start, error_reply, scope, send
 
+# S3 takes no more than this of a posted form before its file.
+_FIELDS_LIMIT = 20_480
+_FORM_KEY = re.compile(rb'name="(?:x-amz-credential|AWSAccessKeyId)"\r\n\r\n([^/\r]+)')
 _HINT = "Take endpoint, access key and secret key from the state file of the embedded AWS."
 
 
@@ -36,7 +41,10 @@ def _refusal(environ: Environ, keys: tuple[str, ...], hosts: tuple[str, ...]) ->
         message = f"The embedded AWS is not {host!r}: it answers on {hosts[0]} only."
         return error_reply(environ, 403, "AccessDenied", message)
     asking = scope(environ)
-    if any(hmac.compare_digest(asking.access_key.encode(), key.encode()) for key in keys):
+    form = environ.get("CONTENT_TYPE", "").startswith("multipart/form-data")
+    if form and not asking.access_key:
+        asking = _of_form(environ, keys)
+    if _is_known(asking, keys):
         return None
     if not asking.access_key:
         message = f"The embedded AWS takes signed requests only. {_HINT}"
@@ -44,3 +52,18 @@ def _refusal(environ: Environ, keys: tuple[str, ...], hosts: tuple[str, ...]) ->
     code = "InvalidAccessKeyId" if asking.service == "s3" else "UnrecognizedClientException"
     message = f"The embedded AWS does not know this access key; real ones are never taken. {_HINT}"
     return error_reply(environ, 403, code, message)
+
+
+def _is_known(asking: Scope, keys: tuple[str, ...]) -> bool:
+    return any(hmac.compare_digest(asking.access_key.encode(), key.encode()) for key in keys)
+
+
+def _of_form(environ: Environ, keys: tuple[str, ...]) -> Scope:
+    """Read whom a form that is posted to S3 is from; a stranger's file is not read."""
+    length, body = int(environ.get("CONTENT_LENGTH") or 0), environ["wsgi.input"]
+    fields = body.read(min(length, _FIELDS_LIMIT))
+    found = _FORM_KEY.search(fields)
+    asking = Scope(found[1].decode("latin-1") if found else "", "", "s3")
+    if _is_known(asking, keys):
+        environ["wsgi.input"] = io.BytesIO(fields + body.read(length - len(fields)))
+    return asking

@@ -1,7 +1,7 @@
 """moto's Lambda with functions that really run: our processes in the place of its containers.
 
 Replaced are three functions of moto: what HTTP calls reach, what its other services call and
-wait for (SQS, EventBridge), and what they call without waiting (S3, SNS, log subscriptions).
+wait for, and what they call without waiting (S3, SNS, log subscriptions).
 moto's own way, which needs docker, is not reached any more.
 """
 
@@ -29,6 +29,7 @@ from ..runtime.invocation import Invocation
 from ..runtime.pool import Pool, Target
 from .asynchronous import AsyncQueue, Job
 from .aws_http import REQUEST_ID
+from .moto_sources import Queues, serve_sources
 from .patches import Patches
 
 _SYNC_LIMIT = 6_291_456
@@ -54,6 +55,7 @@ class Execution:
             _to_dead_letters,
             _retries,
         )
+        self._queues = Queues(self.run)
 
     def run(
         self, function: Any, payload: bytes, *, request_id: str = "", context: str = ""
@@ -66,12 +68,13 @@ class Execution:
         return done
 
     def close(self) -> None:
-        """Stop the queue and every process."""
+        """Stop the queues and every process."""
+        self._queues.close()
         self.queue.close()
         self._pool.close()
 
     def _target(self, function: Any) -> Target:
-        logging = getattr(function, "logging_config", None) or {}
+        logging = function.logging_config
         config = replace(
             self._common,
             name=function.function_name,
@@ -82,8 +85,10 @@ class Execution:
             region=function.region,
             runtime=function.run_time or "",
             environment=dict(function.environment_vars or {}),
-            log_group=logging.get("LogGroup", ""),
-            log_format=logging.get("LogFormat", "Text"),
+            log_group=logging["LogGroup"],
+            log_format=logging["LogFormat"],
+            log_level=logging.get("ApplicationLogLevel", ""),
+            system_log_level=logging.get("SystemLogLevel", "INFO"),
         )
         return Target(config, function.handler or "", function.code_sha_256, function.code_bytes)
 
@@ -93,6 +98,7 @@ def replace_execution(patches: Patches, execution: Execution) -> None:
     patches.replace(LambdaResponse, "invoke", lambda _: _http_invoke(execution))
     patches.replace(LambdaBackend, "invoke", lambda _: _waiting_invoke(execution))
     patches.replace(LambdaFunction, "invoke", lambda _: _sending_invoke(execution))
+    serve_sources(patches, execution.queue.add)
 
 
 def _http_invoke(execution: Execution) -> Callable[[Any], tuple[int, dict[str, str], bytes]]:

@@ -1,20 +1,26 @@
-"""Resources of an ordinary stack that moto's CloudFormation does not know: alarms, bucket policies.
+"""Resources of an ordinary stack that moto's CloudFormation does not know.
 
-moto finds the classes by itself, as direct subclasses of its model of a resource.
+Aliases, alarms and bucket policies are made. What nobody knows is left out, and what refers to it
+gets a text that says so. moto finds the classes by itself, as direct subclasses of its model.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+from moto.awslambda.exceptions import UnknownAliasException, UnknownFunctionException
+from moto.awslambda.models import lambda_backends
 from moto.cloudformation import parsing
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.common_models import CloudFormationModel
 from moto.s3.exceptions import MissingBucket
 from moto.s3.models import s3_backends
+
+from .clients import LEFT_OUT
+from .patches import Patches
 
 _ALARM = {
     "name": "AlarmName",
@@ -40,22 +46,74 @@ _ACTIONS = {
 }
 
 
-def add_resources() -> None:
+def add_resources(patches: Patches) -> None:
     """Let moto look again for the resources it knows; it remembers what it found before."""
     parsing.get_model_map.cache_clear()
     parsing.get_name_type_map.cache_clear()
+    patches.replace(parsing, "resource_class_from_type", _class_or_left_out)
+
+
+def _class_or_left_out(original: Callable[[str], Any]) -> Callable[[str], Any]:
+    def resource_class_from_type(resource_type: str) -> Any:
+        known = parsing.NULL_MODELS, parsing.get_model_map()
+        if resource_type.startswith("Custom::") or any(resource_type in some for some in known):
+            return original(resource_type)
+        return _LeftOut
+
+    return resource_class_from_type
+
+
+class _LeftOut:
+    """A resource of a type that nobody knows."""
+
+    physical_resource_id = LEFT_OUT
+
+    def is_created(self) -> bool:
+        return True
+
+    @staticmethod
+    def has_cfn_attr(_: str) -> bool:
+        return True
+
+    @staticmethod
+    def get_cfn_attribute(_: str) -> str:
+        return LEFT_OUT
+
+    @classmethod
+    def create_from_cloudformation_json(cls, *_: Any, **_named: Any) -> Any:
+        return cls()
+
+    @staticmethod
+    def update_from_cloudformation_json(original_resource: Any, **_: Any) -> Any:
+        return original_resource
+
+    def delete(self, account: str, region: str) -> None:
+        pass
 
 
 class _Resource:
     """A resource that is put the same way when it is made and when it is changed.
 
-    `put(name, properties, account, region)` does so, and returns the physical id.
+    `put(name, properties, account, region)` does so, and returns the physical id; `remove` takes
+    that in the place of name and properties. `kind` is the type as templates spell it, `named` the
+    property with its name, if any.
     """
 
+    kind: ClassVar[str]
+    named: ClassVar[str] = ""
     put: ClassVar[staticmethod[[str, Mapping[str, Any], str, str], str]]
+    remove: ClassVar[staticmethod[[str, str, str], None]]
 
     def __init__(self, name: str) -> None:
         self.physical_resource_id = name
+
+    @classmethod
+    def cloudformation_type(cls) -> str:
+        return cls.kind
+
+    @classmethod
+    def cloudformation_name_type(cls) -> str:
+        return cls.named
 
     @classmethod
     def create_from_cloudformation_json(
@@ -82,19 +140,59 @@ class _Resource:
         cls.put(name, cloudformation_json["Properties"], account_id, region_name)
         return original_resource
 
+    @classmethod
+    def delete_from_cloudformation_json(
+        cls,
+        resource_name: str,
+        cloudformation_json: dict[str, Any],  # noqa: ARG003
+        account_id: str,
+        region_name: str,
+    ) -> None:
+        cls.remove(resource_name, account_id, region_name)
+
+
+class StackAlias(_Resource, CloudFormationModel):
+    """AWS::Lambda::Alias; what refers to it gets its ARN."""
+
+    kind = "AWS::Lambda::Alias"
+    named = "Name"
+
+    @classmethod
+    def has_cfn_attr(cls, attr: str) -> bool:
+        """Tell whether a template may ask for an attribute."""
+        return attr == "AliasArn"
+
+    def get_cfn_attribute(self, _: str) -> str:
+        """Return the alias's ARN."""
+        return self.physical_resource_id
+
+    @staticmethod
+    def put(name: str, properties: Mapping[str, Any], account: str, region: str) -> str:  # noqa: ARG004
+        """Make the alias, or move it to where the template says."""
+        backend = lambda_backends[account][region]
+        function = str(properties["FunctionName"]).rpartition(":")[2]
+        alias = str(properties["Name"])
+        version, description = properties["FunctionVersion"], properties.get("Description", "")
+        try:
+            backend.get_alias(alias, function)
+            put = backend.update_alias
+        except UnknownAliasException:
+            put = backend.create_alias
+        return str(put(alias, function, str(version), description, "").arn)
+
+    @staticmethod
+    def remove(name: str, account: str, region: str) -> None:
+        """Remove the alias, unless it went with its function."""
+        *_, function, alias = name.split(":")
+        with contextlib.suppress(UnknownFunctionException):
+            lambda_backends[account][region].delete_alias(alias, function)
+
 
 class StackAlarm(_Resource, CloudFormationModel):
     """AWS::CloudWatch::Alarm on one metric."""
 
-    @staticmethod
-    def cloudformation_name_type() -> str:
-        """Return the property that names the resource."""
-        return "AlarmName"
-
-    @staticmethod
-    def cloudformation_type() -> str:
-        """Return the type as templates spell it."""
-        return "AWS::CloudWatch::Alarm"
+    kind = "AWS::CloudWatch::Alarm"
+    named = "AlarmName"
 
     @staticmethod
     def put(name: str, properties: Mapping[str, Any], account: str, region: str) -> str:
@@ -111,30 +209,16 @@ class StackAlarm(_Resource, CloudFormationModel):
         cloudwatch_backends[account][region].put_metric_alarm(**settings)
         return name
 
-    @classmethod
-    def delete_from_cloudformation_json(
-        cls,
-        resource_name: str,
-        cloudformation_json: dict[str, Any],  # noqa: ARG003
-        account_id: str,
-        region_name: str,
-    ) -> None:
+    @staticmethod
+    def remove(name: str, account: str, region: str) -> None:
         """Remove the alarm."""
-        cloudwatch_backends[account_id][region_name].delete_alarms([resource_name])
+        cloudwatch_backends[account][region].delete_alarms([name])
 
 
 class StackBucketPolicy(_Resource, CloudFormationModel):
     """AWS::S3::BucketPolicy."""
 
-    @staticmethod
-    def cloudformation_name_type() -> str:
-        """Return the property that names the resource."""
-        return ""
-
-    @staticmethod
-    def cloudformation_type() -> str:
-        """Return the type as templates spell it."""
-        return "AWS::S3::BucketPolicy"
+    kind = "AWS::S3::BucketPolicy"
 
     @staticmethod
     def put(name: str, properties: Mapping[str, Any], account: str, region: str) -> str:  # noqa: ARG004
@@ -153,14 +237,8 @@ class StackBucketPolicy(_Resource, CloudFormationModel):
         # When the stack is deleted its references are not resolved any more.
         return str(properties["Bucket"])
 
-    @classmethod
-    def delete_from_cloudformation_json(
-        cls,
-        resource_name: str,
-        cloudformation_json: dict[str, Any],  # noqa: ARG003
-        account_id: str,
-        region_name: str,  # noqa: ARG003
-    ) -> None:
+    @staticmethod
+    def remove(name: str, account: str, region: str) -> None:  # noqa: ARG004
         """Remove the bucket's policy, unless it went with its bucket."""
         with contextlib.suppress(MissingBucket):
-            s3_backends[account_id]["aws"].delete_bucket_policy(resource_name)
+            s3_backends[account]["aws"].delete_bucket_policy(name)

@@ -2,7 +2,8 @@
 
 CloudFormation: a bucket's notifications and versioning; a function's architecture, tags, dead
 letters, storage, logging. A stack update leaves deployed code alone unless the template's own
-`Code` changed, as CloudFormation does. S3 events: slashes, object version and sequencer.
+`Code` changed, as CloudFormation does. S3 events: one for each object that is made, filters with
+escapes, slashes, object version and sequencer.
 """
 
 from __future__ import annotations
@@ -14,28 +15,35 @@ import threading
 from collections.abc import Callable, Mapping
 from functools import partial, wraps
 from typing import Any
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, unquote_plus
 
+from flask import has_request_context, request
 from moto.awslambda.models import LambdaFunction
+from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.models import CloudFormationBackend
+from moto.core.exceptions import JsonRESTError
 from moto.s3 import notifications
-from moto.s3.models import FakeBucket
+from moto.s3.models import FakeBucket, Notification
 
 from .moto_resources import add_resources
 from .patches import Patches
 
 _ATTRIBUTES = {"DeadLetterConfig": "dead_letter_config", "LoggingConfig": "logging_config"}
+_LOG_LEVELS = ("ApplicationLogLevel", "SystemLogLevel")
 _NOTIFICATIONS = {
     "LambdaConfigurations": ("CloudFunctionConfiguration", "Function", "CloudFunction"),
     "QueueConfigurations": ("QueueConfiguration", "Queue", "Queue"),
     "TopicConfigurations": ("TopicConfiguration", "Topic", "Topic"),
 }
+# Events that are real only where the call's address names this. moto sends them too while it makes
+# an object: for the parts of an upload as a whole, and for tags that come with an object or not.
+_CALLS = {"s3:ObjectCreated:Put": ("uploadId", False), "s3:ObjectTagging:Put": ("tagging", True)}
 _Wrap = Callable[..., Any]
 
 
 def replace_dropped(patches: Patches) -> None:
     """Make moto keep what stacks and function calls say."""
-    add_resources()
+    add_resources(patches)
     patches.replace(LambdaFunction, "create_from_cloudformation_json", _create_function)
     patches.replace(LambdaFunction, "update_from_cloudformation_json", _update_function)
     patches.replace(LambdaFunction, "__init__", _init)
@@ -43,6 +51,8 @@ def replace_dropped(patches: Patches) -> None:
     patches.replace(LambdaFunction, "update_configuration", _update_configuration)
     patches.replace(FakeBucket, "create_from_cloudformation_json", _create_bucket)
     patches.replace(FakeBucket, "update_from_cloudformation_json", _update_bucket)
+    patches.replace(Notification, "_key_matches", _key_matches)
+    patches.replace(notifications, "send_event", _send_event)
     patches.replace(notifications, "_get_s3_event", _event)
     # Again by the same thread: a stack within a stack.
     turn = threading.RLock()
@@ -55,7 +65,11 @@ def _in_turn(turn: threading.RLock, original: _Wrap) -> _Wrap:
     def change(*arguments: Any, **named: Any) -> Any:
         # The change of a caller that was killed goes on: a deletion waits for its end.
         with turn:
-            return original(*arguments, **named)
+            try:
+                return original(*arguments, **named)
+            except JsonRESTError as error:
+                # A resource's service has refused it, in words that CloudFormation cannot send.
+                raise ValidationError(message=error.message) from error
 
     return change
 
@@ -65,7 +79,7 @@ def _init(original: _Wrap) -> _Wrap:
         self: Any, account_id: str, spec: dict[str, Any], region: str, version: Any = 1
     ) -> None:
         original(self, account_id, spec, region, version)
-        _keep(self, spec)
+        _keep(self, {"LoggingConfig": {}, **spec})
 
     return __init__
 
@@ -97,6 +111,11 @@ def _keep(function: Any, settings: Mapping[str, Any]) -> None:
     for key, attribute in _ATTRIBUTES.items():
         if key in settings:
             setattr(function, attribute, settings[key])
+    if "LoggingConfig" in settings:
+        group = {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{function.function_name}"}
+        given = {**group, **settings["LoggingConfig"]}
+        levels = dict.fromkeys(_LOG_LEVELS if given["LogFormat"] == "JSON" else (), "INFO")
+        function.logging_config = {**levels, **given}
     if "EphemeralStorage" in settings:
         function.ephemeral_storage = int(settings["EphemeralStorage"]["Size"])
     if "TracingConfig" in settings:
@@ -224,6 +243,26 @@ def _filter(item: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     named = [{"Name": rule["Name"].lower(), "Value": rule["Value"]} for rule in rules]
     return {"S3Key": {"FilterRule": named}}
+
+
+def _key_matches(_: _Wrap) -> _Wrap:
+    def _key_matches(self: Any, key_name: str) -> bool:
+        rules = self.filters.get("S3Key", {}).get("FilterRule", ())
+        # Blanks and special characters stand in a filter as they do in an address.
+        values = {rule["Name"]: unquote_plus(rule["Value"]) for rule in rules}
+        starts = key_name.startswith(values.get("prefix", ""))
+        return starts and key_name.endswith(values.get("suffix", ""))
+
+    return _key_matches
+
+
+def _send_event(original: _Wrap) -> _Wrap:
+    def send_event(account_id: str, event_name: str, bucket: Any, key: Any) -> None:
+        named, wanted = _CALLS.get(event_name, ("", False))
+        if not has_request_context() or (named in request.args) == wanted:
+            original(account_id, event_name, bucket, key)
+
+    return send_event
 
 
 def _event(original: _Wrap) -> _Wrap:

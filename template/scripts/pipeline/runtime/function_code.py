@@ -38,7 +38,11 @@ class FunctionCode:
 
 @dataclass(frozen=True)
 class FunctionConfig:
-    """How Lambda would run the function; `memory` in MB, `timeout` in seconds."""
+    """How Lambda would run the function; `memory` in MB, `timeout` in seconds.
+
+    With the log format `JSON` its own lines begin at `log_level` where that is given, Lambda's at
+    `system_log_level`.
+    """
 
     name: str
     version: str = "$LATEST"
@@ -53,6 +57,8 @@ class FunctionConfig:
     secret_key: str = "local"  # noqa: S105 - what functions get instead of a secret
     log_group: str = ""
     log_format: str = "Text"
+    log_level: str = ""
+    system_log_level: str = "INFO"
     init_timeout: float = 10
 
     def invoked_arn(self) -> str:

@@ -25,12 +25,11 @@ from .invocation import (
     Figures,
     Invocation,
     exit_error,
-    report_lines,
     size_error,
-    stamp,
     timeout_error,
 )
 from .surroundings import function_environment, start_command
+from .system_log import SystemLog
 
 _STARTED: tuple[Kind, ...] = ("ready", "init-error", "exit")
 _ENDED: tuple[Kind, ...] = ("answer", "error", "too-large", "exit")
@@ -65,6 +64,7 @@ class FunctionProcess:
     ) -> None:
         self.code = code
         self.config = config
+        self._system_log = SystemLog(config)
         self._log_stream = ""
         self._bytecode = bytecode
         self._child: Child | None = None
@@ -82,6 +82,7 @@ class FunctionProcess:
         with self._lock:
             request_id = request_id or str(uuid.uuid4())
             start, child = self._ready()
+            log = start.log + self._system_log.start(request_id)
             began = time.monotonic()
             ending = start.ending
             if ending is None:
@@ -90,7 +91,6 @@ class FunctionProcess:
                 ending = _awaited(child.api, request_id, start.deadline)
             seconds = time.monotonic() - began
             figures = Figures(seconds, start.seconds, child.peak_memory())
-            log = f"{start.log}START RequestId: {request_id} Version: {self.config.version}\n"
             log += _text(child)
             if ending.kind not in {"answer", "error"}:
                 self._discard()
@@ -116,7 +116,7 @@ class FunctionProcess:
             return _Start(time.monotonic() + self.config.timeout), self._child
         self._discard()
         limit = self.config.init_timeout
-        log = f"INIT_START Runtime Version: {self.config.runtime} (this machine's Python)\n"
+        log = self._system_log.init_start()
         began = time.monotonic()
         child = self._spawn()
         started = child.api.first(_STARTED, limit)
@@ -126,7 +126,7 @@ class FunctionProcess:
             ending = None if started.kind == "ready" else started
             return _Start(ready + self.config.timeout, log, ready - began, ending), child
         # Lambda gives initialisation 10 s, then repeats it on the invocation's own time.
-        log += f"INIT_REPORT Init Duration: {limit * 1000:.2f} ms\tPhase: init\tStatus: timeout\n"
+        log += self._system_log.init_timeout()
         self._discard()
         child = self._spawn()
         started = child.api.first(_STARTED, self.config.timeout)
@@ -178,16 +178,15 @@ class FunctionProcess:
         self, request_id: str, log: str, figures: Figures, ending: ProcessEvent
     ) -> Invocation:
         kind, payload = _outcome(request_id, ending, self.config.timeout)
-        status = ""
+        status, error_type = "success", ""
         if ending.kind == "timeout":
             status = "timeout"
-            log += f"{stamp(time.time())} {request_id} Task timed out"
-            log += f" after {self.config.timeout:.2f} seconds\n\n"
+            log += self._system_log.timed_out(request_id)
         elif ending.kind in {"exit", "init-error"}:
-            status = f"error\tError Type: {kind}"
+            status, error_type = "error", kind
             if ending.kind == "exit":
-                log += f"{json.loads(payload)['errorMessage']}\n{kind}\n"
-        log += report_lines(request_id, self.config.memory, figures, status=status)
+                log += self._system_log.exited(json.loads(payload)["errorMessage"], kind)
+        log += self._system_log.end(request_id, figures, status, error_type)
         return Invocation(
             request_id=request_id,
             version=self.config.version,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from .api import RESPONSE_LIMIT
 
@@ -54,23 +53,6 @@ class Invocation:
         return self.readable_log().encode()[-_TAIL:]
 
 
-def report_lines(request_id: str, memory: int, figures: Figures, *, status: str = "") -> str:
-    """Return the END and REPORT lines; `status` is Lambda's `error` or `timeout`."""
-    parts = [
-        f"REPORT RequestId: {request_id}",
-        f"Duration: {figures.seconds * 1000:.2f} ms",
-        f"Billed Duration: {figures.billed_ms} ms",
-        f"Memory Size: {memory} MB",
-    ]
-    if figures.max_memory is not None:
-        parts.append(f"Max Memory Used: {figures.max_memory} MB")
-    if figures.init_seconds is not None:
-        parts.append(f"Init Duration: {figures.init_seconds * 1000:.2f} ms")
-    if status:
-        parts.append(f"Status: {status}")
-    return f"END RequestId: {request_id}\n" + "\t".join(parts) + "\n"
-
-
 def timeout_error(request_id: str, timeout: float) -> tuple[str, bytes]:
     """Return the type and payload of an invocation that met its deadline."""
     message = f"RequestId: {request_id} Error: Task timed out after {timeout:.2f} seconds"
@@ -95,12 +77,6 @@ def size_error() -> tuple[str, bytes]:
         f"Response payload size exceeded maximum allowed payload size ({RESPONSE_LIMIT} bytes)."
     )
     return _error("Function.ResponseSizeTooLarge", message)
-
-
-def stamp(seconds: float) -> str:
-    """Return a moment (seconds since 1970) as Lambda writes it in logs."""
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
 def _error(kind: str, message: str) -> tuple[str, bytes]:

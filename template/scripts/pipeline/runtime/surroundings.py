@@ -78,6 +78,7 @@ def function_environment(
     }
     if config.log_format == "JSON":
         reserved["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
+        reserved |= {"AWS_LAMBDA_LOG_LEVEL": config.log_level} if config.log_level else {}
     defaults = {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "LANG": "en_US.UTF-8",

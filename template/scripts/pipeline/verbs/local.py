@@ -18,7 +18,7 @@ from ..edge.locks import exclusive
 from ..edge.machine import Machine
 from ..function.engine import engine_for
 from ..local.background import Background, running, start, stop
-from ..local.clients import client
+from ..local.clients import LEFT_OUT, client
 from ..local.state import LocalAws
 from ..project.project import LOCAL_ENVIRONMENT, Project
 
@@ -82,7 +82,7 @@ def _start(project: Project, wanted: Background, reporter: Reporter) -> Started:
         with reporter.stage("stack") as stage:
             _put_stack(cloudformation, template, name, is_new=there is None)
             stage.text = f"{name} {'created' if there is None else 'updated'}"
-        _warn_of_left_out(cloudformation, name, reporter)
+        _warn_of_unserved(aws, name, reporter)
     _make_bucket(project, wanted.environ, client(aws, "s3"))
     stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
     outputs = {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", ())}
@@ -173,9 +173,20 @@ def _template(cloudformation: Any, name: str) -> str | None:
     return None
 
 
-def _warn_of_left_out(cloudformation: Any, name: str, reporter: Reporter) -> None:
-    summary = cloudformation.get_template_summary(StackName=name)
-    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=name)
-    made = {item.get("ResourceType") for page in pages for item in page["StackResourceSummaries"]}
-    for kind in sorted(set(summary.get("ResourceTypes", ())) - made):
-        reporter.warn(f"The embedded AWS has no {kind}: it was left out of {name}.")
+def _warn_of_unserved(aws: LocalAws, name: str, reporter: Reporter) -> None:
+    pages = client(aws, "cloudformation").get_paginator("list_stack_resources")
+    rules = client(aws, "events").get_paginator("list_rules").paginate()
+    schedules = {
+        rule["Name"] for page in rules for rule in page["Rules"] if "ScheduleExpression" in rule
+    }
+    for page in pages.paginate(StackName=name):
+        for resource in page["StackResourceSummaries"]:
+            kind, logical = resource["ResourceType"], resource["LogicalResourceId"]
+            physical = resource.get("PhysicalResourceId")
+            if physical == LEFT_OUT:
+                what = f"has no {kind}: {logical} was left out of {name}"
+            elif kind == "AWS::Events::Rule" and physical in schedules:
+                what = f"has no clock for schedules: the rule {logical} never fires"
+            else:
+                continue
+            reporter.warn(f"The embedded AWS {what}.")

@@ -59,6 +59,8 @@ def main(task: str, handler: str, report: str, limit: str, *brought: str) -> Non
 def _kind(found: object) -> str:
     if not callable(found):
         return "other"
+    if type(found).__name__ == "partial":
+        return _kind(getattr(found, "func", None))
     code = getattr(found, "__code__", None) or getattr(type(found).__call__, "__code__", None)
     flags = getattr(code, "co_flags", 0)
     return next((kind for mask, kind in _KINDS if flags & mask), "callable")

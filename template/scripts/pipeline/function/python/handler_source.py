@@ -6,7 +6,7 @@ import ast
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from ...edge.machine import Machine
@@ -16,10 +16,12 @@ from ..handler import FunctionFiles, HandlerCheck
 
 _COMPILE = """\
 import sys
-try:
-    compile(open(sys.argv[1], "rb").read(), "", "exec")
-except (SyntaxError, ValueError) as error:
-    print(f"{getattr(error, 'lineno', 0)}: {getattr(error, 'msg', error)}")
+for path in sys.argv[1:]:
+    try:
+        compile(open(path, "rb").read(), "", "exec")
+    except (SyntaxError, ValueError) as error:
+        print(f"{path}:{getattr(error, 'lineno', 0)}: {getattr(error, 'msg', error)}")
+        break
 """
 ASYNC = "is async, which Lambda does not await: call it with asyncio.run in a plain function"
 GENERATOR = "is a generator, whose values Lambda does not take: return one value instead"
@@ -33,7 +35,8 @@ def check(function: Function, files: FunctionFiles, read: Callable[[str], bytes]
     The last dot splits the function off; slashes are folders, as dots are. A module that makes
     the name in a way that only running it can show (an import of `*`) is not refused. A name that
     is only ever a number, a text, or a function that Lambda cannot call is refused; None may be
-    filled in later. Of a newer Python's module this one cannot tell what is wrong in it.
+    filled in later. The repository's modules that it loads at once have to be Python too; of a
+    newer Python's module this one cannot tell what is wrong in it.
     """
     module, _, name = function.handler.rpartition(".")
     path = module.replace(".", "/")
@@ -46,13 +49,13 @@ def check(function: Function, files: FunctionFiles, read: Callable[[str], bytes]
             return _FOUND
         advice = files.advice(module.replace("/", "."))
         return _refused(function, f"is missing: there is no {path}.py in function.zip{advice}")
-    try:
-        names = _top_level_names(_parsed(read(file)))
-    except SyntaxError as error:
+    modules, error = _loaded(file, files, read)
+    if error:
         here = sys.version_info[:2]
         if here < tuple(map(int, function.runtime.version.split("."))):
-            return HandlerCheck(f"{file} not read: here is Python {here[0]}.{here[1]}")
-        return HandlerCheck(reason=f"{file}:{error.lineno}: {error.msg}")
+            return HandlerCheck(f"{error.filename} not read: here is Python {here[0]}.{here[1]}")
+        return HandlerCheck(reason=f"{error.filename}:{error.lineno}: {error.msg}")
+    names = _top_level_names(modules[file])
     missing = f"is missing: {file} defines no {name}"
     wrong = "" if names is None else names.get(name, missing)
     return _refused(function, wrong.format(file=file, name=name)) if wrong else _FOUND
@@ -72,14 +75,58 @@ def check_syntax(
     python = machine.python(function.runtime.version)
     if python is None:
         return None
-    problem = syntax_problem(python, read(file))
-    return HandlerCheck("handler found", f"{file}:{problem}" if problem else "")
+    modules, error = _loaded(file, files, read)
+    paths = [*modules, error.filename or ""] if error else [*modules]
+    return HandlerCheck(
+        "handler found", syntax_problem(python, {path: read(path) for path in paths})
+    )
 
 
 def handler_file(names: Collection[str], handler: str) -> str:
     """Return which of a function's files is the source of the handler's module; empty if none."""
     path = handler.rpartition(".")[0].replace(".", "/")
     return next((file for file in (f"{path}.py", f"{path}/__init__.py") if file in names), "")
+
+
+def _loaded(
+    file: str, files: FunctionFiles, read: Callable[[str], bytes]
+) -> tuple[dict[str, ast.Module], SyntaxError | None]:
+    """Parse what an import of a file loads for certain of the repository's own modules.
+
+    Ends with the error of the first that is no Python of ours; its `filename` says which.
+    """
+    modules: dict[str, ast.Module] = {}
+    waiting = [*_own(file.removesuffix(".py").replace("/", "."), files), file]
+    for path in waiting:
+        if path in modules:
+            continue
+        try:
+            modules[path] = _parsed(read(path))
+        except SyntaxError as error:
+            error.filename = path
+            return modules, error
+        for node in modules[path].body:
+            for name in _imported(node, path):
+                waiting += _own(name, files)
+    return modules, None
+
+
+def _imported(node: ast.stmt, path: str) -> list[str]:
+    """Return the modules that a statement of a file imports; some may be names in a module."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if not isinstance(node, ast.ImportFrom):
+        return []
+    package = path.split("/")[: -node.level] if node.level else []
+    module = ".".join([*package, *filter(None, [node.module])])
+    return [module, *(f"{module}.{alias.name}".lstrip(".") for alias in node.names)]
+
+
+def _own(module: str, files: FunctionFiles) -> list[str]:
+    """Return the repository's files that are loaded with a module: its packages, then itself."""
+    parts = module.split(".")
+    names = [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
+    return [file for name in names if (file := handler_file(files.own, f"{name}."))]
 
 
 def _parsed(source: bytes) -> ast.Module:
@@ -148,9 +195,15 @@ def _is_constant(value: ast.expr | None) -> bool:
     return isinstance(value, ast.Constant) and value.value is not None
 
 
-def syntax_problem(python: Path, source: bytes) -> str:
-    """Return `line: message` where a Python cannot compile the source of a module, else nothing."""
+def syntax_problem(python: Path, sources: Mapping[str, bytes]) -> str:
+    """Return `path:line: message` of the first module that a Python cannot compile, else nothing.
+
+    `sources` are modules by their paths.
+    """
     with tempfile.TemporaryDirectory(prefix="syntax-") as folder:
-        path = Path(folder, "module.py")
-        path.write_bytes(source)
-        return run([python, "-I", "-S", "-c", _COMPILE, path], cwd=path.parent).stdout.strip()
+        for path, source in sources.items():
+            place = Path(folder, path)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(source)
+        command: list[str | Path] = [python, "-I", "-S", "-c", _COMPILE, *sources]
+        return run(command, cwd=Path(folder)).stdout.strip()
