@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from invoke import Task, task
 from pipeline.cli.program import main, shapes
+from pipeline.cli.session import Session, verb
 from pipeline.tasks import namespace
 
 
@@ -49,8 +48,12 @@ def test_invokes_settings_on_this_machine_change_nothing(
 ) -> None:
     """A broken ~/.invoke.yaml, or a variable that is meant for another program, ends no verb."""
     verbs = namespace(tmp_path)
-    own: Task[Any] = task()(lambda _context: sys.stdout.write("done\n"))
-    verbs.add_task(own, name="own")
+
+    @verb()
+    def own(run: Session) -> None:
+        run.result("done", {})
+
+    verbs.add_task(own)
     (tmp_path / ".invoke.yaml").write_text("run: [", encoding="utf-8")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("INVOKE_RUN_WATCHERS", "x")
