@@ -9,8 +9,9 @@ from pipeline.cli.argv import CommandLine, Shape, normalise, rebuild_request
 
 SHAPES = {
     "build": Shape(valued=("--build-number", "-b", "--octopus-space")),
-    "run": Shape("--package", valued=("--event", "--package")),
+    "run": Shape(("--package",), valued=("--event", "--package")),
     "deploy": Shape(),
+    "local.put": Shape(("--file", "--key"), valued=("--file", "--key")),
     "test": Shape(passes_on=True),
 }
 words = st.lists(
@@ -33,6 +34,7 @@ words = st.lists(
         ("run x.nupkg --event e.json", "run --package=x.nupkg --event e.json"),
         ("run --event=e.json x.nupkg", "run --event=e.json --package=x.nupkg"),
         ("run one two", "run --package=one two"),
+        ("local.put one two three", "local.put --file=one --key=two three"),
         ("deploy CI --dry-run", "deploy CI --dry-run"),
         ("build run x", "build run --package=x"),
         ("run x run y", "run --package=x run --package=y"),

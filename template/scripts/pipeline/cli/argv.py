@@ -47,12 +47,12 @@ OLD_FLAGS = {
 
 @dataclass(frozen=True)
 class Shape:
-    """A verb's command line: the flag its bare word belongs to, and the flags that take a value.
+    """A verb's command line: the flags its bare words belong to, and those that take a value.
 
     `passes_on` says that everything after the verb is not ours to parse.
     """
 
-    positional: str = ""
+    positional: tuple[str, ...] = ()
     valued: Collection[str] = ()
     passes_on: bool = False
 
@@ -76,13 +76,15 @@ def normalise(typed: Sequence[str], shapes: Mapping[str, Shape]) -> CommandLine:
     """
     words: list[str] = []
     old: dict[str, str] = {}
-    verb, shape, filled = "", Shape(), False
+    verb, shape = "", Shape()
+    bare: list[str] = []
     rest = list(typed)
     while rest:
         word = rest.pop(0)
         flag, equals, value = word.partition("=")
         if word in shapes:
-            verb, shape, filled = word, shapes[word], False
+            verb, shape = word, shapes[word]
+            bare = list(shape.positional)
             words.append(word)
             if shape.passes_on and not (rest and rest[0] in _HELP):
                 return CommandLine(words, rest, old)
@@ -95,9 +97,8 @@ def normalise(typed: Sequence[str], shapes: Mapping[str, Shape]) -> CommandLine:
             words.append(word)
             if word in shape.valued and rest:
                 words.append(rest.pop(0))
-        elif shape.positional and not filled:
-            words.append(f"{shape.positional}={word}")
-            filled = True
+        elif bare:
+            words.append(f"{bare.pop(0)}={word}")
         else:
             words.append(word)
     return CommandLine(words, (), old)

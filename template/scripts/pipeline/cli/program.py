@@ -28,8 +28,8 @@ _PROGRAM = "python3 tasks.py"
 _UNKNOWN = re.compile("No idea what '(.+)' is!")
 _NO_VALUE = re.compile(r"Flag <Argument: (\S+).*> needed value and was not given one!")
 _NO_WORD = re.compile("'(.+)' did not receive required positional arguments: '(.+)'")
-# A bare word behind a verb is the value of the first of these flags that the verb has.
-_BARE_WORDS = ("--environment", "--package")
+# Bare words behind a verb are the values of the first of these rows that the verb has.
+_BARE_WORDS = (("--environment",), ("--package",), ("--file", "--key"))
 _PASS_ON = ("test",)
 _STOPPED = "Interrupted. Nothing was left half-written."
 _LOOK = "Look at the permissions and the free space there, and where temporary files go (TMPDIR)."
@@ -60,7 +60,7 @@ def shapes(namespace: Collection) -> dict[str, Shape]:
     found = {}
     for context in contexts:
         valued = [name for name, argument in context.flags.items() if argument.takes_value]
-        positional = next((flag for flag in _BARE_WORDS if flag in valued), "")
+        positional: tuple[str, ...] = next((row for row in _BARE_WORDS if row[0] in valued), ())
         for name in (context.name, *context.aliases):
             found[str(name)] = Shape(positional, valued, name in _PASS_ON)
     return found
@@ -150,8 +150,9 @@ def _explain(error: ParseError, known: Mapping[str, Shape]) -> str:
     if word.startswith("-"):
         return f"there is no flag {word!r}"
     what = f"there is no verb {word!r}"
-    if verb and (takes := known[verb].positional.lstrip("-")):
-        what = f"`{verb}` takes one {takes}, and {word!r} is one more"
+    if verb and (takes := known[verb].positional):
+        names = " and one ".join(flag.lstrip("-") for flag in takes)
+        what = f"`{verb}` takes one {names}, and {word!r} is one more"
     near = difflib.get_close_matches(word, known, 1)
     return what + (f"; did you mean {near[0]}?" if near else "")
 

@@ -25,6 +25,7 @@ from .invocation import (
     Figures,
     Invocation,
     exit_error,
+    posted_type,
     report_lines,
     size_error,
     stamp,
@@ -33,6 +34,8 @@ from .invocation import (
 from .surroundings import function_environment, start_command
 
 _STARTED: tuple[Kind, ...] = ("ready", "init-error", "exit")
+# A file in the process's own folder, there once a debugger has stopped it.
+_DEBUGGED = ".debugged"
 _ENDED: tuple[Kind, ...] = ("answer", "error", "too-large", "exit")
 
 
@@ -53,7 +56,8 @@ class FunctionProcess:
     """One execution environment: started by the first invocation, warm for the next ones.
 
     After a crash or a missed deadline the next invocation starts afresh. Invocations wait for
-    each other. `bytecode` may be shared between processes of the same Python.
+    each other. `bytecode` may be shared between processes of the same Python. `terminal` is the
+    device a debugger talks to; once one has stopped the process no time limit counts.
     """
 
     def __init__(
@@ -62,11 +66,13 @@ class FunctionProcess:
         config: FunctionConfig,
         *,
         bytecode: Path | None = None,
+        terminal: str = "",
     ) -> None:
         self.code = code
         self.config = config
         self._log_stream = ""
         self._bytecode = bytecode
+        self._terminal = terminal
         self._child: Child | None = None
         self._scratch: Path | None = None
         self._closed = False
@@ -87,7 +93,7 @@ class FunctionProcess:
             if ending is None:
                 left = start.deadline - began
                 child.api.offer(self._work(request_id, payload, left, client_context))
-                ending = _awaited(child.api, request_id, start.deadline)
+                ending = self._awaited(child.api, request_id, start.deadline)
             seconds = time.monotonic() - began
             figures = Figures(seconds, start.seconds, child.peak_memory())
             log = f"{start.log}START RequestId: {request_id} Version: {self.config.version}\n"
@@ -119,7 +125,7 @@ class FunctionProcess:
         log = f"INIT_START Runtime Version: {self.config.runtime} (this machine's Python)\n"
         began = time.monotonic()
         child = self._spawn()
-        started = child.api.first(_STARTED, limit)
+        started = self._first(child.api, _STARTED, limit)
         ready = time.monotonic()
         log += _text(child)
         if started.kind != "timeout":
@@ -149,7 +155,7 @@ class FunctionProcess:
         env = function_environment(
             self.code, self.config, api=api.address, scratch=scratch, log_stream=self._log_stream
         )
-        command = start_command(self.code, self._bytecode)
+        command = start_command(self.code, self._bytecode, self._terminal, scratch / _DEBUGGED)
         try:
             self._child = Child(api, command, env, self.code.folder)
         except OSError as error:
@@ -199,6 +205,19 @@ class FunctionProcess:
             figures=figures,
         )
 
+    def _awaited(self, api: RuntimeApi, request_id: str, deadline: float) -> ProcessEvent:
+        while True:
+            event = self._first(api, _ENDED, deadline - time.monotonic())
+            if event.kind in {"exit", "timeout"} or event.request_id == request_id:
+                return event
+
+    def _first(self, api: RuntimeApi, kinds: tuple[Kind, ...], seconds: float) -> ProcessEvent:
+        event = api.first(kinds, seconds)
+        if event.kind == "timeout" and self._scratch and (self._scratch / _DEBUGGED).exists():
+            # A person is at it.
+            return api.first(kinds, threading.TIMEOUT_MAX)
+        return event
+
     def _discard(self) -> None:
         if self._child is not None:
             self._child.end()
@@ -206,13 +225,6 @@ class FunctionProcess:
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
             self._scratch = None
-
-
-def _awaited(api: RuntimeApi, request_id: str, deadline: float) -> ProcessEvent:
-    while True:
-        event = api.first(_ENDED, deadline - time.monotonic())
-        if event.kind in {"exit", "timeout"} or event.request_id == request_id:
-            return event
 
 
 def _outcome(request_id: str, ending: ProcessEvent, timeout: float) -> tuple[str, bytes]:
@@ -225,15 +237,7 @@ def _outcome(request_id: str, ending: ProcessEvent, timeout: float) -> tuple[str
         return size_error()
     if ending.kind == "answer":
         return "", ending.body
-    return ending.error_type or _posted_type(ending.body), ending.body
-
-
-def _posted_type(body: bytes) -> str:
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        return "Unknown"
-    return str(document.get("errorType", "Unknown")) if isinstance(document, dict) else "Unknown"
+    return ending.error_type or posted_type(ending.body), ending.body
 
 
 def _text(child: Child) -> str:

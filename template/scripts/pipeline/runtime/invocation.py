@@ -97,6 +97,15 @@ def size_error() -> tuple[str, bytes]:
     return _error("Function.ResponseSizeTooLarge", message)
 
 
+def posted_type(body: bytes) -> str:
+    """Return the type of the error that a function posted as its answer."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return "Unknown"
+    return str(document.get("errorType", "Unknown")) if isinstance(document, dict) else "Unknown"
+
+
 def stamp(seconds: float) -> str:
     """Return a moment (seconds since 1970) as Lambda writes it in logs."""
     moment = datetime.fromtimestamp(seconds, UTC)
