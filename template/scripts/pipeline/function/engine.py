@@ -141,7 +141,8 @@ class Engine(Protocol):
         """Return the locked dependencies for Lambda, made unless `cache` holds them whole.
 
         They are for this machine where `here` is what runs functions on it. `tools` stands for the
-        versions of what makes the zip; `warn` is told of settings that had no effect. Raises PipelineError for a package that does not fit or is not as locked.
+        versions of what makes the zip; `warn` is told of settings that had no effect. Raises
+        PipelineError for a package that does not fit or is not as locked.
         """
         ...
 

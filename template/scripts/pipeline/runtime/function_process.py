@@ -33,6 +33,8 @@ from .invocation import (
 )
 from .surroundings import function_environment, start_command
 
+# Where Lambda has the code: what its log says instead of a folder of this machine.
+_TASK_ROOT = "/var/task"
 _STARTED: tuple[Kind, ...] = ("ready", "init-error", "exit")
 # A file in the process's own folder, there once a debugger has stopped it.
 _DEBUGGED = ".debugged"
@@ -97,7 +99,7 @@ class FunctionProcess:
             seconds = time.monotonic() - began
             figures = Figures(seconds, start.seconds, child.peak_memory())
             log = f"{start.log}START RequestId: {request_id} Version: {self.config.version}\n"
-            log += _text(child)
+            log = (log + _text(child)).replace(str(self.code.folder), _TASK_ROOT)
             if ending.kind not in {"answer", "error"}:
                 self._discard()
             return self._invocation(request_id, log, figures, ending)

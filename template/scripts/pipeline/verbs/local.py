@@ -135,7 +135,7 @@ def aws_at_hand(wanted: Background, reporter: Reporter) -> Iterator[Callable[[Pr
             with reporter.stage("local") as stage:
                 stage.progress("starting an embedded AWS for this run")
                 aws = start(own)
-                stage.text = "embedded AWS for this run; `python3 tasks.py local.start` keeps one"
+                stage.text = "embedded AWS, for this run alone"
             yield partial(_with_stack, own, reporter, aws)
         finally:
             stop(own.state)

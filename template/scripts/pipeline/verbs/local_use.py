@@ -19,11 +19,12 @@ from ..local.state import LocalAws
 from ..project.project import LOCAL_ENVIRONMENT, Project
 from ..runtime.invocation import Figures, Invocation, posted_type
 from .local import lay_out, state_file
-from .run import show
+from .run import check_event, show
 
 # What would lead a client elsewhere, whatever else it is told.
 FOREIGN = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN")
 _ALIAS = "live"
+_RELEASE_TAG = "pipeline:release"  # every deploy writes it
 # Longer than any function may take; the embedded AWS itself ends those that take too long.
 _LONGEST_CALL = 1000
 _TAIL = 4096
@@ -60,10 +61,15 @@ def invoke_local(
     """
     from botocore.config import Config  # noqa: PLC0415 - comes with the local tooling
 
+    for number, event in enumerate(events, 1):
+        check_event(number, event)
     aws, name = local_aws(project, machine), _name(project)
     lay_out(events, project.root, aws, reporter)
     lambdas = client(aws, "lambda", Config(read_timeout=_LONGEST_CALL))
     with _explained(project):
+        if _RELEASE_TAG not in lambdas.get_function(FunctionName=name).get("Tags", {}):
+            then = "Run `python3 tasks.py deploy local`."
+            raise PipelineError("local.invoke", f"nothing is deployed to {name} yet", then)
         aliases = [one["Name"] for one in lambdas.list_aliases(FunctionName=name)["Aliases"]]
         place = {"Qualifier": _ALIAS} if _ALIAS in aliases else {}
         done = []

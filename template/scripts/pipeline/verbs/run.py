@@ -30,7 +30,6 @@ from ..zip.reader import Archive
 from .build import fresh_package
 from .local import Started, aws_at_hand, background, lay_out
 
-_TASK_ROOT = "/var/task"
 # Who has one of these will call AWS. An embedded one takes seconds to start: others do without.
 _SDKS = ("boto3", "botocore", "@aws-sdk/")
 
@@ -137,17 +136,16 @@ def run_events(
     """Run JSON events one after another in one warm process, and show log and answers.
 
     Compiled modules go to `bytecode`, which later runs may share; a debugger talks to the device
-    `terminal`. Raises PipelineError for a
-    Python that cannot be started, and an event that is not JSON. A failing function is not an
-    error here: see the invocations.
+    `terminal`. Raises PipelineError for a Python that cannot be started, and an event that is not
+    JSON. A failing function is not an error here: see the invocations.
     """
     process = FunctionProcess(code, settings, bytecode=bytecode, terminal=terminal)
     done = []
     try:
         for number, event in enumerate(events, 1):
-            _check_event(number, event)
+            check_event(number, event)
             invocation = process.invoke(event)
-            show(invocation, reporter, code.folder)
+            show(invocation, reporter)
             done.append(invocation)
     finally:
         process.close()
@@ -160,7 +158,8 @@ def _boto3_of(function: Archive | None) -> str:
     return BUNDLED if "boto3/__init__.py" in names else FROM_RUNTIME
 
 
-def _check_event(number: int, event: bytes) -> None:
+def check_event(number: int, event: bytes) -> None:
+    """Raise PipelineError for an event that is no JSON, with its number among those given."""
     try:
         json.loads(event)
     except (ValueError, RecursionError) as error:
@@ -169,12 +168,9 @@ def _check_event(number: int, event: bytes) -> None:
         ) from error
 
 
-def show(invocation: Invocation, reporter: Reporter, folder: Path | None = None) -> None:
-    """Show log and answer; paths in the code's `folder` as they would be on Lambda."""
-    log = invocation.readable_log()
-    if folder:
-        log = log.replace(str(folder), _TASK_ROOT)
-    for line in log.splitlines():
+def show(invocation: Invocation, reporter: Reporter) -> None:
+    """Show log and answer."""
+    for line in invocation.readable_log().splitlines():
         reporter.line(line)
     answer = invocation.payload.decode("utf-8", "replace")
     if invocation.error:
