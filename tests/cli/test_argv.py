@@ -88,7 +88,7 @@ def test_the_command_line_of_verify_is_taken_as_it_is() -> None:
 def test_no_word_is_lost_or_moved(typed: list[str]) -> None:
     """Every word comes out in its place, as it was or behind the flag it belongs to."""
     line = normalise(typed, SHAPES)
-    flags = [shape.positional for shape in SHAPES.values() if shape.positional]
+    flags = [flag for shape in SHAPES.values() for flag in shape.positional]
     for before, after in zip(typed, (*line.words, *line.passed_on), strict=True):
         assert after in (before, *(f"{flag}={before}" for flag in flags))
 
