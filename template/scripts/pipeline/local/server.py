@@ -105,6 +105,8 @@ def _serve(
             pid=os.getpid(),
             started=time.time(),
             log=options.log,
+            function_key=keys.function_key,
+            function_secret=keys.function_secret,
         )
         write_state(state, aws)
         sys.stderr.write(f"embedded AWS on {endpoint}, process {os.getpid()}\n")

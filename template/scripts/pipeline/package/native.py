@@ -49,8 +49,8 @@ def native_dependencies(
         )
         return None
     reporter.line(
-        f"  native    compiled dependencies are this machine's ({here}), from the same lock; the "
-        f"packaged ones are for {target}"
+        f"  native    this machine's wheels ({here}) of the same lock; "
+        f"packaged are those for {target}"
     )
     return found
 

@@ -127,11 +127,19 @@ def _name(project: Project) -> str:
 
 @contextmanager
 def _explained(project: Project) -> Iterator[None]:
-    """Say what to do about what the embedded AWS refuses."""
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - local tooling
+    """Say what to do about what the embedded AWS refuses, and when it is gone."""
+    from botocore.exceptions import (  # noqa: PLC0415 - comes with the local tooling
+        BotoCoreError,
+        ClientError,
+        EndpointConnectionError,
+        HTTPClientError,
+    )
 
     try:
         yield
+    except (EndpointConnectionError, HTTPClientError) as error:
+        then = "Run `python3 tasks.py deploy local`."
+        raise PipelineError("local", "the embedded AWS has stopped", then) from error
     except (BotoCoreError, ClientError) as error:
         then = "Run `python3 tasks.py deploy local`, which makes the stack and deploys."
         raise PipelineError(f"local {_name(project)}", str(error), then) from error

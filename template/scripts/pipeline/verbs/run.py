@@ -119,8 +119,8 @@ def run_settings(
         environment={**made.get("Environment", {}).get("Variables", {}), **values},
         endpoint=aws.endpoint,
         region=aws.region,
-        access_key=aws.access_key,
-        secret_key=aws.secret_key,
+        access_key=aws.function_key,
+        secret_key=aws.function_secret,
     )
 
 
