@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pipeline.edge.machine import this_system
 from pipeline.function.compiled import compiled_files
 from pipeline.function.handler import (
     FunctionFiles,
@@ -22,7 +23,6 @@ from pipeline.function.python.handler_check import (
     Here,
     check_import,
     outcome,
-    this_system,
 )
 from pipeline.function.python.handler_source import syntax_problem
 from pipeline.project.project import Environment, Function

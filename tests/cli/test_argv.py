@@ -9,9 +9,11 @@ from pipeline.cli.argv import CommandLine, Shape, normalise, rebuild_request
 
 SHAPES = {
     "build": Shape(valued=("--build-number", "-b", "--octopus-space")),
-    "run": Shape("--package", valued=("--event", "--package")),
+    "run": Shape(("--package",), valued=("--event", "--package")),
     "deploy": Shape(),
-    "release": Shape("--package", valued=("--environments", "--package")),
+    "release": Shape(("--package",), valued=("--environments", "--package")),
+    "local.put": Shape(("--file", "--key"), valued=("--file", "--key")),
+    "status": Shape(("--environment",), valued=("--environment",), repeats=True),
     "test": Shape(passes_on=True),
 }
 words = st.lists(
@@ -35,6 +37,7 @@ words = st.lists(
         ("run x.nupkg --event e.json", "run --package=x.nupkg --event e.json"),
         ("run --event=e.json x.nupkg", "run --event=e.json --package=x.nupkg"),
         ("run one two", "run --package=one two"),
+        ("local.put one two three", "local.put --file=one --key=two three"),
         ("deploy CI --dry-run", "deploy CI --dry-run"),
         ("build run x", "build run --package=x"),
         ("run x run y", "run --package=x run --package=y"),
@@ -104,7 +107,7 @@ def test_the_command_line_of_verify_is_taken_as_it_is() -> None:
 def test_no_word_is_lost_or_moved(typed: list[str]) -> None:
     """Every word comes out in its place, as it was or behind the flag it belongs to."""
     line = normalise(typed, SHAPES)
-    flags = [shape.positional for shape in SHAPES.values() if shape.positional]
+    flags = [flag for shape in SHAPES.values() for flag in shape.positional]
     for before, after in zip(typed, (*line.words, *line.passed_on), strict=True):
         assert after in (before, *(f"{flag}={before}" for flag in flags))
 

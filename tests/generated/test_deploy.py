@@ -5,16 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pipeline.edge.machine import this_system
 from pipeline.local.clients import client
 from pipeline.local.state import read_state
 
+from tests.checks.checks_support import ARM64, X86_64, elf
 from tests.generated.repository import Repository
 from tests.local.local_support import unreadable_aws
+from tests.wheels import write_wheel
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +69,59 @@ def test_code_through_a_bucket(local: Repository) -> None:
     zipped = (Path(built["package"]).parent / "function.zip").read_bytes()
     assert found["Key"] == f"ELB.Logs.Processor/{hashlib.sha256(zipped).hexdigest()}.zip"
     assert found["Size"] == len(zipped)
+    local.reset()
+
+
+def test_a_function_for_another_machine_runs_here(local: Repository, tmp_path: Path) -> None:
+    """`run` and the embedded AWS take this machine's wheels of the lock, and say so once.
+
+    What is packaged is Lambda's. Without a wheel for this machine that is said instead.
+    """
+    here = this_system().split()[1]
+    there = "x86_64" if here == "arm64" else "arm64"
+    index = tmp_path / "compiled"
+    index.mkdir()
+    for name, machine in (("x86_64", X86_64), ("arm64", ARM64)):
+        data = {
+            "compiled/__init__.py": f"FOR = {name!r}\n".encode(),
+            "compiled/_it.so": elf(machine),
+        }
+        platform = {"arm64": "aarch64"}.get(name, name)
+        write_wheel(index, "compiled", data, platform=f"manylinux_2_17_{platform}")
+    hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in index.iterdir()}
+    links = [f'<a href="{name}#sha256={digest}">{name}</a>' for name, digest in hashes.items()]
+    (index / "index.html").write_text("<!DOCTYPE html>" + "".join(links), encoding="utf-8")
+    settings = {"UV_DEFAULT_INDEX": tmp_path.as_uri()}
+    local.edit("pyproject.toml", "dependencies = []", 'dependencies = ["compiled"]')
+    local.edit("pyproject.toml", 'test = ["pytest>=8"]', "test = []")
+    text = (local.root / "pyproject.toml").read_text(encoding="utf-8")
+    set_to = re.sub('architecture = "[^"]+"', f'architecture = "{there}"', text)
+    local.write("pyproject.toml", set_to)
+    source = "import compiled\n\n\ndef handle(*_):\n    return compiled.FOR\n"
+    local.write(f"src/{local.module()}/handler.py", source)
+    local.must("lock", extra=settings)
+    package = local.must("package", "--json", extra=settings).document["package"]
+    with zipfile.ZipFile(Path(package).parent / "function.zip") as zipped:
+        assert there in zipped.read("compiled/__init__.py").decode()
+    event = ("--event", "tests/events/hello.json", "--json")
+    deployed = local.must("deploy", "local", extra=settings)
+    for done in (local.must("run", *event, extra=settings), local.must("local.invoke", *event)):
+        assert [one["answer"] for one in done.document["invocations"]] == [here]
+    line = f"this machine's wheels (linux {here}) of the same lock"
+    assert (deployed.err.count(line), done.err.count(line)) == (1, 0)
+    for made in (local.root / ".pipeline" / "cache").glob("made-*/dependencies"):
+        shutil.rmtree(made)
+    wheel_of_here = {"arm64": "aarch64"}.get(here, here)
+    (wheel,) = index.glob(f"*_{wheel_of_here}.whl")
+    (index / "index.html").write_text(
+        "<!DOCTYPE html>" + "".join(link for link in links if wheel.name not in link),
+        encoding="utf-8",
+    )
+    fresh = {**settings, "UV_CACHE_DIR": str(tmp_path / "an empty cache")}
+    alone = local.must("run", *event, extra=fresh)
+    assert f"the package has files for linux {there}" in alone.err
+    assert f"this machine is linux {here}" in alone.err
+    assert [one["answer"] for one in alone.document["invocations"]] == [there]
     local.reset()
 
 

@@ -1,12 +1,8 @@
-"""Each kind of function, rendered: its own tests pass, and its stack is what a deploy expects."""
+"""Each kind of function, rendered: its stack is what a deploy expects."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
 from typing import Any
 
 import boto3
@@ -53,35 +49,6 @@ def _names(value: Any) -> set[str]:
     if isinstance(text := value.get("Sub"), str):
         found |= {part.split("}")[0].split(".")[0] for part in text.split("${")[1:]}
     return found
-
-
-@pytest.fixture(scope="module")
-def own_tests(render: Render) -> Iterator[dict[str, subprocess.Popen[str]]]:
-    """Start the tests of each kind, all at once, with pytest and nothing that plugs into it."""
-    started = {
-        kind: subprocess.Popen(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
-            cwd=render(function_kind=kind),
-            env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for kind in KINDS
-    }
-    yield started
-    for process in started.values():
-        process.kill()
-        process.wait()
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_own_tests_pass(own_tests: dict[str, subprocess.Popen[str]], kind: str) -> None:
-    """A fresh repository's tests pass as they are."""
-    output, _ = own_tests[kind].communicate()
-    assert own_tests[kind].returncode == 0, output
-    assert "passed" in output
-    assert "skipped" not in output
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,6 +17,7 @@ from pipeline.local.state import LocalAws, read_state
 from pipeline.runtime.function_code import LocalRuntime
 
 from tests.local.local_support import alive, eventually, function_process
+from tests.repositories import ROOT
 
 
 @pytest.fixture
@@ -39,6 +42,32 @@ def test_two_starts_at_once_make_one_server(wanted: Background, aws: LocalAws) -
     assert read_state(wanted.state) == first
     assert running(wanted.state) is None
     eventually(lambda: not alive(function))
+
+
+# Starts one that ends with this process, says its id, and waits to be killed.
+WITH_US = """\
+import sys, time
+from pathlib import Path
+from pipeline.local.background import Background, start
+print(start(Background(Path(sys.argv[1]), {}, {}, ends_with_us=True)).pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_one_for_a_run_ends_with_it(tmp_path: Path) -> None:
+    """However the run ends, even killed, its own embedded AWS ends too."""
+    owner = subprocess.Popen(
+        [sys.executable, "-c", WITH_US, str(tmp_path / "state.json")],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "template" / "scripts")},
+        stdout=subprocess.PIPE,
+    )
+    assert owner.stdout
+    server = int(owner.stdout.readline())
+    assert alive(server)
+    owner.kill()
+    owner.communicate()
+    eventually(lambda: not alive(server))
+    assert not (tmp_path / "state.json").exists()
 
 
 def _check_that_only_its_owner_reads_its_key(wanted: Background, aws: LocalAws) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,6 +47,39 @@ def test_a_variable_that_no_process_takes_is_named(
     with pytest.raises(PipelineError, match=re.escape(repr(next(iter(variables))))):
         process.invoke(b"{}")
     process.close()
+
+
+def test_a_breakpoint_stops_at_the_terminal(code: FunctionCode, tmp_path: Path) -> None:
+    """A person looks around for longer than the function may take; its prints stay its log."""
+    source = (
+        "def handle(event, context):\n    found = event\n    breakpoint()\n    print('after')\n"
+    )
+    folder = written(tmp_path, {"app.py": f"{source}    return found\n"})
+    person, terminal = os.openpty()
+    process = FunctionProcess(
+        replace(code, folder=folder),
+        replace(CONFIG, timeout=0.01),
+        terminal=os.ttyname(terminal),
+    )
+    said = bytearray()
+
+    def look_around() -> None:
+        for prompt, typed in (("(Pdb) ", "p 'seen', found\n"), ("(Pdb) ", "c\n")):
+            while said.count(prompt.encode()) <= typed.count("c\n"):
+                said.extend(os.read(person, 1000))
+            os.write(person, typed.encode())
+
+    debugging = threading.Thread(target=look_around)
+    debugging.start()
+    done = process.invoke(b'"here"')
+    debugging.join()
+    process.close()
+    for file in (person, terminal):
+        os.close(file)
+    assert (done.error, done.payload) == (None, b'"here"'), done.log
+    assert b"('seen', 'here')" in said
+    assert "\nafter\n" in done.log
+    assert "Pdb" not in done.log
 
 
 def test_invocations_share_one_process(process: FunctionProcess) -> None:

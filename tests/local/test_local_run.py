@@ -15,6 +15,7 @@ from tests.local.local_support import APP, MINOR, Seen, written
 from tests.project.values_support import SETTINGS, write_settings
 
 CONFIG = FunctionConfig("Logs", timeout=60, runtime=f"python{MINOR}")
+FUNCTION = "AWS::Lambda::Function"
 LOCAL = '\n[tool.pipeline.environments.local.variables]\n"Orders.Queue" = "fast"\n'
 
 
@@ -61,12 +62,45 @@ def test_run_reaches_nothing_outside(app: FunctionCode) -> None:
 def test_run_fills_the_variables_as_for_local(tmp_path: Path) -> None:
     """Name, runtime and environment are the function's; a value that is not there is named."""
     project = Project.load(write_settings(tmp_path, SETTINGS + LOCAL))
-    settings = run_settings(project, project.function.facts(), {})
+    seen = Seen()
+    settings = run_settings(project, project.function.facts(), {}, seen.reporter)
     assert (settings.name, settings.runtime) == ("Orders", "python3.13")
     assert settings.environment == {"QUEUE": "fast"}
     bare = Project.load(write_settings(tmp_path))
     with pytest.raises(PipelineError, match=r"Orders\.Queue"):
-        run_settings(bare, bare.function.facts(), {})
+        run_settings(bare, bare.function.facts(), {}, seen.reporter)
+
+
+@pytest.mark.parametrize(
+    ("function", "expected", "told"),
+    [
+        ("{MemorySize: !Ref Memory, Timeout: '40'}", (512, 40), ""),
+        ("{MemorySize: {Ref: Memory}}", (512, 3), ""),
+        ("{Timeout: !If [Slow, 900, 40]}", (128, 3), "computes its function's memory or time"),
+        (None, (128, 3), "there is no environment/stack.yaml"),
+    ],
+)
+def test_run_takes_memory_and_time_from_the_stack(
+    tmp_path: Path, function: str | None, expected: tuple[int, int], told: str
+) -> None:
+    """They are the stack's numbers or its parameters' defaults; what else is taken is said."""
+    project = Project.load(write_settings(tmp_path, SETTINGS + LOCAL))
+    if function:
+        stack = f"Parameters: {{Memory: {{Default: 512}}}}\nResources:\n  F: {{Type: {FUNCTION},"
+        written(tmp_path, {"environment/stack.yaml": f"{stack} Properties: {function}}}\n"})
+    seen = Seen()
+    settings = run_settings(project, project.function.facts(), {}, seen.reporter)
+    assert (settings.memory, settings.timeout) == expected
+    assert [told in line for line in seen.lines()] == ([True] if told else [])
+
+
+def test_a_broken_stack_is_named_with_its_line(tmp_path: Path) -> None:
+    """What is not YAML ends a run, and the line is said."""
+    project = Project.load(write_settings(tmp_path, SETTINGS + LOCAL))
+    written(tmp_path, {"environment/stack.yaml": "Resources:\n  F: {\n"})
+    with pytest.raises(PipelineError) as error:
+        run_settings(project, project.function.facts(), {}, Seen().reporter)
+    assert error.value.where == "environment/stack.yaml, line 3"
 
 
 def test_run_refuses_an_event_that_is_no_json(app: FunctionCode) -> None:

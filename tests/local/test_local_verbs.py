@@ -7,18 +7,21 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.edge.locks import exclusive
+from pipeline.edge.machine import Machine
 from pipeline.local.background import Background, running
 from pipeline.local.state import LocalAws, write_state
 from pipeline.project.project import Function, Project
 from pipeline.project.runtimes import RUNTIMES
 from pipeline.runtime.function_code import LocalRuntime
 from pipeline.verbs.local import start_local, state_file, stop_local
+from pipeline.verbs.local_use import invoke_local, local_log, put_local
 
 from tests.local.local_support import (
     APP,
@@ -225,6 +228,58 @@ def test_an_object_in_the_stacks_bucket_runs_the_deployed_code(
         return [e["message"] for e in events["events"] if "GOT" in e["message"]]
 
     assert eventually(got) == [f"GOT {bucket} one.log\n"]
+
+
+def test_what_is_deployed_is_used(
+    project: Path, tools: Background, machine: Machine, tmp_path: Path
+) -> None:
+    """Events, with the objects they name, a file, the log: all reach the deployed function.
+
+    Before a deploy the way to one is said.
+    """
+    aws = start_local(_project(project), tools, Seen().reporter).aws
+    lambdas, ours, there = client(aws, "lambda"), _project(project), replace(machine, root=project)
+    arn = lambdas.get_function_configuration(FunctionName="local-Logs")["FunctionArn"]
+    stored = {"bucket": {"name": "samples"}, "object": {"key": "a+key"}}
+    event = json.dumps({"Records": [{"eventName": "ObjectCreated:Put", "s3": stored}]}).encode()
+    lambdas.untag_resource(Resource=arn, TagKeys=["pipeline:release"])
+    with pytest.raises(PipelineError, match="nothing is deployed to local-Logs"):
+        invoke_local(ours, [event], there, Seen().reporter)
+    code = (
+        "def handle(event, context):\n"
+        "    print('GIVEN', event['Records'][0]['s3']['object']['key'])\n"
+        "    if event['Records'][0]['s3']['bucket']['name'] == 'samples':\n"
+        "        raise LookupError('x' * 5000)\n"
+    )
+    lambdas.update_function_configuration(FunctionName="local-Logs", Handler="app.handle")
+    lambdas.update_function_code(FunctionName="local-Logs", ZipFile=zipped({"app.py": code}))
+    lambdas.tag_resource(Resource=arn, Tags={"pipeline:release": "1"})
+    seen = Seen()
+    invoke_local(ours, [event], there, seen.reporter)
+    assert any("samples/a key is not in the embedded AWS" in line for line in seen.lines())
+    written(project, {"tests/events/samples/a key": "from the file"})
+    seen = Seen()
+    (done,) = invoke_local(ours, [event], there, seen.reporter)
+    assert (done.error, done.error_type) == ("Unhandled", "LookupError")
+    assert not [line for line in seen.lines() if "is not in the embedded AWS" in line]
+    body = client(aws, "s3").get_object(Bucket="samples", Key="a key")["Body"].read()
+    assert body == b"from the file"
+    (tmp_path / "new.log").write_text("x", encoding="utf-8")
+    put = put_local(ours, tmp_path / "new.log", "", there, seen.reporter)
+    assert put == ("local-Logs-123456789012-bucket", "new.log")
+    log = local_log(ours, there)
+    lines: list[str] = []
+
+    def given() -> list[str]:
+        lines.extend(line.message for line in next(log))
+        return [line for line in lines if line == "GIVEN new.log"]
+
+    assert eventually(given) == ["GIVEN new.log"]
+    assert lines.count("GIVEN a+key") == 2, "no line comes twice"
+    with pytest.raises(PipelineError, match=r"local\.put: .*nothing\.log: No such file"):
+        put_local(ours, tmp_path / "nothing.log", "", there, seen.reporter)
+    with pytest.raises(PipelineError, match="no embedded AWS is running"):
+        invoke_local(_project(tmp_path), [event], there, seen.reporter)
 
 
 def test_start_local_again_changes_nothing_and_an_edit_updates(

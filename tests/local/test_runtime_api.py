@@ -84,12 +84,13 @@ def test_a_streamed_answer_with_an_error_in_its_trailers_is_an_error(api: Runtim
     assert event.error_type == "Late.Error"
 
 
-def test_an_answer_over_the_limit_gets_413(api: RuntimeApi) -> None:
+@pytest.mark.parametrize("kind", ["response", "error"])
+def test_a_result_over_the_limit_gets_413(api: RuntimeApi, kind: str) -> None:
     """One byte more than Lambda takes is refused, and reported as too large."""
-    path = f"{_PREFIX}/invocation/id-1/response"
+    path = f"{_PREFIX}/invocation/id-1/{kind}"
     assert ask(api, "POST", path, b"x" * RESPONSE_LIMIT)[0] == 202
     assert ask(api, "POST", path, b"x" * (RESPONSE_LIMIT + 1))[0] == 413
-    assert api.process_events.get(timeout=60).kind == "answer"
+    assert api.process_events.get(timeout=60).kind == kind.replace("response", "answer")
     assert api.process_events.get(timeout=60).kind == "too-large"
 
 

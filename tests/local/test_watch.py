@@ -22,6 +22,10 @@ from tests.repositories import ROOT, commit_all, git
 SCRIPTS = ROOT / "template" / "scripts"
 HANDLER = "src/app/handler.py"
 EVENT = "event.json"
+STACK = "environment/stack.yaml"
+STACK_TEXT = """\
+Resources: {{F: {{Type: AWS::Lambda::Function, Properties: {{MemorySize: {}, Timeout: 60}}}}}}
+"""
 SETTINGS = f"""\
 [project]
 name = "app"
@@ -104,6 +108,7 @@ def repository(root: Path, *, linked: bool) -> Path:
         ".gitignore": "*.log\nscripts\n",
         HANDLER: ECHO.format(1),
         "requirements/function.txt": "# dependencies: none\n",
+        STACK: STACK_TEXT.format(300),
     }
     home = root.with_name("main") if linked else root
     for name, text in files.items():
@@ -213,6 +218,7 @@ def test_the_event_and_the_settings_are_watched_too(watching: Watching) -> None:
     there = SETTINGS.replace('"here"', '"there"')
     assert '["first", "there", 1]' in watching.save("pyproject.toml", there)
     assert '["first", "here", 1]' in watching.save("pyproject.toml", SETTINGS)
+    assert "Memory Size: 400 MB" in watching.save(STACK, STACK_TEXT.format(400))
 
 
 def test_what_changes_nothing_runs_nothing(watching: Watching) -> None:

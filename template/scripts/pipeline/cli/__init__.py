@@ -6,7 +6,7 @@ from pathlib import Path
 
 from invoke import Collection
 
-from ..cli import build, deploy, function, octopus
+from ..cli import build, deploy, function, local, octopus
 
 
 def namespace(root: Path) -> Collection:
@@ -28,7 +28,9 @@ def namespace(root: Path) -> Collection:
         deploy.rollback,
         deploy.status,
         Collection("env", octopus.create, octopus.delete, octopus.list_, octopus.reap),
-        Collection("local", deploy.start, deploy.stop),
+        Collection(
+            "local", local.start, local.stop, local.invoke, local.put, local.logs, local.env
+        ),
         Collection("cache", build.clear),
     )
     collection.configure({"pipeline": {"root": str(root)}})

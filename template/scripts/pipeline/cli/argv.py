@@ -56,13 +56,13 @@ OLD_FLAGS = {
 
 @dataclass(frozen=True)
 class Shape:
-    """A verb's command line: the flag its bare word belongs to, and the flags that take a value.
+    """A verb's command line: the flags its bare words belong to, and those that take a value.
 
     `passes_on` says that everything after the verb is not ours to parse, `repeats` that there may
     be several bare words.
     """
 
-    positional: str = ""
+    positional: tuple[str, ...] = ()
     valued: Collection[str] = ()
     passes_on: bool = False
     repeats: bool = False
@@ -87,7 +87,8 @@ def normalise(typed: Sequence[str], shapes: Mapping[str, Shape]) -> CommandLine:
     """
     words: list[str] = []
     old: dict[str, str] = {}
-    verb, shape, filled = "", Shape(), False
+    verb, shape = "", Shape()
+    bare: list[str] = []
     rest = list(typed)
     while rest:
         word = rest.pop(0)
@@ -96,7 +97,8 @@ def normalise(typed: Sequence[str], shapes: Mapping[str, Shape]) -> CommandLine:
             flag = _SPELLINGS[flag]
             word = f"{flag}{equals}{value}"
         if word in shapes:
-            verb, shape, filled = word, shapes[word], False
+            verb, shape = word, shapes[word]
+            bare = list(shape.positional)
             words.append(word)
             if shape.passes_on and not (rest and rest[0] in _HELP):
                 return CommandLine(words, rest, old)
@@ -111,9 +113,10 @@ def normalise(typed: Sequence[str], shapes: Mapping[str, Shape]) -> CommandLine:
                 words.append(rest.pop(0))
             while flag in _LISTS and flag in shape.valued and rest and _goes_on(rest[0], shapes):
                 words[-1] += f" {rest.pop(0)}"
-        elif shape.positional and not filled:
-            words.append(f"{shape.positional}={word}")
-            filled = not shape.repeats
+        elif bare:
+            words.append(f"{bare[0]}={word}")
+            if not shape.repeats:
+                bare.pop(0)
         else:
             words.append(word)
     return CommandLine(words, (), old)

@@ -1,4 +1,4 @@
-"""The verbs of an environment, and for the embedded AWS local.start and local.stop."""
+"""The verbs of an environment: deploy, rollback and status."""
 
 from __future__ import annotations
 
@@ -73,26 +73,3 @@ def status(run: Session, environment: list[str]) -> None:
     run.answer = {"environments": [asdict(one) for one in found]}
     if any(one.drift for one in found):
         raise Exit(code=3)
-
-
-@verb()
-def start(run: Session) -> None:
-    """Start the embedded AWS in the background, with the project's stack in it."""
-    from ..verbs.local import start_for_project
-
-    started = start_for_project(run.project, run.machine, run.reporter)
-    run.reporter.line(f"  local     embedded AWS on {started.aws.endpoint}")
-    for name, value in started.outputs.items():
-        run.reporter.line(f"            {name:<14}{value}")
-    run.answer = {
-        "endpoint": started.aws.endpoint, "region": started.aws.region, "stack": started.stack,
-        "outputs": dict(started.outputs), "log": started.aws.log,
-    }  # fmt: skip
-
-
-@verb()
-def stop(run: Session) -> None:
-    """Stop the embedded AWS and forget what is in it."""
-    from ..verbs.local import stop_local
-
-    run.answer = {"stopped": stop_local(run.project, run.reporter)}

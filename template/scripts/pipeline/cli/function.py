@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -44,13 +45,15 @@ def run(
     session: Session, event: list[str], package: str | None = None, watch: bool = False
 ) -> None:
     """Run the packaged function on this machine, under AWS's own runtime client."""
-    from ..verbs.run import read_event, run
+    from ..verbs.run import run
 
     if watch:
         _watch(session, event, package)
-    events = [read_event(Path(name)) for name in event] or [_standard_input(session.root)]
-    done = run(session.project, package, events, session.machine, session.reporter)
-    session.answer = {"invocations": [_document(invocation) for invocation in done]}
+    done = run(
+        session.project, package, events_of(session, event), session.machine, session.reporter,
+        _terminal(session),
+    )  # fmt: skip
+    session.answer = {"invocations": [document(invocation) for invocation in done]}
     if any(invocation.error for invocation in done):
         raise Exit(code=1)
 
@@ -63,20 +66,36 @@ def _watch(run: Session, event: list[str], package: str | None) -> NoReturn:
         raise UsageError("--watch", what, f"Leave out {package or '--json'}.")
     given = () if event else (_standard_input(run.root),)
     run.machine.tooling("local")
-    watch(Watched(tuple(map(Path, event)), given), run.machine, run.reporter, time.sleep)
+    watched = Watched(tuple(map(Path, event)), given, _terminal(run))
+    watch(watched, run.machine, run.reporter, time.sleep)
+
+
+def events_of(run: Session, files: list[str]) -> list[bytes]:
+    """Return the events in files, or else the one on standard input."""
+    from ..verbs.run import read_event
+
+    return [read_event(Path(name)) for name in files] or [_standard_input(run.root)]
+
+
+def _terminal(run: Session) -> str:
+    """Return the device of the terminal that a person reads, for a debugger; empty without one."""
+    if run.json or not sys.stderr.isatty() or not hasattr(os, "ttyname"):
+        return ""
+    return os.ttyname(sys.stderr.fileno())
 
 
 def _standard_input(root: Path) -> bytes:
+    from ..verbs.local import sample_event
+
     if sys.stdin is None or sys.stdin.isatty():
-        known = sorted(
-            path.relative_to(root).as_posix() for path in (root / "tests" / "events").glob("*.json")
-        )
-        then = f"Pass one: --event {known[0]}" if known else "Pass a JSON file with --event."
-        raise UsageError("run", "there is no event", then)
+        known = sample_event(root)
+        then = f"Pass one: --event {known}" if known else "Pass a JSON file with --event."
+        raise UsageError("--event", "there is no event", then)
     return decoded(sys.stdin.buffer.read(), "standard input").encode()
 
 
-def _document(invocation: Invocation) -> dict[str, object]:
+def document(invocation: Invocation) -> dict[str, object]:
+    """Return what `--json` prints of an invocation."""
     try:
         answer = json.loads(invocation.payload)
     except ValueError:

@@ -33,8 +33,8 @@ _NO_WORD = re.compile("'(.+)' did not receive required positional arguments: '(.
 _LIBRARY = Path(__file__).parents[1]
 # The flags that stand in front of a verb.
 _OWN_FLAGS = ("help", "list", "version", "complete", "print-completion-script")
-# A bare word behind a verb is the value of the first of these flags that the verb has.
-_BARE_WORDS = ("--environment", "--package")
+# Bare words behind a verb are the values of the first of these rows that the verb has.
+_BARE_WORDS = (("--environment",), ("--package",), ("--file", "--key"))
 _PASS_ON = ("test",)
 _STOPPED = "Interrupted. Nothing was left half-written."
 _LOOK = "Look at the permissions and the free space there, and where temporary files go (TMPDIR)."
@@ -94,9 +94,9 @@ def shapes(namespace: Collection) -> dict[str, Shape]:
     found = {}
     for context in contexts:
         valued = [name for name, argument in context.flags.items() if argument.takes_value]
-        positional = next((flag for flag in _BARE_WORDS if flag in valued), "")
+        positional: tuple[str, ...] = next((row for row in _BARE_WORDS if row[0] in valued), ())
         for name in (context.name, *context.aliases):
-            repeats = bool(positional) and context.flags[positional].kind is list
+            repeats = bool(positional) and context.flags[positional[0]].kind is list
             found[str(name)] = Shape(positional, valued, name in _PASS_ON, repeats)
     return found
 
@@ -201,8 +201,9 @@ def _explained(error: ParseError, known: Mapping[str, Shape]) -> UsageError:
     elif unknown[1].startswith("-"):
         has_none = f"`{verb}` has no flag" if verb else "there is no flag"
         what = f"{has_none} {unknown[1]!r}{_meant(unknown[1], context.flags)}"
-    elif verb and (takes := known[verb].positional.lstrip("-")):
-        what = f"`{verb}` takes one {takes}, and {unknown[1]!r} is one more"
+    elif verb and (takes := known[verb].positional):
+        names = " and one ".join(flag.lstrip("-") for flag in takes)
+        what = f"`{verb}` takes one {names}, and {unknown[1]!r} is one more"
     else:
         what = f"there is no verb {unknown[1]!r}{_meant(unknown[1], known)}"
         then = f"Run `{_PROGRAM} --list` for the verbs."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +13,8 @@ from .files import read_json, write_json
 from .git import Git
 from .pythons import find_python, is_program
 from .uv import Uv
+
+_PROCESSORS = {"aarch64": "arm64", "amd64": "x86_64"}
 
 
 @dataclass(frozen=True)
@@ -66,3 +70,9 @@ class Machine:
 def utc_now() -> datetime:
     """Return the time in UTC."""
     return datetime.now(UTC)
+
+
+def this_system() -> str:
+    """Return this machine's system and processor, in Lambda's words."""
+    processor = platform.machine().lower()
+    return f"{sys.platform} {_PROCESSORS.get(processor, processor)}"

@@ -149,11 +149,13 @@ class Engine(Protocol):
         cache: Path,
         tools: bytes,
         warn: Callable[[str], None],
+        here: LocalRuntime | None = None,
     ) -> Restored:
         """Return the locked dependencies for Lambda, made unless `cache` holds them whole.
 
-        `tools` stands for the versions of what makes the zip; `warn` is told of settings that
-        had no effect. Raises PipelineError for a package that does not fit or is not as locked.
+        They are for this machine where `here` is what runs functions on it. `tools` stands for the
+        versions of what makes the zip; `warn` is told of settings that had no effect. Raises
+        PipelineError for a package that does not fit or is not as locked.
         """
         ...
 

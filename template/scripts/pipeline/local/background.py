@@ -17,7 +17,7 @@ from pathlib import Path
 from ..core.errors import PipelineError
 from ..edge.shell import scrubbed
 from ..runtime.function_code import LocalRuntime
-from .state import NOTHING_REAL, LocalAws, read_state
+from .state import NOTHING_REAL, LocalAws, read_state, work_folder
 
 _WHERE = "embedded AWS"
 _SCRIPTS = Path(__file__).resolve().parents[2]
@@ -31,7 +31,8 @@ _LAST_LINES = 15
 class Background:
     """How to start one: `python` has moto installed, `environ` is this process's environment.
 
-    `cache` is where the runtimes come from: the server holds it.
+    `cache` is where the runtimes come from: the server holds it. With `ends_with_us` it ends
+    when this process does, whatever ends that.
     """
 
     state: Path
@@ -40,17 +41,24 @@ class Background:
     region: str = "us-east-1"
     python: Path = field(default_factory=lambda: Path(sys.executable))
     cache: Path | None = None
+    ends_with_us: bool = False
 
     @property
     def log(self) -> Path:
         """Where the server writes what it has to say."""
         return self.state.with_name("server.log")
 
+    @property
+    def work(self) -> Path:
+        """The folder of the server's functions."""
+        return work_folder(self.state)
+
     def command(self) -> list[str]:
         """Return the server's command line; it holds no secret."""
         words = [str(self.python), "-m", "pipeline.local.server", "--state", str(self.state)]
         words += ["--region", self.region, "--log", str(self.log)]
         words += ["--cache", str(self.cache)] if self.cache else []
+        words += ["--until-stdin-ends"] if self.ends_with_us else []
         for name, runtime in self.runtimes.items():
             places = [runtime.python, runtime.ric, *runtime.extra_paths]
             label = f"{name}@{runtime.version}" if runtime.version else name
@@ -75,12 +83,17 @@ def start(wanted: Background) -> LocalAws:
         return found
     wanted.state.parent.mkdir(parents=True, exist_ok=True)
     env = scrubbed(wanted.environ, {"PYTHONPATH": str(_SCRIPTS), **NOTHING_REAL})
-    with os.fdopen(os.open(wanted.log, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as log:
+    # The other end of the pipe stays open for as long as this process lives.
+    stdin = os.pipe()[0] if wanted.ends_with_us else os.open(os.devnull, os.O_RDONLY)
+    with (
+        os.fdopen(stdin) as stdin_file,
+        os.fdopen(os.open(wanted.log, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as log,
+    ):
         process = subprocess.Popen(
             wanted.command(),
             cwd=wanted.state.parent,
             env=env,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin_file,
             stdout=log,
             stderr=log,
             start_new_session=True,

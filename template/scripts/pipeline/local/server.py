@@ -25,7 +25,7 @@ from ..edge.locks import exclusive_if_free
 from ..edge.scratch import own_temporary_folder
 from ..runtime.function_code import LocalRuntime
 from .aws_http import Environ, Start, scope
-from .state import LocalAws, write_state
+from .state import LocalAws, work_folder, write_state
 
 _TAKEN = 4
 
@@ -45,9 +45,10 @@ def main(arguments: Sequence[str]) -> int:
             # The runtimes' clients lie there. Who started this holds it until it answers.
             held.enter_context(shared_use(Path(options.cache), lambda: None))
         sweep(state.parent)
-        folder = state.with_name("work")
+        folder = work_folder(state)
         # A server that was killed could not tidy up. Compiled modules stay: they save a second.
-        remove_folder(folder / "code")
+        for left in ("code", "native"):
+            remove_folder(folder / left)
         try:
             _serve(state, folder, dict(parse_runtime(text) for text in options.runtime), options)
         finally:
@@ -83,6 +84,8 @@ def _serve(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    if options.until_stdin_ends:
+        threading.Thread(target=_await_end, args=(stop,), daemon=True).start()
     keys = new_keys()
 
     def control(environ: Environ, start_response: Start) -> Iterable[bytes]:
@@ -102,12 +105,19 @@ def _serve(
             pid=os.getpid(),
             started=time.time(),
             log=options.log,
+            function_key=keys.function_key,
+            function_secret=keys.function_secret,
         )
         write_state(state, aws)
         sys.stderr.write(f"embedded AWS on {endpoint}, process {os.getpid()}\n")
         sys.stderr.flush()
         stop.wait()
     sys.stderr.write("embedded AWS stopped\n")
+
+
+def _await_end(stop: threading.Event) -> None:
+    sys.stdin.read()
+    stop.set()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -117,8 +127,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runtime", action="append", default=[])
     parser.add_argument("--log", default="")
     parser.add_argument("--cache", default="")
+    parser.add_argument("--until-stdin-ends", action="store_true")
     return parser
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    sys.stderr.flush()
+    # All is tidied up; taking apart what moto holds would take a second more.
+    os._exit(code)

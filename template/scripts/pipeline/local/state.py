@@ -23,7 +23,10 @@ NOTHING_REAL = {
 
 @dataclass(frozen=True)
 class LocalAws:
-    """A running embedded AWS; `started` is in seconds since 1970."""
+    """A running embedded AWS; `started` is in seconds since 1970.
+
+    Functions get a key of their own, which does not open the server itself.
+    """
 
     endpoint: str
     access_key: str = field(repr=False)
@@ -32,6 +35,8 @@ class LocalAws:
     pid: int
     started: float
     log: str = ""
+    function_key: str = field(default="", repr=False)
+    function_secret: str = field(default="", repr=False)
 
     def environment(self) -> dict[str, str]:
         """Return the variables with which any AWS client talks to it and to nothing else."""
@@ -46,13 +51,19 @@ class LocalAws:
         }
 
 
+def work_folder(state: Path) -> Path:
+    """Return where the functions of the embedded AWS with this state file lie, unzipped."""
+    return state.with_name("work")
+
+
 def read_state(path: Path) -> LocalAws | None:
     """Return what the file says, or None when there is none that can be read."""
     try:
         document = parse_json(path.read_bytes(), str(path))
-        known: Mapping[str, object] = {name: document[name] for name in LocalAws.__annotations__}
+        names = LocalAws.__annotations__.keys() & document.keys()
+        known: Mapping[str, object] = {name: document[name] for name in names}
         aws = LocalAws(**known)  # type: ignore[arg-type]
-    except (OSError, PipelineError, KeyError, TypeError):
+    except (OSError, PipelineError, AttributeError, TypeError):
         return None
     return None if mistyped_part(aws, LocalAws, "") else aws
 

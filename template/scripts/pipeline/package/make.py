@@ -23,6 +23,7 @@ from ..project.project import Project
 from ..project.secrets import refuse_secrets
 from ..project.sources import SOURCE, Sources, function_files
 from ..project.tables import normal
+from ..runtime.function_code import LocalRuntime
 from ..zip.globs import select_all
 from ..zip.reader import members_of
 from ..zip.writer import Raw, compress, store
@@ -99,8 +100,13 @@ def _tags(found: Mapping[str, Distribution]) -> dict[str, tuple[str, ...]]:
     return {name: distribution.tags for name, distribution in found.items()}
 
 
-def restore_dependencies(project: Project, machine: Machine, warn: Say) -> Restored:
-    """Return the dependency zip of the project's lock; `warn` is told what had no effect."""
+def restore_dependencies(
+    project: Project, machine: Machine, warn: Say, here: LocalRuntime | None = None
+) -> Restored:
+    """Return the dependency zip of the project's lock; `warn` is told what had no effect.
+
+    It is for Lambda, or for what stands for Lambda `here`.
+    """
     stamp = repr(
         [
             (tool.name, tool.version)
@@ -109,7 +115,7 @@ def restore_dependencies(project: Project, machine: Machine, warn: Say) -> Resto
         ]
     ).encode()
     engine = engine_for(project.function.runtime)
-    return engine.restore(project, machine, _kept(machine) / "dependencies", stamp, warn)
+    return engine.restore(project, machine, _kept(machine) / "dependencies", stamp, warn, here)
 
 
 def make_package(project: Project, order: Order, restored: Restored, machine: Machine) -> Built:

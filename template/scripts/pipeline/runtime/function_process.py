@@ -25,13 +25,18 @@ from .invocation import (
     Figures,
     Invocation,
     exit_error,
+    posted_type,
     size_error,
     timeout_error,
 )
 from .surroundings import function_environment, start_command
 from .system_log import SystemLog
 
+# Where Lambda has the code: what its log says instead of a folder of this machine.
+_TASK_ROOT = "/var/task"
 _STARTED: tuple[Kind, ...] = ("ready", "init-error", "exit")
+# A file in the process's own folder, there once a debugger has stopped it.
+_DEBUGGED = ".debugged"
 _ENDED: tuple[Kind, ...] = ("answer", "error", "too-large", "exit")
 
 
@@ -52,7 +57,8 @@ class FunctionProcess:
     """One execution environment: started by the first invocation, warm for the next ones.
 
     After a crash or a missed deadline the next invocation starts afresh. Invocations wait for
-    each other. `bytecode` may be shared between processes of the same Python.
+    each other. `bytecode` may be shared between processes of the same Python. `terminal` is the
+    device a debugger talks to; once one has stopped the process no time limit counts.
     """
 
     def __init__(
@@ -61,12 +67,14 @@ class FunctionProcess:
         config: FunctionConfig,
         *,
         bytecode: Path | None = None,
+        terminal: str = "",
     ) -> None:
         self.code = code
         self.config = config
         self._system_log = SystemLog(config)
         self._log_stream = ""
         self._bytecode = bytecode
+        self._terminal = terminal
         self._child: Child | None = None
         self._scratch: Path | None = None
         self._closed = False
@@ -88,10 +96,10 @@ class FunctionProcess:
             if ending is None:
                 left = start.deadline - began
                 child.api.offer(self._work(request_id, payload, left, client_context))
-                ending = _awaited(child.api, request_id, start.deadline)
+                ending = self._awaited(child.api, request_id, start.deadline)
             seconds = time.monotonic() - began
             figures = Figures(seconds, start.seconds, child.peak_memory())
-            log += _text(child)
+            log = (log + _text(child)).replace(str(self.code.folder), _TASK_ROOT)
             if ending.kind not in {"answer", "error"}:
                 self._discard()
             return self._invocation(request_id, log, figures, ending)
@@ -119,7 +127,7 @@ class FunctionProcess:
         log = self._system_log.init_start()
         began = time.monotonic()
         child = self._spawn()
-        started = child.api.first(_STARTED, limit)
+        started = self._first(child.api, _STARTED, limit)
         ready = time.monotonic()
         log += _text(child)
         if started.kind != "timeout":
@@ -149,7 +157,7 @@ class FunctionProcess:
         env = function_environment(
             self.code, self.config, api=api.address, scratch=scratch, log_stream=self._log_stream
         )
-        command = start_command(self.code, self._bytecode)
+        command = start_command(self.code, self._bytecode, self._terminal, scratch / _DEBUGGED)
         try:
             self._child = Child(api, command, env, self.code.folder)
         except OSError as error:
@@ -198,6 +206,19 @@ class FunctionProcess:
             figures=figures,
         )
 
+    def _awaited(self, api: RuntimeApi, request_id: str, deadline: float) -> ProcessEvent:
+        while True:
+            event = self._first(api, _ENDED, deadline - time.monotonic())
+            if event.kind in {"exit", "timeout"} or event.request_id == request_id:
+                return event
+
+    def _first(self, api: RuntimeApi, kinds: tuple[Kind, ...], seconds: float) -> ProcessEvent:
+        event = api.first(kinds, seconds)
+        if event.kind == "timeout" and self._scratch and (self._scratch / _DEBUGGED).exists():
+            # A person is at it.
+            return api.first(kinds, threading.TIMEOUT_MAX)
+        return event
+
     def _discard(self) -> None:
         if self._child is not None:
             self._child.end()
@@ -205,13 +226,6 @@ class FunctionProcess:
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
             self._scratch = None
-
-
-def _awaited(api: RuntimeApi, request_id: str, deadline: float) -> ProcessEvent:
-    while True:
-        event = api.first(_ENDED, deadline - time.monotonic())
-        if event.kind in {"exit", "timeout"} or event.request_id == request_id:
-            return event
 
 
 def _outcome(request_id: str, ending: ProcessEvent, timeout: float) -> tuple[str, bytes]:
@@ -224,15 +238,7 @@ def _outcome(request_id: str, ending: ProcessEvent, timeout: float) -> tuple[str
         return size_error()
     if ending.kind == "answer":
         return "", ending.body
-    return ending.error_type or _posted_type(ending.body), ending.body
-
-
-def _posted_type(body: bytes) -> str:
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        return "Unknown"
-    return str(document.get("errorType", "Unknown")) if isinstance(document, dict) else "Unknown"
+    return ending.error_type or posted_type(ending.body), ending.body
 
 
 def _text(child: Child) -> str:

@@ -79,5 +79,14 @@ def size_error() -> tuple[str, bytes]:
     return _error("Function.ResponseSizeTooLarge", message)
 
 
+def posted_type(body: bytes) -> str:
+    """Return the type of the error that a function posted as its answer."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return "Unknown"
+    return str(document.get("errorType", "Unknown")) if isinstance(document, dict) else "Unknown"
+
+
 def _error(kind: str, message: str) -> tuple[str, bytes]:
     return kind, json.dumps({"errorType": kind, "errorMessage": message}).encode()

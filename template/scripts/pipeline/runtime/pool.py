@@ -108,10 +108,14 @@ class Pool:
 
     def _folder_of(self, target: Target) -> Path:
         name = base64.b64decode(target.code_sha256).hex()
+        native = native_code(self._folder, name)
+        code: Path | bytes = target.code
+        if native.is_file():
+            name, code = f"{name}-native", native
         folder = self._folder / "code" / name
         with self._unpacking:
             if name not in self._unpacked:
-                unpack_function(target.code, folder, where=f"code of {target.config.name}")
+                unpack_function(code, folder, where=f"code of {target.config.name}")
                 self._unpacked.add(name)
         return folder
 
@@ -130,6 +134,14 @@ class Pool:
                 f"NOTE: {name} is not on this machine, this ran on Python {runtime.version}",
             )
         return runtime, ""
+
+
+def native_code(folder: Path, sha256: str) -> Path:
+    """Return where the zip is, if there is one, that runs here instead of one that cannot.
+
+    `folder` is the pool's, `sha256` that zip's in hex.
+    """
+    return folder / "native" / f"{sha256}.zip"
 
 
 def _name(target: Target) -> str:

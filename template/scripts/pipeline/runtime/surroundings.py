@@ -18,7 +18,7 @@ NOWHERE = "http://127.0.0.1:1"
 # behind it, its Python part takes a host and a port only.
 _STARTER = """\
 import os, sys
-task, handler, *last = sys.argv[1:]
+debugger, terminal, mark, task, handler, *last = sys.argv[1:]
 sys.path[:] = [task, *sys.path, *last]
 sys.argv = ["awslambdaric", handler]
 from awslambdaric.__main__ import main
@@ -28,20 +28,28 @@ def call_rapid(self, method, path, *more, call=getattr(LambdaRuntimeClient, "cal
     self.lambda_runtime_address = host
     return call(self, method, f"/{secret}{path}", *more)
 LambdaRuntimeClient.call_rapid = call_rapid
+if terminal:
+    import runpy
+    runpy.run_path(debugger)["attach"](terminal, mark)
 main(sys.argv)
 """
+_DEBUGGER = Path(__file__).with_name("debugger.py")
 
 
-def start_command(code: FunctionCode, bytecode: Path | None) -> list[str]:
+def start_command(
+    code: FunctionCode, bytecode: Path | None, terminal: str, mark: Path
+) -> list[str]:
     """Return the command line of the function's process.
 
     Compiled modules go to `bytecode`, else beside their sources where that can be written.
+    `breakpoint()` stops at `terminal`, the name of a device; empty without one. `mark` is the
+    file that is there once it did.
     """
     options = ["-I", "-S", "-X", "utf8"]
     if bytecode is not None:
         options += ["-X", f"pycache_prefix={bytecode}"]
     last = [*code.runtime.extra_paths, code.runtime.ric]
-    words = [_STARTER, code.folder, code.handler, *last]
+    words = [_STARTER, _DEBUGGER, terminal, mark, code.folder, code.handler, *last]
     return [str(code.runtime.python), *options, "-c", *map(str, words)]
 
 

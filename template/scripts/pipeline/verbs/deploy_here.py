@@ -20,7 +20,7 @@ from ..package.contents import Package
 from ..project.last_build import Latest
 from ..project.project import Environment, Project
 from .build import fresh_package
-from .local import start_for_project
+from .local import next_step, start_for_project
 from .which_package import chosen_package, is_stale, last_build
 
 
@@ -74,11 +74,15 @@ def deploy(
     package.own_manifest()
     environ = dict(machine.environ)
     if environment.is_local:
-        variables = start_for_project(project, machine, reporter).aws.environment()
+        started = start_for_project(project, machine, reporter, package)
+        variables = started.aws.environment()
         environ.update(variables)
         credentials = Credentials.from_environment(variables)
-    else:
-        credentials = worker_credentials(environment, environ)
+        done = deploy_package(project, package, options, credentials, environ, reporter)
+        if not (options.dry_run or options.print_policy):
+            reporter.line(f"  next      {next_step(project.root, started)}")
+        return done
+    credentials = worker_credentials(environment, environ)
     return deploy_package(project, package, options, credentials, environ, reporter)
 
 

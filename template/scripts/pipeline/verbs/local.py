@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_plus
 
 from ..core.errors import PipelineError
 from ..core.events import Reporter
@@ -20,9 +24,15 @@ from ..function.engine import engine_for
 from ..local.background import Background, running, start, stop
 from ..local.clients import LEFT_OUT, client
 from ..local.state import LocalAws
+from ..package.contents import Package
+from ..package.native import native_zip
 from ..project.project import LOCAL_ENVIRONMENT, Project
+from ..project.stack import STACK
+from ..runtime.function_code import LocalRuntime
+from ..runtime.pool import native_code
 
-_STACK = Path("environment") / "stack.yaml"
+# Objects that events in files name lie below it, each in a folder named like its bucket.
+EVENTS = Path("tests") / "events"
 _STATE = Path(".pipeline") / "local" / "state.json"
 _WHERE = "local"
 _COMPLETE = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
@@ -38,26 +48,66 @@ class Started:
     stack: str
     outputs: Mapping[str, str]
 
+    def function(self) -> dict[str, Any]:
+        """Return the stack's function as Lambda describes it, empty where it has none."""
+        from botocore.exceptions import ClientError  # noqa: PLC0415 - comes with the local tooling
+
+        try:
+            return dict(
+                client(self.aws, "lambda").get_function_configuration(FunctionName=self.stack)
+            )
+        except ClientError:
+            return {}
+
 
 def state_file(root: Path) -> Path:
     """Return where a repository's embedded AWS keeps its address and key."""
     return root / _STATE
 
 
-def start_for_project(project: Project, machine: Machine, reporter: Reporter) -> Started:
-    """Start the embedded AWS with what the project's function needs; the first time installs it."""
+def start_for_project(
+    project: Project, machine: Machine, reporter: Reporter, package: Package | None = None
+) -> Started:
+    """Start the embedded AWS with what the project's function needs; the first time installs it.
+
+    It can run the package that is going to be deployed to it, whatever machine that is for.
+    """
     machine.tooling("local")
     function = project.function
-    wanted = Background(
+    runtime = engine_for(function.runtime).runtime(function, machine, reporter)
+    wanted = background(project, runtime, machine)
+    started = start_local(project, wanted, reporter)
+    if package:
+        target = native_code(wanted.work, package.own_manifest().function_zip.sha256)
+        native_zip(project, package, runtime, machine, reporter, target)
+    return started
+
+
+def sample_event(root: Path) -> str:
+    """Return the path of a sample event in the repository, empty without one."""
+    events = sorted((root / EVENTS).glob("*.json"))
+    return events[0].relative_to(root).as_posix() if events else ""
+
+
+def next_step(root: Path, started: Started) -> str:
+    """Return what to do once something is deployed."""
+    sample = sample_event(root)
+    words = f"local.invoke --event {sample}" if sample else "local.invoke < EVENT.json"
+    text = f"`python3 tasks.py {words}` calls it"
+    if "BucketName" in started.outputs:
+        text += ", `python3 tasks.py local.put FILE` gives it a file"
+    return text
+
+
+def background(project: Project, runtime: LocalRuntime, machine: Machine) -> Background:
+    """Return how the project's embedded AWS is started."""
+    return Background(
         state=state_file(project.root),
-        runtimes={
-            function.runtime.name: engine_for(function.runtime).runtime(function, machine, reporter)
-        },
+        runtimes={project.function.runtime.name: runtime},
         environ=machine.environ,
         region=project.environment(LOCAL_ENVIRONMENT).region or "us-east-1",
         cache=machine.cache,
     )
-    return start_local(project, wanted, reporter)
 
 
 def start_local(project: Project, wanted: Background, reporter: Reporter) -> Started:
@@ -67,14 +117,69 @@ def start_local(project: Project, wanted: Background, reporter: Reporter) -> Sta
     not start or the stack is refused.
     """
     with _in_turn(wanted.state, reporter):
-        return _start(project, wanted, reporter)
+        return _with_stack(wanted, reporter, _running(wanted, reporter), project)
 
 
-def _start(project: Project, wanted: Background, reporter: Reporter) -> Started:
-    aws = _running(wanted, reporter)
+@contextmanager
+def aws_at_hand(wanted: Background, reporter: Reporter) -> Iterator[Callable[[Project], Started]]:
+    """Give what makes a project's stack in the embedded AWS, and brings it up to date.
+
+    That is the one that runs, else one of the block's own.
+    """
+    if running(wanted.state):
+        yield lambda project: start_local(project, wanted, reporter)
+        return
+    with tempfile.TemporaryDirectory(prefix="aws-") as folder:
+        own = replace(wanted, state=Path(folder, "state.json"), ends_with_us=True)
+        try:
+            with reporter.stage("local") as stage:
+                stage.progress("starting an embedded AWS for this run")
+                aws = start(own)
+                stage.text = "embedded AWS, for this run alone"
+            yield partial(_with_stack, own, reporter, aws)
+        finally:
+            stop(own.state)
+
+
+def lay_out(events: Sequence[bytes], root: Path, aws: LocalAws, reporter: Reporter) -> None:
+    """Put the objects that S3 events name into the embedded AWS, from files in the repository.
+
+    The file is `tests/events/BUCKET/KEY`. An object that has none, and is not there, is warned of.
+    """
+    from botocore.exceptions import ClientError  # noqa: PLC0415 - comes with the local tooling
+
+    places = dict.fromkeys(place for event in events for place in _objects(event))
+    s3 = client(aws, "s3")
+    for bucket, key in places:
+        file = root / EVENTS / bucket / key
+        if file.is_file() and file.resolve().is_relative_to((root / EVENTS).resolve()):
+            _have_bucket(s3, bucket)
+            s3.put_object(Bucket=bucket, Key=key, Body=file.read_bytes())
+            continue
+        try:
+            s3.head_object(Bucket=bucket, Key=key)
+        except ClientError:
+            path = (EVENTS / bucket / key).as_posix()
+            reporter.warn(f"s3://{bucket}/{key} is not in the embedded AWS, and no file {path} is")
+
+
+def _objects(event: bytes) -> Iterator[tuple[str, str]]:
+    """Yield (bucket, key) of what an S3 event says was created."""
+    try:
+        document = json.loads(event)
+        records = document["Records"] if isinstance(document, dict) else ()
+        for record in records:
+            if record["eventName"].startswith("ObjectCreated:"):
+                stored = record["s3"]
+                yield str(stored["bucket"]["name"]), unquote_plus(stored["object"]["key"])
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        return  # another event, or none; the function says what it thinks of it
+
+
+def _with_stack(wanted: Background, reporter: Reporter, aws: LocalAws, project: Project) -> Started:
     name = resource_name(LOCAL_ENVIRONMENT, project.function.name)
     cloudformation = client(aws, "cloudformation")
-    template = _read(project.root / _STACK)
+    template = _read(project.root / STACK)
     there = _template(cloudformation, name)
     if there == template:
         reporter.line(f"  stack     {name} is there already", verbose=True)
@@ -143,7 +248,7 @@ def _put_stack(cloudformation: Any, template: str, name: str, *, is_new: bool) -
         )
     except ClientError as error:
         again = "`python3 tasks.py local.stop` and `python3 tasks.py local.start`"
-        then = f"Correct {_STACK.as_posix()}, then {again}."
+        then = f"Correct {STACK}, then {again}."
         raise PipelineError(f"{_WHERE} stack {name}", str(error), then) from error
 
 
@@ -152,7 +257,12 @@ def _make_bucket(project: Project, environ: Mapping[str, str], s3: Any) -> None:
     bucket = {BUCKET: project.function.bucket}
     declared = project.environment(LOCAL_ENVIRONMENT).declared()
     name = resolve(bucket, declared_values(bucket, declared, environ), where=_WHERE)[BUCKET]
-    if name and name not in [one["Name"] for one in s3.list_buckets()["Buckets"]]:
+    if name:
+        _have_bucket(s3, name)
+
+
+def _have_bucket(s3: Any, name: str) -> None:
+    if name not in [one["Name"] for one in s3.list_buckets()["Buckets"]]:
         # The oldest region is the default, and has no name here.
         region = s3.meta.region_name
         place = {} if region == "us-east-1" else {"LocationConstraint": region}

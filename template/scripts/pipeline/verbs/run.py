@@ -5,27 +5,33 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from ..core.errors import PipelineError
 from ..core.events import Reporter
-from ..core.manifest import FunctionFacts
+from ..core.manifest import Dependency, FunctionFacts
+from ..core.names import FUNCTION_ZIP
 from ..core.templates import declared_values, resolve
 from ..edge.files import read_text, remove_folder
 from ..edge.machine import Machine
 from ..function.engine import engine_for
+from ..local.background import running
 from ..package.contents import Package
+from ..package.native import native_zip
 from ..project.project import BUNDLED, FROM_RUNTIME, LOCAL_ENVIRONMENT, Project
 from ..project.runtimes import runtime_named
+from ..project.stack import stack_function
 from ..runtime.function_code import FunctionCode, FunctionConfig, unpack_function
 from ..runtime.function_process import FunctionProcess
 from ..runtime.invocation import Invocation
 from ..zip.reader import Archive
 from .build import fresh_package
+from .local import Started, aws_at_hand, background, lay_out
 
-_TASK_ROOT = "/var/task"
-_TIMEOUT_SECONDS = 60
+# Who has one of these will call AWS. An embedded one takes seconds to start: others do without.
+_SDKS = ("boto3", "botocore", "@aws-sdk/")
 
 
 def read_event(path: Path) -> bytes:
@@ -40,45 +46,81 @@ def read_event(path: Path) -> bytes:
 
 def run(
     project: Project, named: str | None, events: Sequence[bytes], machine: Machine,
-    reporter: Reporter,
+    reporter: Reporter, terminal: str = "",
 ) -> list[Invocation]:  # fmt: skip
-    """Run the named package, or the last build's, which is made first when missing or stale."""
+    """Run the named package, or the last build's, which is made first when missing or stale.
+
+    `terminal` is the device that a debugger talks to; empty without one.
+    """
     package = fresh_package(project, named, machine, reporter)
     machine.tooling("local")
-    return run_packaged(project, package, events, machine, reporter)
+    return run_packaged(project, package, events, machine, reporter, terminal)
 
 
 def run_packaged(
-    project: Project, package: Path, events: Sequence[bytes], machine: Machine, reporter: Reporter
-) -> list[Invocation]:
-    """Run the package's function for every event; its variables are those of `local`."""
-    opened = Package.open(package)
-    facts = opened.own_manifest().function
-    settings = run_settings(project, facts, machine.environ)
+    project: Project, path: Path, events: Sequence[bytes], machine: Machine, reporter: Reporter,
+    terminal: str = "",
+) -> list[Invocation]:  # fmt: skip
+    """Run a package's function for every event, in the surroundings that `local` has."""
+    package = Package.open(path)
+    manifest = package.own_manifest()
+    facts = manifest.function
     function = replace(
         project.function,
-        runtime=runtime_named(facts.runtime, where=package.name),
-        boto3=facts.boto3 or _boto3_of(opened.function),
+        runtime=runtime_named(facts.runtime, where=package.path.name),
+        boto3=facts.boto3 or _boto3_of(package.function),
     )
     runtime = engine_for(function.runtime).runtime(function, machine, reporter)
-    with tempfile.TemporaryDirectory(prefix="run-") as scratch:
-        folder = Path(scratch, "task")
-        unpack_function(opened.function_zip(), folder)
-        try:
-            code = FunctionCode(folder, facts.handler, runtime)
-            return run_events(code, settings, events, reporter)
-        finally:
-            remove_folder(folder)
+    with ExitStack() as held:
+        scratch = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="run-")))
+        task = scratch / "task"
+        held.callback(remove_folder, task)
+        native = native_zip(project, package, runtime, machine, reporter, scratch / FUNCTION_ZIP)
+        unpack_function(native or package.function_zip(), task)
+        wanted = background(project, runtime, machine)
+        started = None
+        if running(wanted.state) or calls_aws(function.boto3, manifest.dependencies):
+            started = held.enter_context(aws_at_hand(wanted, reporter))(project)
+            lay_out(events, project.root, started.aws, reporter)
+        settings = run_settings(project, facts, machine.environ, reporter, started)
+        code = FunctionCode(task, facts.handler, runtime)
+        return run_events(code, settings, events, reporter, terminal=terminal)
+
+
+def calls_aws(boto3: str, dependencies: Iterable[Dependency]) -> bool:
+    """Tell whether a function has what calls AWS, from its runtime or in its package."""
+    return boto3 == FROM_RUNTIME or any(one.name.startswith(_SDKS) for one in dependencies)
 
 
 def run_settings(
-    project: Project, function: FunctionFacts, environ: Mapping[str, str]
-) -> FunctionConfig:
-    """Return how `run` runs a function: its variables are filled with those of `local`."""
+    project: Project, function: FunctionFacts, environ: Mapping[str, str], reporter: Reporter,
+    started: Started | None = None,
+) -> FunctionConfig:  # fmt: skip
+    """Return how the embedded AWS would run a function, with that AWS where one is `started`.
+
+    Memory and time are the stack's. Variables are filled with those of `local`; the stack's own
+    are there where it was made.
+    """
     templates, local = function.environment, project.environment(LOCAL_ENVIRONMENT)
     values = resolve(templates, declared_values(templates, local.declared(), environ), where="run")
-    return FunctionConfig(
-        function.name, runtime=function.runtime, timeout=_TIMEOUT_SECONDS, environment=values
+    config = FunctionConfig(function.name, runtime=function.runtime, environment=values)
+    if started is None:
+        said = stack_function(project.root)
+        if said.unclear:
+            reporter.line(
+                f"  run       {said.unclear}: Lambda's own are taken, 128 MB and 3 seconds"
+            )
+        return replace(config, memory=said.memory, timeout=said.timeout)
+    made, aws = started.function(), started.aws
+    return replace(
+        config,
+        memory=made.get("MemorySize", config.memory),
+        timeout=made.get("Timeout", config.timeout),
+        environment={**made.get("Environment", {}).get("Variables", {}), **values},
+        endpoint=aws.endpoint,
+        region=aws.region,
+        access_key=aws.function_key,
+        secret_key=aws.function_secret,
     )
 
 
@@ -89,20 +131,21 @@ def run_events(
     reporter: Reporter,
     *,
     bytecode: Path | None = None,
+    terminal: str = "",
 ) -> list[Invocation]:
     """Run JSON events one after another in one warm process, and show log and answers.
 
-    Compiled modules go to `bytecode`, which later runs may share. Raises PipelineError for a
-    Python that cannot be started, and an event that is not JSON. A failing function is not an
-    error here: see the invocations.
+    Compiled modules go to `bytecode`, which later runs may share; a debugger talks to the device
+    `terminal`. Raises PipelineError for a Python that cannot be started, and an event that is not
+    JSON. A failing function is not an error here: see the invocations.
     """
-    process = FunctionProcess(code, settings, bytecode=bytecode)
+    process = FunctionProcess(code, settings, bytecode=bytecode, terminal=terminal)
     done = []
     try:
         for number, event in enumerate(events, 1):
-            _check_event(number, event)
+            check_event(number, event)
             invocation = process.invoke(event)
-            _show(invocation, code.folder, reporter)
+            show(invocation, reporter)
             done.append(invocation)
     finally:
         process.close()
@@ -115,7 +158,8 @@ def _boto3_of(function: Archive | None) -> str:
     return BUNDLED if "boto3/__init__.py" in names else FROM_RUNTIME
 
 
-def _check_event(number: int, event: bytes) -> None:
+def check_event(number: int, event: bytes) -> None:
+    """Raise PipelineError for an event that is no JSON, with its number among those given."""
     try:
         json.loads(event)
     except (ValueError, RecursionError) as error:
@@ -124,9 +168,9 @@ def _check_event(number: int, event: bytes) -> None:
         ) from error
 
 
-def _show(invocation: Invocation, folder: Path, reporter: Reporter) -> None:
-    log = invocation.readable_log().replace(str(folder), _TASK_ROOT)
-    for line in log.splitlines():
+def show(invocation: Invocation, reporter: Reporter) -> None:
+    """Show log and answer."""
+    for line in invocation.readable_log().splitlines():
         reporter.line(line)
     answer = invocation.payload.decode("utf-8", "replace")
     if invocation.error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -17,11 +18,15 @@ from ..edge.files import remove_folder
 from ..edge.machine import Machine
 from ..function.engine import Restored, engine_for
 from ..function.function_zip import make_function_zip
+from ..local.background import running
 from ..package.make import function_sources, restore_dependencies
+from ..package.native import native_dependencies
 from ..project.project import Project
 from ..project.sources import SOURCE, Sources, own_files
-from ..runtime.function_code import FunctionCode, LocalRuntime, unpack_function
-from .run import read_event, run_events, run_settings
+from ..project.stack import STACK
+from ..runtime.function_code import FunctionCode, FunctionConfig, LocalRuntime, unpack_function
+from .local import Started, aws_at_hand, background, lay_out
+from .run import calls_aws, read_event, run_events, run_settings
 
 _BELOW = f"{SOURCE}/"
 _PYPROJECT = "pyproject.toml"
@@ -35,19 +40,25 @@ _Looks = dict[str, tuple[int, int, int]]
 
 @dataclass(frozen=True)
 class Watched:
-    """The events to run at each save: files that are watched too, or else those `given`."""
+    """The events to run at each save: files that are watched too, or else those `given`.
+
+    A debugger talks to the device `terminal`.
+    """
 
     files: tuple[Path, ...]
     given: tuple[bytes, ...] = ()
+    terminal: str = ""
 
 
 @dataclass(frozen=True)
 class _Setup:
-    """What pyproject.toml and the lock decide; made again only when one of them was saved."""
+    """What pyproject.toml, lock and stack decide; made again only when one of them was saved."""
 
     project: Project
     runtime: LocalRuntime
     restored: Restored
+    settings: FunctionConfig
+    started: Started | None
 
 
 def watch(
@@ -59,27 +70,33 @@ def watch(
     left of it. Errors are shown, and the next save tries again.
     """
     reporter.line(stage_line("watch", f"{SOURCE}, {_PYPROJECT} and the events", "Ctrl-C ends"))
-    with tempfile.TemporaryDirectory(prefix="watch-") as scratch:
-        watcher = _Watcher(watched, machine, reporter, Path(scratch))
-        try:
-            while True:
-                watcher.look(wait)
-                wait(_BETWEEN_LOOKS)
-        finally:
-            remove_folder(watcher.task)
+    with ExitStack() as held:
+        scratch = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="watch-")))
+        watcher = _Watcher(watched, machine, reporter, scratch, held)
+        held.callback(remove_folder, watcher.task)
+        while True:
+            watcher.look(wait)
+            wait(_BETWEEN_LOOKS)
 
 
 class _Watcher:
     """What there was at the last look, and what ran then."""
 
     def __init__(
-        self, watched: Watched, machine: Machine, reporter: Reporter, scratch: Path
+        self,
+        watched: Watched,
+        machine: Machine,
+        reporter: Reporter,
+        scratch: Path,
+        held: ExitStack,
     ) -> None:
         self.task = scratch / "task"
         self._watched = watched
         self._machine = machine
         self._reporter = reporter
         self._scratch = scratch
+        self._held = held
+        self._stack: Callable[[Project], Started] | None = None
         index = [machine.git.index()] if machine.git else []
         self._beside = (*watched.files, *index)
         self._seen: _Looks = {}
@@ -108,7 +125,8 @@ class _Watcher:
         files = [file for file in every if file.path.startswith(_BELOW)]
         self._name_untracked(appeared - {file.path for file in files})
         # Neither git's index, which it rewrites for many reasons, nor what it does not track.
-        others = (_PYPROJECT, *self._locks, *map(str, self._watched.files))
+        settings = (_PYPROJECT, STACK, *self._locks)
+        others = (*settings, *map(str, self._watched.files))
         self._inputs = {name: self._seen.get(name) for name in others}
         self._inputs |= {file.path: (self._seen.get(file.path), file) for file in files}
         saved = {name for name, _ in self._inputs.items() ^ before.items()}
@@ -116,7 +134,7 @@ class _Watcher:
             return
         if before:
             self._reporter.line(stage_line("watch", few(saved), "saved"))
-        if saved & {_PYPROJECT, *self._locks}:
+        if saved.intersection(settings):
             self._setup = None
         failed, count = self._run(Sources(self._machine.root, tuple(files)))
         text = f"{failed} of {count} events failed" if failed else f"{count} answered"
@@ -139,13 +157,15 @@ class _Watcher:
         make_function_zip(own, setup.restored, zipped)
         unpack_function(zipped, self.task)
         events = [*map(read_event, self._watched.files), *self._watched.given]
-        facts = setup.project.function.facts()
+        if setup.started:
+            lay_out(events, setup.project.root, setup.started.aws, self._reporter)
         done = run_events(
-            FunctionCode(self.task, facts.handler, setup.runtime),
-            run_settings(setup.project, facts, self._machine.environ),
+            FunctionCode(self.task, setup.project.function.handler, setup.runtime),
+            setup.settings,
             events,
             self._reporter,
             bytecode=self._scratch / "bytecode",
+            terminal=self._watched.terminal,
         )
         return sum(bool(invocation.error) for invocation in done), len(done)
 
@@ -157,11 +177,21 @@ class _Watcher:
         with self._reporter.stage("restore") as stage:
             restored = restore_dependencies(project, self._machine, self._reporter.warn)
             stage.text = f"{restored.locked} packages, locked"
-        return _Setup(project, runtime, restored)
+        facts, binaries = project.function.facts(), restored.installed.binaries
+        native = native_dependencies(
+            project, facts, binaries, runtime, self._machine, self._reporter
+        )
+        wanted = background(project, runtime, self._machine)
+        needed = running(wanted.state) or calls_aws(facts.boto3, restored.dependencies)
+        if needed and not self._stack:
+            self._stack = self._held.enter_context(aws_at_hand(wanted, self._reporter))
+        started = self._stack(project) if self._stack else None
+        settings = run_settings(project, facts, self._machine.environ, self._reporter, started)
+        return _Setup(project, runtime, native or restored, settings, started)
 
 
 def _look(root: Path, locks: Sequence[str], files: Sequence[Path]) -> _Looks:
-    named = {name: root / name for name in (_PYPROJECT, *locks)}
+    named = {name: root / name for name in (_PYPROJECT, STACK, *locks)}
     named |= {str(path): path for path in files}
     named |= {path.relative_to(root).as_posix(): path for path in _walk(root / SOURCE)}
     found = {}

@@ -8,6 +8,7 @@ from pathlib import Path
 from ...core.events import Reporter
 from ...edge.machine import Machine
 from ...project.project import Project
+from ...runtime.function_code import LocalRuntime
 from ..engine import Restored, ZipFile
 from ..handler import FunctionFiles, HandlerCheck
 from . import restore as wheels
@@ -36,10 +37,11 @@ ecosystem = "pypi"
 
 
 def restore(
-    project: Project, machine: Machine, cache: Path, tools: bytes, warn: Callable[[str], None]
-) -> Restored:
+    project: Project, machine: Machine, cache: Path, tools: bytes, warn: Callable[[str], None],
+    here: LocalRuntime | None = None,
+) -> Restored:  # fmt: skip
     """Restore the wheels of the function's hash lock."""
-    return wheels.restore(project, lambda: machine.uv, cache, tools, warn)
+    return wheels.restore(project, lambda: machine.uv, cache, tools, warn, here)
 
 
 def own_files(files: Sequence[ZipFile], restored: Restored) -> Sequence[ZipFile]:

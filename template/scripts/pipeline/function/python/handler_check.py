@@ -6,9 +6,7 @@ raises while it is imported may come from what only AWS has, and is told as a wa
 
 from __future__ import annotations
 
-import platform
 import re
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ from ...core.masking import masked_text
 from ...core.templates import names_in
 from ...edge.files import read_json, read_text
 from ...edge.locks import exclusive
-from ...edge.machine import Machine
+from ...edge.machine import Machine, this_system
 from ...project.project import LOCAL_ENVIRONMENT, Function, Project
 from ...project.sources import STACK
 from ...project.tables import normal
@@ -32,7 +30,6 @@ from ..handler import FunctionFiles, HandlerCheck, Known, fillable, known_values
 from .handler_source import ASYNC, GENERATOR
 
 _CHILD = Path(__file__).with_name("handler_child.py")
-_MACHINES = {"aarch64": "arm64", "amd64": "x86_64"}
 # The child ends itself and says where it was; this is for one that cannot.
 _GRACE_SECONDS = 5
 _LONGEST = 400
@@ -71,12 +68,6 @@ class Here:
     system: str
     known: Known
     layers: bool
-
-
-def this_system() -> str:
-    """Return this machine's system and processor, in Lambda's words."""
-    machine = platform.machine().lower()
-    return f"{sys.platform} {_MACHINES.get(machine, machine)}"
 
 
 def import_handler(

@@ -6,8 +6,9 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from ...edge.cache import Sealed, keep, seal, sealed
 from ...edge.files import unwritable
 from ...edge.locks import exclusive
 from ...edge.uv import Uv
-from ...project.project import FROM_RUNTIME, Project
+from ...project.project import FROM_RUNTIME, Function, Project
 from ...project.tables import normal
+from ...runtime.function_code import LocalRuntime
 from ...zip.globs import path_matcher
 from ...zip.reader import OUR_LIMITS, members_of, open_archive
 from ...zip.writer import Member, compress, write_zip
@@ -42,36 +44,42 @@ def restore(
     cache: Path,
     tools: bytes,
     warn: Callable[[str], None] = lambda _: None,
+    here: LocalRuntime | None = None,
 ) -> Restored:
     """Return the dependency zip of the project's lock, making it unless `cache` holds it whole.
 
-    Binary wheels only, for the function's Python and platform; `tools` stands for the versions
-    of what makes the zip. `uv` is asked for where something has to be installed, and `warn` is
-    told then of settings that had no effect. Raises PipelineError naming a package that has no
-    fitting wheel, or one that is not what it should be.
+    Binary wheels only, for the function's Python and platform, or for what runs it `here`; `tools`
+    stands for the versions of what makes the zip. `uv` is asked for where something has to be
+    installed, and `warn` is told then of settings that had no effect. Raises PipelineError
+    naming a package that has no fitting wheel, or one that is not what it should be.
     """
     text = read_lock(project.root, FUNCTION_LOCK)
     check_lock(FUNCTION_LOCK, text, project.dependencies)
-    target = cache / f"{_key(project, text, tools)}.zip"
+    where, options = _platform(project.function, here)
+    target = cache / f"{_key(project, options, text, tools)}.zip"
     packages = len(locked(text))
     if whole := sealed(target):
         return _restored(whole, text, cache, from_cache=True)
     with exclusive(cache / "dependencies.lock", lambda: None):
         from_cache, whole = True, sealed(target)
         if whole is None:
-            from_cache, whole = _make(project, uv(), target, packages, warn)
+            fill = partial(_install, project.root, where, options, uv()) if packages else None
+            from_cache, whole = _make(project, fill, target, warn)
         return _restored(whole, text, cache, from_cache=from_cache)
 
 
 def _make(
-    project: Project, uv: Uv, target: Path, packages: int, warn: Callable[[str], None]
+    project: Project,
+    fill: Callable[[Path], bool] | None,
+    target: Path,
+    warn: Callable[[str], None],
 ) -> tuple[bool, Sealed]:
     cache = target.parent
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache, prefix=".site.") as scratch:
             folder = Path(scratch) / "site"
-            from_cache = not packages or _install(project, uv, folder)
+            from_cache = fill is None or fill(folder)
             digest = write_zip(target, _members(folder, project, warn))
             seal(target, digest)
             return from_cache, Sealed(target.read_bytes(), digest)
@@ -79,26 +87,29 @@ def _make(
         raise unwritable(cache, error) from error
 
 
-def _key(project: Project, lock: str, tools: bytes) -> str:
+def _platform(function: Function, here: LocalRuntime | None) -> tuple[str, tuple[str, ...]]:
+    """Return what the wheels are for, and uv's options that choose them."""
+    if here:
+        return f"this machine's {here.python}", ("--python", str(here.python))
+    platform = function.runtime.platform(function.architecture)
+    options = ("--python-platform", platform, "--python-version", function.runtime.version)
+    return f"{function.runtime.name} on {function.architecture}", options
+
+
+def _key(project: Project, options: Sequence[str], lock: str, tools: bytes) -> str:
     """Return what names a dependency zip: a digest of everything that decides its bytes."""
     function = project.function
     asked = project.dependencies if function.boto3 == FROM_RUNTIME else ()
-    facts = (
-        function.runtime.platform(function.architecture), function.runtime.version, lock,
-        function.boto3, asked, function.exclude, tools,
-    )  # fmt: skip
+    facts = (options, lock, function.boto3, asked, function.exclude, tools)
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
 
 
-def _install(project: Project, uv: Uv, folder: Path) -> bool:
-    runtime, architecture = project.function.runtime, project.function.architecture
-    wanted: list[str | Path] = ["--python-platform", runtime.platform(architecture)]
-    wanted += ["--python-version", runtime.version, "--only-binary", ":all:", "--no-deps"]
+def _install(root: Path, where: str, options: Sequence[str], uv: Uv, folder: Path) -> bool:
     return install(
         uv,
-        [*wanted, "-r", project.root / FUNCTION_LOCK],
+        [*options, "--only-binary", ":all:", "--no-deps", "-r", root / FUNCTION_LOCK],
         Place(lambda: own_folder(folder), copies=False),
-        where=f"restore {FUNCTION_LOCK} for {runtime.name} on {architecture}",
+        where=f"restore {FUNCTION_LOCK} for {where}",
     ).from_cache
 
 

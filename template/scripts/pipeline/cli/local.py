@@ -1,0 +1,93 @@
+"""The verbs of the embedded AWS: start and stop it, and use what is deployed to it."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from invoke import Exit
+
+from ..core.errors import UsageError
+from .function import document, events_of
+from .session import Session, verb
+
+_BETWEEN_LOOKS = 0.3
+
+
+@verb()
+def start(run: Session) -> None:
+    """Start the embedded AWS in the background, with the project's stack in it."""
+    from ..verbs.local import start_for_project
+
+    started = start_for_project(run.project, run.machine, run.reporter)
+    run.reporter.line(f"  local     embedded AWS on {started.aws.endpoint}")
+    for name, value in started.outputs.items():
+        run.reporter.line(f"            {name:<14}{value}")
+    run.answer = {
+        "endpoint": started.aws.endpoint, "region": started.aws.region, "stack": started.stack,
+        "outputs": dict(started.outputs), "log": started.aws.log,
+    }  # fmt: skip
+
+
+@verb()
+def stop(run: Session) -> None:
+    """Stop the embedded AWS and forget what is in it."""
+    from ..verbs.local import stop_local
+
+    run.answer = {"stopped": stop_local(run.project, run.reporter)}
+
+
+@verb(
+    {"event": "A file with the event, standard input without it; repeated, one call for each"},
+    iterable=["event"],
+)
+def invoke(run: Session, event: list[str]) -> None:
+    """Call the function deployed to the embedded AWS; show its log and its answer."""
+    from ..verbs.local_use import invoke_local
+
+    done = invoke_local(run.project, events_of(run, event), run.machine, run.reporter)
+    run.answer = {"invocations": [document(invocation) for invocation in done]}
+    if any(invocation.error for invocation in done):
+        raise Exit(code=1)
+
+
+@verb({"file": "The file", "key": "The object's key; the file's name by default"})
+def put(run: Session, file: str, key: str = "") -> None:
+    """Put a file into the bucket of the stack in the embedded AWS."""
+    from ..verbs.local_use import put_local
+
+    bucket, key = put_local(run.project, Path(file), key, run.machine, run.reporter)
+    run.answer = {"bucket": bucket, "key": key}
+
+
+@verb({"follow": "Go on with what comes, until Ctrl-C"})
+def logs(run: Session, follow: bool = False) -> None:
+    """Show the log of the function in the embedded AWS, on standard output."""
+    from ..verbs.local_use import local_log
+
+    if follow and run.json:
+        raise UsageError("--follow", "it never has an answer", "Leave out --json.")
+    for lines in local_log(run.project, run.machine):
+        text = "\n".join(line.message for line in lines)
+        if text or not follow:
+            run.result(text, {"events": [asdict(line) for line in lines]})
+        if not follow:
+            break
+        time.sleep(_BETWEEN_LOOKS)
+
+
+@verb()
+def env(run: Session) -> None:
+    """Print the variables with which any AWS client talks to the embedded AWS, for `eval`."""
+    from ..verbs.local_use import FOREIGN, local_aws
+
+    aws = local_aws(run.project, run.machine)
+    variables = aws.environment()
+    # They are for the reader, and may be in this environment already.
+    run.secrets[:] = [secret for secret in run.secrets if secret not in variables.values()]
+    lines = [f"unset {' '.join(FOREIGN)}"]
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+    run.result("\n".join(lines), {"variables": variables, "unset": list(FOREIGN)})
+    run.reporter.line(f"  with these: aws --endpoint-url {aws.endpoint} s3 ls")

@@ -1,0 +1,83 @@
+"""What `environment/stack.yaml` says of the function, as far as that is plain text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import PipelineError
+from ..edge.files import read_text
+
+STACK = "environment/stack.yaml"
+_FUNCTION = "AWS::Lambda::Function"
+
+
+@dataclass(frozen=True)
+class StackFunction:
+    """How the stack runs the function: `memory` in MB, `timeout` in seconds.
+
+    Lambda's own are taken where the stack says none; `unclear` tells what could not be read off.
+    """
+
+    memory: int = 128
+    timeout: int = 3
+    unclear: str = ""
+
+
+def stack_function(root: Path) -> StackFunction:
+    """Return what the stack's first function has.
+
+    A number is one, or refers to a parameter that has one as its default. Raises PipelineError
+    with the line of what is not YAML.
+    """
+    try:
+        document = _document(read_text(root / STACK, STACK))
+    except FileNotFoundError:
+        return StackFunction(unclear=f"there is no {STACK}")
+    resources = [one for one in _table(document, "Resources").values() if isinstance(one, dict)]
+    properties = next(
+        (_table(one, "Properties") for one in resources if one.get("Type") == _FUNCTION), None
+    )
+    if properties is None:
+        return StackFunction(unclear=f"{STACK} has no function")
+    parameters = _table(document, "Parameters")
+    memory = _number(properties.get("MemorySize", 128), parameters)
+    timeout = _number(properties.get("Timeout", 3), parameters)
+    if memory is None or timeout is None:
+        return StackFunction(unclear=f"{STACK} computes its function's memory or time")
+    return StackFunction(memory, timeout)
+
+
+def _number(value: Any, parameters: dict[str, Any]) -> int | None:
+    if isinstance(value, dict) and value.keys() == {"Ref"}:
+        value = _table(parameters, value["Ref"]).get("Default")
+    return int(value) if str(value).isdecimal() else None
+
+
+def _table(document: Any, key: str) -> dict[str, Any]:
+    found = document.get(key) if isinstance(document, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _document(text: str) -> Any:
+    import yaml  # noqa: PLC0415 - comes with the local tooling
+
+    class Loader(yaml.SafeLoader):
+        """Reads CloudFormation's short forms, like `!Ref Name`, as their long ones."""
+
+    def long_form(loader: Any, name: str, node: Any) -> Any:
+        if isinstance(node, yaml.ScalarNode):
+            return {name: node.value}
+        if isinstance(node, yaml.SequenceNode):
+            return {name: loader.construct_sequence(node, deep=True)}
+        return {name: loader.construct_mapping(node, deep=True)}
+
+    Loader.add_multi_constructor("!", long_form)
+    try:
+        return yaml.load(text, Loader)  # noqa: S506 - a safe loader with more tags
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{STACK}, line {mark.line + 1}" if mark else STACK
+        what = getattr(error, "problem", None) or str(error)
+        raise PipelineError(where, what, "Correct the stack.") from error

@@ -1,0 +1,177 @@
+"""Using what was deployed to the embedded AWS: call the function, feed its bucket, read its log."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import PipelineError
+from ..core.events import Reporter
+from ..core.names import resource_name
+from ..edge.machine import Machine
+from ..local.background import running
+from ..local.clients import client
+from ..local.state import LocalAws
+from ..project.project import LOCAL_ENVIRONMENT, Project
+from ..runtime.invocation import Figures, Invocation, posted_type
+from .local import lay_out, state_file
+from .run import check_event, show
+
+# What would lead a client elsewhere, whatever else it is told.
+FOREIGN = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN")
+_ALIAS = "live"
+_RELEASE_TAG = "pipeline:release"  # every deploy writes it
+# Longer than any function may take; the embedded AWS itself ends those that take too long.
+_LONGEST_CALL = 1000
+_TAIL = 4096
+_BUCKET = "AWS::S3::Bucket"
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """A line of a function's log: milliseconds since 1970, the stream, the text."""
+
+    timestamp: int
+    stream: str
+    message: str
+
+
+def local_aws(project: Project, machine: Machine) -> LocalAws:
+    """Return the project's running embedded AWS. Raises PipelineError where none runs."""
+    machine.tooling("local")
+    aws = running(state_file(project.root))
+    if aws is None:
+        raise PipelineError(
+            "local", "no embedded AWS is running", "Run `python3 tasks.py deploy local`."
+        )
+    return aws
+
+
+def invoke_local(
+    project: Project, events: Sequence[bytes], machine: Machine, reporter: Reporter
+) -> list[Invocation]:
+    """Call the deployed function with one event after another; show logs and answers.
+
+    The objects that S3 events name are put there first. A failing function is not an error here:
+    see the invocations.
+    """
+    from botocore.config import Config  # noqa: PLC0415 - comes with the local tooling
+
+    for number, event in enumerate(events, 1):
+        check_event(number, event)
+    aws, name = local_aws(project, machine), _name(project)
+    lay_out(events, project.root, aws, reporter)
+    lambdas = client(aws, "lambda", Config(read_timeout=_LONGEST_CALL))
+    with _explained(project):
+        if _RELEASE_TAG not in lambdas.get_function(FunctionName=name).get("Tags", {}):
+            then = "Run `python3 tasks.py deploy local`."
+            raise PipelineError("local.invoke", f"nothing is deployed to {name} yet", then)
+        aliases = [one["Name"] for one in lambdas.list_aliases(FunctionName=name)["Aliases"]]
+        place = {"Qualifier": _ALIAS} if _ALIAS in aliases else {}
+        done = []
+        for event in events:
+            answer = lambdas.invoke(FunctionName=name, LogType="Tail", Payload=event, **place)
+            done.append(_invocation(answer))
+            show(done[-1], reporter)
+    return done
+
+
+def put_local(
+    project: Project, file: Path, key: str, machine: Machine, reporter: Reporter
+) -> tuple[str, str]:
+    """Put a file into the stack's bucket, by its own name without `key`; return bucket and key."""
+    aws = local_aws(project, machine)
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        what = f"{file}: {error.strerror}"
+        raise PipelineError("local.put", what, "Name a file on this machine.") from error
+    key = key or file.name
+    with _explained(project):
+        bucket = _bucket(client(aws, "cloudformation"), _name(project))
+        client(aws, "s3").put_object(Bucket=bucket, Key=key, Body=data)
+    reporter.line(f"  put       {len(data)} bytes to s3://{bucket}/{key}")
+    reporter.line("  next      `python3 tasks.py local.logs` shows what the function made of it")
+    return bucket, key
+
+
+def local_log(project: Project, machine: Machine) -> Iterator[tuple[LogLine, ...]]:
+    """Yield the function's log so far, and at each step what has come since."""
+    aws, name = local_aws(project, machine), _name(project)
+    with _explained(project):
+        settings = client(aws, "lambda").get_function_configuration(FunctionName=name)
+        logs = client(aws, "logs")
+        group = settings.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{name}"
+        seen: set[str] = set()
+        since = 0
+        while True:
+            pages = logs.get_paginator("filter_log_events").paginate(
+                logGroupName=group, startTime=since
+            )
+            found = [one for page in pages for one in page["events"] if one["eventId"] not in seen]
+            seen.update(one["eventId"] for one in found)
+            since = max((one["timestamp"] for one in found), default=since)
+            yield tuple(
+                LogLine(one["timestamp"], one["logStreamName"], one["message"].rstrip("\n"))
+                for one in found
+            )
+
+
+def _name(project: Project) -> str:
+    return resource_name(LOCAL_ENVIRONMENT, project.function.name)
+
+
+@contextmanager
+def _explained(project: Project) -> Iterator[None]:
+    """Say what to do about what the embedded AWS refuses, and when it is gone."""
+    from botocore.exceptions import (  # noqa: PLC0415 - comes with the local tooling
+        BotoCoreError,
+        ClientError,
+        EndpointConnectionError,
+        HTTPClientError,
+    )
+
+    try:
+        yield
+    except (EndpointConnectionError, HTTPClientError) as error:
+        then = "Run `python3 tasks.py deploy local`."
+        raise PipelineError("local", "the embedded AWS has stopped", then) from error
+    except (BotoCoreError, ClientError) as error:
+        then = "Run `python3 tasks.py deploy local`, which makes the stack and deploys."
+        raise PipelineError(f"local {_name(project)}", str(error), then) from error
+
+
+def _bucket(cloudformation: Any, stack: str) -> str:
+    """Return the bucket in the stack's output `BucketName`, else the stack's only one."""
+    (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+    outputs = {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", ())}
+    if name := outputs.get("BucketName"):
+        return str(name)
+    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
+    resources = [one for page in pages for one in page["StackResourceSummaries"]]
+    names = [one["PhysicalResourceId"] for one in resources if one["ResourceType"] == _BUCKET]
+    if len(names) == 1:
+        return str(names[0])
+    what = f"it has {len(names)} buckets: {', '.join(names)}" if names else "it has no bucket"
+    raise PipelineError(f"stack {stack}", what, "Let its output BucketName name the one to use.")
+
+
+def _invocation(answer: dict[str, Any]) -> Invocation:
+    payload, error = answer["Payload"].read(), answer.get("FunctionError")
+    log = base64.b64decode(answer.get("LogResult", "")).decode(errors="replace")
+    if len(log.encode()) >= _TAIL:
+        log = f"[the last 4 KB; `python3 tasks.py local.logs` shows all]\n{log}"
+    return Invocation(
+        request_id=answer["ResponseMetadata"]["RequestId"],
+        version=answer.get("ExecutedVersion", ""),
+        payload=payload,
+        error=error,
+        error_type=posted_type(payload) if error else "",
+        log=log,
+        log_stream="",
+        figures=Figures(0.0, None, None),
+    )
