@@ -236,6 +236,33 @@ unused = [{include-group = "missing"}]
 
 
 @pytest.mark.parametrize(
+    ("line", "then"),
+    [
+        ("requests=2.0", "Write it like"),
+        ("requests >= two", "Write it like"),
+        ("", "Write it like"),
+        ("tool @ file:///home/me/tool", "UV_FIND_LINKS"),
+        ("tool @ git+https://git.example.com/tool.git", "UV_FIND_LINKS"),
+        ("./libs/tool", "UV_FIND_LINKS"),
+        ("-e tool", "UV_FIND_LINKS"),
+        ("libs\\\\tool", "UV_FIND_LINKS"),
+    ],
+)
+def test_a_requirement_that_no_lock_can_hold(tmp_path: Path, line: str, then: str) -> None:
+    """Its place, the requirement and a way out are named, wherever it is written."""
+    for old, where in (
+        ('dependencies = ["boto3>=1.40"]', "[project] dependencies"),
+        ('test = ["pytest>=8"]', "[dependency-groups] test"),
+    ):
+        text = SETTINGS.replace(old, f'{old.partition(" ")[0]} = ["{line}"]')
+        with pytest.raises(PipelineError) as error:
+            Project.load(write_settings(tmp_path, text))
+        assert error.value.where == f"pyproject.toml {where}"
+        assert repr(line.replace("\\\\", "\\")) in error.value.what
+        assert then in error.value.then
+
+
+@pytest.mark.parametrize(
     ("text", "where", "what"),
     [
         ('test = [{include-group = "test"}]', "test", "it includes itself: test -> test"),

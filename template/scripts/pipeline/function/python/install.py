@@ -90,7 +90,7 @@ def _try(
 ) -> tuple[Installation, dict[str, str]]:
     options, site = place.make()
     installation = uv.install([*options, *locks], where=where, copies=place.copies)
-    recorded = _records(site)
+    recorded = records(site)
     wrong = _differences(site, installation.versions)
     for wheel, name in _damaged(site, recorded).items():
         wrong[_name(wheel)] = f"{name} is not as the wheel {wheel} has it"
@@ -110,7 +110,7 @@ def fits(data: bytes, recorded: str) -> bool:
     return wanted == digest.rstrip(b"=").decode()
 
 
-def _records(site: Path) -> dict[str, dict[str, str]]:
+def records(site: Path) -> dict[str, dict[str, str]]:
     """Return what the wheels installed in a folder brought: by file, then by wheel, its hash."""
     found: dict[str, dict[str, str]] = {}
     for record in sorted(site.glob("*.dist-info/RECORD")):

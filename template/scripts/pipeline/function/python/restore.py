@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import re
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,9 +30,11 @@ from ..engine import Distribution, Installed, Restored
 from .distributions import distributions
 from .exclude import sdk_files
 from .hash_lock import FUNCTION_LOCK, check_lock, locked, read_lock
-from .install import Place, install, is_launcher, own_folder
+from .install import Place, install, is_launcher, own_folder, records
+from .requirements import Markers, markers_of, refuse_misfits
 
 _EXECUTABLE, _PLAIN = 0o755, 0o644
+_RECORD = ".dist-info/RECORD"
 # What differs between two installations of the same wheels.
 _LEFT_OUT = re.compile(
     r"(^\.lock$|(^|/)__pycache__/|\.dist-info/(RECORD|INSTALLER|REQUESTED|direct_url\.json|uv_cache\.json)$)"
@@ -71,8 +76,10 @@ def _make(
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache, prefix=".site.") as scratch:
             folder = Path(scratch) / "site"
-            from_cache = not packages or _install(project, uv, folder)
-            digest = write_zip(target, _members(folder, project, warn))
+            from_cache = not packages or _install(project, uv, folder, warn)
+            markers = markers_of(project.function.runtime, project.function.architecture)
+            refuse_misfits(folder, project.dependencies, markers, FUNCTION_LOCK)
+            digest = write_zip(target, _members(folder, project, markers, warn))
             seal(target, digest)
             return from_cache, Sealed(target.read_bytes(), digest)
     except OSError as error:
@@ -82,34 +89,40 @@ def _make(
 def _key(project: Project, lock: str, tools: bytes) -> str:
     """Return what names a dependency zip: a digest of everything that decides its bytes."""
     function = project.function
-    asked = project.dependencies if function.boto3 == FROM_RUNTIME else ()
     facts = (
         function.runtime.platform(function.architecture), function.runtime.version, lock,
-        function.boto3, asked, function.exclude, tools,
+        function.boto3, project.dependencies, function.exclude, tools,
     )  # fmt: skip
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
 
 
-def _install(project: Project, uv: Uv, folder: Path) -> bool:
+def _install(project: Project, uv: Uv, folder: Path, warn: Callable[[str], None]) -> bool:
     runtime, architecture = project.function.runtime, project.function.architecture
     wanted: list[str | Path] = ["--python-platform", runtime.platform(architecture)]
     wanted += ["--python-version", runtime.version, "--only-binary", ":all:", "--no-deps"]
-    return install(
+    installation = install(
         uv,
         [*wanted, "-r", project.root / FUNCTION_LOCK],
         Place(lambda: own_folder(folder), copies=False),
         where=f"restore {FUNCTION_LOCK} for {runtime.name} on {architecture}",
-    ).from_cache
+    )
+    for warning in installation.warnings:
+        warn(warning)
+    return installation.from_cache
 
 
-def _members(folder: Path, project: Project, warn: Callable[[str], None]) -> list[Member]:
+def _members(
+    folder: Path, project: Project, markers: Markers, warn: Callable[[str], None]
+) -> list[Member]:
     files = {
         path.relative_to(folder).as_posix(): path
         for path in sorted(folder.rglob("*"))
         if not path.is_dir() or path.is_symlink()
     }
     function = project.function
-    left_out = sdk_files(folder, project.dependencies) if function.boto3 == FROM_RUNTIME else ()
+    left_out: Container[str] = ()
+    if function.boto3 == FROM_RUNTIME:
+        left_out = sdk_files(folder, project.dependencies, markers)
     names = [name for name in files if name not in left_out and not _LEFT_OUT.search(name)]
     excluded = _excluded(names, function.exclude, warn)
     members = []
@@ -123,7 +136,25 @@ def _members(folder: Path, project: Project, warn: Callable[[str], None]) -> lis
         if not is_launcher(name, data):
             mode = _EXECUTABLE if path.stat().st_mode & 0o111 else _PLAIN
             members.append(Member(name, mode, compress(data)))
-    return members
+    return [*members, *_records(folder, {member.name for member in members})]
+
+
+def _records(folder: Path, packed: AbstractSet[str]) -> Iterator[Member]:
+    """Yield for each distribution the list of its files that are packed.
+
+    From it `importlib.metadata` knows at run time which package brings which module. The hashes
+    stay out, which the standard allows: they would be a tenth of a small zip.
+    """
+    owned: dict[str, list[str]] = {}
+    for name, wheels in records(folder).items():
+        for wheel in wheels if name in packed else ():
+            owned.setdefault(wheel + _RECORD, []).append(name)
+    for record, names in owned.items():
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(
+            (name, "", "") for name in sorted([*names, record])
+        )
+        yield Member(record, _PLAIN, compress(text.getvalue().encode()))
 
 
 def _excluded(

@@ -17,6 +17,7 @@ from ..engine import POST_DEPLOYMENT, TestCommand, TestRequest
 from .hash_lock import FUNCTION_LOCK, TEST_LOCK, check_lock, read_lock
 from .install import Place, install
 from .interpreter import runtime_sdk
+from .requirements import markers_here, refuse_misfits
 
 _NO_TESTS = 5  # pytest's exit code when it collected none
 
@@ -47,7 +48,7 @@ def _environment(project: Project, machine: Machine, reporter: Reporter) -> tupl
     )
     python = python or base_python()
     locks = {FUNCTION_LOCK: project.dependencies, TEST_LOCK: project.test_dependencies}
-    digest = hashlib.sha256(str(python).encode())
+    digest = hashlib.sha256(repr((str(python), *locks.values())).encode())
     for lock, requirements in locks.items():
         text = read_lock(project.root, lock)
         check_lock(lock, text, requirements)
@@ -62,16 +63,14 @@ def _environment(project: Project, machine: Machine, reporter: Reporter) -> tupl
         lambda: reporter.line("another test run is preparing; waiting for it"),
     ):
         if not (is_whole_folder(folder) and is_program(_python_in(folder))):
-            _make(folder, python, ([project.root / lock for lock in locks], sdk), machine)
+            _make(folder, python, sdk, project, machine)
     if told:
         reporter.line(told)
     return _python_in(folder), note
 
 
-def _make(
-    folder: Path, python: Path, content: tuple[Sequence[Path], Path | None], machine: Machine
-) -> None:
-    locks, sdk = content
+def _make(folder: Path, python: Path, sdk: Path | None, project: Project, machine: Machine) -> None:
+    locks = (FUNCTION_LOCK, TEST_LOCK)
     with new_folder(folder) as part:
         uv = machine.uv
 
@@ -81,10 +80,15 @@ def _make(
 
         install(
             uv,
-            [argument for lock in locks for argument in ("-r", lock)],
+            [argument for lock in locks for argument in ("-r", project.root / lock)],
             Place(make, whole=False),
             where="install what the tests need",
         )
+        version = project.function.runtime.version
+        if machine.python(version):
+            # Another Python may rightly lack what only it needs.
+            asked = (*project.dependencies, *project.test_dependencies)
+            refuse_misfits(_site_of(part), asked, markers_here(version), ", ".join(locks))
         if sdk:
             # After everything that is installed, as on Lambda.
             (_site_of(part) / "zz_runtime_sdk.pth").write_text(f"{sdk}\n", encoding="utf-8")
