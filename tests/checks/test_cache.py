@@ -154,7 +154,7 @@ def test_settings_have_zips_of_their_own(project: Project, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("dependencies", "asks", "what"),
     [
-        (("boto3",), "", "tool is locked, and nothing in pyproject.toml leads to it"),
+        (("boto3",), "", "nothing in pyproject.toml leads to what is locked: tool"),
         (("boto3", "tool"), "six>=2", "tool asks for six>=2, and 1.0 is locked"),
         (("boto3", "tool"), "typing-extensions; python_version < '3.14'", "none of it is locked"),
         (("boto3", "tool"), "typing-extensions; python_version < '3.13'", ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -214,6 +215,27 @@ def test_another_encoding_names_its_line(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match="byte 0xfc, as Windows-1252") as error:
         Project.load(tmp_path)
     assert error.value.where == "pyproject.toml:18"
+
+
+@pytest.mark.parametrize(
+    ("asked", "fits"),
+    [
+        (">=3.13", True), (">=3.13.2", True), ("==3.13.*", True), ("<=3.13", True),
+        (">=3.14", False), ("<3.13", False), ("~=3.12.1", False), ("3.13", False),
+    ],
+)  # fmt: skip
+def test_the_runtime_is_a_python_that_the_project_takes(
+    tmp_path: Path, asked: str, fits: bool
+) -> None:
+    """Whoever changes one of the two is told of the other."""
+    text = SETTINGS.replace("[project]\n", f'[project]\nrequires-python = "{asked}"\n')
+    write_settings(tmp_path, text)
+    if fits:
+        assert Project.load(tmp_path).function.runtime.version == "3.13"
+        return
+    with pytest.raises(PipelineError, match=re.escape(asked)) as error:
+        Project.load(tmp_path)
+    assert error.value.where == "pyproject.toml [project] requires-python"
 
 
 def grouped(folder: Path, text: str) -> tuple[str, ...]:

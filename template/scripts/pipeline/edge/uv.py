@@ -133,7 +133,8 @@ class Uv:
 
 def _plain(text: str) -> str:
     """Return uv's explanation without its decorations and progress."""
-    return " ".join(_PROGRESS.sub("", text).translate(_DECORATIONS).split())
+    words = _PROGRESS.sub("", text).removeprefix("error: ").translate(_DECORATIONS)
+    return " ".join(words.split())
 
 
 def _is_network(text: str) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from ..core.errors import PipelineError, UsageError
 from ..core.manifest import FunctionFacts
@@ -208,6 +209,7 @@ class Project:
         )
         push.refuse_unknown()
         pipeline.refuse_unknown()
+        _check_python(project, loaded.function.runtime)
         return loaded
 
     def environment(self, name: str) -> Environment:
@@ -234,6 +236,20 @@ def _section(document: Mapping[str, Any], *names: str) -> Table:
             what = f"{found!r} is not a table"
             raise PipelineError(f"{_FILE} {header}", what, f"Write {header}.")
     return Table(found, _FILE, ".".join(names))
+
+
+def _check_python(project: Table, runtime: Runtime) -> None:
+    """Refuse a runtime that `requires-python` leaves out: editors and linters go by that one."""
+    text = project.text("requires-python", "")
+    try:
+        wanted = SpecifierSet(text)
+    except InvalidSpecifier as error:
+        raise project.error("requires-python", str(error), 'Write it like ">=3.13".') from error
+    # Lambda's patch release is not known, and changes.
+    if not any(wanted.contains(f"{runtime.version}.{patch}") for patch in (0, 99)):
+        what = f"{text!r} leaves out the function's runtime, {runtime.name}"
+        then = f'Write ">={runtime.version}", or choose another runtime, and lock again.'
+        raise project.error("requires-python", what, then)
 
 
 def _requirement(table: Table, key: str, line: str) -> str:

@@ -94,7 +94,7 @@ def refuse_misfits(folder: Path, direct: Sequence[str], markers: Markers, lock: 
         if not version or not wanted.specifier.contains(version, prereleases=True):
             raise _misfit(lock, f"{who or 'pyproject.toml'} asks for {wanted}", version)
     if left:
-        what = f"{', '.join(sorted(left))} is locked, and nothing in pyproject.toml leads to it"
+        what = f"nothing in pyproject.toml leads to what is locked: {', '.join(sorted(left))}"
         raise PipelineError(lock, what, "Run `python3 tasks.py lock`.")
 
 
