@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from importlib.metadata import distributions
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from pipeline.core.errors import PipelineError
@@ -39,11 +42,13 @@ handler = "app.handle"
 class _Index(Uv):
     """A uv whose index holds three packages, and that counts what it installs."""
 
+    tool_asks: ClassVar[str] = ""
+
     def install(self, arguments: Any, *, where: str, copies: bool = False) -> Installation:
         """Write the packages as uv would."""
         del where, copies
         folder = Path(arguments[arguments.index("--target") + 1])
-        for name, requires in (("boto3", "six"), ("six", ""), ("tool", "")):
+        for name, requires in (("boto3", "six"), ("six", ""), ("tool", self.tool_asks)):
             files = {
                 f"{name}/__init__.py": f"name = {name!r}\n" * 50,
                 f"{name}/tests/test_it.py": "",
@@ -146,6 +151,60 @@ def test_settings_have_zips_of_their_own(project: Project, tmp_path: Path) -> No
     assert with_tests == [True, True, False, False]
 
 
+@pytest.mark.parametrize(
+    ("dependencies", "asks", "what"),
+    [
+        (("boto3",), "", "nothing in pyproject.toml leads to what is locked: tool"),
+        (("boto3", "tool"), "six>=2", "tool asks for six>=2, and 1.0 is locked"),
+        (("boto3", "tool"), "typing-extensions; python_version < '3.14'", "none of it is locked"),
+        (("boto3", "tool"), "typing-extensions; python_version < '3.13'", ""),
+        (("boto3", "tool"), "colorama; sys_platform == 'win32'", ""),
+        (("boto3", "tool"), "other; extra == 'more'", ""),
+        (("boto3", "tool[more]"), "other; extra == 'more'", "none of it is locked"),
+        (("boto3", "tool"), "six>=0.*; platform_machine == 'aarch64'", ""),
+    ],
+)
+def test_a_lock_that_does_not_fit_is_refused(
+    project: Project, tmp_path: Path, dependencies: tuple[str, ...], asks: str, what: str
+) -> None:
+    """What is installed is what the requirements lead to on Lambda, and nothing else."""
+
+    class _Asking(_Index):
+        tool_asks = asks
+
+    # A zip that was made before the requirements changed is no way around.
+    restore(project, _Index(tmp_path / "uv", {}), tmp_path / "cache", b"before")
+    changed, uv = replace(project, dependencies=dependencies), _Asking(tmp_path / "uv", {})
+    tools = b"now" if asks else b"before"
+    if not what:
+        assert restore(changed, uv, tmp_path / "cache", tools).locked == 3
+        return
+    with pytest.raises(PipelineError) as error:
+        restore(changed, uv, tmp_path / "cache", tools)
+    assert error.value.where == "requirements/function.txt"
+    assert what in error.value.what
+
+
+def test_what_a_function_may_ask_about_its_packages(project: Project, tmp_path: Path) -> None:
+    """Versions, requirements, entry points, and which package brings which module."""
+    entry_points = "tool-1.0.dist-info/entry_points.txt"
+
+    class _Entered(_Index):
+        def more(self) -> dict[str, str]:
+            return {entry_points: "[a.group]\nx = tool:x\n", "bin/t": "#!python"}
+
+    made = restore(project, _Entered(tmp_path / "uv", {}), tmp_path / "cache", b"")
+    with zipfile.ZipFile(io.BytesIO(made.zip)) as archive:
+        archive.extractall(tmp_path / "task")
+    found = {item.name: item for item in distributions(path=[str(tmp_path / "task")])}
+    assert {name: item.version for name, item in found.items()} == dict.fromkeys(found, "1.0")
+    assert found["boto3"].requires == ["six"]
+    (entry,) = found["tool"].entry_points
+    assert (entry.group, entry.name, entry.value) == ("a.group", "x", "tool:x")
+    files = {str(file) for file in found["tool"].files or ()}
+    assert files == {name for name in made.files if name.startswith("tool")}
+
+
 def test_globs_leave_out_files_of_dependencies(project: Project, tmp_path: Path) -> None:
     """What they match goes but what says what is installed; one without effect is named."""
     globs = ("six/**", "tool/tests/", "*.dist-info/**", "*/Tests/**", "**/METADATA", "")
@@ -154,7 +213,10 @@ def test_globs_leave_out_files_of_dependencies(project: Project, tmp_path: Path)
     made = restore(chosen, _Index(tmp_path / "uv", {}), tmp_path / "cache", b"", said.append)
     assert set(made.files) == {
         "boto3/__init__.py", "boto3/tests/test_it.py", "tool/__init__.py",
-        *(f"{name}-1.0.dist-info/METADATA" for name in ("boto3", "six", "tool")),
+        *(
+            f"{name}-1.0.dist-info/{file}"
+            for name in ("boto3", "six", "tool") for file in ("METADATA", "RECORD")
+        ),
     }  # fmt: skip
     assert set(made.installed.distributions) == {"boto3", "six", "tool"}
     assert [line.split("'")[1] for line in said] == list(globs[2:])

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.function.python.exclude import SDK, needed, sdk_files
+from pipeline.function.python import exclude
+from pipeline.function.python.exclude import SDK, sdk_files
+from pipeline.function.python.requirements import markers_of
+from pipeline.project.runtimes import runtime_named
 
+ON_LAMBDA = markers_of(runtime_named("python3.13", where=""), "arm64")
+needed = partial(exclude.needed, markers=ON_LAMBDA)
 _REAL = {
     "boto3": ["botocore<1.45,>=1.44", "jmespath<2,>=0.7.1", "s3transfer<0.20,>=0.19"],
     "botocore": ["jmespath<2", "python-dateutil<3,>=2.1", 'urllib3<3; python_version >= "3.10"'],
@@ -85,6 +91,6 @@ def test_files_of_the_sdk(tmp_path: Path) -> None:
     _distribution(tmp_path, "boto3", ["six"], ["boto3/__init__.py", "boto3/data/x.json"])
     _distribution(tmp_path, "six", [], ["six.py"])
     _distribution(tmp_path, "Other_Tool", ["six"], ["other/__init__.py"])
-    left_out = sdk_files(tmp_path, ["boto3", "other-tool"])
+    left_out = sdk_files(tmp_path, ["boto3", "other-tool"], ON_LAMBDA)
     assert left_out >= {"boto3/__init__.py", "boto3/data/x.json", "boto3-1.0.dist-info/METADATA"}
     assert not any(name.startswith(("six", "other", "Other")) for name in left_out)

@@ -41,11 +41,11 @@ class Index:
         digest = write_wheel(self.folder, name, files, record=record)
         self.lock.append(f"{name}==1.0 --hash=sha256:{digest}\n")
 
-    def install(self) -> Installation:
-        """Install the lock, as a restore does."""
+    def install(self, *, whole: bool = True) -> Installation:
+        """Install the lock, as a restore does, or as the tests' environment when not `whole`."""
         lock = self.folder / "lock.txt"
         lock.write_text("".join(self.lock), encoding="utf-8")
-        place = Place(lambda: own_folder(self.site), copies=False)
+        place = Place(lambda: own_folder(self.site), whole=whole, copies=False)
         return install(self.uv, ["--no-deps", "-r", lock], place, where="restore")
 
     def kept(self) -> Path:
@@ -133,12 +133,19 @@ def test_a_wheel_that_lies_about_itself(tmp_path: Path, digest: str) -> None:
 
 
 def test_a_file_of_two_wheels(index: Index) -> None:
-    """The same bytes are no matter; with others, which of them is there would be luck."""
+    """The same bytes are no matter; with others, which is there would be luck.
+
+    Where nothing is packed that matters for code alone.
+    """
     index.add("second", {"pkg/data.txt": FILES["pkg/data.txt"]})
     assert index.install().versions == {"pkg": "1.0", "second": "1.0"}
     index.add("third", {"pkg/data.txt": b"other"})
     with pytest.raises(PipelineError, match=r"pkg-1.0 and .*third-1.0 bring pkg/data.txt"):
         index.install()
+    assert len(index.install(whole=False).versions) == 3
+    index.add("fourth", {"pkg/__init__.py": b"other"})
+    with pytest.raises(PipelineError, match=r"fourth-1.0 and pkg-1.0 bring pkg/__init__.py"):
+        index.install(whole=False)
 
 
 def test_a_distribution_that_is_not_there(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_a_part_of_a_lock_is_itself_a_lock() -> None:
 
 
 def test_a_good_lock_is_taken() -> None:
-    """Names compare as indexes compare them; extras and limits do not matter."""
+    """Names compare as indexes compare them; extras do not matter, the versions fit."""
     check_lock("x", LOCK, ["Boto3[crt]>=1.40", "jinja2.time", "zope-interface~=7.0"])
     check_lock("x", "# nothing\n", [])
 
@@ -100,11 +100,23 @@ def test_a_requirement_for_other_pythons_may_be_missing() -> None:
     check_lock("x", LOCK, ["boto3", "tomli; python_version < '3.11'"])
 
 
-def test_a_requirement_that_is_not_locked_is_named() -> None:
-    """The error names it as it is written."""
-    error = refused(LOCK, "boto3", "Requests>=2")
+@pytest.mark.parametrize(
+    ("requirement", "locked_version"),
+    [
+        ("Requests>=2", "none of it"),
+        ("Boto3[crt]>=1.41", "1.40.0"),
+        ("zope_interface~=6.0; python_version > '3'", "7.1"),
+        ("jinja2.time<0.2", "0.2"),
+    ],
+)
+def test_a_requirement_that_the_lock_does_not_fit_is_named(
+    requirement: str, locked_version: str
+) -> None:
+    """Nothing of it is locked, or a version that it does not take any more."""
+    error = refused(LOCK, "boto3", requirement)
     assert error.where == "requirements/function.txt"
-    assert error.what == "Requests is in pyproject.toml but not in the lock"
+    assert requirement.partition(";")[0] in error.what
+    assert f"{locked_version} is locked" in error.what
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -216,6 +217,27 @@ def test_another_encoding_names_its_line(tmp_path: Path) -> None:
     assert error.value.where == "pyproject.toml:18"
 
 
+@pytest.mark.parametrize(
+    ("asked", "fits"),
+    [
+        (">=3.13", True), (">=3.13.2", True), ("==3.13.*", True), ("<=3.13", True),
+        (">=3.14", False), ("<3.13", False), ("~=3.12.1", False), ("3.13", False),
+    ],
+)  # fmt: skip
+def test_the_runtime_is_a_python_that_the_project_takes(
+    tmp_path: Path, asked: str, fits: bool
+) -> None:
+    """Whoever changes one of the two is told of the other."""
+    text = SETTINGS.replace("[project]\n", f'[project]\nrequires-python = "{asked}"\n')
+    write_settings(tmp_path, text)
+    if fits:
+        assert Project.load(tmp_path).function.runtime.version == "3.13"
+        return
+    with pytest.raises(PipelineError, match=re.escape(asked)) as error:
+        Project.load(tmp_path)
+    assert error.value.where == "pyproject.toml [project] requires-python"
+
+
 def grouped(folder: Path, text: str) -> tuple[str, ...]:
     """Return the tests' requirements for these dependency groups."""
     settings = SETTINGS.replace('test = ["pytest>=8"]', text)
@@ -233,6 +255,33 @@ unused = [{include-group = "missing"}]
     expected = ("pytest>=8", "ruff", "mypy; python_version > '3.11'")
     assert grouped(tmp_path, text) == expected
     assert grouped(tmp_path, "other = []") == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "then"),
+    [
+        ("requests=2.0", "Write it like"),
+        ("requests >= two", "Write it like"),
+        ("", "Write it like"),
+        ("tool @ file:///home/me/tool", "UV_FIND_LINKS"),
+        ("tool @ git+https://git.example.com/tool.git", "UV_FIND_LINKS"),
+        ("./libs/tool", "UV_FIND_LINKS"),
+        ("-e tool", "UV_FIND_LINKS"),
+        ("libs\\\\tool", "UV_FIND_LINKS"),
+    ],
+)
+def test_a_requirement_that_no_lock_can_hold(tmp_path: Path, line: str, then: str) -> None:
+    """Its place, the requirement and a way out are named, wherever it is written."""
+    for old, where in (
+        ('dependencies = ["boto3>=1.40"]', "[project] dependencies"),
+        ('test = ["pytest>=8"]', "[dependency-groups] test"),
+    ):
+        text = SETTINGS.replace(old, f'{old.partition(" ")[0]} = ["{line}"]')
+        with pytest.raises(PipelineError) as error:
+            Project.load(write_settings(tmp_path, text))
+        assert error.value.where == f"pyproject.toml {where}"
+        assert repr(line.replace("\\\\", "\\")) in error.value.what
+        assert then in error.value.then
 
 
 @pytest.mark.parametrize(

@@ -20,16 +20,24 @@ _PROGRESS = re.compile(
 )
 
 
+# The place of errors when it resolves.
+COMPILE = "uv pip compile"
+# What a resolver warns of, in one line; uv repeats there which Python it has not.
+_WARNING = re.compile(r"^warning: (?!The requested Python)(.+)", re.MULTILINE)
 # Its own settings, and where the user's and the machine's are.
 _SETTINGS = ("UV_", "XDG_CONFIG_")
 
 
 @dataclass(frozen=True)
 class Installation:
-    """What uv has installed: versions by distribution, and whether its cache was enough."""
+    """What uv has installed: versions by distribution, and whether its cache was enough.
+
+    `warnings` are what it warned of, such as a release that was yanked.
+    """
 
     from_cache: bool
     versions: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,8 @@ class Uv:
         from_cache = done.code == 0
         if not from_cache:
             done = self._run(command, where=where)
-        return Installation(from_cache, dict(_INSTALLED.findall(done.stderr)))
+        versions = dict(_INSTALLED.findall(done.stderr))
+        return Installation(from_cache, versions, tuple(_WARNING.findall(done.stderr)))
 
     def forget(self, packages: Iterable[str]) -> None:
         """Remove packages from uv's cache, which then fetches them again."""
@@ -70,24 +79,29 @@ class Uv:
         options = ("--quiet", "--no-project", "--clear", "--relocatable")
         self._run(["venv", *options, "--python", python, folder], where="uv venv")
 
-    def lock(self, requirements: Sequence[str], arguments: Sequence[str | Path]) -> None:
+    def lock(self, requirements: Sequence[str], arguments: Sequence[str | Path]) -> list[str]:
         """Write a hash lock for every platform, without addresses or annotations.
 
-        `arguments` name the file (`--output-file`); its versions are kept where they fit.
+        `arguments` name the file (`--output-file`); its versions are kept where they fit. Returns
+        what uv warned of.
         """
-        self._compile(requirements, ["--universal", "--generate-hashes", *arguments])
+        return self._compile(requirements, ["--universal", "--generate-hashes", *arguments])
 
-    def resolve(self, requirements: Sequence[str], arguments: Sequence[str | Path]) -> None:
-        """Write the exact versions that have a wheel for the platform in `arguments`."""
-        self._compile(requirements, ["--only-binary", ":all:", *arguments])
+    def resolve(self, requirements: Sequence[str], arguments: Sequence[str | Path]) -> list[str]:
+        """Write the exact versions that have a wheel for the platform in `arguments`.
 
-    def _compile(self, requirements: Sequence[str], arguments: Sequence[str | Path]) -> None:
+        Returns what uv warned of.
+        """
+        return self._compile(requirements, ["--only-binary", ":all:", *arguments])
+
+    def _compile(self, requirements: Sequence[str], arguments: Sequence[str | Path]) -> list[str]:
         with tempfile.TemporaryDirectory(prefix="compile-") as scratch:
             source = Path(scratch, "requirements.in")
             source.write_text("".join(f"{line}\n" for line in requirements), encoding="utf-8")
-            plain = ["--quiet", "--no-header", "--no-annotate", "--no-emit-index-url"]
+            plain = ["--no-header", "--no-annotate", "--no-emit-index-url"]
             plain += ["--python", sys.executable]
-            self._run(["pip", "compile", *plain, *arguments, source], where="uv pip compile")
+            command = ["pip", "compile", *plain, *arguments, source]
+            return _WARNING.findall(self._run(command, where=COMPILE).stderr)
 
     def _run(
         self, arguments: Sequence[str | Path], *, where: str, accept: tuple[int, ...] = (0,)
@@ -117,7 +131,8 @@ class Uv:
 
 def _plain(text: str) -> str:
     """Return uv's explanation without its decorations and progress."""
-    return " ".join(_PROGRESS.sub("", text).translate(_DECORATIONS).split())
+    words = _PROGRESS.sub("", text).removeprefix("error: ").translate(_DECORATIONS)
+    return " ".join(words.split())
 
 
 def _is_network(text: str) -> bool:

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
 from ..core.errors import PipelineError, UsageError
 from ..core.manifest import FunctionFacts
 from ..edge.files import decoded, refuse_mark
@@ -17,6 +20,13 @@ from .tables import Table, normal
 from .versions import strategy_named
 
 _FILE = "pyproject.toml"
+# A path, an address or an option where a name should be.
+_PLACE = re.compile(r"^\s*[.~-]|[/\\]")
+# What to do with a package that no index has, or not as a wheel that fits.
+OTHER_WAYS = (
+    "Build a wheel of it and name its folder in UV_FIND_LINKS, or an index that has it in "
+    "UV_INDEX; or put its code into src."
+)
 # How a dependency group takes another one in.
 _INCLUDE = "include-group"
 _BASE_VERSION = re.compile(r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\Z")
@@ -186,7 +196,10 @@ class Project:
             function=_function(pipeline.table("function")),
             advice=_advice(pipeline.table("function")),
             environments=_environments(pipeline),
-            dependencies=project.texts("dependencies", ()),
+            dependencies=tuple(
+                _requirement(project, "dependencies", line)
+                for line in project.texts("dependencies", ())
+            ),
             test_dependencies=tuple(dict.fromkeys(_group(groups, "test", ()))),
             octopus=OctopusSettings.read(pipeline.table("octopus", {})),
             feed=push.text("feed", BUILT_IN_FEED),
@@ -196,6 +209,7 @@ class Project:
         )
         push.refuse_unknown()
         pipeline.refuse_unknown()
+        _check_python(project, loaded.function.runtime)
         return loaded
 
     def environment(self, name: str) -> Environment:
@@ -227,6 +241,35 @@ def _section(document: Mapping[str, Any], *names: str) -> Table:
     return Table(found, _FILE, ".".join(names))
 
 
+def _check_python(project: Table, runtime: Runtime) -> None:
+    """Refuse a runtime that `requires-python` leaves out: editors and linters go by that one."""
+    text = project.text("requires-python", "")
+    try:
+        wanted = SpecifierSet(text)
+    except InvalidSpecifier as error:
+        raise project.error("requires-python", str(error), 'Write it like ">=3.13".') from error
+    # Lambda's patch release is not known, and changes.
+    if not any(wanted.contains(f"{runtime.version}.{patch}") for patch in (0, 99)):
+        what = f"{text!r} leaves out the function's runtime, {runtime.name}"
+        then = f'Write ">={runtime.version}", or choose another runtime, and lock again.'
+        raise project.error("requires-python", what, then)
+
+
+def _requirement(table: Table, key: str, line: str) -> str:
+    """Return a requirement that a lock can hold: a name and versions, as indexes have them."""
+    try:
+        is_named = Requirement(line).url is None
+    except InvalidRequirement as error:
+        is_named = not _PLACE.search(line)
+        if is_named:
+            what = f"{line!r} is not a requirement: {str(error).partition(chr(10))[0]}"
+            raise table.error(key, what, 'Write it like "requests>=2.32".') from error
+    if not is_named:
+        what = f"{line!r} names a place; what is locked are wheels of an index, by name and hash"
+        raise table.error(key, what, OTHER_WAYS)
+    return line
+
+
 def _group(groups: Table, name: str, within: tuple[str, ...]) -> Iterator[str]:
     """Yield a dependency group's requirements, those of the groups that it includes among them.
 
@@ -245,7 +288,7 @@ def _group(groups: Table, name: str, within: tuple[str, ...]) -> Iterator[str]:
         raise groups.error(key, f"it includes itself: {way}", "Leave out one of them.")
     for item in groups.items(key):
         if isinstance(item, str):
-            yield item
+            yield _requirement(groups, key, item)
         elif (
             isinstance(item, Mapping) and [*item] == [_INCLUDE] and isinstance(item[_INCLUDE], str)
         ):

@@ -14,6 +14,7 @@ from ...core.errors import PipelineError
 from ...core.manifest import Dependency
 from ...edge.files import read_text
 from ...project.tables import normal
+from .requirements import refuse_unlocked
 
 FUNCTION_LOCK = "requirements/function.txt"
 TEST_LOCK = "requirements/test.txt"
@@ -21,7 +22,6 @@ _ENTRY = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)(.*(?:\n[ \t].*)
 _HASH = re.compile(r"--hash=(sha256:[0-9a-f]{64})")
 # A comment of ours: the three tags of a wheel's file name, and its hash.
 _WHEEL = re.compile(r"# \S+?-([^\s-]+)-([^\s-]+)-([^\s-]+)\.whl (sha256:[0-9a-f]{64})")
-_NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 
 def read_lock(root: Path, file: str) -> str:
@@ -81,7 +81,7 @@ def pick(text: str, names: Sequence[str]) -> str:
 
 
 def check_lock(file: str, text: str, requirements: Sequence[str]) -> None:
-    """Refuse a lock without hashes, with addresses, or without one of the requirements."""
+    """Refuse a lock without hashes, with addresses, or without what the requirements ask for."""
     for number, line in enumerate(text.splitlines(), 1):
         if "://" in line or line.startswith(("-", "git+")):
             raise PipelineError(
@@ -89,19 +89,11 @@ def check_lock(file: str, text: str, requirements: Sequence[str]) -> None:
                 f"a lock holds names, versions and hashes only, not {line.strip()!r}",
                 "Run `python3 tasks.py lock`.",
             )
-    entries = locked(text)
-    for entry in entries:
+    versions: dict[str, list[str]] = {}
+    for entry in locked(text):
+        versions.setdefault(normal(entry.name), []).append(entry.version)
         if not entry.hashes:
             raise PipelineError(
                 file, f"{entry.name} {entry.version} has no hash", "Run `python3 tasks.py lock`."
             )
-    known = {normal(entry.name) for entry in entries}
-    for requirement in requirements:
-        # With a marker it may be for other Pythons only, and rightly not in the lock.
-        name = None if ";" in requirement else _NAME.match(requirement)
-        if name and normal(name[1]) not in known:
-            raise PipelineError(
-                file,
-                f"{name[1]} is in pyproject.toml but not in the lock",
-                "Run `python3 tasks.py lock`.",
-            )
+    refuse_unlocked(file, versions, requirements)

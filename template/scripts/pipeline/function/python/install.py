@@ -31,6 +31,7 @@ _LAUNCHER = re.compile(rb"#!(?!/usr/bin/env )[^\n]*python|#!/bin/sh\n'''exec' ")
 _NO_HASH = re.compile(r"\.dist-info/RECORD(\.jws|\.p7s)?\Z|(^|/)__pycache__/")
 # What uv says of a wheel in its cache that is not even one.
 _UNUSABLE = re.compile(r"Failed to install: ([^\s-]+)-")
+_CODE = (".py", ".so", ".pyd")
 _ALGORITHMS = ("sha256", "sha384", "sha512")
 _FROM_UV = {".lock"}
 
@@ -40,7 +41,7 @@ class Place:
     """Where to install: `make` gives uv's options for it and the folder that modules go to.
 
     It is called again for a second try, and removes what was there. With `whole` nothing else
-    than what wheels brought may be in the folder, and one file has one owner.
+    than what wheels brought may be in the folder. One file has one owner; without, one of code.
     """
 
     make: Callable[[], tuple[Sequence[str | Path], Path]]
@@ -90,14 +91,14 @@ def _try(
 ) -> tuple[Installation, dict[str, str]]:
     options, site = place.make()
     installation = uv.install([*options, *locks], where=where, copies=place.copies)
-    recorded = _records(site)
+    recorded = records(site)
     wrong = _differences(site, installation.versions)
     for wheel, name in _damaged(site, recorded).items():
         wrong[_name(wheel)] = f"{name} is not as the wheel {wheel} has it"
     if place.whole:
         wrong |= _strangers(site, recorded)
-        if not wrong:
-            _refuse_two_owners(site, recorded, where)
+    if not wrong:
+        _refuse_two_owners(site, recorded, where, whole=place.whole)
     return installation, wrong
 
 
@@ -110,7 +111,7 @@ def fits(data: bytes, recorded: str) -> bool:
     return wanted == digest.rstrip(b"=").decode()
 
 
-def _records(site: Path) -> dict[str, dict[str, str]]:
+def records(site: Path) -> dict[str, dict[str, str]]:
     """Return what the wheels installed in a folder brought: by file, then by wheel, its hash."""
     found: dict[str, dict[str, str]] = {}
     for record in sorted(site.glob("*.dist-info/RECORD")):
@@ -167,8 +168,13 @@ def _strangers(site: Path, recorded: Mapping[str, Mapping[str, str]]) -> dict[st
     return wrong
 
 
-def _refuse_two_owners(site: Path, recorded: Mapping[str, Mapping[str, str]], where: str) -> None:
+def _refuse_two_owners(
+    site: Path, recorded: Mapping[str, Mapping[str, str]], where: str, *, whole: bool
+) -> None:
     for name, wheels in recorded.items():
+        # Where nothing is packed, a licence or a readme of two wheels makes no difference.
+        if not whole and not name.endswith(_CODE):
+            continue
         if len({*wheels.values()}) > 1 and not is_launcher(name, (site / name).read_bytes()):
             raise PipelineError(
                 where,

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
+from ...core.errors import PipelineError
 from ...core.events import Reporter
 from ...core.manifest import Dependency
 from ...edge.files import write_whole
 from ...edge.machine import Machine
-from ...project.project import Project
+from ...edge.uv import COMPILE
+from ...project.project import OTHER_WAYS, Project
+from ...project.tables import normal
 from ..engine import LockChange
 from .hash_lock import FUNCTION_LOCK, TEST_LOCK, check_lock, locked, read_lock, with_wheels
+
+# What uv says of a version that an index has, though not as a wheel that fits.
+_NO_WHEEL = re.compile(r"no (usable )?wheels|[Ww]heels are required|building from source")
 
 
 def write_locks(
@@ -25,37 +34,72 @@ def write_locks(
     or the packages to upgrade. The tests' packages are locked to fit the function's.
     """
     runtime, architecture = project.function.runtime, project.function.architecture
-    function = _Wanted(FUNCTION_LOCK, project.dependencies, runtime.platform(architecture))
-    tests = _Wanted(TEST_LOCK, project.test_dependencies, constraint=project.root / FUNCTION_LOCK)
+    function = _Wanted(
+        FUNCTION_LOCK,
+        "[project] dependencies",
+        project.dependencies,
+        runtime.platform(architecture),
+    )
+    tests = _Wanted(
+        TEST_LOCK,
+        "[dependency-groups] test",
+        project.test_dependencies,
+        constraint=project.root / FUNCTION_LOCK,
+    )
     changes = []
     for wanted in (function, tests):
         with reporter.stage("lock") as stage:
             stage.progress(f"{wanted.file}   resolving")
-            change = _lock_one(project, wanted, upgrade, machine)
+            try:
+                change, warnings = _lock_one(project, wanted, upgrade, machine)
+            except PipelineError as error:
+                raise _with_place(error, wanted, project) from error
             stage.text = f"{wanted.file}   {change}"
             changes.append(change)
+        for warning in warnings:
+            reporter.warn(f"{wanted.file}: {warning}")
     return tuple(changes)
 
 
 @dataclass(frozen=True)
 class _Wanted:
-    """A lock to write. With a `platform` only versions that have a wheel for it will do."""
+    """A lock to write, and the `key` it is made of.
+
+    With a `platform` only versions that have a wheel for it will do.
+    """
 
     file: str
+    key: str
     requirements: tuple[str, ...]
     platform: str = ""
     constraint: Path | None = None
 
 
+def _with_place(error: PipelineError, wanted: _Wanted, project: Project) -> PipelineError:
+    """Return what uv has said with the requirements it is about, and a way out."""
+    if error.where != COMPILE:
+        return error
+    said = {normal(word) for word in re.findall(r"[\w.-]*\w", error.what)}
+    about = [line for line in wanted.requirements if normal(Requirement(line).name) in said]
+    where = f"pyproject.toml {wanted.key}{': ' if about else ''}{', '.join(about)}"
+    then = "Change what it asks for, or name the index that has it in UV_INDEX."
+    if _NO_WHEEL.search(error.what):
+        runtime, architecture = project.function.runtime, project.function.architecture
+        then = f"Ask for a version with wheels for {runtime.name} on {architecture}. {OTHER_WAYS}"
+    return PipelineError(where, error.what, error.then or then)
+
+
 def _lock_one(
     project: Project, wanted: _Wanted, upgrade: Sequence[str] | None, machine: Machine
-) -> LockChange:
+) -> tuple[LockChange, Sequence[str]]:
+    """Return how the lock has changed, and what uv warned of."""
     target = project.root / wanted.file
     before = read_lock(project.root, wanted.file) if target.is_file() else ""
     python: list[str | Path] = ["--python-version", project.function.runtime.version]
     upgrades = [] if upgrade is None else ["--upgrade"]
     if upgrade:
         upgrades = [word for name in upgrade for word in ("--upgrade-package", name)]
+    warned: list[str] = []
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         kept, fitting = scratch / "locked.txt", scratch / "fitting.txt"
@@ -68,9 +112,9 @@ def _lock_one(
             # other platforms only; so Lambda's platform decides on the versions.
             fitting.write_text(before, encoding="utf-8")
             place = [*python, *upgrades, "--python-platform", wanted.platform]
-            machine.uv.resolve(wanted.requirements, [*place, "--output-file", fitting])
+            warned += machine.uv.resolve(wanted.requirements, [*place, "--output-file", fitting])
             arguments += ["--constraint", fitting]
-        machine.uv.lock(wanted.requirements, arguments)
+        warned += machine.uv.lock(wanted.requirements, arguments)
         text = kept.read_text(encoding="utf-8")
         if wanted.platform:
             # The wheels that Lambda may take, so that a build can tell which one it took.
@@ -82,7 +126,7 @@ def _lock_one(
     check_lock(wanted.file, text, wanted.requirements)
     if text != before:
         write_whole(target, text.encode())
-    return _change(wanted.file, locked(before), locked(text))
+    return _change(wanted.file, locked(before), locked(text)), [*dict.fromkeys(warned)]
 
 
 def _change(file: str, before: Sequence[Dependency], after: Sequence[Dependency]) -> LockChange:

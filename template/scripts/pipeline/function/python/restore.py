@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -29,9 +32,11 @@ from ..engine import Distribution, Installed, Restored
 from .distributions import distributions
 from .exclude import sdk_files
 from .hash_lock import FUNCTION_LOCK, check_lock, locked, read_lock
-from .install import Place, install, is_launcher, own_folder
+from .install import Place, install, is_launcher, own_folder, records
+from .requirements import Markers, markers_here, markers_of, refuse_misfits
 
 _EXECUTABLE, _PLAIN = 0o755, 0o644
+_RECORD = ".dist-info/RECORD"
 # What differs between two installations of the same wheels.
 _LEFT_OUT = re.compile(
     r"(^\.lock$|(^|/)__pycache__/|\.dist-info/(RECORD|INSTALLER|REQUESTED|direct_url\.json|uv_cache\.json)$)"
@@ -63,14 +68,19 @@ def restore(
     with exclusive(cache / "dependencies.lock", lambda: None):
         from_cache, whole = True, sealed(target)
         if whole is None:
-            fill = partial(_install, project.root, where, options, uv()) if packages else None
-            from_cache, whole = _make(project, fill, target, warn)
+            fill = partial(_install, project.root, where, options, uv(), warn) if packages else None
+            function = project.function
+            markers = markers_of(function.runtime, function.architecture)
+            if here:
+                markers = markers_here(here.version)
+            from_cache, whole = _make(project, fill, markers, target, warn)
         return _restored(whole, text, cache, from_cache=from_cache)
 
 
 def _make(
     project: Project,
     fill: Callable[[Path], bool] | None,
+    markers: Markers,
     target: Path,
     warn: Callable[[str], None],
 ) -> tuple[bool, Sealed]:
@@ -80,7 +90,10 @@ def _make(
         with tempfile.TemporaryDirectory(dir=cache, prefix=".site.") as scratch:
             folder = Path(scratch) / "site"
             from_cache = fill is None or fill(folder)
-            digest = write_zip(target, _members(folder, project, warn))
+            if markers["python_version"] == project.function.runtime.version:
+                # Another Python may rightly lack what only the function's own needs.
+                refuse_misfits(folder, project.dependencies, markers, FUNCTION_LOCK)
+            digest = write_zip(target, _members(folder, project, markers, warn))
             seal(target, digest)
             return from_cache, Sealed(target.read_bytes(), digest)
     except OSError as error:
@@ -99,28 +112,41 @@ def _platform(function: Function, here: LocalRuntime | None) -> tuple[str, tuple
 def _key(project: Project, options: Sequence[str], lock: str, tools: bytes) -> str:
     """Return what names a dependency zip: a digest of everything that decides its bytes."""
     function = project.function
-    asked = project.dependencies if function.boto3 == FROM_RUNTIME else ()
-    facts = (options, lock, function.boto3, asked, function.exclude, tools)
+    facts = (options, lock, function.boto3, project.dependencies, function.exclude, tools)
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
 
 
-def _install(root: Path, where: str, options: Sequence[str], uv: Uv, folder: Path) -> bool:
-    return install(
+def _install(
+    root: Path,
+    where: str,
+    options: Sequence[str],
+    uv: Uv,
+    warn: Callable[[str], None],
+    folder: Path,
+) -> bool:
+    installation = install(
         uv,
         [*options, "--only-binary", ":all:", "--no-deps", "-r", root / FUNCTION_LOCK],
         Place(lambda: own_folder(folder), copies=False),
         where=f"restore {FUNCTION_LOCK} for {where}",
-    ).from_cache
+    )
+    for warning in installation.warnings:
+        warn(warning)
+    return installation.from_cache
 
 
-def _members(folder: Path, project: Project, warn: Callable[[str], None]) -> list[Member]:
+def _members(
+    folder: Path, project: Project, markers: Markers, warn: Callable[[str], None]
+) -> list[Member]:
     files = {
         path.relative_to(folder).as_posix(): path
         for path in sorted(folder.rglob("*"))
         if not path.is_dir() or path.is_symlink()
     }
     function = project.function
-    left_out = sdk_files(folder, project.dependencies) if function.boto3 == FROM_RUNTIME else ()
+    left_out: Container[str] = ()
+    if function.boto3 == FROM_RUNTIME:
+        left_out = sdk_files(folder, project.dependencies, markers)
     names = [name for name in files if name not in left_out and not _LEFT_OUT.search(name)]
     excluded = _excluded(names, function.exclude, warn)
     members = []
@@ -134,7 +160,25 @@ def _members(folder: Path, project: Project, warn: Callable[[str], None]) -> lis
         if not is_launcher(name, data):
             mode = _EXECUTABLE if path.stat().st_mode & 0o111 else _PLAIN
             members.append(Member(name, mode, compress(data)))
-    return members
+    return [*members, *_records(folder, {member.name for member in members})]
+
+
+def _records(folder: Path, packed: AbstractSet[str]) -> Iterator[Member]:
+    """Yield for each distribution the list of its files that are packed.
+
+    From it `importlib.metadata` knows at run time which package brings which module. The hashes
+    stay out, which the standard allows: they would be a tenth of a small zip.
+    """
+    owned: dict[str, list[str]] = {}
+    for name, wheels in records(folder).items():
+        for wheel in wheels if name in packed else ():
+            owned.setdefault(wheel + _RECORD, []).append(name)
+    for record, names in owned.items():
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(
+            (name, "", "") for name in sorted([*names, record])
+        )
+        yield Member(record, _PLAIN, compress(text.getvalue().encode()))
 
 
 def _excluded(

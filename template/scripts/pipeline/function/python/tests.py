@@ -23,6 +23,7 @@ from ..engine import POST_DEPLOYMENT, TestCommand, TestRequest
 from .hash_lock import FUNCTION_LOCK, TEST_LOCK, check_lock, read_lock
 from .install import Place, install
 from .interpreter import runtime_sdk
+from .requirements import Markers, markers_here, refuse_misfits
 
 _PYTHON = ".pipeline/python"
 _STAMP = "made-from.json"
@@ -75,11 +76,17 @@ def own_python(
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What it is made of: an interpreter, locks, and perhaps a folder with the runtime's SDK."""
+    """What it is made of: an interpreter, locks, and perhaps a folder with the runtime's SDK.
+
+    `asked` are the requirements that what is installed has to meet. `markers` is None where that is
+    another Python than the function's, which may rightly lack what only its own one needs.
+    """
 
     base: Path
     locks: tuple[Path, ...]
     sdk: Path | None
+    asked: tuple[str, ...]
+    markers: Markers | None
     digest: str
 
 
@@ -91,7 +98,7 @@ def _wanted(project: Project, machine: Machine, reporter: Reporter) -> tuple[_Wa
     if not found:
         note = f"on this machine's Python, there is no python{version}: {how_to_install(version)}"
     locks = {FUNCTION_LOCK: project.dependencies, TEST_LOCK: project.test_dependencies}
-    digest = hashlib.sha256(str(base).encode())
+    digest = hashlib.sha256(repr((str(base), *locks.values())).encode())
     for lock, requirements in locks.items():
         text = read_lock(project.root, lock)
         check_lock(lock, text, requirements)
@@ -102,7 +109,9 @@ def _wanted(project: Project, machine: Machine, reporter: Reporter) -> tuple[_Wa
         digest.update(str(sdk).encode())
         reporter.line(told)
     paths = tuple(project.root / lock for lock in locks)
-    return _Wanted(base, paths, sdk, digest.hexdigest()), note
+    asked = (*project.dependencies, *project.test_dependencies)
+    markers = markers_here(version) if found else None
+    return _Wanted(base, paths, sdk, asked, markers, digest.hexdigest()), note
 
 
 def _make(folder: Path, wanted: _Wanted, machine: Machine, reporter: Reporter) -> None:
@@ -126,6 +135,9 @@ def _make(folder: Path, wanted: _Wanted, machine: Machine, reporter: Reporter) -
             Place(make, whole=False),
             where="install what the tests need",
         )
+        if wanted.markers:
+            names = f"{FUNCTION_LOCK}, {TEST_LOCK}"
+            refuse_misfits(_site_of(part), wanted.asked, wanted.markers, names)
         if wanted.sdk:
             # After everything that is installed, as on Lambda.
             path = _site_of(part) / "zz_runtime_sdk.pth"
