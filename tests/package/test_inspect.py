@@ -93,12 +93,12 @@ def test_what_is_too_long_for_the_screen(tmp_path: Path) -> None:
     (tmp_path / "a.nupkg").write_bytes(zipped(files))
     lines = inspect_package(tmp_path / "a.nupkg").lines()
     assert [line for line in lines if len(line) > 80] == [f"  home        {address}"]
-    assert f"  by          {'Jane Doe ' * 6}Jane ..." in lines
+    assert f"  by          {'Jane Doe ' * 7}..." in lines
     says = next(index for index, line in enumerate(lines) if line.startswith("  says"))
     assert lines[says + 1] == " " * 14 + "word " * 12 + "..."
     folders = [line for line in lines if "aaa/" in line or "ccc/" in line]
-    assert folders[0] == f"  inside      {'a' * 25}/ 0 B (1 file)"
-    assert folders[1].strip() == f"{'c' * 25}/ 0 B (1 file)"
+    assert folders[0] == f"  inside      {'a' * 25}/ 0 bytes (1 file)"
+    assert folders[1].strip() == f"{'c' * 25}/ 0 bytes (1 file)"
 
 
 def test_a_statement_that_does_not_fit_is_named_and_exits_3(tmp_path: Path) -> None:
