@@ -35,10 +35,11 @@ ELSEWHERE = {"--deploy": "OCTOPUS_URL", "deploy ci": "credentials"}
 
 
 def commands(readme: str) -> list[str]:
-    """Return what a README says to run, in its order, and last what stops the embedded AWS."""
+    """Return what a README says to run, in its order, and last what ends things."""
     found = [command.strip() for command in COMMAND.findall(readme)]
     found = [command for command in dict.fromkeys(found) if not PLACEHOLDER.search(command)]
-    return sorted(found, key=lambda command: command.endswith("local.stop"))
+    last = ("local.stop", "clean")  # in this order: the embedded AWS holds what `clean` removes
+    return sorted(found, key=lambda command: [command.endswith(word) for word in last[::-1]])
 
 
 @pytest.fixture(params=KINDS)

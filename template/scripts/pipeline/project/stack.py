@@ -8,8 +8,8 @@ from typing import Any
 
 from ..core.errors import PipelineError
 from ..edge.files import read_text
+from .sources import STACK
 
-STACK = "environment/stack.yaml"
 _FUNCTION = "AWS::Lambda::Function"
 
 

@@ -15,7 +15,7 @@ from ..function.engine import Linter, engine_for
 from ..project.project import Project
 
 _STACK = "environment/stack.yaml"
-_CFN_LINT = (sys.executable, "-c", "from cfnlint.runner import main; main()")
+_CFN_LINT = "from cfnlint.runner import main; main()"
 _ANY = tuple(range(256))
 
 
@@ -30,7 +30,8 @@ def check(project: Project, machine: Machine, reporter: Reporter, *, fix: bool) 
         checks = [*linters]
         if (project.root / _STACK).is_file():
             # A warning of cfn-lint's is one of style; errors are what CloudFormation would refuse.
-            words = (*_CFN_LINT, "--non-zero-exit-code", "error", _STACK)
+            options = ("--non-zero-exit-code", "error")
+            words = (sys.executable, "-c", _CFN_LINT, *options, _STACK)
             checks.append(Linter("stack", words, f"cfn-lint found nothing in {_STACK}"))
         failed = [linter.name for linter in checks if not _passes(linter, project, reporter)]
     if failed:

@@ -27,7 +27,7 @@ from ..local.state import LocalAws
 from ..package.contents import Package
 from ..package.native import native_zip
 from ..project.project import LOCAL_ENVIRONMENT, Project
-from ..project.stack import STACK
+from ..project.sources import STACK
 from ..runtime.function_code import LocalRuntime
 from ..runtime.pool import native_code
 

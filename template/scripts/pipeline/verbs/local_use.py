@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.errors import PipelineError
 from ..core.events import Reporter
-from ..core.names import resource_name
+from ..core.names import ALIAS, resource_name
 from ..edge.machine import Machine
 from ..local.background import running
 from ..local.clients import client
@@ -23,7 +23,6 @@ from .run import check_event, show
 
 # What would lead a client elsewhere, whatever else it is told.
 FOREIGN = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN")
-_ALIAS = "live"
 _RELEASE_TAG = "pipeline:release"  # every deploy writes it
 # Longer than any function may take; the embedded AWS itself ends those that take too long.
 _LONGEST_CALL = 1000
@@ -71,7 +70,7 @@ def invoke_local(
             then = "Run `python3 tasks.py deploy local`."
             raise PipelineError("local.invoke", f"nothing is deployed to {name} yet", then)
         aliases = [one["Name"] for one in lambdas.list_aliases(FunctionName=name)["Aliases"]]
-        place = {"Qualifier": _ALIAS} if _ALIAS in aliases else {}
+        place = {"Qualifier": ALIAS} if ALIAS in aliases else {}
         done = []
         for event in events:
             answer = lambdas.invoke(FunctionName=name, LogType="Tail", Payload=event, **place)

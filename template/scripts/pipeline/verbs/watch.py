@@ -22,8 +22,7 @@ from ..local.background import running
 from ..package.make import function_sources, restore_dependencies
 from ..package.native import native_dependencies
 from ..project.project import Project
-from ..project.sources import SOURCE, Sources, own_files
-from ..project.stack import STACK
+from ..project.sources import SOURCE, STACK, Sources, own_files
 from ..runtime.function_code import FunctionCode, FunctionConfig, LocalRuntime, unpack_function
 from .local import Started, aws_at_hand, background, lay_out
 from .run import calls_aws, read_event, run_events, run_settings

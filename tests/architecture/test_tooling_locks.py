@@ -1,0 +1,19 @@
+"""The tooling's locks share one `.venv`, so they name one version of each package."""
+
+from __future__ import annotations
+
+import re
+
+from tests.repositories import ROOT
+
+
+def test_no_lock_undoes_another() -> None:
+    """Else each verb would install again what the one before it has replaced."""
+    found: dict[str, set[frozenset[str]]] = {}
+    for lock in (ROOT / "template" / "scripts").glob("requirements-*.txt"):
+        pins = re.findall(r"(?m)^([\w.-]+)==(\S+)", lock.read_text("utf-8"))
+        for name in {name for name, _ in pins}:
+            # More than one version where it depends on the Python.
+            versions = frozenset(version for one, version in pins if one == name)
+            found.setdefault(name, set()).add(versions)
+    assert {name: versions for name, versions in found.items() if len(versions) > 1} == {}
