@@ -15,6 +15,7 @@ from .requirements import Markers, installed_in, needs
 
 # boto3 and what it is made of, as in Lambda's Python runtimes.
 SDK = ("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3")
+# Those that a function names to use the SDK; the rest it names to have it.
 _ITSELF = ("boto3", "botocore", "s3transfer")
 
 
