@@ -60,6 +60,7 @@ def kind(
     return made
 
 
+@pytest.mark.slow
 def test_every_command_of_the_readme_works(kind: Repository, tmp_path: Path) -> None:
     """As printed, and one after the other; what needs more than this machine says what."""
     readme = (kind.root / "README.md").read_text(encoding="utf-8")

@@ -137,6 +137,7 @@ def test_a_package_runs_on_its_own_runtime(fresh: Fresh, tmp_path: Path) -> None
     handler = "import boto3\n\n\ndef handle(event, context):\n    return boto3.__name__\n"
     repository.write(handler_of(repository), handler)
     today = f'runtime = "{RUNTIME}"'
+    repository.edit("pyproject.toml", "requires-python", "# requires-python")
     repository.edit("pyproject.toml", today, f'runtime = "python{other}"\nboto3 = "runtime"')
     package = repository.must("package", "--json", extra=machine).document["package"]
     own = f'runtime = "python{minor}"\nboto3 = "bundled"'
