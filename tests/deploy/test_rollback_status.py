@@ -63,6 +63,8 @@ def test_a_release_is_named_by_its_commit_too(fake: FakeLambda) -> None:
     fake.versions["1"]["Description"] = "2.0.7 0123456789ab: Greets"
     assert back(fake, "0123456789abcdef0123456789abcdef01234567").function_version == "1"
     assert back(fake, "3f2c1ab").function_version == "3"
+    fake.versions["1"]["Description"] = "2.0.7 012345678901: Greets"
+    assert back(fake, "01234567").function_version == "1"
 
 
 @pytest.mark.parametrize(
@@ -84,8 +86,9 @@ def test_before_the_first_release_there_is_none(fake: FakeLambda) -> None:
     with pytest.raises(PipelineError, match="no release before"):
         back(fake)
     fake.before["update_alias"] = [lambda f: f.move("2")]
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict, match="after this rollback was planned") as caught:
         back(fake, "2.0.8")
+    assert caught.value.where == "rollback CI"
     fake.alias = None
     with pytest.raises(PipelineError, match="has no alias live"):
         back(fake)

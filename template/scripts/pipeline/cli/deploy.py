@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from .session import Session, verb
+from .session import Session, error_document, verb
 
 
 @verb(
@@ -61,15 +61,26 @@ def status(run: Session, environment: list[str]) -> None:
     """Show which release each environment serves, and what is not as it should be (exit 3)."""
     from invoke import Exit
 
+    from ..core.errors import PipelineError
+    from ..core.events import Failed
     from ..verbs.status import status
     from ..verbs.which_function import place_of
 
-    names = environment or [one.name for one in run.project.environments]
-    found = []
+    names = environment or [one.name for one in run.project.environments] or [""]
+    code, answers = 0, []
     for name in names:
-        found.append(status(place_of(run.project, name, run.machine)))
-        for line in found[-1].lines():
+        try:
+            found = status(place_of(run.project, name, run.machine))
+        except PipelineError as error:
+            # The others are told of all the same.
+            run.reporter.emit(Failed("", error))
+            answers.append({"environment": name, **error_document(error)})
+            code = error.exit_code
+            continue
+        for line in found.lines():
             run.reporter.line(line)
-    run.answer = {"environments": [asdict(one) for one in found]}
-    if any(one.drift for one in found):
-        raise Exit(code=3)
+        answers.append(asdict(found))
+        code = code or (3 if found.drift else 0)
+    run.answer = {"environments": answers}
+    if code:
+        raise Exit(code=code)

@@ -1,8 +1,8 @@
 """The plan of a deploy: a list of steps, each a value, with no secret in what it shows.
 
 A step names what it changes, its call with the rights that needs, and what holds when it is done.
-Showing a plan, applying it and printing its policy read the same list; none knows the kinds of
-steps, so a new kind is a new function here.
+Showing a plan, applying it and printing its policy read the same list. They know what a step can be
+of (an object, the function, a version, the alias), and no step by its name.
 """
 
 from __future__ import annotations

@@ -41,12 +41,12 @@ def earlier_release(known: list[Release], serving: str, to: str, where: str) -> 
     `serving` is the number of the version that serves. Raises UsageError for a bare number,
     PipelineError where there is no such release.
     """
-    if to.isdecimal():
-        # It could be meant for either, and the wrong one would serve at once.
-        what = f"{to} may be a number of Lambda's: a release is named by its version or commit"
-        raise UsageError("--to", what, _named(known))
     if to:
         found = [one for one in known if to == one.version or _is_commit(to, one.commit)]
+        if not found and to.isdecimal():
+            # It could be meant for either, and the wrong one would serve at once.
+            what = f"{to} may be a number of Lambda's: a release is named by its version or commit"
+            raise UsageError("--to", what, _named(known))
         if not found:
             raise PipelineError(where, f"there is no release {to}", _named(known))
         return found[0]

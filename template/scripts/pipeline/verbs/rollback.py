@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..core.errors import PipelineError
+from ..core.errors import Conflict, PipelineError
 from ..core.events import Reporter
 from ..core.lambda_limits import DESCRIPTION_LIMIT
 from ..deploy.apply import apply
@@ -55,7 +55,12 @@ def rollback(place: Place, to: str, reason: str, now: datetime, reporter: Report
         description = ", ".join(filter(None, words))[:DESCRIPTION_LIMIT]
         plan = Plan.back_to(chosen.function, observed, alias, description)
         stage.text = str(plan.changes[0]) if plan.changes else f"{chosen} serves already"
-    apply(plan, b"", place.connection, reporter, wait)
+    try:
+        apply(plan, b"", place.connection, reporter, wait)
+    except Conflict as error:
+        what = error.what.replace("this deploy", "this rollback")
+        then = "Nothing was changed. Look with `python3 tasks.py status`, then roll back again."
+        raise Conflict(where, what, then) from error
     reporter.line(f"{name} serves {chosen}. Data and stack stay as they are.")
     return RolledBack(
         place.environment.name,
