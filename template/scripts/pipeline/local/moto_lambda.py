@@ -1,15 +1,18 @@
 """moto's Lambda with functions that really run: our processes in the place of its containers.
 
 Replaced are three functions of moto: what HTTP calls reach, what its other services call and
-wait for (SQS, EventBridge), and what they call without waiting (S3, SNS, log subscriptions).
-moto's own way, which needs docker, is not reached any more.
+wait for (SQS), and what they call without waiting (S3, SNS, log subscriptions). moto's own way,
+which needs docker, is not reached any more. EventBridge's rules, which call no functions in moto,
+do so here.
 """
 
 from __future__ import annotations
 
 import base64
 import contextlib
+import copy
 import json
+import random
 import time
 import uuid
 from collections.abc import Callable
@@ -20,6 +23,9 @@ from urllib.parse import unquote
 from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import LambdaBackend, LambdaFunction
 from moto.awslambda.responses import LambdaResponse
+from moto.awslambda.utils import get_backend
+from moto.core.utils import iso_8601_datetime_without_milliseconds, utcfromtimestamp
+from moto.events.models import Rule
 from moto.logs.exceptions import ResourceAlreadyExistsException
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
@@ -29,6 +35,7 @@ from ..runtime.invocation import Invocation
 from ..runtime.pool import Pool, Target
 from .asynchronous import AsyncQueue, Job
 from .aws_http import REQUEST_ID
+from .moto_aliases import chosen_version, through
 from .patches import Patches
 
 _SYNC_LIMIT = 6_291_456
@@ -49,6 +56,8 @@ class Execution:
     def __init__(self, pool: Pool, common: FunctionConfig) -> None:
         self._pool = pool
         self._common = common
+        # The same calls go to the same versions after each start.
+        self._draw = random.Random(0).random  # noqa: S311 - nothing secret
         self.queue = AsyncQueue(
             lambda job: self.run(job.function, job.payload, request_id=job.request_id),
             _to_dead_letters,
@@ -58,10 +67,20 @@ class Execution:
     def run(
         self, function: Any, payload: bytes, *, request_id: str = "", context: str = ""
     ) -> Invocation:
-        """Invoke once, wait, and write the log to CloudWatch Logs."""
+        """Invoke once, wait, and write the log to CloudWatch Logs.
+
+        An alias leads to the version it has, or has weights for, by now.
+        """
+        function = self._routed(function)
         target = self._target(function)
         request_id = request_id or str(uuid.uuid4())
-        done = self._pool.invoke(target, payload, request_id=request_id, client_context=context)
+        done = self._pool.invoke(
+            target,
+            payload,
+            request_id=request_id,
+            client_context=context,
+            invoked_arn=function.function_arn,
+        )
         _write_log(function, target.config.group(), done)
         return done
 
@@ -70,13 +89,20 @@ class Execution:
         self.queue.close()
         self._pool.close()
 
+    def _routed(self, function: Any) -> Any:
+        alias = getattr(function, "alias", None)
+        if alias is None:
+            return function
+        backend = get_backend(function.account_id, function.region)
+        version = chosen_version(alias, self._draw)
+        return through(backend.get_function(function.function_name, version), alias)
+
     def _target(self, function: Any) -> Target:
         logging = getattr(function, "logging_config", None) or {}
         config = replace(
             self._common,
             name=function.function_name,
             version=str(function.version),
-            arn=function.function_arn,
             memory=int(function.memory_size),
             timeout=float(function.timeout),
             region=function.region,
@@ -93,6 +119,7 @@ def replace_execution(patches: Patches, execution: Execution) -> None:
     patches.replace(LambdaResponse, "invoke", lambda _: _http_invoke(execution))
     patches.replace(LambdaBackend, "invoke", lambda _: _waiting_invoke(execution))
     patches.replace(LambdaFunction, "invoke", lambda _: _sending_invoke(execution))
+    patches.replace(Rule, "send_to_targets", _rule_with_functions)
 
 
 def _http_invoke(execution: Execution) -> Callable[[Any], tuple[int, dict[str, str], bytes]]:
@@ -139,6 +166,27 @@ def _sending_invoke(execution: Execution) -> Callable[..., bytes]:
         return b""
 
     return invoke
+
+
+def _rule_with_functions(original: Callable[..., None]) -> Callable[..., None]:
+    def send_to_targets(self: Any, original_event: Any, transform_input: bool = True) -> None:
+        functions = [target for target in self.targets if ":lambda:" in target["Arn"]]
+        others = copy.copy(self)
+        others.targets = [target for target in self.targets if target not in functions]
+        if others.targets:
+            original(others, original_event, transform_input)
+        if self.state == "ENABLED" and self.event_pattern.matches_event(original_event):
+            moment = utcfromtimestamp(original_event["time"])
+            event = {**original_event, "time": iso_8601_datetime_without_milliseconds(moment)}
+            event.pop("ingestion-time", None)
+            for target in functions:
+                backend = get_backend(self.account_id, target["Arn"].split(":")[3])
+                # Whoever puts an event does not hear of a target that is gone.
+                with contextlib.suppress(LambdaClientError):
+                    called = backend.get_function(target["Arn"])
+                    called.invoke(target.get("Input") or json.dumps(event), {}, {})
+
+    return send_to_targets
 
 
 def _payload(body: Any, kind: str) -> bytes:

@@ -42,7 +42,6 @@ class FunctionConfig:
 
     name: str
     version: str = "$LATEST"
-    arn: str = ""
     memory: int = 128
     timeout: float = 3
     region: str = "us-east-1"
@@ -55,9 +54,9 @@ class FunctionConfig:
     log_format: str = "Text"
     init_timeout: float = 10
 
-    def invoked_arn(self) -> str:
-        """Return the ARN the function is told, made up when none was given."""
-        return self.arn or f"arn:aws:lambda:{self.region}:{_ACCOUNT}:function:{self.name}"
+    def made_up_arn(self) -> str:
+        """Return the ARN the function is told where no AWS has given it one."""
+        return f"arn:aws:lambda:{self.region}:{_ACCOUNT}:function:{self.name}"
 
     def group(self) -> str:
         """Return the log group's name."""
