@@ -118,3 +118,25 @@ def questions_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for path in [*template.glob("*.jinja"), *template.glob("src/*.jinja")]:
         shutil.copy2(path, folder / path.relative_to(ROOT))
     return folder
+
+
+@pytest.fixture(scope="session")
+def render_function(tmp_path_factory: pytest.TempPathFactory) -> Render:
+    """Return a function from answers to a render without the library: made in a moment."""
+    source = tmp_path_factory.mktemp("functions alone")
+    shutil.copy2(ROOT / "copier.yml", source)
+    shutil.copytree(
+        ROOT / "template",
+        source / "template",
+        ignore=shutil.ignore_patterns("scripts", "__pycache__", ".*_cache"),
+    )
+    made: dict[str, Path] = {}
+
+    def _render(**answers: Any) -> Path:
+        key = repr(sorted(answers.items()))
+        if key not in made:
+            folder = tmp_path_factory.mktemp("a function") / "the repository"
+            made[key] = copy_template(source, folder, answers)
+        return made[key]
+
+    return _render

@@ -7,12 +7,11 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.kinds.shipping import Load
-from tests.repositories import ROOT, Render, copy_template
+from tests.repositories import ROOT, Render
 
 _NAME = "elb_logs_under_test"
 
@@ -38,22 +37,6 @@ def load(function_folder: Path) -> Iterator[Load]:
 
 
 @pytest.fixture(scope="session")
-def render(tmp_path_factory: pytest.TempPathFactory) -> Render:
+def render(render_function: Render) -> Render:
     """Return a function from answers to a render without the library, which no function needs."""
-    source = tmp_path_factory.mktemp("functions alone")
-    shutil.copy2(ROOT / "copier.yml", source)
-    shutil.copytree(
-        ROOT / "template",
-        source / "template",
-        ignore=shutil.ignore_patterns("scripts", "__pycache__", ".*_cache"),
-    )
-    made: dict[str, Path] = {}
-
-    def _render(**answers: Any) -> Path:
-        key = repr(sorted(answers.items()))
-        if key not in made:
-            folder = tmp_path_factory.mktemp("a function") / "the repository"
-            made[key] = copy_template(source, folder, answers)
-        return made[key]
-
-    return _render
+    return render_function

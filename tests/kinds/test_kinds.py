@@ -9,13 +9,11 @@ import boto3
 import pytest
 import yaml
 from moto import mock_aws
+from pipeline.local.moto_resources import add_resources
+from pipeline.local.patches import Patches
 
 from tests.repositories import Render
 from tests.template.answers import KINDS
-
-# What moto alone cannot make from a template. AWS can, and so can the embedded AWS, whose kinds of
-# resources moto finds as soon as some test has imported them.
-NOT_IN_MOTO = {"AWS::CloudWatch::Alarm", "AWS::S3::BucketPolicy"}
 
 
 class _Loader(yaml.SafeLoader):
@@ -67,10 +65,11 @@ def test_resources_do_not_wait_for_each_other(render: Render, kind: str) -> None
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_stack_can_be_made(render: Render, kind: str) -> None:
-    """With a function name alone the stack makes the function, its role, log and dead letters."""
+    """With a function name alone the stack makes all it says, by moto and what we add to it."""
     body = _stack(render, kind)
     declared = yaml.load(body, _Loader)["Resources"]  # noqa: S506 (safe)
-    with mock_aws():
+    with Patches() as patches, mock_aws():
+        add_resources(patches)
         cloudformation = boto3.client("cloudformation", region_name="eu-west-1")
         cloudformation.create_stack(
             StackName="CI-Example",
@@ -84,11 +83,9 @@ def test_stack_can_be_made(render: Render, kind: str) -> None:
             FunctionName="CI-Example"
         )["Configuration"]
     assert stack["StackStatus"] == "CREATE_COMPLETE"
-    names = {resource.get("LogicalResourceId") for resource in made} - {None}
-    certain = {name for name, body in declared.items() if body["Type"] not in NOT_IN_MOTO}
-    assert certain <= names <= declared.keys()
+    assert {resource["LogicalResourceId"] for resource in made} == declared.keys()
     outputs = {output["OutputKey"] for output in stack["Outputs"]}
-    assert outputs - {"BucketName"} == {"FunctionName", "FunctionArn"}
+    assert outputs - {"BucketName"} == {"FunctionName", "FunctionArn", "LiveArn"}
     assert ("BucketName" in outputs) is (kind != "empty")
     assert function["Runtime"] == "python3.13"
     assert function["Handler"].endswith(".handler.handle")
@@ -103,7 +100,33 @@ def test_bucket_is_kept_and_closed(render: Render, kind: str) -> None:
     assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
     assert "AES256" in json.dumps(properties["BucketEncryption"])
     (target,) = properties["NotificationConfiguration"]["LambdaConfigurations"]
-    assert target == {"Event": "s3:ObjectCreated:*", "Function": {"GetAtt": "Function.Arn"}}
+    assert target == {"Event": "s3:ObjectCreated:*", "Function": {"Ref": "Live"}}
+    assert bucket["DependsOn"] == "BucketMayInvoke"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_that_calls_hangs_on_the_alias(render: Render, kind: str) -> None:
+    """Nothing names the function but its alias and the alias's settings; `live` starts at $LATEST.
+
+    A deploy moves the alias, so whatever named the function would go past the deployed version.
+    """
+    resources = yaml.load(_stack(render, kind), _Loader)["Resources"]  # noqa: S506 (safe)
+    assert resources["Live"]["Properties"] == {
+        "FunctionName": {"Ref": "Function"},
+        "FunctionVersion": "$LATEST",
+        "Name": "live",
+    }
+    assert (resources["Retries"]["Properties"]["Qualifier"], resources["Retries"]["DependsOn"]) == (
+        "live",
+        "Live",
+    )
+    naming = {name for name, body in resources.items() if "Function" in _names(body["Properties"])}
+    assert naming == {"Live", "Retries"}
+    permissions = [b["Properties"] for b in resources.values() if b["Type"].endswith("Permission")]
+    assert [permission["FunctionName"] for permission in permissions] == (
+        [] if kind == "empty" else [{"Ref": "Live"}]
+    )
+    assert all("SourceAccount" in one and "Qualifier" not in one for one in permissions)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -18,6 +18,7 @@ import moto.s3.notifications
 import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.local.embedded import embedded_aws, new_keys
+from pipeline.local.moto_aliases import replace_qualifiers
 from pipeline.local.moto_lambda import Execution, replace_execution
 from pipeline.local.moto_stack import replace_dropped
 from pipeline.local.patches import Patches
@@ -46,11 +47,20 @@ REPLACED = {
     ),
     (LAMBDA.LambdaBackend, "create_event_source_mapping"): "self spec",
     (LAMBDA.LambdaBackend, "update_event_source_mapping"): "self uuid spec",
-    (moto.events.models.Rule, "send_to_targets"): "self original_event transform_input",
     (LAMBDA.LambdaFunction, "invoke"): "self body request_headers response_headers",
     (LAMBDA.LambdaFunction, "__init__"): "self account_id spec region version",
     (LAMBDA.LambdaFunction, "get_configuration"): "self on_create",
     (LAMBDA.LambdaFunction, "update_configuration"): "self config_updates",
+    (LAMBDA.LambdaFunction, "update_function_code"): "self updated_spec",
+    (LAMBDA.LambdaStorage, "get_function_by_name_with_qualifier"): "self name qualifier",
+    (LAMBDA.LambdaStorage, "get_arn"): "self arn",
+    (LAMBDA.LambdaStorage, "publish_version"): "self name_or_arn description",
+    (LAMBDA.LambdaBackend, "put_function_event_invoke_config"): "self function_name config",
+    (LAMBDA.LambdaBackend, "update_function_event_invoke_config"): "self function_name config",
+    (LAMBDA.LambdaBackend, "delete_function_event_invoke_config"): "self function_name",
+    (LAMBDA.LambdaBackend, "list_function_event_invoke_configs"): "self function_name",
+    (LAMBDA.LambdaBackend, "list_event_source_mappings"): "self event_source_arn function_name",
+    (moto.events.models.Rule, "send_to_targets"): "self original_event transform_input",
     (LAMBDA.LambdaFunction, "create_from_cloudformation_json"): (
         "cls resource_name cloudformation_json account_id region_name kwargs"
     ),
@@ -118,6 +128,7 @@ def test_nothing_else_of_moto_is_replaced(
     execution = Execution(Pool(tmp_path, runtimes), FunctionConfig(""))
     with Recording() as patches:
         replace_execution(patches, execution)
+        replace_qualifiers(patches)
         replace_dropped(patches)
         assert set(patches.replaced) == REPLACED.keys()
     execution.close()

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -369,3 +370,138 @@ def test_a_function_that_is_not_there_is_404(lambdas: Any) -> None:
         status, code, message = refused(call)
         assert (status, code) == (404, "ResourceNotFoundException")
         assert "function:unknown" in message
+
+
+def versions(lambdas: Any, name: str) -> list[str]:
+    """Return the numbers of the versions there are."""
+    listed = lambdas.list_versions_by_function(FunctionName=name)["Versions"]
+    return [version["Version"] for version in listed]
+
+
+def test_a_version_that_an_alias_needs_is_not_deleted(lambdas: Any, create: Create) -> None:
+    """Neither one it leads to nor one with a weight; what nobody needs goes, and only that."""
+    name = create(Publish=True)
+    for seconds in (11, 12, 13):
+        lambdas.update_function_configuration(FunctionName=name, Timeout=seconds)
+        lambdas.publish_version(FunctionName=name)
+    weights = {"AdditionalVersionWeights": {"2": 0.5}}
+    alias = {"FunctionName": name, "Name": "live"}
+    lambdas.create_alias(**alias, FunctionVersion="1", RoutingConfig=weights)
+    before = configuration(lambdas, name)["RevisionId"]
+    for qualifier in ("1", "2", "live"):
+        status, code, message = refused(
+            partial(lambdas.delete_function, FunctionName=name, Qualifier=qualifier)
+        )
+        assert (status, code) == (409, "ResourceConflictException")
+        assert message == (
+            "Unable to delete version because the following aliases reference it: [live]"
+        )
+    refusal = refused(lambda: lambdas.delete_function(FunctionName=f"{name}:$LATEST"))
+    assert refusal[:2] == (400, "InvalidParameterValueException")
+    lambdas.delete_function(FunctionName=name, Qualifier="3")
+    lambdas.delete_function(FunctionName=name, Qualifier="99")
+    assert versions(lambdas, name) == ["$LATEST", "1", "2", "4"]
+    assert configuration(lambdas, name)["RevisionId"] == before
+    lambdas.update_alias(**alias, RoutingConfig={"AdditionalVersionWeights": {}})
+    lambdas.delete_function(FunctionName=name, Qualifier="2")
+    lambdas.delete_function(FunctionName=name)
+    with pytest.raises(ClientError, match="Function not found"):
+        configuration(lambdas, name)
+
+
+def test_a_versions_number_is_never_used_again(lambdas: Any, create: Create) -> None:
+    """Not after the version was deleted, and not after the function was."""
+    name = create(Publish=True)
+    lambdas.update_function_configuration(FunctionName=name, Timeout=11)
+    assert lambdas.publish_version(FunctionName=name)["Version"] == "2"
+    lambdas.delete_function(FunctionName=name, Qualifier="2")
+    assert lambdas.publish_version(FunctionName=name)["Version"] == "3"
+    settings_ = {"Runtime": f"python{MINOR}", "Handler": "app.handle", "Role": ROLE}
+    lambdas.delete_function(FunctionName=name)
+    lambdas.create_function(FunctionName=name, **settings_, Code={"ZipFile": NEW})
+    assert lambdas.publish_version(FunctionName=name)["Version"] == "4"
+
+
+def test_what_is_published_already_is_not_published_again(lambdas: Any, create: Create) -> None:
+    """The same code and settings are the same version, however often they were set meanwhile."""
+    name = create(Publish=True, Timeout=10)
+    publish = lambdas.publish_version
+    assert publish(FunctionName=name)["Version"] == "1"
+    lambdas.update_function_configuration(FunctionName=name, Timeout=11)
+    lambdas.update_function_configuration(FunctionName=name, Timeout=10)
+    lambdas.tag_resource(Resource=configuration(lambdas, name)["FunctionArn"], Tags={"a": "b"})
+    assert publish(FunctionName=name, Description="another")["Version"] == "1"
+    code = {"FunctionName": name, "ZipFile": NEW, "Architectures": ["arm64"], "Publish": True}
+    second = lambdas.update_function_code(**code)
+    assert (second["Version"], second["Architectures"]) == ("2", ["arm64"])
+    assert lambdas.update_function_code(**code)["Version"] == "2"
+    lambdas.update_function_configuration(FunctionName=name, Description="a release")
+    assert publish(FunctionName=name)["Version"] == "3"
+    assert versions(lambdas, name) == ["$LATEST", "1", "2", "3"]
+
+
+def test_an_alias_that_leads_nowhere_is_refused(unchecked: Any, create: Create) -> None:
+    """A missing version is 404, weights that cannot be are 400, and the alias stays as it was."""
+    name = create(Publish=True)
+    unchecked.update_function_configuration(FunctionName=name, DeadLetterConfig={"TargetArn": ROLE})
+    unchecked.publish_version(FunctionName=name)
+    alias = {"FunctionName": name, "Name": "live"}
+    made = unchecked.create_alias(**alias, FunctionVersion="1")
+    missing = (
+        404,
+        "ResourceNotFoundException",
+        f"{configuration(unchecked, name)['FunctionArn']}:77",
+    )
+    invalid_ = (400, "InvalidParameterValueException")
+    for change, refusal in (
+        ({"FunctionVersion": "77"}, missing),
+        (weighted({"77": 0.1}), missing),
+        (weighted({"1": 0.1}), (*invalid_, "Function version 1 is already included in routing")),
+        (weighted({"2": 0.1, "1": 0.1}), (*invalid_, "cannot be greater than 1")),
+        ({"FunctionVersion": "$LATEST", **weighted({"1": 0.1})}, (*invalid_, "$LATEST is not")),
+        (weighted({"2": 0.1}), (*invalid_, "dead-letter configuration")),
+        (weighted({"2": 1.1}), (400, "ValidationException", "less than or equal to 1")),
+        (weighted({"live": 0.1}), (400, "ValidationException", "[0-9]+")),
+        ({"RevisionId": "another"}, (412, "PreconditionFailedException", "does not match")),
+    ):
+        status, code, message = refused(partial(unchecked.update_alias, **alias, **change))
+        assert (status, code) == refusal[:2], change
+        assert refusal[2] in message
+        if "RevisionId" not in change:
+            other = {"FunctionName": name, "Name": "other", "FunctionVersion": "1", **change}
+            assert refused(partial(unchecked.create_alias, **other))[1] == code
+    assert unchecked.get_alias(**alias)["RevisionId"] == made["RevisionId"]
+    nobody = {"FunctionName": name, "Name": "nobody", "RevisionId": "x"}
+    status, _, message = refused(lambda: unchecked.update_alias(**nobody))
+    assert (status, message[:22]) == (404, "Cannot find alias arn:")
+
+
+def test_weights_are_kept_until_they_are_emptied(lambdas: Any, create: Create) -> None:
+    """Left out they stay, with the checks that go with them; an empty map ends them."""
+    name = create(Publish=True)
+    lambdas.update_function_configuration(FunctionName=name, Timeout=11)
+    lambdas.publish_version(FunctionName=name)
+    alias = {"FunctionName": name, "Name": "live"}
+    lambdas.create_alias(**alias, FunctionVersion="1", **weighted({"2": 0.5}))
+    assert lambdas.update_alias(**alias, Description="x")["RoutingConfig"] == {
+        "AdditionalVersionWeights": {"2": 0.5}
+    }
+    assert refused(lambda: lambdas.update_alias(**alias, FunctionVersion="2"))[0] == 400
+    finished = lambdas.update_alias(**alias, FunctionVersion="2", **weighted({}))
+    assert finished["FunctionVersion"] == "2"
+    assert not finished.get("RoutingConfig", {}).get("AdditionalVersionWeights")
+
+
+def test_aliases_of_one_name_have_revisions_of_their_own(lambdas: Any, create: Create) -> None:
+    """Moving `live` of one function leaves the RevisionId of another function's `live` alone."""
+    mine, other = create(Publish=True), create(Publish=True)
+    alias = {"Name": "live", "FunctionVersion": "1"}
+    lambdas.create_alias(FunctionName=mine, **alias)
+    kept = lambdas.create_alias(FunctionName=other, **alias)["RevisionId"]
+    lambdas.update_alias(FunctionName=mine, **alias)
+    assert lambdas.get_alias(FunctionName=other, Name="live")["RevisionId"] == kept
+
+
+def weighted(share: dict[str, float]) -> dict[str, Any]:
+    """Return what CreateAlias and UpdateAlias take for these weights."""
+    return {"RoutingConfig": {"AdditionalVersionWeights": share}}

@@ -66,10 +66,11 @@ def test_the_path_holds_the_package_first_and_nothing_of_the_host(
 
 def test_time_left_and_context_are_those_of_the_invocation(code: FunctionCode) -> None:
     """The context knows request id, ARN, version, and how much time is left."""
-    process = FunctionProcess(code, replace(CONFIG, version="7", arn="arn:of:fn:7", timeout=30))
+    process = FunctionProcess(code, replace(CONFIG, version="7", timeout=30))
     assert 25_000 < answer(process, do="left") <= 30_000
-    done = process.invoke(b'{"do":"context"}', request_id="the-request")
-    assert json.loads(done.payload) == ["the-request", "arn:of:fn:7", "7"]
+    for arn in ("arn:of:fn:7", "arn:of:fn:live"):
+        done = process.invoke(b'{"do":"context"}', request_id="the-request", invoked_arn=arn)
+        assert json.loads(done.payload) == ["the-request", arn, "7"]
     process.close()
 
 

@@ -199,7 +199,9 @@ def test_start_local_makes_the_projects_stack(project: Path, tools: Background) 
     assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": "local-Logs"}]
     stored = client(started.aws, "s3").get_bucket_policy(Bucket=bucket)["Policy"]
     assert f"arn:aws:s3:::{bucket}/*" in stored
-    policy = client(started.aws, "lambda").get_policy(FunctionName="local-Logs")["Policy"]
+    policy = client(started.aws, "lambda").get_policy(FunctionName="local-Logs", Qualifier="live")[
+        "Policy"
+    ]
     assert "s3.amazonaws.com" in policy
 
 

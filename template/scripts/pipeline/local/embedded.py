@@ -27,6 +27,7 @@ from ..runtime.function_code import FunctionConfig, LocalRuntime
 from ..runtime.pool import Pool
 from .aws_http import App, Environ, Start, in_aws_words
 from .guard import guarded
+from .moto_aliases import replace_qualifiers
 from .moto_lambda import Execution, replace_execution
 from .moto_stack import replace_dropped
 from .patches import Patches
@@ -69,6 +70,7 @@ def embedded_aws(
         stack.callback(execution.close)
         patches = stack.enter_context(Patches())
         replace_execution(patches, execution)
+        replace_qualifiers(patches)
         replace_dropped(patches)
         server.app = _application(keys, server.server_port, control)
         _serve(server, stack)

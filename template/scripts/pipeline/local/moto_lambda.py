@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import random
 import time
 import uuid
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from urllib.parse import unquote
 from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import LambdaBackend, LambdaFunction
 from moto.awslambda.responses import LambdaResponse
+from moto.awslambda.utils import get_backend
 from moto.logs.exceptions import ResourceAlreadyExistsException
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
@@ -29,6 +31,7 @@ from ..runtime.invocation import Invocation
 from ..runtime.pool import Pool, Target
 from .asynchronous import AsyncQueue, Job
 from .aws_http import REQUEST_ID
+from .moto_aliases import chosen_version, through
 from .moto_sources import Queues, serve_sources
 from .patches import Patches
 
@@ -50,6 +53,8 @@ class Execution:
     def __init__(self, pool: Pool, common: FunctionConfig) -> None:
         self._pool = pool
         self._common = common
+        # The same calls go to the same versions after each start.
+        self._draw = random.Random(0).random  # noqa: S311 - nothing secret
         self.queue = AsyncQueue(
             lambda job: self.run(job.function, job.payload, request_id=job.request_id),
             _to_dead_letters,
@@ -60,10 +65,20 @@ class Execution:
     def run(
         self, function: Any, payload: bytes, *, request_id: str = "", context: str = ""
     ) -> Invocation:
-        """Invoke once, wait, and write the log to CloudWatch Logs."""
+        """Invoke once, wait, and write the log to CloudWatch Logs.
+
+        An alias leads to the version it has, or has weights for, by now.
+        """
+        function = self._routed(function)
         target = self._target(function)
         request_id = request_id or str(uuid.uuid4())
-        done = self._pool.invoke(target, payload, request_id=request_id, client_context=context)
+        done = self._pool.invoke(
+            target,
+            payload,
+            request_id=request_id,
+            client_context=context,
+            invoked_arn=function.function_arn,
+        )
         _write_log(function, target.config.group(), done)
         return done
 
@@ -73,13 +88,20 @@ class Execution:
         self.queue.close()
         self._pool.close()
 
+    def _routed(self, function: Any) -> Any:
+        alias = getattr(function, "alias", None)
+        if alias is None:
+            return function
+        backend = get_backend(function.account_id, function.region)
+        version = chosen_version(alias, self._draw)
+        return through(backend.get_function(function.function_name, version), alias)
+
     def _target(self, function: Any) -> Target:
         logging = function.logging_config
         config = replace(
             self._common,
             name=function.function_name,
             version=str(function.version),
-            arn=function.function_arn,
             memory=int(function.memory_size),
             timeout=float(function.timeout),
             region=function.region,

@@ -1,7 +1,8 @@
-"""Resources of an ordinary stack that moto's CloudFormation does not know.
+"""Resources of an ordinary stack that moto's CloudFormation does not know, or not to the end.
 
-Aliases, alarms and bucket policies are made. What nobody knows is left out, and what refers to it
-gets a text that says so. moto finds the classes by itself, as direct subclasses of its model.
+Aliases, retry settings, alarms and bucket policies are made, and permissions, which moto makes and
+never changes or deletes. What nobody knows is left out, and what refers to it gets a text that says
+so. moto finds the classes by itself, as direct subclasses of its model, and takes the later of two.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from moto.awslambda.exceptions import UnknownAliasException, UnknownFunctionException
-from moto.awslambda.models import lambda_backends
+from moto.awslambda.exceptions import LambdaClientError
+from moto.awslambda.utils import get_backend
 from moto.cloudformation import parsing
 from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.common_models import CloudFormationModel
@@ -44,6 +45,8 @@ _ACTIONS = {
     "ok_actions": "OKActions",
     "insufficient_data_actions": "InsufficientDataActions",
 }
+_RETRY_NUMBERS = {"MaximumRetryAttempts", "MaximumEventAgeInSeconds"}
+_RETRIES = {*_RETRY_NUMBERS, "DestinationConfig"}
 
 
 def add_resources(patches: Patches) -> None:
@@ -95,8 +98,9 @@ class _Resource:
     """A resource that is put the same way when it is made and when it is changed.
 
     `put(name, properties, account, region)` does so, and returns the physical id; `remove` takes
-    that in the place of name and properties. `kind` is the type as templates spell it, `named` the
-    property with its name, if any.
+    that in the place of name and properties. When a change gives it another id, it is another
+    resource: the one before is removed then, as by CloudFormation. `kind` is the type as templates
+    spell it, `named` the property with its name, if any.
     """
 
     kind: ClassVar[str]
@@ -137,7 +141,10 @@ class _Resource:
         region_name: str,
     ) -> Any:
         name = original_resource.physical_resource_id
-        cls.put(name, cloudformation_json["Properties"], account_id, region_name)
+        put = cls.put(name, cloudformation_json["Properties"], account_id, region_name)
+        if put != name:
+            cls.remove(name, account_id, region_name)
+            original_resource.physical_resource_id = put
         return original_resource
 
     @classmethod
@@ -168,24 +175,76 @@ class StackAlias(_Resource, CloudFormationModel):
 
     @staticmethod
     def put(name: str, properties: Mapping[str, Any], account: str, region: str) -> str:  # noqa: ARG004
-        """Make the alias, or move it to where the template says."""
-        backend = lambda_backends[account][region]
-        function = str(properties["FunctionName"]).rpartition(":")[2]
-        alias = str(properties["Name"])
-        version, description = properties["FunctionVersion"], properties.get("Description", "")
-        try:
-            backend.get_alias(alias, function)
-            put = backend.update_alias
-        except UnknownAliasException:
-            put = backend.create_alias
-        return str(put(alias, function, str(version), description, "").arn)
+        """Make the alias, or set all of it: it leads back to where the template says."""
+        backend = get_backend(account, region)
+        function = backend.get_function(properties["FunctionName"]).function_name
+        shares = properties.get("RoutingConfig", {}).get("AdditionalVersionWeights", ())
+        weights = {item["FunctionVersion"]: float(item["FunctionWeight"]) for item in shares}
+        settings: dict[str, Any] = {
+            "name": properties["Name"],
+            "function_name": function,
+            "function_version": str(properties["FunctionVersion"]),
+            "description": properties.get("Description", ""),
+            "routing_config": {"AdditionalVersionWeights": weights},
+        }
+        there = [alias.name for alias in backend.list_aliases(function)]
+        change = backend.update_alias if settings["name"] in there else backend.create_alias
+        return str(change(**settings).arn)
 
     @staticmethod
     def remove(name: str, account: str, region: str) -> None:
         """Remove the alias, unless it went with its function."""
-        *_, function, alias = name.split(":")
-        with contextlib.suppress(UnknownFunctionException):
-            lambda_backends[account][region].delete_alias(alias, function)
+        function, _, alias = name.rpartition(":")
+        with contextlib.suppress(LambdaClientError):
+            get_backend(account, region).delete_alias(alias, function)
+
+
+class StackPermission(_Resource, CloudFormationModel):
+    """AWS::Lambda::Permission, on a function or on what a qualified name leads to."""
+
+    kind = "AWS::Lambda::Permission"
+
+    @classmethod
+    def put(cls, name: str, properties: Mapping[str, Any], account: str, region: str) -> str:
+        """Add the statement, in the place of the one before."""
+        function = get_backend(account, region).get_function(properties["FunctionName"])
+        statement = name.rpartition("|")[2]
+        physical = f"{function.function_arn}|{statement}"
+        cls.remove(physical, account, region)
+        function.policy.add_statement(json.dumps({**properties, "StatementId": statement}))
+        return physical
+
+    @staticmethod
+    def remove(name: str, account: str, region: str) -> None:
+        """Remove the statement, unless it is gone already."""
+        function, _, statement = name.rpartition("|")
+        with contextlib.suppress(LambdaClientError):
+            get_backend(account, region).remove_permission(function, statement)
+
+
+class StackRetrySettings(_Resource, CloudFormationModel):
+    """AWS::Lambda::EventInvokeConfig: what becomes of asynchronous events that fail."""
+
+    kind = "AWS::Lambda::EventInvokeConfig"
+
+    @staticmethod
+    def put(name: str, properties: Mapping[str, Any], account: str, region: str) -> str:  # noqa: ARG004
+        """Set all of the settings of what the qualifier leads to."""
+        backend = get_backend(account, region)
+        settings = {key: value for key, value in properties.items() if key in _RETRIES}
+        for key in _RETRY_NUMBERS & settings.keys():
+            settings[key] = int(settings[key])
+        function, qualifier = properties["FunctionName"], str(properties["Qualifier"])
+        plain = backend.get_function(function).function_name
+        called = plain if qualifier == "$LATEST" else f"{plain}:{qualifier}"
+        backend.put_function_event_invoke_config(called, settings)
+        return called
+
+    @staticmethod
+    def remove(name: str, account: str, region: str) -> None:
+        """Remove the settings, unless they went with what they hung on."""
+        with contextlib.suppress(LambdaClientError):
+            get_backend(account, region).delete_function_event_invoke_config(name)
 
 
 class StackAlarm(_Resource, CloudFormationModel):

@@ -49,6 +49,7 @@ def replace_dropped(patches: Patches) -> None:
     patches.replace(LambdaFunction, "__init__", _init)
     patches.replace(LambdaFunction, "get_configuration", _get_configuration)
     patches.replace(LambdaFunction, "update_configuration", _update_configuration)
+    patches.replace(LambdaFunction, "update_function_code", _update_code)
     patches.replace(FakeBucket, "create_from_cloudformation_json", _create_bucket)
     patches.replace(FakeBucket, "update_from_cloudformation_json", _update_bucket)
     patches.replace(Notification, "_key_matches", _key_matches)
@@ -105,6 +106,15 @@ def _update_configuration(original: _Wrap) -> _Wrap:
         return self.get_configuration()
 
     return update_configuration
+
+
+def _update_code(original: _Wrap) -> _Wrap:
+    def update_function_code(self: Any, updated_spec: dict[str, Any]) -> Any:
+        if updated_spec.get("Architectures"):
+            self.architectures = list(updated_spec["Architectures"])
+        return original(self, updated_spec)
+
+    return update_function_code
 
 
 def _keep(function: Any, settings: Mapping[str, Any]) -> None:

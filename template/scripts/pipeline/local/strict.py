@@ -1,8 +1,9 @@
 """A strict layer over moto's Lambda: what AWS refuses is refused, what moto ignores is honoured.
 
-moto issues no RevisionIds, takes any bytes and any setting, and ignores Architectures,
-S3ObjectVersion and the hash of a DryRun. A deploy tried only against that would pass here and
-fail in production. Covered: functions and aliases, their code, settings, versions.
+moto issues no RevisionIds, takes any bytes, any setting and any weight, deletes a version that an
+alias needs, and ignores S3ObjectVersion, the hash of a DryRun, and the qualifier of a permission. A
+deploy tried only against that would pass here and fail in production. Covered: functions and
+aliases, their code, settings, versions, permissions and retry settings.
 """
 
 from __future__ import annotations
@@ -16,27 +17,33 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs, unquote, urlencode
 
 from moto.awslambda.models import lambda_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 
 from .aws_http import App, Environ, Reply, Start, call, error_reply, scope, send
+from .moto_aliases import STATE, weights
 from .strict_rules import (
+    LATEST,
     REQUEST_LIMIT,
     Refusal,
     check_code,
     check_parameters,
     check_settings,
+    check_weights,
     invalid,
     stale,
 )
 
 _PATH = re.compile(
-    r"/2015-03-31/functions/?(?:(?P<name>[^/]+)/?)?"
-    r"(?:(?P<part>code|configuration|versions|aliases)/?(?P<alias>[^/]+)?)?\Z"
+    r"(?P<date>/20\d\d-\d\d-\d\d)/functions/?(?:(?P<name>[^/]+)/?)?"
+    r"(?:(?P<part>code|configuration|versions|aliases|policy|event-invoke-config)/?"
+    r"(?P<item>[^/]+)?)?\Z"
 )
+# moto hangs these on the function itself, whatever qualifier the call has.
+_QUALIFIED = ("policy", "event-invoke-config")
 _OPERATIONS = {
     "POST functions": "CreateFunction",
     "PUT configuration": "UpdateFunctionConfiguration",
@@ -44,19 +51,23 @@ _OPERATIONS = {
     "POST versions": "PublishVersion",
     "POST aliases": "CreateAlias",
     "PUT aliases": "UpdateAlias",
+    "PUT event-invoke-config": "PutFunctionEventInvokeConfig",
+    "POST event-invoke-config": "UpdateFunctionEventInvokeConfig",
 }
-_VOLATILE = ("RevisionId", "FunctionArn", "LastUpdateStatus", "State", "LastModified")
 _SUCCESS = range(200, 300)
 
 
 @dataclass(frozen=True)
 class _Call:
-    """A call of the Lambda API: what it wants of which function."""
+    """A call of the Lambda API: what it wants of which function.
+
+    `item` is what stands behind the part in the address: an alias, or a statement of the policy.
+    """
 
     method: str
     name: str
     part: str
-    alias: str
+    item: str
     qualifier: str
     region: str
     body: dict[str, Any]
@@ -97,15 +108,14 @@ class StrictLambda:
         self._check(asked)
         if asked.kind == "PUT code" and asked.body.get("DryRun"):
             return self._dry_run(asked)
+        if asked.part in _QUALIFIED and asked.qualifier:
+            _qualify(environ, path["date"], asked)
+        if asked.kind == "DELETE function" and asked.qualifier not in {"", *_versions(asked)}:
+            return Reply(204, (), b"")  # AWS lets what is not there be deleted
         rewritten = json.dumps(asked.body).encode() if asked.body else body
         reply = call(self._app, environ, rewritten)
         if reply.status not in _SUCCESS:
             return reply
-        if asked.kind == "PUT code" and asked.body.get("Architectures"):
-            function = _function(asked)
-            function.architectures = list(asked.body["Architectures"])
-            document = {**json.loads(reply.body), "Architectures": function.architectures}
-            reply = Reply(reply.status, reply.headers, json.dumps(document).encode())
         if asked.method != "GET":
             self._touch(asked)
         return self._completed(asked, reply)
@@ -118,7 +128,7 @@ class StrictLambda:
             check_settings(body, creating=True)
             _resolve_code(asked, body.get("Code") or {})
         elif asked.kind in {"PUT configuration", "PUT code"}:
-            if asked.qualifier not in {"", "$LATEST"}:
+            if asked.qualifier not in {"", LATEST}:
                 raise invalid("Current operation does not support versions other than $LATEST.")
             self._check_revision(asked, body.pop("RevisionId", None))
             check_settings(body, creating=False)
@@ -127,25 +137,29 @@ class StrictLambda:
         elif asked.kind == "POST versions":
             self._check_revision(asked, body.pop("RevisionId", None))
             _check_published_hash(asked, body.get("CodeSha256"))
-        elif asked.kind == "PUT aliases":
+        elif asked.part == "aliases" and asked.method in {"POST", "PUT"}:
             self._check_revision(asked, body.pop("RevisionId", None))
+            _check_alias(asked)
+        elif asked.kind == "POST policy":
+            _check_statement(asked)
+        elif asked.kind == "DELETE function" and asked.qualifier:
+            _check_deletion(asked)
 
     def _check_revision(self, asked: _Call, given: str | None) -> None:
         if not given:
             return
-        function = _function(asked)
         if asked.part == "aliases":
-            alias = _backend(asked).get_alias(asked.alias, asked.name)
-            current = self._revision(_alias_key(alias.to_json()), alias.to_json())
+            alias = _alias(asked).to_json()
+            current = self._revision(_alias_key(alias), alias)
         else:
-            config = {**function.get_configuration(), "Version": "$LATEST"}
+            config = {**_function(asked).get_configuration(), "Version": LATEST}
             current = self._revision(_function_key(asked.region, config), config)
         if given != current:
             raise stale()
 
     def _dry_run(self, asked: _Call) -> Reply:
         """Answer as if the code had been taken, and change nothing."""
-        config = {**_function(asked).get_configuration(), "Version": "$LATEST"}
+        config = {**_function(asked).get_configuration(), "Version": LATEST}
         config["RevisionId"] = self._revision(_function_key(asked.region, config), config)
         code = base64.b64decode(asked.body["ZipFile"])
         config["CodeSha256"] = base64.b64encode(hashlib.sha256(code).digest()).decode()
@@ -156,7 +170,7 @@ class StrictLambda:
 
     def _revision(self, key: tuple[str, ...], document: dict[str, Any]) -> str:
         """Return the id of this state; another state has another id, however it came about."""
-        kept = {name: value for name, value in document.items() if name not in _VOLATILE}
+        kept = {name: value for name, value in document.items() if name not in STATE}
         state = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
         known = self._revisions.get(key)
         if known is None or known[0] != state:
@@ -165,12 +179,13 @@ class StrictLambda:
 
     def _touch(self, asked: _Call) -> None:
         """Forget the id of what was changed: also a change to the same values gets a new one."""
-        if asked.method == "DELETE" and not asked.part:
-            mine = [key for key in self._revisions if asked.name in key]
+        function = (asked.region, _short(asked.name))
+        if asked.kind == "DELETE function" and not asked.qualifier:
+            mine = [key for key in self._revisions if key[:2] == function]
         elif asked.part == "aliases":
-            mine = [key for key in self._revisions if key[0] == "alias" and key[-1] == asked.alias]
+            mine = [(*function, "alias", asked.item)]
         elif asked.part in {"code", "configuration"}:
-            mine = [("function", asked.region, _short(asked.name), "$LATEST")]
+            mine = [(*function, "version", LATEST)]
         else:
             mine = []
         for key in mine:
@@ -201,7 +216,7 @@ def _read_call(environ: Environ, path: re.Match[str], body: bytes) -> _Call:
         method=environ["REQUEST_METHOD"],
         name=name,
         part=path["part"] or "",
-        alias=unquote(path["alias"] or ""),
+        item=unquote(path["item"] or ""),
         qualifier=query.get("Qualifier", [inside])[0],
         region=scope(environ).region,
         body=document if isinstance(document, dict) else {},
@@ -219,17 +234,75 @@ def _short(name: str) -> str:
     return name.rsplit(":", 1)[-1]
 
 
+def _qualify(environ: Environ, date: str, asked: _Call) -> None:
+    """Write the qualifier into the function's name, where moto heeds it."""
+    words = [date, "functions", f"{_short(asked.name)}:{asked.qualifier}", asked.part, asked.item]
+    # werkzeug reads the one, moto the other.
+    environ["PATH_INFO"] = environ["RAW_URI"] = "/".join(word for word in words if word)
+    query = parse_qs(environ.get("QUERY_STRING", ""))
+    environ["QUERY_STRING"] = urlencode({**query, "Qualifier": []}, doseq=True)
+
+
 def _backend(asked: _Call) -> Any:
     return lambda_backends[DEFAULT_ACCOUNT_ID][asked.region]
 
 
-def _function(asked: _Call) -> Any:
-    """Return moto's function; one that is not there gets AWS's answer from moto itself."""
+def _function(asked: _Call, qualifier: str = "") -> Any:
+    """Return moto's function, or refuse one that is not there in AWS's words."""
     try:
-        return _backend(asked).get_function(asked.name)
+        return _backend(asked).get_function(asked.name, qualifier or None)
     except Exception as error:
         arn = f"arn:aws:lambda:{asked.region}:{DEFAULT_ACCOUNT_ID}:function:{_short(asked.name)}"
+        arn += f":{qualifier}" if qualifier else ""
         raise Refusal(404, "ResourceNotFoundException", f"Function not found: {arn}") from error
+
+
+def _alias(asked: _Call) -> Any:
+    function = _function(asked)
+    for alias in _backend(asked).list_aliases(function.function_name):
+        if alias.name == asked.item:
+            return alias
+    arn = f"{function.function_arn}:{asked.item}"
+    raise Refusal(404, "ResourceNotFoundException", f"Cannot find alias arn: {arn}")
+
+
+def _versions(asked: _Call) -> list[str]:
+    versions = _backend(asked).list_versions_by_function(_function(asked).function_name)
+    return [str(version.version) for version in versions]
+
+
+def _check_alias(asked: _Call) -> None:
+    """Refuse an alias that would lead nowhere, or to versions that cannot share its calls."""
+    wanted = {**(_alias(asked).to_json() if asked.method == "PUT" else {}), **asked.body}
+    version = str(wanted["FunctionVersion"])
+    share = (wanted.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+    found = {number: _function(asked, number) for number in (version, *share)}
+    check_weights(version, share, {name: one.get_configuration() for name, one in found.items()})
+
+
+def _check_statement(asked: _Call) -> None:
+    there = _function(asked, asked.qualifier).policy.statements
+    sid = asked.body.get("StatementId")
+    if sid in [statement.get("Sid") for statement in there]:
+        message = (
+            f"The statement id ({sid}) provided already exists. Please provide a new statement id, "
+            "or remove the existing statement."
+        )
+        raise Refusal(409, "ResourceConflictException", message)
+
+
+def _check_deletion(asked: _Call) -> None:
+    """Refuse to delete a version that is needed; an alias is no version, and is refused too."""
+    if asked.qualifier == LATEST:
+        raise invalid("$LATEST version cannot be deleted without deleting the function.")
+    names = [
+        alias.name
+        for alias in _backend(asked).list_aliases(_function(asked).function_name)
+        if asked.qualifier in {alias.name, alias.function_version, *weights(alias)}
+    ]
+    if names:
+        message = "Unable to delete version because the following aliases reference it: "
+        raise Refusal(409, "ResourceConflictException", f"{message}[{', '.join(names)}]")
 
 
 def _resolve_code(asked: _Call, code: dict[str, Any]) -> None:
@@ -284,9 +357,9 @@ def _described(document: Any) -> list[dict[str, Any]]:
 
 
 def _function_key(region: str, config: dict[str, Any]) -> tuple[str, ...]:
-    return "function", region, str(config["FunctionName"]), str(config["Version"])
+    return region, str(config["FunctionName"]), "version", str(config["Version"])
 
 
 def _alias_key(alias: dict[str, Any]) -> tuple[str, ...]:
-    function, _, name = str(alias["AliasArn"]).rpartition(":")
-    return "alias", function, name
+    *_, region, _, _, function, name = str(alias["AliasArn"]).split(":")
+    return region, function, "alias", name

@@ -25,7 +25,10 @@ from ..core.lambda_limits import (
     UNZIPPED_LIMIT,
 )
 
+LATEST = "$LATEST"
 REQUEST_LIMIT = 70_167_211
+# What two versions must have in common to share an alias; AWS's sentence for it is not known.
+_SHARED = {"Role": "execution role", "DeadLetterConfig": "dead-letter configuration"}
 # By shape: managed instances may have more; the runtime has a sentence of its own.
 _OVERRIDES: dict[str, dict[str, Any]] = {
     "Timeout": {"max": 900},
@@ -99,6 +102,31 @@ def check_settings(body: Mapping[str, Any], *, creating: bool) -> None:
             f"enum value set: [{', '.join(known)}] or be a valid ARN"
         )
     _check_environment((body.get("Environment") or {}).get("Variables") or {})
+
+
+def check_weights(
+    version: str, share: Mapping[str, float], settings: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Refuse an alias on `version` that gives `share` of its calls to others.
+
+    `settings` are the configurations of all of these versions.
+    """
+    if len(share) > 1:
+        raise invalid("Number of items in AdditionalVersionWeights cannot be greater than 1")
+    for other in share:
+        if version == LATEST:
+            raise invalid("$LATEST is not supported for an alias pointing to more than 1 version")
+        if other == version:
+            raise invalid(
+                f"Invalid function version {other}. Function version {other} is already included "
+                "in routing configuration."
+            )
+        for key, what in _SHARED.items():
+            if settings[other].get(key) != settings[version].get(key):
+                raise invalid(
+                    f"Versions {version} and {other} have not the same {what}: an alias cannot "
+                    "point to both."
+                )
 
 
 def check_code(code: bytes) -> None:

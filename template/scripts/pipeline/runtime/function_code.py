@@ -46,7 +46,6 @@ class FunctionConfig:
 
     name: str
     version: str = "$LATEST"
-    arn: str = ""
     memory: int = 128
     timeout: float = 3
     region: str = "us-east-1"
@@ -61,9 +60,9 @@ class FunctionConfig:
     system_log_level: str = "INFO"
     init_timeout: float = 10
 
-    def invoked_arn(self) -> str:
-        """Return the ARN the function is told, made up when none was given."""
-        return self.arn or f"arn:aws:lambda:{self.region}:{_ACCOUNT}:function:{self.name}"
+    def made_up_arn(self) -> str:
+        """Return the ARN the function is told where no AWS has given it one."""
+        return f"arn:aws:lambda:{self.region}:{_ACCOUNT}:function:{self.name}"
 
     def group(self) -> str:
         """Return the log group's name."""

@@ -81,10 +81,16 @@ class FunctionProcess:
         self._lock = threading.Lock()
 
     def invoke(
-        self, payload: bytes, *, request_id: str = "", client_context: str = ""
+        self,
+        payload: bytes,
+        *,
+        request_id: str = "",
+        client_context: str = "",
+        invoked_arn: str = "",
     ) -> Invocation:
         """Run the function on a JSON document and wait for what comes of it.
 
+        `invoked_arn` is what the caller called, made up when none is given.
         Raises PipelineError only when the function's Python cannot be started at all.
         """
         with self._lock:
@@ -95,7 +101,8 @@ class FunctionProcess:
             ending = start.ending
             if ending is None:
                 left = start.deadline - began
-                child.api.offer(self._work(request_id, payload, left, client_context))
+                arn = invoked_arn or self.config.made_up_arn()
+                child.api.offer(_work(request_id, payload, left, client_context, arn))
                 ending = self._awaited(child.api, request_id, start.deadline)
             seconds = time.monotonic() - began
             figures = Figures(seconds, start.seconds, child.peak_memory())
@@ -170,18 +177,6 @@ class FunctionProcess:
             ) from error
         return self._child
 
-    def _work(self, request_id: str, payload: bytes, left: float, context: str) -> Work:
-        root = f"{int(time.time()):08x}-{secrets.token_hex(12)}"
-        headers = {
-            "Lambda-Runtime-Aws-Request-Id": request_id,
-            "Lambda-Runtime-Deadline-Ms": str(int((time.time() + left) * 1000)),
-            "Lambda-Runtime-Invoked-Function-Arn": self.config.invoked_arn(),
-            "Lambda-Runtime-Trace-Id": f"Root=1-{root};Parent={secrets.token_hex(8)};Sampled=0",
-        }
-        if context:
-            headers["Lambda-Runtime-Client-Context"] = context
-        return Work(request_id, payload, headers)
-
     def _invocation(
         self, request_id: str, log: str, figures: Figures, ending: ProcessEvent
     ) -> Invocation:
@@ -226,6 +221,19 @@ class FunctionProcess:
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
             self._scratch = None
+
+
+def _work(request_id: str, payload: bytes, left: float, context: str, arn: str) -> Work:
+    root = f"{int(time.time()):08x}-{secrets.token_hex(12)}"
+    headers = {
+        "Lambda-Runtime-Aws-Request-Id": request_id,
+        "Lambda-Runtime-Deadline-Ms": str(int((time.time() + left) * 1000)),
+        "Lambda-Runtime-Invoked-Function-Arn": arn,
+        "Lambda-Runtime-Trace-Id": f"Root=1-{root};Parent={secrets.token_hex(8)};Sampled=0",
+    }
+    if context:
+        headers["Lambda-Runtime-Client-Context"] = context
+    return Work(request_id, payload, headers)
 
 
 def _outcome(request_id: str, ending: ProcessEvent, timeout: float) -> tuple[str, bytes]:

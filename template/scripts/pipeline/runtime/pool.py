@@ -48,7 +48,13 @@ class Pool:
         self._unpacked: set[str] = set()
 
     def invoke(
-        self, target: Target, payload: bytes, *, request_id: str, client_context: str = ""
+        self,
+        target: Target,
+        payload: bytes,
+        *,
+        request_id: str,
+        client_context: str = "",
+        invoked_arn: str = "",
     ) -> Invocation:
         """Run the function in a warm process, or in a new one."""
         runtime, note = self._runtime(target.config.runtime)
@@ -58,7 +64,12 @@ class Pool:
         try:
             process = self._take(target, mark, runtime)
             try:
-                done = process.invoke(payload, request_id=request_id, client_context=client_context)
+                done = process.invoke(
+                    payload,
+                    request_id=request_id,
+                    client_context=client_context,
+                    invoked_arn=invoked_arn,
+                )
             finally:
                 self._give_back(target, mark, process)
         except PipelineError as error:
