@@ -53,6 +53,29 @@ def test_deploying_to_the_embedded_aws(local: Repository) -> None:
     assert " -> " not in again.err
 
 
+def test_traffic_follows_the_release_and_goes_back_with_it(local: Repository) -> None:
+    """Calls run the version that a deploy published, and the one before after a rollback."""
+
+    def served() -> list[str]:
+        said = local.must("local.invoke", "--event", "tests/events/hello.json").err
+        return re.findall(r"START RequestId: \S+ Version: (\S+)", said)
+
+    numbers, releases = [], []
+    for change in ("# the first", "# the second"):
+        local.edit(f"src/{local.module()}/handler.py", "    return", f"    {change}\n    return")
+        done = local.must("deploy", "local", "--json").document
+        numbers.append(done["outputs"]["FunctionVersion"])
+        releases.append(done["version"])
+        assert served() == numbers[-1:]
+    back = local.must("rollback", "local", "--reason", "tried", "--json").document
+    assert (back["before"], back["version"]) == (releases[1], releases[0])
+    assert served() == numbers[:1]
+    (now,) = local.must("status", "local", "--json").document["environments"]
+    assert (now["release"], now["function_version"], now["drift"]) == (releases[0], numbers[0], [])
+    assert now["note"].endswith("tried")
+    local.reset()
+
+
 def test_code_through_a_bucket(local: Repository) -> None:
     """With a bucket the code is sent there first; the embedded AWS makes that bucket."""
     table = "[tool.pipeline.function]\n"

@@ -71,8 +71,11 @@ def logs(run: Session, follow: bool = False) -> None:
         raise UsageError("--follow", "it never has an answer", "Leave out --json.")
     for lines in local_log(run.project, run.machine):
         text = "\n".join(line.message for line in lines)
-        if text or not follow:
+        if text:
             run.result(text, {"events": [asdict(line) for line in lines]})
+        elif not follow:
+            run.answer = {"events": []}
+            run.reporter.line("  logs      nothing yet: what was just sent takes a moment")
         if not follow:
             break
         time.sleep(_BETWEEN_LOOKS)

@@ -32,13 +32,13 @@ from .worker_log import octopus_lines
 CHANGES = "Changes"
 _OFF_THE_ALIAS = (
     "not on the alias live of {name}, so a deploy does not reach it: {found}. In "
-    "environment/stack.yaml name the alias there: FunctionName: !Ref Live, or Qualifier: live."
+    "environment/stack.yaml name the alias there (FunctionName: !Ref Live, or Qualifier: live): "
+    "scripts/docs/live-alias.md in the repository has the lines."
 )
 _NO_ALIAS = (
     "{name} has no alias live, so what calls it meets each change of a deploy at once, and no "
-    "deploy can be taken back. Add to environment/stack.yaml, and let permission, notification and "
-    "event sources name !Ref Live: Live: {{Type: AWS::Lambda::Alias, Properties: {{FunctionName: "
-    "!Ref Function, FunctionVersion: $LATEST, Name: live}}}}"
+    "deploy can be taken back. Add an AWS::Lambda::Alias to environment/stack.yaml, and let what "
+    "calls the function name it: scripts/docs/live-alias.md in the repository has the lines."
 )
 
 

@@ -70,8 +70,9 @@ class Alias:
     revision_id: str = ""
 
     def __str__(self) -> str:
+        there = self.version if self.version == _LATEST else f"version {self.version}"
         parts = [f"{weight:.0%} to version {version}" for version, weight in self.weights.items()]
-        return ", ".join([f"version {self.version}", *parts])
+        return ", ".join([there, *parts])
 
 
 @dataclass(frozen=True)

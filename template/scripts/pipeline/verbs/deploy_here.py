@@ -158,7 +158,7 @@ def worker_credentials(environment: Environment, environ: Mapping[str, str]) -> 
     import boto3  # noqa: PLC0415 - slow to import
     from botocore.exceptions import BotoCoreError  # noqa: PLC0415
 
-    where, profile = f"deploy {environment.name}", environment.profile
+    where, profile = f"environment {environment.name}", environment.profile
     try:
         session = boto3.session.Session(
             profile_name=profile or None, region_name=environment.region or None
