@@ -100,7 +100,7 @@ def test_a_broken_stack_is_named_with_its_line(tmp_path: Path) -> None:
     written(tmp_path, {"environment/stack.yaml": "Resources:\n  F: {\n"})
     with pytest.raises(PipelineError) as error:
         run_settings(project, project.function.facts(), {}, Seen().reporter)
-    assert error.value.where == "environment/stack.yaml, line 3"
+    assert error.value.where == "environment/stack.yaml:3"
 
 
 def test_run_refuses_an_event_that_is_no_json(app: FunctionCode) -> None:

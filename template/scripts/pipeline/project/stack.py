@@ -61,7 +61,7 @@ def _table(document: Any, key: str) -> dict[str, Any]:
 
 
 def _document(text: str) -> Any:
-    import yaml  # noqa: PLC0415 - comes with the local tooling
+    import yaml  # noqa: PLC0415 - slow to import
 
     class Loader(yaml.SafeLoader):
         """Reads CloudFormation's short forms, like `!Ref Name`, as their long ones."""
@@ -78,6 +78,6 @@ def _document(text: str) -> Any:
         return yaml.load(text, Loader)  # noqa: S506 - a safe loader with more tags
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        where = f"{STACK}, line {mark.line + 1}" if mark else STACK
+        where = f"{STACK}:{mark.line + 1}" if mark else STACK
         what = getattr(error, "problem", None) or str(error)
         raise PipelineError(where, what, "Correct the stack.") from error

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from ..core.errors import PipelineError
 from ..core.names import resource_name
 from ..deploy.aws_session import Connect, Connection, connect
 from ..edge.machine import Machine
-from ..local.background import running
 from ..local.clients import client
 from ..project.project import Environment, Project
 from .deploy_here import worker_credentials
-from .local import state_file
+from .local_use import local_aws
 
 
 @dataclass(frozen=True)
@@ -35,9 +33,6 @@ def place_of(project: Project, named: str, machine: Machine, connect: Connect = 
     if not environment.is_local:
         credentials = worker_credentials(environment, machine.environ)
         return Place(environment, function, connect(credentials, environment.place()))
-    aws = running(state_file(project.root))
-    if aws is None:
-        then = "Start it: `python3 tasks.py local.start`."
-        raise PipelineError("local", "no embedded AWS is running", then)
+    aws = local_aws(project, machine)
     there = Connection(client(aws, "lambda"), partial(client, aws, "s3"), aws.region)
     return Place(environment, function, there)
