@@ -135,9 +135,10 @@ def listed(client: Any, method: str, part: str, name: str) -> Iterator[Mapping[s
             answer = getattr(client, method)(FunctionName=name, **marker)
             found = [dict(one) for one in answer.get(part, ())]
         yield from found
-        if not answer.get("NextMarker"):
+        following = {"Marker": answer["NextMarker"]} if answer.get("NextMarker") else marker
+        if following == marker:
             return
-        marker = {"Marker": answer["NextMarker"]}
+        marker = following
 
 
 def differences(first: Observed, second: Observed) -> list[tuple[str, str, str]]:
