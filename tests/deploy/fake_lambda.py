@@ -157,6 +157,11 @@ class FakeLambda:
         self._happens(self.after, "get_function")
         return answer
 
+    def get_function_configuration(self, *, FunctionName: str) -> dict[str, Any]:  # noqa: N803
+        """Answer like GetFunctionConfiguration."""
+        self._enter("get_function_configuration", {"FunctionName": FunctionName})
+        return copy.deepcopy(self.configuration)
+
     def update_function_configuration(
         self,
         *,

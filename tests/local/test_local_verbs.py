@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ from pipeline.project.project import Function, Project
 from pipeline.project.runtimes import RUNTIMES
 from pipeline.runtime.function_code import LocalRuntime
 from pipeline.verbs.local import start_local, state_file, stop_local
-from pipeline.verbs.local_use import invoke_local, local_log, put_local
+from pipeline.verbs.local_use import invoke_local, put_local
+from pipeline.verbs.logs import LogOptions, function_log
+from pipeline.verbs.which_function import place_of
 
 from tests.local.local_support import (
     APP,
@@ -269,11 +272,13 @@ def test_what_is_deployed_is_used(
     (tmp_path / "new.log").write_text("x", encoding="utf-8")
     put = put_local(ours, tmp_path / "new.log", "", there, seen.reporter)
     assert put == ("local-Logs-123456789012-bucket", "new.log")
-    log = local_log(ours, there)
+    options = LogOptions(follow=True)
+    where = place_of(ours, "local", there)
+    log = function_log(where, options, there.now(), seen.reporter, time.sleep)
     lines: list[str] = []
 
     def given() -> list[str]:
-        lines.extend(line.message for line in next(log))
+        lines.extend(entry.text for entry in next(log))
         return [line for line in lines if line == "GIVEN new.log"]
 
     assert eventually(given) == ["GIVEN new.log"]

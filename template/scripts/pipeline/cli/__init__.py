@@ -27,6 +27,7 @@ def namespace(root: Path) -> Collection:
         deploy.deploy,
         deploy.rollback,
         deploy.status,
+        deploy.logs,
         Collection("env", octopus.create, octopus.delete, octopus.list_, octopus.reap),
         Collection(
             "local", local.start, local.stop, local.invoke, local.put, local.logs, local.env

@@ -1,11 +1,19 @@
-"""The verbs of an environment: deploy, rollback and status."""
+"""The verbs of an environment: deploy, rollback, status, logs and the function's versions."""
 
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict
 
 from .session import Session, error_document, verb
+
+LOG_FLAGS = {
+    "since": "From when: 15m, 2h, 1d, or a moment like 2026-11-26T09:05 (UTC)",
+    "follow": "Go on with what comes, until Ctrl-C; with --json one line for each",
+    "version": "Only this one: a release's version or commit, `live`, or Lambda's number",
+}
+_WHERE = "Where: an environment of pyproject.toml in any case, or `local`"
 
 
 @verb(
@@ -42,7 +50,7 @@ def deploy(
 
 @verb(
     {
-        "environment": "Where: an environment of pyproject.toml in any case, or `local`",
+        "environment": _WHERE,
         "to": "The release to serve: a package's version or a commit; by default the one before",
         "reason": "Why; it is kept with the alias",
     }
@@ -84,3 +92,45 @@ def status(run: Session, environment: list[str]) -> None:
     run.answer = {"environments": answers}
     if code:
         raise Exit(code=code)
+
+
+@verb({"environment": _WHERE, **LOG_FLAGS})
+def logs(
+    run: Session, environment: str = "", since: str = "", follow: bool = False, version: str = ""
+) -> None:
+    """Show the function's log, on standard output; without --since its last hour."""
+    show_log(run, environment, since, version, follow=follow)
+
+
+def show_log(run: Session, environment: str, since: str, version: str, *, follow: bool) -> None:
+    """Show the log of an environment's function, as text or as JSON."""
+    from invoke import Exit
+
+    from ..core.errors import Interrupted
+    from ..report.function_log import LogReader
+    from ..verbs.logs import LogOptions, function_log
+    from ..verbs.which_function import place_of
+    from .printers import part_writer
+
+    options = LogOptions(since, version, follow)
+    found = []
+    try:
+        place = place_of(run.project, environment, run.machine)
+        reader, show = LogReader(), part_writer(run.masked)
+        for entries in function_log(place, options, run.machine.now(), run.reporter, time.sleep):
+            found += [] if follow else [entry.document() for entry in entries]
+            if run.json and follow:
+                run.stream(entry.document() for entry in entries)
+            elif not run.json:
+                for entry in entries:
+                    for parts in reader.shown(entry):
+                        show(parts)
+    except KeyboardInterrupt:
+        if not follow:
+            raise
+        # The way to end it: nothing went wrong that would be worth a word.
+        raise Exit(code=Interrupted.exit_code) from None
+    if not found and not run.json:
+        run.reporter.line("  logs      nothing there: what was just sent takes a moment to arrive")
+    where = {"environment": place.environment.name, "function": place.function}
+    run.answer = {**where, "events": found}

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import shlex
-import time
-from dataclasses import asdict
 from pathlib import Path
 
 from invoke import Exit
 
-from ..core.errors import UsageError
+from .deploy import LOG_FLAGS, show_log
 from .function import document, events_of
 from .session import Session, verb
-
-_BETWEEN_LOOKS = 0.3
 
 
 @verb()
@@ -62,23 +58,10 @@ def put(run: Session, file: str, key: str = "") -> None:
     run.answer = {"bucket": bucket, "key": key}
 
 
-@verb({"follow": "Go on with what comes, until Ctrl-C"})
-def logs(run: Session, follow: bool = False) -> None:
-    """Show the log of the function in the embedded AWS, on standard output."""
-    from ..verbs.local_use import local_log
-
-    if follow and run.json:
-        raise UsageError("--follow", "it never has an answer", "Leave out --json.")
-    for lines in local_log(run.project, run.machine):
-        text = "\n".join(line.message for line in lines)
-        if text:
-            run.result(text, {"events": [asdict(line) for line in lines]})
-        elif not follow:
-            run.answer = {"events": []}
-            run.reporter.line("  logs      nothing yet: what was just sent takes a moment")
-        if not follow:
-            break
-        time.sleep(_BETWEEN_LOOKS)
+@verb(LOG_FLAGS)
+def logs(run: Session, since: str = "", follow: bool = False, version: str = "") -> None:
+    """Show the log of the function in the embedded AWS: `logs local`, by default all of it."""
+    show_log(run, "local", since, version, follow=follow)
 
 
 @verb()

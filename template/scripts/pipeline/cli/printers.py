@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TextIO
 # `--list` imports this file; what only a verb needs is imported later.
 if TYPE_CHECKING:
     from ..core.events import Event, Sink
+    from ..report.function_log import Part
     from ..report.grouped import Style
 
 _Write = Callable[[str], None]
@@ -93,6 +94,22 @@ def writer(stream: TextIO) -> _Write:
     def write(line: str) -> None:
         with suppress(OSError):
             show(stream, line)
+
+    return write
+
+
+def part_writer(masked: Callable[[str], str]) -> Callable[[Iterable[Part]], None]:
+    """Return what writes a line of parts to standard output, in colour where that is a terminal."""
+    if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
+        return lambda parts: show(sys.stdout, masked("".join(text for text, _ in parts)))
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(file=sys.stdout)
+
+    def write(parts: Iterable[Part]) -> None:
+        line = Text.assemble(*((masked(text), style) for text, style in parts))
+        console.print(line, soft_wrap=True, highlight=False)
 
     return write
 

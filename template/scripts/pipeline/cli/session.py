@@ -11,7 +11,7 @@ import json as json_format
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial, wraps
@@ -46,7 +46,8 @@ _STDIN = "-"
 class Session:
     """One verb's run.
 
-    `answer` is the document that `--json` prints, `held` is closed at the end.
+    `answer` is the document that `--json` prints, `held` is closed at the end. With `streams`,
+    standard output has a document a line, and at the end one more only where there was an error.
     """
 
     root: Path
@@ -55,6 +56,7 @@ class Session:
     answer: dict[str, Any]
     secrets: list[str]
     held: ExitStack
+    streams: bool = False
 
     def hide(self, *secrets: str) -> None:
         """Mask secrets that are not in the environment in everything printed from now on."""
@@ -75,9 +77,20 @@ class Session:
         self.answer = answer
         if not self.json:
             from ..core.foreign import harmless
-            from ..core.masking import masked_text
 
-            show(sys.stdout, harmless(masked_text(text, self.secrets)))
+            show(sys.stdout, harmless(self.masked(text)))
+
+    def masked(self, text: str) -> str:
+        """Return a text with the secrets hidden."""
+        from ..core.masking import masked_text
+
+        return masked_text(text, self.secrets)
+
+    def stream(self, documents: Iterable[Mapping[str, Any]]) -> None:
+        """Print documents as they come, one a line."""
+        self.streams = True
+        for document in documents:
+            print_document(document, self.secrets, indent=None)
 
     @cached_property
     def project(self) -> Project:
@@ -175,12 +188,14 @@ def error_document(error: PipelineError) -> dict[str, Any]:
     return {"error": {"where": error.where, "what": error.what, "then": error.then}}
 
 
-def print_document(document: Mapping[str, Any], secrets: Sequence[str]) -> None:
-    """Print a verb's JSON document, its secrets masked."""
+def print_document(
+    document: Mapping[str, Any], secrets: Sequence[str], indent: int | None = 2
+) -> None:
+    """Print a verb's JSON document, its secrets masked; on one line without `indent`."""
     from ..core.foreign import harmless_json
     from ..core.masking import masked_text
 
-    text = json_format.dumps(document, indent=2, ensure_ascii=False)
+    text = json_format.dumps(document, indent=indent, ensure_ascii=False)
     show(sys.stdout, harmless_json(masked_text(text, secrets)))
 
 
@@ -212,8 +227,8 @@ def session(root: Path, *, json: bool, verbose: bool) -> Iterator[Session]:
         code = end.code
     finally:
         printing.close()
-    if json:
-        print_document(running.answer, secrets)
+    if json and not (running.streams and not running.answer):
+        print_document(running.answer, secrets, indent=None if running.streams else 2)
     if code:
         raise Exit(code=code)
 

@@ -69,6 +69,10 @@ class Missing(PipelineError):  # noqa: N818 - named like the other errors of the
     """What was asked for is not there (404)."""
 
 
+class Throttled(PipelineError):  # noqa: N818 - named like the other errors of the family
+    """AWS limits how often this is asked: later it may be."""
+
+
 class Unanswered(PipelineError):  # noqa: N818 - named like the other errors of the family
     """No answer came: whether the request was carried out is not known."""
 
@@ -115,7 +119,7 @@ def _explained(where: str, permission: str, response: Mapping[str, Any]) -> Pipe
         then = "Renew AWS.Deployment.Key and .Secret, or the credentials of the step."
         return PipelineError(where, answer, then)
     if code in _THROTTLED:
-        return PipelineError(where, answer, "AWS limits its API calls: deploy again in a minute.")
+        return Throttled(where, answer, "AWS limits its API calls: try again in a minute.")
     kind = Missing if code == "ResourceNotFoundException" else PipelineError
     return kind(where, answer, _NEXT.get(code, "Look the code up in AWS's documentation."))
 

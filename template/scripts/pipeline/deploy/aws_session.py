@@ -60,17 +60,22 @@ class Credentials:
         return {name: value for name, value in pairs.items() if value}
 
 
+def _no_client(service: str) -> Any:
+    raise AssertionError(service)
+
+
 @dataclass(frozen=True)
 class Connection:
     """Boto3's Lambda client, and where it is: `caller` is empty unless it was asked for.
 
-    `objects` makes an S3 client, for those who need one.
+    `objects` makes an S3 client, for those who need one; `clients` that of another service.
     """
 
     functions: Any
     objects: Callable[[], Any]
     region: str
     caller: str = ""
+    clients: Callable[[str], Any] = _no_client
 
 
 # What makes a Connection of credentials and a place: `connect` below, or a stand-in.
@@ -90,7 +95,8 @@ def connect(credentials: Credentials, place: Mapping[str, str]) -> Connection:
         session = _assume_role(session, place["role"], region)
     if place.get("account"):
         caller = _check_account(session, place["account"])
-    return Connection(_client(session, "lambda"), partial(_client, session, "s3"), region, caller)
+    clients = partial(_client, session)
+    return Connection(clients("lambda"), partial(clients, "s3"), region, caller, clients)
 
 
 def _region(credentials: Credentials, place: Mapping[str, str]) -> str:

@@ -42,14 +42,7 @@ def earlier_release(known: list[Release], serving: str, to: str, where: str) -> 
     PipelineError where there is no such release.
     """
     if to:
-        found = [one for one in known if to == one.version or _is_commit(to, one.commit)]
-        if not found and to.isdecimal():
-            # It could be meant for either, and the wrong one would serve at once.
-            what = f"{to} may be a number of Lambda's: a release is named by its version or commit"
-            raise UsageError("--to", what, _named(known))
-        if not found:
-            raise PipelineError(where, f"there is no release {to}", _named(known))
-        return found[0]
+        return named_releases(known, to, where)[0]
     now = next((one for one in known if one.function.version == serving), None)
     before = [
         one for one in known if now and one.number < now.number and one.version != now.version
@@ -57,6 +50,18 @@ def earlier_release(known: list[Release], serving: str, to: str, where: str) -> 
     if not before:
         raise PipelineError(where, "there is no release before the one that serves", _named(known))
     return before[0]
+
+
+def named_releases(known: list[Release], to: str, where: str) -> list[Release]:
+    """Return the releases that `to` names by version or commit, the newest first; at least one."""
+    found = [one for one in known if to == one.version or _is_commit(to, one.commit)]
+    if not found and to.isdecimal():
+        # It could be meant for either, and the wrong one would serve at once.
+        what = f"{to} may be a number of Lambda's: a release is named by its version or commit"
+        raise UsageError("--to", what, _named(known))
+    if not found:
+        raise PipelineError(where, f"there is no release {to}", _named(known))
+    return found
 
 
 def _is_commit(given: str, commit: str) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +27,6 @@ _RELEASE_TAG = "pipeline:release"  # every deploy writes it
 _LONGEST_CALL = 1000
 _TAIL = 4096
 _BUCKET = "AWS::S3::Bucket"
-
-
-@dataclass(frozen=True)
-class LogLine:
-    """A line of a function's log: milliseconds since 1970, the stream, the text."""
-
-    timestamp: int
-    stream: str
-    message: str
 
 
 def local_aws(project: Project, machine: Machine) -> LocalAws:
@@ -96,28 +86,6 @@ def put_local(
     reporter.line(f"  put       {len(data)} bytes to s3://{bucket}/{key}")
     reporter.line("  next      `python3 tasks.py local.logs` shows what the function made of it")
     return bucket, key
-
-
-def local_log(project: Project, machine: Machine) -> Iterator[tuple[LogLine, ...]]:
-    """Yield the function's log so far, and at each step what has come since."""
-    aws, name = local_aws(project, machine), _name(project)
-    with _explained(project):
-        settings = client(aws, "lambda").get_function_configuration(FunctionName=name)
-        logs = client(aws, "logs")
-        group = settings.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{name}"
-        seen: set[str] = set()
-        since = 0
-        while True:
-            pages = logs.get_paginator("filter_log_events").paginate(
-                logGroupName=group, startTime=since
-            )
-            found = [one for page in pages for one in page["events"] if one["eventId"] not in seen]
-            seen.update(one["eventId"] for one in found)
-            since = max((one["timestamp"] for one in found), default=since)
-            yield tuple(
-                LogLine(one["timestamp"], one["logStreamName"], one["message"].rstrip("\n"))
-                for one in found
-            )
 
 
 def _name(project: Project) -> str:

@@ -34,5 +34,6 @@ def place_of(project: Project, named: str, machine: Machine, connect: Connect = 
         credentials = worker_credentials(environment, machine.environ)
         return Place(environment, function, connect(credentials, environment.place()))
     aws = local_aws(project, machine)
-    there = Connection(client(aws, "lambda"), partial(client, aws, "s3"), aws.region)
+    clients = partial(client, aws)
+    there = Connection(clients("lambda"), partial(clients, "s3"), aws.region, clients=clients)
     return Place(environment, function, there)
