@@ -66,7 +66,8 @@ class FakeLambda:
     """A function in memory that answers in Lambda's documented shapes.
 
     It has revisions, merges nothing, and needs `busy_reads` reads until an update has settled.
-    `versions` are what was published, by number; without `alias` there is no alias `live`.
+    `versions` are what was published, by number; without `alias` there is no alias `live`,
+    `aliases` are others, and `provisioned` the qualifiers with provisioned concurrency.
     `before` and `after` hold what happens around the next calls of a method: an error to raise, or
     what somebody else does meanwhile; `refuses` are answers to every call of one. `accepted` are
     the writes that took effect. An unknown parameter is a TypeError.
@@ -76,6 +77,8 @@ class FakeLambda:
     tags: dict[str, str] = field(default_factory=dict)
     versions: dict[str, dict[str, Any]] = field(default_factory=dict)
     alias: dict[str, Any] | None = None
+    aliases: list[dict[str, Any]] = field(default_factory=list)
+    provisioned: list[str] = field(default_factory=list)
     statements: list[dict[str, Any]] = field(default_factory=list)
     sources: list[dict[str, Any]] = field(default_factory=list)
     retries: list[dict[str, Any]] = field(default_factory=list)
@@ -200,6 +203,37 @@ class FakeLambda:
         answer = copy.deepcopy(self.alias)
         self._happens(self.after, "get_alias")
         return answer
+
+    def list_aliases(self, *, FunctionName: str) -> dict[str, Any]:  # noqa: N803
+        """Answer like ListAliases."""
+        self._enter("list_aliases", {"FunctionName": FunctionName})
+        return {"Aliases": copy.deepcopy([*([self.alias] if self.alias else []), *self.aliases])}
+
+    def list_provisioned_concurrency_configs(self, *, FunctionName: str) -> dict[str, Any]:  # noqa: N803
+        """Answer like ListProvisionedConcurrencyConfigs."""
+        self._enter("list_provisioned_concurrency_configs", {"FunctionName": FunctionName})
+        arns = [{"FunctionArn": f"{ARN}:{qualifier}"} for qualifier in self.provisioned]
+        return {"ProvisionedConcurrencyConfigs": arns}
+
+    def get_account_settings(self) -> dict[str, Any]:
+        """Answer like GetAccountSettings."""
+        self._enter("get_account_settings", {})
+        return {
+            "AccountLimit": {"TotalCodeSize": 300 << 30},
+            "AccountUsage": {"TotalCodeSize": 100 << 30, "FunctionCount": 1},
+        }
+
+    def delete_function(self, *, FunctionName: str, Qualifier: str) -> dict[str, Any]:  # noqa: N803
+        """Answer like DeleteFunction of a version, which refuses one that an alias leads to."""
+        self._enter("delete_function", {"FunctionName": FunctionName, "Qualifier": Qualifier})
+        for one in [*([self.alias] if self.alias else []), *self.aliases]:
+            weights = one.get("RoutingConfig", {}).get("AdditionalVersionWeights", {})
+            if Qualifier not in (one["FunctionVersion"], *weights):
+                continue
+            raise refusal("ResourceConflictException", f"aliases: {Qualifier}", "DeleteFunction")
+        del self.versions[Qualifier]
+        self.accepted.append("delete_function")
+        return {}
 
     def get_policy(self, *, FunctionName: str) -> dict[str, Any]:  # noqa: N803
         """Answer like GetPolicy."""

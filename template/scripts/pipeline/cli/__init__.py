@@ -32,6 +32,7 @@ def namespace(root: Path) -> Collection:
         Collection(
             "local", local.start, local.stop, local.invoke, local.put, local.logs, local.env
         ),
+        Collection("versions", deploy.prune),
         Collection("cache", build.clear),
     )
     collection.configure({"pipeline": {"root": str(root)}})

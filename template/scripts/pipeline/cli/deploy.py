@@ -134,3 +134,25 @@ def show_log(run: Session, environment: str, since: str, version: str, *, follow
         run.reporter.line("  logs      nothing there: what was just sent takes a moment to arrive")
     where = {"environment": place.environment.name, "function": place.function}
     run.answer = {**where, "events": found}
+
+
+@verb(
+    {
+        "environment": _WHERE,
+        "keep": "How many of the newest stay; the environment's keep-versions, or 10",
+        "dry-run": "Show what would go, remove nothing",
+    }
+)
+def prune(
+    run: Session, environment: str = "", keep: str | None = None, dry_run: bool = False
+) -> None:
+    """Remove the function's old versions that nothing leads to and no rollback needs."""
+    from ..core.errors import UsageError
+    from ..verbs.versions import prune
+    from ..verbs.which_function import place_of
+
+    if keep is not None and not (keep.isdecimal() and int(keep)):
+        raise UsageError("--keep", f"{keep!r} is not a number from 1 on", "Pass one, like 10.")
+    place = place_of(run.project, environment, run.machine)
+    number = int(keep) if keep else None
+    run.answer = asdict(prune(place, number, run.reporter, dry_run=dry_run))

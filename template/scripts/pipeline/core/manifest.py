@@ -23,6 +23,8 @@ from .strict_json import parse_json
 MANIFEST_NAME = "build.json"
 # What the bucket is called among the texts with variables; no environment variable is.
 BUCKET = "the bucket"
+# What an environment's place may have besides account, region and role.
+KEEP_VERSIONS = "keep-versions"
 _SCHEMA = 1
 # Facts of the function that older manifests do not have.
 _LATER = ("boto3", "bucket")

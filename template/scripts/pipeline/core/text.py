@@ -72,4 +72,9 @@ def readable_size(count: int) -> str:
     """Return a number of bytes for people: 1 kB is 1024 bytes, 1 MB 1024 kB, as AWS counts."""
     if count < _KILO:
         return f"{count} bytes"
-    return f"{count / _KILO:.1f} kB" if count < _KILO**2 else f"{count / _KILO**2:.1f} MB"
+    size, unit = next(
+        (count / _KILO**power, unit)
+        for power, unit in ((3, "GB"), (2, "MB"), (1, "kB"))
+        if count >= _KILO**power
+    )
+    return f"{size:.1f} {unit}"

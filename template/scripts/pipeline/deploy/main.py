@@ -13,7 +13,7 @@ from typing import Any
 from ..core.errors import Conflict, NotTheSame, PipelineError
 from ..core.events import Achieved, Failed, Output, Reporter
 from ..core.lambda_limits import DIRECT_UPLOAD_LIMIT
-from ..core.manifest import BUCKET, MANIFEST_NAME, Manifest, ZipFacts
+from ..core.manifest import BUCKET, KEEP_VERSIONS, MANIFEST_NAME, Manifest, ZipFacts
 from ..core.masking import hiding, masked
 from ..core.names import ALIAS, DEPLOY_HOOKS, FUNCTION_ZIP, resource_name
 from ..core.templates import resolve
@@ -22,6 +22,7 @@ from .apply import apply
 from .aws_session import Connect, Connection, connect
 from .hooks import load_hooks
 from .observe import Wait, published_versions, read_alias, settled
+from .old_versions import old_versions, remove, rights, summary
 from .plan import Applied, Bucket, Plan, Wanted
 from .policy import policy
 from .triggers import off_the_alias
@@ -88,6 +89,7 @@ def deploy(
     environment = _declared(manifest, context.environment)
     place = manifest.environments.get(environment, {})
     where = f"deploy {environment}".rstrip()
+    keep = int(place.get(KEEP_VERSIONS) or 0)
     templates = manifest.function.templates()
     values = resolve(templates, context.variables, where=where, missing=context.missing(place))
     bucket = _bucket(manifest, values.pop(BUCKET))
@@ -115,7 +117,7 @@ def deploy(
         _report_plan(plan, connection, quiet)
         applied = Applied(manifest.version, environment, plan, found, ())
         if context.print_policy:
-            quiet.emit(Output("Policy", policy(plan)))
+            quiet.emit(Output("Policy", policy(plan, rights(found.arn) if keep else ())))
             return applied
         if context.dry_run:
             quiet.emit(Output(CHANGES, str(len(plan.changes))))
@@ -129,7 +131,20 @@ def deploy(
         applied = replace(applied, function=function, steps=plan.steps)
         _report_result(applied, quiet)
         hooks("after_deploy", applied)
+    if keep:
+        _remove_versions(functions, name, keep, reporter)
     return applied
+
+
+def _remove_versions(functions: Any, name: str, keep: int, reporter: Reporter) -> None:
+    """Remove old versions. What serves is deployed already: nothing here fails the deploy."""
+    with reporter.stage("versions") as stage:
+        try:
+            versions = old_versions(functions, name, keep)
+            stage.text = summary(versions, remove(functions, name, versions, stage), None)
+        except PipelineError as error:
+            stage.text = "old ones stay"
+            reporter.warn(f"old versions were not removed: {error.where}: {error.what}")
 
 
 def _environment_values(plan: Plan) -> list[str]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
-from .plan import Plan
+from .plan import Permission, Plan
 
 
-def policy(plan: Plan) -> str:
-    """Return the smallest policy document for this plan, as JSON."""
+def policy(plan: Plan, afterwards: Iterable[Permission] = ()) -> str:
+    """Return the smallest policy document for this plan and what is done afterwards, as JSON."""
     actions: dict[str, list[str]] = {}
-    for permission in plan.permissions():
+    for permission in dict.fromkeys([*plan.permissions(), *afterwards]):
         actions.setdefault(permission.resource, []).append(permission.action)
     statements = [
         {"Effect": "Allow", "Action": sorted(names), "Resource": resource}

@@ -39,8 +39,8 @@ from .strict_rules import (
 
 _PATH = re.compile(
     r"(?P<date>/20\d\d-\d\d-\d\d)/functions/?(?:(?P<name>[^/]+)/?)?"
-    r"(?:(?P<part>code|configuration|versions|aliases|policy|event-invoke-config)/?"
-    r"(?P<item>[^/]+)?)?\Z"
+    r"(?:(?P<part>code|configuration|versions|aliases|policy|event-invoke-config"
+    r"|provisioned-concurrency)/?(?P<item>[^/]+)?)?\Z"
 )
 # moto hangs these on the function itself, whatever qualifier the call has.
 _QUALIFIED = ("policy", "event-invoke-config")
@@ -112,6 +112,8 @@ class StrictLambda:
             _qualify(environ, path["date"], asked)
         if asked.kind == "DELETE function" and asked.qualifier not in {"", *_versions(asked)}:
             return Reply(204, (), b"")  # AWS lets what is not there be deleted
+        if asked.kind == "GET provisioned-concurrency":  # nobody can ask for any here
+            return Reply(200, (), b'{"ProvisionedConcurrencyConfigs": []}')
         rewritten = json.dumps(asked.body).encode() if asked.body else body
         reply = call(self._app, environ, rewritten)
         if reply.status not in _SUCCESS:

@@ -13,7 +13,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from ..core.errors import PipelineError, UsageError
-from ..core.manifest import FunctionFacts
+from ..core.manifest import KEEP_VERSIONS, FunctionFacts
 from ..edge.files import decoded, refuse_mark
 from .runtimes import ARCHITECTURES, Runtime, runtime_named
 from .tables import Table, normal
@@ -80,7 +80,10 @@ class Function:
 
 @dataclass(frozen=True)
 class Environment:
-    """A declared environment: where it is in AWS, and what its variables are off the worker."""
+    """A declared environment: where it is in AWS, and what its variables are off the worker.
+
+    A deploy removes all versions but the `keep_versions` newest and those in use; 0 means none.
+    """
 
     name: str
     permanent: bool = False
@@ -89,6 +92,7 @@ class Environment:
     profile: str = ""
     role: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
+    keep_versions: int = 0
 
     @property
     def is_local(self) -> bool:
@@ -102,6 +106,7 @@ class Environment:
     def place(self) -> dict[str, str]:
         """Return what a worker needs to know of the environment's place."""
         place = {"account": self.account, "region": self.region, "role": self.role}
+        place[KEEP_VERSIONS] = str(self.keep_versions or "")
         return {key: value for key, value in place.items() if value}
 
 
@@ -380,6 +385,7 @@ def _environments(pipeline: Table) -> tuple[Environment, ...]:
             profile=table.text("profile", ""),
             role=table.text("role", ""),
             variables=table.mapping("variables"),
+            keep_versions=table.count(KEEP_VERSIONS, 0),
         )
         table.refuse_unknown()
         found.append(environment)

@@ -56,6 +56,15 @@ class Table:
             raise self.error(key, f"{value!r} is neither true nor false", f"Write {key} = true.")
         return value
 
+    def count(self, key: str, default: int) -> int:
+        """Return a whole number from 1 on, or `default` where the key is absent."""
+        value = self._get(key, None)
+        if value is None:
+            return default
+        if type(value) is not int or value < 1:
+            raise self.error(key, f"{value!r} is not a number from 1 on", f"Write {key} = 10.")
+        return value
+
     def choice(self, key: str, choices: tuple[str, ...], default: object = _REQUIRED) -> str:
         """Return one of `choices`."""
         value = self.text(key, default)

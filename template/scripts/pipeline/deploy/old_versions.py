@@ -1,0 +1,147 @@
+"""Old versions of a function: which of them nobody needs any more, and their removal.
+
+Each version keeps its code, and a region has a limit for all code together. What an alias, a weight
+of one or provisioned concurrency leads to stays, and so does what a rollback would go to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.errors import PipelineError
+from ..core.events import Stage
+from ..core.names import ALIAS, release_in
+from ..core.text import readable_size
+from .aws_errors import Busy, Missing, explained_errors
+from .observe import listed
+from .plan import Permission
+
+
+@dataclass(frozen=True)
+class OldVersion:
+    """A published version: Lambda's number, its release if it is one, the bytes of its code.
+
+    `needed` says why it stays, and is empty where it may go.
+    """
+
+    number: int
+    release: str
+    size: int
+    needed: str = ""
+
+    def __str__(self) -> str:
+        return f"version {self.number} ({self.release or 'no release of ours'})"
+
+
+@dataclass(frozen=True)
+class Storage:
+    """What all code of a region takes, and may take; in bytes."""
+
+    used: int
+    limit: int
+
+    def __str__(self) -> str:
+        left = readable_size(max(0, self.limit - self.used))
+        return f"{left} of {readable_size(self.limit)} are left for the region's code"
+
+
+def rights(arn: str) -> tuple[Permission, ...]:
+    """Return the rights that looking and removing need, for the function of that ARN."""
+    reads = ("ListVersionsByFunction", "ListAliases", "ListProvisionedConcurrencyConfigs")
+    return (
+        *(Permission(f"lambda:{action}", arn) for action in reads),
+        # AWS allows it for the account or not at all. It deletes no function: that has no number.
+        Permission("lambda:GetAccountSettings", "*"),
+        Permission("lambda:DeleteFunction", f"{arn}:*"),
+    )
+
+
+def old_versions(client: Any, name: str, keep: int) -> tuple[OldVersion, ...]:
+    """Return all versions, the newest first; `keep` of the newest ones stay in any case.
+
+    Raises PipelineError where what needs them cannot be read: then none may go.
+    """
+    found = _versions(listed(client, "list_versions_by_function", "Versions", name))
+    versions = sorted(found, key=lambda one: -one.number)
+    reasons = dict(_in_use(client, name))
+    live = next((one for one in versions if reasons.get(str(one.number)) == ALIAS), None)
+    back = next((one for one in versions if live and _is_before(one, live)), None)
+    newest = {one.number for one in versions[: max(1, keep)]}
+
+    def needed(one: OldVersion) -> str:
+        if one is back:
+            return "what a rollback goes to"
+        if one.number in newest:
+            return f"one of the {keep} newest" if keep > 1 else "the newest"
+        return "" if one.release else "not made by this pipeline"
+
+    return tuple(
+        OldVersion(one.number, one.release, one.size, reasons.get(str(one.number)) or needed(one))
+        for one in versions
+    )
+
+
+def _is_before(one: OldVersion, live: OldVersion) -> bool:
+    return bool(one.release) and one.number < live.number and one.release != live.release
+
+
+def _versions(configurations: Iterable[Mapping[str, Any]]) -> Iterator[OldVersion]:
+    for one in configurations:
+        if str(one.get("Version", "")).isdecimal():
+            release = release_in(str(one.get("Description", "")))[0]
+            yield OldVersion(int(one["Version"]), release, int(one.get("CodeSize") or 0))
+
+
+def _in_use(client: Any, name: str) -> Iterator[tuple[str, str]]:
+    """Yield the versions that something leads to, and what; a later reason counts."""
+    leads = {}
+    for alias in listed(client, "list_aliases", "Aliases", name):
+        weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+        leads[alias["Name"]] = alias["FunctionVersion"]
+        yield from ((version, f"a part of {alias['Name']}") for version in weights)
+    part = "ProvisionedConcurrencyConfigs"
+    for one in listed(client, "list_provisioned_concurrency_configs", part, name):
+        qualifier = str(one["FunctionArn"]).rpartition(":")[2]
+        yield leads.get(qualifier, qualifier), "provisioned concurrency"
+    for alias in sorted(leads, key=lambda alias: alias == ALIAS):
+        yield leads[alias], alias
+
+
+def remove(client: Any, name: str, versions: tuple[OldVersion, ...], stage: Stage) -> int:
+    """Delete the versions that nobody needs, the oldest first; return how many went.
+
+    One that something needs by now is passed over: AWS refuses that. Raises PipelineError.
+    """
+    going = [one for one in reversed(versions) if not one.needed]
+    gone = 0
+    for number, one in enumerate(going):
+        stage.progress(f"deleting {one}", number, len(going))
+        try:
+            with explained_errors(f"{one} of {name}", "lambda:DeleteFunction"):
+                client.delete_function(FunctionName=name, Qualifier=str(one.number))
+            gone += 1
+        except (Busy, Missing):
+            continue
+    return gone
+
+
+def storage(client: Any) -> Storage | None:
+    """Return what the region's code takes and may take; None where that may not be read."""
+    try:
+        with explained_errors("account", "lambda:GetAccountSettings"):
+            answer = client.get_account_settings()
+            parts = (answer["AccountUsage"], answer["AccountLimit"])
+            used, limit = (part["TotalCodeSize"] for part in parts)
+    except PipelineError:
+        return None
+    return Storage(used, limit)
+
+
+def summary(versions: tuple[OldVersion, ...], gone: int, left: Storage | None) -> str:
+    """Return in a line what was removed and what is left."""
+    size = sum(one.size for one in versions if not one.needed)
+    kept = len(versions) - gone
+    what = f"{gone} removed, {readable_size(size)}; {kept} kept" if gone else f"{kept} kept"
+    return f"{what}; {left}" if left else what
