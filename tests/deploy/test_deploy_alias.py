@@ -19,7 +19,8 @@ from pipeline.deploy.plan import Wanted
 from tests.deploy.deploy_support import NAME, OLD, Clock, Recorder, function_zip, manifest
 from tests.deploy.fake_lambda import FakeLambda, planned, refusal
 
-CODES = {version: function_zip(f"VERSION = {version!r}\n") for version in ("2.0.7", "2.0.8")}
+_VERSIONS = ("2.0.7", "2.0.8", "2.0.9")
+CODES = {version: function_zip(f"VERSION = {version!r}\n") for version in _VERSIONS}
 LOST = ReadTimeoutError(endpoint_url="https://lambda.eu-west-1.amazonaws.com")
 
 

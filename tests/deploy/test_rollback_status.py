@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -9,7 +10,7 @@ from pipeline.core.errors import Conflict, PipelineError, UsageError
 from pipeline.deploy.aws_session import Connection
 from pipeline.project.project import Environment
 from pipeline.verbs.rollback import RolledBack, rollback
-from pipeline.verbs.status import status
+from pipeline.verbs.status import Elsewhere, lines, status
 from pipeline.verbs.which_function import Place
 
 from tests.deploy.deploy_support import NAME, OLD, Recorder
@@ -52,8 +53,9 @@ def test_one_call_brings_the_earlier_release_back(fake: FakeLambda, to: str) -> 
     assert (serving(fake)["Description"][:5], serving(fake)["Timeout"]) == ("2.0.7", 30)
     found = status(place(fake))
     assert found.release == "2.0.7"
-    for word in ("rollback from 2.0.8", "2026-11-26 09:05 UTC", "jane", "wrong totals"):
-        assert word in found.note
+    words = "by assumed-role/deployers/jane, rolled back from 2.0.8: wrong totals"
+    assert found.deployed == f"2026-11-26 09:05 UTC {words}"
+    assert found.waiting == ("2.0.8 was taken back",)
     assert not back(fake, "2.0.7").changed
     assert fake.writes() == []
 
@@ -65,6 +67,42 @@ def test_a_release_is_named_by_its_commit_too(fake: FakeLambda) -> None:
     assert back(fake, "3f2c1ab").function_version == "3"
     fake.versions["1"]["Description"] = "2.0.7 012345678901: Greets"
     assert back(fake, "01234567").function_version == "1"
+
+
+def test_it_goes_back_to_what_served_before(fake: FakeLambda) -> None:
+    """Not to a release that was taken back itself: the deploy has kept what it replaced."""
+    back(fake, "2.0.7")
+    deploy(fake, "2.0.9")
+    assert back(fake).version == "2.0.7"
+
+
+def test_half_moved_traffic_is_taken_back_whole(fake: FakeLambda) -> None:
+    """What serves most calls gets all of them, and no earlier release."""
+    fake.move("1", v3=0.1)
+    done = back(fake)
+    assert (done.before, done.version) == ("2.0.8", "2.0.7")
+    assert (fake.alias or {})["FunctionVersion"] == "1"
+    assert status(place(fake)).drift == ()
+
+
+def test_who_is_asked_for_where_no_account_is_declared(fake: FakeLambda) -> None:
+    """With the right that everybody has; where it is denied all the same, nobody is named."""
+
+    class Sts:
+        """Answers like STS."""
+
+        def get_caller_identity(self) -> dict[str, str]:
+            """Answer like GetCallerIdentity."""
+            return {"Account": "123456789012", "Arn": "arn:aws:iam::123456789012:user/kim"}
+
+    there = Connection(fake, lambda: fake, "eu-west-1", clients=lambda _: Sts())
+    rollback(Place(Environment("CI"), NAME, there), "", "", NOW, Recorder().reporter)
+    assert (fake.alias or {})["Description"] == (
+        "rollback from 2.0.8, 2026-11-26 09:05 UTC by user/kim"
+    )
+    nobody = Connection(fake, lambda: fake, "eu-west-1", clients=lambda _: object())
+    rollback(Place(Environment("CI"), NAME, nobody), "2.0.8", "", NOW, Recorder().reporter)
+    assert " by " not in (fake.alias or {})["Description"]
 
 
 @pytest.mark.parametrize(
@@ -108,7 +146,7 @@ def test_each_drift_is_a_line(fake: FakeLambda) -> None:
     """A change of the stack, a version of somebody's, and events that go around the alias."""
     fake.touch(MemorySize=1024)
     fake.sources = [{"FunctionArn": fake.configuration["FunctionArn"], "EventSourceArn": "queue"}]
-    stack, around = status(place(fake)).drift
+    around, stack = status(place(fake)).drift
     assert "MemorySize 256 -> 1024" in stack
     assert "event source queue" in around
     fake.versions["2"]["Description"] = "by hand"
@@ -118,3 +156,47 @@ def test_each_drift_is_a_line(fake: FakeLambda) -> None:
     assert "nothing was published yet" in status(place(fake)).drift[0]
     fake.alias = None
     assert "no alias live" in status(place(fake)).drift[0]
+
+
+def test_what_somebody_did_behind_our_back_is_drift(fake: FakeLambda) -> None:
+    """A change of the function itself, a deploy that died, a half-moved alias, other code."""
+    fake.touch(Handler="other.handle")
+    (changed,) = status(place(fake)).drift
+    assert "changed $LATEST after 2.0.8 was published: handler app.handle -> other" in changed
+    fake.touch(Handler="app.handle", Description="2.0.9 3f2c1ab00000: Greets")
+    (stopped,) = status(place(fake)).drift
+    assert "a deploy of 2.0.9 stopped before anything was published" in stopped
+    fake.touch(Description="2.0.8 3f2c1ab00000: Greets")
+    fake.move("1", v3=0.1)
+    half = status(place(fake))
+    assert "`rollback CI` takes it back" in half.drift[0]
+    assert [*map(str, half.traffic)] == ["90% version 1 (2.0.7)", "10% version 3 (2.0.8)"]
+    there = Elsewhere(code_sha256={"2.0.7": "another"})
+    assert "live is other code" in status(place(fake), there).drift[-1]
+
+
+def test_releases_wait_in_aws_in_octopus_and_here(fake: FakeLambda) -> None:
+    """Of Octopus's those newer than any that was deployed; none of them is drift."""
+    fake.move("1")
+    there = Elsewhere("2.0.11", ["2.0.10", "2.0.9", "2.0.8", "2.0.7", "2.0.6"])
+    found = status(place(fake), there)
+    assert found.waiting == (
+        "2.0.8 is published", "2.0.10, 2.0.9 are in Octopus", "2.0.11 was built here",
+    )  # fmt: skip
+    assert found.drift == ()
+    fake.move("3")
+    assert status(place(fake), Elsewhere("2.0.8", ["2.0.8"])).waiting == ()
+
+
+def test_environments_are_columns_of_one_block(fake: FakeLambda) -> None:
+    """At most 80 wide, whatever the sentences; a hash stays whole."""
+    fake.touch(MemorySize=1024, Timeout=900)
+    first = status(place(fake))
+    second = replace(first, environment="Production-Europe", release="2.0.12-prerelease")
+    blocks = lines([first, second])
+    assert len({block[0].index("3f2c1ab") for block in blocks}) == 1
+    assert all(len(line) <= 80 for block in blocks for line in block)
+    text = "\n".join(line for block in blocks for line in block)
+    assert text.count(f"  code      {first.code_sha256}") == 2
+    assert "  deployed  " in text
+    assert "account 123456789012, asked by assumed-role/deployers/jane" in " ".join(text.split())

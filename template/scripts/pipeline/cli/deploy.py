@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 from .session import Session, error_document, verb
@@ -13,6 +14,7 @@ LOG_FLAGS = {
     "follow": "Go on with what comes, until Ctrl-C; with --json one line for each",
     "version": "Only this one: a release's version or commit, `live`, or Lambda's number",
 }
+_AT_ONCE = 8  # environments
 _WHERE = "Where: an environment of pyproject.toml in any case, or `local`"
 
 
@@ -69,26 +71,40 @@ def status(run: Session, environment: list[str]) -> None:
     """Show which release each environment serves, and what is not as it should be (exit 3)."""
     from invoke import Exit
 
-    from ..core.errors import PipelineError
+    from ..core.errors import NotTheSame, PipelineError
     from ..core.events import Failed
-    from ..verbs.status import status
+    from ..verbs.status import Status, elsewhere, lines, status
     from ..verbs.which_function import place_of
+    from .octopus import octopus_access
 
     names = environment or [one.name for one in run.project.environments] or [""]
-    code, answers = 0, []
-    for name in names:
+    where = elsewhere(run.project, run.machine, octopus_access(run), run.reporter)
+
+    def look(name: str) -> Status | PipelineError:
         try:
-            found = status(place_of(run.project, name, run.machine))
+            return status(place_of(run.project, name, run.machine), where)
         except PipelineError as error:
             # The others are told of all the same.
-            run.reporter.emit(Failed("", error))
-            answers.append({"environment": name, **error_document(error)})
-            code = error.exit_code
-            continue
-        for line in found.lines():
-            run.reporter.line(line)
-        answers.append(asdict(found))
-        code = code or (3 if found.drift else 0)
+            return error
+
+    with run.reporter.stage("status") as stage, ThreadPoolExecutor(_AT_ONCE) as pool:
+        found = []
+        for number, one in enumerate(pool.map(look, names), 1):
+            stage.progress("environments", number, len(names))
+            found.append(one)
+        stage.text = f"{len(names)} environment{'' if len(names) == 1 else 's'}"
+    blocks = iter(lines([one for one in found if isinstance(one, Status)]))
+    answers, code = [], 0
+    for name, one in zip(names, found, strict=True):
+        if isinstance(one, Status):
+            for line in next(blocks):
+                run.reporter.line(line)
+            answers.append(asdict(one))
+            code = code or (NotTheSame.exit_code if one.drift else 0)
+        else:
+            run.reporter.emit(Failed("", one))
+            answers.append({"environment": name, **error_document(one)})
+            code = one.exit_code
     run.answer = {"environments": answers}
     if code:
         raise Exit(code=code)

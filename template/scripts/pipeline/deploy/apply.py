@@ -7,8 +7,9 @@ Traffic moves with one call, when all that it moves to is there and ready.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from ..core.errors import Conflict, NotTheSame, PipelineError
@@ -19,6 +20,7 @@ from .aws_errors import Busy, Unanswered, explained_errors, hint
 from .aws_session import Connection
 from .observe import Alias, Observed, Wait, differences, read_alias, settled
 from .plan import Call, Later, Of, Plan, Step
+from .releases import deployed_description
 
 
 def apply(
@@ -30,7 +32,7 @@ def apply(
     Raises Conflict when somebody else changed the function meanwhile, NotTheSame when the
     service runs other code than was sent; what these say of the function is read anew.
     """
-    work = _Work(code, connection, wait, plan.alias, plan.made)
+    work = _Work(plan, code, connection, wait, plan.alias, plan.made)
     found = plan.observed
     done: list[_Done] = []
     for step in plan.steps:
@@ -60,6 +62,7 @@ class _Work:
     `accepted` are the steps whose change of the function AWS took.
     """
 
+    plan: Plan
     code: bytes
     connection: Connection
     wait: Wait
@@ -70,13 +73,29 @@ class _Work:
     def settled(self, name: str, stage: Stage, version: str = "$LATEST") -> Observed:
         return settled(self.connection.functions, name, self.wait, stage, version)
 
+    @cached_property
+    def moved(self) -> str:
+        """The alias's description once it is moved."""
+        if self.alias is None:
+            raise AssertionError  # a plan moves what is there
+        description, now = self.plan.wanted.description, self.connection.now()
+        return deployed_description(description, self.alias, now, self.connection.caller)
+
+    def filled(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return values with what is known by now."""
+        later: dict[Later, Callable[[], Any]] = {
+            Later.FUNCTION_ZIP: lambda: self.code,
+            Later.VERSION: lambda: self.made and self.made.version,
+            Later.MOVED: lambda: self.moved,
+        }
+        return {
+            key: later[value]() if isinstance(value, Later) else value
+            for key, value in values.items()
+        }
+
     def send(self, call: Call, revision: str = "") -> Mapping[str, Any]:
         """Make a call; `revision` is left out where the service gives none."""
-        later = {Later.FUNCTION_ZIP: self.code, Later.VERSION: self.made and self.made.version}
-        request = {
-            key: later[value] if isinstance(value, Later) else value
-            for key, value in call.request.items()
-        }
+        request = self.filled(call.request)
         if call.revised and revision:
             request["RevisionId"] = revision
         client: Any = self.connection.functions
@@ -138,10 +157,10 @@ def _publish(step: Step, before: Observed, work: _Work, stage: Stage) -> Observe
 
 def _move(step: Step, before: Observed, work: _Work) -> Alias:
     """Let the alias point to the version, under the alias's own revision."""
-    there, made = work.alias, work.made
-    if there is None or made is None:
+    there = work.alias
+    if there is None or work.made is None:
         raise AssertionError  # a plan moves what is there, to what was published
-    target = replace(there, **{**step.sets, "version": made.version})
+    target = replace(there, **work.filled(step.sets))
     lost: PipelineError | None = None
     try:
         work.send(step.call, there.revision_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
@@ -60,6 +61,10 @@ class Credentials:
         return {name: value for name, value in pairs.items() if value}
 
 
+def _utc_now() -> datetime:
+    return datetime.now(timezone.utc)  # noqa: UP017 - Python 3.10 has no UTC
+
+
 def _no_client(service: str) -> Any:
     raise AssertionError(service)
 
@@ -68,7 +73,8 @@ def _no_client(service: str) -> Any:
 class Connection:
     """Boto3's Lambda client, and where it is: `caller` is empty unless it was asked for.
 
-    `objects` makes an S3 client, for those who need one; `clients` that of another service.
+    `objects` makes an S3 client, for those who need one; `clients` that of another service. `now`
+    is the time there.
     """
 
     functions: Any
@@ -76,6 +82,7 @@ class Connection:
     region: str
     caller: str = ""
     clients: Callable[[str], Any] = _no_client
+    now: Callable[[], datetime] = _utc_now
 
 
 # What makes a Connection of credentials and a place: `connect` below, or a stand-in.

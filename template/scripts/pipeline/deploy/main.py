@@ -22,7 +22,7 @@ from .apply import apply
 from .aws_session import Connect, Connection, connect
 from .hooks import load_hooks
 from .observe import Wait, published_versions, read_alias, settled
-from .old_versions import old_versions, remove, rights, summary
+from .old_versions import old_versions, remove, rights
 from .plan import Applied, Bucket, Plan, Wanted
 from .policy import policy
 from .triggers import off_the_alias
@@ -101,6 +101,7 @@ def deploy(
         stage.text = f"{FUNCTION_ZIP} {readable_size(len(code))}, the bytes that were built"
     with reporter.stage("plan") as stage:
         connection = connect(context.credentials, place)
+        connection = replace(connection, caller=context.who or connection.caller)
         found = settled(connection.functions, name, wait, stage)
         functions = connection.functions
         plan = Plan.between(
@@ -140,8 +141,7 @@ def _remove_versions(functions: Any, name: str, keep: int, reporter: Reporter) -
     """Remove old versions. What serves is deployed already: nothing here fails the deploy."""
     with reporter.stage("versions") as stage:
         try:
-            versions = old_versions(functions, name, keep)
-            stage.text = summary(versions, remove(functions, name, versions, stage), None)
+            remove(functions, name, old_versions(functions, name, keep), stage)
         except PipelineError as error:
             stage.text = "old ones stay"
             reporter.warn(f"old versions were not removed: {error.where}: {error.what}")

@@ -17,6 +17,9 @@ from ..core.text import readable_size
 from .aws_errors import Busy, Missing, explained_errors
 from .observe import listed
 from .plan import Permission
+from .releases import Move
+
+_BACK = "what a rollback goes to"
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Storage:
 
     def __str__(self) -> str:
         left = readable_size(max(0, self.limit - self.used))
-        return f"{left} of {readable_size(self.limit)} are left for the region's code"
+        return f"{readable_size(self.limit)} for code of all functions {left} are left"
 
 
 def rights(arn: str) -> tuple[Permission, ...]:
@@ -72,7 +75,7 @@ def old_versions(client: Any, name: str, keep: int) -> tuple[OldVersion, ...]:
 
     def needed(one: OldVersion) -> str:
         if one is back:
-            return "what a rollback goes to"
+            return _BACK
         if one.number in newest:
             return f"one of the {keep} newest" if keep > 1 else "the newest"
         return "" if one.release else "not made by this pipeline"
@@ -100,6 +103,8 @@ def _in_use(client: Any, name: str) -> Iterator[tuple[str, str]]:
     for alias in listed(client, "list_aliases", "Aliases", name):
         weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
         leads[alias["Name"]] = alias["FunctionVersion"]
+        if alias["Name"] == ALIAS:
+            yield Move.read(str(alias.get("Description", ""))).after, _BACK
         yield from ((version, f"a part of {alias['Name']}") for version in weights)
     part = "ProvisionedConcurrencyConfigs"
     for one in listed(client, "list_provisioned_concurrency_configs", part, name):
@@ -109,22 +114,26 @@ def _in_use(client: Any, name: str) -> Iterator[tuple[str, str]]:
         yield leads[alias], alias
 
 
-def remove(client: Any, name: str, versions: tuple[OldVersion, ...], stage: Stage) -> int:
-    """Delete the versions that nobody needs, the oldest first; return how many went.
+def remove(
+    client: Any, name: str, versions: tuple[OldVersion, ...], stage: Stage
+) -> tuple[OldVersion, ...]:
+    """Delete the versions that nobody needs, the oldest first; return those that went.
 
     One that something needs by now is passed over: AWS refuses that. Raises PipelineError.
     """
     going = [one for one in reversed(versions) if not one.needed]
-    gone = 0
+    gone = []
     for number, one in enumerate(going):
         stage.progress(f"deleting {one}", number, len(going))
         try:
             with explained_errors(f"{one} of {name}", "lambda:DeleteFunction"):
                 client.delete_function(FunctionName=name, Qualifier=str(one.number))
-            gone += 1
         except (Busy, Missing):
             continue
-    return gone
+        gone.append(one)
+    size = readable_size(sum(one.size for one in gone))
+    stage.text = f"{len(gone)} removed, {size}; {len(versions) - len(gone)} stay"
+    return tuple(gone)
 
 
 def storage(client: Any) -> Storage | None:
@@ -137,11 +146,3 @@ def storage(client: Any) -> Storage | None:
     except PipelineError:
         return None
     return Storage(used, limit)
-
-
-def summary(versions: tuple[OldVersion, ...], gone: int, left: Storage | None) -> str:
-    """Return in a line what was removed and what is left."""
-    size = sum(one.size for one in versions if not one.needed)
-    kept = len(versions) - gone
-    what = f"{gone} removed, {readable_size(size)}; {kept} kept" if gone else f"{kept} kept"
-    return f"{what}; {left}" if left else what

@@ -66,6 +66,7 @@ class Later(Enum):
 
     FUNCTION_ZIP = "the function zip"
     VERSION = "the version that was published"
+    MOVED = "the release that it is, when it was deployed and by whom"
 
 
 class Of(Enum):
@@ -187,7 +188,7 @@ class Plan:
         steps = (
             *changes,
             None if made else _publish(observed, wanted),
-            _move(observed, alias, made, wanted.description) if alias else None,
+            _move(observed, alias, made, Later.MOVED) if alias else None,
             _tag(observed, wanted),
         )
         return cls(observed, wanted, tuple(step for step in steps if step), alias, made)
@@ -329,7 +330,9 @@ def _publish(observed: Observed, wanted: Wanted) -> Step:
     return Step("publish", (Change("version", "", "a new one"),), call, of=Of.VERSION)
 
 
-def _move(observed: Observed, alias: Alias, made: Observed | None, description: str) -> Step | None:
+def _move(
+    observed: Observed, alias: Alias, made: Observed | None, description: str | Later
+) -> Step | None:
     if made and alias.version == made.version and not alias.weights:
         return None
     version = made.version if made else Later.VERSION

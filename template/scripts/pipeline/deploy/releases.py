@@ -1,15 +1,60 @@
-"""The releases of a function: those of its versions whose description says which one they are."""
+"""The releases of a function: those of its versions whose description says which one they are.
+
+The alias's description says when, by whom and why it was moved, and what served before.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from ..core.errors import PipelineError, UsageError
+from ..core.lambda_limits import DESCRIPTION_LIMIT
 from ..core.names import release_in
-from .observe import Observed
+from .observe import Alias, Observed
 
 _SHOWN = 10
+_MOVE = re.compile(
+    r"(?:rollback from (?P<back_from>.+?),|\S+ \S+: deployed) "
+    r"(?P<when>\d{4}-\d\d-\d\d \d\d:\d\d UTC)(?: by (?P<who>.+?))?"
+    r"(?: after version (?P<after>\d+))?(?:: (?P<why>.*))?"
+)
+
+
+@dataclass(frozen=True)
+class Move:
+    """How the alias came to where it is, as far as its description says so.
+
+    `when` is like `2026-11-26 09:05 UTC`; `back_from` the release that a rollback took back;
+    `after` the number of the version that served before a deploy.
+    """
+
+    when: str = ""
+    who: str = ""
+    why: str = ""
+    back_from: str = ""
+    after: str = ""
+
+    @classmethod
+    def read(cls, description: str) -> Move:
+        """Read an alias's description; one that is not ours says nothing."""
+        found = _MOVE.fullmatch(description)
+        return cls(**found.groupdict("")) if found else cls()
+
+
+def moved(now: datetime, caller: str) -> str:
+    """Return when and by whom, in an alias's description; `caller` is an ARN or a name."""
+    who = caller.rpartition(":")[2]
+    return f"{now:%Y-%m-%d %H:%M} UTC{f' by {who}' if who else ''}"
+
+
+def deployed_description(description: str, alias: Alias, now: datetime, caller: str) -> str:
+    """Return the alias's description after a deploy of the release that `description` names."""
+    before = f" after version {alias.version}" if alias.version.isdecimal() else ""
+    mark = f"{' '.join(release_in(description))}: deployed {moved(now, caller)}{before}"
+    return mark[:DESCRIPTION_LIMIT]
 
 
 @dataclass(frozen=True)
@@ -35,18 +80,23 @@ def releases(versions: Iterable[Observed]) -> list[Release]:
     return sorted((one for one in found if one.version), key=lambda one: -one.number)
 
 
-def earlier_release(known: list[Release], serving: str, to: str, where: str) -> Release:
-    """Return the release that `to` names by its version or commit, else the one before `serving`.
+def earlier_release(known: list[Release], alias: Alias, to: str, where: str) -> Release:
+    """Return the release that `to` names by its version or commit, else the one that served before.
 
-    `serving` is the number of the version that serves. Raises UsageError for a bare number,
+    While a part of the calls goes to another version, that is what serves the others; after a
+    deploy, what its alias says; else the newest one before. Raises UsageError for a bare number,
     PipelineError where there is no such release.
     """
     if to:
         return named_releases(known, to, where)[0]
-    now = next((one for one in known if one.function.version == serving), None)
+    now = next((one for one in known if one.function.version == alias.version), None)
+    if alias.weights and now:
+        return now
     before = [
         one for one in known if now and one.number < now.number and one.version != now.version
     ]
+    after = Move.read(alias.description).after
+    before.sort(key=lambda one: one.function.version != after)
     if not before:
         raise PipelineError(where, "there is no release before the one that serves", _named(known))
     return before[0]

@@ -18,6 +18,7 @@ POLICY_VARIABLE = "Pipeline.PrintPolicy"
 _FUNCTION = "AWS.Lambda.Function.Name"
 _ENVIRONMENT = "Octopus.Environment.Name"
 _RELEASE = "Octopus.Release.Number"
+_WHO = "Octopus.Deployment.CreatedBy.Username"
 _KEY = "AWS.Deployment.Key"
 _SECRET = "AWS.Deployment.Secret"  # noqa: S105 - the name of a variable
 _REGION = "AWS.Deployment.Region"
@@ -25,7 +26,10 @@ _REGION = "AWS.Deployment.Region"
 
 @dataclass(frozen=True)
 class WorkerContext:
-    """A deployment as Octopus describes it. `function` is empty when the convention names it."""
+    """A deployment as Octopus describes it. `function` is empty when the convention names it.
+
+    `who` is the user of Octopus who asked for it, where that is known.
+    """
 
     environment: str
     release: str
@@ -34,6 +38,7 @@ class WorkerContext:
     print_policy: bool
     credentials: Credentials
     variables: Mapping[str, str] = field(repr=False)
+    who: str = ""
 
     @classmethod
     def from_globals(cls, script: Mapping[str, Any], environ: Mapping[str, str]) -> WorkerContext:
@@ -58,6 +63,7 @@ class WorkerContext:
             print_policy=variables.get(POLICY_VARIABLE, "").lower() == "true",
             credentials=_credentials(variables, environ),
             variables=dict(variables),
+            who=variables.get(_WHO, ""),
         )
 
     def missing(self, place: Mapping[str, str]) -> list[str]:

@@ -14,6 +14,7 @@ from .client import Document, Octopus
 from .projects import OctopusProject
 
 _ATTEMPTS = 2
+_PAGE = 30
 
 
 @dataclass(frozen=True)
@@ -184,3 +185,11 @@ def _refuse_others(
 
 def _short(git_ref: str) -> str:
     return git_ref.removeprefix("refs/heads/").removeprefix("refs/tags/")
+
+
+def newest_releases(octopus: Octopus, project: str) -> list[str]:
+    """Return the versions of a project's releases, the newest first, a page of them."""
+    then = "Correct project in pyproject.toml [tool.pipeline.octopus]."
+    found = octopus.required("projects", "project", project, then)
+    releases = octopus.get(f"projects/{found.identity()}/releases", skip=0, take=_PAGE)
+    return [release.text("Version") for release in releases.resources()]

@@ -12,8 +12,8 @@ from ..core.lambda_limits import DESCRIPTION_LIMIT
 from ..deploy.apply import apply
 from ..deploy.observe import Wait, observe, published_versions, read_alias, settled
 from ..deploy.plan import Plan
-from ..deploy.releases import earlier_release, releases
-from .which_function import Place
+from ..deploy.releases import earlier_release, moved, releases
+from .which_function import Place, caller
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,15 @@ def rollback(place: Place, to: str, reason: str, now: datetime, reporter: Report
             then = "Deploy the earlier package again; that also says which lines the stack needs."
             raise PipelineError(where, f"{name} has no alias live, which could be moved", then)
         known = releases(published_versions(functions, name))
-        serving = next((one for one in known if one.function.version == alias.version), None)
-        chosen = earlier_release(known, alias.version, to, where)
+        # What a part of the calls goes to is what is taken back.
+        tried = next(iter(alias.weights), alias.version)
+        serving = next((one for one in known if one.function.version == tried), None)
+        chosen = earlier_release(known, alias, to, where)
         # It is there and ready: what it needs, like a network, may be gone.
         settled(functions, name, wait, stage, chosen.function.version)
-        before = serving.version if serving else f"version {alias.version}"
-        who = place.connection.caller.rpartition(":")[2]
-        words = [f"rollback from {before}", f"{now:%Y-%m-%d %H:%M} UTC", who, reason]
-        description = ", ".join(filter(None, words))[:DESCRIPTION_LIMIT]
+        before = serving.version if serving else f"version {tried}"
+        description = f"rollback from {before}, {moved(now, caller(place))}"
+        description = f"{description}: {reason}".removesuffix(": ")[:DESCRIPTION_LIMIT]
         plan = Plan.back_to(chosen.function, observed, alias, description)
         stage.text = str(plan.changes[0]) if plan.changes else f"{chosen} serves already"
     try:

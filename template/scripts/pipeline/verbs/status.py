@@ -2,49 +2,109 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import takewhile
 
+from ..core.errors import PipelineError
+from ..core.events import Reporter
+from ..core.manifest import MANIFEST_NAME, Manifest
 from ..core.names import release_in
-from ..deploy.observe import Alias, Observed, differences, observe, read_alias
+from ..core.text import few, stage_line
+from ..deploy.observe import (
+    Alias,
+    Observed,
+    differences,
+    observe,
+    published_versions,
+    read_alias,
+)
+from ..deploy.releases import Move, Release, releases
 from ..deploy.triggers import off_the_alias
-from .which_function import Place
+from ..edge.http import Http
+from ..edge.machine import Machine
+from ..octopus.client import Access, connect
+from ..octopus.releases import newest_releases
+from ..project.project import Project
+from .which_function import Place, caller
+from .which_package import last_build
 
 _LATEST = "$LATEST"
+_WIDTH, _COLUMN = 80, 12
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """The releases that are not in AWS: the last build, and what Octopus has, the newest first.
+
+    `code_sha256` is the hash of each build's code that is still here, by its version.
+    """
+
+    built: str = ""
+    octopus: Sequence[str] = ()
+    code_sha256: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Share:
+    """A version that takes a part of the calls, from 0 to 1, and its release."""
+
+    function_version: str
+    release: str
+    share: float
+
+    def __str__(self) -> str:
+        name = self.function_version
+        there = name if name == _LATEST else f"version {name}"
+        return f"{self.share:.0%} {there}{f' ({self.release})' if self.release else ''}"
 
 
 @dataclass(frozen=True)
 class Status:
     """What an environment serves. `release` and `commit` are empty where it is no release of ours.
 
-    `function_version` is Lambda's, empty without an alias; `drift` has a sentence for each thing
-    that is not as the last release and the stack have it.
+    `function_version` is Lambda's, empty without an alias; `deployed` says when traffic came to it,
+    by whom and why, as far as that is known. `traffic` has more than one part while a part of the
+    calls goes elsewhere. `drift` has a sentence for each thing that is not as the last release and
+    the stack have it, `waiting` one for each release that is not live.
     """
 
     environment: str
     function: str
+    account: str
+    region: str
+    caller: str
     release: str
     commit: str
     function_version: str
     code_sha256: str
-    modified: str
-    alias: str
-    note: str
+    deployed: str
+    traffic: tuple[Share, ...]
     drift: tuple[str, ...]
+    waiting: tuple[str, ...]
 
-    def lines(self) -> list[str]:
-        """Return what people read: a line for the release, and one for each drift."""
-        what = self.release or "no release of ours"
-        alias = f"live: {self.alias}" if self.alias else "no alias live"
-        first = f"{self.environment:<12}{what:<24}{self.commit:<14}{alias}"
-        rest = [f"{self.function}, CodeSha256 {self.code_sha256}, changed {self.modified[:19]}"]
-        if self.note:
-            rest.append(self.note)
-        return [first, *(f"{'':<12}{line}" for line in (*rest, *self.drift))]
+    @property
+    def head(self) -> tuple[str, ...]:
+        """The first line's columns."""
+        there = f"version {self.function_version}" if self.function_version else "no alias live"
+        there = _LATEST if self.function_version == _LATEST else there
+        return self.environment, self.release or "no release of ours", self.commit, there
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """Give what is below it: a name and a text in each row."""
+        account = f"account {self.account}{f', asked by {self.caller}' if self.caller else ''}"
+        yield "function", f"{self.function}   {self.region}   {account}"
+        yield "deployed", self.deployed
+        yield "code", self.code_sha256
+        if len(self.traffic) > 1:
+            yield "traffic", ", ".join(map(str, self.traffic))
+        yield from (("drift", text) for text in self.drift)
+        yield from (("waiting", text) for text in self.waiting)
 
 
-def status(place: Place) -> Status:
+def status(place: Place, elsewhere: Elsewhere = Elsewhere()) -> Status:
     """Look at an environment. Raises PipelineError where the function cannot be read."""
     functions, name = place.connection.functions, place.function
     latest, alias = observe(functions, name), read_alias(functions, name)
@@ -52,24 +112,92 @@ def status(place: Place) -> Status:
     if alias and alias.version != _LATEST:
         serving = observe(functions, name, alias.version)
     release, commit = release_in(serving.description)
-    note = alias.description if alias and alias.description != serving.description else ""
+    known = releases(published_versions(functions, name))
+    region, account = latest.arn.split(":")[3:5]
     return Status(
         environment=place.environment.name,
         function=name,
+        account=account,
+        region=region,
+        caller=caller(place).rpartition(":")[2],
         release=release,
         commit=commit,
         function_version=alias.version if alias else "",
         code_sha256=serving.code_sha256,
-        modified=serving.modified,
-        alias=str(alias) if alias else "",
-        note=note,
-        drift=tuple(_drift(functions, latest, serving, alias)),
+        deployed=_deployed(serving, alias),
+        traffic=tuple(_traffic(alias, known)),
+        drift=(
+            *_drift(place, latest, serving, alias),
+            *(_changed(latest, serving, known) if alias else ()),
+            *_other_code(serving, release, elsewhere),
+        ),
+        waiting=tuple(_waiting(alias, release, known, elsewhere)),
     )
 
 
-def _drift(
-    functions: Any, latest: Observed, serving: Observed, alias: Alias | None
-) -> Iterator[str]:
+def lines(found: Sequence[Status]) -> list[list[str]]:
+    """Return what people read of each environment, in columns that are the same for all."""
+    heads = [one.head for one in found]
+    widths = [max(len(head[column]) for head in heads) for column in range(3)] if heads else []
+    return [
+        [
+            "   ".join([*map(str.ljust, one.head, widths), one.head[-1]]),
+            *(line for label, text in one.rows() for line in _row(label, text)),
+        ]
+        for one in found
+    ]
+
+
+def elsewhere(project: Project, machine: Machine, access: Access, reporter: Reporter) -> Elsewhere:
+    """Look for releases outside AWS: the last build here, and Octopus where it can be asked.
+
+    An Octopus that does not answer is a warning: what AWS serves is told all the same.
+    """
+    latest = last_build(project.root)
+    codes = {}
+    for path in machine.output.glob(f"*/{MANIFEST_NAME}"):
+        with suppress(PipelineError, OSError):
+            manifest = Manifest.from_json(path.read_bytes(), where=str(path))
+            codes[manifest.version] = manifest.function_zip.code_sha256
+    found: list[str] = []
+    if project.octopus.project and not access.missing:
+        try:
+            octopus = connect(Http(machine.environ), access, reporter.warn)
+            found = newest_releases(octopus, project.octopus.project)
+        except PipelineError as error:
+            reporter.warn(f"releases in Octopus are not known: {error.where}: {error.what}")
+    return Elsewhere(latest.version if latest else "", found, codes)
+
+
+def _row(label: str, text: str) -> list[str]:
+    room = _WIDTH - _COLUMN
+    first, *more = textwrap.wrap(
+        text, room, break_long_words=False, break_on_hyphens=False, replace_whitespace=False
+    ) or [""]
+    return [stage_line(label, first, ""), *(stage_line("", line, "") for line in more)]
+
+
+def _deployed(serving: Observed, alias: Alias | None) -> str:
+    """Say when traffic came there, by whom and why; of others' doing their own words."""
+    move = Move.read(alias.description if alias else "")
+    if not move.when:
+        words = alias.description if alias and not release_in(alias.description)[0] else ""
+        return f"{serving.modified[:16].replace('T', ' ')} UTC{words and f': {words}'}"
+    who = f"{move.when}{f' by {move.who}' if move.who else ''}"
+    back = f", rolled back from {move.back_from}" if move.back_from else ""
+    return f"{who}{back}{f': {move.why}' if move.why else ''}"
+
+
+def _traffic(alias: Alias | None, known: Iterable[Release]) -> Iterator[Share]:
+    names = {one.function.version: one.version for one in known}
+    weights = {**alias.weights} if alias else {}
+    for version, share in (
+        {alias.version: 1 - sum(weights.values()), **weights} if alias else {}
+    ).items():
+        yield Share(version, names.get(version, ""), round(share, 4))
+
+
+def _drift(place: Place, latest: Observed, serving: Observed, alias: Alias | None) -> Iterator[str]:
     if alias is None:
         yield "there is no alias live: what calls the function meets each step of a deploy"
         return
@@ -77,13 +205,56 @@ def _drift(
         yield "nothing was published yet: live is $LATEST, which a deploy moves"
     elif not release_in(serving.description)[0]:
         yield f"live is version {serving.version}, which is no release of ours"
-    # What a deploy owns may be newer there, after a rollback.
-    stack = [
-        f"{what} {was} -> {now}"
-        for what, was, now in differences(serving, latest)
-        if what in {*serving.rest, *latest.rest}
-    ]
-    if stack:
-        yield f"a stack change is not live yet: {', '.join(stack)}"
-    if found := off_the_alias(functions, latest):
+    if alias.weights:
+        name = place.environment.name
+        yield (
+            f"live is half moved ({alias.description or 'nobody says why'}): `deploy {name}` goes "
+            f"on with that, `rollback {name}` takes it back"
+        )
+    if found := off_the_alias(place.connection.functions, latest):
         yield f"not on the alias live: {', '.join(found)}"
+
+
+def _changed(latest: Observed, serving: Observed, known: Iterable[Release]) -> Iterator[str]:
+    """Compare $LATEST with the release that it says it is; after a rollback live is another one."""
+    release, _ = release_in(latest.description)
+    found = (one.function for one in known if one.function.description == latest.description)
+    made = next(found, None)
+    if release and made is None:
+        yield f"a deploy of {release} stopped before anything was published: deploy it again"
+    elif made and (changed := _listed(made, latest, of_stack=False)):
+        yield f"somebody changed $LATEST after {release} was published: {changed}"
+    if changed := _listed(made or serving, latest, of_stack=True):
+        yield f"a stack change is not live yet: {changed}"
+
+
+def _listed(was: Observed, now: Observed, *, of_stack: bool) -> str:
+    return ", ".join(
+        f"{what} {first} -> {second}"
+        for what, first, second in differences(was, now)
+        if (what in {*was.rest, *now.rest}) is of_stack
+    )
+
+
+def _other_code(serving: Observed, release: str, known: Elsewhere) -> Iterator[str]:
+    built = known.code_sha256.get(release, "")
+    if built and built != serving.code_sha256:
+        yield f"{release} was built here with CodeSha256 {built}, live is other code"
+
+
+def _waiting(
+    alias: Alias | None, release: str, known: Sequence[Release], where: Elsewhere
+) -> Iterator[str]:
+    """Say which releases are not live: published later, in Octopus, built here."""
+    serving = alias.version if alias and alias.version != _LATEST else "0"
+    taken_back = Move.read(alias.description if alias else "").back_from
+    there = {one.version for one in known} | {release}
+    for version in dict.fromkeys(one.version for one in known if one.number > int(serving)):
+        if version != release:
+            how = "was taken back" if version == taken_back else "is published"
+            yield f"{version} {how}"
+    newer = list(takewhile(lambda version: version not in there, where.octopus))
+    if newer:
+        yield f"{few(newer)} {'is' if len(newer) == 1 else 'are'} in Octopus"
+    if where.built and where.built not in {*there, *newer}:
+        yield f"{where.built} was built here"

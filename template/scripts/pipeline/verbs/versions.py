@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..core.events import Reporter
 from ..core.text import readable_size
-from ..deploy.old_versions import OldVersion, Storage, old_versions, remove, storage, summary
+from ..deploy.old_versions import OldVersion, Storage, old_versions, remove, storage
 from .which_function import Place
 
 KEPT_BY_DEFAULT = 10
@@ -21,7 +21,7 @@ class Pruned:
     function: str
     keep: int
     versions: tuple[OldVersion, ...]
-    removed: int
+    removed: tuple[OldVersion, ...]
     storage: Storage | None
 
 
@@ -37,14 +37,14 @@ def prune(place: Place, keep: int | None, reporter: Reporter, *, dry_run: bool) 
         stage.text = f"{len(versions)} published, {sum(not one.needed for one in versions)} may go"
     for line in _table(versions):
         reporter.line(line)
-    gone = 0
-    with reporter.stage("remove") as stage:
-        if not dry_run:
-            gone = remove(functions, name, versions, stage)
-        left = storage(functions)
-        stage.text = summary(versions, gone, left)
+    gone: tuple[OldVersion, ...] = ()
     if dry_run:
         reporter.line("Dry run: nothing was changed.")
+    else:
+        with reporter.stage("remove") as stage:
+            gone = remove(functions, name, versions, stage)
+    if left := storage(functions):
+        reporter.line(f"Of the region's {left}.")
     return Pruned(place.environment.name, name, keep, versions, gone, left)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+from ..core.errors import PipelineError
 from ..core.names import resource_name
+from ..deploy.aws_errors import explained_errors
 from ..deploy.aws_session import Connect, Connection, connect
 from ..edge.machine import Machine
 from ..local.clients import client
@@ -21,6 +23,18 @@ class Place:
     environment: Environment
     function: str
     connection: Connection
+
+
+def caller(place: Place) -> str:
+    """Return who asks, as an ARN; empty where nobody says: the embedded AWS knows no users."""
+    connection = place.connection
+    if connection.caller or place.environment.is_local:
+        return connection.caller
+    try:
+        with explained_errors("AWS session", "sts:GetCallerIdentity"):
+            return str(connection.clients("sts").get_caller_identity()["Arn"])
+    except PipelineError:
+        return ""
 
 
 def place_of(project: Project, named: str, machine: Machine, connect: Connect = connect) -> Place:
