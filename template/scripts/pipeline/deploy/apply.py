@@ -9,16 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Any
 
 from ..core.errors import Conflict, NotTheSame, PipelineError
-from ..core.events import Reporter, Stage
-from ..core.names import ALIAS
+from ..core.events import Output, Reporter, Stage
+from ..core.lambda_limits import DESCRIPTION_LIMIT
+from ..core.names import ALIAS, release_in
 from ..core.text import readable_size
 from .aws_errors import Busy, Unanswered, explained_errors, hint
 from .aws_session import Connection
 from .observe import Alias, Observed, Wait, differences, read_alias, settled
-from .plan import Call, Later, Of, Plan, Step
+from .plan import WEIGHT, Call, Later, Of, Plan, Step
+from .smoke import refuse_answer
+from .traffic import alarm_states, canary_in, canary_mark
+from .verdict import Held, Look, Outcome, Verdict, Window, seen_in, watch
 
 
 def apply(
@@ -28,15 +33,18 @@ def apply(
 
     Every write names the revision that was planned on, where the service has revisions.
     Raises Conflict when somebody else changed the function meanwhile, NotTheSame when the
-    service runs other code than was sent; what these say of the function is read anew.
+    service runs other code than was sent; what these say of the function is read anew. Raises Held
+    when nothing certain can be said of a canary; its part of the calls stays with it then.
     """
-    work = _Work(code, connection, wait, plan.alias, plan.made)
+    work = _Work(plan, code, connection, wait, plan.alias, plan.made)
     found = plan.observed
     done: list[_Done] = []
     for step in plan.steps:
         with reporter.stage(step.name) as stage:
             try:
                 after = _carry_out(step, found, work, stage)
+            except Held:
+                raise
             except PipelineError as error:
                 raise _with_outcome(error, done, found, work, stage) from error
             stage.text = _summary(step, work, after)
@@ -57,33 +65,51 @@ class _Done:
 class _Work:
     """What every step needs, and what is there by now: the alias, and the version for it.
 
-    `accepted` are the steps whose change of the function AWS took.
+    `accepted` are the steps whose change of the function AWS took. `known` is what stands for parts
+    of requests, as far as it is known by now.
     """
 
+    plan: Plan
     code: bytes
     connection: Connection
     wait: Wait
     alias: Alias | None
     made: Observed | None
     accepted: list[Step] = field(default_factory=list)
+    known: dict[Enum, object] = field(default_factory=dict)
+    clients: dict[str, Any] = field(default_factory=dict)
+    verdict: Verdict | None = None
+    taken_back: bool = False
+
+    def client(self, service: str) -> Any:
+        """Return the client of a service, made when it is first needed."""
+        makers = {"s3": self.connection.objects, "cloudwatch": self.connection.metrics}
+        if service in makers and service not in self.clients:
+            self.clients[service] = makers[service]()
+        return self.clients.get(service, self.connection.functions)
+
+    def filled(self, value: Any) -> Any:
+        """Return a part of a request with what is known in place of what stands for it."""
+        if isinstance(value, Mapping):
+            return {self.filled(key): self.filled(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.filled(item) for item in value]
+        if not isinstance(value, Enum):
+            return value
+        self.known[Later.FUNCTION_ZIP] = self.code
+        self.known[Later.VERSION] = self.made and self.made.version
+        return self.known[value]
 
     def settled(self, name: str, stage: Stage, version: str = "$LATEST") -> Observed:
         return settled(self.connection.functions, name, self.wait, stage, version)
 
     def send(self, call: Call, revision: str = "") -> Mapping[str, Any]:
         """Make a call; `revision` is left out where the service gives none."""
-        later = {Later.FUNCTION_ZIP: self.code, Later.VERSION: self.made and self.made.version}
-        request = {
-            key: later[value] if isinstance(value, Later) else value
-            for key, value in call.request.items()
-        }
+        request = self.filled(call.request)
         if call.revised and revision:
             request["RevisionId"] = revision
-        client: Any = self.connection.functions
-        if call.service == "s3":
-            client = self.connection.objects()
         with explained_errors(_target(call), call.permissions[0].action):
-            answer: Mapping[str, Any] = getattr(client, call.method)(**request)
+            answer: Mapping[str, Any] = getattr(self.client(call.service), call.method)(**request)
         return answer
 
 
@@ -91,6 +117,8 @@ def _target(call: Call) -> str:
     request = call.request
     if call.service == "s3":
         return f"s3://{request['Bucket']}/{request['Key']}"
+    if call.service == "cloudwatch":
+        return "CloudWatch"
     return str(request.get("FunctionName") or request["Resource"])
 
 
@@ -104,6 +132,13 @@ def _carry_out(step: Step, before: Observed, work: _Work, stage: Stage) -> Obser
         return work.settled(before.name, stage)
     if step.of is Of.ALIAS:
         work.alias = _move(step, before, work)
+        return before
+    if step.of is Of.ANSWER:
+        where = f"{before.name}:{work.made.version if work.made else before.version}"
+        refuse_answer(work.send(step.call), step.sets["name"], step.sets["answer"], where)
+        return before
+    if step.of is Of.VERDICT:
+        work.verdict = _judge(step, before, work, stage)
         return before
     if step.call.revised:
         _send_under_revision(step, before, work, stage)
@@ -137,29 +172,84 @@ def _publish(step: Step, before: Observed, work: _Work, stage: Stage) -> Observe
 
 
 def _move(step: Step, before: Observed, work: _Work) -> Alias:
-    """Let the alias point to the version, under the alias's own revision."""
-    there, made = work.alias, work.made
-    if there is None or made is None:
+    """Let the alias point to the version, or give it a part of the calls."""
+    description = work.plan.wanted.description
+    work.known[Later.MARK] = canary_mark(description, work.connection.now())
+    moved = _route(step.call, step.sets, before, work)
+    work.accepted.append(step)
+    return moved
+
+
+def _route(call: Call, sets: Mapping[str, Any], before: Observed, work: _Work) -> Alias:
+    """Change the alias under its own revision, and return it as it is then."""
+    there = work.alias
+    if there is None or work.made is None:
         raise AssertionError  # a plan moves what is there, to what was published
-    target = replace(there, **{**step.sets, "version": made.version})
+    target = replace(there, **work.filled(sets))
     lost: PipelineError | None = None
     try:
-        work.send(step.call, there.revision_id)
+        work.send(call, there.revision_id)
     except (Conflict, Unanswered) as error:
         lost = error
     now = read_alias(work.connection.functions, before.name)
     if now and replace(now, revision_id=there.revision_id) == target:
-        work.accepted.append(step)
         return now
     if lost and now and str(now) == str(there) and not isinstance(lost, Conflict):
         raise lost
-    raise Conflict(
-        before.name,
+    raise _moved(before.name, now, there)
+
+
+def _moved(name: str, now: Alias | None, there: Alias) -> Conflict:
+    return Conflict(
+        name,
         f"somebody moved {ALIAS} after this deploy was planned.\n"
         f"  live now     {now or 'no alias'}\n"
         f"  planned on   {there}",
         "Look at the difference with `--dry-run`, then deploy again.",
     )
+
+
+def _judge(step: Step, before: Observed, work: _Work, stage: Stage) -> Verdict:
+    """Watch a canary. One that failed is taken back, one that nothing is known of is held."""
+    canary, made, there, connection = work.plan.canary, work.made, work.alias, work.connection
+    if canary is None or made is None or there is None:
+        raise AssertionError  # a plan judges what it gave calls to
+
+    def look(window: Window | None) -> Look:
+        if (now := read_alias(connection.functions, before.name)) != there:
+            raise _moved(before.name, now, there)
+        found, alarms = Look(), canary.rollout.alarms
+        if window:
+            work.known.update(window.values)
+            found = seen_in(work.send(step.call))
+        states = alarm_states(work.client("cloudwatch"), alarms) if alarms else {}
+        red = {name: changed for name, (state, changed) in states.items() if state == "ALARM"}
+        return replace(found, red=red)
+
+    since = canary_in(there)[1] or connection.now()
+    verdict = watch(canary, made, since, connection, work.wait, look, stage)
+    if verdict.outcome is Outcome.HEALTHY:
+        return verdict
+    release = release_in(made.description)[0]
+    what = f"{verdict.why}\n  version {made.version:<5}{verdict.new}"
+    what += f"\n  version {there.version:<5}{verdict.stable}"
+    if verdict.outcome is Outcome.INCONCLUSIVE:
+        stage.emit(Output(WEIGHT, f"{100 * sum(there.weights.values()):g}"))
+        raise Held(
+            before.name,
+            f"held, {there}: {what}",
+            "Deploy this release again, and it is judged again; or decide: `python3 tasks.py "
+            "deploy ENVIRONMENT --promote` or --abort, in Octopus the variable AWS.Lambda.Traffic.",
+        )
+    text = f"took back {release}, {connection.now():%Y-%m-%d %H:%M} UTC: {verdict.why}"
+    work.known[Later.TAKEN_BACK] = text[:DESCRIPTION_LIMIT]
+    try:
+        work.alias = _route(step.undo or step.call, step.sets, before, work)
+    except PipelineError as error:
+        what = f"the canary failed and could not be taken back: {error.what}\n{what}"
+        raise type(error)(before.name, what, error.then) from error
+    work.taken_back = True
+    raise PipelineError(before.name, f"the canary failed: {what}", "Correct that and build again.")
 
 
 def _send_under_revision(step: Step, before: Observed, work: _Work, stage: Stage) -> None:
@@ -256,8 +346,11 @@ def _with_outcome(
                 f"AWS accepted {accepted or 'an update'} before that. {found.name} now has "
                 f"runtime {live.runtime}, handler {live.handler}, CodeSha256 {live.code_sha256}."
             )
-        if work.alias and work.accepted and not any(one.of is Of.ALIAS for one in work.accepted):
-            outcome += f" Traffic goes to {work.alias} as before."
+        if work.taken_back:
+            outcome = f"All calls go to {work.alias} again."
+        elif work.alias and work.accepted:
+            moved = any(one.of is Of.ALIAS for one in work.accepted)
+            outcome += f" Traffic goes to {work.alias}{'' if moved else ' as before'}."
         if as_left and isinstance(error, Unanswered):
             outcome += " A request that is still on its way would be refused: its revision is old."
     except PipelineError as second:
@@ -267,7 +360,7 @@ def _with_outcome(
 
 
 def _undo(item: _Done, live: Observed, work: _Work, stage: Stage) -> Observed:
-    if item.step.undo is None:
+    if item.step.undo is None or item.step.of is not Of.FUNCTION:
         return live
     work.send(item.step.undo, live.revision_id)
     after = work.settled(live.name, stage)
@@ -284,6 +377,10 @@ def _summary(step: Step, work: _Work, after: Observed) -> str:
         return f"version {work.made.version}"
     if step.of is Of.ALIAS:
         return f"{ALIAS} is {work.alias}"
+    if step.of is Of.ANSWER:
+        return f"{step.sets['name']} answered"
+    if step.of is Of.VERDICT and work.verdict:
+        return f"{work.verdict.outcome.value}: {work.verdict.new}"
     if step.of is Of.OBJECT:
         return step.changes[0].planned
     if "code_sha256" in step.sets:

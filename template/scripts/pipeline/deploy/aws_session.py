@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
 from ..core.errors import PipelineError
+from ..core.text import seconds_of
 from .aws_errors import explained_errors
 
 _WHERE = "AWS session"
@@ -64,13 +66,18 @@ class Credentials:
 class Connection:
     """Boto3's Lambda client, and where it is: `caller` is empty unless it was asked for.
 
-    `objects` makes an S3 client, for those who need one.
+    `objects` makes an S3 client and `metrics` a CloudWatch client, for those who need one. `now` is
+    the time there. The figures of a call are there `metric_delay` seconds after it began; None
+    means AWS's own delay.
     """
 
     functions: Any
     objects: Callable[[], Any]
     region: str
     caller: str = ""
+    metrics: Callable[[], Any] = lambda: None
+    now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)  # noqa: UP017 - Python 3.10
+    metric_delay: float | None = None
 
 
 # What makes a Connection of credentials and a place: `connect` below, or a stand-in.
@@ -78,7 +85,7 @@ Connect = Callable[[Credentials, Mapping[str, str]], Connection]
 
 
 def connect(credentials: Credentials, place: Mapping[str, str]) -> Connection:
-    """Make the Lambda client of a deploy to `place` (`account`, `region`, `role`; all optional).
+    """Make the Lambda client of a deploy to `place` (`account`, `region` ...; all optional).
 
     An account in `place` must be the caller's, a region the session's, or PipelineError names
     both. A role is assumed. AWS_ENDPOINT_URL and the proxies are honoured by botocore itself.
@@ -90,7 +97,15 @@ def connect(credentials: Credentials, place: Mapping[str, str]) -> Connection:
         session = _assume_role(session, place["role"], region)
     if place.get("account"):
         caller = _check_account(session, place["account"])
-    return Connection(_client(session, "lambda"), partial(_client, session, "s3"), region, caller)
+    delay = place.get("metric-delay", "")
+    return Connection(
+        _client(session, "lambda"),
+        partial(_client, session, "s3"),
+        region,
+        caller,
+        partial(_client, session, "cloudwatch"),
+        metric_delay=seconds_of("metric-delay", delay) if delay else None,
+    )
 
 
 def _region(credentials: Credentials, place: Mapping[str, str]) -> str:

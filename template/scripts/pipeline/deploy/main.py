@@ -12,20 +12,23 @@ from typing import Any
 
 from ..core.errors import Conflict, NotTheSame, PipelineError
 from ..core.events import Achieved, Failed, Output, Reporter
-from ..core.lambda_limits import DIRECT_UPLOAD_LIMIT
+from ..core.lambda_limits import DESCRIPTION_LIMIT, DIRECT_UPLOAD_LIMIT
 from ..core.manifest import BUCKET, MANIFEST_NAME, Manifest, ZipFacts
 from ..core.masking import hiding, masked
-from ..core.names import ALIAS, DEPLOY_HOOKS, FUNCTION_ZIP, resource_name
+from ..core.names import ALIAS, DEPLOY_HOOKS, FUNCTION_ZIP, release_in, resource_name
 from ..core.templates import resolve
 from ..core.text import line_sink, readable_size
 from .apply import apply
 from .aws_session import Connect, Connection, connect
 from .hooks import load_hooks
-from .observe import Wait, published_versions, read_alias, settled
-from .plan import Applied, Bucket, Plan, Wanted
+from .observe import LATEST, Observed, Wait, published_versions, read_alias, settled
+from .plan import WEIGHT, Applied, Bucket, Of, Plan, Wanted
 from .policy import policy
+from .smoke import SMOKE_FOLDER, Smoke, smoke_tests
+from .traffic import ABORT, PROMOTE, Rollout, canary_in, ended, instead, refuse_canary
 from .triggers import off_the_alias
-from .worker import WorkerContext
+from .verdict import Held
+from .worker import STRATEGY_VARIABLE, WorkerContext
 from .worker_log import octopus_lines
 
 # An output of a dry run: how many changes it found.
@@ -92,28 +95,27 @@ def deploy(
     values = resolve(templates, context.variables, where=where, missing=context.missing(place))
     bucket = _bucket(manifest, values.pop(BUCKET))
     name = context.function or resource_name(environment, manifest.function.name)
+    rollout = instead(Rollout.read(place), context.strategy, STRATEGY_VARIABLE)
     reporter.line(f"{manifest.package_id} {manifest.version} to {name} ({environment})")
     with reporter.stage("check") as stage:
         code = _code(package, manifest, where)
-        hooks = load_hooks(package / DEPLOY_HOOKS)
+        # Taking a canary back is no deploy of this package.
+        hooks = load_hooks(package / DEPLOY_HOOKS) if context.traffic != ABORT else _no_hooks
+        smoke = smoke_tests(package / SMOKE_FOLDER)
         stage.text = f"{FUNCTION_ZIP} {readable_size(len(code))}, the bytes that were built"
     with reporter.stage("plan") as stage:
         connection = connect(context.credentials, place)
         found = settled(connection.functions, name, wait, stage)
-        functions = connection.functions
-        plan = Plan.between(
-            found,
-            Wanted.from_manifest(manifest, values, context.release),
-            bucket,
-            alias=read_alias(functions, name),
-            versions=published_versions(functions, name),
-        )
+        wanted = Wanted.from_manifest(manifest, values, context.release)
+        plan = _planned(found, wanted, bucket, smoke, rollout, context.traffic, connection, where)
         stage.text = _summary(plan)
-    if warning := _events_warning(plan, functions):
-        reporter.warn(warning)
+    for warning in (_events_warning(plan, connection.functions), _traffic_warning(plan)):
+        if warning:
+            reporter.warn(warning)
     with hiding(_environment_values(plan), reporter) as quiet:
         _report_plan(plan, connection, quiet)
-        applied = Applied(manifest.version, environment, plan, found, ())
+        version = release_in(plan.wanted.description)[0] or manifest.version
+        applied = Applied(version, environment, plan, found, ())
         if context.print_policy:
             quiet.emit(Output("Policy", policy(plan)))
             return applied
@@ -124,12 +126,74 @@ def deploy(
         hooks("before_deploy", plan)
         try:
             function = apply(plan, code, connection, quiet, wait)
-        except Conflict as error:
-            raise Conflict(where, error.what, error.then) from error
+        except (Conflict, Held) as error:
+            raise type(error)(where, error.what, error.then) from error
         applied = replace(applied, function=function, steps=plan.steps)
         _report_result(applied, quiet)
         hooks("after_deploy", applied)
     return applied
+
+
+def plan_end(word: str, observed: Observed, connection: Connection, where: str) -> Plan:
+    """Plan to end the canary that is under way: all calls to its version, or none.
+
+    `word` is PROMOTE or ABORT. Raises PipelineError where no canary is under way.
+    """
+    functions, name = connection.functions, observed.name
+    alias, versions = read_alias(functions, name), [*published_versions(functions, name)]
+    to, there = ended(word, alias, versions, where)
+    if word == PROMOTE:
+        return Plan.back_to(to, observed, there, to.description)
+    tried, _ = canary_in(there)
+    who = connection.caller.rpartition(":")[2]
+    words = [f"took back {tried or 'a canary'}", f"{connection.now():%Y-%m-%d %H:%M} UTC", who]
+    description = ", ".join(filter(None, words))[:DESCRIPTION_LIMIT]
+    return Plan.back_to(to, observed, there, description)
+
+
+def _planned(
+    found: Observed, wanted: Wanted, bucket: Bucket | None, smoke: tuple[Smoke, ...],
+    rollout: Rollout, traffic: str, connection: Connection, where: str,
+) -> Plan:  # fmt: skip
+    if traffic == ABORT:
+        return plan_end(ABORT, found, connection, where)
+    functions, name = connection.functions, found.name
+    alias, versions = read_alias(functions, name), [*published_versions(functions, name)]
+    plan = Plan.between(
+        found,
+        wanted,
+        bucket,
+        alias=alias,
+        versions=versions,
+        smoke=smoke,
+        # Who promotes has judged already.
+        rollout=Rollout() if traffic else rollout,
+    )
+    if traffic:
+        tried, _ = ended(PROMOTE, alias, versions, where)
+        if tried != plan.made:
+            what = f"the canary is version {tried.version} ({tried.description}), not this release"
+            raise PipelineError(where, what, "Deploy the release of the canary with promote.")
+    if plan.canary and alias:
+        refuse_canary(plan.canary, alias, plan.made or found, connection, where)
+    return plan
+
+
+def _no_hooks(_stage: str, _value: object) -> None:
+    """Run none."""
+
+
+def _traffic_warning(plan: Plan) -> str:
+    """Say what an instant switch may do to a function with reserved concurrency."""
+    moves = any(step.of is Of.ALIAS for step in plan.steps)
+    reserved, alias = plan.observed.reserved, plan.alias
+    if not moves or reserved is None or plan.canary or not alias or alias.version == LATEST:
+        return ""
+    return (
+        f"{plan.observed.name} has a reserved concurrency of {reserved}: while the old version "
+        "still works on its calls, those of the new one may be throttled. A canary is gentler: "
+        'strategy = "canary:10:15m" in the environment\'s table of pyproject.toml.'
+    )
 
 
 def _environment_values(plan: Plan) -> list[str]:
@@ -204,7 +268,7 @@ def _summary(plan: Plan) -> str:
     count = len(plan.changes)
     if not plan.steps:
         return "nothing to change: the function is as the package has it"
-    names = ", ".join(step.name for step in plan.steps)
+    names = ", ".join(dict.fromkeys(step.name for step in plan.steps))
     return f"{count} change{'' if count == 1 else 's'}: {names}"
 
 
@@ -238,6 +302,7 @@ def _report_result(applied: Applied, reporter: Reporter) -> None:
     reporter.emit(Output("FunctionVersion", function.version))
     if alias:
         reporter.emit(Output("AliasArn", alias.arn))
+        reporter.emit(Output(WEIGHT, "100"))
     reporter.emit(Output("CodeSha256", function.code_sha256))
     where = f"{function.name}:{ALIAS}" if alias else function.name
     done = f"{where} runs {applied.version} as version {function.version}"

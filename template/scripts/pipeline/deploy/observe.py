@@ -18,7 +18,7 @@ _STACK_OWNS = (
     "Role", "Timeout", "MemorySize", "EphemeralStorage", "VpcConfig", "DeadLetterConfig",
     "Layers", "FileSystemConfigs", "KMSKeyArn", "TracingConfig", "SnapStart", "LoggingConfig",
 )  # fmt: skip
-_LATEST = "$LATEST"
+LATEST = "$LATEST"
 _COMPARED = ("runtime", "handler", "description", "architecture", "code_sha256")
 _AFTER_FAILURE = {
     True: "Delete it and have its stack make it again.",
@@ -34,7 +34,8 @@ class Observed:
     `rest` holds the settings that the stack owns (memory, timeout, role ...) as JSON texts:
     they are compared, never written. `environment` may hold secrets of others. `tags` is None
     where they may not be read. `revision_id` is empty where the service gives none. `version` is
-    the number of a published version, or `$LATEST`.
+    the number of a published version, or `$LATEST`. `reserved` is the concurrency that is reserved
+    for the function, if any is.
     """
 
     name: str
@@ -53,7 +54,8 @@ class Observed:
     state_reason: str = ""
     update: str = "Successful"
     update_reason: str = ""
-    version: str = _LATEST
+    version: str = LATEST
+    reserved: int | None = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Alias:
     revision_id: str = ""
 
     def __str__(self) -> str:
-        there = self.version if self.version == _LATEST else f"version {self.version}"
+        there = self.version if self.version == LATEST else f"version {self.version}"
         parts = [f"{weight:.0%} to version {version}" for version, weight in self.weights.items()]
         return ", ".join([there, *parts])
 
@@ -85,7 +87,7 @@ class Wait:
     ceiling: float = 300.0
 
 
-def observe(client: Any, name: str, version: str = _LATEST) -> Observed:
+def observe(client: Any, name: str, version: str = LATEST) -> Observed:
     """Read a function, or one of its versions.
 
     Raises PipelineError when it is not there or cannot be deployed to.
@@ -122,7 +124,7 @@ def published_versions(client: Any, name: str) -> Iterator[Observed]:
         # Its key may be gone; and whatever cannot be compared is none to go back to.
         with contextlib.suppress(PipelineError):
             version = _observed(name, configuration, {})
-            if version.version != _LATEST:
+            if version.version != LATEST:
                 yield version
 
 
@@ -189,7 +191,8 @@ def _observed(
         state_reason=_reason(configuration, "State"),
         update=_text(configuration, "LastUpdateStatus", "Successful"),
         update_reason=_reason(configuration, "LastUpdateStatus"),
-        version=_text(configuration, "Version", _LATEST),
+        version=_text(configuration, "Version", LATEST),
+        reserved=configuration.get("ReservedConcurrentExecutions"),
     )
 
 
@@ -203,7 +206,7 @@ def _setting(value: Any) -> Any:
 def _read(
     client: Any, name: str, version: str
 ) -> tuple[Mapping[str, Any], Mapping[str, str] | None]:
-    of_version = {} if version == _LATEST else {"Qualifier": version}
+    of_version = {} if version == LATEST else {"Qualifier": version}
     with explained_errors(name, "lambda:GetFunction"):
         answer = client.get_function(FunctionName=name, **of_version)
     configuration = answer.get("Configuration")
@@ -212,7 +215,7 @@ def _read(
     # Without lambda:ListTags AWS leaves the tags out, or says why there are none.
     tags = answer.get("Tags")
     readable = isinstance(tags, Mapping) and not answer.get("TagsError")
-    return configuration, tags if readable else None
+    return {**(answer.get("Concurrency") or {}), **configuration}, tags if readable else None
 
 
 def _text(configuration: Mapping[str, Any], field: str, default: str | None = None) -> str:
@@ -239,21 +242,21 @@ def _environment(name: str, configuration: Mapping[str, Any]) -> Mapping[str, st
     raise PipelineError(name, f"its environment cannot be read: {reason}", then)
 
 
-def settled(client: Any, name: str, wait: Wait, stage: Stage, version: str = _LATEST) -> Observed:
+def settled(client: Any, name: str, wait: Wait, stage: Stage, version: str = LATEST) -> Observed:
     """Read a function, or a version, until it is ready and no update of it is under way.
 
     A failed update is not an error here: it may be an earlier one. States that are not known
     are waited for. Raises PipelineError for a failed function and after the ceiling.
     """
     start = wait.now()
-    what = name if version == _LATEST else f"version {version} of {name}"
+    what = name if version == LATEST else f"version {version} of {name}"
     while True:
         found = observe(client, name, version)
         if found.state == "Failed":
             raise PipelineError(
                 what,
                 f"it has failed: {found.state_reason}",
-                f"{hint(found.state_reason)} {_AFTER_FAILURE[version == _LATEST]}".strip(),
+                f"{hint(found.state_reason)} {_AFTER_FAILURE[version == LATEST]}".strip(),
             )
         if found.state in _READY_STATES and found.update != "InProgress":
             return found

@@ -7,7 +7,7 @@ of (an object, the function, a version, the alias), and no step by its name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
@@ -15,9 +15,14 @@ from typing import Any
 from ..core.manifest import Manifest
 from ..core.names import ALIAS, release_description
 from .observe import Alias, Observed, differences
+from .smoke import Smoke
+from .traffic import Canary, Rollout
+from .verdict import Seen, metric_queries
 
 # The settings that UpdateFunctionConfiguration takes, by the names that people read.
 _SETTINGS = {"runtime": "Runtime", "handler": "Handler", "description": "Description"}
+# An output of a deploy: how many percent of the calls go to its version.
+WEIGHT = "Weight"
 _SHORT = 12  # digits of a commit, in a description
 
 
@@ -66,15 +71,19 @@ class Later(Enum):
 
     FUNCTION_ZIP = "the function zip"
     VERSION = "the version that was published"
+    MARK = "that a canary of it is under way, and since when"
+    TAKEN_BACK = "that it was taken back, when and why"
 
 
 class Of(Enum):
-    """What a step changes, and what is read to prove it."""
+    """What a step changes or looks at, and what is read to prove it."""
 
     OBJECT = "an object in S3"
     FUNCTION = "the function"
     VERSION = "a new version of it"
     ALIAS = "the alias"
+    ANSWER = "what the new version answers"
+    VERDICT = "what its calls say"
 
 
 @dataclass(frozen=True)
@@ -117,7 +126,8 @@ class Step:
     """A change of the function, of what belongs to it, or what one needs.
 
     `sets` are fields of Observed, or of Alias, with the values that they have when the step is
-    done, in `tags` ours alone. `undo` puts back what was there before, where that can be done.
+    done, in `tags` ours alone; of an answer what is expected. `undo` puts back what was there
+    before, where that can be done.
     """
 
     name: str
@@ -146,7 +156,7 @@ class Plan:
     """What has to be done to a function, in this order, and what it was planned on.
 
     `alias` is None where the stack makes none. `made` is the version that holds already what is
-    wanted, where one was published before.
+    wanted, where one was published before. `canary` is None where all traffic moves at once.
     """
 
     observed: Observed
@@ -154,6 +164,7 @@ class Plan:
     steps: tuple[Step, ...]
     alias: Alias | None = None
     made: Observed | None = None
+    canary: Canary | None = None
 
     @classmethod
     def between(
@@ -164,16 +175,20 @@ class Plan:
         *,
         alias: Alias | None = None,
         versions: Iterable[Observed] = (),
+        smoke: Iterable[Smoke] = (),
+        rollout: Rollout = Rollout(),  # noqa: B008 - frozen
     ) -> Plan:
         """Compare, and make a step of what differs; the code goes through `bucket` if there is one.
 
         What can be refused without touching the function comes first. Traffic moves when the
-        version is there whole. The tags say which version runs, so they come last.
+        version is there whole and has answered the `smoke` tests, as the `rollout` says. The tags
+        say which version runs, so they come last.
 
         A version keeps what the stack owns too: it is the wanted one only if all of that is as in
         the function now. So a change of the stack reaches traffic with the next deploy, and the
         deploy of an earlier release moves the alias back to its version, without an upload.
         """
+        versions = [*versions]
         made = _newest(observed, wanted, alias, versions)
         configure, upload = _configure(observed, wanted), _upload(observed, wanted, bucket)
         changes: tuple[Step | None, ...] = (
@@ -184,13 +199,20 @@ class Plan:
         if alias and made:
             # Nothing calls the function but through its alias.
             changes = ()
+        move = _move(observed, alias, made, wanted.description) if alias else None
+        serves = bool(made and alias and made.version == alias.version)
+        canary = Canary.of(rollout, alias, versions) if move and not serves else None
+        # A canary that is under way has answered them.
+        tried = serves or bool(made and alias and made.version in alias.weights)
         steps = (
             *changes,
             None if made else _publish(observed, wanted),
-            _move(observed, alias, made, wanted.description) if alias else None,
+            *(() if tried or (made and not move) else (_try(observed, made, one) for one in smoke)),
+            *(_canary(observed, alias, made, canary) if canary and alias else ()),
+            move,
             _tag(observed, wanted),
         )
-        return cls(observed, wanted, tuple(step for step in steps if step), alias, made)
+        return cls(observed, wanted, tuple(step for step in steps if step), alias, made, canary)
 
     @classmethod
     def back_to(cls, made: Observed, observed: Observed, alias: Alias, description: str) -> Plan:
@@ -216,6 +238,8 @@ class Plan:
         if self.alias:
             # AWS allows it for all functions or for none.
             reads.append(Permission("lambda:ListEventSourceMappings", "*"))
+        if self.canary:
+            reads.append(Permission("lambda:ListProvisionedConcurrencyConfigs", function))
         calls = [call for step in self.steps for call in (step.call, step.undo) if call]
         return tuple(dict.fromkeys([*reads, *(p for call in calls for p in call.permissions)]))
 
@@ -333,22 +357,72 @@ def _move(observed: Observed, alias: Alias, made: Observed | None, description: 
     if made and alias.version == made.version and not alias.weights:
         return None
     version = made.version if made else Later.VERSION
-    # Weights that are left out would stay.
-    request: dict[str, Any] = {
-        "FunctionName": observed.name,
-        "Name": ALIAS,
-        "FunctionVersion": version,
-        "Description": description,
-        "RoutingConfig": {"AdditionalVersionWeights": {}},
-    }
-    right = Permission("lambda:UpdateAlias", observed.arn)
     planned = f"version {made.version}" if made else "the new version"
     return Step(
         "alias",
         (Change(ALIAS, str(alias), planned),),
-        Call("lambda", "update_alias", request, (right,), revised=True),
+        _routing(observed, version, {}, description),
         {"version": version, "weights": {}, "description": description},
         of=Of.ALIAS,
+    )
+
+
+def _routing(observed: Observed, version: object, weights: Any, description: object) -> Call:
+    # Weights that are left out would stay.
+    request = {
+        "FunctionName": observed.name,
+        "Name": ALIAS,
+        "FunctionVersion": version,
+        "Description": description,
+        "RoutingConfig": {"AdditionalVersionWeights": weights},
+    }
+    right = Permission("lambda:UpdateAlias", observed.arn)
+    return Call("lambda", "update_alias", request, (right,), revised=True)
+
+
+def _try(observed: Observed, made: Observed | None, smoke: Smoke) -> Step:
+    request = {
+        "FunctionName": observed.name,
+        "Qualifier": made.version if made else Later.VERSION,
+        "Payload": smoke.event,
+        "LogType": "Tail",
+    }
+    right = Permission("lambda:InvokeFunction", f"{observed.arn}:*")
+    sets = {"name": smoke.name, "answer": smoke.expected}
+    return Step("smoke", (), Call("lambda", "invoke", request, (right,)), sets, of=Of.ANSWER)
+
+
+def _canary(
+    observed: Observed, alias: Alias, made: Observed | None, canary: Canary
+) -> Iterator[Step]:
+    """Give a part of the calls to the version, unless it has it already, and judge by them."""
+    version = made.version if made else Later.VERSION
+    percent = canary.rollout.strategy.percent
+    if not (made and canary.since and made.version in alias.weights):
+        weights = {version: round(percent / 100, 4)}
+        planned = f"version {made.version}" if made else "the new version"
+        yield Step(
+            "canary",
+            (Change(ALIAS, str(alias), f"version {alias.version}, {percent:g}% to {planned}"),),
+            _routing(observed, alias.version, weights, Later.MARK),
+            {"version": alias.version, "weights": weights, "description": Later.MARK},
+            of=Of.ALIAS,
+        )
+    metrics = {
+        "MetricDataQueries": metric_queries(observed.name, version, alias.version),
+        "StartTime": Seen.START,
+        "EndTime": Seen.END,
+    }
+    rights = [Permission("cloudwatch:GetMetricData", "*")]
+    if canary.rollout.alarms:
+        rights.append(Permission("cloudwatch:DescribeAlarms", "*"))
+    yield Step(
+        "verdict",
+        (),
+        Call("cloudwatch", "get_metric_data", metrics, tuple(rights)),
+        {"version": alias.version, "weights": {}, "description": Later.TAKEN_BACK},
+        _routing(observed, alias.version, {}, Later.TAKEN_BACK),
+        of=Of.VERDICT,
     )
 
 

@@ -12,9 +12,12 @@ from typing import Any
 
 from ..core.errors import UsageError
 from .aws_session import Credentials
+from .traffic import ABORT, PROMOTE
 
 DRY_RUN_VARIABLE = "Pipeline.DryRun"
 POLICY_VARIABLE = "Pipeline.PrintPolicy"
+STRATEGY_VARIABLE = "AWS.Lambda.Strategy"
+_TRAFFIC = "AWS.Lambda.Traffic"
 _FUNCTION = "AWS.Lambda.Function.Name"
 _ENVIRONMENT = "Octopus.Environment.Name"
 _RELEASE = "Octopus.Release.Number"
@@ -25,7 +28,10 @@ _REGION = "AWS.Deployment.Region"
 
 @dataclass(frozen=True)
 class WorkerContext:
-    """A deployment as Octopus describes it. `function` is empty when the convention names it."""
+    """A deployment as Octopus describes it. `function` is empty when the convention names it.
+
+    `strategy` is empty where the environment's own counts; `traffic` is PROMOTE, ABORT or empty.
+    """
 
     environment: str
     release: str
@@ -34,6 +40,8 @@ class WorkerContext:
     print_policy: bool
     credentials: Credentials
     variables: Mapping[str, str] = field(repr=False)
+    strategy: str = ""
+    traffic: str = ""
 
     @classmethod
     def from_globals(cls, script: Mapping[str, Any], environ: Mapping[str, str]) -> WorkerContext:
@@ -50,6 +58,10 @@ class WorkerContext:
                 "Run `python3 tasks.py deploy ENVIRONMENT` in the repository, "
                 "or let Octopus run it.",
             )
+        traffic = variables.get(_TRAFFIC, "")
+        if traffic not in ("", PROMOTE, ABORT):
+            then = f"Set it to {PROMOTE} or {ABORT}, or to nothing."
+            raise UsageError(_TRAFFIC, f"{traffic!r} is not known", then)
         return cls(
             environment=variables.get(_ENVIRONMENT, ""),
             release=variables.get(_RELEASE, ""),
@@ -58,6 +70,8 @@ class WorkerContext:
             print_policy=variables.get(POLICY_VARIABLE, "").lower() == "true",
             credentials=_credentials(variables, environ),
             variables=dict(variables),
+            strategy=variables.get(STRATEGY_VARIABLE, ""),
+            traffic=traffic,
         )
 
     def missing(self, place: Mapping[str, str]) -> list[str]:

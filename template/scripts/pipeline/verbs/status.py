@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.names import release_in
-from ..deploy.observe import Alias, Observed, differences, observe, read_alias
+from ..deploy.observe import LATEST, Alias, Observed, differences, observe, read_alias
+from ..deploy.traffic import canary_in
 from ..deploy.triggers import off_the_alias
 from .which_function import Place
-
-_LATEST = "$LATEST"
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def status(place: Place) -> Status:
     functions, name = place.connection.functions, place.function
     latest, alias = observe(functions, name), read_alias(functions, name)
     serving = latest
-    if alias and alias.version != _LATEST:
+    if alias and alias.version != LATEST:
         serving = observe(functions, name, alias.version)
     release, commit = release_in(serving.description)
     note = alias.description if alias and alias.description != serving.description else ""
@@ -73,6 +72,13 @@ def _drift(
     if alias is None:
         yield "there is no alias live: what calls the function meets each step of a deploy"
         return
+    if alias.weights:
+        tried, since = canary_in(alias)
+        what = f"a canary of {tried} since {since:%Y-%m-%d %H:%M} UTC" if since else "weights"
+        yield (
+            f"{what}, {alias}: a deploy that ended early, or waits for somebody to decide. Deploy "
+            "that release again, or `python3 tasks.py deploy ENVIRONMENT --promote` or --abort"
+        )
     if serving is latest:
         yield "nothing was published yet: live is $LATEST, which a deploy moves"
     elif not release_in(serving.description)[0]:
