@@ -84,6 +84,7 @@ def test_a_deploy_ends_with_what_the_package_holds(tmp_path: Path) -> None:
         "FunctionArn": ARN,
         "FunctionVersion": "1",
         "AliasArn": f"{ARN}:live",
+        "Weight": "100",
         "CodeSha256": code_sha256(CODE),
     }
     assert not one.recorder.of(Warned)
