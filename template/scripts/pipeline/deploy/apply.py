@@ -11,14 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..core.errors import Conflict, NotTheSame, PipelineError
+from ..core.errors import Conflict, Interrupted, NotTheSame, PipelineError
 from ..core.events import Reporter, Stage
 from ..core.names import ALIAS
 from ..core.text import readable_size
 from .aws_errors import Busy, Unanswered, explained_errors, hint
 from .aws_session import Connection
 from .observe import Alias, Observed, Wait, differences, read_alias, settled
-from .plan import Call, Later, Of, Plan, Step
+from .plan import TAG, Call, Later, Of, Plan, Step
+
+GO_ON = "Deploy again: a deploy continues where it stopped."
 
 
 def apply(
@@ -26,9 +28,10 @@ def apply(
 ) -> Observed:
     """Carry out `plan` with the function zip, and return the version that was published for it.
 
-    Every write names the revision that was planned on, where the service has revisions.
+    Every write names the revision that was planned on, where the service has revisions. Who
+    asks to stop gets the step at hand finished, or taken back.
     Raises Conflict when somebody else changed the function meanwhile, NotTheSame when the
-    service runs other code than was sent; what these say of the function is read anew.
+    service runs other code than was sent, Interrupted; what these say of the function is read anew.
     """
     work = _Work(code, connection, wait, plan.alias, plan.made)
     found = plan.observed
@@ -36,6 +39,8 @@ def apply(
     for step in plan.steps:
         with reporter.stage(step.name) as stage:
             try:
+                if wait.stopped():
+                    raise Interrupted(found.name, f"stopped before the step {step.name}", GO_ON)
                 after = _carry_out(step, found, work, stage)
             except PipelineError as error:
                 raise _with_outcome(error, done, found, work, stage) from error
@@ -103,14 +108,16 @@ def _carry_out(step: Step, before: Observed, work: _Work, stage: Stage) -> Obser
         # Publishing changes nothing of the function but its revision.
         return work.settled(before.name, stage)
     if step.of is Of.ALIAS:
-        work.alias = _move(step, before, work)
+        work.alias = _move(step, before, work, stage)
         return before
     if step.call.revised:
         _send_under_revision(step, before, work, stage)
     else:
         # No revision protects this call: what is there is compared before it.
-        _refuse_changes(before, before, work.settled(before.name, stage))
-        work.send(step.call)
+        now = work.settled(before.name, stage)
+        _refuse_changes(before, before, now)
+        _refuse_tags(step, now)
+        _send_when_free(step, now, work, stage)
     work.accepted.append(step)
     after = work.settled(before.name, stage)
     _prove(step, before, after)
@@ -129,14 +136,14 @@ def _publish(step: Step, before: Observed, work: _Work, stage: Stage) -> Observe
     version = answer.get("Version")
     if not isinstance(version, str):
         what = "its answer to PublishVersion has no Version"
-        raise PipelineError("AWS", what, "Deploy again: a deploy continues where it stopped.")
+        raise PipelineError("AWS", what, GO_ON)
     work.accepted.append(step)
     made = work.settled(before.name, stage, version)
     _refuse_changes(before, before, made)
     return made
 
 
-def _move(step: Step, before: Observed, work: _Work) -> Alias:
+def _move(step: Step, before: Observed, work: _Work, stage: Stage) -> Alias:
     """Let the alias point to the version, under the alias's own revision."""
     there, made = work.alias, work.made
     if there is None or made is None:
@@ -144,7 +151,7 @@ def _move(step: Step, before: Observed, work: _Work) -> Alias:
     target = replace(there, **{**step.sets, "version": made.version})
     lost: PipelineError | None = None
     try:
-        work.send(step.call, there.revision_id)
+        _send_when_free(step, replace(before, revision_id=there.revision_id), work, stage)
     except (Conflict, Unanswered) as error:
         lost = error
     now = read_alias(work.connection.functions, before.name)
@@ -182,10 +189,10 @@ def _send_when_free(step: Step, before: Observed, work: _Work, stage: Stage) -> 
         try:
             return work.send(step.call, before.revision_id)
         except Busy as error:
-            if work.wait.now() - start >= work.wait.ceiling:
+            if work.wait.stopped() or work.wait.now() - start >= work.wait.ceiling:
                 raise
             stage.progress(error.what)
-            work.wait.sleep(work.wait.interval)
+            work.wait.pause()
             work.settled(before.name, stage)
 
 
@@ -215,6 +222,20 @@ def _prove(step: Step, before: Observed, after: Observed) -> None:
         what = f"the tags {', '.join(lost)} are not as they were just set"
         then = "Somebody changes them at the same time: look at the function, then deploy again."
         raise Conflict(after.name, what, then)
+
+
+def _refuse_tags(step: Step, now: Observed) -> None:
+    """Compare the tags that a step changes with what was planned on, where they can be read."""
+    tags = now.tags or {}
+    there = {change: tags.get(change.what.removeprefix(TAG), "") for change in step.changes}
+    theirs = [
+        change.what for change, tag in there.items() if tag not in (change.now, change.planned)
+    ]
+    if theirs and now.tags is not None:
+        what = f"somebody changed the {', '.join(theirs)} after this deploy was planned"
+        raise Conflict(
+            now.name, what, "Look at the difference with `--dry-run`, then deploy again."
+        )
 
 
 def _refuse_changes(planned_on: Observed, expected: Observed, live: Observed) -> None:
@@ -256,8 +277,9 @@ def _with_outcome(
                 f"AWS accepted {accepted or 'an update'} before that. {found.name} now has "
                 f"runtime {live.runtime}, handler {live.handler}, CodeSha256 {live.code_sha256}."
             )
-        if work.alias and work.accepted and not any(one.of is Of.ALIAS for one in work.accepted):
-            outcome += f" Traffic goes to {work.alias} as before."
+        if work.alias and work.accepted:
+            moved = any(one.of is Of.ALIAS for one in work.accepted)
+            outcome += f" Traffic goes to {work.alias}{'' if moved else ' as before'}."
         if as_left and isinstance(error, Unanswered):
             outcome += " A request that is still on its way would be refused: its revision is old."
     except PipelineError as second:

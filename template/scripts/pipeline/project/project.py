@@ -88,6 +88,7 @@ class Environment:
     region: str = ""
     profile: str = ""
     role: str = ""
+    external_id: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -101,7 +102,8 @@ class Environment:
 
     def place(self) -> dict[str, str]:
         """Return what a worker needs to know of the environment's place."""
-        place = {"account": self.account, "region": self.region, "role": self.role}
+        names = ("account", "region", "role", "external_id")
+        place = {name: getattr(self, name) for name in names}
         return {key: value for key, value in place.items() if value}
 
 
@@ -379,6 +381,7 @@ def _environments(pipeline: Table) -> tuple[Environment, ...]:
             region=table.text("region", ""),
             profile=table.text("profile", ""),
             role=table.text("role", ""),
+            external_id=table.text("external-id", ""),
             variables=table.mapping("variables"),
         )
         table.refuse_unknown()
