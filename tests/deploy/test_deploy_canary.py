@@ -33,7 +33,7 @@ from tests.deploy.deploy_support import (
     octopus_variables,
     write_package,
 )
-from tests.deploy.fake_lambda import FakeLambda, refusal
+from tests.deploy.fake_lambda import FakeLambda, Script, refusal
 from tests.deploy.fake_metrics import FakeMetrics
 
 START = datetime(2026, 11, 26, 8, 0, 30, tzinfo=UTC)
@@ -121,7 +121,7 @@ def test_a_healthy_canary_gets_all_calls_in_one_move(world: World) -> None:
 def test_a_failed_canary_goes_back_by_itself_at_once(world: World) -> None:
     """With both versions' figures; the alias says what was taken back and why."""
     world.metrics.figures = {"1": BUSY, "2": BAD}
-    with pytest.raises(PipelineError, match="15.0% of its calls failed") as caught:
+    with pytest.raises(PipelineError, match=r"15\.0% of its calls failed") as caught:
         world.deploy("2.0.8")
     assert str(BAD) in caught.value.what
     assert str(BUSY) in caught.value.what
@@ -156,9 +156,9 @@ def test_too_few_calls_hold_and_the_same_release_is_judged_again(
     if verdict == "healthy":
         world.deploy("2.0.8")
     else:
-        with pytest.raises(PipelineError, match="the canary failed") as caught:
+        with pytest.raises(PipelineError, match="the canary failed") as failed:
             world.deploy("2.0.8")
-        assert "All calls go to version 1 again." in caught.value.then
+        assert "All calls go to version 1 again." in failed.value.then
     assert world.live() == ({"healthy": "2", "failed": "1"}[verdict], {})
     assert (world.metrics.asked[-1][0], world.clock.seconds - before < 10) == (began, True)
     assert "publish_version" not in world.fake.writes()
@@ -256,7 +256,8 @@ def test_figures_that_cannot_be_read_are_no_verdict(world: World) -> None:
 def test_somebody_who_moves_the_alias_meanwhile_is_not_overwritten(world: World) -> None:
     """The deploy ends with a conflict at its next look, and theirs stays."""
     world.metrics.figures = {"1": BUSY, "2": GOOD}
-    world.fake.after["get_alias"] = [lambda _: None] * 2 + [lambda f: f.move("1", v2=0.5)]
+    quiet: Script = lambda _: None  # noqa: E731
+    world.fake.after["get_alias"] = [quiet, quiet, lambda f: f.move("1", v2=0.5)]
     with pytest.raises(Conflict, match="somebody moved live"):
         world.deploy("2.0.8")
     assert world.live() == ("1", {"2": 0.5})
@@ -366,9 +367,7 @@ def test_the_printed_policy_has_the_rights_of_a_canary(world: World) -> None:
     world.metrics.alarms["errors"] = ("OK", START)
     applied = world.deploy("2.0.8", Pipeline_PrintPolicy="True")
     actions = {
-        action
-        for one in json.loads(policy(applied.plan))["Statement"]
-        for action in one["Action"]
+        action for one in json.loads(policy(applied.plan))["Statement"] for action in one["Action"]
     }
     assert {
         "cloudwatch:DescribeAlarms",

@@ -13,14 +13,17 @@ from .session import Session, error_document, verb
         "environment": "Where to: an environment of pyproject.toml in any case, or `local`",
         "package": "The package; the last build's by default",
         "dry-run": "Show what would change, change nothing",
-        "detailed-exit-code": "With --dry-run: exit 3 where something would change",
+        "detailed-exit-code": "With --dry-run or --plan: exit 3 where something would change",
+        "plan": "Save the plan in this file, change nothing",
+        "from-plan": "Deploy exactly the plan in this file; exit 4 where anything has moved",
         "print-policy": "Show the IAM policy that this deploy needs, change nothing",
         "allow-dirty": "Deploy a dirty or unverified build to a permanent environment all the same",
     }
 )
 def deploy(
     run: Session, environment: str = "", package: str | None = None, dry_run: bool = False,
-    detailed_exit_code: bool = False, print_policy: bool = False, allow_dirty: bool = False,
+    detailed_exit_code: bool = False, plan: str = "", from_plan: str = "",
+    print_policy: bool = False, allow_dirty: bool = False,
 ) -> None:  # fmt: skip
     """Run a package's own deploy script against an environment, as an Octopus worker would."""
     from invoke import Exit
@@ -28,9 +31,13 @@ def deploy(
     from ..core.errors import UsageError
     from ..verbs.deploy_here import DeployOptions, deploy
 
-    if detailed_exit_code and not dry_run:
+    if detailed_exit_code and not (dry_run or plan):
         raise UsageError("deploy", "--detailed-exit-code is for --dry-run", "Name both.")
-    options = DeployOptions(environment, package, dry_run, print_policy, allow_dirty)
+    if plan and from_plan:
+        raise UsageError("deploy", "--plan saves a plan, --from-plan deploys one", "Name one.")
+    options = DeployOptions(
+        environment, package, dry_run, print_policy, allow_dirty, plan, from_plan
+    )
     done = deploy(run.project, options, run.machine, run.reporter)
     if print_policy:
         run.result(done.outputs["Policy"], json.loads(done.outputs["Policy"]))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
-from ..core.errors import Conflict, NotTheSame, PipelineError
+from ..core.errors import Conflict, Interrupted, NotTheSame, PipelineError
 from ..core.events import Output, Reporter, Stage
 from ..core.lambda_limits import DESCRIPTION_LIMIT
 from ..core.names import ALIAS, release_in
@@ -20,10 +20,12 @@ from ..core.text import readable_size
 from .aws_errors import Busy, Unanswered, explained_errors, hint
 from .aws_session import Connection
 from .observe import Alias, Observed, Wait, differences, read_alias, settled
-from .plan import WEIGHT, Call, Later, Of, Plan, Step
+from .plan import TAG, WEIGHT, Call, Later, Of, Plan, Step
 from .smoke import refuse_answer
-from .traffic import alarm_states, canary_in, canary_mark
+from .traffic import TOOK_BACK, alarm_states, canary_in, canary_mark, moment
 from .verdict import Held, Look, Outcome, Verdict, Window, seen_in, watch
+
+GO_ON = "Deploy again: a deploy continues where it stopped."
 
 
 def apply(
@@ -31,10 +33,11 @@ def apply(
 ) -> Observed:
     """Carry out `plan` with the function zip, and return the version that was published for it.
 
-    Every write names the revision that was planned on, where the service has revisions.
+    Every write names the revision that was planned on, where the service has revisions. Who
+    asks to stop gets the step at hand finished, or taken back.
     Raises Conflict when somebody else changed the function meanwhile, NotTheSame when the
-    service runs other code than was sent; what these say of the function is read anew. Raises Held
-    when nothing certain can be said of a canary; its part of the calls stays with it then.
+    service runs other code than was sent, Interrupted; what these say of the function is read anew.
+    Raises Held when nothing certain can be said of a canary; its part of the calls stays with it.
     """
     work = _Work(plan, code, connection, wait, plan.alias, plan.made)
     found = plan.observed
@@ -42,6 +45,8 @@ def apply(
     for step in plan.steps:
         with reporter.stage(step.name) as stage:
             try:
+                if wait.stopped():
+                    raise Interrupted(found.name, f"stopped before the step {step.name}", GO_ON)
                 after = _carry_out(step, found, work, stage)
             except Held:
                 raise
@@ -131,7 +136,7 @@ def _carry_out(step: Step, before: Observed, work: _Work, stage: Stage) -> Obser
         # Publishing changes nothing of the function but its revision.
         return work.settled(before.name, stage)
     if step.of is Of.ALIAS:
-        work.alias = _move(step, before, work)
+        work.alias = _move(step, before, work, stage)
         return before
     if step.of is Of.ANSWER:
         where = f"{before.name}:{work.made.version if work.made else before.version}"
@@ -144,8 +149,10 @@ def _carry_out(step: Step, before: Observed, work: _Work, stage: Stage) -> Obser
         _send_under_revision(step, before, work, stage)
     else:
         # No revision protects this call: what is there is compared before it.
-        _refuse_changes(before, before, work.settled(before.name, stage))
-        work.send(step.call)
+        now = work.settled(before.name, stage)
+        _refuse_changes(before, before, now)
+        _refuse_tags(step, now)
+        _send_when_free(step, now, work, stage)
     work.accepted.append(step)
     after = work.settled(before.name, stage)
     _prove(step, before, after)
@@ -164,31 +171,32 @@ def _publish(step: Step, before: Observed, work: _Work, stage: Stage) -> Observe
     version = answer.get("Version")
     if not isinstance(version, str):
         what = "its answer to PublishVersion has no Version"
-        raise PipelineError("AWS", what, "Deploy again: a deploy continues where it stopped.")
+        raise PipelineError("AWS", what, GO_ON)
     work.accepted.append(step)
     made = work.settled(before.name, stage, version)
     _refuse_changes(before, before, made)
     return made
 
 
-def _move(step: Step, before: Observed, work: _Work) -> Alias:
+def _move(step: Step, before: Observed, work: _Work, stage: Stage) -> Alias:
     """Let the alias point to the version, or give it a part of the calls."""
     description = work.plan.wanted.description
     work.known[Later.MARK] = canary_mark(description, work.connection.now())
-    moved = _route(step.call, step.sets, before, work)
+    moved = _route(step, step.call, before, work, stage)
     work.accepted.append(step)
     return moved
 
 
-def _route(call: Call, sets: Mapping[str, Any], before: Observed, work: _Work) -> Alias:
-    """Change the alias under its own revision, and return it as it is then."""
+def _route(step: Step, call: Call, before: Observed, work: _Work, stage: Stage) -> Alias:
+    """Change the alias to what a step sets, under its own revision; return it as it is then."""
     there = work.alias
     if there is None or work.made is None:
         raise AssertionError  # a plan moves what is there, to what was published
-    target = replace(there, **work.filled(sets))
+    target = replace(there, **work.filled(step.sets))
     lost: PipelineError | None = None
     try:
-        work.send(call, there.revision_id)
+        at = replace(before, revision_id=there.revision_id)
+        _send_when_free(replace(step, call=call), at, work, stage)
     except (Conflict, Unanswered) as error:
         lost = error
     now = read_alias(work.connection.functions, before.name)
@@ -241,10 +249,10 @@ def _judge(step: Step, before: Observed, work: _Work, stage: Stage) -> Verdict:
             "Deploy this release again, and it is judged again; or decide: `python3 tasks.py "
             "deploy ENVIRONMENT --promote` or --abort, in Octopus the variable AWS.Lambda.Traffic.",
         )
-    text = f"took back {release}, {connection.now():%Y-%m-%d %H:%M} UTC: {verdict.why}"
+    text = f"{TOOK_BACK} {release}, {moment(connection.now())}: {verdict.why}"
     work.known[Later.TAKEN_BACK] = text[:DESCRIPTION_LIMIT]
     try:
-        work.alias = _route(step.undo or step.call, step.sets, before, work)
+        work.alias = _route(step, step.undo or step.call, before, work, stage)
     except PipelineError as error:
         what = f"the canary failed and could not be taken back: {error.what}\n{what}"
         raise type(error)(before.name, what, error.then) from error
@@ -272,10 +280,10 @@ def _send_when_free(step: Step, before: Observed, work: _Work, stage: Stage) -> 
         try:
             return work.send(step.call, before.revision_id)
         except Busy as error:
-            if work.wait.now() - start >= work.wait.ceiling:
+            if work.wait.stopped() or work.wait.now() - start >= work.wait.ceiling:
                 raise
             stage.progress(error.what)
-            work.wait.sleep(work.wait.interval)
+            work.wait.pause()
             work.settled(before.name, stage)
 
 
@@ -305,6 +313,20 @@ def _prove(step: Step, before: Observed, after: Observed) -> None:
         what = f"the tags {', '.join(lost)} are not as they were just set"
         then = "Somebody changes them at the same time: look at the function, then deploy again."
         raise Conflict(after.name, what, then)
+
+
+def _refuse_tags(step: Step, now: Observed) -> None:
+    """Compare the tags that a step changes with what was planned on, where they can be read."""
+    tags = now.tags or {}
+    there = {change: tags.get(change.what.removeprefix(TAG), "") for change in step.changes}
+    theirs = [
+        change.what for change, tag in there.items() if tag not in (change.now, change.planned)
+    ]
+    if theirs and now.tags is not None:
+        what = f"somebody changed the {', '.join(theirs)} after this deploy was planned"
+        raise Conflict(
+            now.name, what, "Look at the difference with `--dry-run`, then deploy again."
+        )
 
 
 def _refuse_changes(planned_on: Observed, expected: Observed, live: Observed) -> None:

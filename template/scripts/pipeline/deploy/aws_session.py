@@ -85,16 +85,17 @@ Connect = Callable[[Credentials, Mapping[str, str]], Connection]
 
 
 def connect(credentials: Credentials, place: Mapping[str, str]) -> Connection:
-    """Make the Lambda client of a deploy to `place` (`account`, `region` ...; all optional).
+    """Make the Lambda client of a deploy to `place`.
 
-    An account in `place` must be the caller's, a region the session's, or PipelineError names
-    both. A role is assumed. AWS_ENDPOINT_URL and the proxies are honoured by botocore itself.
+    `place` may have `account`, `region`, `role` and `external_id`. An account must be the caller's,
+    a region the session's, or PipelineError names both. A role is assumed, with the external
+    id. AWS_ENDPOINT_URL and the proxies are honoured by botocore itself.
     """
     region = _region(credentials, place)
     session = _session(credentials, region)
     caller = ""
     if place.get("role"):
-        session = _assume_role(session, place["role"], region)
+        session = _assume_role(session, place["role"], place.get("external_id", ""), region)
     if place.get("account"):
         caller = _check_account(session, place["account"])
     delay = place.get("metric-delay", "")
@@ -147,11 +148,12 @@ def _client(session: Any, service: str) -> Any:
         return session.client(service, config=config)
 
 
-def _assume_role(session: Any, role: str, region: str) -> Any:
+def _assume_role(session: Any, role: str, external_id: str, region: str) -> Any:
+    request = {"RoleArn": role, "RoleSessionName": "pipeline-deploy"}
+    if external_id:
+        request["ExternalId"] = external_id
     with explained_errors(f"role {role}", "sts:AssumeRole"):
-        answer = _client(session, "sts").assume_role(
-            RoleArn=role, RoleSessionName="pipeline-deploy"
-        )
+        answer = _client(session, "sts").assume_role(**request)
     names = ("AccessKeyId", "SecretAccessKey", "SessionToken")
     key, secret, token = _required(answer.get("Credentials"), names, "sts:AssumeRole")
     return _session(Credentials(key, secret, token, region), region)

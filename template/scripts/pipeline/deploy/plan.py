@@ -7,13 +7,17 @@ of (an object, the function, a version, the alias), and no step by its name.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
 from ..core.manifest import Manifest
+from ..core.masking import MASK
 from ..core.names import ALIAS, release_description
+from ..core.templates import readable
+from ..core.text import span
 from .observe import Alias, Observed, differences
 from .smoke import Smoke
 from .traffic import Canary, Rollout
@@ -21,6 +25,8 @@ from .verdict import Seen, metric_queries
 
 # The settings that UpdateFunctionConfiguration takes, by the names that people read.
 _SETTINGS = {"runtime": "Runtime", "handler": "Handler", "description": "Description"}
+# What a change of a tag is called, in front of its key.
+TAG = "tag "
 # An output of a deploy: how many percent of the calls go to its version.
 WEIGHT = "Weight"
 _SHORT = 12  # digits of a commit, in a description
@@ -28,7 +34,7 @@ _SHORT = 12  # digits of a commit, in a description
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a package sets on a function. `templates` are the environment's values as written."""
+    """What a package sets on a function. `shown` is what people may see of the environment."""
 
     runtime: str
     handler: str
@@ -36,14 +42,21 @@ class Wanted:
     architecture: str
     code_sha256: str
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    templates: Mapping[str, str] = field(default_factory=dict)
+    shown: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_manifest(
-        cls, manifest: Manifest, environment: Mapping[str, str], release: str
+        cls,
+        manifest: Manifest,
+        environment: Mapping[str, str],
+        release: str,
+        plain: Iterable[str] = (),
     ) -> Wanted:
-        """Take the manifest's facts; `environment` is its table with the variables filled in."""
+        """Take the manifest's facts; `environment` is its table with the variables filled in.
+
+        `plain` are the names of variables whose values may be shown.
+        """
         function = manifest.function
         commit = manifest.source.commit or "unknown"
         state = "-dirty" if manifest.source.dirty else ""
@@ -56,7 +69,7 @@ class Wanted:
             architecture=function.architecture,
             code_sha256=manifest.function_zip.code_sha256,
             environment=environment,
-            templates=function.environment,
+            shown=readable(function.environment, environment, plain),
             tags={
                 **function.tags,
                 "pipeline:package": f"{manifest.package_id} {manifest.version}",
@@ -96,7 +109,7 @@ class Permission:
 
 @dataclass(frozen=True)
 class Change:
-    """One difference: what it is, how it is now, how it is planned. Never an environment value."""
+    """One difference: what it is, how it is now, how it is planned. Never a secret."""
 
     what: str
     now: str
@@ -240,6 +253,9 @@ class Plan:
             reads.append(Permission("lambda:ListEventSourceMappings", "*"))
         if self.canary:
             reads.append(Permission("lambda:ListProvisionedConcurrencyConfigs", function))
+        if key := json.loads(self.observed.rest.get("KMSKeyArn", '""')):
+            # Lambda reads and writes the environment with the caller's right to the key.
+            reads.append(Permission("kms:Decrypt", key))
         calls = [call for step in self.steps for call in (step.call, step.undo) if call]
         return tuple(dict.fromkeys([*reads, *(p for call in calls for p in call.permissions)]))
 
@@ -282,7 +298,7 @@ def _configure(observed: Observed, wanted: Wanted) -> Step | None:
     for key, value in wanted.environment.items():
         if observed.environment.get(key) != value:
             now = "(another value)" if key in observed.environment else ""
-            changes.append(Change(f"environment {key}", now, wanted.templates.get(key, "")))
+            changes.append(Change(f"environment {key}", now, wanted.shown.get(key, MASK)))
             # Lambda replaces the environment as a whole, so the keys of others are sent along.
             sets["environment"] = {**observed.environment, **wanted.environment}
     before = {field: getattr(observed, field) for field in sets}
@@ -400,10 +416,15 @@ def _canary(
     percent = canary.rollout.strategy.percent
     if not (made and canary.since and made.version in alias.weights):
         weights = {version: round(percent / 100, 4)}
+        length = f" for {span(canary.rollout.strategy.seconds)}"
         planned = f"version {made.version}" if made else "the new version"
         yield Step(
             "canary",
-            (Change(ALIAS, str(alias), f"version {alias.version}, {percent:g}% to {planned}"),),
+            (
+                Change(
+                    ALIAS, str(alias), f"version {alias.version}, {percent:g}% to {planned}{length}"
+                ),
+            ),
             _routing(observed, alias.version, weights, Later.MARK),
             {"version": alias.version, "weights": weights, "description": Later.MARK},
             of=Of.ALIAS,
@@ -429,13 +450,13 @@ def _canary(
 def _tag(observed: Observed, wanted: Wanted) -> Step | None:
     there = observed.tags or {}
     changes = tuple(
-        Change(f"tag {key}", there.get(key, ""), value)
+        Change(f"{TAG}{key}", there.get(key, ""), value)
         for key, value in wanted.tags.items()
         if there.get(key) != value
     )
     if not changes:
         return None
-    tags = dict(wanted.tags)
+    tags = {key: wanted.tags[key] for key in wanted.tags if there.get(key) != wanted.tags[key]}
     right = Permission("lambda:TagResource", observed.arn)
     call = Call("lambda", "tag_resource", {"Resource": observed.arn, "Tags": tags}, (right,))
     return Step("tag", changes, call, {"tags": tags})

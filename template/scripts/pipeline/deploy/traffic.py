@@ -15,8 +15,9 @@ from ..core.names import ALIAS, release_in
 from ..core.text import seconds_of, span
 from .aws_errors import explained_errors
 from .aws_session import Connection
-from .observe import LATEST, Alias, Observed
+from .observe import Alias, Observed
 
+LATEST = "$LATEST"
 PROMOTE, ABORT = "promote", "abort"
 # Fewer calls say nothing: with one error among ten, nobody knows whether it is one in ten.
 FEWEST_CALLS = 20
@@ -25,7 +26,9 @@ _UNTIL_SENT = 120
 _LONGEST = 24 * 3600  # seconds; figures of one day come in one answer
 _STRATEGY = re.compile(r"canary:([0-9]{1,2}(?:\.[0-9]{1,2})?):([0-9]{1,5}[smh])")
 _PART = re.compile(r"([0-9]{1,2}(?:\.[0-9]{1,4})?) ?%")
-_MARK = re.compile(r"canary of (\S+) .*since (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
+# How the alias's description begins while a canary is under way, and after it was taken back.
+CANARY, TOOK_BACK = "canary of", "took back"
+_MARK = re.compile(rf"{CANARY} (\S+) .*since (\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -166,7 +169,7 @@ class Canary:
 def canary_mark(description: str, now: datetime) -> str:
     """Return the alias's description while a part of the calls goes to that release."""
     release = " ".join(release_in(description)) or "unknown -"
-    return f"canary of {release} since {now:{_TIME}}"
+    return f"{CANARY} {release} since {now:{_TIME}}"
 
 
 def canary_in(alias: Alias) -> tuple[str, datetime | None]:
@@ -288,6 +291,18 @@ def ended(
     if found is None:
         raise PipelineError(where, f"version {number} cannot be read", "Deploy a release.")
     return found, alias
+
+
+def refuse_other(tried: Observed, made: Observed | None, where: str) -> None:
+    """Raise PipelineError where another release than the canary's would be promoted."""
+    if tried != made:
+        what = f"the canary is version {tried.version} ({tried.description}), not this release"
+        raise PipelineError(where, what, "Promote the release of the canary.")
+
+
+def moment(now: datetime) -> str:
+    """Return a time for the alias's description."""
+    return f"{now:%Y-%m-%d %H:%M} UTC"
 
 
 def instead(rollout: Rollout, strategy: str, where: str) -> Rollout:

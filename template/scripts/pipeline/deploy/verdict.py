@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
-from ..core.errors import Conflict, PipelineError
+from ..core.errors import Conflict, Interrupted, PipelineError
 from ..core.events import Stage
 from ..core.names import ALIAS
 from ..core.text import span
@@ -223,7 +223,13 @@ def watch(
         share = f"{strategy.percent:g}% to version {version.version}"
         text = f"{share}, {span(left)} left: {verdict.new}"
         stage.progress(text, round(strategy.seconds - left), math.ceil(strategy.seconds))
-        wait.sleep(min(_LOOK_EVERY, strategy.seconds / 10, left))
+        pause = min(_LOOK_EVERY, strategy.seconds / 10, left)
+        while pause > 0:
+            if wait.stopped():
+                then = "Deploy this release again: the canary is judged again."
+                raise Interrupted(version.name, "stopped while a canary is under way", then)
+            wait.sleep(min(wait.interval, pause))
+            pause -= wait.interval
 
 
 class Held(PipelineError):  # noqa: N818 - named like the other errors of the family

@@ -97,6 +97,7 @@ class Environment:
     region: str = ""
     profile: str = ""
     role: str = ""
+    external_id: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
     traffic: Mapping[str, str] = field(default_factory=dict)
 
@@ -111,7 +112,8 @@ class Environment:
 
     def place(self) -> dict[str, str]:
         """Return what a worker needs to know of the environment: where it is, and of traffic."""
-        place = {"account": self.account, "region": self.region, "role": self.role, **self.traffic}
+        names = ("account", "region", "role", "external_id")
+        place = {**{name: getattr(self, name) for name in names}, **self.traffic}
         return {key: value for key, value in place.items() if value}
 
 
@@ -389,6 +391,7 @@ def _environments(pipeline: Table) -> tuple[Environment, ...]:
             region=table.text("region", ""),
             profile=table.text("profile", ""),
             role=table.text("role", ""),
+            external_id=table.text("external-id", ""),
             variables=table.mapping("variables"),
             traffic=_traffic(table),
         )

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from ..core.events import Reporter
 from ..core.names import release_in
 from ..deploy.apply import apply
-from ..deploy.main import plan_end
 from ..deploy.observe import Wait, observe
+from ..deploy.planning import plan_end
 from .which_function import Place
 
 
@@ -36,6 +36,4 @@ def end_canary(place: Place, word: str, reporter: Reporter) -> CanaryEnded:
     serving = apply(plan, b"", connection, reporter, Wait(time.sleep, time.monotonic))
     version, commit = release_in(serving.description)
     reporter.line(f"{place.function} serves {version or 'no release of ours'} to all calls")
-    return CanaryEnded(
-        place.environment.name, place.function, version, commit, serving.version
-    )
+    return CanaryEnded(place.environment.name, place.function, version, commit, serving.version)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.names import release_in
-from ..deploy.observe import LATEST, Alias, Observed, differences, observe, read_alias
-from ..deploy.traffic import canary_in
+from ..deploy.observe import Alias, Observed, differences, observe, read_alias
+from ..deploy.traffic import LATEST, canary_in
 from ..deploy.triggers import off_the_alias
 from .which_function import Place
 
