@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
-from ..core.errors import PipelineError
+from ..core.errors import PipelineError, UsageError
 from ..core.names import ALIAS, release_in
 from ..core.text import seconds_of, span
 from .aws_errors import explained_errors
@@ -41,14 +41,14 @@ class Strategy:
 
     @classmethod
     def parse(cls, text: str, where: str) -> Strategy:
-        """Read `all-at-once` or `canary:PERCENT:DURATION`. Raises PipelineError."""
+        """Read `all-at-once` or `canary:PERCENT:DURATION`. Raises UsageError."""
         if text == str(cls()):
             return cls()
         found = _STRATEGY.fullmatch(text)
         strategy = cls(float(found[1]), seconds_of(where, found[2])) if found else cls()
         if not strategy.percent or not 0 < strategy.seconds <= _LONGEST:
             then = "Write all-at-once, or canary:PERCENT:DURATION like canary:10:15m, up to 24h."
-            raise PipelineError(where, f"{text!r} is not a strategy", then)
+            raise UsageError(where, f"{text!r} is not a strategy", then)
         return strategy
 
     @property

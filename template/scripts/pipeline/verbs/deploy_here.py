@@ -15,12 +15,14 @@ from ..core.names import resource_name
 from ..core.templates import declared_values
 from ..deploy.aws_session import Credentials
 from ..deploy.main import CHANGES, PLAN
+from ..deploy.traffic import Strategy
 from ..deploy.worker import (
     DRY_RUN_VARIABLE,
     PACKAGES_VARIABLE,
     PLAIN_VARIABLE,
     PLAN_VARIABLE,
     POLICY_VARIABLE,
+    STRATEGY_VARIABLE,
 )
 from ..edge.files import read_text, write_json
 from ..edge.machine import Machine
@@ -39,7 +41,7 @@ class DeployOptions:
     """What the command line says of a deploy; without `package` the last build is meant.
 
     `save_plan` is the file that a plan is written to instead of a deploy, `from_plan` the one whose
-    plan is deployed.
+    plan is deployed. Without `strategy` the environment's own counts.
     """
 
     environment: str
@@ -49,6 +51,7 @@ class DeployOptions:
     allow_dirty: bool = False
     save_plan: str = ""
     from_plan: str = ""
+    strategy: str = ""
 
     @property
     def only_shows(self) -> bool:
@@ -80,6 +83,8 @@ def deploy(
     Raises UsageError without an environment, PipelineError for a build that must not go there,
     and the error that the deploy script ended with.
     """
+    if options.strategy:
+        Strategy.parse(options.strategy, "--strategy")
     environment = project.environment(options.environment)
     reporter.emit(Progressed("deploy", f"to {environment.name}"))
     if environment.is_local:
@@ -128,6 +133,7 @@ def deploy_package(
         # What stands in pyproject.toml is no secret.
         PLAIN_VARIABLE: ",".join(environment.variables),
         PACKAGES_VARIABLE: json.dumps(_packages(project)),
+        **({STRATEGY_VARIABLE: options.strategy} if options.strategy else {}),
     }
     outputs: dict[str, str] = {}
     # Until its end a terminal shows that it goes on: the script says only what is done.
