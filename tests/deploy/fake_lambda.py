@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import copy
+import io
 import itertools
 import json
 from collections.abc import Callable, Mapping
@@ -78,7 +80,6 @@ class FakeLambda:
     versions: dict[str, dict[str, Any]] = field(default_factory=dict)
     alias: dict[str, Any] | None = None
     aliases: list[dict[str, Any]] = field(default_factory=list)
-    provisioned: list[str] = field(default_factory=list)
     statements: list[dict[str, Any]] = field(default_factory=list)
     sources: list[dict[str, Any]] = field(default_factory=list)
     retries: list[dict[str, Any]] = field(default_factory=list)
@@ -92,6 +93,9 @@ class FakeLambda:
     accepted: list[str] = field(default_factory=list)
     readable_tags: bool = True
     objects: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    answers: dict[str, Any] = field(default_factory=dict)
+    provisioned: list[str] = field(default_factory=list)
+    reserved: int | None = None
     _reads: int = 0
     _revisions: Any = field(default_factory=lambda: itertools.count(1))
 
@@ -142,7 +146,8 @@ class FakeLambda:
 
     def writes(self) -> list[str]:
         """Return the names of the calls that were not reads."""
-        return [name for name, _ in self.calls if not name.startswith(("get_", "list_"))]
+        reads = ("get_", "list_", "invoke")
+        return [name for name, _ in self.calls if not name.startswith(reads)]
 
     def get_function(self, *, FunctionName: str, Qualifier: str = "") -> dict[str, Any]:  # noqa: N803
         """Answer like GetFunction; an update settles after some reads."""
@@ -154,6 +159,8 @@ class FakeLambda:
             if self._reads > self.busy_reads:
                 self.touch(**{"LastUpdateStatus": "Successful", **self.outcome})
         answer: dict[str, Any] = {"Configuration": self.configuration, "Code": {}}
+        if self.reserved is not None:
+            answer["Concurrency"] = {"ReservedConcurrentExecutions": self.reserved}
         if self.readable_tags:
             answer["Tags"] = self.tags
         answer = copy.deepcopy(answer)
@@ -208,12 +215,6 @@ class FakeLambda:
         """Answer like ListAliases."""
         self._enter("list_aliases", {"FunctionName": FunctionName})
         return {"Aliases": copy.deepcopy([*([self.alias] if self.alias else []), *self.aliases])}
-
-    def list_provisioned_concurrency_configs(self, *, FunctionName: str) -> dict[str, Any]:  # noqa: N803
-        """Answer like ListProvisionedConcurrencyConfigs."""
-        self._enter("list_provisioned_concurrency_configs", {"FunctionName": FunctionName})
-        arns = [{"FunctionArn": f"{ARN}:{qualifier}"} for qualifier in self.provisioned]
-        return {"ProvisionedConcurrencyConfigs": arns}
 
     def get_account_settings(self) -> dict[str, Any]:
         """Answer like GetAccountSettings."""
@@ -317,6 +318,32 @@ class FakeLambda:
         self.accepted.append("update_alias")
         self._happens(self.after, "update_alias")
         return copy.deepcopy(self.alias or {})
+
+    def list_provisioned_concurrency_configs(self, *, FunctionName: str) -> dict[str, Any]:  # noqa: N803
+        """Answer like ListProvisionedConcurrencyConfigs."""
+        self._enter("list_provisioned_concurrency_configs", {"FunctionName": FunctionName})
+        found = [{"FunctionArn": f"{ARN}:{qualifier}"} for qualifier in self.provisioned]
+        return {"ProvisionedConcurrencyConfigs": found}
+
+    def invoke(
+        self,
+        *,
+        FunctionName: str,  # noqa: N803
+        Qualifier: str,  # noqa: N803
+        Payload: bytes,  # noqa: N803
+        LogType: str,  # noqa: N803
+    ) -> dict[str, Any]:
+        """Answer like Invoke; a version without an answer gives the event back."""
+        self._enter("invoke", {"FunctionName": FunctionName, "Qualifier": Qualifier})
+        assert LogType == "Tail"
+        answer = self.answers.get(Qualifier, json.loads(Payload))
+        log = base64.b64encode(b"START\nTraceback of it\nEND").decode()
+        failed = {}
+        if isinstance(answer, Exception):
+            failed = {"FunctionError": "Unhandled"}
+            answer = {"errorType": type(answer).__name__, "errorMessage": str(answer)}
+        payload = io.BytesIO(json.dumps(answer).encode())
+        return {"StatusCode": 200, "Payload": payload, "LogResult": log, **failed}
 
     def put_object(
         self,

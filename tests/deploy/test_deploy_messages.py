@@ -115,10 +115,12 @@ def test_plain_events_need_no_message() -> None:
 
 def test_outputs_artifacts_and_progress_are_messages() -> None:
     """Output variables, artifacts and progress with a total reach the server."""
-    lines = octopus(Output("Sha", "x="), Artifact("/x/plan.json"), Progressed("up", "half", 1, 2))
+    events = (Output("Sha", "x="), Artifact("/x/plan.json", 7), Progressed("up", "half", 1, 2))
+    lines = octopus(*events)
     found = [read for line in lines if (read := parse(line)[1])]
     assert Message("setVariable", {"name": "Sha", "value": "x="}) in found
-    assert Message("createArtifact", {"path": "/x/plan.json", "name": "plan.json"}) in found
+    kept = {"path": "/x/plan.json", "name": "plan.json", "length": "7"}
+    assert Message("createArtifact", kept) in found
     assert Message("progress", {"percentage": "50", "message": "half"}) in found
 
 

@@ -6,12 +6,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pipeline.core.errors import Conflict, NotTheSame, PipelineError
-from pipeline.core.events import Line, Output, Warned
+from pipeline.core.events import Artifact, Line, Output, Warned
 from pipeline.deploy.aws_session import Connection, Credentials
 from pipeline.deploy.main import deploy
 from pipeline.deploy.plan import Applied
@@ -61,7 +62,8 @@ class Deploy:
 
     def _connect(self, credentials: Credentials, place: Mapping[str, str]) -> Connection:
         self.connected.append((credentials, place))
-        return Connection(self.fake, lambda: self.fake, "eu-west-1")
+        moment = datetime(2026, 11, 26, 9, 5, tzinfo=UTC)
+        return Connection(self.fake, lambda: self.fake, "eu-west-1", now=lambda: moment)
 
 
 def test_a_deploy_ends_with_what_the_package_holds(tmp_path: Path) -> None:
@@ -84,9 +86,36 @@ def test_a_deploy_ends_with_what_the_package_holds(tmp_path: Path) -> None:
         "FunctionArn": ARN,
         "FunctionVersion": "1",
         "AliasArn": f"{ARN}:live",
+        "Weight": "100",
         "CodeSha256": code_sha256(CODE),
     }
     assert not one.recorder.of(Warned)
+
+
+def test_octopus_gets_the_plan_as_an_artifact(tmp_path: Path) -> None:
+    """The data of a dry run, as a file beside the package; where none can be written, a warning."""
+    one = Deploy(tmp_path)
+    one.run()
+    (kept,) = one.recorder.of(Artifact)
+    path = Path(kept.path)
+    assert path.is_absolute()
+    assert path.stat().st_size == kept.size
+    assert json.loads(path.read_bytes())["package"]["version"] == "2.0.7"
+    path.unlink()
+    path.mkdir()
+    one.run()
+    assert "not kept as an artifact" in one.recorder.of(Warned)[-1].text
+
+
+def test_the_alias_says_when_by_whom_and_what_served_before(tmp_path: Path) -> None:
+    """Octopus's user where there is one: the credentials are everybody's."""
+    one = Deploy(tmp_path)
+    one.fake.versions["1"] = {**one.fake.configuration, "Version": "1"}
+    one.fake.move("1")
+    one.run(Octopus_Deployment_CreatedBy_Username="jane")
+    assert (one.fake.alias or {})["Description"] == (
+        "2.0.7 3f2c1ab00000: deployed 2026-11-26 09:05 UTC by jane after version 1"
+    )
 
 
 def test_deploying_again_changes_nothing_and_says_so(tmp_path: Path) -> None:

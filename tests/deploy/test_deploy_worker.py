@@ -122,7 +122,7 @@ def test_a_dry_run_and_credentials_of_the_environment(
     aws: Any, endpoint: str, package: Path
 ) -> None:
     """Variables made outside Octopus work, AWS's own credentials too; a dry run writes nothing."""
-    variables = worker_variables("CI", "2.0.7", {"Greeting": "hi"}, dry_run=True)
+    variables = worker_variables("CI", "2.0.7", {"Greeting": "hi", "Pipeline.DryRun": "True"})
     said = run(job(package, endpoint, variables=variables, credentials=CREDENTIALS))
     assert any("runtime: python3.12 -> python3.13" in event.text for event in said.of(Line))
     found = aws.get_function(FunctionName=NAME)["Configuration"]

@@ -169,7 +169,7 @@ def test_what_somebody_did_behind_our_back_is_drift(fake: FakeLambda) -> None:
     fake.touch(Description="2.0.8 3f2c1ab00000: Greets")
     fake.move("1", v3=0.1)
     half = status(place(fake))
-    assert "`rollback CI` takes it back" in half.drift[0]
+    assert "python3 tasks.py deploy CI --promote" in half.drift[0]
     assert [*map(str, half.traffic)] == ["90% version 1 (2.0.7)", "10% version 3 (2.0.8)"]
     there = Elsewhere(code_sha256={"2.0.7": "another"})
     assert "live is other code" in status(place(fake), there).drift[-1]

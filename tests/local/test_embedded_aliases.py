@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import random
 import re
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from pipeline.local.moto_aliases import chosen_version
 from pipeline.local.state import LocalAws
 
 from tests.local.local_support import APP, MINOR, client, eventually, messages, zipped
@@ -278,16 +275,6 @@ def test_permissions_belong_to_what_they_were_given_on(lambdas: Any, create: Cre
     with pytest.raises(ClientError, match="does not exist"):
         lambdas.get_policy(**live)
     assert '"Sid": "s3"' in lambdas.get_policy(FunctionName=name)["Policy"]
-
-
-def test_weights_split_calls() -> None:
-    """Of 10,000 calls at 10 % so many go to the other version as 99.9 % of such draws give."""
-    share = {"AdditionalVersionWeights": {"2": 0.1}}
-    alias = SimpleNamespace(function_version="1", routing_config=share)
-    draw = random.Random(0).random  # noqa: S311 - nothing secret
-    chosen = [chosen_version(alias, draw) for _ in range(10_000)]
-    assert set(chosen) == {"1", "2"}
-    assert 901 <= chosen.count("2") <= 1099
 
 
 def test_a_weight_decides_what_runs(lambdas: Any, create: Create) -> None:

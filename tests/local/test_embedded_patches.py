@@ -12,6 +12,8 @@ import moto.awslambda.models
 import moto.awslambda.responses
 import moto.cloudformation.models
 import moto.cloudformation.parsing
+import moto.cloudwatch.models
+import moto.cloudwatch.responses
 import moto.events.models
 import moto.s3.models
 import moto.s3.notifications
@@ -38,6 +40,7 @@ from tests.local.local_support import (
 )
 
 LAMBDA = moto.awslambda.models
+METRICS = moto.cloudwatch
 STACKS = moto.cloudformation.models.CloudFormationBackend
 # Everything of moto that is replaced, with its parameters in the version we are locked to.
 REPLACED = {
@@ -60,6 +63,12 @@ REPLACED = {
     (LAMBDA.LambdaBackend, "delete_function_event_invoke_config"): "self function_name",
     (LAMBDA.LambdaBackend, "list_function_event_invoke_configs"): "self function_name",
     (LAMBDA.LambdaBackend, "list_event_source_mappings"): "self event_source_arn function_name",
+    (METRICS.models.CloudWatchBackend, "get_metric_data"): (
+        "self queries start_time end_time scan_by"
+    ),
+    (METRICS.responses.CloudWatchResponse, "get_metric_statistics"): "self",
+    (METRICS.responses.CloudWatchResponse, "describe_alarms"): "self",
+    (METRICS.responses.CloudWatchResponse, "describe_alarms_for_metric"): "self",
     (moto.events.models.Rule, "send_to_targets"): "self original_event transform_input",
     (LAMBDA.LambdaFunction, "create_from_cloudformation_json"): (
         "cls resource_name cloudformation_json account_id region_name kwargs"

@@ -81,8 +81,11 @@ class _File(Event):
     path: str
 
 
+@dataclass(frozen=True)
 class Artifact(_File):
-    """A file worth keeping, by absolute path."""
+    """A file worth keeping, by absolute path; `size` in bytes, 0 where it does not matter."""
+
+    size: int = 0
 
 
 class TestResults(_File):

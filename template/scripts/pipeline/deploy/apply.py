@@ -7,20 +7,26 @@ Traffic moves with one call, when all that it moves to is there and ready.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from enum import Enum
 from typing import Any
 
-from ..core.errors import Conflict, NotTheSame, PipelineError
-from ..core.events import Reporter, Stage
-from ..core.names import ALIAS
+from ..core.errors import Conflict, Interrupted, NotTheSame, PipelineError
+from ..core.events import Output, Reporter, Stage
+from ..core.lambda_limits import DESCRIPTION_LIMIT
+from ..core.names import ALIAS, release_in
 from ..core.text import readable_size
 from .aws_errors import Busy, Unanswered, explained_errors, hint
 from .aws_session import Connection
 from .observe import Alias, Observed, Wait, differences, read_alias, settled
-from .plan import Call, Later, Of, Plan, Step
-from .releases import deployed_description
+from .plan import TAG, WEIGHT, Call, Later, Of, Plan, Step
+from .releases import deployed_description, moved
+from .smoke import refuse_answer
+from .traffic import TOOK_BACK, alarm_states, canary_in, canary_mark, moment
+from .verdict import Held, Look, Outcome, Verdict, Window, seen_in, watch
+
+GO_ON = "Deploy again: a deploy continues where it stopped."
 
 
 def apply(
@@ -28,9 +34,11 @@ def apply(
 ) -> Observed:
     """Carry out `plan` with the function zip, and return the version that was published for it.
 
-    Every write names the revision that was planned on, where the service has revisions.
+    Every write names the revision that was planned on, where the service has revisions. Who
+    asks to stop gets the step at hand finished, or taken back.
     Raises Conflict when somebody else changed the function meanwhile, NotTheSame when the
-    service runs other code than was sent; what these say of the function is read anew.
+    service runs other code than was sent, Interrupted; what these say of the function is read anew.
+    Raises Held when nothing certain can be said of a canary; its part of the calls stays with it.
     """
     work = _Work(plan, code, connection, wait, plan.alias, plan.made)
     found = plan.observed
@@ -38,7 +46,11 @@ def apply(
     for step in plan.steps:
         with reporter.stage(step.name) as stage:
             try:
+                if wait.stopped():
+                    raise Interrupted(found.name, f"stopped before the step {step.name}", GO_ON)
                 after = _carry_out(step, found, work, stage)
+            except Held:
+                raise
             except PipelineError as error:
                 raise _with_outcome(error, done, found, work, stage) from error
             stage.text = _summary(step, work, after)
@@ -59,7 +71,8 @@ class _Done:
 class _Work:
     """What every step needs, and what is there by now: the alias, and the version for it.
 
-    `accepted` are the steps whose change of the function AWS took.
+    `accepted` are the steps whose change of the function AWS took. `known` is what stands for parts
+    of requests, as far as it is known by now.
     """
 
     plan: Plan
@@ -69,40 +82,40 @@ class _Work:
     alias: Alias | None
     made: Observed | None
     accepted: list[Step] = field(default_factory=list)
+    known: dict[Enum, object] = field(default_factory=dict)
+    clients: dict[str, Any] = field(default_factory=dict)
+    verdict: Verdict | None = None
+    taken_back: bool = False
+
+    def client(self, service: str) -> Any:
+        """Return the client of a service, made when it is first needed."""
+        makers = {"s3": self.connection.objects, "cloudwatch": self.connection.metrics}
+        if service in makers and service not in self.clients:
+            self.clients[service] = makers[service]()
+        return self.clients.get(service, self.connection.functions)
+
+    def filled(self, value: Any) -> Any:
+        """Return a part of a request with what is known in place of what stands for it."""
+        if isinstance(value, Mapping):
+            return {self.filled(key): self.filled(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.filled(item) for item in value]
+        if not isinstance(value, Enum):
+            return value
+        self.known[Later.FUNCTION_ZIP] = self.code
+        self.known[Later.VERSION] = self.made and self.made.version
+        return self.known[value]
 
     def settled(self, name: str, stage: Stage, version: str = "$LATEST") -> Observed:
         return settled(self.connection.functions, name, self.wait, stage, version)
-
-    @cached_property
-    def moved(self) -> str:
-        """The alias's description once it is moved."""
-        if self.alias is None:
-            raise AssertionError  # a plan moves what is there
-        description, now = self.plan.wanted.description, self.connection.now()
-        return deployed_description(description, self.alias, now, self.connection.caller)
-
-    def filled(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return values with what is known by now."""
-        later: dict[Later, Callable[[], Any]] = {
-            Later.FUNCTION_ZIP: lambda: self.code,
-            Later.VERSION: lambda: self.made and self.made.version,
-            Later.MOVED: lambda: self.moved,
-        }
-        return {
-            key: later[value]() if isinstance(value, Later) else value
-            for key, value in values.items()
-        }
 
     def send(self, call: Call, revision: str = "") -> Mapping[str, Any]:
         """Make a call; `revision` is left out where the service gives none."""
         request = self.filled(call.request)
         if call.revised and revision:
             request["RevisionId"] = revision
-        client: Any = self.connection.functions
-        if call.service == "s3":
-            client = self.connection.objects()
         with explained_errors(_target(call), call.permissions[0].action):
-            answer: Mapping[str, Any] = getattr(client, call.method)(**request)
+            answer: Mapping[str, Any] = getattr(self.client(call.service), call.method)(**request)
         return answer
 
 
@@ -110,6 +123,8 @@ def _target(call: Call) -> str:
     request = call.request
     if call.service == "s3":
         return f"s3://{request['Bucket']}/{request['Key']}"
+    if call.service == "cloudwatch":
+        return "CloudWatch"
     return str(request.get("FunctionName") or request["Resource"])
 
 
@@ -122,14 +137,23 @@ def _carry_out(step: Step, before: Observed, work: _Work, stage: Stage) -> Obser
         # Publishing changes nothing of the function but its revision.
         return work.settled(before.name, stage)
     if step.of is Of.ALIAS:
-        work.alias = _move(step, before, work)
+        work.alias = _move(step, before, work, stage)
+        return before
+    if step.of is Of.ANSWER:
+        where = f"{before.name}:{work.made.version if work.made else before.version}"
+        refuse_answer(work.send(step.call), step.sets["name"], step.sets["answer"], where)
+        return before
+    if step.of is Of.VERDICT:
+        work.verdict = _judge(step, before, work, stage)
         return before
     if step.call.revised:
         _send_under_revision(step, before, work, stage)
     else:
         # No revision protects this call: what is there is compared before it.
-        _refuse_changes(before, before, work.settled(before.name, stage))
-        work.send(step.call)
+        now = work.settled(before.name, stage)
+        _refuse_changes(before, before, now)
+        _refuse_tags(step, now)
+        _send_when_free(step, now, work, stage)
     work.accepted.append(step)
     after = work.settled(before.name, stage)
     _prove(step, before, after)
@@ -148,37 +172,96 @@ def _publish(step: Step, before: Observed, work: _Work, stage: Stage) -> Observe
     version = answer.get("Version")
     if not isinstance(version, str):
         what = "its answer to PublishVersion has no Version"
-        raise PipelineError("AWS", what, "Deploy again: a deploy continues where it stopped.")
+        raise PipelineError("AWS", what, GO_ON)
     work.accepted.append(step)
     made = work.settled(before.name, stage, version)
     _refuse_changes(before, before, made)
     return made
 
 
-def _move(step: Step, before: Observed, work: _Work) -> Alias:
-    """Let the alias point to the version, under the alias's own revision."""
+def _move(step: Step, before: Observed, work: _Work, stage: Stage) -> Alias:
+    """Let the alias point to the version, or give it a part of the calls."""
+    description, now = work.plan.wanted.description, work.connection.now()
+    work.known[Later.MARK] = canary_mark(description, now)
+    work.known[Later.MOVED] = deployed_description(
+        description, work.alias, work.made, moved(now, work.connection.caller)
+    )
+    alias = _route(step, step.call, before, work, stage)
+    work.accepted.append(step)
+    return alias
+
+
+def _route(step: Step, call: Call, before: Observed, work: _Work, stage: Stage) -> Alias:
+    """Change the alias to what a step sets, under its own revision; return it as it is then."""
     there = work.alias
     if there is None or work.made is None:
         raise AssertionError  # a plan moves what is there, to what was published
     target = replace(there, **work.filled(step.sets))
     lost: PipelineError | None = None
     try:
-        work.send(step.call, there.revision_id)
+        at = replace(before, revision_id=there.revision_id)
+        _send_when_free(replace(step, call=call), at, work, stage)
     except (Conflict, Unanswered) as error:
         lost = error
     now = read_alias(work.connection.functions, before.name)
     if now and replace(now, revision_id=there.revision_id) == target:
-        work.accepted.append(step)
         return now
     if lost and now and str(now) == str(there) and not isinstance(lost, Conflict):
         raise lost
-    raise Conflict(
-        before.name,
+    raise _moved(before.name, now, there)
+
+
+def _moved(name: str, now: Alias | None, there: Alias) -> Conflict:
+    return Conflict(
+        name,
         f"somebody moved {ALIAS} after this deploy was planned.\n"
         f"  live now     {now or 'no alias'}\n"
         f"  planned on   {there}",
         "Look at the difference with `--dry-run`, then deploy again.",
     )
+
+
+def _judge(step: Step, before: Observed, work: _Work, stage: Stage) -> Verdict:
+    """Watch a canary. One that failed is taken back, one that nothing is known of is held."""
+    canary, made, there, connection = work.plan.canary, work.made, work.alias, work.connection
+    if canary is None or made is None or there is None:
+        raise AssertionError  # a plan judges what it gave calls to
+
+    def look(window: Window | None) -> Look:
+        if (now := read_alias(connection.functions, before.name)) != there:
+            raise _moved(before.name, now, there)
+        found, alarms = Look(), canary.rollout.alarms
+        if window:
+            work.known.update(window.values)
+            found = seen_in(work.send(step.call))
+        states = alarm_states(work.client("cloudwatch"), alarms) if alarms else {}
+        red = {name: changed for name, (state, changed) in states.items() if state == "ALARM"}
+        return replace(found, red=red)
+
+    since = canary_in(there)[1] or connection.now()
+    verdict = watch(canary, made, since, connection, work.wait, look, stage)
+    if verdict.outcome is Outcome.HEALTHY:
+        return verdict
+    release = release_in(made.description)[0]
+    what = f"{verdict.why}\n  version {made.version:<5}{verdict.new}"
+    what += f"\n  version {there.version:<5}{verdict.stable}"
+    if verdict.outcome is Outcome.INCONCLUSIVE:
+        stage.emit(Output(WEIGHT, f"{100 * sum(there.weights.values()):g}"))
+        raise Held(
+            before.name,
+            f"held, {there}: {what}",
+            "Deploy this release again, and it is judged again; or decide: `python3 tasks.py "
+            "deploy ENVIRONMENT --promote` or --abort, in Octopus the variable AWS.Lambda.Traffic.",
+        )
+    text = f"{TOOK_BACK} {release}, {moment(connection.now())}: {verdict.why}"
+    work.known[Later.TAKEN_BACK] = text[:DESCRIPTION_LIMIT]
+    try:
+        work.alias = _route(step, step.undo or step.call, before, work, stage)
+    except PipelineError as error:
+        what = f"the canary failed and could not be taken back: {error.what}\n{what}"
+        raise type(error)(before.name, what, error.then) from error
+    work.taken_back = True
+    raise PipelineError(before.name, f"the canary failed: {what}", "Correct that and build again.")
 
 
 def _send_under_revision(step: Step, before: Observed, work: _Work, stage: Stage) -> None:
@@ -201,10 +284,10 @@ def _send_when_free(step: Step, before: Observed, work: _Work, stage: Stage) -> 
         try:
             return work.send(step.call, before.revision_id)
         except Busy as error:
-            if work.wait.now() - start >= work.wait.ceiling:
+            if work.wait.stopped() or work.wait.now() - start >= work.wait.ceiling:
                 raise
             stage.progress(error.what)
-            work.wait.sleep(work.wait.interval)
+            work.wait.pause()
             work.settled(before.name, stage)
 
 
@@ -234,6 +317,20 @@ def _prove(step: Step, before: Observed, after: Observed) -> None:
         what = f"the tags {', '.join(lost)} are not as they were just set"
         then = "Somebody changes them at the same time: look at the function, then deploy again."
         raise Conflict(after.name, what, then)
+
+
+def _refuse_tags(step: Step, now: Observed) -> None:
+    """Compare the tags that a step changes with what was planned on, where they can be read."""
+    tags = now.tags or {}
+    there = {change: tags.get(change.what.removeprefix(TAG), "") for change in step.changes}
+    theirs = [
+        change.what for change, tag in there.items() if tag not in (change.now, change.planned)
+    ]
+    if theirs and now.tags is not None:
+        what = f"somebody changed the {', '.join(theirs)} after this deploy was planned"
+        raise Conflict(
+            now.name, what, "Look at the difference with `--dry-run`, then deploy again."
+        )
 
 
 def _refuse_changes(planned_on: Observed, expected: Observed, live: Observed) -> None:
@@ -275,8 +372,11 @@ def _with_outcome(
                 f"AWS accepted {accepted or 'an update'} before that. {found.name} now has "
                 f"runtime {live.runtime}, handler {live.handler}, CodeSha256 {live.code_sha256}."
             )
-        if work.alias and work.accepted and not any(one.of is Of.ALIAS for one in work.accepted):
-            outcome += f" Traffic goes to {work.alias} as before."
+        if work.taken_back:
+            outcome = f"All calls go to {work.alias} again."
+        elif work.alias and work.accepted:
+            moved = any(one.of is Of.ALIAS for one in work.accepted)
+            outcome += f" Traffic goes to {work.alias}{'' if moved else ' as before'}."
         if as_left and isinstance(error, Unanswered):
             outcome += " A request that is still on its way would be refused: its revision is old."
     except PipelineError as second:
@@ -286,7 +386,7 @@ def _with_outcome(
 
 
 def _undo(item: _Done, live: Observed, work: _Work, stage: Stage) -> Observed:
-    if item.step.undo is None:
+    if item.step.undo is None or item.step.of is not Of.FUNCTION:
         return live
     work.send(item.step.undo, live.revision_id)
     after = work.settled(live.name, stage)
@@ -303,6 +403,10 @@ def _summary(step: Step, work: _Work, after: Observed) -> str:
         return f"version {work.made.version}"
     if step.of is Of.ALIAS:
         return f"{ALIAS} is {work.alias}"
+    if step.of is Of.ANSWER:
+        return f"{step.sets['name']} answered"
+    if step.of is Of.VERDICT and work.verdict:
+        return f"{work.verdict.outcome.value}: {work.verdict.new}"
     if step.of is Of.OBJECT:
         return step.changes[0].planned
     if "code_sha256" in step.sets:

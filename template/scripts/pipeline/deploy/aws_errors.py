@@ -19,12 +19,15 @@ _CREDENTIALS = (
     "InvalidSignatureException", "MissingAuthenticationToken", "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 )  # fmt: skip
+# What AWS says where waiting helps. The same code tells of what is there already.
+_UNDER_WAY = re.compile("in progress|state: |at this time|try again", re.IGNORECASE)
 _THROTTLED = ("TooManyRequestsException", "Throttling", "ThrottlingException")
 _NEXT = {
     "ResourceNotFoundException": (
         "The environment's stack makes the function, a deploy never does: create the environment "
         "first, or correct the environment, the region or AWS.Lambda.Function.Name."
     ),
+    "ResourceConflictException": "Look at the function, then deploy again.",
     "CodeStorageExceededException": (
         "The region's code storage is full: delete old function versions, or ask AWS for more."
     ),
@@ -73,16 +76,24 @@ class Throttled(PipelineError):  # noqa: N818 - named like the other errors of t
     """AWS limits how often this is asked: later it may be."""
 
 
+class InUse(PipelineError):  # noqa: N818 - named like the other errors of the family
+    """Something needs it (409): waiting does not help."""
+
+
 class Unanswered(PipelineError):  # noqa: N818 - named like the other errors of the family
     """No answer came: whether the request was carried out is not known."""
+
+
+_KINDS = {"ResourceConflictException": InUse, "ResourceNotFoundException": Missing}
 
 
 @contextmanager
 def explained_errors(where: str, permission: str) -> Iterator[None]:
     """Turn botocore's errors into PipelineErrors; `permission` is what the call needs.
 
-    Raises Busy for 409, Conflict for a revision that has gone stale (412), Missing for what is not
-    there, Unanswered where the connection was lost.
+    Raises Busy for a 409 that ends by itself, InUse for another one, Conflict for a revision that
+    has gone stale (412), Missing for what is not there, Throttled for what is asked too often,
+    Unanswered where the connection was lost.
     """
     # In the package, beside the library.
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
@@ -104,7 +115,7 @@ def _explained(where: str, permission: str, response: Mapping[str, Any]) -> Pipe
     code = str(response.get("Error", {}).get("Code", ""))
     message = str(response.get("Error", {}).get("Message", "")).strip()
     answer = f"AWS answers {code}: {message}"
-    if code == "ResourceConflictException":
+    if code == "ResourceConflictException" and _UNDER_WAY.search(message):
         return Busy(
             where, answer, "Another update is under way: wait for its end and deploy again."
         )
@@ -120,7 +131,7 @@ def _explained(where: str, permission: str, response: Mapping[str, Any]) -> Pipe
         return PipelineError(where, answer, then)
     if code in _THROTTLED:
         return Throttled(where, answer, "AWS limits its API calls: try again in a minute.")
-    kind = Missing if code == "ResourceNotFoundException" else PipelineError
+    kind = _KINDS.get(code, PipelineError)
     return kind(where, answer, _NEXT.get(code, "Look the code up in AWS's documentation."))
 
 

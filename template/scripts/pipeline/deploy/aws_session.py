@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from ..core.errors import PipelineError
+from ..core.text import seconds_of
 from .aws_errors import explained_errors
 
 _WHERE = "AWS session"
@@ -61,28 +62,23 @@ class Credentials:
         return {name: value for name, value in pairs.items() if value}
 
 
-def _utc_now() -> datetime:
-    return datetime.now(timezone.utc)  # noqa: UP017 - Python 3.10 has no UTC
-
-
-def _no_client(service: str) -> Any:
-    raise AssertionError(service)
-
-
 @dataclass(frozen=True)
 class Connection:
     """Boto3's Lambda client, and where it is: `caller` is empty unless it was asked for.
 
-    `objects` makes an S3 client, for those who need one; `clients` that of another service. `now`
-    is the time there.
+    `objects` makes an S3 client and `metrics` a CloudWatch client, for those who need one, and
+    `clients` that of any service. `now` is the time there. The figures of a call are there
+    `metric_delay` seconds after it began; None means AWS's own delay.
     """
 
     functions: Any
     objects: Callable[[], Any]
     region: str
     caller: str = ""
-    clients: Callable[[str], Any] = _no_client
-    now: Callable[[], datetime] = _utc_now
+    metrics: Callable[[], Any] = lambda: None
+    now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)  # noqa: UP017 - Python 3.10
+    metric_delay: float | None = None
+    clients: Callable[[str], Any] = lambda _: None
 
 
 # What makes a Connection of credentials and a place: `connect` below, or a stand-in.
@@ -90,20 +86,30 @@ Connect = Callable[[Credentials, Mapping[str, str]], Connection]
 
 
 def connect(credentials: Credentials, place: Mapping[str, str]) -> Connection:
-    """Make the Lambda client of a deploy to `place` (`account`, `region`, `role`; all optional).
+    """Make the Lambda client of a deploy to `place`.
 
-    An account in `place` must be the caller's, a region the session's, or PipelineError names
-    both. A role is assumed. AWS_ENDPOINT_URL and the proxies are honoured by botocore itself.
+    `place` may have `account`, `region`, `role` and `external_id`. An account must be the caller's,
+    a region the session's, or PipelineError names both. A role is assumed, with the external
+    id. AWS_ENDPOINT_URL and the proxies are honoured by botocore itself.
     """
     region = _region(credentials, place)
     session = _session(credentials, region)
     caller = ""
     if place.get("role"):
-        session = _assume_role(session, place["role"], region)
+        session = _assume_role(session, place["role"], place.get("external_id", ""), region)
     if place.get("account"):
         caller = _check_account(session, place["account"])
+    delay = place.get("metric-delay", "")
     clients = partial(_client, session)
-    return Connection(clients("lambda"), partial(clients, "s3"), region, caller, clients)
+    return Connection(
+        clients("lambda"),
+        partial(clients, "s3"),
+        region,
+        caller,
+        partial(clients, "cloudwatch"),
+        metric_delay=seconds_of("metric-delay", delay) if delay else None,
+        clients=clients,
+    )
 
 
 def _region(credentials: Credentials, place: Mapping[str, str]) -> str:
@@ -145,11 +151,12 @@ def _client(session: Any, service: str) -> Any:
         return session.client(service, config=config)
 
 
-def _assume_role(session: Any, role: str, region: str) -> Any:
+def _assume_role(session: Any, role: str, external_id: str, region: str) -> Any:
+    request = {"RoleArn": role, "RoleSessionName": "pipeline-deploy"}
+    if external_id:
+        request["ExternalId"] = external_id
     with explained_errors(f"role {role}", "sts:AssumeRole"):
-        answer = _client(session, "sts").assume_role(
-            RoleArn=role, RoleSessionName="pipeline-deploy"
-        )
+        answer = _client(session, "sts").assume_role(**request)
     names = ("AccessKeyId", "SecretAccessKey", "SessionToken")
     key, secret, token = _required(answer.get("Credentials"), names, "sts:AssumeRole")
     return _session(Credentials(key, secret, token, region), region)

@@ -14,7 +14,7 @@ from ..core.errors import PipelineError
 from ..core.events import Stage
 from ..core.names import ALIAS, release_in
 from ..core.text import readable_size
-from .aws_errors import Busy, Missing, explained_errors
+from .aws_errors import InUse, Missing, explained_errors
 from .observe import listed
 from .plan import Permission
 from .releases import Move
@@ -128,7 +128,7 @@ def remove(
         try:
             with explained_errors(f"{one} of {name}", "lambda:DeleteFunction"):
                 client.delete_function(FunctionName=name, Qualifier=str(one.number))
-        except (Busy, Missing):
+        except (InUse, Missing):
             continue
         gone.append(one)
     size = readable_size(sum(one.size for one in gone))

@@ -50,10 +50,16 @@ def moved(now: datetime, caller: str) -> str:
     return f"{now:%Y-%m-%d %H:%M} UTC{f' by {who}' if who else ''}"
 
 
-def deployed_description(description: str, alias: Alias, now: datetime, caller: str) -> str:
-    """Return the alias's description after a deploy of the release that `description` names."""
-    before = f" after version {alias.version}" if alias.version.isdecimal() else ""
-    mark = f"{' '.join(release_in(description))}: deployed {moved(now, caller)}{before}"
+def deployed_description(
+    description: str, alias: Alias | None, made: Observed | None, when: str
+) -> str:
+    """Return the alias's description after a deploy of the release that `description` names.
+
+    It leads from where `alias` leads to the version `made`; `when` says so with the deployer.
+    """
+    was = alias.version if alias and not (made and made.version == alias.version) else ""
+    before = f" after version {was}" if was.isdecimal() else ""
+    mark = f"{' '.join(release_in(description))}: deployed {when}{before}"
     return mark[:DESCRIPTION_LIMIT]
 
 

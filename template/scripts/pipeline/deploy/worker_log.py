@@ -52,7 +52,8 @@ def _messages(event: Event) -> list[str]:
     if isinstance(event, events.Output):
         return [message("setVariable", name=event.name, value=event.value)]
     if isinstance(event, events.Artifact):
-        return [message("createArtifact", path=event.path, name=PurePath(event.path).name)]
+        name = PurePath(event.path).name
+        return [message("createArtifact", path=event.path, name=name, length=str(event.size))]
     if isinstance(event, events.Progressed) and event.total:
         percent = str(min(_PERCENT, event.done * _PERCENT // event.total))
         return [message("progress", percentage=percent, message=event.text)]

@@ -19,6 +19,8 @@ from ..core.errors import PipelineError
 
 _LAST_LINES = 20
 _GRACE_SECONDS = 10.0
+# How many interrupts are handed on.
+_PATIENCE = 2
 # What a program needs to work at all; everything else, and every secret, stays behind.
 _KEPT = (
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "NO_COLOR", "TERM",
@@ -96,12 +98,14 @@ def stream(
     cwd: Path,
     env: Mapping[str, str],
     stdin: bytes = b"",
+    patient: bool = False,
 ) -> int:
     """Run a program and return its exit code; `take(line, is_error)` gets every line of output.
 
     `env` is the child's whole environment, `stdin` what its standard input gets. Lines keep
     their order within each stream. When the caller is interrupted or `take` fails, the program
-    is asked to end, and killed when it does not.
+    is asked to end, and killed when it does not. A `patient` caller hands its interrupts on, one
+    by one, and takes what the program says and returns after them; the third one is its own.
     """
     words = [str(word) for word in command]
     try:
@@ -112,11 +116,13 @@ def stream(
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            # A terminal's Ctrl-C would reach the program besides.
+            start_new_session=patient,
         )
     except OSError as error:
         raise _cannot_start(words[0], Path(words[0]).name, cwd, error) from error
     try:
-        _pump(child, stdin, take)
+        _pump(child, stdin, take, patience=_PATIENCE if patient else 0)
         return child.wait()
     finally:
         _end(child)
@@ -127,7 +133,12 @@ def _cannot_start(program: str, where: str, cwd: Path, error: OSError) -> Pipeli
     return PipelineError(where, what, f"Install it, or look at PATH. The folder was {cwd}.")
 
 
-def _pump(child: subprocess.Popen[bytes], stdin: bytes, take: Callable[[str, bool], None]) -> None:
+def _pump(
+    child: subprocess.Popen[bytes],
+    stdin: bytes,
+    take: Callable[[str, bool], None],
+    patience: int,
+) -> None:
     lines: queue.Queue[tuple[str, bool] | None] = queue.Queue()
     pipes = ((child.stdout, False), (child.stderr, True))
     for pipe, is_error in pipes:
@@ -135,11 +146,17 @@ def _pump(child: subprocess.Popen[bytes], stdin: bytes, take: Callable[[str, boo
     threading.Thread(target=_feed, args=(child.stdin, stdin), daemon=True).start()
     open_pipes = len(pipes)
     while open_pipes:
-        line = lines.get()
-        if line is None:
-            open_pipes -= 1
-        else:
-            take(*line)
+        try:
+            line = lines.get()
+            if line is None:
+                open_pipes -= 1
+            else:
+                take(*line)
+        except KeyboardInterrupt:
+            if not patience:
+                raise
+            patience -= 1
+            child.terminate()
 
 
 def _read(

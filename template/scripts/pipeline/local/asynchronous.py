@@ -6,11 +6,13 @@ import threading
 import traceback
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import Any
 
 from ..runtime.invocation import Invocation
+from .moto_metrics import ThrottledError
 
 # Lambda waits one minute, then two: too long on a laptop.
 RETRY_DELAYS = (1.0, 2.0)
@@ -65,14 +67,16 @@ class AsyncQueue:
                 traceback.print_exc()  # into the server's log
 
     def _attempt(self, job: Job) -> None:
-        outcome = self._run(job)
-        if outcome.error is None:
-            return
-        if job.attempt >= self._retries(job.function):
-            self._give_up(job, outcome)
-            return
-        delay = RETRY_DELAYS[min(job.attempt, len(RETRY_DELAYS) - 1)]
-        again = replace(job, attempt=job.attempt + 1)
+        delay, again = RETRY_DELAYS[min(job.attempt, len(RETRY_DELAYS) - 1)], job
+        # What is throttled is no attempt: on AWS it may wait for six hours.
+        with suppress(ThrottledError):
+            outcome = self._run(job)
+            if outcome.error is None:
+                return
+            if job.attempt >= self._retries(job.function):
+                self._give_up(job, outcome)
+                return
+            again = replace(job, attempt=job.attempt + 1)
         timer = threading.Timer(delay, self._jobs.put, (again,))
         timer.daemon = True
         timer.start()

@@ -32,6 +32,7 @@ from ..runtime.pool import Pool, Target
 from .asynchronous import AsyncQueue, Job
 from .aws_http import REQUEST_ID
 from .moto_aliases import chosen_version, through
+from .moto_metrics import Calls, serve_metrics
 from .moto_sources import Queues, serve_sources
 from .patches import Patches
 
@@ -55,6 +56,7 @@ class Execution:
         self._common = common
         # The same calls go to the same versions after each start.
         self._draw = random.Random(0).random  # noqa: S311 - nothing secret
+        self._calls = Calls()
         self.queue = AsyncQueue(
             lambda job: self.run(job.function, job.payload, request_id=job.request_id),
             _to_dead_letters,
@@ -67,18 +69,22 @@ class Execution:
     ) -> Invocation:
         """Invoke once, wait, and write the log to CloudWatch Logs.
 
-        An alias leads to the version it has, or has weights for, by now.
+        An alias leads to the version it has, or has weights for, by now. Raises ThrottledError
+        when the function's reserved concurrency is in use.
         """
         function = self._routed(function)
         target = self._target(function)
         request_id = request_id or str(uuid.uuid4())
-        done = self._pool.invoke(
-            target,
-            payload,
-            request_id=request_id,
-            client_context=context,
-            invoked_arn=function.function_arn,
-        )
+        with self._calls.counted(function, _reserved(function)) as measured:
+            done = self._pool.invoke(
+                target,
+                payload,
+                request_id=request_id,
+                client_context=context,
+                invoked_arn=function.function_arn,
+            )
+            measured["Duration"] = round(done.figures.seconds * 1000, 2)
+            measured["Errors"] = int(done.error is not None)
         _write_log(function, target.config.group(), done)
         return done
 
@@ -121,6 +127,7 @@ def replace_execution(patches: Patches, execution: Execution) -> None:
     patches.replace(LambdaBackend, "invoke", lambda _: _waiting_invoke(execution))
     patches.replace(LambdaFunction, "invoke", lambda _: _sending_invoke(execution))
     serve_sources(patches, execution.queue.add)
+    serve_metrics(patches)
 
 
 def _http_invoke(execution: Execution) -> Callable[[Any], tuple[int, dict[str, str], bytes]]:
@@ -226,6 +233,12 @@ def _write_log(function: Any, group: str, done: Invocation) -> None:
     with contextlib.suppress(ResourceAlreadyExistsException):
         backend.create_log_stream(group, done.log_stream)
     backend.put_log_events(group, done.log_stream, events)
+
+
+def _reserved(function: Any) -> int | None:
+    backend = get_backend(function.account_id, function.region)
+    reserved = backend.get_function(function.function_name).reserved_concurrency
+    return None if reserved is None else int(reserved)
 
 
 def _retries(function: Any) -> int:

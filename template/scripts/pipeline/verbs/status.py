@@ -22,6 +22,7 @@ from ..deploy.observe import (
     read_alias,
 )
 from ..deploy.releases import Move, Release, releases
+from ..deploy.traffic import LATEST, canary_in
 from ..deploy.triggers import off_the_alias
 from ..edge.http import Http
 from ..edge.machine import Machine
@@ -31,7 +32,6 @@ from ..project.project import Project
 from .which_function import Place, caller
 from .which_package import last_build
 
-_LATEST = "$LATEST"
 _WIDTH, _COLUMN = 80, 12
 
 
@@ -57,7 +57,7 @@ class Share:
 
     def __str__(self) -> str:
         name = self.function_version
-        there = name if name == _LATEST else f"version {name}"
+        there = name if name == LATEST else f"version {name}"
         return f"{self.share:.0%} {there}{f' ({self.release})' if self.release else ''}"
 
 
@@ -89,7 +89,7 @@ class Status:
     def head(self) -> tuple[str, ...]:
         """The first line's columns."""
         there = f"version {self.function_version}" if self.function_version else "no alias live"
-        there = _LATEST if self.function_version == _LATEST else there
+        there = LATEST if self.function_version == LATEST else there
         return self.environment, self.release or "no release of ours", self.commit, there
 
     def rows(self) -> Iterator[tuple[str, str]]:
@@ -109,7 +109,7 @@ def status(place: Place, elsewhere: Elsewhere = Elsewhere()) -> Status:
     functions, name = place.connection.functions, place.function
     latest, alias = observe(functions, name), read_alias(functions, name)
     serving = latest
-    if alias and alias.version != _LATEST:
+    if alias and alias.version != LATEST:
         serving = observe(functions, name, alias.version)
     release, commit = release_in(serving.description)
     known = releases(published_versions(functions, name))
@@ -206,10 +206,12 @@ def _drift(place: Place, latest: Observed, serving: Observed, alias: Alias | Non
     elif not release_in(serving.description)[0]:
         yield f"live is version {serving.version}, which is no release of ours"
     if alias.weights:
-        name = place.environment.name
+        tried, since = canary_in(alias)
+        what = f"a canary of {tried} since {since:%Y-%m-%d %H:%M} UTC" if since else "weights"
         yield (
-            f"live is half moved ({alias.description or 'nobody says why'}): `deploy {name}` goes "
-            f"on with that, `rollback {name}` takes it back"
+            f"{what}: a deploy that ended early, or waits for somebody to decide. Deploy that "
+            f"release again, or `python3 tasks.py deploy {place.environment.name} --promote` or "
+            "--abort"
         )
     if found := off_the_alias(place.connection.functions, latest):
         yield f"not on the alias live: {', '.join(found)}"
@@ -246,7 +248,7 @@ def _waiting(
     alias: Alias | None, release: str, known: Sequence[Release], where: Elsewhere
 ) -> Iterator[str]:
     """Say which releases are not live: published later, in Octopus, built here."""
-    serving = alias.version if alias and alias.version != _LATEST else "0"
+    serving = alias.version if alias and alias.version != LATEST else "0"
     taken_back = Move.read(alias.description if alias else "").back_from
     there = {one.version for one in known} | {release}
     for version in dict.fromkeys(one.version for one in known if one.number > int(serving)):
