@@ -10,7 +10,7 @@ from pipeline.core.errors import Conflict, PipelineError, UsageError
 from pipeline.deploy.aws_session import Connection
 from pipeline.project.project import Environment
 from pipeline.verbs.rollback import RolledBack, rollback
-from pipeline.verbs.status import Elsewhere, lines, status
+from pipeline.verbs.status import Elsewhere, status, texts
 from pipeline.verbs.which_function import Place
 
 from tests.deploy.deploy_support import NAME, OLD, Recorder
@@ -193,7 +193,7 @@ def test_environments_are_columns_of_one_block(fake: FakeLambda) -> None:
     fake.touch(MemorySize=1024, Timeout=900)
     first = status(place(fake))
     second = replace(first, environment="Production-Europe", release="2.0.12-prerelease")
-    blocks = lines([first, second])
+    blocks = ["\n".join(block).splitlines() for block in texts([first, second])]
     assert len({block[0].index("3f2c1ab") for block in blocks}) == 1
     assert all(len(line) <= 80 for block in blocks for line in block)
     text = "\n".join(line for block in blocks for line in block)

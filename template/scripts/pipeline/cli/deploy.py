@@ -95,7 +95,7 @@ def status(run: Session, environment: list[str]) -> None:
 
     from ..core.errors import NotTheSame, PipelineError
     from ..core.events import Failed
-    from ..verbs.status import Status, elsewhere, lines, status
+    from ..verbs.status import Status, elsewhere, status, texts
     from ..verbs.which_function import place_of
     from .octopus import octopus_access
 
@@ -115,12 +115,12 @@ def status(run: Session, environment: list[str]) -> None:
             stage.progress("environments", number, len(names))
             found.append(one)
         stage.text = f"{len(names)} environment{'' if len(names) == 1 else 's'}"
-    blocks = iter(lines([one for one in found if isinstance(one, Status)]))
+    blocks = iter(texts([one for one in found if isinstance(one, Status)]))
     answers, code = [], 0
     for name, one in zip(names, found, strict=True):
         if isinstance(one, Status):
-            for line in next(blocks):
-                run.reporter.line(line)
+            for text in next(blocks):
+                run.reporter.line(text)
             answers.append(asdict(one))
             code = code or (NotTheSame.exit_code if one.drift else 0)
         else:

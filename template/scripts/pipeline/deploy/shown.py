@@ -163,7 +163,8 @@ def _short(value: object) -> str:
 def _release(one: Mapping[str, str]) -> str:
     release = f"{one['release']} ({one['commit']})" if one["release"] else "no release of ours"
     version = one["version"] if one["version"] == "$LATEST" else f"version {one['version']}"
-    return f"{release}, {version}, since {one['since'][:16].replace('T', ' ')} UTC"
+    by = f" by {one['by']}" if one["by"] else ""
+    return f"{release}, {version}, since {one['since'][:16].replace('T', ' ')} UTC{by}"
 
 
 def _contents(contents: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -206,14 +207,17 @@ def _alias(alias: Alias | None) -> dict[str, Any] | None:
 
 def _served(function: Observed, alias: Alias | None) -> dict[str, str]:
     release, commit = release_in(function.description)
-    note = alias.description if alias and alias.description != function.description else ""
+    description = alias.description if alias else ""
+    move = Move.read(description)
     return {
         "release": release,
         "commit": commit,
         "version": function.version,
         "CodeSha256": function.code_sha256,
-        "since": function.modified,
-        "note": note,
+        "since": move.when or function.modified,
+        "by": move.who,
+        # Of a rollback, of a canary, of somebody else's doing.
+        "note": "" if release_in(description)[0] else description,
     }
 
 

@@ -23,6 +23,9 @@ _TIME = len("12.3 s")
 _SPINNER = 2
 _wrap = partial(textwrap.wrap, break_long_words=False, break_on_hyphens=False)
 
+# A row below an environment's name: what it is about, and the text.
+_STATUS = re.compile(r"(  (?:function|deployed|code|traffic|drift|waiting) +)(.*)", re.DOTALL)
+_STANDS_OUT = {"drift": "yellow", "traffic": "yellow", "waiting": "cyan"}
 # A line of a plan: what changes, from what, to what.
 _CHANGE = re.compile(r"(    \S.*?: )(.*)( -> )(.*)")
 
@@ -103,6 +106,8 @@ def _coloured(event: Event, text: str) -> Text:
         return Text.assemble((text[:head], "green"), text[head:])
     if isinstance(event, Line) and text.startswith("CodeSha256 "):
         return Text(text, style="dim")
+    if isinstance(event, Line) and (row := _STATUS.fullmatch(text)):
+        return Text.assemble((row[1], "dim"), (row[2], _STANDS_OUT.get(row[1].strip(), "")))
     if isinstance(event, Line) and (change := _CHANGE.fullmatch(text)):
         what, before, arrow, after = change.groups()
         return Text.assemble(what, (before, "red"), (arrow, "dim"), (after, "green"))

@@ -32,7 +32,7 @@ from ..project.project import Project
 from .which_function import Place, caller
 from .which_package import last_build
 
-_WIDTH, _COLUMN = 80, 12
+_WIDTH = 80
 
 
 @dataclass(frozen=True)
@@ -135,15 +135,15 @@ def status(place: Place, elsewhere: Elsewhere = Elsewhere()) -> Status:
     )
 
 
-def lines(found: Sequence[Status]) -> list[list[str]]:
-    """Return what people read of each environment, in columns that are the same for all."""
+def texts(found: Sequence[Status]) -> list[list[str]]:
+    """Return what people read of each environment, in columns that are the same for all.
+
+    A text has more than one line where it is long.
+    """
     heads = [one.head for one in found]
-    widths = [max(len(head[column]) for head in heads) for column in range(3)] if heads else []
+    widths = [max(map(len, column)) for column in zip(*heads, strict=True)]
     return [
-        [
-            "   ".join([*map(str.ljust, one.head, widths), one.head[-1]]),
-            *(line for label, text in one.rows() for line in _row(label, text)),
-        ]
+        ["   ".join(map(str.ljust, one.head, widths)).rstrip(), *(_row(*row) for row in one.rows())]
         for one in found
     ]
 
@@ -169,12 +169,12 @@ def elsewhere(project: Project, machine: Machine, access: Access, reporter: Repo
     return Elsewhere(latest.version if latest else "", found, codes)
 
 
-def _row(label: str, text: str) -> list[str]:
-    room = _WIDTH - _COLUMN
-    first, *more = textwrap.wrap(
-        text, room, break_long_words=False, break_on_hyphens=False, replace_whitespace=False
-    ) or [""]
-    return [stage_line(label, first, ""), *(stage_line("", line, "") for line in more)]
+def _row(label: str, text: str) -> str:
+    head, rest = (stage_line(name, "|", "")[:-1] for name in (label, ""))
+    return textwrap.fill(
+        text, _WIDTH, initial_indent=head, subsequent_indent=rest,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def _deployed(serving: Observed, alias: Alias | None) -> str:
