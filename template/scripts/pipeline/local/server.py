@@ -79,7 +79,8 @@ def _serve(
     state: Path, folder: Path, runtimes: dict[str, LocalRuntime], options: argparse.Namespace
 ) -> None:
     # Takes a second: a server that came second has gone by now.
-    from .embedded import Settling, embedded_aws, new_keys  # noqa: PLC0415
+    from .embedded import embedded_aws, new_keys  # noqa: PLC0415
+    from .strict import Settling  # noqa: PLC0415
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
