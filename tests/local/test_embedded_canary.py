@@ -19,8 +19,13 @@ from pipeline.deploy.verdict import Held
 from pipeline.deploy.worker import WorkerContext
 from pipeline.local.state import LocalAws
 
-from tests.deploy.deploy_support import Recorder, function_zip, manifest, octopus_variables
-from tests.deploy.deploy_support import write_package
+from tests.deploy.deploy_support import (
+    Recorder,
+    function_zip,
+    manifest,
+    octopus_variables,
+    write_package,
+)
 from tests.local.local_support import MINOR, client
 
 Create = Callable[..., str]
@@ -109,7 +114,7 @@ def test_a_good_release_gets_most_calls_and_then_all(stage: Stage) -> None:
 def test_a_bad_release_comes_back_by_itself(stage: Stage) -> None:
     """Its smoke test passes and its calls fail: they go to the release before again."""
     stage.calls = 5
-    with pytest.raises(PipelineError, match="100.0% of its calls failed"):
+    with pytest.raises(PipelineError, match=r"100\.0% of its calls failed"):
         stage.deploy("2.0.8", failing="call")
     assert stage.live() == ("1", {})
 
