@@ -24,6 +24,7 @@ from .traffic import (
     ABORT,
     LATEST,
     PROMOTE,
+    STRATEGY_VARIABLE,
     TOOK_BACK,
     Rollout,
     canary_in,
@@ -35,7 +36,8 @@ from .traffic import (
 )
 from .triggers import off_the_alias
 from .unpacked import Unpacked
-from .worker import STRATEGY_VARIABLE, WorkerContext
+from .verdict import refuse_unreadable
+from .worker import WorkerContext
 
 _OFF_THE_ALIAS = (
     "not on the alias live of {name}, so a deploy does not reach it: {found}. In "
@@ -107,9 +109,11 @@ def planned(
             )
         if context.traffic == PROMOTE:
             refuse_other(ended(PROMOTE, alias, versions, where)[0], plan.made, where)
+        red = []
         if plan.canary and alias:
-            refuse_canary(plan.canary, alias, plan.made or found, connection, where)
-        data = as_data(plan, versions, package, context)
+            refuse_unreadable(connection, name, alias.version)
+            red = refuse_canary(plan.canary, alias, plan.made or found, connection, where)
+        data = as_data(plan, versions, package, context, red)
         stage.text = _summary(plan)
     for warning in (_events_warning(plan, functions), _switch_warning(plan)):
         if warning:

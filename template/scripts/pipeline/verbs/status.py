@@ -8,7 +8,7 @@ from typing import Any
 
 from ..core.names import release_in
 from ..deploy.observe import Alias, Observed, differences, observe, read_alias
-from ..deploy.traffic import LATEST, canary_in
+from ..deploy.traffic import LATEST, canary_in, decide, moment
 from ..deploy.triggers import off_the_alias
 from .which_function import Place
 
@@ -62,8 +62,15 @@ def status(place: Place) -> Status:
         modified=serving.modified,
         alias=str(alias) if alias else "",
         note=note,
-        drift=tuple(_drift(functions, latest, serving, alias)),
+        drift=(*_canary(alias, place.environment.name), *_drift(functions, latest, serving, alias)),
     )
+
+
+def _canary(alias: Alias | None, environment: str) -> Iterator[str]:
+    if alias and alias.weights:
+        tried, since = canary_in(alias)
+        what = f"a canary of {tried} since {moment(since)}" if since else "weights not of ours"
+        yield f"{what}: {alias}. {decide(environment)}"
 
 
 def _drift(
@@ -72,13 +79,6 @@ def _drift(
     if alias is None:
         yield "there is no alias live: what calls the function meets each step of a deploy"
         return
-    if alias.weights:
-        tried, since = canary_in(alias)
-        what = f"a canary of {tried} since {since:%Y-%m-%d %H:%M} UTC" if since else "weights"
-        yield (
-            f"{what}, {alias}: a deploy that ended early, or waits for somebody to decide. Deploy "
-            "that release again, or `python3 tasks.py deploy ENVIRONMENT --promote` or --abort"
-        )
     if serving is latest:
         yield "nothing was published yet: live is $LATEST, which a deploy moves"
     elif not release_in(serving.description)[0]:
