@@ -20,13 +20,15 @@ class FakeMetrics:
     """Answers in the documented shapes of GetMetricData and DescribeAlarms.
 
     `figures` are those of the calls of `NAME:live`, by the version that ran; a metric that has no
-    data has no values. `alarms` have a state and when they went into it. `asked` are the windows.
+    data has no values. `alarms` have a state and when they went into it. `asked` are the windows,
+    and `refuses` is what GetMetricData answers instead.
     """
 
     figures: dict[str, Figures | At] = field(default_factory=dict)
     alarms: dict[str, tuple[str, datetime]] = field(default_factory=dict)
     dropped: int = 0
     status: str = "Complete"
+    refuses: Exception | None = None
     asked: list[tuple[datetime, datetime, int]] = field(default_factory=list)
 
     def get_metric_data(
@@ -37,6 +39,8 @@ class FakeMetrics:
         EndTime: datetime,  # noqa: N803
     ) -> dict[str, Any]:
         """Answer like GetMetricData, with one value for a whole period."""
+        if self.refuses:
+            raise self.refuses
         results = []
         for query in MetricDataQueries:
             asked = query["MetricStat"]

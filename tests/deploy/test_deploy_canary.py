@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pipeline.core.errors import Conflict, PipelineError, UsageError
-from pipeline.core.events import Output, Progressed, Warned
+from pipeline.core.errors import Conflict, Interrupted, PipelineError, UsageError
+from pipeline.core.events import Line, Output, Progressed, Warned
 from pipeline.deploy.aws_session import Connection
 from pipeline.deploy.main import deploy
 from pipeline.deploy.plan import Applied
@@ -51,6 +51,7 @@ class World:
         self.fake = FakeLambda.holding(OLD)
         self.metrics = FakeMetrics()
         self.clock = Clock()
+        self.stopped = lambda: False
         self.recorder = Recorder()
         self.deploy("2.0.7")
         self.fake.calls.clear()
@@ -71,7 +72,7 @@ class World:
             context,
             self.recorder.reporter,
             connect=lambda _credentials, _place: self.connection(),
-            wait=self.clock.wait(),
+            wait=replace(self.clock.wait(), stopped=self.stopped),
         )
 
     def connection(self) -> Connection:
@@ -204,6 +205,7 @@ def test_an_alarm_counts_only_when_it_turns_red_after_the_start(tmp_path: Path) 
     world.metrics.alarms = {"errors": ("ALARM", early), "latency": ("OK", early)}
     world.deploy("2.0.8")
     assert world.live() == ("2", {})
+    assert "  alarm     errors" in [event.text for event in world.recorder.of(Line)]
     world.metrics.alarms["latency"] = ("ALARM", late + timedelta(hours=1))
     with pytest.raises(PipelineError, match="the alarm latency turned red"):
         world.deploy("2.0.9")
@@ -261,6 +263,27 @@ def test_somebody_who_moves_the_alias_meanwhile_is_not_overwritten(world: World)
     with pytest.raises(Conflict, match="somebody moved live"):
         world.deploy("2.0.8")
     assert world.live() == ("1", {"2": 0.5})
+
+
+def test_who_stops_a_deploy_is_told_where_the_calls_go(world: World) -> None:
+    """Exit 130 within a second; the canary stays, for the next deploy to judge."""
+    world.metrics.figures = {"1": BUSY, "2": GOOD}
+    world.stopped = lambda: world.live()[1] != {}
+    with pytest.raises(Interrupted) as caught:
+        world.deploy("2.0.8")
+    assert "Traffic goes to version 1, 10% to version 2." in caught.value.then
+    world.stopped = lambda: False
+    world.deploy("2.0.8")
+    assert world.live() == ("2", {})
+
+
+def test_a_right_that_a_canary_lacks_is_named_before_anything_is_written(world: World) -> None:
+    """Without figures it could only be held."""
+    denied = refusal("AccessDeniedException", "not authorized", "GetMetricData")
+    world.metrics.refuses = denied
+    with pytest.raises(PipelineError, match="lack cloudwatch:GetMetricData"):
+        world.deploy("2.0.8")
+    assert world.fake.writes() == []
 
 
 BLOCKS = {

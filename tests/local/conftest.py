@@ -85,7 +85,7 @@ def aws(
     It is ended by SIGTERM, as a machine does that shuts down, and has to tidy up then too.
     """
     state = tmp_path_factory.mktemp("local aws") / "state.json"
-    started = start(Background(state, runtimes, {}))
+    started = start(Background(state, runtimes, {}, settle=0))
     yield started
     os.kill(started.pid, signal.SIGTERM)
     os.waitpid(started.pid, 0)

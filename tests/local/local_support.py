@@ -127,6 +127,8 @@ def function_process(aws: LocalAws) -> int:
     request: dict[str, Any] = {"FunctionName": "fn", "Role": ROLE, "Handler": "app.handle"}
     code = {"ZipFile": zipped({"app.py": APP})}
     lambdas.create_function(**request, Runtime=f"python{MINOR}", Code=code)
+    active = lambdas.get_waiter("function_active_v2")
+    active.wait(FunctionName="fn", WaiterConfig={"Delay": 0})
     answer = lambdas.invoke(FunctionName="fn", Payload=b'{"do":"started"}')
     return int(json.loads(answer["Payload"].read())[1])
 

@@ -44,16 +44,20 @@ def apply(
     found = plan.observed
     done: list[_Done] = []
     for step in plan.steps:
+        held: Held | None = None
         with reporter.stage(step.name) as stage:
             try:
                 if wait.stopped():
                     raise Interrupted(found.name, f"stopped before the step {step.name}", GO_ON)
                 after = _carry_out(step, found, work, stage)
-            except Held:
-                raise
+                stage.text = _summary(step, work, after)
+            except Held as error:
+                # Whether it failed is what is not known.
+                held, stage.text = error, Outcome.INCONCLUSIVE.value
             except PipelineError as error:
                 raise _with_outcome(error, done, found, work, stage) from error
-            stage.text = _summary(step, work, after)
+        if held:
+            raise held
         done.append(_Done(step, found))
         found = after
     return work.made or found
@@ -247,12 +251,7 @@ def _judge(step: Step, before: Observed, work: _Work, stage: Stage) -> Verdict:
     what += f"\n  version {there.version:<5}{verdict.stable}"
     if verdict.outcome is Outcome.INCONCLUSIVE:
         stage.emit(Output(WEIGHT, f"{100 * sum(there.weights.values()):g}"))
-        raise Held(
-            before.name,
-            f"held, {there}: {what}",
-            "Deploy this release again, and it is judged again; or decide: `python3 tasks.py "
-            "deploy ENVIRONMENT --promote` or --abort, in Octopus the variable AWS.Lambda.Traffic.",
-        )
+        raise Held(before.name, f"held, {there}: {what}")
     text = f"{TOOK_BACK} {release}, {moment(connection.now())}: {verdict.why}"
     work.known[Later.TAKEN_BACK] = text[:DESCRIPTION_LIMIT]
     try:

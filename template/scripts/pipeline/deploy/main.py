@@ -24,6 +24,7 @@ from .planning import Planned, planned
 from .policy import policy
 from .shown import as_lines, refuse_moved
 from .stop import Stop
+from .traffic import decide
 from .verdict import Held
 from .worker import WorkerContext
 from .worker_log import octopus_lines
@@ -109,8 +110,10 @@ def deploy(
         ready.hooks("before_deploy", plan)
         try:
             function = apply(plan, ready.code, ready.connection, quiet, wait)
-        except (Conflict, Held) as error:
-            raise type(error)(ready.where, error.what, error.then) from error
+        except Conflict as error:
+            raise Conflict(ready.where, error.what, error.then) from error
+        except Held as error:
+            raise Held(ready.where, error.what, decide(ready.environment)) from error
         applied = replace(applied, function=function, steps=plan.steps)
         _report_result(applied, quiet)
         ready.hooks("after_deploy", applied)

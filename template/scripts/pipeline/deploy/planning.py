@@ -18,24 +18,26 @@ from .aws_session import Connect, Connection
 from .hooks import Hooks, load_hooks
 from .observe import Observed, Wait, published_versions, read_alias, settled
 from .plan import Bucket, Later, Of, Plan, Wanted
+from .releases import moved
 from .shown import as_data
 from .smoke import SMOKE_FOLDER, smoke_tests
 from .traffic import (
     ABORT,
     LATEST,
     PROMOTE,
+    STRATEGY_VARIABLE,
     TOOK_BACK,
     Rollout,
     canary_in,
     ended,
     instead,
-    moment,
     refuse_canary,
     refuse_other,
 )
 from .triggers import off_the_alias
 from .unpacked import Unpacked
-from .worker import STRATEGY_VARIABLE, WorkerContext
+from .verdict import refuse_unreadable
+from .worker import WorkerContext
 
 _OFF_THE_ALIAS = (
     "not on the alias live of {name}, so a deploy does not reach it: {found}. In "
@@ -109,9 +111,11 @@ def planned(
             )
         if context.traffic == PROMOTE:
             refuse_other(ended(PROMOTE, alias, versions, where)[0], plan.made, where)
+        red = []
         if plan.canary and alias:
-            refuse_canary(plan.canary, alias, plan.made or found, connection, where)
-        data = as_data(plan, versions, package, context)
+            refuse_unreadable(connection, name, alias.version)
+            red = refuse_canary(plan.canary, alias, plan.made or found, connection, where)
+        data = as_data(plan, versions, package, context, red)
         stage.text = _summary(plan)
     for warning in (_events_warning(plan, functions), _switch_warning(plan)):
         if warning:
@@ -129,9 +133,9 @@ def plan_end(word: str, observed: Observed, connection: Connection, where: str) 
     to, alias = ended(word, read_alias(functions, name), published_versions(functions, name), where)
     if word == PROMOTE:
         return Plan.back_to(to, observed, alias, Later.MOVED)
-    who = connection.caller.rpartition(":")[2]
-    words = [f"{TOOK_BACK} {canary_in(alias)[0] or 'a canary'}", moment(connection.now()), who]
-    description = ", ".join(filter(None, words))[:DESCRIPTION_LIMIT]
+    tried = canary_in(alias)[0] or "a canary"
+    description = f"{TOOK_BACK} {tried}, {moved(connection.now(), connection.caller)}"
+    description = description[:DESCRIPTION_LIMIT]
     return Plan.back_to(to, observed, alias, description)
 
 

@@ -17,7 +17,7 @@ from .observe import Alias, Observed
 
 _SHOWN = 10
 _MOVE = re.compile(
-    r"(?:rollback from (?P<back_from>.+?),|\S+ \S+: deployed) "
+    r"(?:(?:rollback from|took back) (?P<back_from>.+?),|\S+ \S+: deployed) "
     r"(?P<when>\d{4}-\d\d-\d\d \d\d:\d\d UTC)(?: by (?P<who>.+?))?"
     r"(?: after version (?P<after>\d+))?(?:: (?P<why>.*))?"
 )

@@ -43,8 +43,9 @@ def as_data(
     versions: Iterable[Observed],
     package: Unpacked,
     context: WorkerContext,
+    red: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """Return a plan as JSON has it; `versions` are the published ones.
+    """Return a plan as JSON has it; `versions` are the published ones, `red` alarms that are red.
 
     The environment's values are one hash, all together: none of them can be guessed by itself.
     """
@@ -76,8 +77,7 @@ def as_data(
         "live": _served(serving, alias),
         "last_release": _served(last.function, None) if last else None,
         "drift": [*_drift(observed, last), *_moved_by_hand(alias, serving, last)],
-        # Names of alarms that are red already.
-        "alarms": [],
+        "alarms": [*red],
         "contents": asdict(contents) if contents else None,
     }
 

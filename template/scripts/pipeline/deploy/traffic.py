@@ -18,6 +18,8 @@ from .aws_session import Connection
 from .observe import Alias, Observed
 
 LATEST = "$LATEST"
+# Octopus variables: a strategy for this once, and a decision about a canary.
+STRATEGY_VARIABLE, TRAFFIC_VARIABLE = "AWS.Lambda.Strategy", "AWS.Lambda.Traffic"
 PROMOTE, ABORT = "promote", "abort"
 # Fewer calls say nothing: with one error among ten, nobody knows whether it is one in ten.
 FEWEST_CALLS = 20
@@ -200,28 +202,28 @@ def timeout(version: Observed) -> float:
 
 def refuse_canary(
     canary: Canary, alias: Alias, target: Observed, connection: Connection, where: str
-) -> None:
-    """Raise PipelineError that names what stands in the way of a canary of `target`.
+) -> list[str]:
+    """Return the alarms that are red already, if nothing stands in the way of a canary of `target`.
 
-    That is what AWS demands of two versions behind one alias, weights of somebody else, a time in
-    which nothing could be seen, and alarms that are not there. Only reads.
+    Else raises PipelineError that names it: what AWS demands of two versions behind one alias,
+    weights of somebody else, a time in which nothing could be seen, alarms that are not there.
     """
     reasons = [*_unlike(canary, target), *_too_short(canary, target, connection)]
     if alias.weights and not canary.since:
         reasons.append(f"{ALIAS} is {alias}, which CodeDeploy or somebody did, not this pipeline")
     if alias.arn in _provisioned(connection.functions, target.name):
         reasons.append(f"{ALIAS} has provisioned concurrency, which cannot be managed meanwhile")
-    if canary.rollout.alarms:
-        there = alarm_states(connection.metrics(), canary.rollout.alarms)
-        missing = [name for name in canary.rollout.alarms if name not in there]
-        reasons += [f"there is no alarm {name}" for name in missing]
+    alarms = canary.rollout.alarms
+    states = alarm_states(connection.metrics(), alarms) if alarms else {}
+    reasons += [f"there is no alarm {name}" for name in alarms if name not in states]
     if reasons:
         raise PipelineError(
             where,
             f"{canary.rollout.strategy} is not possible: {'; '.join(reasons)}",
             "Nothing was changed. Correct that, or move at once: `--strategy all-at-once`, in "
-            "Octopus the variable AWS.Lambda.Strategy.",
+            f"Octopus the variable {STRATEGY_VARIABLE}.",
         )
+    return [name for name, (state, _) in states.items() if state == "ALARM"]
 
 
 def _unlike(canary: Canary, target: Observed) -> list[str]:
@@ -291,6 +293,15 @@ def ended(
     if found is None:
         raise PipelineError(where, f"version {number} cannot be read", "Deploy a release.")
     return found, alias
+
+
+def decide(environment: str) -> str:
+    """Say what can be done about a canary that is under way."""
+    return (
+        "Deploy that release again, and it is judged again; or decide yourself: "
+        f"`python3 tasks.py deploy {environment} --promote` or --abort; in Octopus with the "
+        f"variable {TRAFFIC_VARIABLE}, {PROMOTE} or {ABORT}."
+    )
 
 
 def refuse_other(tried: Observed, made: Observed | None, where: str) -> None:

@@ -17,6 +17,7 @@ from ..core.errors import Conflict, Interrupted, PipelineError
 from ..core.events import Stage
 from ..core.names import ALIAS
 from ..core.text import span
+from .aws_errors import explained_errors
 from .aws_session import Connection
 from .observe import Observed, Wait
 from .traffic import Canary, Thresholds, metric_delay
@@ -189,6 +190,18 @@ def seen_in(answer: Mapping[str, Any]) -> Look:
         return Figures(**counts, p99=max(found.get(f"{who}_{_P99}", ()), default=None))
 
     return Look(figures("new"), figures("stable"), round(sum(found.get(_DROPPED, ()))))
+
+
+def refuse_unreadable(connection: Connection, function: str, version: str) -> None:
+    """Raise PipelineError where no figures of a version may be read, before calls go to another."""
+    now = connection.now()
+    window = Window(now.replace(second=0, microsecond=0) - timedelta(minutes=1), now)
+    query = {**metric_queries(function, version, version)[-1]}
+    query["MetricStat"] = {**query["MetricStat"], "Period": window.values[Seen.PERIOD]}
+    with explained_errors("CloudWatch", "cloudwatch:GetMetricData"):
+        connection.metrics().get_metric_data(
+            MetricDataQueries=[query], StartTime=window.start, EndTime=window.end
+        )
 
 
 def watch(

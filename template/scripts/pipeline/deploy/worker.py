@@ -13,12 +13,10 @@ from typing import Any
 
 from ..core.errors import UsageError
 from .aws_session import Credentials
-from .traffic import ABORT, PROMOTE
+from .traffic import ABORT, PROMOTE, STRATEGY_VARIABLE, TRAFFIC_VARIABLE
 
 DRY_RUN_VARIABLE = "Pipeline.DryRun"
 POLICY_VARIABLE = "Pipeline.PrintPolicy"
-STRATEGY_VARIABLE = "AWS.Lambda.Strategy"
-_TRAFFIC = "AWS.Lambda.Traffic"
 # A saved plan as JSON, which is then what is deployed, or nothing.
 PLAN_VARIABLE = "Pipeline.FromPlan"
 # The names, with commas between them, of variables that a plan may show; others may be secret.
@@ -75,10 +73,10 @@ class WorkerContext:
                 "Run `python3 tasks.py deploy ENVIRONMENT` in the repository, "
                 "or let Octopus run it.",
             )
-        traffic = variables.get(_TRAFFIC, "")
+        traffic = variables.get(TRAFFIC_VARIABLE, "")
         if traffic not in ("", PROMOTE, ABORT):
             then = f"Set it to {PROMOTE} or {ABORT}, or to nothing."
-            raise UsageError(_TRAFFIC, f"{traffic!r} is not known", then)
+            raise UsageError(TRAFFIC_VARIABLE, f"{traffic!r} is not known", then)
         return cls(
             environment=variables.get(_ENVIRONMENT, ""),
             release=variables.get(_RELEASE, ""),

@@ -25,6 +25,8 @@ _READY_SECONDS = 60.0
 _STOP_SECONDS = 10.0
 _PAUSE = 0.02
 _LAST_LINES = 15
+# Long enough that nobody can do without waiting, and that nobody notices.
+_SETTLE = 0.1
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Background:
     """How to start one: `python` has moto installed, `environ` is this process's environment.
 
     `cache` is where the runtimes come from: the server holds it. With `ends_with_us` it ends
-    when this process does, whatever ends that.
+    when this process does, whatever ends that. A change of a function takes `settle` seconds.
     """
 
     state: Path
@@ -42,6 +44,7 @@ class Background:
     python: Path = field(default_factory=lambda: Path(sys.executable))
     cache: Path | None = None
     ends_with_us: bool = False
+    settle: float = _SETTLE
 
     @property
     def log(self) -> Path:
@@ -57,6 +60,7 @@ class Background:
         """Return the server's command line; it holds no secret."""
         words = [str(self.python), "-m", "pipeline.local.server", "--state", str(self.state)]
         words += ["--region", self.region, "--log", str(self.log)]
+        words += ["--settle", str(self.settle)]
         words += ["--cache", str(self.cache)] if self.cache else []
         words += ["--until-stdin-ends"] if self.ends_with_us else []
         for name, runtime in self.runtimes.items():

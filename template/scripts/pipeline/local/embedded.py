@@ -31,7 +31,7 @@ from .moto_aliases import replace_qualifiers
 from .moto_lambda import Execution, replace_execution
 from .moto_stack import replace_dropped
 from .patches import Patches
-from .strict import StrictLambda
+from .strict import Settling, StrictLambda
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,18 @@ def new_keys() -> Keys:
 
 @contextmanager
 def embedded_aws(
-    folder: Path, runtimes: Mapping[str, LocalRuntime], keys: Keys, *, control: App | None = None
+    folder: Path,
+    runtimes: Mapping[str, LocalRuntime],
+    keys: Keys,
+    *,
+    control: App | None = None,
+    settling: Settling | None = None,
 ) -> Iterator[str]:
     """Serve on a free loopback port until the block ends; state, processes and patches go with it.
 
     Yields the address. `folder` is its own, `runtimes` by name like `python3.13`. `control`
-    answers paths below `/_pipeline/` for holders of the key.
+    answers paths below `/_pipeline/` for holders of the key. `settling` says how long a change of
+    a function takes.
     """
     with contextlib.ExitStack() as stack:
         server = make_server("127.0.0.1", 0, _nothing, threaded=True, request_handler=_QuietHandler)
@@ -72,16 +78,16 @@ def embedded_aws(
         replace_execution(patches, execution)
         replace_qualifiers(patches)
         replace_dropped(patches)
-        server.app = _application(keys, server.server_port, control)
+        server.app = _application(keys, server.server_port, control, settling or Settling())
         _serve(server, stack)
         yield endpoint
 
 
-def _application(keys: Keys, port: int, control: App | None) -> App:
+def _application(keys: Keys, port: int, control: App | None, settling: Settling) -> App:
     # The first import of these takes most of a second; better now than in somebody's first call.
     for service in ("lambda", "s3", "cloudformation", "logs", "iam", "sqs"):
         get_backend(service)
-    app: App = StrictLambda(in_aws_words(DomainDispatcherApplication(_backend_app)))
+    app: App = StrictLambda(in_aws_words(DomainDispatcherApplication(_backend_app)), settling)
     if control is not None:
         app = _with_control(app, control)
     hosts = (f"127.0.0.1:{port}", f"localhost:{port}")

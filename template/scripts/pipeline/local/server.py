@@ -80,6 +80,7 @@ def _serve(
 ) -> None:
     # Takes a second: a server that came second has gone by now.
     from .embedded import embedded_aws, new_keys  # noqa: PLC0415
+    from .strict import Settling  # noqa: PLC0415
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -96,7 +97,8 @@ def _serve(
             stop.set()
         return [json.dumps({"pid": os.getpid()}).encode()] if allowed else []
 
-    with embedded_aws(folder, runtimes, keys, control=control) as endpoint:
+    settling = Settling(options.settle)
+    with embedded_aws(folder, runtimes, keys, control=control, settling=settling) as endpoint:
         aws = LocalAws(
             endpoint=endpoint,
             access_key=keys.access_key,
@@ -127,6 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runtime", action="append", default=[])
     parser.add_argument("--log", default="")
     parser.add_argument("--cache", default="")
+    parser.add_argument("--settle", type=float, default=0.0)
     parser.add_argument("--until-stdin-ends", action="store_true")
     return parser
 

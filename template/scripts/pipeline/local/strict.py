@@ -1,9 +1,9 @@
 """A strict layer over moto's Lambda: what AWS refuses is refused, what moto ignores is honoured.
 
 moto issues no RevisionIds, takes any bytes, any setting and any weight, deletes a version that an
-alias needs, and ignores S3ObjectVersion, the hash of a DryRun, and the qualifier of a permission. A
-deploy tried only against that would pass here and fail in production. Covered: functions and
-aliases, their code, settings, versions, permissions and retry settings.
+alias needs, and ignores S3ObjectVersion, the hash of a DryRun, and the qualifier of a permission;
+nothing takes it any time. A deploy tried only against that would pass here and fail in production.
+Covered: functions and aliases, their code, settings, versions, permissions and retry settings.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import hashlib
 import json
 import re
 import threading
+import time
 import uuid
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlencode
 
@@ -39,9 +40,10 @@ from .strict_rules import (
 
 _PATH = re.compile(
     r"(?P<date>/20\d\d-\d\d-\d\d)/functions/?(?:(?P<name>[^/]+)/?)?"
-    r"(?:(?P<part>code|configuration|versions|aliases|policy|event-invoke-config"
-    r"|provisioned-concurrency)/?(?P<item>[^/]+)?)?\Z"
+    r"(?:(?P<part>code|configuration|versions|aliases|policy|event-invoke-config|invocations)/?"
+    r"(?P<item>[^/]+)?)?\Z"
 )
+_PROVISIONED = re.compile(r"GET /20\d\d-\d\d-\d\d/functions/[^/]+/provisioned-concurrency/?")
 # moto hangs these on the function itself, whatever qualifier the call has.
 _QUALIFIED = ("policy", "event-invoke-config")
 _OPERATIONS = {
@@ -55,6 +57,27 @@ _OPERATIONS = {
     "POST event-invoke-config": "UpdateFunctionEventInvokeConfig",
 }
 _SUCCESS = range(200, 300)
+_JSON = (("Content-Type", "application/json"),)
+# What is refused while an earlier one is under way, and itself takes time.
+_SETTLES = ("POST functions", "PUT configuration", "PUT code", "POST versions")
+_PENDING = {
+    "State": "Pending",
+    "StateReason": "The function is being created.",
+    "StateReasonCode": "Creating",
+}
+_IN_PROGRESS = {
+    "LastUpdateStatus": "InProgress",
+    "LastUpdateStatusReason": "The function is being created.",
+    "LastUpdateStatusReasonCode": "Creating",
+}
+
+
+@dataclass(frozen=True)
+class Settling:
+    """How many seconds, by the clock `now`, a change of a function takes until it has settled."""
+
+    seconds: float = 0.0
+    now: Callable[[], float] = time.monotonic
 
 
 @dataclass(frozen=True)
@@ -81,13 +104,19 @@ class _Call:
 class StrictLambda:
     """A WSGI application in front of moto; one call that changes anything at a time."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, settling: Settling) -> None:
         self._app = app
+        self._settling = settling
+        self._held: dict[tuple[str, ...], tuple[float, dict[str, str]]] = {}
         self._revisions: dict[tuple[str, ...], tuple[str, str]] = {}
         self._lock = threading.RLock()
 
     def __call__(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
         """Check a call of the Lambda API, let moto answer it, and complete the answer."""
+        if _PROVISIONED.fullmatch(f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO', '')}"):
+            # What asks whether there is any may know; that there can be none is said to others.
+            none = json.dumps({"ProvisionedConcurrencyConfigs": []}).encode()
+            return send(Reply(200, _JSON, none), start_response)
         path = _PATH.match(environ.get("PATH_INFO", ""))
         if scope(environ).service != "lambda" or not path:
             return self._app(environ, start_response)
@@ -95,11 +124,14 @@ class StrictLambda:
             message = f"Request must be smaller than {REQUEST_LIMIT} bytes for this operation"
             refused = error_reply(environ, 413, "RequestEntityTooLargeException", message)
             return send(refused, start_response)
-        with self._lock:
-            try:
+        try:
+            if path["part"] == "invocations":
+                self._check_invocation(_read_call(environ, path, b""))
+                return self._app(environ, start_response)  # which takes its time
+            with self._lock:
                 reply = self._answered(environ, path)
-            except Refusal as refusal:
-                reply = error_reply(environ, refusal.status, refusal.code, refusal.message)
+        except Refusal as refusal:
+            reply = error_reply(environ, refusal.status, refusal.code, refusal.message)
         return send(reply, start_response)
 
     def _answered(self, environ: Environ, path: re.Match[str]) -> Reply:
@@ -112,20 +144,23 @@ class StrictLambda:
             _qualify(environ, path["date"], asked)
         if asked.kind == "DELETE function" and asked.qualifier not in {"", *_versions(asked)}:
             return Reply(204, (), b"")  # AWS lets what is not there be deleted
-        if asked.kind == "GET provisioned-concurrency":  # nobody can ask for any here
-            return Reply(200, (), b'{"ProvisionedConcurrencyConfigs": []}')
+        there = _versions(asked) if asked.name and asked.kind in _SETTLES else []
         rewritten = json.dumps(asked.body).encode() if asked.body else body
         reply = call(self._app, environ, rewritten)
         if reply.status not in _SUCCESS:
             return reply
         if asked.method != "GET":
             self._touch(asked)
+        if asked.kind in _SETTLES:
+            self._settle(asked, there)
         return self._completed(asked, reply)
 
     def _check(self, asked: _Call) -> None:
         body = asked.body
         if asked.kind in _OPERATIONS:
             check_parameters(_OPERATIONS[asked.kind], body)
+        if asked.name and asked.kind in _SETTLES and not body.get("DryRun"):
+            self._check_settled(asked)
         if asked.kind == "POST functions":
             check_settings(body, creating=True)
             _resolve_code(asked, body.get("Code") or {})
@@ -159,6 +194,43 @@ class StrictLambda:
         if given != current:
             raise stale()
 
+    def _check_settled(self, asked: _Call) -> None:
+        function = _function(asked)
+        state = self._state((asked.region, function.function_name, "version", LATEST))
+        if state:
+            message = "The operation cannot be performed at this time. "
+            message += f"An update is in progress for resource: {function.function_arn}"
+            raise Refusal(409, "ResourceConflictException", message)
+
+    def _check_invocation(self, asked: _Call) -> None:
+        """Refuse to run what is not ready; during an update of $LATEST it runs."""
+        function = _function(asked, asked.qualifier)
+        state = self._state(
+            (asked.region, function.function_name, "version", str(function.version))
+        )
+        if state == _PENDING:
+            message = "The operation cannot be performed at this time. "
+            message += "The function is currently in the following state: Pending"
+            raise Refusal(409, "ResourceConflictException", message)
+
+    def _settle(self, asked: _Call, before: list[str]) -> None:
+        """Hold what a call has made or changed as pending or in progress, until its time is up."""
+        until = self._settling.now() + self._settling.seconds
+        function = _function(replace(asked, name=asked.name or asked.body["FunctionName"]))
+        key = (asked.region, function.function_name, "version")
+        if asked.kind.startswith("PUT"):
+            self._held[*key, LATEST] = (until, _IN_PROGRESS)
+        for version in _versions(replace(asked, name=function.function_name)):
+            if version not in before:
+                self._held[*key, version] = (until, _PENDING)
+                # Publishing gives $LATEST another one, too.
+                self._revisions.pop((*key, LATEST), None)
+
+    def _state(self, key: tuple[str, ...]) -> dict[str, str]:
+        """Return what of a version has not settled yet."""
+        until, state = self._held.get(key, (0.0, {}))
+        return state if self._settling.now() < until else {}
+
     def _dry_run(self, asked: _Call) -> Reply:
         """Answer as if the code had been taken, and change nothing."""
         config = {**_function(asked).get_configuration(), "Version": LATEST}
@@ -168,11 +240,15 @@ class StrictLambda:
         config["CodeSize"] = len(code)
         if asked.body.get("Architectures"):
             config["Architectures"] = asked.body["Architectures"]
-        return Reply(200, (("Content-Type", "application/json"),), json.dumps(config).encode())
+        return Reply(200, _JSON, json.dumps(config).encode())
 
     def _revision(self, key: tuple[str, ...], document: dict[str, Any]) -> str:
-        """Return the id of this state; another state has another id, however it came about."""
+        """Return the id of this state; another state has another id, however it came about.
+
+        So it has when an update has settled: the id in the answer to the update is of no use then.
+        """
         kept = {name: value for name, value in document.items() if name not in STATE}
+        kept["settling"] = self._state(key)
         state = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
         known = self._revisions.get(key)
         if known is None or known[0] != state:
@@ -203,7 +279,9 @@ class StrictLambda:
             if "AliasArn" in item:
                 item["RevisionId"] = self._revision(_alias_key(item), item)
             elif "FunctionArn" in item and "Version" in item:
-                item["RevisionId"] = self._revision(_function_key(asked.region, item), item)
+                key = _function_key(asked.region, item)
+                item["RevisionId"] = self._revision(key, item)
+                item.update(self._state(key))
         return Reply(reply.status, reply.headers, json.dumps(document).encode())
 
 

@@ -15,14 +15,13 @@ from ..core.names import resource_name
 from ..core.templates import declared_values
 from ..deploy.aws_session import Credentials
 from ..deploy.main import CHANGES, PLAN
-from ..deploy.traffic import Strategy
+from ..deploy.traffic import STRATEGY_VARIABLE, Strategy
 from ..deploy.worker import (
     DRY_RUN_VARIABLE,
     PACKAGES_VARIABLE,
     PLAIN_VARIABLE,
     PLAN_VARIABLE,
     POLICY_VARIABLE,
-    STRATEGY_VARIABLE,
 )
 from ..edge.files import read_text, write_json
 from ..edge.machine import Machine

@@ -22,7 +22,7 @@ from ..deploy.observe import (
     read_alias,
 )
 from ..deploy.releases import Move, Release, releases
-from ..deploy.traffic import LATEST, canary_in
+from ..deploy.traffic import LATEST, canary_in, decide, moment
 from ..deploy.triggers import off_the_alias
 from ..edge.http import Http
 from ..edge.machine import Machine
@@ -207,12 +207,8 @@ def _drift(place: Place, latest: Observed, serving: Observed, alias: Alias | Non
         yield f"live is version {serving.version}, which is no release of ours"
     if alias.weights:
         tried, since = canary_in(alias)
-        what = f"a canary of {tried} since {since:%Y-%m-%d %H:%M} UTC" if since else "weights"
-        yield (
-            f"{what}: a deploy that ended early, or waits for somebody to decide. Deploy that "
-            f"release again, or `python3 tasks.py deploy {place.environment.name} --promote` or "
-            "--abort"
-        )
+        what = f"a canary of {tried} since {moment(since)}" if since else "weights not of ours"
+        yield f"{what}: {alias}. {decide(place.environment.name)}"
     if found := off_the_alias(place.connection.functions, latest):
         yield f"not on the alias live: {', '.join(found)}"
 
