@@ -20,8 +20,13 @@ def test_a_stream_has_a_document_on_each_line(
         run.stream([{"n": 1}, {"n": "hunter2-hunter2"}])
     first, second = map(json.loads, capsys.readouterr().out.splitlines())
     assert (first, second["n"].startswith("hunter")) == ({"n": 1}, False)
-    with pytest.raises(Exit), session(tmp_path, json=True, verbose=False) as run:
-        run.stream([{"n": 1}])
-        raise PipelineError("logs", "gone")
+    with pytest.raises(Exit):
+        _fail(tmp_path)
     lines = capsys.readouterr().out.splitlines()
     assert [*map(json.loads, lines)][1]["error"]["what"] == "gone"
+
+
+def _fail(root: Path) -> None:
+    with session(root, json=True, verbose=False) as run:
+        run.stream([{"n": 1}])
+        raise PipelineError("logs", "gone")

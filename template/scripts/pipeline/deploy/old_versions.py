@@ -53,12 +53,9 @@ class Storage:
 def rights(arn: str) -> tuple[Permission, ...]:
     """Return the rights that looking and removing need, for the function of that ARN."""
     reads = ("ListVersionsByFunction", "ListAliases", "ListProvisionedConcurrencyConfigs")
-    return (
-        *(Permission(f"lambda:{action}", arn) for action in reads),
-        # AWS allows it for the account or not at all. It deletes no function: that has no number.
-        Permission("lambda:GetAccountSettings", "*"),
-        Permission("lambda:DeleteFunction", f"{arn}:*"),
-    )
+    # Of versions alone: the function has no number.
+    delete = Permission("lambda:DeleteFunction", f"{arn}:*")
+    return (*(Permission(f"lambda:{action}", arn) for action in reads), delete)
 
 
 def old_versions(client: Any, name: str, keep: int) -> tuple[OldVersion, ...]:
@@ -70,7 +67,8 @@ def old_versions(client: Any, name: str, keep: int) -> tuple[OldVersion, ...]:
     versions = sorted(found, key=lambda one: -one.number)
     reasons = dict(_in_use(client, name))
     live = next((one for one in versions if reasons.get(str(one.number)) == ALIAS), None)
-    back = next((one for one in versions if live and _is_before(one, live)), None)
+    earlier = (one for one in versions if one.release and live and one.number < live.number)
+    back = next((one for one in earlier if live and one.release != live.release), None)
     newest = {one.number for one in versions[: max(1, keep)]}
 
     def needed(one: OldVersion) -> str:
@@ -84,10 +82,6 @@ def old_versions(client: Any, name: str, keep: int) -> tuple[OldVersion, ...]:
         OldVersion(one.number, one.release, one.size, reasons.get(str(one.number)) or needed(one))
         for one in versions
     )
-
-
-def _is_before(one: OldVersion, live: OldVersion) -> bool:
-    return bool(one.release) and one.number < live.number and one.release != live.release
 
 
 def _versions(configurations: Iterable[Mapping[str, Any]]) -> Iterator[OldVersion]:
@@ -142,7 +136,6 @@ def storage(client: Any) -> Storage | None:
         with explained_errors("account", "lambda:GetAccountSettings"):
             answer = client.get_account_settings()
             parts = (answer["AccountUsage"], answer["AccountLimit"])
-            used, limit = (part["TotalCodeSize"] for part in parts)
+            return Storage(*(part["TotalCodeSize"] for part in parts))
     except PipelineError:
         return None
-    return Storage(used, limit)

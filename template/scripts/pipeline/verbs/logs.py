@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -51,36 +51,28 @@ def function_log(
     `pause` sleeps for some seconds. Raises UsageError for a time that is none, PipelineError where
     function or log cannot be read. A log group that is not there yet is an empty log.
     """
-    try:
-        yield from _read(place, options, now, reporter, pause)
-    except Unanswered as error:
-        if not place.environment.is_local:
-            raise
-        then = "Run `python3 tasks.py deploy local`."
-        raise PipelineError("local", "the embedded AWS has stopped", then) from error
-
-
-def _read(
-    place: Place,
-    options: LogOptions,
-    now: datetime,
-    reporter: Reporter,
-    pause: Callable[[float], None],
-) -> Iterator[list[Entry]]:
     name, functions = place.function, place.connection.functions
-    start = _moment(options.since, now, is_local=place.environment.is_local)
+    is_local = place.environment.is_local
+    since = _moment(options.since, now, is_local=is_local)
     with reporter.stage("logs") as stage:
         versions = _versions(functions, name, options.version)
         group = _group(functions, name)
-        looking = _Looking(place.connection.clients("logs"), group, name, versions)
-        since = int(start.timestamp() * 1000)
-        stage.text = f"{group}, {f'since {start:%Y-%m-%d %H:%M} UTC' if since else 'all of it'}"
-    interval = shortest = _BETWEEN_LOCAL_LOOKS if place.environment.is_local else _BETWEEN_LOOKS
+        client = place.connection.clients("logs")
+        when = datetime.fromtimestamp(since / 1000, UTC)
+        stage.text = f"{group}, {f'since {when:%Y-%m-%d %H:%M} UTC' if since else 'all of it'}"
+    interval = shortest = _BETWEEN_LOCAL_LOOKS if is_local else _BETWEEN_LOOKS
+    reader, seen, newest = LogReader(), dict[str, int](), 0
     while True:
         try:
-            for found in looking.look(since):
-                if found:
-                    yield found
+            for page in _pages(client, group, since, is_local=is_local):
+                new = [one for one in page if one["eventId"] not in seen]
+                seen.update((one["eventId"], one["timestamp"]) for one in new)
+                newest = max([newest, *(one["timestamp"] for one in new)])
+                yield [
+                    reader.entry(line)
+                    for line in map(_line, new)
+                    if line.function in ("", name) and (not versions or line.version in versions)
+                ]
             interval = shortest
         except Throttled:
             if not options.follow:
@@ -89,50 +81,37 @@ def _read(
         if not options.follow:
             return
         pause(interval)
-        since = max(since, looking.newest - _LATE_MS)
+        since = max(since, newest - _LATE_MS)
+        seen = {key: moment for key, moment in seen.items() if moment >= since}
 
 
-class _Looking:
-    """A log group that is looked at again and again: each line is given once."""
+def _line(event: Mapping[str, Any]) -> LogLine:
+    return LogLine(event["timestamp"], event["logStreamName"], event["message"])
 
-    def __init__(self, client: Any, group: str, function: str, versions: set[str]) -> None:
-        self._client = client
-        self._group = group
-        self._function = function
-        self._versions = versions
-        self._reader = LogReader()
-        self._seen: dict[str, int] = {}
-        self.newest = 0
 
-    def look(self, since: int) -> Iterator[list[Entry]]:
-        """Yield the pages since that moment; AWS may send empty ones before the last."""
-        self._seen = {key: moment for key, moment in self._seen.items() if moment >= since}
-        token: dict[str, str] = {}
-        while True:
-            try:
-                with explained_errors(self._group, "logs:FilterLogEvents"):
-                    answer = self._client.filter_log_events(
-                        logGroupName=self._group, startTime=since, interleaved=True, **token
-                    )
-            except Missing:
-                return
-            yield self._new(answer.get("events", ()))
-            following = {"nextToken": answer["nextToken"]} if answer.get("nextToken") else token
-            if following == token:
-                return
-            token = following
-
-    def _new(self, events: list[dict[str, Any]]) -> list[Entry]:
-        new = [one for one in events if one["eventId"] not in self._seen]
-        self._seen.update((one["eventId"], one["timestamp"]) for one in new)
-        lines = [LogLine(one["timestamp"], one["logStreamName"], one["message"]) for one in new]
-        self.newest = max([self.newest, *(line.timestamp for line in lines)])
-        return [self._reader.entry(line) for line in lines if self._is_wanted(line)]
-
-    def _is_wanted(self, line: LogLine) -> bool:
-        if line.function not in ("", self._function):
-            return False
-        return not self._versions or line.version in self._versions
+def _pages(
+    client: Any, group: str, since: int, *, is_local: bool
+) -> Iterator[Iterable[dict[str, Any]]]:
+    """Yield the pages since a moment; AWS may send empty ones before the last."""
+    token: dict[str, str] = {}
+    while True:
+        try:
+            with explained_errors(group, "logs:FilterLogEvents"):
+                answer = client.filter_log_events(
+                    logGroupName=group, startTime=since, interleaved=True, **token
+                )
+        except Missing:
+            return
+        except Unanswered as error:
+            if not is_local:
+                raise
+            then = "Run `python3 tasks.py deploy local`."
+            raise PipelineError("local", "the embedded AWS has stopped", then) from error
+        yield answer.get("events", ())
+        following = {"nextToken": answer["nextToken"]} if answer.get("nextToken") else token
+        if following == token:
+            return
+        token = following
 
 
 def _group(functions: Any, name: str) -> str:
@@ -152,18 +131,20 @@ def _versions(functions: Any, name: str, wanted: str) -> set[str]:
     return {one.function.version for one in named_releases(known, wanted, f"logs of {name}")}
 
 
-def _moment(since: str, now: datetime, *, is_local: bool) -> datetime:
-    """Return the moment that `since` means."""
-    if not since:
-        return datetime.fromtimestamp(0, UTC) if is_local else now - _BY_DEFAULT
+def _moment(since: str, now: datetime, *, is_local: bool) -> int:
+    """Return the moment that `since` means, in milliseconds since 1970."""
+    moment = now - _BY_DEFAULT
+    if not since and is_local:
+        return 0
     if period := _PERIOD.fullmatch(since):
-        return now - timedelta(**{_UNITS[period[2]]: int(period[1])})
-    try:
-        moment = datetime.fromisoformat(since)
-    except ValueError:
-        then = "Write a period like 15m, 2h or 1d, or a moment like 2026-11-26T09:05 (UTC)."
-        raise UsageError("--since", f"{since!r} is no time", then) from None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        moment = now - timedelta(**{_UNITS[period[2]]: int(period[1])})
+    elif since:
+        try:
+            moment = datetime.fromisoformat(since)
+        except ValueError:
+            then = "Write a period like 15m, 2h or 1d, or a moment like 2026-11-26T09:05 (UTC)."
+            raise UsageError("--since", f"{since!r} is no time", then) from None
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     if moment > now:
         raise UsageError("--since", f"{since} is yet to come", "Without an offset it is UTC.")
-    return moment.astimezone(UTC)
+    return int(moment.timestamp() * 1000)
