@@ -8,13 +8,20 @@ import re
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from pipeline.deploy.aws_session import Connection
 from pipeline.local.state import LocalAws
+from pipeline.project.project import Environment
+from pipeline.verbs.rollback import rollback
+from pipeline.verbs.status import status
+from pipeline.verbs.versions import prune
+from pipeline.verbs.which_function import Place
 
-from tests.local.local_support import APP, MINOR, client, eventually, messages, zipped
+from tests.local.local_support import APP, MINOR, Seen, client, eventually, messages, zipped
 from tests.repositories import Render
 
 Create = Callable[..., str]
@@ -290,3 +297,24 @@ def test_a_weight_decides_what_runs(lambdas: Any, create: Create) -> None:
         lambdas.update_alias(FunctionName=name, Name="live", RoutingConfig=weights)
         assert {lambdas.invoke(**live)["ExecutedVersion"] for _ in range(5)} == {runs}
         assert lambdas.get_function_configuration(**live)["Version"] == "1"
+
+
+def test_a_release_is_taken_back_and_old_ones_go(lambdas: Any, create: Create) -> None:
+    """In the embedded AWS as in AWS; the version that serves then is the earlier one."""
+    name = create()
+    for number in range(1, 5):
+        text = f"2.0.{number} 3f2c1ab00000: Prints"
+        lambdas.update_function_configuration(FunctionName=name, Description=text)
+        lambdas.publish_version(FunctionName=name)
+    lambdas.create_alias(FunctionName=name, Name="live", FunctionVersion="4")
+    there = Connection(lambdas, lambda: None, "us-east-1")
+    place, seen = Place(Environment("local"), name, there), Seen()
+    done = prune(place, 1, seen.reporter, dry_run=False)
+    assert [one.number for one in done.removed] == [1, 2]
+    back = rollback(place, "", "wrong totals", datetime(2026, 11, 26, tzinfo=UTC), seen.reporter)
+    assert (back.version, back.function_version) == ("2.0.3", "3")
+    answer = lambdas.invoke(FunctionName=name, Qualifier="live", Payload=b"{}")
+    assert answer["ExecutedVersion"] == "3"
+    found = status(place)
+    assert found.deployed == "2026-11-26 00:00 UTC, rolled back from 2.0.4: wrong totals"
+    assert (found.waiting, found.drift) == (("2.0.4 was taken back",), ())
