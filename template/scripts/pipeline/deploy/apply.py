@@ -37,10 +37,11 @@ def apply(
     found = plan.observed
     done: list[_Done] = []
     for step in plan.steps:
+        if wait.stopped():
+            stopped = Interrupted(found.name, f"stopped before the step {step.name}", GO_ON)
+            raise _with_outcome(stopped, done, found, work, Stage("stop", reporter.emit))
         with reporter.stage(step.name) as stage:
             try:
-                if wait.stopped():
-                    raise Interrupted(found.name, f"stopped before the step {step.name}", GO_ON)
                 after = _carry_out(step, found, work, stage)
             except PipelineError as error:
                 raise _with_outcome(error, done, found, work, stage) from error
@@ -278,8 +279,7 @@ def _with_outcome(
                 f"runtime {live.runtime}, handler {live.handler}, CodeSha256 {live.code_sha256}."
             )
         if work.alias and work.accepted:
-            moved = any(one.of is Of.ALIAS for one in work.accepted)
-            outcome += f" Traffic goes to {work.alias}{'' if moved else ' as before'}."
+            outcome += f" Traffic goes to {work.alias}."
         if as_left and isinstance(error, Unanswered):
             outcome += " A request that is still on its way would be refused: its revision is old."
     except PipelineError as second:

@@ -54,8 +54,9 @@ def _earlier(
     folder: Path, manifest: Manifest, release: str, packages: Mapping[str, str]
 ) -> Iterator[tuple[Manifest, dict[str, int]]]:
     """Yield manifest and files of the release, from every place that has them."""
-    places = [folder.with_name(release), *sorted(folder.parent.glob(f"{release}{_AGAIN}"))]
-    for place in [Path(packages[release])] * (release in packages) + places:
+    places = [Path(packages[release])] if release in packages else []
+    places += [folder.with_name(release), *sorted(folder.parent.glob(f"{release}{_AGAIN}"))]
+    for place in places:
         try:
             with _opened(place, MANIFEST_NAME) as file:
                 found = Manifest.from_json(file.read(LARGEST_DOCUMENT), where=str(place))

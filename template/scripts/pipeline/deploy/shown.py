@@ -17,7 +17,7 @@ from typing import Any
 from ..core.errors import Conflict, PipelineError
 from ..core.names import ALIAS, release_in
 from ..core.strict_json import parse_json
-from ..core.text import stage_line
+from ..core.text import STAGE_WIDTH
 from .contents import Contents
 from .observe import Alias, Observed, differences
 from .plan import Plan
@@ -28,7 +28,16 @@ from .worker import WorkerContext
 SCHEMA = 1
 # What a saved plan is held against. The rest is there to be read: it follows from this, or changes
 # nothing that a deploy does, like the files of an earlier package.
-BOUND = ("schema", "environment", "package", "release", "function", "alias", "values", "steps")
+BOUND = (
+    "schema",
+    "environment",
+    "package",
+    "release",
+    "function",
+    "alias",
+    "environment_values",
+    "steps",
+)
 _WIDTH = 80
 _LONGEST = 120
 # Hashes are shown by their beginning: whole ones are in the data.
@@ -67,7 +76,7 @@ def as_data(
         "release": context.release,
         "function": _settings(observed),
         "alias": _alias(alias),
-        "values": _hash_of_values(plan),
+        "environment_values": _hash_of_values(plan, package),
         "steps": [
             {"name": step.name, "changes": [asdict(change) for change in step.changes]}
             for step in plan.steps
@@ -93,13 +102,18 @@ def refuse_moved(saved: str, now: Mapping[str, Any], where: str) -> None:
     if not isinstance(plan, dict) or plan.get("schema") != SCHEMA:
         what = "the saved plan is none of this version of the pipeline"
         raise PipelineError(where, what, then)
-    was, is_now = (dict(_flat({key: one.get(key) for key in BOUND})) for one in (plan, now))
+    was, is_now = (dict(_leaves({key: one.get(key) for key in BOUND})) for one in (plan, now))
     moved = [name for name in {**was, **is_now} if was.get(name) != is_now.get(name)]
     if not moved:
         return
-    # What is to be done differs because of what it was planned on: that is enough, if known.
-    causes = [name for name in moved if not name.startswith("steps")] or moved
-    lines = [f"{name}: {_short(was.get(name))} -> {_short(is_now.get(name))}" for name in causes]
+    # What is to be done follows from what it was planned on, and a revision only says that
+    # something is another: they are told where nothing else is.
+    causes = [name for name in moved if name.split()[0] != "steps"] or [
+        name for name in moved if name.endswith(" name")
+    ]
+    causes = [name for name in causes if not name.endswith("RevisionId")] or causes or moved
+    changes = [_change(name, was.get(name), is_now.get(name)) for name in causes]
+    lines = "\n".join(changes).splitlines()
     what = "something has moved since the plan was saved.\n  " + "\n  ".join(lines)
     raise Conflict(where, what, then)
 
@@ -119,7 +133,7 @@ def _rows(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "last", _release(last)
     label = "drift"
     for one in data["drift"]:
-        yield label, f"{_change(one['what'], one['was'], one['now'])}"
+        yield label, _change(one["what"], one["was"], one["now"])
         label = ""
     if data["drift"]:
         begun = release_in(data["function"]["Description"])[0]
@@ -134,23 +148,39 @@ def _rows(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for step in data["steps"]:
         label = step["name"]
         for one in step["changes"]:
-            yield label, _change(one["what"], one["now"], one["planned"])
+            what = one["what"].removeprefix(f"{step['name']} ")
+            yield label, _change(what, one["now"], one["planned"])
             label = ""
     if contents := data["contents"]:
         yield from _contents(contents)
 
 
 def _row(label: str, text: str) -> list[str]:
-    head = stage_line(label, "|", "")[:-1]
-    rest = " " * len(head)
-    return textwrap.wrap(
-        text, _WIDTH, initial_indent=head, subsequent_indent=rest,
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
+    head = f"  {label:<{STAGE_WIDTH}} "
+    lines = []
+    for line in text.splitlines():
+        lines += textwrap.wrap(
+            line,
+            _WIDTH,
+            initial_indent=head,
+            subsequent_indent=" " * len(head),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        head = " " * len(head)
+    return lines
 
 
-def _change(what: str, was: str, now: str) -> str:
-    return f"{what}: {_short(was)} -> {_short(now)}"
+def _change(what: str, was: object, now: object) -> str:
+    """Return a change as a line, or as two where one is too long."""
+    old, new = _short(was), _short(now)
+    start, colon, rest = old.partition(": ")
+    if colon and new.endswith(f"{colon}{rest}"):
+        # A description after the release that it names.
+        old, new = start, new.removesuffix(f"{colon}{rest}")
+    line = f"{what}: {old} -> {new}"
+    fits = len(line) <= _WIDTH - STAGE_WIDTH - len("   ")
+    return line if fits else f"{what}: {old}\n  -> {new}"
 
 
 def _short(value: object) -> str:
@@ -162,7 +192,7 @@ def _short(value: object) -> str:
 def _release(one: Mapping[str, str]) -> str:
     release = f"{one['release']} ({one['commit']})" if one["release"] else "no release of ours"
     version = one["version"] if one["version"] == "$LATEST" else f"version {one['version']}"
-    return f"{release}, {version}, since {one['since'][:16].replace('T', ' ')} UTC"
+    return f"{release}, {version}\nsince {one['since'][:16].replace('T', ' ')} UTC"
 
 
 def _contents(contents: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -188,7 +218,7 @@ def _settings(observed: Observed) -> dict[str, Any]:
         "Architectures": observed.architecture,
         "CodeSha256": observed.code_sha256,
         **observed.rest,
-        "environment": sorted(observed.environment),
+        "environment": dict.fromkeys(sorted(observed.environment), "(set)"),
         "tags": None if observed.tags is None else dict(observed.tags),
     }
 
@@ -216,10 +246,10 @@ def _served(function: Observed, alias: Alias | None) -> dict[str, str]:
     }
 
 
-def _hash_of_values(plan: Plan) -> str:
+def _hash_of_values(plan: Plan, package: Unpacked) -> str:
     values = json.dumps([plan.observed.environment, plan.wanted.environment], sort_keys=True)
-    # A revision is there once: no table of hashes that was made before fits it.
-    salt = f"{plan.observed.arn} {plan.observed.revision_id}".encode()
+    # With a salt of its own for each release, and slow: nobody has tables for it, or makes one.
+    salt = f"{plan.observed.arn} {package.manifest.version}".encode()
     return hashlib.pbkdf2_hmac("sha256", values.encode(), salt, _HASH_ROUNDS).hex()
 
 
@@ -239,10 +269,10 @@ def _moved_by_hand(
         yield {"what": ALIAS, "was": f"version {last.number}", "now": str(alias)}
 
 
-def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the leaves of a document, each named by the keys that lead to it."""
     if not isinstance(value, (dict, list)) or not value:
         yield name, value or None
         return
     for key, one in value.items() if isinstance(value, dict) else enumerate(value, 1):
-        yield from _flat(one, f"{name} {key}".strip())
+        yield from _leaves(one, f"{name} {key}".strip())
