@@ -35,7 +35,7 @@ def released(folder: Path) -> Deploy:
 def package(one: Deploy, code: bytes, version: str, *libraries: str) -> None:
     """Make that the package to deploy, with libraries like `idna 3.10`."""
     facts = manifest(code, environment={**VALUES, "LEVEL": "info"}, handler_file="app.py")
-    locked = tuple(Dependency(*one.split()) for one in libraries)
+    locked = tuple(Dependency(name, number) for name, number in map(str.split, libraries))
     write_package(one.folder, replace(facts, version=version, dependencies=locked), code)
 
 

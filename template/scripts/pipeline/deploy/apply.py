@@ -190,7 +190,9 @@ def _send_when_free(step: Step, before: Observed, work: _Work, stage: Stage) -> 
         try:
             return work.send(step.call, before.revision_id)
         except Busy as error:
-            if work.wait.stopped() or work.wait.now() - start >= work.wait.ceiling:
+            if work.wait.stopped():
+                raise Interrupted(error.where, error.what, GO_ON) from error
+            if work.wait.now() - start >= work.wait.ceiling:
                 raise
             stage.progress(error.what)
             work.wait.pause()

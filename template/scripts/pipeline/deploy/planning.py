@@ -17,7 +17,7 @@ from .aws_session import Connect, Connection
 from .hooks import Hooks, load_hooks
 from .observe import Wait, published_versions, read_alias, settled
 from .plan import Bucket, Plan, Wanted
-from .shown import as_data
+from .plan_data import as_data
 from .triggers import off_the_alias
 from .unpacked import Unpacked
 from .worker import WorkerContext

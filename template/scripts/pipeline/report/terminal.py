@@ -24,7 +24,7 @@ _SPINNER = 2
 _wrap = partial(textwrap.wrap, break_long_words=False, break_on_hyphens=False)
 
 # A line of a plan: its label, what changes, from what, to what. Long ones are two lines.
-_CHANGE = re.compile(rf"  (.{{{STAGE_WIDTH}}} )(\S.*?: )?(.*?)(-> )(.*)")
+_CHANGE = re.compile(rf"  (.{{{STAGE_WIDTH}}} )(\S.*?: )?(.*?)( *-> )(.*)")
 _LABELS = {"drift": "yellow", "alarm": "red"}
 
 
