@@ -18,7 +18,7 @@ from .aws_session import Connect, Connection
 from .hooks import Hooks, load_hooks
 from .observe import Observed, Wait, published_versions, read_alias, settled
 from .plan import Bucket, Of, Plan, Wanted
-from .shown import as_data
+from .plan_data import as_data
 from .smoke import SMOKE_FOLDER, smoke_tests
 from .traffic import (
     ABORT,
