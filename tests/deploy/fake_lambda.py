@@ -290,6 +290,7 @@ class FakeLambda:
             number = last[0]
         else:
             made = {**settings, "Version": number, "State": "Active"}
+            made["LastModified"] = f"2026-11-24T10:00:{int(number):02}.000+0000"
             self.versions[number] = copy.deepcopy({**made, "FunctionArn": f"{ARN}:{number}"})
             self.touch()
         self.accepted.append("publish_version")

@@ -13,8 +13,8 @@ from pipeline.verbs.versions import Pruned, prune
 from pipeline.verbs.which_function import Place
 
 from tests.deploy.deploy_support import ARN, NAME, OLD, Recorder
+from tests.deploy.deploying import Deploy
 from tests.deploy.fake_lambda import FakeLambda, Script, refusal
-from tests.deploy.test_deploy_verb import Deploy
 from tests.deploy.test_rollback_status import place
 
 

@@ -50,8 +50,9 @@ def deploy(
 
     if detailed_exit_code and not (dry_run or plan):
         raise UsageError("deploy", "--detailed-exit-code is for --dry-run", "Name both.")
-    if plan and from_plan:
-        raise UsageError("deploy", "--plan saves a plan, --from-plan deploys one", "Name one.")
+    if sum(map(bool, (plan, from_plan, print_policy))) > 1:
+        what = "--plan, --from-plan and --print-policy exclude each other"
+        raise UsageError("deploy", what, "Name one.")
     options = DeployOptions(
         environment, package, dry_run, print_policy, allow_dirty, plan, from_plan, strategy
     )

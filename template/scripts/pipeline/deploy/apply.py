@@ -45,10 +45,11 @@ def apply(
     done: list[_Done] = []
     for step in plan.steps:
         held: Held | None = None
+        if wait.stopped():
+            stopped = Interrupted(found.name, f"stopped before the step {step.name}", GO_ON)
+            raise _with_outcome(stopped, done, found, work, Stage("stop", reporter.emit))
         with reporter.stage(step.name) as stage:
             try:
-                if wait.stopped():
-                    raise Interrupted(found.name, f"stopped before the step {step.name}", GO_ON)
                 after = _carry_out(step, found, work, stage)
                 stage.text = _summary(step, work, after)
             except Held as error:
@@ -283,7 +284,9 @@ def _send_when_free(step: Step, before: Observed, work: _Work, stage: Stage) -> 
         try:
             return work.send(step.call, before.revision_id)
         except Busy as error:
-            if work.wait.stopped() or work.wait.now() - start >= work.wait.ceiling:
+            if work.wait.stopped():
+                raise Interrupted(error.where, error.what, GO_ON) from error
+            if work.wait.now() - start >= work.wait.ceiling:
                 raise
             stage.progress(error.what)
             work.wait.pause()
@@ -374,8 +377,7 @@ def _with_outcome(
         if work.taken_back:
             outcome = f"All calls go to {work.alias} again."
         elif work.alias and work.accepted:
-            moved = any(one.of is Of.ALIAS for one in work.accepted)
-            outcome += f" Traffic goes to {work.alias}{'' if moved else ' as before'}."
+            outcome += f" Traffic goes to {work.alias}."
         if as_left and isinstance(error, Unanswered):
             outcome += " A request that is still on its way would be refused: its revision is old."
     except PipelineError as second:

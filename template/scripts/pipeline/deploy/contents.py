@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from ..core.errors import PipelineError
 from ..core.manifest import MANIFEST_NAME, Manifest
 from ..core.names import FUNCTION_ZIP, package_version_problem
 from ..core.strict_json import LARGEST_DOCUMENT
@@ -39,39 +39,22 @@ class Contents:
         """
         if release == manifest.version or package_version_problem(release):
             return None
-        for before, code in _earlier(folder, manifest, release, packages):
-            with (folder / FUNCTION_ZIP).open("rb") as own:
-                now = _names(own)
-            return cls(
-                release,
-                _files(code, now, manifest.function.handler_file),
-                _libraries(before, manifest),
-            )
+        places = [Path(packages[release])] if release in packages else []
+        places += [folder.with_name(release), *sorted(folder.parent.glob(f"{release}{_AGAIN}"))]
+        for place in places:
+            with suppress(Exception):
+                return cls._since(place, release, folder, manifest)
         return None
 
-
-def _earlier(
-    folder: Path, manifest: Manifest, release: str, packages: Mapping[str, str]
-) -> Iterator[tuple[Manifest, dict[str, int]]]:
-    """Yield manifest and files of the release, from every place that has them."""
-    places = [Path(packages[release])] if release in packages else []
-    places += [folder.with_name(release), *sorted(folder.parent.glob(f"{release}{_AGAIN}"))]
-    for place in places:
-        try:
-            with _opened(place, MANIFEST_NAME) as file:
-                found = Manifest.from_json(file.read(LARGEST_DOCUMENT), where=str(place))
-            if (found.package_id, found.version) == (manifest.package_id, release):
-                with _opened(place, FUNCTION_ZIP) as code:
-                    yield found, _names(code)
-        except (
-            OSError,
-            KeyError,
-            ValueError,
-            NotImplementedError,
-            PipelineError,
-            zipfile.BadZipFile,
-        ):
-            continue
+    @classmethod
+    def _since(cls, place: Path, release: str, folder: Path, manifest: Manifest) -> Contents:
+        with _opened(place, MANIFEST_NAME) as file:
+            before = Manifest.from_json(file.read(LARGEST_DOCUMENT), where=str(place))
+        if (before.package_id, before.version) != (manifest.package_id, release):
+            raise LookupError(release)
+        with _opened(place, FUNCTION_ZIP) as was, _opened(folder, FUNCTION_ZIP) as now:
+            files = _files(_names(was), _names(now), manifest.function.handler_file)
+        return cls(release, files, _libraries(before, manifest))
 
 
 def _opened(place: Path, name: str) -> IO[bytes]:

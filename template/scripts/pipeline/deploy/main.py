@@ -19,10 +19,11 @@ from .apply import GO_ON, apply
 from .aws_session import Connect, connect
 from .observe import Wait
 from .old_versions import old_versions, remove, rights
-from .plan import WEIGHT, Applied
+from .plan import WEIGHT, Applied, Plan
+from .plan_data import refuse_moved
+from .plan_screen import as_lines
 from .planning import Planned, planned
 from .policy import policy
-from .shown import as_lines, refuse_moved
 from .stop import Stop
 from .traffic import decide
 from .verdict import Held
@@ -86,13 +87,13 @@ def deploy(
     """
     wait = wait or Wait(time.sleep, time.monotonic)
     ready = planned(package, context, reporter, connect, wait)
-    plan = ready.plan
+    plan, screen = ready.plan, as_lines(ready.data)
     # Of a canary that is taken back it is not the package's.
     version = release_in(plan.wanted.description)[0] or ready.package.manifest.version
-    with hiding(_environment_values(ready), reporter) as quiet:
+    with hiding(_environment_values(plan, screen), reporter) as quiet:
         arn, caller = plan.observed.arn, ready.connection.caller
         quiet.line(f"{arn} {caller}".rstrip(), verbose=True)
-        for line in as_lines(ready.data):
+        for line in screen:
             quiet.line(line)
         applied = Applied(version, ready.environment, plan, plan.observed, ())
         if context.print_policy:
@@ -104,7 +105,8 @@ def deploy(
             refuse_moved(context.saved_plan, ready.data, ready.where)
         if context.dry_run:
             quiet.emit(Output(CHANGES, str(len(plan.changes))))
-            quiet.emit(Output(PLAN, json.dumps(ready.data)))
+            # As it is: a hash could hold what looks like a short secret.
+            reporter.emit(Output(PLAN, json.dumps(ready.data)))
             quiet.line("Dry run: nothing was changed.")
             return applied
         ready.hooks("before_deploy", plan)
@@ -145,15 +147,15 @@ def _remove_versions(ready: Planned, reporter: Reporter) -> None:
             reporter.warn(f"old versions were not removed: {error.where}: {error.what}")
 
 
-def _environment_values(ready: Planned) -> list[str]:
+def _environment_values(plan: Plan, screen: list[str]) -> list[str]:
     """Return the environment's values, ours and others': AWS quotes them in what it refuses.
 
     What the deploy says of the function itself, like its name, is not a secret.
     """
-    observed, wanted = ready.plan.observed, ready.plan.wanted
-    public = (replace(observed, environment={}), replace(wanted, environment={}), ready.data)
+    observed, wanted = plan.observed, plan.wanted
+    public = repr((replace(observed, environment={}), replace(wanted, environment={}), screen))
     values = {*observed.environment.values(), *wanted.environment.values()}
-    return sorted(value for value in values if value not in repr(public))
+    return sorted(value for value in values if value not in public)
 
 
 def _report_result(applied: Applied, reporter: Reporter) -> None:

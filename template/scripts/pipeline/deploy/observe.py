@@ -312,7 +312,7 @@ def settled(client: Any, name: str, wait: Wait, stage: Stage, version: str = _LA
                 f"after {waited:.0f} s it still has {found.status}",
                 f"{hint(found.reason)} {then}".strip(),
             )
-        text = f"waiting for {what}, seconds: {found.status}"
+        text = f"waiting for {what}: {found.status}"
         stage.progress(text, round(waited), math.ceil(ceiling))
         wait.pause()
 

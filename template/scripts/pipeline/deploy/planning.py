@@ -18,8 +18,8 @@ from .aws_session import Connect, Connection
 from .hooks import Hooks, load_hooks
 from .observe import Observed, Wait, published_versions, read_alias, settled
 from .plan import Bucket, Later, Of, Plan, Wanted
+from .plan_data import as_data
 from .releases import moved
-from .shown import as_data
 from .smoke import SMOKE_FOLDER, smoke_tests
 from .traffic import (
     ABORT,

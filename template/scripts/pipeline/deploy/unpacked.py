@@ -12,6 +12,7 @@ from ..core.errors import NotTheSame, PipelineError
 from ..core.lambda_limits import DIRECT_UPLOAD_LIMIT
 from ..core.manifest import MANIFEST_NAME, Manifest, ZipFacts
 from ..core.names import DEPLOY_HOOKS, FUNCTION_ZIP
+from .smoke import SMOKE_FOLDER
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,9 @@ class Unpacked:
         data = _read(path)
         manifest = Manifest.from_json(data, where=str(path))
         # The manifest has the hash of the function zip.
-        digest = hashlib.sha256(data + (_read(hooks) if hooks.is_file() else b""))
+        others = [hooks] if hooks.is_file() else []
+        others += sorted((folder / SMOKE_FOLDER).glob("*.json"))
+        digest = hashlib.sha256(data + b"".join(map(_read, others)))
         return cls(folder, manifest, digest.hexdigest())
 
     @property

@@ -7,6 +7,7 @@ no module can see them, so the script passes its globals in.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -86,7 +87,7 @@ class WorkerContext:
             credentials=_credentials(variables, environ),
             variables=dict(variables),
             saved_plan=variables.get(PLAN_VARIABLE, ""),
-            plain=(_ENVIRONMENT, _RELEASE, *_names(variables.get(PLAIN_VARIABLE, ""))),
+            plain=(_ENVIRONMENT, _RELEASE, *re.split(" *, *", variables.get(PLAIN_VARIABLE, ""))),
             packages=json.loads(variables.get(PACKAGES_VARIABLE, "{}")),
             strategy=variables.get(STRATEGY_VARIABLE, ""),
             traffic=traffic,
@@ -119,10 +120,6 @@ class WorkerContext:
         """What must not be shown anywhere."""
         own = self.variables.get(_SECRET, "")
         return tuple(x for x in (own, self.credentials.secret, self.credentials.token) if x)
-
-
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _credentials(variables: Mapping[str, str], environ: Mapping[str, str]) -> Credentials:

@@ -23,11 +23,10 @@ _TIME = len("12.3 s")
 _SPINNER = 2
 _wrap = partial(textwrap.wrap, break_long_words=False, break_on_hyphens=False)
 
-# A row below an environment's name: what it is about, and the text.
-_STATUS = re.compile(r"(  (?:function|deployed|code|traffic|drift|waiting) +)(.*)", re.DOTALL)
-_STANDS_OUT = {"drift": "yellow", "traffic": "yellow", "waiting": "cyan"}
-# A line of a plan: what changes, from what, to what.
-_CHANGE = re.compile(r"(    \S.*?: )(.*)( -> )(.*)")
+# A line of a plan: its label, what changes, from what, to what. Long ones are two lines.
+_CHANGE = re.compile(rf"  (.{{{STAGE_WIDTH}}} )(\S.*?: )?(.*?)( *-> )(.*)")
+_LABELS = {"drift": "yellow", "alarm": "red", "traffic": "yellow", "waiting": "cyan"}
+_LABELLED = re.compile(rf"  ({'|'.join(_LABELS)}) .*", re.DOTALL)
 
 
 class TerminalPrinter:
@@ -106,9 +105,16 @@ def _coloured(event: Event, text: str) -> Text:
         return Text.assemble((text[:head], "green"), text[head:])
     if isinstance(event, Line) and text.startswith("CodeSha256 "):
         return Text(text, style="dim")
-    if isinstance(event, Line) and (row := _STATUS.fullmatch(text)):
-        return Text.assemble((row[1], "dim"), (row[2], _STANDS_OUT.get(row[1].strip(), "")))
     if isinstance(event, Line) and (change := _CHANGE.fullmatch(text)):
-        what, before, arrow, after = change.groups()
-        return Text.assemble(what, (before, "red"), (arrow, "dim"), (after, "green"))
+        label, what, before, arrow, after = change.groups()
+        return Text.assemble(
+            "  ",
+            (label, _LABELS.get(label.strip(), "")),
+            what or "",
+            (before, "red"),
+            (arrow, "dim"),
+            (after, "green"),
+        )
+    if isinstance(event, Line) and (row := _LABELLED.fullmatch(text)):
+        return Text(text, style=_LABELS[row[1]])
     return Text(text)

@@ -53,16 +53,16 @@ class DeployOptions:
     strategy: str = ""
 
     @property
-    def only_shows(self) -> bool:
-        """Tell whether nothing is to be changed."""
-        return self.dry_run or bool(self.save_plan) or self.print_policy
+    def is_dry(self) -> bool:
+        """Tell whether the plan is all that is wanted."""
+        return self.dry_run or bool(self.save_plan)
 
 
 @dataclass(frozen=True)
 class Deployed:
     """A deploy that was made, or shown; `outputs` are what the script passes to later steps.
 
-    `changes` is how many a dry run found, `plan` what it planned, as `deploy/shown.py` has it.
+    `changes` is how many a dry run found, `plan` what it planned, as `deploy/plan_data.py` has it.
     """
 
     environment: str
@@ -105,7 +105,7 @@ def deploy(
         environ.update(variables)
         credentials = Credentials.from_environment(variables)
         done = deploy_package(project, package, options, credentials, environ, reporter)
-        if not options.only_shows:
+        if not (options.is_dry or options.print_policy):
             reporter.line(f"  next      {next_step(project.root, started)}")
         return done
     credentials = worker_credentials(environment, environ)
@@ -126,7 +126,7 @@ def deploy_package(
     templates = manifest.function.templates()
     values = declared_values(templates, environment.declared(), environ)
     given = {
-        DRY_RUN_VARIABLE: str(options.dry_run or bool(options.save_plan)),
+        DRY_RUN_VARIABLE: str(options.is_dry),
         POLICY_VARIABLE: str(options.print_policy),
         PLAN_VARIABLE: _saved(options.from_plan),
         # What stands in pyproject.toml is no secret.
@@ -150,8 +150,9 @@ def deploy_package(
         write_json(Path(options.save_plan), plan)
         verb = f"python3 tasks.py deploy {environment.name} --from-plan {options.save_plan}"
         reporter.line(f"The plan is saved: `{verb}` deploys exactly that, or nothing.")
-    is_dry = options.dry_run or bool(options.save_plan)
-    return Deployed(environment.name, name, manifest.version, is_dry, outputs, changes, plan)
+    return Deployed(
+        environment.name, name, manifest.version, options.is_dry, outputs, changes, plan
+    )
 
 
 def _saved(file: str) -> str:
@@ -167,10 +168,8 @@ def _saved(file: str) -> str:
 def _packages(project: Project) -> dict[str, str]:
     """Return the packages that are at hand here, by version: those of builds, of a folder feed."""
     start, end = f"{project.package_id}.", ".nupkg"
-    files = [
-        *(project.root / project.feed).glob(f"{start}*{end}"),
-        *(project.root / OUTPUT).glob(f"*/{start}*{end}"),
-    ]
+    places = (project.root / project.feed, *(project.root / OUTPUT).glob("*"))
+    files = [file for place in places for file in place.glob(f"{start}*{end}")]
     return {file.name.removeprefix(start).removesuffix(end): str(file) for file in files}
 
 

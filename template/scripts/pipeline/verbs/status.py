@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from ..core.errors import PipelineError
 from ..core.events import Reporter
 from ..core.manifest import MANIFEST_NAME, Manifest
 from ..core.names import release_in
-from ..core.text import few, stage_line
+from ..core.text import few
 from ..deploy.observe import (
     Alias,
     Observed,
@@ -21,6 +20,7 @@ from ..deploy.observe import (
     published_versions,
     read_alias,
 )
+from ..deploy.plan_screen import row
 from ..deploy.releases import Move, Release, releases
 from ..deploy.traffic import LATEST, canary_in, decide, moment
 from ..deploy.triggers import off_the_alias
@@ -31,8 +31,6 @@ from ..octopus.releases import newest_releases
 from ..project.project import Project
 from .which_function import Place, caller
 from .which_package import last_build
-
-_WIDTH = 80
 
 
 @dataclass(frozen=True)
@@ -142,9 +140,10 @@ def texts(found: Sequence[Status]) -> list[list[str]]:
     """
     heads = [one.head for one in found]
     widths = [max(map(len, column)) for column in zip(*heads, strict=True)]
+    tops = ["   ".join(map(str.ljust, head, widths)).rstrip() for head in heads]
     return [
-        ["   ".join(map(str.ljust, one.head, widths)).rstrip(), *(_row(*row) for row in one.rows())]
-        for one in found
+        [top, *("\n".join(row(*pair)) for pair in one.rows())]
+        for top, one in zip(tops, found, strict=True)
     ]
 
 
@@ -167,14 +166,6 @@ def elsewhere(project: Project, machine: Machine, access: Access, reporter: Repo
         except PipelineError as error:
             reporter.warn(f"releases in Octopus are not known: {error.where}: {error.what}")
     return Elsewhere(latest.version if latest else "", found, codes)
-
-
-def _row(label: str, text: str) -> str:
-    head, rest = (stage_line(name, "|", "")[:-1] for name in (label, ""))
-    return textwrap.fill(
-        text, _WIDTH, initial_indent=head, subsequent_indent=rest,
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
 
 
 def _deployed(serving: Observed, alias: Alias | None) -> str:
