@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from pipeline.core.errors import PipelineError
+from pipeline.octopus.client import Access
+from pipeline.verbs.status import elsewhere
 
-from tests.octopus.octopus_support import DEPLOYED, UNPACK, Events, Release, environment, orders
-from tests.standins.octopus_server import Fault, OctopusServer
+from tests.octopus.octopus_support import (
+    DEPLOYED,
+    UNPACK,
+    Events,
+    Release,
+    environment,
+    orders,
+    project_in,
+)
+from tests.project.values_support import machine
+from tests.standins.octopus_server import KEY, Fault, OctopusServer
 from tests.standins.octopus_state import Space
 from tests.standins.octopus_steps import script_step, step
 
@@ -157,3 +170,20 @@ def test_deploy_a_package_works_on_a_machine_with_a_disk(
     environment(space, "Production", "TentaclePassive")
     server.add_project("Unpacked", UNPACK)
     assert release("Production", projects=("Unpacked",)).deployed == ("Production",)
+
+
+@pytest.mark.usefixtures("space")
+def test_status_knows_the_releases_in_octopus(
+    server: OctopusServer, release: Release, events: Events, tmp_path: Path
+) -> None:
+    """The newest first; an Octopus that cannot be asked is a warning, and without a key none."""
+    server.add_package("Acme.Orders", "2.0.8")
+    release()
+    release(version="2.0.8")
+    project, here = project_in(tmp_path), machine(tmp_path)
+    found = elsewhere(project, here, Access(server.url, KEY), events.reporter)
+    assert found.octopus == ["2.0.8", "2.0.7"]
+    assert not elsewhere(project, here, Access(server.url, ""), events.reporter).octopus
+    assert not events.warnings
+    assert not elsewhere(project, here, Access(server.url, "API-WRONG"), events.reporter).octopus
+    assert "releases in Octopus are not known" in events.warnings[0]

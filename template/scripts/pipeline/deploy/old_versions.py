@@ -126,7 +126,8 @@ def remove(
             continue
         gone.append(one)
     size = readable_size(sum(one.size for one in gone))
-    stage.text = f"{len(gone)} removed, {size}; {len(versions) - len(gone)} stay"
+    what = f"{len(gone)} removed, {size}" if gone else "none may go"
+    stage.text = f"{what}; {len(versions) - len(gone)} stay"
     return tuple(gone)
 
 
