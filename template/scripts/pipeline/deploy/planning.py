@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from ..core.names import FUNCTION_ZIP, resource_name
 from ..core.templates import resolve
 from ..core.text import readable_size
 from .aws_session import Connect, Connection
-from .hooks import Hooks, load_hooks
+from .hooks import load_hooks
 from .observe import Wait, published_versions, read_alias, settled
 from .plan import Bucket, Plan, Wanted
 from .plan_data import as_data
@@ -42,7 +42,7 @@ class Planned:
     environment: str
     package: Unpacked
     code: bytes
-    hooks: Hooks
+    hooks: Callable[[str, object], None]
     connection: Connection
     plan: Plan
     data: Mapping[str, Any]
