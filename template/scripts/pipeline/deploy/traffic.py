@@ -219,7 +219,7 @@ def refuse_canary(
     if reasons:
         raise PipelineError(
             where,
-            f"{canary.rollout.strategy} is not possible: {'; '.join(reasons)}",
+            "\n  ".join([f"{canary.rollout.strategy} is not possible:", *reasons]),
             "Nothing was changed. Correct that, or move at once: `--strategy all-at-once`, in "
             f"Octopus the variable {STRATEGY_VARIABLE}.",
         )
@@ -234,8 +234,8 @@ def _unlike(canary: Canary, target: Observed) -> list[str]:
         for name in ("Role", "DeadLetterConfig")
     ]
     return [
-        f"{name} is {was or '(none)'} in version {canary.stable.version}, "
-        f"{now or '(none)'} in the new one, and an alias takes two versions only if it is the same"
+        f"an alias takes two versions only with the same {name}: {was or '(none)'} in version "
+        f"{canary.stable.version}, {now or '(none)'} in the new one"
         for name, was, now in pairs
         if was != now
     ]
