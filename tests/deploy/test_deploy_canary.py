@@ -35,6 +35,7 @@ from tests.deploy.deploy_support import (
 )
 from tests.deploy.fake_lambda import FakeLambda, Script, refusal
 from tests.deploy.fake_metrics import FakeMetrics
+from tests.words import assert_wording
 
 START = datetime(2026, 11, 26, 8, 0, 30, tzinfo=UTC)
 GOOD = Figures(calls=60, p99=80.0)
@@ -397,3 +398,34 @@ def test_the_printed_policy_has_the_rights_of_a_canary(world: World) -> None:
         "cloudwatch:GetMetricData",
         "lambda:ListProvisionedConcurrencyConfigs",
     } <= actions
+
+
+def test_what_people_read_of_a_canary(tmp_path: Path) -> None:
+    """A plan, what is refused, held, failed, aborted: each says what is, and what to do next."""
+    world = World(tmp_path, alarms="errors", **{"thresholds.dead-letters": "0"})
+    world.metrics.alarms = {"errors": ("ALARM", START - timedelta(hours=1))}
+    smoke = {"smoke.json": {"event": {}, "answer": {"greeting": "hi"}}}
+
+    def told(title: str, version: str, **given: Any) -> None:
+        try:
+            world.deploy(version, **given)
+        except PipelineError as error:
+            world.recorder.events.append(Line(str(error)))
+        lines = [event.text for event in world.recorder.of(Line) if not event.verbose]
+        assert_wording("canaries", title, "\n".join(lines), {})
+
+    told("a plan with an alarm that is red", "2.0.8", Pipeline_DryRun="True")
+    world.place["strategy"] = "canary:10:5m"
+    world.fake.touch(Role="arn:aws:iam::123456789012:role/other")
+    told("not possible", "2.0.8")
+    world.fake.touch(Role="arn:aws:iam::123456789012:role/greeter")
+    world.place["strategy"] = "canary:10:15m"
+    told("a smoke test that fails", "2.0.8", smoke=smoke)
+    world.metrics.figures = {"1": BUSY, "3": Figures(calls=7, errors=1, p99=95.0)}
+    told("held", "2.0.9")
+    assert_wording("canaries", "status of one held", "\n".join(world.status()), {})
+    told("another release is promoted", "2.0.8", AWS_Lambda_Traffic="promote")
+    told("aborted", "2.0.9", AWS_Lambda_Traffic="abort")
+    told("nothing to abort", "2.0.9", AWS_Lambda_Traffic="abort")
+    world.metrics.figures = {"1": BUSY, "3": BAD}
+    told("failed", "2.0.9")

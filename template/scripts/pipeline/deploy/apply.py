@@ -23,7 +23,7 @@ from .observe import Alias, Observed, Wait, differences, read_alias, settled
 from .plan import TAG, WEIGHT, Call, Later, Of, Plan, Step
 from .releases import deployed_description, moved
 from .smoke import refuse_answer
-from .traffic import TOOK_BACK, alarm_states, canary_in, canary_mark, moment
+from .traffic import TOOK_BACK, alarm_states, canary_mark, moment
 from .verdict import Held, Look, Outcome, Verdict, Window, seen_in, watch
 
 GO_ON = "Deploy again: a deploy continues where it stopped."
@@ -233,8 +233,9 @@ def _judge(step: Step, before: Observed, work: _Work, stage: Stage) -> Verdict:
         raise AssertionError  # a plan judges what it gave calls to
 
     def look(window: Window | None) -> Look:
-        if (now := read_alias(connection.functions, before.name)) != there:
-            raise _moved(before.name, now, there)
+        work.alias = read_alias(connection.functions, before.name)
+        if work.alias != there:
+            raise _moved(before.name, work.alias, there)
         found, alarms = Look(), canary.rollout.alarms
         if window:
             work.known.update(window.values)
@@ -243,8 +244,7 @@ def _judge(step: Step, before: Observed, work: _Work, stage: Stage) -> Verdict:
         red = {name: changed for name, (state, changed) in states.items() if state == "ALARM"}
         return replace(found, red=red)
 
-    since = canary_in(there)[1] or connection.now()
-    verdict = watch(canary, made, since, connection, work.wait, look, stage)
+    verdict = watch(canary, made, there, connection, work.wait, look, stage)
     if verdict.outcome is Outcome.HEALTHY:
         return verdict
     release = release_in(made.description)[0]

@@ -13,9 +13,6 @@ from ..core.manifest import MANIFEST_NAME, Manifest
 from ..core.names import FUNCTION_ZIP, package_version_problem
 from ..core.strict_json import LARGEST_DOCUMENT
 
-# Octopus numbers the folders of a package that it unpacks again.
-_AGAIN = "_*"
-
 
 @dataclass(frozen=True)
 class Contents:
@@ -40,7 +37,8 @@ class Contents:
         if release == manifest.version or package_version_problem(release):
             return None
         places = [Path(packages[release])] if release in packages else []
-        places += [folder.with_name(release), *sorted(folder.parent.glob(f"{release}{_AGAIN}"))]
+        # Octopus numbers the folders of a package that it unpacks again.
+        places += [folder.with_name(release), *sorted(folder.parent.glob(f"{release}_*"))]
         for place in places:
             with suppress(Exception):
                 return cls._since(place, release, folder, manifest)

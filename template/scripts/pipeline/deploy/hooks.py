@@ -10,11 +10,8 @@ from typing import Any
 
 from ..core.errors import PipelineError
 
-# Calls the function of a stage with the stage's value.
-Hooks = Callable[[str, object], None]
 
-
-def load_hooks(path: Path, name: str = "") -> Hooks:
+def load_hooks(path: Path, name: str = "") -> Callable[[str, object], None]:
     """Load a hooks file, and return what calls `stage(value)` in it.
 
     No file, or no function for a stage, is fine. Whatever goes wrong in one, at import too, is

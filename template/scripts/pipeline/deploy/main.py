@@ -55,14 +55,12 @@ def run_on_worker(
         sink = masked(sink, context.secrets)
         wait = Wait(time.sleep, time.monotonic, stopped=stop)
         deploy(package, context, Reporter(sink, time.monotonic), wait=wait)
-    except PipelineError as error:
-        sink(Failed("", error))
-        return error.exit_code
-    except KeyboardInterrupt:
+    except (PipelineError, KeyboardInterrupt) as error:
         what = "stopped in the middle of a step: how far AWS came with it is not known"
         stopped = Interrupted("deploy", what, GO_ON)
-        sink(Failed("", stopped))
-        return stopped.exit_code
+        known = error if isinstance(error, PipelineError) else stopped
+        sink(Failed("", known))
+        return known.exit_code
     except Exception as error:
         then = "This is a bug in the pipeline; its trace is in the log."
         sink(Failed("", PipelineError("deploy", f"unexpected {error!r}", then)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from ..core.errors import Conflict, PipelineError
@@ -45,9 +45,14 @@ def as_data(
     manifest, observed, alias = package.manifest, plan.observed, plan.alias
     known = {one.version: one for one in versions}
     made_by_us = releases(known.values())
-    serving = known.get(alias.version, observed) if alias else observed
+    serving = observed
+    if alias and alias.version != observed.version:
+        # One whose environment cannot be read is not among the known ones.
+        unknown = replace(observed, version=alias.version, description="", code_sha256="")
+        serving = known.get(alias.version, replace(unknown, modified=""))
     last = made_by_us[0] if made_by_us else None
     release = release_in(serving.description)[0]
+    is_kept = context.dry_run or context.saved_plan
     contents = Contents.between(package.folder, manifest, release, context.packages)
     return {
         "schema": _SCHEMA,
@@ -61,8 +66,13 @@ def as_data(
         },
         "release": context.release,
         "function": _settings(observed),
-        "alias": _alias(alias),
-        "environment_values": _hash_of_values(plan, package),
+        "alias": alias
+        and {
+            "version": alias.version,
+            "weights": dict(alias.weights),
+            "RevisionId": alias.revision_id,
+        },
+        "environment_values": _hash_of_values(plan, package) if is_kept else "",
         "steps": [
             {"name": step.name, "changes": [asdict(change) for change in step.changes]}
             for step in plan.steps
@@ -117,16 +127,6 @@ def _settings(observed: Observed) -> dict[str, Any]:
         **observed.rest,
         "environment": dict.fromkeys(sorted(observed.environment), "(set)"),
         "tags": None if observed.tags is None else dict(observed.tags),
-    }
-
-
-def _alias(alias: Alias | None) -> dict[str, Any] | None:
-    if alias is None:
-        return None
-    return {
-        "version": alias.version,
-        "weights": dict(alias.weights),
-        "RevisionId": alias.revision_id,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from ..core.names import release_in
@@ -37,7 +38,8 @@ def change_text(what: str, was: object, now: object) -> str:
 def _rows(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     live, last = data["live"], data["last_release"]
     yield "live", _release(live)
-    yield "", f"CodeSha256 {live['CodeSha256']}"
+    if live["CodeSha256"]:
+        yield "", f"CodeSha256 {live['CodeSha256']}"
     if live["note"]:
         yield "", live["note"]
     if last and last["version"] != live["version"]:
@@ -63,21 +65,14 @@ def _rows(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield from _contents(contents)
 
 
-def row(label: str, text: str) -> list[str]:
-    """Return a text as lines of the screen, with a label in front of the first."""
+def row(label: str, text: str) -> Iterator[str]:
+    """Give a text as lines of the screen, with a label in front of the first."""
     head = f"  {label:<{STAGE_WIDTH}} "
-    lines = []
+    wrap = partial(textwrap.wrap, break_long_words=False, break_on_hyphens=False)
     for line in text.splitlines():
-        lines += textwrap.wrap(
-            line,
-            _WIDTH,
-            initial_indent=head,
-            subsequent_indent=" " * len(head),
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        head = " " * len(head)
-    return lines
+        rest = " " * len(head)
+        yield from wrap(line, _WIDTH, initial_indent=head, subsequent_indent=rest)
+        head = rest
 
 
 def _short(value: object) -> str:
@@ -90,7 +85,8 @@ def _release(one: Mapping[str, str]) -> str:
     release = f"{one['release']} ({one['commit']})" if one["release"] else "no release of ours"
     version = one["version"] if one["version"] == "$LATEST" else f"version {one['version']}"
     by = f" by {one['by']}" if one["by"] else ""
-    return f"{release}, {version}\nsince {one['since'][:16].replace('T', ' ')} UTC{by}"
+    since = f"\nsince {one['since'][:16].replace('T', ' ')} UTC{by}" if one["since"] else ""
+    return f"{release}, {version}{since}"
 
 
 def _contents(contents: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from ..core.names import FUNCTION_ZIP, resource_name
 from ..core.templates import resolve
 from ..core.text import readable_size
 from .aws_session import Connect, Connection
-from .hooks import Hooks, load_hooks
+from .hooks import load_hooks
 from .observe import Observed, Wait, published_versions, read_alias, settled
 from .plan import Bucket, Later, Of, Plan, Wanted
 from .plan_data import as_data
@@ -25,7 +25,6 @@ from .traffic import (
     ABORT,
     LATEST,
     PROMOTE,
-    STRATEGY_VARIABLE,
     TOOK_BACK,
     Rollout,
     canary_in,
@@ -59,7 +58,7 @@ class Planned:
     environment: str
     package: Unpacked
     code: bytes
-    hooks: Hooks
+    hooks: Callable[[str, object], None]
     connection: Connection
     plan: Plan
     data: Mapping[str, Any]
@@ -81,7 +80,8 @@ def planned(
     values = resolve(templates, context.variables, where=where, missing=context.missing(place))
     bucket = _bucket(manifest, values.pop(BUCKET))
     name = context.function or resource_name(environment, manifest.function.name)
-    rollout = instead(Rollout.read(place), context.strategy, STRATEGY_VARIABLE)
+    # Who promotes a canary has judged already.
+    rollout = Rollout() if context.traffic else instead(Rollout.read(place), context.strategy)
     reporter.line(f"{manifest.package_id} {manifest.version} to {name} ({environment})")
     with reporter.stage("check") as stage:
         code = package.code(where)
@@ -94,27 +94,22 @@ def planned(
         connection = replace(connection, caller=context.who or connection.caller)
         functions = connection.functions
         found = settled(functions, name, wait, stage)
-        alias, versions = read_alias(functions, name), tuple(published_versions(functions, name))
-        wanted = Wanted.from_manifest(manifest, values, context.release, context.plain)
+        versions = tuple(published_versions(functions, name))
         if context.traffic == ABORT:
             plan = plan_end(ABORT, found, connection, where)
         else:
             plan = Plan.between(
                 found,
-                wanted,
+                Wanted.from_manifest(manifest, values, context.release, context.plain),
                 bucket,
-                alias=alias,
+                alias=read_alias(functions, name),
                 versions=versions,
                 smoke=smoke,
-                # Who promotes has judged already.
-                rollout=Rollout() if context.traffic else rollout,
+                rollout=rollout,
             )
         if context.traffic == PROMOTE:
-            refuse_other(ended(PROMOTE, alias, versions, where)[0], plan.made, where)
-        red = []
-        if plan.canary and alias:
-            refuse_unreadable(connection, name, alias.version)
-            red = refuse_canary(plan.canary, alias, plan.made or found, connection, where)
+            refuse_other(plan.made, ended(PROMOTE, plan.alias, versions, where)[0], where)
+        red = _refuse_canary(plan, connection, where)
         data = as_data(plan, versions, package, context, red)
         stage.text = _summary(plan)
     for warning in (_events_warning(plan, functions), _switch_warning(plan)):
@@ -137,6 +132,16 @@ def plan_end(word: str, observed: Observed, connection: Connection, where: str) 
     description = f"{TOOK_BACK} {tried}, {moved(connection.now(), connection.caller)}"
     description = description[:DESCRIPTION_LIMIT]
     return Plan.back_to(to, observed, alias, description)
+
+
+def _refuse_canary(plan: Plan, connection: Connection, where: str) -> list[str]:
+    """Return the alarms that are red already. Raises PipelineError where no canary can be."""
+    observed, alias = plan.observed, plan.alias
+    if not plan.canary or not alias:
+        return []
+    red = refuse_canary(plan.canary, alias, plan.made or observed, connection, where)
+    refuse_unreadable(connection, observed.name, alias.version)
+    return red
 
 
 def _no_hooks(_stage: str, _value: object) -> None:

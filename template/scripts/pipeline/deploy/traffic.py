@@ -219,7 +219,7 @@ def refuse_canary(
     if reasons:
         raise PipelineError(
             where,
-            f"{canary.rollout.strategy} is not possible: {'; '.join(reasons)}",
+            "\n  ".join([f"{canary.rollout.strategy} is not possible:", *reasons]),
             "Nothing was changed. Correct that, or move at once: `--strategy all-at-once`, in "
             f"Octopus the variable {STRATEGY_VARIABLE}.",
         )
@@ -234,8 +234,8 @@ def _unlike(canary: Canary, target: Observed) -> list[str]:
         for name in ("Role", "DeadLetterConfig")
     ]
     return [
-        f"{name} is {was or '(none)'} in version {canary.stable.version}, "
-        f"{now or '(none)'} in the new one, and an alias takes two versions only if it is the same"
+        f"an alias takes two versions only with the same {name}: {was or '(none)'} in version "
+        f"{canary.stable.version}, {now or '(none)'} in the new one"
         for name, was, now in pairs
         if was != now
     ]
@@ -304,9 +304,9 @@ def decide(environment: str) -> str:
     )
 
 
-def refuse_other(tried: Observed, made: Observed | None, where: str) -> None:
-    """Raise PipelineError where another release than the canary's would be promoted."""
-    if tried != made:
+def refuse_other(made: Observed | None, tried: Observed, where: str) -> None:
+    """Raise PipelineError where another release than the one that is tried would be promoted."""
+    if made != tried:
         what = f"the canary is version {tried.version} ({tried.description}), not this release"
         raise PipelineError(where, what, "Promote the release of the canary.")
 
@@ -316,6 +316,8 @@ def moment(now: datetime) -> str:
     return f"{now:%Y-%m-%d %H:%M} UTC"
 
 
-def instead(rollout: Rollout, strategy: str, where: str) -> Rollout:
+def instead(rollout: Rollout, strategy: str) -> Rollout:
     """Return a rollout with the strategy that is asked for this once, if any is."""
-    return replace(rollout, strategy=Strategy.parse(strategy, where)) if strategy else rollout
+    if not strategy:
+        return rollout
+    return replace(rollout, strategy=Strategy.parse(strategy, STRATEGY_VARIABLE))

@@ -19,10 +19,10 @@ from ..core.names import ALIAS
 from ..core.text import span
 from .aws_errors import explained_errors
 from .aws_session import Connection
-from .observe import Observed, Wait
-from .traffic import Canary, Thresholds, metric_delay
+from .observe import Alias, Observed, Wait
+from .traffic import Canary, Thresholds, canary_in, metric_delay
 
-_MINUTE = 60
+_MINUTE, _LONGEST_PERIOD = 60, 86400
 _MOST_DAYS = timedelta(days=14)  # minutes older than 15 days are gone
 _LOOK_EVERY = 30.0  # seconds; a short canary is looked at ten times
 _COUNTED = {"calls": "Invocations", "errors": "Errors", "throttles": "Throttles"}
@@ -65,7 +65,7 @@ class Figures:
 
     def __str__(self) -> str:
         p99 = "" if self.p99 is None else f", p99 {self.p99:,.0f} ms"
-        return f"{self.calls} calls, {self.errors} errors, {self.throttles} throttled{p99}"
+        return f"{self.calls} calls, {self.errors} failed, {self.throttles} throttled{p99}"
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def _query(name: str, metric: str, statistic: str, dimensions: list[dict[str, An
 
 @dataclass(frozen=True)
 class Window:
-    """From when to when figures are asked for: whole minutes, and all of it as one period."""
+    """From when to when figures are asked for, from a whole minute on; at most a day at once."""
 
     start: datetime
     end: datetime
@@ -163,7 +163,8 @@ class Window:
     def values(self) -> Mapping[Enum, object]:
         """What stands for the parts of a request."""
         minutes = math.ceil((self.end - self.start).total_seconds() / _MINUTE)
-        return {Seen.START: self.start, Seen.END: self.end, Seen.PERIOD: minutes * _MINUTE}
+        period = min(minutes * _MINUTE, _LONGEST_PERIOD)
+        return {Seen.START: self.start, Seen.END: self.end, Seen.PERIOD: period}
 
 
 @dataclass(frozen=True)
@@ -207,19 +208,20 @@ def refuse_unreadable(connection: Connection, function: str, version: str) -> No
 def watch(
     canary: Canary,
     version: Observed,
-    since: datetime,
+    alias: Alias,
     connection: Connection,
     wait: Wait,
     look: Callable[[Window | None], Look],
     stage: Stage,
 ) -> Verdict:
-    """Watch a version from `since` on until it fails or its time is over, and return the verdict.
+    """Watch a version until it fails or its time is over, and return the verdict.
 
-    `look` reads what is seen in a window. What cannot be read is looked for again, up to the end;
-    somebody else's change of the alias, which it raises as a Conflict, ends the watch at once.
+    `alias` gives it its part of the calls, and says since when. `look` reads what is seen in a
+    window. What cannot be read is looked for again, up to the end; somebody else's change of the
+    alias, which it raises as a Conflict, ends the watch at once.
     """
     rollout, strategy = canary.rollout, canary.rollout.strategy
-    delay = metric_delay(connection, version)
+    delay, since = metric_delay(connection, version), canary_in(alias)[1] or connection.now()
     while True:
         now = connection.now()
         left = strategy.seconds - (now - since).total_seconds()
@@ -233,8 +235,7 @@ def watch(
             verdict = Verdict(Outcome.INCONCLUSIVE, f"the figures cannot be read: {error.what}")
         if verdict.outcome is Outcome.FAILED or left <= 0:
             return verdict
-        share = f"{strategy.percent:g}% to version {version.version}"
-        text = f"{share}, {span(left)} left: {verdict.new}"
+        text = f"{alias}, {span(left)} left: {verdict.new}"
         stage.progress(text, round(strategy.seconds - left), math.ceil(strategy.seconds))
         pause = min(_LOOK_EVERY, strategy.seconds / 10, left)
         while pause > 0:

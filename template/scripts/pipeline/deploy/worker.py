@@ -74,7 +74,7 @@ class WorkerContext:
                 "Run `python3 tasks.py deploy ENVIRONMENT` in the repository, "
                 "or let Octopus run it.",
             )
-        traffic = variables.get(TRAFFIC_VARIABLE, "")
+        traffic = variables.get(TRAFFIC_VARIABLE, "").lower()
         if traffic not in ("", PROMOTE, ABORT):
             then = f"Set it to {PROMOTE} or {ABORT}, or to nothing."
             raise UsageError(TRAFFIC_VARIABLE, f"{traffic!r} is not known", then)

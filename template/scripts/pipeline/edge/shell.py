@@ -156,7 +156,9 @@ def _pump(
             if not patience:
                 raise
             patience -= 1
-            child.terminate()
+            if os.name == "posix":
+                # Elsewhere the console has told it already, and this would kill it.
+                child.terminate()
 
 
 def _read(

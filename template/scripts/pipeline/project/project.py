@@ -46,7 +46,7 @@ _AT_ONCE = {"metric-delay": "0s"}
 # What steps run on where no deployment target is named.
 CLOUD_REGION = "cloud-region"
 _MACHINE = "machine:"
-_MOST_ALARMS = 100  # of one DescribeAlarms
+_MOST_ALARMS = 50  # in one answer of DescribeAlarms
 
 
 @dataclass(frozen=True)
