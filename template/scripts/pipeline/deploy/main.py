@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -11,7 +10,6 @@ from typing import Any
 
 from ..core.errors import Conflict, Interrupted, PipelineError
 from ..core.events import Achieved, Artifact, Failed, Output, Reporter
-from ..core.manifest import json_bytes
 from ..core.masking import hiding, masked
 from ..core.names import ALIAS, release_in
 from ..core.text import line_sink
@@ -20,7 +18,7 @@ from .aws_session import Connect, connect
 from .observe import Wait
 from .old_versions import old_versions, remove, rights
 from .plan import WEIGHT, Applied, Plan
-from .plan_data import refuse_moved
+from .plan_data import as_json, refuse_moved
 from .plan_screen import as_lines
 from .planning import Planned, planned
 from .policy import policy
@@ -104,7 +102,7 @@ def deploy(
         if context.dry_run:
             quiet.emit(Output(CHANGES, str(len(plan.changes))))
             # As it is: a hash could hold what looks like a short secret.
-            reporter.emit(Output(PLAN, json.dumps(ready.data)))
+            reporter.emit(Output(PLAN, as_json(ready.data)))
             quiet.line("Dry run: nothing was changed.")
             return applied
         ready.hooks("before_deploy", plan)
@@ -127,7 +125,7 @@ def deploy(
 def _keep(path: Path, plan: Mapping[str, Any], reporter: Reporter) -> None:
     """Write the plan beside the package, for Octopus to take it; no deploy fails for that."""
     try:
-        size = path.write_bytes(json_bytes(plan))
+        size = path.write_bytes(as_json(plan).encode())
     except OSError as error:
         reporter.warn(f"{path}: the plan is not kept as an artifact: {error.strerror}")
     else:
