@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 
+import botocore.session
 import pytest
 from pipeline.core.errors import Conflict, NotTheSame, PipelineError
+from pipeline.deploy.aws_errors import hint
 
 from tests.deploy.strict_aws import StrictAws, strict_aws
 from tests.standins.faults import (
@@ -16,9 +18,13 @@ from tests.standins.faults import (
     faults_before,
     lost,
     meanwhile,
+    refused,
     unsent,
     writes,
 )
+from tests.words import assert_wording
+
+UNDER_WAY = "The operation cannot be performed at this time. An update is in progress for"
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +83,88 @@ def test_a_deploy_waits_for_all_that_takes_time(aws: StrictAws) -> None:
     assert writing[:4] == [
         "UpdateFunctionConfiguration", "UpdateFunctionCode", "PublishVersion", "UpdateAlias",
     ]  # fmt: skip
+
+
+def said_of(aws: StrictAws, name: str) -> PipelineError:
+    """Deploy 2.0.8 through the faults, and return its error; traffic is as before."""
+    with pytest.raises(PipelineError) as caught:
+        aws.deploy("2.0.8", name, aws.faults)
+    assert aws.release_served(name) == "2.0.7"
+    return caught.value
+
+
+def wording(title: str, error: PipelineError) -> None:
+    """Compare what a user reads with the reviewed page."""
+    names = {r"CI-Greeter-\d+": "NAME", r"\d{4}-\d\d-\d\dT[\d:.+Z]+": "TIME"}
+    assert_wording("deploy-errors", title, f"{error}\nexit code {error.exit_code}", names)
+
+
+# Lambda's errors by the call that has them, as its service model lists them.
+CONFIGURE, UPLOAD, PUBLISH = "UpdateFunctionConfiguration", "UpdateFunctionCode", "PublishVersion"
+ERRORS = [
+    (CONFIGURE, 412, "PreconditionFailedException"),
+    (CONFIGURE, 429, "TooManyRequestsException"),
+    (CONFIGURE, 400, "InvalidParameterValueException"),
+    (CONFIGURE, 404, "ResourceNotFoundException"),
+    (CONFIGURE, 500, "ServiceException"),
+    (CONFIGURE, 403, "AccessDeniedException"),
+    (UPLOAD, 400, "CodeStorageExceededException"),
+    (UPLOAD, 413, "RequestEntityTooLargeException"),
+    (UPLOAD, 400, "InvalidCodeSignatureException"),
+    (UPLOAD, 400, "CodeVerificationFailedException"),
+    (UPLOAD, 404, "CodeSigningConfigNotFoundException"),
+    (PUBLISH, 400, "CodeStorageExceededException"),
+    ("UpdateAlias", 400, "InvalidParameterValueException"),
+    ("UpdateAlias", 404, "ResourceNotFoundException"),
+]
+
+
+@pytest.mark.parametrize(("operation", "status", "code"), ERRORS)
+def test_each_error_says_what_to_do(aws: StrictAws, operation: str, status: int, code: str) -> None:
+    """The message names the function, AWS's code, where things stand, and the next step."""
+    name = aws.fresh()
+    aws.faults.forget()
+    aws.faults.script[operation].extend([refused(status, code, "AWS's own sentence.")] * 2)
+    error = said_of(aws, name)
+    assert isinstance(error, Conflict) == (status == 412)
+    wording(f"{status} {code} of {operation}", error)
+
+
+def test_an_update_that_never_ends_is_given_up(aws: StrictAws) -> None:
+    """A 409 is waited for up to the ceiling, and no longer; the next step is named."""
+    name = aws.fresh()
+    aws.faults.forget()
+    busy = refused(409, "ResourceConflictException", f"{UNDER_WAY} resource: arn:aws:lambda:x")
+    aws.faults.script[CONFIGURE].extend([busy] * 100)
+    began = aws.clock.seconds
+    error = said_of(aws, name)
+    assert 30 <= aws.clock.seconds - began < 40
+    wording("409 ResourceConflictException to the end", error)
+    aws.faults.forget()
+    aws.faults.script[CONFIGURE].extend([busy] * 3)
+    aws.deploy("2.0.8", name, aws.faults)
+    assert aws.release_served(name) == "2.0.8"
+
+
+def test_a_dropped_update_names_the_reason(aws: StrictAws) -> None:
+    """It was taken, and failed later: traffic is as before, and the reason says what helps."""
+    for operation, reason in ((CONFIGURE, "EniLimitExceeded"), (UPLOAD, "InvalidZipFileException")):
+        name = aws.fresh()
+        aws.faults.forget()
+        aws.faults.drop_update(operation, reason)
+        wording(f"{operation} that ends with {reason}", said_of(aws, name))
+
+
+def test_every_reason_of_lambda_has_a_next_step() -> None:
+    """Each LastUpdateStatusReasonCode and StateReasonCode that the client's model knows."""
+    model = botocore.session.Session().get_service_model("lambda")
+    codes = {
+        code
+        for shape in ("LastUpdateStatusReasonCode", "StateReasonCode")
+        for code in model.shape_for(shape).metadata["enum"]
+    }
+    page = "\n".join(f"{code}: {hint(code) or '-'}" for code in sorted(codes))
+    assert_wording("deploy-errors", "reason codes", page, {})
 
 
 @pytest.mark.slow
