@@ -114,7 +114,7 @@ def test_a_healthy_canary_gets_all_calls_in_one_move(world: World) -> None:
     assert world.clock.seconds >= 15 * 60
     # The last calls that count began the function's timeout and two minutes before the end.
     start, end, period = world.metrics.asked[-1]
-    assert (start, period) == (START.replace(second=0), 14 * 60)
+    assert (start, period) == (START.replace(second=0), 16 * 60)
     assert timedelta() <= end - (START + timedelta(minutes=12, seconds=30)) < timedelta(seconds=5)
     assert any(event.total == 900 for event in world.recorder.of(Progressed))
     assert Output("Weight", "100") in world.recorder.of(Output)
@@ -249,10 +249,15 @@ def test_events_that_are_given_up_count_where_the_wait_covers_three_attempts(
 
 
 def test_figures_that_cannot_be_read_are_no_verdict(world: World) -> None:
-    """Nor is an answer that AWS calls incomplete: the canary is held."""
+    """Nor is an answer that AWS calls incomplete, or lacks what counts: the canary is held."""
     world.metrics.figures = {"1": BUSY, "2": BAD}
     world.metrics.status = "PartialData"
     with pytest.raises(Held, match="the figures cannot be read"):
+        world.deploy("2.0.8")
+    world.metrics.status = "Complete"
+    world.metrics.figures["2"] = Figures(calls=60)
+    world.place["thresholds.p99"] = "2s"
+    with pytest.raises(Held, match="gives no p99"):
         world.deploy("2.0.8")
 
 
