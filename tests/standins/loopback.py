@@ -38,6 +38,10 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+# Instead of an answer: the connection ends, and nobody hears whether it was handled.
+NO_ANSWER = Answer(0)
+
+
 @dataclass(frozen=True)
 class Fault:
     """What goes wrong with the next request of a method.
@@ -174,7 +178,7 @@ def _take(handler: BaseHTTPRequestHandler, found: Loopback) -> None:
     if answer is None or fault.handled:
         handled = _handled(found, asked)
         answer = answer or handled
-    if fault.drop == "after":
+    if fault.drop == "after" or answer is NO_ANSWER:
         _drop(handler)
     else:
         _say(handler, answer)
