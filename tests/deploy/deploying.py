@@ -53,6 +53,7 @@ class Deploy:
         """Return the plan that a dry run gives as data."""
         self.run(Pipeline_DryRun="True", **variables)
         (plan,) = [event.value for event in self.recorder.of(Output)[-2:] if event.name == PLAN]
+        assert "#{" not in plan, "Octopus would fill it, and show what it holds"
         found: dict[str, Any] = json.loads(plan)
         return found
 

@@ -62,6 +62,8 @@ def test_a_version_with_snap_start_is_ready_when_that_is() -> None:
     (said,) = [event.text for event in shown]
     assert said.startswith(f"waiting for version 1 of {NAME}: State Active, ")
     assert said.endswith(", SnapStart OptimizationStatus Off")
+    fake.versions["1"] = {**made, "State": "Inactive"}
+    settled(fake, NAME, Clock().wait(ceiling=5.0), stage, "1")
     fake.versions["1"] = made
     with pytest.raises(PipelineError, match=r"after 5 s it still has .*SnapStart"):
         settled(fake, NAME, Clock().wait(ceiling=5.0), stage, "1")

@@ -122,15 +122,23 @@ def test_deploying_again_changes_nothing(aws: Any, endpoint: str, package: Path)
     assert aws.get_function(FunctionName=NAME)["Configuration"]["LastModified"] == modified
 
 
-def test_a_dry_run_and_credentials_of_the_environment(
+def test_a_dry_run_whose_plan_is_deployed_with_credentials_of_the_environment(
     aws: Any, endpoint: str, package: Path
 ) -> None:
-    """Variables made outside Octopus work, AWS's own credentials too; a dry run writes nothing."""
+    """Variables made outside Octopus work, AWS's own credentials too; a dry run writes nothing.
+
+    Its output is the plan for a step after it, which another process makes once more.
+    """
     variables = worker_variables("CI", "2.0.7", {"Greeting": "hi", "Pipeline.DryRun": "True"})
     said = run(job(package, endpoint, variables=variables, credentials=CREDENTIALS))
     assert any("runtime: python3.12 -> python3.13" in event.text for event in said.of(Line))
     found = aws.get_function(FunctionName=NAME)["Configuration"]
     assert found["Handler"] == "placeholder.handle"
+    outputs = {event.name: event.value for event in said.of(Output)}
+    approved = {**variables, "Pipeline.DryRun": "", "Pipeline.FromPlan": outputs["Plan"]}
+    run(job(package, endpoint, variables=approved, credentials=CREDENTIALS))
+    found = aws.get_function(FunctionName=NAME)["Configuration"]
+    assert found["Handler"] == "app.handle"
 
 
 def test_a_function_that_is_not_there(aws: Any, endpoint: str, package: Path) -> None:

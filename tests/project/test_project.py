@@ -50,6 +50,8 @@ def test_good_settings_become_a_value(tmp_path: Path) -> None:
     assert [environment.name for environment in project.environments] == ["CI", "Production"]
     assert project.environments[0].permanent
     assert project.environments[0].place() == {"account": "123456789012", "region": "eu-west-1"}
+    role = "arn:aws:iam::123456789012:role/deploy"
+    assert project.environments[1].place() == {"role": role, "external_id": "shared"}
 
 
 @pytest.mark.parametrize(

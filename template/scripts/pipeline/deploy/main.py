@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -18,7 +17,7 @@ from .apply import GO_ON, apply
 from .aws_session import Connect, connect
 from .observe import Wait
 from .plan import WEIGHT, Applied, Plan
-from .plan_data import refuse_moved
+from .plan_data import as_json, refuse_moved
 from .plan_screen import as_lines
 from .planning import planned
 from .policy import policy
@@ -98,7 +97,7 @@ def deploy(
         if context.dry_run:
             quiet.emit(Output(CHANGES, str(len(plan.changes))))
             # As it is: a hash could hold what looks like a short secret.
-            reporter.emit(Output(PLAN, json.dumps(ready.data)))
+            reporter.emit(Output(PLAN, as_json(ready.data)))
             quiet.line("Dry run: nothing was changed.")
             return applied
         ready.hooks("before_deploy", plan)

@@ -64,8 +64,11 @@ class Observed:
     @property
     def is_ready(self) -> bool:
         """Tell whether it can be called, and no update of it is under way."""
-        done = self.state in _READY_STATES and self.update != "InProgress"
-        return done and (self.version == _LATEST or self.snap_start in ("", "On"))
+        if self.state not in _READY_STATES or self.update == "InProgress":
+            return False
+        # The snapshot of an idle version is made when it is called.
+        has_snapshot = self.version != _LATEST and self.state == "Active"
+        return not has_snapshot or self.snap_start in ("", "On")
 
     @property
     def reason(self) -> str:

@@ -88,6 +88,11 @@ def as_data(
     }
 
 
+def as_json(data: Mapping[str, Any]) -> str:
+    """Return a plan as JSON in which Octopus finds no variable to fill, like a secret one."""
+    return json.dumps(data, indent=2).replace("#{", "#\\u007b")
+
+
 def refuse_moved(saved: str, now: Mapping[str, Any], where: str) -> None:
     """Raise Conflict unless the plan `saved`, as JSON, is the one that is made `now`."""
     then = "Nothing was changed. Save a new plan with `--plan FILE`, read it, and deploy that one."

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass
 class Stop:
     """Whether somebody has asked to stop: the step at hand is finished before that is heeded."""
 
-    asked: bool = False
+    signals: set[int] = field(default_factory=set)
 
     def __call__(self) -> bool:
         """Tell whether somebody has asked."""
-        return self.asked
+        return bool(self.signals)
 
-    def request(self, *_: object) -> None:
-        """Take a signal. The second one stops at once: it raises KeyboardInterrupt."""
-        if self.asked:
+    def request(self, number: int, _frame: object = None) -> None:
+        """Take a signal. The same one a second time stops at once: it raises KeyboardInterrupt.
+
+        A terminal's Ctrl-C comes in two ways, from it and from the program that waits for the end.
+        """
+        if number in self.signals:
             raise KeyboardInterrupt
-        self.asked = True
+        self.signals.add(number)

@@ -116,8 +116,6 @@ def stream(
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            # A terminal's Ctrl-C would reach the program besides.
-            start_new_session=patient,
         )
     except OSError as error:
         raise _cannot_start(words[0], Path(words[0]).name, cwd, error) from error
@@ -157,7 +155,7 @@ def _pump(
                 raise
             patience -= 1
             if os.name == "posix":
-                # Elsewhere the console has told it already, and this would kill it.
+                # Elsewhere this would kill it, and the console has told it already.
                 child.terminate()
 
 

@@ -23,7 +23,7 @@ from ..deploy.worker import (
     PLAN_VARIABLE,
     POLICY_VARIABLE,
 )
-from ..edge.files import read_text, write_json
+from ..edge.files import read_text, write_whole
 from ..edge.machine import Machine
 from ..edge.pythons import base_python
 from ..octopus.launch import Job, launch, worker_variables
@@ -145,13 +145,13 @@ def deploy_package(
         job = Job(folder, base_python(), variables, credentials, environ)
         launch(job, Reporter(_collecting(reporter.emit, outputs), reporter.seconds))
     name = resource_name(environment.name, project.function.name)
-    changes, plan = int(outputs.pop(CHANGES, "0")), json.loads(outputs.pop(PLAN, "null"))
+    changes, plan = int(outputs.pop(CHANGES, "0")), outputs.pop(PLAN, "null")
     if options.save_plan:
-        write_json(Path(options.save_plan), plan)
+        write_whole(Path(options.save_plan), plan.encode())
         verb = f"python3 tasks.py deploy {environment.name} --from-plan {options.save_plan}"
         reporter.line(f"The plan is saved: `{verb}` deploys exactly that, or nothing.")
     return Deployed(
-        environment.name, name, manifest.version, options.is_dry, outputs, changes, plan
+        environment.name, name, manifest.version, options.is_dry, outputs, changes, json.loads(plan)
     )
 
 
