@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,7 +34,7 @@ from tests.deploy.deploy_support import (
     octopus_variables,
     write_package,
 )
-from tests.deploy.fake_lambda import FakeLambda, Script, refusal
+from tests.deploy.fake_lambda import FakeLambda, Killed, Script, refusal
 from tests.deploy.fake_metrics import FakeMetrics
 from tests.words import assert_wording
 
@@ -342,6 +343,28 @@ def test_what_a_dead_worker_left_is_finished_or_undone(
     world.deploy(after, AWS_Lambda_Strategy=strategy)
     assert world.live() == ({"2.0.7": "1", "2.0.8": "2", "2.0.9": "3"}[after], {})
     assert world.status() == ()
+
+
+@pytest.mark.parametrize("verdict", ["healthy", "failed"])
+def test_a_worker_may_die_at_any_call_of_a_canary(tmp_path: Path, verdict: str) -> None:
+    """Between every two calls: the next deploy of the same release ends as the first would have."""
+    number, died = 0, True
+    while died:
+        number, died = number + 1, False
+        world = World(tmp_path / str(number), strategy="canary:10:3m")
+        world.metrics.figures = {"1": BUSY, "2": GOOD if verdict == "healthy" else BAD}
+        world.fake.dies_at = number
+        with suppress(PipelineError):
+            try:
+                world.deploy("2.0.8")
+            except Killed:
+                died, world.fake.dies_at = True, -1
+                assert world.live() in [("1", {}), ("1", {"2": 0.1}), ("2", {})]
+                world.deploy("2.0.8")
+        world.fake.dies_at = -1
+        assert world.live() == ({"healthy": "2", "failed": "1"}[verdict], {}), number
+        assert world.status() == ()
+    assert number > 30
 
 
 def test_an_instant_switch_warns_of_reserved_concurrency(world: World) -> None:
