@@ -413,21 +413,6 @@ def test_a_wrong_answer_leaves_traffic_where_it_was(world: World, answer: Any, w
     assert world.live() == ("1", {})
 
 
-def test_the_printed_policy_has_the_rights_of_a_canary(world: World) -> None:
-    """Figures, alarms and provisioned concurrency may be read; nothing was written for it."""
-    world.place["alarms"] = "errors"
-    world.metrics.alarms["errors"] = ("OK", START)
-    applied = world.deploy("2.0.8", Pipeline_PrintPolicy="True")
-    actions = {
-        action for one in json.loads(policy(applied.plan))["Statement"] for action in one["Action"]
-    }
-    assert {
-        "cloudwatch:DescribeAlarms",
-        "cloudwatch:GetMetricData",
-        "lambda:ListProvisionedConcurrencyConfigs",
-    } <= actions
-
-
 def test_what_people_read_of_a_canary(tmp_path: Path) -> None:
     """A plan, what is refused, held, failed, aborted: each says what is, and what to do next."""
     world = World(tmp_path, alarms="errors", **{"thresholds.dead-letters": "0"})
