@@ -63,6 +63,10 @@ def planned(fake: FakeLambda, wanted: Wanted, on: Observed | None = None) -> Pla
 Script = Callable[["FakeLambda"], None]
 
 
+class Killed(BaseException):
+    """The process that calls is gone."""
+
+
 @dataclass
 class FakeLambda:
     """A function in memory that answers in Lambda's documented shapes.
@@ -96,6 +100,7 @@ class FakeLambda:
     answers: dict[str, Any] = field(default_factory=dict)
     provisioned: list[str] = field(default_factory=list)
     reserved: int | None = None
+    dies_at: int = -1
     _reads: int = 0
     _revisions: Any = field(default_factory=lambda: itertools.count(1))
 
@@ -388,6 +393,8 @@ class FakeLambda:
 
     def _enter(self, name: str, request: dict[str, Any]) -> None:
         self.calls.append((name, request))
+        if len(self.calls) == self.dies_at:
+            raise Killed
         self._happens(self.before, name)
         if name in self.refuses:
             raise self.refuses[name]

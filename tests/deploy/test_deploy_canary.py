@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,7 +34,7 @@ from tests.deploy.deploy_support import (
     octopus_variables,
     write_package,
 )
-from tests.deploy.fake_lambda import FakeLambda, Script, refusal
+from tests.deploy.fake_lambda import FakeLambda, Killed, Script, refusal
 from tests.deploy.fake_metrics import FakeMetrics
 from tests.words import assert_wording
 
@@ -114,7 +115,7 @@ def test_a_healthy_canary_gets_all_calls_in_one_move(world: World) -> None:
     assert world.clock.seconds >= 15 * 60
     # The last calls that count began the function's timeout and two minutes before the end.
     start, end, period = world.metrics.asked[-1]
-    assert (start, period) == (START.replace(second=0), 14 * 60)
+    assert (start, period) == (START.replace(second=0), 16 * 60)
     assert timedelta() <= end - (START + timedelta(minutes=12, seconds=30)) < timedelta(seconds=5)
     assert any(event.total == 900 for event in world.recorder.of(Progressed))
     assert Output("Weight", "100") in world.recorder.of(Output)
@@ -249,10 +250,15 @@ def test_events_that_are_given_up_count_where_the_wait_covers_three_attempts(
 
 
 def test_figures_that_cannot_be_read_are_no_verdict(world: World) -> None:
-    """Nor is an answer that AWS calls incomplete: the canary is held."""
+    """Nor is an answer that AWS calls incomplete, or lacks what counts: the canary is held."""
     world.metrics.figures = {"1": BUSY, "2": BAD}
     world.metrics.status = "PartialData"
     with pytest.raises(Held, match="the figures cannot be read"):
+        world.deploy("2.0.8")
+    world.metrics.status = "Complete"
+    world.metrics.figures["2"] = Figures(calls=60)
+    world.place["thresholds.p99"] = "2s"
+    with pytest.raises(Held, match="gives no p99"):
         world.deploy("2.0.8")
 
 
@@ -339,6 +345,28 @@ def test_what_a_dead_worker_left_is_finished_or_undone(
     assert world.status() == ()
 
 
+@pytest.mark.parametrize("verdict", ["healthy", "failed"])
+def test_a_worker_may_die_at_any_call_of_a_canary(tmp_path: Path, verdict: str) -> None:
+    """Between every two calls: the next deploy of the same release ends as the first would have."""
+    number, died = 0, True
+    while died:
+        number, died = number + 1, False
+        world = World(tmp_path / str(number), strategy="canary:10:3m")
+        world.metrics.figures = {"1": BUSY, "2": GOOD if verdict == "healthy" else BAD}
+        world.fake.dies_at = number
+        with suppress(PipelineError):
+            try:
+                world.deploy("2.0.8")
+            except Killed:
+                died, world.fake.dies_at = True, -1
+                assert world.live() in [("1", {}), ("1", {"2": 0.1}), ("2", {})]
+                world.deploy("2.0.8")
+        world.fake.dies_at = -1
+        assert world.live() == ({"healthy": "2", "failed": "1"}[verdict], {}), number
+        assert world.status() == ()
+    assert number > 30
+
+
 def test_an_instant_switch_warns_of_reserved_concurrency(world: World) -> None:
     """Old environments still hold it while the new ones start."""
     world.fake.reserved = 5
@@ -383,21 +411,6 @@ def test_a_wrong_answer_leaves_traffic_where_it_was(world: World, answer: Any, w
     assert "Traffic goes to version 1." in caught.value.then
     assert "tests/events/smoke.json" in caught.value.then
     assert world.live() == ("1", {})
-
-
-def test_the_printed_policy_has_the_rights_of_a_canary(world: World) -> None:
-    """Figures, alarms and provisioned concurrency may be read; nothing was written for it."""
-    world.place["alarms"] = "errors"
-    world.metrics.alarms["errors"] = ("OK", START)
-    applied = world.deploy("2.0.8", Pipeline_PrintPolicy="True")
-    actions = {
-        action for one in json.loads(policy(applied.plan))["Statement"] for action in one["Action"]
-    }
-    assert {
-        "cloudwatch:DescribeAlarms",
-        "cloudwatch:GetMetricData",
-        "lambda:ListProvisionedConcurrencyConfigs",
-    } <= actions
 
 
 def test_what_people_read_of_a_canary(tmp_path: Path) -> None:

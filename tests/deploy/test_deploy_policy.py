@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,14 @@ from typing import Any
 import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.core.events import Output
+from pipeline.deploy.verdict import Figures
 
 from tests.deploy.deploy_support import ARN, function_zip, manifest, write_package
 from tests.deploy.deploying import Deploy
 from tests.deploy.fake_lambda import FakeLambda, refusal
+from tests.deploy.fake_metrics import FakeMetrics
 
+START = datetime(2026, 11, 26, 8, tzinfo=UTC)
 # Rights without a call of their own: what Lambda does in the caller's name, and the tags that AWS
 # puts into its answer to GetFunction.
 _WITHOUT_CALL = {"s3:GetObject", "lambda:ListTags", "kms:Decrypt"}
@@ -24,9 +28,9 @@ _WITHOUT_CALL = {"s3:GetObject", "lambda:ListTags", "kms:Decrypt"}
 
 @dataclass
 class Recorded:
-    """The function in memory, with every call kept as the IAM action and resource that it needs."""
+    """What is in memory, with every call kept as the IAM action and resource that it needs."""
 
-    fake: FakeLambda
+    fake: FakeLambda | FakeMetrics
     needed: list[tuple[str, str]] = field(default_factory=list)
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
@@ -36,9 +40,12 @@ class Recorded:
                 service, resource = "s3", f"arn:aws:s3:::{request['Bucket']}/{request['Key']}"
             elif method == "list_event_source_mappings":
                 resource = "*"
+            elif isinstance(self.fake, FakeMetrics):
+                service, resource = "cloudwatch", "*"
             elif "Qualifier" in request:
                 resource = f"{ARN}:{request['Qualifier']}"
             action = "".join(word.capitalize() for word in method.split("_"))
+            action = "InvokeFunction" if method == "invoke" else action
             self.needed.append((f"{service}:{action}", resource))
             return getattr(self.fake, method)(**request)
 
@@ -51,10 +58,17 @@ class RecordedDeploy(Deploy):
     def __init__(self, folder: Path, **facts: Any) -> None:
         super().__init__(folder, **facts)
         self.recorded = Recorded(self.fake)
+        self.metrics = FakeMetrics({"2": Figures(calls=50)}, {"errors": ("OK", START)})
 
     def _connect(self, *given: Any) -> Any:
-        there = super()._connect(*given)
-        return replace(there, functions=self.recorded, objects=lambda: self.recorded)
+        metrics = Recorded(self.metrics, self.recorded.needed)
+        return replace(
+            super()._connect(*given),
+            functions=self.recorded,
+            objects=lambda: self.recorded,
+            metrics=lambda: metrics,
+            now=lambda: START + timedelta(seconds=self.wait.now()),
+        )
 
     def release(self, text: str, version: str, **facts: Any) -> None:
         """Make that the package to deploy."""
@@ -120,6 +134,15 @@ def with_a_key(one: RecordedDeploy) -> None:
     one.fake.touch(KMSKeyArn="arn:aws:kms:eu-west-1:123456789012:key/1")
 
 
+def a_canary(one: RecordedDeploy) -> None:
+    """Give the next release a smoke test, and a part of the calls first."""
+    one.run()
+    place = {"strategy": "canary:10:15m", "alarms": "errors"}
+    one.release("new = 1\n", "2.0.8", environments={"CI": place})
+    (one.folder / "smoke").mkdir()
+    (one.folder / "smoke" / "smoke.json").write_text('{"event": {}}')
+
+
 def taken_back(one: RecordedDeploy) -> None:
     """Refuse the code, after the configuration."""
     one.fake.refuses["update_function_code"] = refusal("ServiceException", "oops")
@@ -127,7 +150,7 @@ def taken_back(one: RecordedDeploy) -> None:
 
 KINDS = [
     first, nothing, code_alone, configuration_alone, stack_alone, tags_alone, an_earlier_release,
-    without_alias, through_a_bucket, with_a_key, taken_back,
+    without_alias, through_a_bucket, with_a_key, a_canary, taken_back,
 ]  # fmt: skip
 
 

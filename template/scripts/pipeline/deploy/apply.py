@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import Enum
 from typing import Any
 
@@ -23,8 +24,8 @@ from .observe import Alias, Observed, Wait, differences, read_alias, settled
 from .plan import TAG, WEIGHT, Call, Later, Of, Plan, Step
 from .releases import deployed_description, moved
 from .smoke import refuse_answer
-from .traffic import TOOK_BACK, alarm_states, canary_mark, moment
-from .verdict import Held, Look, Outcome, Verdict, Window, seen_in, watch
+from .traffic import TOOK_BACK, alarm_states, canary_mark, metric_delay, moment
+from .verdict import Held, Outcome, Verdict, figures_in, judge, watch
 
 GO_ON = "Deploy again: a deploy continues where it stopped."
 
@@ -232,19 +233,22 @@ def _judge(step: Step, before: Observed, work: _Work, stage: Stage) -> Verdict:
     if canary is None or made is None or there is None:
         raise AssertionError  # a plan judges what it gave calls to
 
-    def look(window: Window | None) -> Look:
+    rollout = canary.rollout
+
+    def look(start: datetime, end: datetime, since: datetime) -> Verdict:
         work.alias = read_alias(connection.functions, before.name)
         if work.alias != there:
             raise _moved(before.name, work.alias, there)
-        found, alarms = Look(), canary.rollout.alarms
-        if window:
-            work.known.update(window.values)
-            found = seen_in(work.send(step.call))
+        request, alarms = step.call.request, rollout.alarms
+        timed = replace(step.call, request={**request, "StartTime": start, "EndTime": end})
+        # At first nothing is old enough to be seen.
+        answer = work.send(timed) if end > since else {}
         states = alarm_states(work.client("cloudwatch"), alarms) if alarms else {}
-        red = {name: changed for name, (state, changed) in states.items() if state == "ALARM"}
-        return replace(found, red=red)
+        red = [name for name, (state, at) in states.items() if state == "ALARM" and at > since]
+        return judge(figures_in(answer), rollout.thresholds, red)
 
-    verdict = watch(canary, made, there, connection, work.wait, look, stage)
+    delay = metric_delay(connection, made)
+    verdict = watch(canary, there, delay, connection, work.wait, look, stage)
     if verdict.outcome is Outcome.HEALTHY:
         return verdict
     release = release_in(made.description)[0]

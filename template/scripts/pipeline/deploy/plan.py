@@ -21,7 +21,7 @@ from ..core.text import span
 from .observe import Alias, Observed, differences
 from .smoke import Smoke
 from .traffic import Canary, Rollout
-from .verdict import Seen, metric_queries
+from .verdict import metric_queries
 
 # The settings that UpdateFunctionConfiguration takes, by the names that people read.
 _SETTINGS = {"runtime": "Runtime", "handler": "Handler", "description": "Description"}
@@ -434,18 +434,16 @@ def _canary(
             {"version": alias.version, "weights": weights, "description": Later.MARK},
             of=Of.ALIAS,
         )
-    metrics = {
-        "MetricDataQueries": metric_queries(observed.name, version, alias.version),
-        "StartTime": Seen.START,
-        "EndTime": Seen.END,
-    }
+    # The executor adds from when to when.
+    seconds = canary.rollout.strategy.seconds
+    queries = metric_queries(observed.name, version, alias.version, seconds)
     rights = [Permission("cloudwatch:GetMetricData", "*")]
     if canary.rollout.alarms:
         rights.append(Permission("cloudwatch:DescribeAlarms", "*"))
     yield Step(
         "verdict",
         (),
-        Call("cloudwatch", "get_metric_data", metrics, tuple(rights)),
+        Call("cloudwatch", "get_metric_data", {"MetricDataQueries": queries}, tuple(rights)),
         {"version": alias.version, "weights": {}, "description": Later.TAKEN_BACK},
         _routing(observed, alias.version, {}, Later.TAKEN_BACK),
         of=Of.VERDICT,

@@ -29,7 +29,6 @@ from .traffic import (
     Rollout,
     canary_in,
     ended,
-    instead,
     refuse_canary,
     refuse_other,
 )
@@ -81,13 +80,14 @@ def planned(
     bucket = _bucket(manifest, values.pop(BUCKET))
     name = context.function or resource_name(environment, manifest.function.name)
     # Who promotes a canary has judged already.
-    rollout = Rollout() if context.traffic else instead(Rollout.read(place), context.strategy)
+    asked = {"strategy": context.strategy} if context.strategy else {}
+    rollout = Rollout() if context.traffic else Rollout.read({**place, **asked})
     reporter.line(f"{manifest.package_id} {manifest.version} to {name} ({environment})")
     with reporter.stage("check") as stage:
         code = package.code(where)
         smoke = smoke_tests(folder / SMOKE_FOLDER)
-        # Taking a canary back is no deploy of this package.
-        hooks = load_hooks(package.hooks) if context.traffic != ABORT else _no_hooks
+        # Taking a canary back is no deploy of this package: a folder is no hooks file.
+        hooks = load_hooks(folder if context.traffic == ABORT else package.hooks)
         stage.text = f"{FUNCTION_ZIP} {readable_size(len(code))}, the bytes that were built"
     with reporter.stage("plan") as stage:
         connection = connect(context.credentials, place)
@@ -142,10 +142,6 @@ def _refuse_canary(plan: Plan, connection: Connection, where: str) -> list[str]:
     red = refuse_canary(plan.canary, alias, plan.made or observed, connection, where)
     refuse_unreadable(connection, observed.name, alias.version)
     return red
-
-
-def _no_hooks(_stage: str, _value: object) -> None:
-    """Run none."""
 
 
 def _bucket(manifest: Manifest, name: str) -> Bucket | None:

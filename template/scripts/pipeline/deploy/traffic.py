@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
@@ -27,7 +27,16 @@ FEWEST_CALLS = 20
 _UNTIL_SENT = 120
 _LONGEST = 24 * 3600  # seconds; figures of one day come in one answer
 _STRATEGY = re.compile(r"canary:([0-9]{1,2}(?:\.[0-9]{1,2})?):([0-9]{1,5}[smh])")
-_PART = re.compile(r"([0-9]{1,2}(?:\.[0-9]{1,4})?) ?%")
+# How thresholds are written, with an example.
+_THRESHOLD = "thresholds."
+_PART, _COUNT = r"([0-9]{1,2}(?:\.[0-9]{1,4})?)%", r"[0-9]{1,6}"
+_WRITTEN = {
+    "errors": (_PART, "1%"),
+    "throttles": (_PART, "1%"),
+    "dead-letters": (_COUNT, "0"),
+    "calls": (_COUNT, "100"),
+}
+_KNOWN = ", ".join(_WRITTEN)
 # How the alias's description begins while a canary is under way, and after it was taken back.
 CANARY, TOOK_BACK = "canary of", "took back"
 _MARK = re.compile(rf"{CANARY} (\S+) .*since (\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
@@ -92,54 +101,29 @@ class Rollout:
     @classmethod
     def read(cls, place: Mapping[str, str]) -> Rollout:
         """Read them from a place. Raises PipelineError that is at the key which is wrong."""
-        known = {f"thresholds.{name}": name for name in _THRESHOLDS}
-        given = {}
-        for key, text in place.items():
-            name = known.get(key, "")
-            if key.startswith("thresholds.") and not name:
-                then = f"Known are {', '.join(_THRESHOLDS)}."
-                raise PipelineError(key, "there is no such threshold", then)
-            if name:
-                given[name.replace("-", "_")] = _THRESHOLDS[name](key, text)
+        given = {
+            key: _threshold(key, key.removeprefix(_THRESHOLD), text)
+            for key, text in place.items()
+            if key.startswith(_THRESHOLD)
+        }
+        names = {key.removeprefix(_THRESHOLD).replace("-", "_"): given[key] for key in given}
         return cls(
             Strategy.parse(place.get("strategy", str(Strategy())), "strategy"),
             tuple(place.get("alarms", "").splitlines()),
-            Thresholds(**given),
+            Thresholds(**names),
         )
 
 
-def _part(key: str, text: str) -> float:
-    found = _PART.fullmatch(text)
-    if not found:
-        raise PipelineError(key, f"{text!r} is not a part of the calls", "Write it like 1%.")
-    return float(found[1]) / 100
-
-
-def _milliseconds(key: str, text: str) -> float:
-    return seconds_of(key, text) * 1000
-
-
-def _count(key: str, text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,6}", text):
-        raise PipelineError(key, f"{text!r} is not a number", 'Write it like "0".')
-    return int(text)
-
-
-def _calls(key: str, text: str) -> int:
-    count = _count(key, text)
-    if count < FEWEST_CALLS:
-        then = f"Write {FEWEST_CALLS} or more: what fewer calls say is chance."
-        raise PipelineError(key, f"{count} calls decide nothing", then)
-    return count
-
-
-_THRESHOLDS: Mapping[str, Any] = {
-    "errors": _part,
-    "throttles": _part,
-    "p99": _milliseconds,
-    "dead-letters": _count,
-    "calls": _calls,
-}
+def _threshold(key: str, name: str, text: str) -> Any:
+    if name == "p99":
+        return seconds_of(key, text) * 1000
+    if name not in _WRITTEN:
+        raise PipelineError(key, "there is no such threshold", f"Known are p99, {_KNOWN}.")
+    found = re.fullmatch(_WRITTEN[name][0], text)
+    if not found or (name == "calls" and int(text) < FEWEST_CALLS):
+        then = f'Write it like "{_WRITTEN[name][1]}". Fewer than {FEWEST_CALLS} calls are chance.'
+        raise PipelineError(key, f"{text!r} is not valid", then)
+    return float(found[1]) / 100 if text.endswith("%") else int(text)
 
 
 @dataclass(frozen=True)
@@ -314,10 +298,3 @@ def refuse_other(made: Observed | None, tried: Observed, where: str) -> None:
 def moment(now: datetime) -> str:
     """Return a time for the alias's description."""
     return f"{now:%Y-%m-%d %H:%M} UTC"
-
-
-def instead(rollout: Rollout, strategy: str) -> Rollout:
-    """Return a rollout with the strategy that is asked for this once, if any is."""
-    if not strategy:
-        return rollout
-    return replace(rollout, strategy=Strategy.parse(strategy, STRATEGY_VARIABLE))
