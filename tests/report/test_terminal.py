@@ -156,6 +156,13 @@ def test_a_change_shows_what_goes_and_what_comes() -> None:
     assert [text.strip() for code, text in coloured if code == "33"] == ["drift"]
 
 
+def test_rows_of_a_status_stand_out() -> None:
+    """All lines of a long one do, and what is as it should be has no colour."""
+    written = drawn((Line("  waiting   2.0.9\n            is there"), Line("  code      x")))
+    coloured = re.findall(r"\x1b\[36m([^\x1b]+)", written)
+    assert "".join(coloured).split() == ["waiting", "2.0.9", "is", "there"]
+
+
 def test_no_colour_means_none() -> None:
     """Without colour no colour code is written, in the live line neither."""
     codes = re.findall(r"\x1b\[([0-9;]*)m", drawn(GOOD + BAD, colour=False))
