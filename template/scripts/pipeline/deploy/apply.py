@@ -281,7 +281,10 @@ def _with_outcome(
                 f"runtime {live.runtime}, handler {live.handler}, CodeSha256 {live.code_sha256}."
             )
         if work.alias and work.accepted:
-            outcome += f" Traffic goes to {work.alias}."
+            # What calls an alias on $LATEST meets what was accepted.
+            moved = any(one.of is Of.ALIAS for one in work.accepted)
+            same = "" if moved or work.alias.version == "$LATEST" else " as before"
+            outcome += f" Traffic goes to {work.alias}{same}."
         if as_left and isinstance(error, Unanswered):
             outcome += " A request that is still on its way would be refused: its revision is old."
     except PipelineError as second:
