@@ -21,6 +21,7 @@ from .observe import Alias, Observed, Wait, differences, read_alias, settled
 from .plan import TAG, Call, Later, Of, Plan, Step
 
 GO_ON = "Deploy again: a deploy continues where it stopped."
+_LOOK = "Look at the difference with `--dry-run`, then deploy again."
 
 
 def apply(
@@ -166,7 +167,7 @@ def _move(step: Step, before: Observed, work: _Work, stage: Stage) -> Alias:
         f"somebody moved {ALIAS} after this deploy was planned.\n"
         f"  live now     {now or 'no alias'}\n"
         f"  planned on   {there}",
-        "Look at the difference with `--dry-run`, then deploy again.",
+        _LOOK,
     )
 
 
@@ -229,16 +230,15 @@ def _prove(step: Step, before: Observed, after: Observed) -> None:
 
 def _refuse_tags(step: Step, now: Observed) -> None:
     """Compare the tags that a step changes with what was planned on, where they can be read."""
-    tags = now.tags or {}
-    there = {change: tags.get(change.what.removeprefix(TAG), "") for change in step.changes}
     theirs = [
-        change.what for change, tag in there.items() if tag not in (change.now, change.planned)
+        change.what
+        for change in step.changes
+        if now.tags is not None
+        and now.tags.get(change.what.removeprefix(TAG), "") not in (change.now, change.planned)
     ]
-    if theirs and now.tags is not None:
+    if theirs:
         what = f"somebody changed the {', '.join(theirs)} after this deploy was planned"
-        raise Conflict(
-            now.name, what, "Look at the difference with `--dry-run`, then deploy again."
-        )
+        raise Conflict(now.name, what, _LOOK)
 
 
 def _refuse_changes(planned_on: Observed, expected: Observed, live: Observed) -> None:
@@ -253,7 +253,7 @@ def _refuse_changes(planned_on: Observed, expected: Observed, live: Observed) ->
         f"somebody changed {live.name} after this deploy was planned.\n"
         f"  live now     {now or 'as planned on'}{when}\n"
         f"  planned on   {then or 'the same'}",
-        "Look at the difference with `--dry-run`, then deploy again.",
+        _LOOK,
     )
 
 
