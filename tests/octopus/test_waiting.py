@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from pipeline.core.errors import Interrupted, PipelineError
 from pipeline.core.events import Line, Progressed
 from pipeline.octopus.client import Document
-from pipeline.octopus.deployments import Run
-from pipeline.octopus.task_log import TaskLog
-from pipeline.octopus.waiting import Patience, wait_for
+from pipeline.octopus.releases import Run
+from pipeline.octopus.waiting import Patience, TaskLog, wait_for
 
 from tests.octopus.octopus_support import Clock, Events, opened
 from tests.standins.octopus_server import Fault, OctopusServer

@@ -59,26 +59,30 @@ def preflight(
     function, zipped, installed = project.function, made.function_zip, made.restored.installed
     own = frozenset(member.name for member in zipped.own)
     names = own | made.restored.files.keys()
+    source = project.root / SOURCE
+    modules = {path.relative_to(source).as_posix() for path in source.rglob("*.py")}
     files = FunctionFiles(
         zipped.path,
         names,
         own,
         {**installed.binaries, **compiled_files(zipped.own)},
         installed.distributions.keys(),
-        sorted(_modules(project.root / SOURCE) - own),
+        sorted(modules - own),
     )
+    environments = [environment.name for environment in project.environments]
+    stack = project.root / STACK
     reasons = [
         *size_reasons(
             zipped.facts, function, lambda: open_archive(zipped.path, OUR_LIMITS).entries, own
         ),
         *compiled_reasons(files.binaries, function.runtime, function.architecture, own),
         *length_reasons("handler", function.handler),
-        *_names(project),
+        *function_name_reasons(project.function.name, environments or [LOCAL_ENVIRONMENT]),
         *length_reasons("description", function.description),
         *tag_reasons(function.tags),
         *_environment(project, machine.environ),
         *_root(made.package),
-        *_stack(project.root),
+        *(stack_reasons(read_text(stack, STACK)) if stack.is_file() else ()),
     ]
     handler = engine_for(function.runtime).check_handler(
         project,
@@ -113,20 +117,11 @@ def _reader(made: Made) -> Callable[[str], bytes]:
     return read
 
 
-def _names(project: Project) -> list[str]:
-    environments = [environment.name for environment in project.environments]
-    return function_name_reasons(project.function.name, environments or [LOCAL_ENVIRONMENT])
-
-
 def _root(package: Path) -> list[str]:
     listing = list_package(package, _ANY_SIZE)
     found = {name: entry for name, entry in listing.files.items() if is_stage(name)}
     scripts = {name: read_member(listing.archive, entry) for name, entry in found.items()}
     return [*script_reasons(listing.files), *substitution_reasons(scripts)]
-
-
-def _stack(root: Path) -> list[str]:
-    return stack_reasons(read_text(root / STACK, STACK)) if (root / STACK).is_file() else []
 
 
 def _environment(project: Project, environ: Mapping[str, str]) -> list[str]:
@@ -137,7 +132,3 @@ def _environment(project: Project, environ: Mapping[str, str]) -> list[str]:
         known = known_values(good, environment, environ)
         reasons += environment_reasons({**known.others, **known.values}, environment.name)
     return reasons
-
-
-def _modules(source: Path) -> frozenset[str]:
-    return frozenset(path.relative_to(source).as_posix() for path in source.rglob("*.py"))

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from ..core.errors import PipelineError
 from ..edge.files import unwritable
+from ..package.contents import Package
 from ..project.versions import normal_version
 from .compare import compare_file
-from .feed import ABSENT, Candidate, Found, Progress, State
+from .feed import ABSENT, Found, Progress, State
 
 # The errors of file systems without hard links.
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL)
@@ -37,7 +38,7 @@ class FolderFeed:
         """The folder's path."""
         return str(self.folder)
 
-    def find(self, package: Candidate) -> Found:
+    def find(self, package: Package) -> Found:
         """Look for the file, in any case and spelling of the version."""
         try:
             names = sorted(path.name for path in self.folder.iterdir())
@@ -57,7 +58,7 @@ class FolderFeed:
         except OSError as error:
             return Found(State.UNKNOWN, f"{name} cannot be read: {error.strerror}")
 
-    def send(self, package: Candidate, progress: Progress) -> bool:
+    def send(self, package: Package, progress: Progress) -> bool:
         """Copy the package in one step: a reader sees all of it or nothing."""
         target = self.folder / package.file_name
         try:

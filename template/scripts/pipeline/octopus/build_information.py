@@ -9,13 +9,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 from ..core.manifest import Manifest
 from ..core.names import FULL_COMMIT
 from ..edge.git import Git
 from ..edge.http import HttpError
 from ..project.buildserver import BuildServer
-from ..project.web_address import web_url
 from .client import Octopus
 
 _MOST_COMMITS = 199  # Octopus's own command line warns from 200 on
@@ -23,6 +23,13 @@ _BUILDS_READ = 30
 _EXISTS = "already exists"
 # Some servers read the mode from the query, others from the document.
 _MODE = "FailIfExists"
+# user@host:path, git's short form of ssh; a drive letter is no host. An @ in the path may be the
+# end of a password.
+_SHORT = re.compile(r"(?:[^@/:\s]+@)?([A-Za-z0-9][A-Za-z0-9.-]+):(?!//)([^@]+)\Z")
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\Z")
+_AZURE = re.compile(r"v3/([^/]+)/([^/]+)/([^/]+)\Z")
+_AZURE_SSH = ("ssh.dev.azure.com", "vs-ssh.visualstudio.com")
+_WEB, _SSH = ("http", "https"), ("ssh", "git+ssh", "ssh+git", "git")
 
 
 @dataclass(frozen=True)
@@ -153,3 +160,35 @@ def _commits(git: Git, previous: str, commit: str) -> tuple[tuple[str, str], ...
     if not since or not git.is_ancestor(since, commit):
         since = git.tag_before(commit) or ""
     return git.commits(since, commit, _MOST_COMMITS)
+
+
+def web_url(remote: str) -> str:
+    """Return the https URL of a remote, without user, password and `.git`.
+
+    Empty for a folder and for anything else that no browser opens. An http remote stays http:
+    a server without TLS is not found under https. A port is kept for these two only.
+    """
+    remote = remote.strip()
+    if "://" in remote:
+        try:
+            parts = urlsplit(remote)
+            host, port = parts.hostname or "", parts.port
+        except ValueError:
+            return ""
+        scheme, path = parts.scheme, parts.path
+        if scheme not in (*_WEB, *_SSH):
+            return ""
+    else:
+        found = _SHORT.match(remote)
+        scheme, host, port, path = (
+            ("ssh", found[1], None, found[2]) if found else ("", "", None, "")
+        )
+    path = quote(path.strip("/").removesuffix(".git"), safe="/~%", errors="replace")
+    azure = _AZURE.match(path) if host in _AZURE_SSH else None
+    if azure:
+        host, path = "dev.azure.com", f"{azure[1]}/{azure[2]}/_git/{azure[3]}"
+    if not _HOST.match(host) or not path:
+        return ""
+    if scheme in _WEB:
+        return f"{scheme}://{host}{f':{port}' if port else ''}/{path}"
+    return f"https://{host}/{path}"

@@ -92,6 +92,16 @@ class Package:
         """Return the bytes of a small file, or None when the package has none of that name."""
         return _document(self.listing, name, self.path)
 
+    @property
+    def file_name(self) -> str:
+        """The file name that feeds and Octopus read id and version from."""
+        return f"{self.id}.{self.version}.nupkg"
+
+    def digest(self, algorithm: str) -> bytes:
+        """Return a digest of the file."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, algorithm).digest()
+
     def own_manifest(self) -> Manifest:
         """Return the manifest; raises PipelineError for a package that others made."""
         if self.manifest is None:

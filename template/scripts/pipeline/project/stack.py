@@ -43,17 +43,17 @@ def stack_function(root: Path) -> StackFunction:
     function = next((one for one in resources if _text(one.get("Type")) == _FUNCTION), None)
     if function is None:
         return StackFunction(unclear=f"{STACK} has no function")
-    properties, found = members(function.get("Properties")), []
-    for name, default in (("MemorySize", "128"), ("Timeout", "3")):
-        node = properties.get(name)
-        if node is not None and (node.tag == "!Ref" or members(node).keys() == {"Ref"}):
-            parameter = _text(members(node).get("Ref", node))
-            node = members(members(sections.get("Parameters")).get(parameter)).get("Default")
-            default = ""
-        found.append(default if node is None else _text(node))
-    if not all(map(str.isdecimal, found)):
+    parameters = members(sections.get("Parameters"))
+    facts = {"MemorySize": "128", "Timeout": "3"}
+    for name, node in members(function.get("Properties")).items():
+        if name in facts and (node.tag == "!Ref" or members(node).keys() == {"Ref"}):
+            parameter = members(parameters.get(_text(members(node).get("Ref", node))))
+            facts[name] = _text(parameter.get("Default"))
+        elif name in facts:
+            facts[name] = _text(node)
+    if not all(map(str.isdecimal, facts.values())):
         return StackFunction(unclear=f"{STACK} computes its function's memory or time")
-    return StackFunction(*map(int, found))
+    return StackFunction(int(facts["MemorySize"]), int(facts["Timeout"]))
 
 
 def template(text: str) -> Any:

@@ -15,12 +15,13 @@ from ..core.names import LONGEST_ENVIRONMENT, resource_name
 from ..octopus.client import Octopus
 from ..octopus.environments import (
     OctopusEnvironment,
+    add_to_lifecycles,
     all_environments,
     ensure_environment,
     find_environment,
     remove_environment,
+    remove_from_lifecycles,
 )
-from ..octopus.lifecycles import add_to_lifecycles, remove_from_lifecycles
 from ..octopus.machines import (
     Target,
     add_to_machine,

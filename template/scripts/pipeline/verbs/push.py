@@ -16,11 +16,9 @@ from ..edge.git import Git
 from ..edge.http import Http
 from ..edge.urls import origin, plain_http_host, without_user
 from ..feeds.builtin import BuiltInFeed
-from ..feeds.feed import Candidate, Feed
+from ..feeds.feed import Feed
 from ..feeds.folder import FolderFeed
-from ..feeds.nuget import Source, is_v3
-from ..feeds.nuget_v2 import NugetV2
-from ..feeds.nuget_v3 import NugetV3
+from ..feeds.nuget import Source, nuget_feed
 from ..feeds.publish import publish
 from ..octopus.build_information import send_build_information
 from ..octopus.client import Access, Octopus, connect
@@ -74,7 +72,6 @@ def push(
     the package is there.
     """
     opened = Package.open(package)
-    candidate = Candidate.of(opened)
     http = Http(environ, tell=reporter.line)
 
     @cache
@@ -83,8 +80,8 @@ def push(
 
     with reporter.stage("push") as stage:
         feed = _feed(project, options, http, space, reporter)
-        done = publish(feed, candidate, stage, skip_duplicate=options.skip_duplicate)
-        stage.text = f"{done.text}, {readable_size(candidate.size)}"
+        done = publish(feed, opened, stage, skip_duplicate=options.skip_duplicate)
+        stage.text = f"{done.text}, {readable_size(opened.size)}"
     if done.warning:
         reporter.warn(done.warning)
     if not options.octopus.missing:
@@ -92,7 +89,7 @@ def push(
             reporter.line(f"{package.name} was not built here: no build information", verbose=True)
         else:
             _send_information(space, opened.manifest, Git.at(project.root), environ, reporter)
-    return Pushed(candidate.id, candidate.version, feed.name, done.sent)
+    return Pushed(opened.id, opened.version, feed.name, done.sent)
 
 
 def _feed(
@@ -128,7 +125,7 @@ def _feed(
                 "Write --trust-host and trust-hosts as feed.example or feed.example:8443.",
             )
     source = Source(http, name, options.nuget_key, options.nuget_user, trusted)
-    return NugetV3.open(source) if is_v3(name) else NugetV2(source)
+    return nuget_feed(source)
 
 
 def _send_information(

@@ -13,7 +13,6 @@ from ..edge.machine import Machine
 from ..function.engine import POST_DEPLOYMENT
 from ..octopus.build_information import release_notes
 from ..octopus.client import Access, Octopus, connect
-from ..octopus.deployments import Run, start_deployment
 from ..octopus.environments import OctopusEnvironment, find_environments
 from ..octopus.machines import check_steps, targets_of
 from ..octopus.projects import (
@@ -23,7 +22,7 @@ from ..octopus.projects import (
     find_projects,
     package_steps,
 )
-from ..octopus.releases import Release, Wanted, ensure_release
+from ..octopus.releases import Release, Run, Wanted, ensure_release, start_deployment
 from ..octopus.waiting import Patience, interrupted, wait_for
 from ..package.contents import Package
 from ..project.project import Project

@@ -15,8 +15,8 @@ from . import restore as wheels
 from .handler_source import check, check_syntax, handler_file
 from .hash_lock import FUNCTION_LOCK, TEST_LOCK
 from .interpreter import local_runtime as runtime
-from .linters import linters
 from .locking import write_locks as lock
+from .tests import linters
 from .tests import test_command as tests
 
 __all__ = [

@@ -30,10 +30,9 @@ from ..compiled import compiled_files
 from ..elf import Binary
 from ..engine import Distribution, Installed, Restored
 from .distributions import distributions
-from .exclude import sdk_files
 from .hash_lock import FUNCTION_LOCK, check_lock, locked, read_lock
 from .install import Place, install, is_launcher, own_folder, records
-from .requirements import Markers, markers_here, markers_of, refuse_misfits
+from .requirements import Markers, markers_here, markers_of, refuse_misfits, sdk_files
 
 _EXECUTABLE, _PLAIN = 0o755, 0o644
 _RECORD = ".dist-info/RECORD"

@@ -6,12 +6,14 @@ Tests run in it, types are checked against it, and editors find it at its one pa
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from ...core.errors import PipelineError
 from ...core.events import Reporter
 from ...edge.cache import is_whole_folder, seal_folder
 from ...edge.files import new_folder, read_json, remove_folder, write_json
@@ -19,8 +21,8 @@ from ...edge.locks import exclusive, shared
 from ...edge.machine import Machine
 from ...edge.pythons import base_python, how_to_install, is_program
 from ...project.project import FROM_RUNTIME, Project
-from ..engine import POST_DEPLOYMENT, TestCommand, TestRequest
-from .hash_lock import FUNCTION_LOCK, TEST_LOCK, check_lock, read_lock
+from ..engine import POST_DEPLOYMENT, Linter, TestCommand, TestRequest
+from .hash_lock import FUNCTION_LOCK, TEST_LOCK, check_lock, locked, read_lock
 from .install import Place, install
 from .interpreter import runtime_sdk
 from .requirements import Markers, markers_here, refuse_misfits
@@ -28,6 +30,7 @@ from .requirements import Markers, markers_here, refuse_misfits
 _PYTHON = ".pipeline/python"
 _STAMP = "made-from.json"
 _NO_TESTS = 5  # pytest's exit code when it collected none
+_RUFF = (sys.executable, "-m", "ruff")
 
 
 @contextmanager
@@ -153,3 +156,26 @@ def _site_of(venv: Path) -> Path:
 def _python_in(venv: Path) -> Path:
     windows = venv / "Scripts" / "python.exe"
     return windows if windows.exists() else venv / "bin" / "python"
+
+
+@contextmanager
+def linters(
+    project: Project, machine: Machine, reporter: Reporter, *, fix: bool
+) -> Iterator[tuple[Linter, ...]]:
+    """Give ruff as the tooling has it, and mypy as the tests' lock has it, beside the packages.
+
+    `[tool.mypy]` in `pyproject.toml` asks for types.
+    """
+    found = (
+        Linter("lint", (*_RUFF, "check", *(["--fix"] if fix else []), "."), "ruff found nothing"),
+        Linter("format", (*_RUFF, "format", *([] if fix else ["--check"]), "."), "as ruff has it"),
+    )
+    if project.mypy is None:
+        yield found
+        return
+    if not any(entry.name == "mypy" for entry in locked(read_lock(project.root, TEST_LOCK))):
+        what = "[tool.mypy] asks for types, and mypy is not locked"
+        then = "Add it to `test` in [dependency-groups], then run `python3 tasks.py lock`."
+        raise PipelineError("pyproject.toml", what, then)
+    with own_python(project, machine, reporter) as (python, _):
+        yield *found, Linter("types", (python, "-m", "mypy", *project.mypy), "mypy found nothing")
