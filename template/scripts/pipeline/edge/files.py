@@ -176,6 +176,15 @@ def writing(path: Path) -> Iterator[None]:
         raise unwritable(path, error) from error
 
 
+@contextmanager
+def reading(where: str, then: str = "") -> Iterator[None]:
+    """Turn an OSError in the block into the error for what cannot be read, and what to do then."""
+    try:
+        yield
+    except OSError as error:
+        raise PipelineError(where, f"cannot be read: {error.strerror or error}", then) from error
+
+
 def _replace_folder(part: Path, target: Path) -> None:
     if target.exists():
         old = Path(tempfile.mkdtemp(dir=target.parent, prefix=_prefix(target)))

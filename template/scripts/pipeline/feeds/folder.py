@@ -10,8 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.errors import PipelineError
-from ..edge.files import unwritable
+from ..edge.files import reading, unwritable
 from ..package.contents import Package
 from ..project.versions import normal_version
 from .compare import compare_file
@@ -40,14 +39,9 @@ class FolderFeed:
 
     def find(self, package: Package) -> Found:
         """Look for the file, in any case and spelling of the version."""
-        try:
+        then = "Make it, mount it, or correct --feed or feed in [tool.pipeline.push]."
+        with reading(self.name, then):
             names = sorted(path.name for path in self.folder.iterdir())
-        except OSError as error:
-            raise PipelineError(
-                self.name,
-                f"this folder cannot be read: {error.strerror}",
-                "Make it, mount it, or correct --feed or feed in [tool.pipeline.push].",
-            ) from error
         wanted = _identity(package.file_name, package.id)
         same = [name for name in names if _identity(name, package.id) == wanted]
         if not same:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -32,55 +31,27 @@ _AZURE_SSH = ("ssh.dev.azure.com", "vs-ssh.visualstudio.com")
 _WEB, _SSH = ("http", "https"), ("ssh", "git+ssh", "ssh+git", "git")
 
 
-@dataclass(frozen=True)
-class Build:
-    """A package's build; what is unknown stays empty. `commits` are (sha, subject)."""
+def build_document(
+    manifest: Manifest, previous: str, git: Git | None, environ: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return what Octopus stores of the build that made a package; what is unknown is left out.
 
-    package_id: str
-    version: str
-    environment: str
-    number: str
-    url: str
-    branch: str
-    root: str
-    commit: str
-    commits: tuple[tuple[str, str], ...]
-
-    @classmethod
-    def of(
-        cls, manifest: Manifest, previous: str, git: Git | None, environ: Mapping[str, str]
-    ) -> Build:
-        """Return what is known of the build that made a package.
-
-        The commits are those since `previous`, the last one that Octopus knows; where that is
-        unknown or of another branch, those since the last version tag.
-        """
-        server, commit = BuildServer.from_environ(environ), manifest.source.commit or ""
-        return cls(
-            package_id=manifest.package_id,
-            version=manifest.version,
-            environment=server.name or "a developer's machine",
-            number=server.build_number or manifest.version,
-            url=server.build_url or "",
-            branch=manifest.source.branch or "",
-            root=web_url(git.remote() or "") if git else "",
-            commit=commit,
-            commits=_commits(git, previous, commit) if git and commit else (),
-        )
-
-    def document(self) -> dict[str, Any]:
-        """Return what Octopus stores; what is empty is left out."""
-        known = {
-            "BuildEnvironment": self.environment,
-            "BuildNumber": self.number,
-            "BuildUrl": self.url,
-            "Branch": self.branch,
-            "VcsType": "Git",
-            "VcsRoot": self.root,
-            "VcsCommitNumber": self.commit,
-        }
-        commits = [{"Id": sha, "Comment": subject} for sha, subject in self.commits]
-        return {key: value for key, value in known.items() if value} | {"Commits": commits}
+    The commits are those since `previous`, the last one that Octopus knows; where that is unknown
+    or of another branch, those since the last version tag.
+    """
+    server, commit = BuildServer.from_environ(environ), manifest.source.commit or ""
+    known = {
+        "BuildEnvironment": server.name or "a developer's machine",
+        "BuildNumber": server.build_number or manifest.version,
+        "BuildUrl": server.build_url,
+        "Branch": manifest.source.branch,
+        "VcsType": "Git",
+        "VcsRoot": web_url(git.remote() or "") if git else "",
+        "VcsCommitNumber": commit,
+    }
+    commits = _commits(git, previous, commit) if git and commit else ()
+    listed = [{"Id": sha, "Comment": subject} for sha, subject in commits]
+    return {key: value for key, value in known.items() if value} | {"Commits": listed}
 
 
 def send_build_information(
@@ -90,13 +61,16 @@ def send_build_information(
 
     What Octopus has for this version already stays. Raises PipelineError where it refuses.
     """
-    build = Build.of(manifest, _last_commit(octopus, manifest.package_id), git, environ)
+    page = octopus.get("build-information", packageId=manifest.package_id, latest="true", take=1)
+    latest = [item.text("VcsCommitNumber") for item in page.resources()[:1]]
+    previous = next(filter(FULL_COMMIT.fullmatch, latest), "")
+    build = build_document(manifest, previous, git, environ)
     document = {
         "SpaceId": octopus.space_id,
-        "PackageId": build.package_id,
-        "Version": build.version,
+        "PackageId": manifest.package_id,
+        "Version": manifest.version,
         "OverwriteMode": _MODE,
-        "OctopusBuildInformation": build.document(),
+        "OctopusBuildInformation": build,
     }
     try:
         octopus.post("build-information", document, overwriteMode=_MODE)
@@ -104,8 +78,8 @@ def send_build_information(
         if _EXISTS in error.what.lower():
             return "Octopus has it already"
         raise
-    count = len(build.commits)
-    return f"{count} commit{'' if count == 1 else 's'}, {build.branch or 'no branch'}"
+    count = len(build["Commits"])
+    return f"{count} commit{'' if count == 1 else 's'}, {build.get('Branch', 'no branch')}"
 
 
 def release_notes(
@@ -116,20 +90,13 @@ def release_notes(
     Where no commits are known they say where the package came from.
     """
     previous = _commit_of_another_version(octopus, manifest, git) if git else ""
-    build = Build.of(manifest, previous, git, environ)
-    source = f", {build.branch or 'no branch'} at {build.commit[:7]}" if build.commit else ""
-    page = f", [build {build.number}]({build.url})" if build.url else ""
+    build = build_document(manifest, previous, git, environ)
+    commit, url = manifest.source.commit, build.get("BuildUrl")
+    source = f", {build.get('Branch', 'no branch')} at {commit[:7]}" if commit else ""
+    page = f", [build {build['BuildNumber']}]({url})" if url else ""
     lines = [f"{manifest.package_id} {manifest.version}{source}{page}."]
-    if build.commits:
-        lines += ["", *(f"- {_escaped(subject)} ({sha[:7]})" for sha, subject in build.commits)]
-    return "\n".join(lines)
-
-
-def _last_commit(octopus: Octopus, package_id: str) -> str:
-    """Return the commit of the last build that Octopus knows of the package, or ""."""
-    page = octopus.get("build-information", packageId=package_id, latest="true", take=1)
-    commits = [item.text("VcsCommitNumber") for item in page.resources()[:1]]
-    return next(filter(FULL_COMMIT.fullmatch, commits), "")
+    listed = [f"- {_escaped(one['Comment'])} ({one['Id'][:7]})" for one in build["Commits"]]
+    return "\n".join([*lines, *([""] if listed else []), *listed])
 
 
 def _commit_of_another_version(octopus: Octopus, manifest: Manifest, git: Git) -> str:
