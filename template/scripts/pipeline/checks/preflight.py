@@ -7,7 +7,7 @@ all of them. Nothing here needs a network, credentials or an account.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from ..core.errors import PipelineError
@@ -20,6 +20,7 @@ from ..function.engine import Restored, engine_for
 from ..function.function_zip import FunctionZip
 from ..function.handler import FunctionFiles, fillable, known_values
 from ..package.contents import list_package
+from ..package.make import Built
 from ..project.project import LOCAL_ENVIRONMENT, Project
 from ..project.sources import SOURCE, STACK
 from ..zip.reader import DEFAULT_LIMITS, OUR_LIMITS, open_archive, read_member
@@ -39,26 +40,18 @@ from .stack_template import stack_reasons
 _ANY_SIZE = replace(DEFAULT_LIMITS, total=OUR_LIMITS.total)
 
 
-@dataclass(frozen=True)
-class Made:
-    """A package that is made, but not handed over yet, and what it was made of."""
-
-    package: Path
-    function_zip: FunctionZip
-    restored: Restored
-
-
 def preflight(
-    project: Project, made: Made, machine: Machine, reporter: Reporter, *, imports: bool
-) -> tuple[str, list[str]]:
-    """Check a package; with `imports` its handler is imported too.
+    project: Project, built: Built, restored: Restored, machine: Machine, reporter: Reporter,
+    *, imports: bool,
+) -> tuple[str, list[str]]:  # fmt: skip
+    """Check a package that is made, but not handed over yet; with `imports` import its handler too.
 
     Returns what was found, and what to know besides. Raises one PipelineError that lists every
     reason against it.
     """
-    function, zipped, installed = project.function, made.function_zip, made.restored.installed
+    function, zipped, installed = project.function, built.function_zip, restored.installed
     own = frozenset(member.name for member in zipped.own)
-    names = own | made.restored.files.keys()
+    names = own | restored.files.keys()
     source = project.root / SOURCE
     modules = {path.relative_to(source).as_posix() for path in source.rglob("*.py")}
     files = FunctionFiles(
@@ -81,13 +74,13 @@ def preflight(
         *length_reasons("description", function.description),
         *tag_reasons(function.tags),
         *_environment(project, machine.environ),
-        *_root(made.package),
+        *_root(built.package),
         *(stack_reasons(read_text(stack, STACK)) if stack.is_file() else ()),
     ]
     handler = engine_for(function.runtime).check_handler(
         project,
         files,
-        _reader(made),
+        _reader(zipped, restored),
         machine,
         reporter,
         imports=imports and zipped.facts.unzipped_size <= UNZIPPED_LIMIT,
@@ -105,13 +98,13 @@ def preflight(
     return f"{size}, {handler.found}", [note for note in notes if note]
 
 
-def _reader(made: Made) -> Callable[[str], bytes]:
-    own = {member.name: member.payload for member in made.function_zip.own}
+def _reader(zipped: FunctionZip, restored: Restored) -> Callable[[str], bytes]:
+    own = {member.name: member.payload for member in zipped.own}
 
     def read(name: str) -> bytes:
         if name in own:
             return plain(own[name])
-        archive = made.restored.archive
+        archive = restored.archive
         return read_member(archive, next(e for e in archive.entries if e.name == name))
 
     return read

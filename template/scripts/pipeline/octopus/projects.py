@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -191,6 +191,20 @@ def package_steps(octopus: Octopus, project: OctopusProject, package_id: str) ->
             f"no step of its deployment process uses the package {package_id}",
             f'Add a step "Run a script" with its script from this package, file {DEPLOY_SCRIPT}: '
             + octopus.link(f"projects/{project.slug}/deployments/process"),
+        )
+    return found
+
+
+def steps_in(
+    project: OctopusProject, steps: Iterable[PackageStep], environment_id: str, name: str
+) -> list[PackageStep]:
+    """Return a project's steps that run in an environment. Raises PipelineError for none."""
+    found = [step for step in steps if step.runs_in(environment_id)]
+    if not found:
+        raise PipelineError(
+            f"Octopus project {project.name}",
+            f"its steps that use the package are limited to other environments than {name}",
+            "Take these limits out of the deployment process.",
         )
     return found
 

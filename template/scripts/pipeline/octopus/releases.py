@@ -39,16 +39,6 @@ class Release:
     created: bool
 
 
-@dataclass(frozen=True)
-class _Use:
-    """A package of the deployment process, as a release selects it."""
-
-    action: str
-    reference: str
-    package_id: str
-    last_version: str
-
-
 def ensure_release(octopus: Octopus, project: OctopusProject, wanted: Wanted) -> Release:
     """Return the project's release of this version, made now unless it is there.
 
@@ -58,13 +48,13 @@ def ensure_release(octopus: Octopus, project: OctopusProject, wanted: Wanted) ->
     where = f"release {project.name} {wanted.version}"
     path = f"projects/{project.id}/releases/{quote(wanted.version, safe='')}"
     template = octopus.get(f"{project.process.views}/template", channel=project.channel_id)
-    uses = [_use(package) for package in template.documents("Packages")]
+    packages = template.documents("Packages")
     there, created = octopus.find(path), False
     for attempt in range(1, _ATTEMPTS + 1):
         if there:
             break
         try:
-            _make(octopus, project, wanted, uses)
+            _make(octopus, project, wanted, packages)
             created = True
         except NoAnswerError:
             # It may have arrived: only looking tells.
@@ -83,26 +73,33 @@ def ensure_release(octopus: Octopus, project: OctopusProject, wanted: Wanted) ->
         there = octopus.find(path)
     if there is None:
         raise PipelineError(where, "the server made it, and does not show it", "Try again.")
-    _refuse_others(there, project, uses, wanted, where)
+    _refuse_others(there, project, packages, wanted, where)
     return Release(there.identity(), wanted.version, project, created)
 
 
-def _use(package: Document) -> _Use:
-    return _Use(
-        package.text("ActionName") or package.text("StepName"),
-        package.text("PackageReferenceName"),
-        package.text("PackageId") or package.text("NuGetPackageId"),
-        package.text("VersionSelectedLastRelease"),
-    )
+def _package_id(package: Document) -> str:
+    return package.text("PackageId") or package.text("NuGetPackageId")
 
 
-def _make(octopus: Octopus, project: OctopusProject, wanted: Wanted, uses: Sequence[_Use]) -> None:
+def _is_ours(package: Document, wanted: Wanted) -> bool:
+    return _package_id(package).casefold() == wanted.package_id.casefold()
+
+
+def _place(package: Document) -> tuple[str, str]:
+    """Return the action that uses a package, and by which name."""
+    action = package.text("ActionName") or package.text("StepName")
+    return action, package.text("PackageReferenceName")
+
+
+def _make(
+    octopus: Octopus, project: OctopusProject, wanted: Wanted, packages: Sequence[Document]
+) -> None:
     if not octopus.has_executions:
-        octopus.post("releases", _by_steps(project, wanted, uses), ignoreChannelRules="false")
+        octopus.post("releases", _by_steps(project, wanted, packages), ignoreChannelRules="false")
         return
     # Other packages of the process get the version that Octopus chooses.
-    is_only_package = all(_is_ours(use, wanted) for use in uses)
-    packages: dict[str, Any] = (
+    is_only_package = all(_is_ours(package, wanted) for package in packages)
+    selected: dict[str, Any] = (
         {"packageVersion": wanted.version}
         if is_only_package
         else {"packages": [f"{wanted.package_id}:{wanted.version}"]}
@@ -120,23 +117,27 @@ def _make(octopus: Octopus, project: OctopusProject, wanted: Wanted, uses: Seque
         releaseNotes=wanted.notes,
         ignoreIfAlreadyExists=False,
         ignoreChannelRules=False,
-        **packages,
+        **selected,
     )
 
 
-def _by_steps(project: OctopusProject, wanted: Wanted, uses: Sequence[_Use]) -> dict[str, Any]:
+def _by_steps(
+    project: OctopusProject, wanted: Wanted, packages: Sequence[Document]
+) -> dict[str, Any]:
     """Return the document of the older endpoint, where every package needs its version."""
     selected = []
-    for use in uses:
-        version = wanted.version if _is_ours(use, wanted) else use.last_version
+    for package in packages:
+        action, reference = _place(package)
+        last = package.text("VersionSelectedLastRelease")
+        version = wanted.version if _is_ours(package, wanted) else last
         if not version:
             raise PipelineError(
                 f"release {project.name} {wanted.version}",
-                f"step {use.action!r} uses {use.package_id} too, which no release had so far",
+                f"step {action!r} uses {_package_id(package)} too, which no release had so far",
                 "Make the project's first release in Octopus; later ones take its version.",
             )
         selected.append(
-            {"ActionName": use.action, "PackageReferenceName": use.reference, "Version": version}
+            {"ActionName": action, "PackageReferenceName": reference, "Version": version}
         )
     git_ref = project.process.git_ref
     return {
@@ -149,13 +150,10 @@ def _by_steps(project: OctopusProject, wanted: Wanted, uses: Sequence[_Use]) -> 
     }
 
 
-def _is_ours(use: _Use, wanted: Wanted) -> bool:
-    return use.package_id.casefold() == wanted.package_id.casefold()
-
-
 def _refuse_others(
-    there: Document, project: OctopusProject, uses: Iterable[_Use], wanted: Wanted, where: str
-) -> None:
+    there: Document, project: OctopusProject, packages: Iterable[Document], wanted: Wanted,
+    where: str,
+) -> None:  # fmt: skip
     """Compare what the release holds: it may be of another package, channel or reference."""
     git_ref = there.document("VersionControlReference").text("GitRef")
     for flag, made_with, wanted_one in (
@@ -168,18 +166,14 @@ def _refuse_others(
                 f"it is there already, made with another {flag}: {made_with}, not {wanted_one}",
                 f"Name that one with {flag}; or delete the release in Octopus and run this again.",
             )
-    selected = {
-        (item.text("ActionName") or item.text("StepName"), item.text("PackageReferenceName")):
-        item.text("Version")
-        for item in there.documents("SelectedPackages")
-    }  # fmt: skip
-    for use in uses:
-        version = selected.get((use.action, use.reference), "")
-        if _is_ours(use, wanted) and version != wanted.version:
+    held = {_place(item): item.text("Version") for item in there.documents("SelectedPackages")}
+    for package in packages:
+        action, version = _place(package)[0], held.get(_place(package), "")
+        if _is_ours(package, wanted) and version != wanted.version:
             has = f"version {version} of" if version else "no version of"
             raise Conflict(
                 where,
-                f"it is there already, and its step {use.action!r} has {has} {wanted.package_id}",
+                f"it is there already, and its step {action!r} has {has} {wanted.package_id}",
                 "Build a new version; or delete the release in Octopus and run this again.",
             )
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from ..core.errors import PipelineError, UsageError
 from ..core.events import Reporter
-from ..core.manifest import Manifest
 from ..core.text import readable_size
 from ..edge.git import Git
 from ..edge.http import Http
@@ -84,11 +83,19 @@ def push(
         stage.text = f"{done.text}, {readable_size(opened.size)}"
     if done.warning:
         reporter.warn(done.warning)
-    if not options.octopus.missing:
-        if opened.manifest is None:
-            reporter.line(f"{package.name} was not built here: no build information", verbose=True)
-        else:
-            _send_information(space, opened.manifest, Git.at(project.root), environ, reporter)
+    if options.octopus.missing:
+        reporter.line("no Octopus is named: no build information", verbose=True)
+    elif opened.manifest is None:
+        reporter.line(f"{package.name} was not built here: no build information", verbose=True)
+    else:
+        git = Git.at(project.root)
+        try:
+            text = send_build_information(space(), opened.manifest, git, environ)
+            reporter.line(f"  build information: {text}")
+        except PipelineError as error:
+            reporter.warn(
+                f"the package is in the feed, its build information is not in Octopus: {error}"
+            )
     return Pushed(opened.id, opened.version, feed.name, done.sent)
 
 
@@ -126,20 +133,3 @@ def _feed(
             )
     source = Source(http, name, options.nuget_key, options.nuget_user, trusted)
     return nuget_feed(source)
-
-
-def _send_information(
-    connected: Callable[[], Octopus],
-    manifest: Manifest,
-    git: Git | None,
-    environ: Mapping[str, str],
-    reporter: Reporter,
-) -> None:
-    try:
-        text = send_build_information(connected(), manifest, git, environ)
-    except PipelineError as error:
-        reporter.warn(
-            f"the package is in the feed, its build information is not in Octopus: {error}"
-        )
-    else:
-        reporter.line(f"  build information: {text}")
