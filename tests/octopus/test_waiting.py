@@ -216,7 +216,7 @@ def test_a_log_comes_out_whole_however_it_is_read(
     shown: list[str] = []
     for step in [*steps, *[4] * len(texts)]:
         now += step if tail > 5 else min(step, 4)
-        shown += [line.text for line in log.unread(Document(task.details(now, tail)))]
+        shown += [text for _, _, text in log.unread(Document(task.details(now, tail)))]
     assert shown == [f"line {text}" for text in texts]
     assert not log.cut
 

@@ -33,15 +33,6 @@ class Patience:
     sleep: Callable[[float], None] = time.sleep
 
 
-@dataclass(frozen=True)
-class LogLine:
-    """A line: the activity it belongs to, its category in Octopus's words, its text."""
-
-    activity: str
-    category: str
-    text: str
-
-
 @dataclass
 class TaskLog:
     """What has been read of one task's log; `cut` after the server left out lines unread."""
@@ -49,13 +40,16 @@ class TaskLog:
     seen: dict[str, list[_Entry]] = field(default_factory=dict)
     cut: bool = False
 
-    def unread(self, details: Document) -> list[LogLine]:
-        """Return the lines that are new in this reading of the task's details, depth first."""
+    def unread(self, details: Document) -> list[tuple[str, str, str]]:
+        """Return the lines that are new in this reading of the task's details, depth first.
+
+        Each has its activity, its category in Octopus's words, and its text.
+        """
         found = []
         for node in _activities(details.documents("ActivityLogs")):
             name = node.text("Name")
             new = self._new(node.text("Id"), node.documents("LogElements"))
-            found += [LogLine(name, category, words) for _, category, words in new]
+            found += [(name, category, words) for _, category, words in new]
         return found
 
     def _new(self, activity: str, elements: list[Document]) -> list[_Entry]:
@@ -187,17 +181,16 @@ def _states(octopus: Octopus, ids: list[str]) -> dict[str, Document]:
 
 
 def _show_log(task: _Task, details: Document, reporter: Reporter, *, several: bool) -> None:
-    for line in task.log.unread(details):
-        if line.activity != task.activity:
-            task.activity = line.activity
+    for activity, category, text in task.log.unread(details):
+        if activity != task.activity:
+            task.activity = activity
             owner = f"{task.run.project}: " if several else ""
-            reporter.line(f"    {owner}{line.activity}")
-        if line.category in ("Warning", "Alert"):
-            reporter.warn(line.text)
+            reporter.line(f"    {owner}{activity}")
+        if category in ("Warning", "Alert"):
+            reporter.warn(text)
         else:
-            mark = "error: " if line.category in ("Error", "Fatal") else ""
-            verbose = line.category in ("Verbose", "Trace")
-            reporter.line(f"      {mark}{line.text}", verbose=verbose)
+            mark = "error: " if category in ("Error", "Fatal") else ""
+            reporter.line(f"      {mark}{text}", verbose=category in ("Verbose", "Trace"))
 
 
 def _timeout(

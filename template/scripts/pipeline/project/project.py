@@ -358,7 +358,9 @@ def _mypy(tool: Table) -> tuple[str, ...] | None:
 def _environments(pipeline: Table) -> tuple[Environment, ...]:
     found = []
     spellings = {LOCAL_ENVIRONMENT: LOCAL_ENVIRONMENT}
-    for name, table in pipeline.tables("environments").items():
+    declared = pipeline.table("environments", {})
+    for name in declared.values:
+        table = declared.table(name)
         other = spellings.setdefault(name.lower(), name)
         if other != name:
             what = f"{name!r} and {other!r} are the same environment: case does not matter"

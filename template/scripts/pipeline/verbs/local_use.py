@@ -12,7 +12,6 @@ from typing import Any
 from ..core.errors import PipelineError
 from ..core.events import Reporter
 from ..core.names import ALIAS, resource_name
-from ..edge.files import reading
 from ..edge.machine import Machine
 from ..local.background import running
 from ..local.clients import client
@@ -85,8 +84,11 @@ def put_local(
 ) -> tuple[str, str]:
     """Put a file into the stack's bucket, by its own name without `key`; return bucket and key."""
     aws = local_aws(project, machine)
-    with reading(f"local.put {file}", "Name a file on this machine."):
+    try:
         data = file.read_bytes()
+    except OSError as error:
+        what = f"{file}: {error.strerror}"
+        raise PipelineError("local.put", what, "Name a file on this machine.") from error
     key = key or file.name
     with _explained(project):
         bucket = _bucket(client(aws, "cloudformation"), _name(project))

@@ -14,7 +14,7 @@ from ..core.events import Reporter
 from ..core.manifest import Dependency, FunctionFacts
 from ..core.names import FUNCTION_ZIP
 from ..core.templates import declared_values, resolve
-from ..edge.files import read_text, reading, remove_folder
+from ..edge.files import read_text, remove_folder
 from ..edge.machine import Machine
 from ..function.engine import engine_for
 from ..local.background import running
@@ -36,8 +36,12 @@ _SDKS = ("boto3", "botocore", "@aws-sdk/")
 
 def read_event(path: Path) -> bytes:
     """Return an event file's JSON in UTF-8, as AWS takes it. Raises PipelineError."""
-    with reading(f"--event {path}", "Name a JSON file, like those in tests/events."):
+    try:
         return read_text(path, str(path)).encode()
+    except OSError as error:
+        raise PipelineError(
+            "--event", f"{path}: {error.strerror}", "Name a JSON file, like those in tests/events."
+        ) from error
 
 
 def run(
