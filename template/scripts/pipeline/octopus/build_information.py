@@ -49,8 +49,12 @@ def build_document(
         "VcsRoot": web_url(git.remote() or "") if git else "",
         "VcsCommitNumber": commit,
     }
-    commits = _commits(git, previous, commit) if git and commit else ()
-    listed = [{"Id": sha, "Comment": subject} for sha, subject in commits]
+    listed = []
+    if git and commit:
+        is_before = previous and git.is_ancestor(previous, commit)
+        since = previous if is_before else git.tag_before(commit) or ""
+        commits = git.commits(since, commit, _MOST_COMMITS)
+        listed = [{"Id": sha, "Comment": subject} for sha, subject in commits]
     return {key: value for key, value in known.items() if value} | {"Commits": listed}
 
 
@@ -120,13 +124,6 @@ def _commit_of_another_version(octopus: Octopus, manifest: Manifest, git: Git) -
 def _escaped(subject: str) -> str:
     """Escape what Markdown or Octopus's own templates would interpret."""
     return re.sub(r"([\\`*_\[\]<>])", r"\\\1", subject).replace("#{", "# {")
-
-
-def _commits(git: Git, previous: str, commit: str) -> tuple[tuple[str, str], ...]:
-    since = previous
-    if not since or not git.is_ancestor(since, commit):
-        since = git.tag_before(commit) or ""
-    return git.commits(since, commit, _MOST_COMMITS)
 
 
 def web_url(remote: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -183,7 +183,8 @@ def package_steps(octopus: Octopus, project: OctopusProject, package_id: str) ->
         _step(project.name, step, action, package_id)
         for step in steps
         for action in step.documents("Actions")
-        if _references(action, package_id) and _runs(action, project.channel_id)
+        if _references(action, package_id) and not action.flag("IsDisabled")
+        if project.channel_id in (action.texts("Channels") or [project.channel_id])
     ]
     if not found:
         raise PipelineError(
@@ -196,14 +197,15 @@ def package_steps(octopus: Octopus, project: OctopusProject, package_id: str) ->
 
 
 def steps_in(
-    project: OctopusProject, steps: Iterable[PackageStep], environment_id: str, name: str
+    project: OctopusProject, steps: Sequence[PackageStep], environment_id: str, name: str
 ) -> list[PackageStep]:
     """Return a project's steps that run in an environment. Raises PipelineError for none."""
     found = [step for step in steps if step.runs_in(environment_id)]
     if not found:
+        what = f"its steps that use the package are limited to other environments than {name}: "
         raise PipelineError(
             f"Octopus project {project.name}",
-            f"its steps that use the package are limited to other environments than {name}",
+            what + ", ".join(repr(step.name) for step in steps),
             "Take these limits out of the deployment process.",
         )
     return found
@@ -216,11 +218,6 @@ def _references(action: Document, package_id: str) -> list[str]:
         for package in action.documents("Packages")
         if package.text("PackageId").casefold() == package_id.casefold()
     ]
-
-
-def _runs(action: Document, channel_id: str) -> bool:
-    channels = action.texts("Channels")
-    return not action.flag("IsDisabled") and (not channels or channel_id in channels)
 
 
 def _step(project: str, step: Document, action: Document, package_id: str) -> PackageStep:

@@ -1,4 +1,7 @@
-"""What requirements lead to, and whether the installed packages are what they ask for."""
+"""What requirements lead to: whether that is installed, and what of it the runtime has already.
+
+Worked out from an installed folder while each distribution's RECORD and METADATA are still there.
+"""
 
 from __future__ import annotations
 
