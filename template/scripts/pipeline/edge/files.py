@@ -158,22 +158,17 @@ def sweep(folder: Path) -> None:
                 path.unlink(missing_ok=True)
 
 
-def unwritable(path: Path, error: OSError) -> PipelineError:
-    """Return the error for a path that cannot be written."""
-    return PipelineError(
-        str(path),
-        f"cannot be written: {error.strerror or error}",
-        "Look at the free space and the permissions there.",
-    )
-
-
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turn an OSError in the block into the error for `path`."""
     try:
         yield
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise PipelineError(
+            str(path),
+            f"cannot be written: {error.strerror or error}",
+            "Look at the free space and the permissions there.",
+        ) from error
 
 
 @contextmanager

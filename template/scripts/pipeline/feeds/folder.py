@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..edge.files import reading, unwritable
+from ..edge.files import reading, writing
 from ..package.contents import Package
 from ..project.versions import normal_version
 from .compare import compare_file
@@ -55,25 +55,21 @@ class FolderFeed:
     def send(self, package: Package, progress: Progress) -> bool:
         """Copy the package in one step: a reader sees all of it or nothing."""
         target = self.folder / package.file_name
-        try:
+        with writing(target):
             handle, name = tempfile.mkstemp(dir=self.folder, prefix=".", suffix=".part")
-        except OSError as error:
-            raise unwritable(target, error) from error
-        part = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file, package.path.open("rb") as source:
-                while block := source.read(_BLOCK):
-                    file.write(block)
-                    progress(file.tell(), package.size)
-                file.flush()
-                os.fsync(file.fileno())
-            part.chmod(0o644)
-            return self._place(part, target)
-        except OSError as error:
-            raise unwritable(target, error) from error
-        finally:
-            with contextlib.suppress(OSError):
-                part.unlink()
+            part = Path(name)
+            try:
+                with os.fdopen(handle, "wb") as file, package.path.open("rb") as source:
+                    while block := source.read(_BLOCK):
+                        file.write(block)
+                        progress(file.tell(), package.size)
+                    file.flush()
+                    os.fsync(file.fileno())
+                part.chmod(0o644)
+                return self._place(part, target)
+            finally:
+                with contextlib.suppress(OSError):
+                    part.unlink()
 
     def _place(self, part: Path, target: Path) -> bool:
         """Give a file its name unless that is taken, and tell whether it was free."""

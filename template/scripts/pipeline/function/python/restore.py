@@ -16,7 +16,7 @@ from typing import Any
 
 from ...core.errors import PipelineError
 from ...edge.cache import Sealed, keep, seal, sealed
-from ...edge.files import unwritable
+from ...edge.files import writing
 from ...edge.locks import exclusive
 from ...edge.machine import Machine
 from ...project.project import FROM_RUNTIME, Function, Project
@@ -95,7 +95,7 @@ def _make(
     """Install the lock's wheels, and make a zip of them; tell whether uv's cache was enough."""
     cache, from_cache = target.parent, True
     lock = project.root / FUNCTION_LOCK
-    try:
+    with writing(cache):
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache, prefix=".site.") as scratch:
             folder = Path(scratch) / "site"
@@ -115,8 +115,6 @@ def _make(
             digest = write_zip(target, _members(folder, project, wanted.markers, warn))
             seal(target, digest)
             return from_cache, Sealed(target.read_bytes(), digest)
-    except OSError as error:
-        raise unwritable(cache, error) from error
 
 
 def _key(project: Project, options: Sequence[str], lock: str, tools: bytes) -> str:
