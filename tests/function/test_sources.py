@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from pipeline.core.errors import PipelineError
-from pipeline.edge.git import Git, TrackedFile
+from pipeline.edge.git import Git
 from pipeline.project.buildserver import BuildServer
 from pipeline.project.sources import (
+    OwnFile,
     Sources,
     function_files,
     own_files,
@@ -53,7 +54,7 @@ def test_the_function_is_what_lies_below_src(repository: Path) -> None:
     """All of it but the nuspec; nothing from beside it."""
     files = own_files(repository, Git(repository))
     assert function_files(files, "src/Acme.Orders.nuspec") == (
-        TrackedFile("src/app/handler.py", executable=False, regular=True),
+        OwnFile("src/app/handler.py", executable=False),
     )
 
 
@@ -152,9 +153,7 @@ def test_an_export_has_the_same_files(repository: Path) -> None:
         (repository / made).write_text("", encoding="utf-8")
     assert tuple(sorted(own_files(repository, None), key=lambda file: file.path)) == tracked
     (repository / "src" / "app" / "handler.py").chmod(0o755)
-    assert TrackedFile("src/app/handler.py", executable=True, regular=True) in own_files(
-        repository, None
-    )
+    assert OwnFile("src/app/handler.py", executable=True) in own_files(repository, None)
 
 
 @pytest.mark.parametrize("cause", ["line ends", "assumed unchanged", "autocrlf"])

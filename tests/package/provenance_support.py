@@ -29,6 +29,8 @@ from pipeline.package.nuspec import Nuspec, parse, render_for_package
 from pipeline.package.sbom import SBOM_NAME, make_sbom
 from pipeline.package.statement import (
     STATEMENT_NAME,
+    Origin,
+    make_predicate,
     make_statement,
 )
 from pipeline.zip.reader import open_archive
@@ -119,8 +121,8 @@ def sealed(
     rendered = render_for_package(nuspec(), Source(COMMIT, "main", None))
     digests["Acme.Sample.nuspec"] = hashlib.sha256(rendered).hexdigest()
     tags = {"six": ("py2-none-any", "py3-none-any")} if wheels is None else wheels
-    statement = make_statement(digests, manifest, LIBRARY, tags)
-    return {**files, STATEMENT_NAME: json_bytes(statement)}
+    origin = Origin(manifest, LIBRARY, tags)
+    return {**files, STATEMENT_NAME: json_bytes(make_statement(digests, make_predicate(origin)))}
 
 
 def nuspec(version: str = "2.0.7") -> Nuspec:

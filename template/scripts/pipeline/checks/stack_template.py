@@ -7,9 +7,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from ..core.errors import PipelineError
 from ..project.sources import STACK
-from ..project.stack import members, template
 
 # AWS adds to both now and then, so only what looks like a misspelt one is refused.
 _SECTIONS = (
@@ -30,12 +28,21 @@ def stack_reasons(text: str) -> list[str]:
 
     Resources and names that a transform may add are taken on trust.
     """
+    # Takes a while to import, and only the end of a build needs it.
+    import yaml  # noqa: PLC0415
+
     try:
-        root = template(text)
-    except PipelineError as error:
-        return [f"{error.where}: {error.what}"]
-    sections = members(root)
-    resources = members(sections.get("Resources"))
+        root: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line if error.problem_mark else 0
+        return [_reason(line, f"it is not well-formed YAML: {error.problem}")]
+    except yaml.reader.ReaderError as error:
+        what = f"it holds the control character {chr(error.character)!r}"
+        return [_reason(text.count("\n", 0, error.position), what)]
+    except RecursionError:
+        return [_reason(0, "it is nested too deep")]
+    sections = _members(root)
+    resources = _members(sections.get("Resources"))
     if not resources:
         return [_reason(0, "there are no Resources in it")]
     reasons = [
@@ -48,9 +55,9 @@ def stack_reasons(text: str) -> list[str]:
         reasons += [
             _reason(node.start_mark.line, f"the resource {name} has no Type")
             for name, node in resources.items()
-            if "Type" not in members(node)
+            if "Type" not in _members(node)
         ]
-        known = resources.keys() | members(sections.get("Parameters")).keys()
+        known = resources.keys() | _members(sections.get("Parameters")).keys()
         reasons += [
             _reason(line, f"it refers to {name}, which is neither a resource nor a parameter")
             for name, line in _references(root, known)
@@ -66,6 +73,12 @@ def _meant(name: object, known: Sequence[str]) -> str:
     """Return which of the known names another one looks like, "" for those known and for none."""
     near = difflib.get_close_matches(str(name), known, 1, 0.75)
     return near[0] if near and name not in known else ""
+
+
+def _members(node: Any) -> dict[str, Any]:
+    """Return the members of a mapping by their keys, of anything else none."""
+    pairs = node.value if node is not None and node.id == "mapping" else ()
+    return {str(key.value): value for key, value in pairs}
 
 
 def _nodes(node: Any) -> Iterator[Any]:
@@ -91,7 +104,7 @@ def _form_reasons(root: Any) -> Iterator[str]:
 def _references(root: Any, known: Collection[str]) -> Iterator[tuple[str, int]]:
     """Yield the name and the line of each reference to something that is not there."""
     for node in _nodes(root):
-        calls = [(node.tag, node), *members(node).items()]
+        calls = [(node.tag, node), *_members(node).items()]
         for function, value in calls:
             for name in _named(function, value):
                 if name not in known and "::" not in name:
@@ -113,7 +126,7 @@ def _named(function: str, value: Any) -> list[str]:
         case "!GetAtt" | "Fn::GetAtt":
             return [text.partition(".")[0] for text in texts[:1]]
         case "!Sub" | "Fn::Sub":
-            own = members(value.value[-1]) if value.id == "sequence" and value.value else {}
+            own = _members(value.value[-1]) if value.id == "sequence" and value.value else {}
             named = [name for text in texts[:1] for name in _NAMED_IN_TEXT.findall(text)]
             return [name for name in named if name not in own]
         case _:

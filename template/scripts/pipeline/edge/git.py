@@ -19,7 +19,7 @@ _AT_ONCE = 200  # paths in a command line, of which Windows takes 32,767 charact
 
 @dataclass(frozen=True)
 class TrackedFile:
-    """A file in git's index, or what would be one: its path relative to the work tree with `/`.
+    """A file in git's index, its path relative to the work tree with `/`.
 
     `regular` is False for links and submodules.
     """

@@ -34,7 +34,14 @@ from .nupkg import pack
 from .nuspec import Nuspec, fill_tokens, parse, render_for_package
 from .nuspec_rules import check_files, check_metadata
 from .sbom import SBOM_NAME, make_sbom
-from .statement import STATEMENT_NAME, library_digest, make_statement, plain_sha256
+from .statement import (
+    STATEMENT_NAME,
+    Origin,
+    library_digest,
+    make_predicate,
+    make_statement,
+    plain_sha256,
+)
 
 # Where the nuspec's $stage$ points. Nothing is written there: the staged files go straight
 # from memory into the package.
@@ -126,12 +133,12 @@ def make_package(project: Project, order: Order, restored: Restored, machine: Ma
     deployed = deploy_half(project.root / "scripts")
     staged = _staged(manifest, sbom, zipped, deployed)
     staged |= {member.name: member.payload for member in members_of(archive)}
+    origin = Origin(manifest, library_digest(project.root), _tags(installed))
     package = order.folder / f"{project.package_id}.{manifest.version}.nupkg"
     ours = {f"{SOURCE}/{name}": data for name, _, data in own}
     ours |= {f"scripts/{name}": data for name, data in deployed}
-    digest, packed, notes = _pack(
-        project, manifest, package, order.sources, staged, ours, installed
-    )
+    contents = _Contents(order.sources, staged, ours)
+    digest, packed, notes = _pack(project, origin, package, contents)
     return Built(package, digest, zipped, manifest, packed, notes)
 
 
@@ -191,15 +198,21 @@ def _staged(
     }
 
 
-def _pack(
-    project: Project, manifest: Manifest, target: Path, sources: Sources,
-    staged: Mapping[str, Raw], ours: Mapping[str, bytes], installed: Mapping[str, Distribution],
-) -> tuple[str, tuple[str, ...], tuple[str, ...]]:  # fmt: skip
-    """Write the package; return its digest, the paths of own files, and what to know besides.
+@dataclass(frozen=True)
+class _Contents:
+    """What a nuspec chooses from; `ours` are files that are packed whatever it says, by path."""
 
-    A nuspec chooses from `sources` and `staged`; `ours` are packed whatever it says, by path.
-    """
-    nuspec_name = _nuspec_name(project)
+    sources: Sources
+    staged: Mapping[str, Raw]
+    ours: Mapping[str, bytes]
+
+
+def _pack(
+    project: Project, origin: Origin, target: Path, contents: _Contents
+) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """Write the package; return its digest, the paths of own files, and what to know besides."""
+    sources, staged = contents.sources, contents.staged
+    manifest, nuspec_name = origin.manifest, _nuspec_name(project)
     nuspec = _read_nuspec(project, sources, manifest.version)
     repository = {f"{_STAGE}/{name}": raw for name, raw in staged.items()}
     statement = f"{_STAGE}/{STATEMENT_NAME}"
@@ -208,7 +221,7 @@ def _pack(
     _refuse_without(nuspec_name, set(staged) - {SBOM_NAME}, chosen)
     extras = [source for source, _ in chosen if source not in repository and source != statement]
     data = sources.contents(extras)
-    ours = {**ours, **data, **sources.contents([nuspec_name])}
+    ours = {**contents.ours, **data, **sources.contents([nuspec_name])}
     notes = refuse_secrets(ours, _packed_settings(manifest), project.secrets_allowed)
     repository.update({name: compress(plain) for name, plain in data.items()})
     content = {target: repository[source] for source, target in chosen if source != statement}
@@ -217,8 +230,7 @@ def _pack(
     digests = {name: plain_sha256(payload) for name, payload in content.items()}
     rendered = render_for_package(nuspec, manifest.source)
     digests[f"{nuspec.id}.nuspec"] = hashlib.sha256(rendered).hexdigest()
-    library, tags = library_digest(project.root), _tags(installed)
-    last = compress(json_bytes(make_statement(digests, manifest, library, tags)))
+    last = compress(json_bytes(make_statement(digests, make_predicate(origin))))
     content |= {target: last for name, target in chosen if name == statement}
     digest = pack(nuspec, content, target, source=manifest.source)
     return digest, tuple(sorted(ours)), tuple(notes)

@@ -41,11 +41,7 @@ def make_sbom(
         for item in sorted(items, key=lambda item: (item.name, item.version))
         if part == FUNCTION or normal(item.name) in client
     ]
-    name = f"sbom-{hashlib.sha256(repr(known).encode()).hexdigest()[:32]}.json"
-    kept = sealed(memory / name) if memory else None
-    document: dict[str, Any] = json.loads(kept.data) if kept else _described(known)
-    if memory and not kept:
-        keep(memory / name, json.dumps(document).encode())
+    document = _remembered(known, memory) if memory else _described(known)
     ref = f"{manifest.package_id}@{manifest.version}"
     root = {"bom-ref": ref, "name": manifest.package_id, "version": manifest.version}
     document["metadata"]["component"].update(root)
@@ -56,6 +52,17 @@ def make_sbom(
             dependency["ref"] = ref
     document["dependencies"].sort(key=lambda dependency: str(dependency["ref"]))
     return json_bytes(document)
+
+
+def _remembered(known: list[tuple[str, Dependency, str]], memory: Path) -> dict[str, Any]:
+    digest = hashlib.sha256(repr(known).encode()).hexdigest()[:32]
+    path = memory / f"sbom-{digest}.json"
+    if kept := sealed(path):
+        document: dict[str, Any] = json.loads(kept.data)
+    else:
+        document = _described(known)
+        keep(path, json.dumps(document).encode())
+    return document
 
 
 def _described(known: list[tuple[str, Dependency, str]]) -> dict[str, Any]:

@@ -7,7 +7,8 @@ the machine that built it, so the same commit gives the same statement.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -31,41 +32,54 @@ BUILDER = "urn:copier-lambda:pipeline:v1"
 LIBRARY = "scripts/MANIFEST"
 
 
-def make_statement(
-    digests: Mapping[str, str], manifest: Manifest, library: str, tags: Mapping[str, Sequence[str]]
-) -> dict[str, Any]:
-    """Return a statement about files: what was asked for, what went in, and what built it.
+@dataclass(frozen=True)
+class Origin:
+    """What a package was made from.
 
-    `digests` has the SHA-256 in hex of each file by its name, `library` is that of the list of the
-    pipeline's own files; `tags` are those of each wheel that was installed, by normalised name.
+    `library` is the SHA-256 in hex of the list of the pipeline's own files; `wheels` has the
+    tags of each wheel that was installed, by normalised name.
     """
+
+    manifest: Manifest
+    library: str
+    wheels: Mapping[str, tuple[str, ...]]
+
+
+def make_statement(digests: Mapping[str, str], predicate: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a statement about files: `digests` has the SHA-256 in hex of each by its name."""
     return {
         "_type": STATEMENT_TYPE,
         "subject": [
             {"name": name, "digest": {"sha256": digest}} for name, digest in sorted(digests.items())
         ],
         "predicateType": PREDICATE_TYPE,
-        "predicate": {
-            "buildDefinition": {
-                "buildType": BUILD_TYPE,
-                "externalParameters": {
-                    "packageId": manifest.package_id,
-                    "version": manifest.version,
-                    "runtime": manifest.function.runtime,
-                    "architecture": manifest.function.architecture,
-                },
-                "resolvedDependencies": [
-                    *_source(manifest),
-                    {"name": LIBRARY, "digest": {"sha256": library}},
-                    *(_resolved(item, tags) for item in manifest.dependencies),
-                ],
+        "predicate": dict(predicate),
+    }
+
+
+def make_predicate(origin: Origin) -> dict[str, Any]:
+    """Return the SLSA predicate: what was asked for, what went in, and what built it."""
+    manifest = origin.manifest
+    return {
+        "buildDefinition": {
+            "buildType": BUILD_TYPE,
+            "externalParameters": {
+                "packageId": manifest.package_id,
+                "version": manifest.version,
+                "runtime": manifest.function.runtime,
+                "architecture": manifest.function.architecture,
             },
-            "runDetails": {
-                "builder": {
-                    "id": BUILDER,
-                    "version": {tool.name: tool.version for tool in manifest.tools},
-                }
-            },
+            "resolvedDependencies": [
+                *_source(manifest),
+                {"name": LIBRARY, "digest": {"sha256": origin.library}},
+                *(_resolved(item, origin.wheels) for item in manifest.dependencies),
+            ],
+        },
+        "runDetails": {
+            "builder": {
+                "id": BUILDER,
+                "version": {tool.name: tool.version for tool in manifest.tools},
+            }
         },
     }
 
@@ -133,12 +147,12 @@ def _source(manifest: Manifest) -> list[dict[str, Any]]:
     return [{"name": "source", "digest": {"gitCommit": source.commit}, "annotations": known}]
 
 
-def _resolved(item: Dependency, tags: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def _resolved(item: Dependency, wheels: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
     described: dict[str, Any] = {
         "uri": f"pkg:pypi/{normal(item.name)}@{quote(item.version, safe='')}"
     }
     accepted = [digest.removeprefix("sha256:") for digest in item.hashes]
-    facts: dict[str, Any] = {"wheelTags": list(tags.get(normal(item.name), ()))}
+    facts: dict[str, Any] = {"wheelTags": list(wheels.get(normal(item.name), ()))}
     if len(accepted) == 1:
         described["digest"] = {"sha256": accepted[0]}
     else:

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..core.errors import PipelineError
 from ..core.text import few
 from ..edge.files import refuse_mark
-from ..edge.git import Git, TrackedFile
+from ..edge.git import Git
 
 SOURCE = "src"
 # The stack that the function is in, where the repository has one.
@@ -35,7 +35,15 @@ _MADE = (
 )
 
 
-def own_files(root: Path, git: Git | None) -> tuple[TrackedFile, ...]:
+@dataclass(frozen=True)
+class OwnFile:
+    """A file of the repository: its path relative to the root with `/`, and its mode."""
+
+    path: str
+    executable: bool
+
+
+def own_files(root: Path, git: Git | None) -> tuple[OwnFile, ...]:
     """Return the repository's files: those git tracks with the index's modes, sorted by path.
 
     Without git every file below the root counts, but what tools make. Raises PipelineError for
@@ -47,7 +55,7 @@ def own_files(root: Path, git: Git | None) -> tuple[TrackedFile, ...]:
     for tracked in git.tracked():
         path = tracked.path
         if tracked.regular and (root / path).is_file():
-            files.append(tracked)
+            files.append(OwnFile(path, tracked.executable))
         elif path.startswith(_BELOW) and tracked.regular:
             gone.append(path)
         elif path.startswith(_BELOW):
@@ -63,7 +71,7 @@ def own_files(root: Path, git: Git | None) -> tuple[TrackedFile, ...]:
     return tuple(sorted(files, key=lambda file: file.path))
 
 
-def function_files(files: Iterable[TrackedFile], nuspec: str) -> tuple[TrackedFile, ...]:
+def function_files(files: Iterable[OwnFile], nuspec: str) -> tuple[OwnFile, ...]:
     """Return the files below `src` that go into the function zip: all but the nuspec."""
     found = tuple(file for file in files if file.path.startswith(_BELOW) and file.path != nuspec)
     if not found:
@@ -81,7 +89,7 @@ class Sources:
     """
 
     root: Path
-    files: tuple[TrackedFile, ...]
+    files: tuple[OwnFile, ...]
     git: Git | None = None
     committed: frozenset[str] = frozenset()
     made: tuple[str, ...] = ()
@@ -121,10 +129,10 @@ def walk(root: Path) -> Iterator[str]:
                 yield Path(folder, name).relative_to(root).as_posix()
 
 
-def _on_disk(root: Path, path: str) -> Iterator[TrackedFile]:
+def _on_disk(root: Path, path: str) -> Iterator[OwnFile]:
     """Yield the file with the disk's mode; a link is none, and refused below `src`."""
     file = root / path
     if not file.is_symlink():
-        yield TrackedFile(path, bool(file.stat().st_mode & 0o111), regular=True)
+        yield OwnFile(path, bool(file.stat().st_mode & 0o111))
     elif path.startswith(_BELOW):
         raise PipelineError(path, "is a link", "Lambda takes plain files: put a copy there.")

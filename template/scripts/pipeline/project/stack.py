@@ -1,8 +1,4 @@
-"""The template in `environment/stack.yaml`, as nodes with lines, and what it says of the function.
-
-YAML's own nodes, not values: they keep the tags of CloudFormation's short forms, like `!Ref Name`,
-and know the lines that people have to correct.
-"""
+"""What `environment/stack.yaml` says of the function, as far as that is plain text."""
 
 from __future__ import annotations
 
@@ -36,49 +32,52 @@ def stack_function(root: Path) -> StackFunction:
     with the line of what is not YAML.
     """
     try:
-        sections = members(template(read_text(root / STACK, STACK)))
+        document = _document(read_text(root / STACK, STACK))
     except FileNotFoundError:
         return StackFunction(unclear=f"there is no {STACK}")
-    resources = map(members, members(sections.get("Resources")).values())
-    function = next((one for one in resources if _text(one.get("Type")) == _FUNCTION), None)
-    if function is None:
+    resources = [one for one in _table(document, "Resources").values() if isinstance(one, dict)]
+    properties = next(
+        (_table(one, "Properties") for one in resources if one.get("Type") == _FUNCTION), None
+    )
+    if properties is None:
         return StackFunction(unclear=f"{STACK} has no function")
-    parameters = members(sections.get("Parameters"))
-    facts = {"MemorySize": "128", "Timeout": "3"}
-    for name, node in members(function.get("Properties")).items():
-        if name in facts and (node.tag == "!Ref" or members(node).keys() == {"Ref"}):
-            parameter = members(parameters.get(_text(members(node).get("Ref", node))))
-            facts[name] = _text(parameter.get("Default"))
-        elif name in facts:
-            facts[name] = _text(node)
-    if not all(map(str.isdecimal, facts.values())):
+    parameters = _table(document, "Parameters")
+    memory = _number(properties.get("MemorySize", 128), parameters)
+    timeout = _number(properties.get("Timeout", 3), parameters)
+    if memory is None or timeout is None:
         return StackFunction(unclear=f"{STACK} computes its function's memory or time")
-    return StackFunction(int(facts["MemorySize"]), int(facts["Timeout"]))
+    return StackFunction(memory, timeout)
 
 
-def template(text: str) -> Any:
-    """Return a template's root node. Raises PipelineError with the line of what is not YAML."""
-    # Takes a while to import, and only the end of a build needs it.
-    import yaml  # noqa: PLC0415
+def _number(value: Any, parameters: dict[str, Any]) -> int | None:
+    if isinstance(value, dict) and value.keys() == {"Ref"}:
+        value = _table(parameters, value["Ref"]).get("Default")
+    return int(value) if str(value).isdecimal() else None
 
+
+def _table(document: Any, key: str) -> dict[str, Any]:
+    found = document.get(key) if isinstance(document, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _document(text: str) -> Any:
+    import yaml  # noqa: PLC0415 - slow to import
+
+    class Loader(yaml.SafeLoader):
+        """Reads CloudFormation's short forms, like `!Ref Name`, as their long ones."""
+
+    def long_form(loader: Any, name: str, node: Any) -> Any:
+        if isinstance(node, yaml.ScalarNode):
+            return {name: node.value}
+        if isinstance(node, yaml.SequenceNode):
+            return {name: loader.construct_sequence(node, deep=True)}
+        return {name: loader.construct_mapping(node, deep=True)}
+
+    Loader.add_multi_constructor("!", long_form)
     try:
-        return yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line if error.problem_mark else 0
-        what = f"it is not well-formed YAML: {error.problem}"
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position)
-        what = f"it holds the control character {chr(error.character)!r}"
-    except RecursionError:
-        line, what = 0, "it is nested too deep"
-    raise PipelineError(f"{STACK}:{line + 1}", what, "Correct the stack.")
-
-
-def members(node: Any) -> dict[str, Any]:
-    """Return the members of a mapping by their keys, of anything else none."""
-    pairs = node.value if node is not None and node.id == "mapping" else ()
-    return {str(key.value): value for key, value in pairs}
-
-
-def _text(node: Any) -> str:
-    return str(node.value) if node is not None and node.id == "scalar" else ""
+        return yaml.load(text, Loader)  # noqa: S506 - a safe loader with more tags
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{STACK}:{mark.line + 1}" if mark else STACK
+        what = getattr(error, "problem", None) or str(error)
+        raise PipelineError(where, what, "Correct the stack.") from error

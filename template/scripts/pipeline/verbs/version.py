@@ -69,9 +69,7 @@ def choose_version(
             build_number=number,
             prerelease_tag=tag,
             prerelease=options.prerelease,
-            tags=(lambda: TagFacts(git.nearest_tag(), git.commit() or "", git.is_shallow()))
-            if git
-            else None,
+            tags=(lambda: _tag_facts(git)) if git else None,
         )
     )
 
@@ -86,3 +84,7 @@ def _number(server: BuildServer) -> int | None:
             "Set the build number's format to the bare counter, or pass --build-number.",
         )
     return int(server.build_number)
+
+
+def _tag_facts(git: Git) -> TagFacts:
+    return TagFacts(git.nearest_tag(), git.commit() or "", git.is_shallow())
