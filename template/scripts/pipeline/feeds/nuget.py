@@ -1,4 +1,4 @@
-"""NuGet servers of both protocols: what they share, and which of the two a URL speaks."""
+"""NuGet servers, v2 and v3: what both protocols share, how each is read, which one a URL speaks."""
 
 from __future__ import annotations
 
