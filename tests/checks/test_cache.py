@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import Any, ClassVar
+from types import SimpleNamespace
+from typing import Any, ClassVar, cast
 
 import pytest
 from pipeline.core.errors import PipelineError
@@ -17,7 +18,8 @@ from pipeline.edge.cache import clear, is_whole_folder, keep, seal_folder, seale
 from pipeline.edge.files import new_folder, sweep
 from pipeline.edge.machine import Machine
 from pipeline.edge.uv import Installation, Uv
-from pipeline.function.python.restore import restore
+from pipeline.function.engine import Restored
+from pipeline.function.python import restore as wheels
 from pipeline.project.project import TEST_FOLDERS, Project
 
 from tests.wheels import hash_in_record
@@ -71,9 +73,11 @@ class _Index(Uv):
         """Return what else the wheel of `tool` brings."""
         return {}
 
-    def __call__(self) -> Uv:
-        """Stand for the function that gives the uv, too."""
-        return self
+
+def restore(project: Project, uv: Uv, cache: Path, tools: bytes, *warn: Any) -> Restored:
+    """Restore on a machine that has nothing but uv."""
+    machine = cast("Machine", SimpleNamespace(uv=uv))
+    return wheels.restore(project, machine, cache, tools, *warn)
 
 
 @pytest.fixture

@@ -365,11 +365,13 @@ def test_the_folder_follows_the_zip(check: Check) -> None:
     assert "No module named 'no'" in check({"app.py": "import no\n" + FINE}).reason
 
 
-def test_syntax_in_the_eyes_of_a_python(runtime: LocalRuntime) -> None:
+def test_syntax_in_the_eyes_of_a_python(runtime: LocalRuntime, tmp_path: Path) -> None:
     """Line and message where it cannot be compiled, nothing where it can."""
 
     def problem(source: bytes) -> str:
-        return syntax_problem(runtime.python, {"app.py": b"import a\n", "a/b.py": source})
+        sources = {"app.py": b"import a\n", "a/b.py": source}
+        zip_of(tmp_path / "function.zip", sources)
+        return syntax_problem(runtime.python, tmp_path / "function.zip", [*sources])
 
     assert problem(b"x = 1\nreturn x\n") == "a/b.py:2: 'return' outside function"
     assert problem(b"x = 1\n") == ""

@@ -8,13 +8,12 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.function.python import exclude
-from pipeline.function.python.exclude import SDK, sdk_files
-from pipeline.function.python.requirements import markers_of
+from pipeline.function.python.requirements import SDK, markers_of, sdk_files
+from pipeline.function.python.requirements import needed as needed_on
 from pipeline.project.runtimes import runtime_named
 
 ON_LAMBDA = markers_of(runtime_named("python3.13", where=""), "arm64")
-needed = partial(exclude.needed, markers=ON_LAMBDA)
+needed = partial(needed_on, markers=ON_LAMBDA)
 _REAL = {
     "boto3": ["botocore<1.45,>=1.44", "jmespath<2,>=0.7.1", "s3transfer<0.20,>=0.19"],
     "botocore": ["jmespath<2", "python-dateutil<3,>=2.1", 'urllib3<3; python_version >= "3.10"'],

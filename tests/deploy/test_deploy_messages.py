@@ -24,7 +24,7 @@ from pipeline.core.events import (
 from pipeline.core.masking import MASK, masked, masked_text
 from pipeline.core.text import line_sink, plain_lines
 from pipeline.deploy.worker_log import message, octopus_lines
-from pipeline.octopus.service_messages import Message, parse
+from pipeline.octopus.launch import Message, parse
 
 # Surrogates are no text: no encoding of a log can carry them.
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.core.events import Event, Progressed, Stage
 from pipeline.edge.http import Http
-from pipeline.feeds.feed import Candidate, Feed
+from pipeline.feeds.feed import Feed
 from pipeline.feeds.publish import Published, publish
 from pipeline.package.contents import Package
 from pipeline.package.nupkg import pack
@@ -25,7 +25,7 @@ _NUSPEC = (
 
 def package(
     folder: Path, content: bytes = b"x", *, version: str = VERSION, text: str = "A sample"
-) -> Candidate:
+) -> Package:
     """Make a package with one file, named so that no two of a test get in each other's way."""
     folder.mkdir(parents=True, exist_ok=True)
     nuspec = fill_tokens(
@@ -33,7 +33,7 @@ def package(
     )
     path = folder / f"{len(list(folder.iterdir()))}.nupkg"
     pack(nuspec, {"code.py": store(content)}, path)
-    return Candidate.of(Package.open(path))
+    return Package.open(path)
 
 
 def http(environ: dict[str, str] | None = None, waits: list[float] | None = None) -> Http:
@@ -54,7 +54,7 @@ class Pusher:
     waits: list[float] = field(default_factory=list)
 
     def __call__(
-        self, feed: Feed, candidate: Candidate, *, skip_duplicate: bool = False
+        self, feed: Feed, candidate: Package, *, skip_duplicate: bool = False
     ) -> Published:
         """Publish the package."""
         stage = Stage("push", self.events.append)

@@ -11,9 +11,7 @@ from pathlib import Path
 from pipeline.feeds.builtin import BuiltInFeed
 from pipeline.feeds.feed import Feed
 from pipeline.feeds.folder import FolderFeed
-from pipeline.feeds.nuget import Source
-from pipeline.feeds.nuget_v2 import NugetV2
-from pipeline.feeds.nuget_v3 import NugetV3
+from pipeline.feeds.nuget import NugetV2, NugetV3, Source
 
 from tests.feeds.feed_support import ID, VERSION, http
 from tests.standins import octopus_server

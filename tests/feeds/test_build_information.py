@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pipeline.core.manifest import Manifest, Source
 from pipeline.edge.git import Git
-from pipeline.octopus.build_information import Build, send_build_information
+from pipeline.octopus.build_information import build_document, send_build_information
 from pipeline.octopus.client import Access, Octopus, connect
 
 from tests.feeds.feed_support import http
@@ -45,29 +46,29 @@ def connected(server: OctopusServer) -> Octopus:
 
 def build_of(
     made: Manifest, previous: str, root: Path, environ: Mapping[str, str] | None = None
-) -> Build:
+) -> dict[str, Any]:
     """Return what is known of a package's build in a folder."""
-    return Build.of(made, previous, Git.at(root), environ or {})
+    return build_document(made, previous, Git.at(root), environ or {})
 
 
-def subjects(found: Build) -> list[str]:
+def subjects(found: Mapping[str, Any]) -> list[str]:
     """Return the commits' first lines, the newest first."""
-    return [subject for _, subject in found.commits]
+    return [commit["Comment"] for commit in found["Commits"]]
 
 
 def test_a_build_server_is_described(root: Path) -> None:
     """Number, page, branch and commit; the repository without its password."""
     found = build_of(facts(root), "", root, JENKINS)
-    assert (found.environment, found.number) == ("Jenkins", "7")
-    assert found.url == "https://jenkins.example/job/greeter/7/"
-    assert found.root == "https://git.acme.example/team/greeter"
-    assert found.commit == git(root, "rev-parse", "HEAD").strip()
-    assert PASSWORD not in str(found.document())
+    assert (found["BuildEnvironment"], found["BuildNumber"]) == ("Jenkins", "7")
+    assert found["BuildUrl"] == "https://jenkins.example/job/greeter/7/"
+    assert found["VcsRoot"] == "https://git.acme.example/team/greeter"
+    assert found["VcsCommitNumber"] == git(root, "rev-parse", "HEAD").strip()
+    assert PASSWORD not in str(found)
 
 
 def test_without_a_server_the_number_is_the_version(root: Path) -> None:
     """And what is not known is left out of the document."""
-    document = build_of(facts(root), "", root).document()
+    document = build_of(facts(root), "", root)
     assert document["BuildNumber"] == "2.0.7"
     assert document["BuildEnvironment"] == "a developer's machine"
     assert "BuildUrl" not in document
@@ -89,20 +90,21 @@ def test_the_commits_are_those_since_the_build_that_octopus_knows(root: Path) ->
     """A tag does not count then; the same commit again has none."""
     for revision, expected in (("HEAD~1", 1), ("HEAD~3", 3), ("HEAD", 0)):
         previous = git(root, "rev-parse", revision).strip()
-        assert len(build_of(facts(root), previous, root).commits) == expected
+        assert len(build_of(facts(root), previous, root)["Commits"]) == expected
 
 
 def test_an_unknown_earlier_build_does_not_count(root: Path) -> None:
     """One of another branch, or of a history that was written anew."""
-    assert len(build_of(facts(root), "f" * 40, root).commits) == 2
+    assert len(build_of(facts(root), "f" * 40, root)["Commits"]) == 2
 
 
 def test_a_commit_that_is_not_here_has_no_commits(root: Path, tmp_path: Path) -> None:
     """A package from elsewhere, or no repository at all: what the manifest says is sent."""
     made = replace(facts(root), source=Source("e" * 40, "main", dirty=False))
-    assert build_of(made, "", root).commits == ()
+    assert build_of(made, "", root)["Commits"] == []
     nowhere = build_of(made, "", tmp_path)
-    assert (nowhere.commit, nowhere.root, nowhere.commits) == (made.source.commit, "", ())
+    assert (nowhere["VcsCommitNumber"], nowhere["Commits"]) == (made.source.commit, [])
+    assert "VcsRoot" not in nowhere
 
 
 def test_octopus_gets_it_once(root: Path, server: OctopusServer) -> None:

@@ -11,7 +11,8 @@ import pytest
 from pipeline.core.errors import Conflict
 from pipeline.edge.http import HttpError
 from pipeline.feeds.builtin import BuiltInFeed
-from pipeline.feeds.feed import SAME, Candidate, State
+from pipeline.feeds.feed import SAME, State
+from pipeline.package.contents import Package
 
 from tests.feeds.feed_support import Pusher, http, package
 from tests.standins.loopback import Answer, Asked, serving
@@ -42,7 +43,7 @@ class Feed:
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Candidate:
+def made(tmp_path: Path) -> Package:
     """Return a package."""
     return package(tmp_path / "made", b"ours")
 
@@ -57,7 +58,7 @@ def document(**properties: str) -> bytes:
     return json.dumps(properties).encode()
 
 
-def test_a_package_that_the_server_kept_is_compared(made: Candidate) -> None:
+def test_a_package_that_the_server_kept_is_compared(made: Package) -> None:
     """200 means that a file was there: the same one by its hash, or else a look at it."""
     same = document(Hash=made.digest("sha1").hex())
     with serving(Feed(Answer(200, same))) as server:
@@ -70,7 +71,7 @@ def test_a_package_that_the_server_kept_is_compared(made: Candidate) -> None:
 @pytest.mark.parametrize("key", ["ErrorMessage", "errorMessage"])
 @pytest.mark.parametrize("status", [400, 409])
 def test_a_version_that_is_there_is_known_by_status_or_words(
-    made: Candidate, status: int, key: str
+    made: Package, status: int, key: str
 ) -> None:
     """In either casing; a server that shows nothing cannot be compared with."""
     with serving(Feed(Answer(status, document(**{key: EXISTS})))) as server:
@@ -80,7 +81,7 @@ def test_a_version_that_is_there_is_known_by_status_or_words(
         assert (done.sent, "could not be compared" in done.warning) == (False, True)
 
 
-def test_another_refusal_is_told_in_the_servers_words(made: Candidate) -> None:
+def test_another_refusal_is_told_in_the_servers_words(made: Package) -> None:
     """400 is not always a version that is there."""
     refusal = json.dumps({"ErrorMessage": "A problem.", "Errors": ["The feed is full."]}).encode()
     words = r"A problem\.\nThe feed is full\."
@@ -88,7 +89,7 @@ def test_another_refusal_is_told_in_the_servers_words(made: Candidate) -> None:
         Pusher()(feed_at(server.url), made)
 
 
-def test_a_key_that_may_only_push_is_enough(made: Candidate) -> None:
+def test_a_key_that_may_only_push_is_enough(made: Package) -> None:
     """The role "Package Publisher" may not look: the first push goes through all the same."""
     forbidden = Answer(403, document(ErrorMessage="You do not have permission"))
     with serving(Feed(Answer(201), forbidden)) as server:
@@ -100,7 +101,7 @@ def test_a_key_that_may_only_push_is_enough(made: Candidate) -> None:
 
 @pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha512"])
 @pytest.mark.parametrize("key", ["Hash", "hash"])
-def test_a_hash_of_any_kind_is_compared(made: Candidate, algorithm: str, key: str) -> None:
+def test_a_hash_of_any_kind_is_compared(made: Package, algorithm: str, key: str) -> None:
     """Its length tells which one the answer to a push has; nothing is downloaded then."""
     digest = hashlib.new(algorithm, made.path.read_bytes()).hexdigest().upper()
     with serving(Feed(Answer(200, document(**{key: digest})))) as server:
@@ -109,7 +110,7 @@ def test_a_hash_of_any_kind_is_compared(made: Candidate, algorithm: str, key: st
         assert not feed_at(server.url).send(made, lambda *_: None)
 
 
-def test_a_package_that_is_there_is_compared_by_its_file(made: Candidate) -> None:
+def test_a_package_that_is_there_is_compared_by_its_file(made: Package) -> None:
     """Its resource has no hash: the REST reference, packages.md."""
     file = Answer(200, made.path.read_bytes())
     with serving(Feed(ABSENT, Answer(200, document(Version="2.0.7")), file)) as server:

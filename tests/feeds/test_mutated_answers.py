@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 from pipeline.core.errors import PipelineError
-from pipeline.feeds.feed import Candidate, Feed
-from pipeline.feeds.nuget import Source
-from pipeline.feeds.nuget_v2 import NugetV2
-from pipeline.feeds.nuget_v3 import NugetV3
+from pipeline.feeds.feed import Feed
+from pipeline.feeds.nuget import NugetV2, NugetV3, Source
+from pipeline.package.contents import Package
 
 from tests.feeds.feed_support import ID, VERSION, Pusher, http, package
 from tests.standins.loopback import Answer, Asked, serving
@@ -27,7 +26,7 @@ def _changed(body: bytes, chance: random.Random) -> bytes:
     return (mutated if body.startswith(b"{") else mutated_text)(body, chance)
 
 
-def run(kind: str, mutator: Mutator, ours: Candidate, theirs: bytes) -> str:
+def run(kind: str, mutator: Mutator, ours: Package, theirs: bytes) -> str:
     """Push to a feed that has something, with one answer mutated; return the trace of a bug."""
     content = NugetV2Feed() if kind == "v2" else NugetV3Feed()
     content.packages[(ID.lower(), VERSION)] = theirs

@@ -10,10 +10,9 @@ import pytest
 from pipeline.core.errors import Conflict, PipelineError
 from pipeline.core.events import Progressed
 from pipeline.edge.http import HttpError, NoAnswerError
-from pipeline.feeds.feed import ABSENT, SAME, Candidate
-from pipeline.feeds.nuget import Source
-from pipeline.feeds.nuget_v2 import NugetV2
-from pipeline.feeds.nuget_v3 import NugetV3
+from pipeline.feeds.feed import ABSENT, SAME
+from pipeline.feeds.nuget import NugetV2, NugetV3, Source
+from pipeline.package.contents import Package
 
 from tests.feeds.feed_support import Pusher, http, package
 from tests.feeds.places import KINDS, SERVERS, Place, place
@@ -37,12 +36,12 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Candidate:
+def made(tmp_path: Path) -> Package:
     """Return a package."""
     return package(tmp_path / "made", b"ours")
 
 
-def signed(made: Candidate) -> bytes:
+def signed(made: Package) -> bytes:
     """Return a package's bytes as a feed that signs and compresses anew would give them back."""
     target = made.path.with_suffix(".signed")
     with zipfile.ZipFile(made.path) as source, zipfile.ZipFile(target, "w") as copy:
@@ -53,7 +52,7 @@ def signed(made: Candidate) -> bytes:
 
 
 def test_a_package_arrives_and_the_same_one_is_not_sent_again(
-    anywhere: Place, made: Candidate
+    anywhere: Place, made: Package
 ) -> None:
     """Every byte of it; the second push is a success that says so and sends nothing."""
     assert Pusher()(anywhere.feed, made).sent
@@ -67,7 +66,7 @@ def test_a_package_arrives_and_the_same_one_is_not_sent_again(
 
 @pytest.mark.parametrize("skip", [True, False])
 def test_another_package_under_the_same_version_is_refused(
-    anywhere: Place, made: Candidate, tmp_path: Path, *, skip: bool
+    anywhere: Place, made: Package, tmp_path: Path, *, skip: bool
 ) -> None:
     """With what differs, before anything is sent, and whatever --skip-duplicate says."""
     before = package(tmp_path / "made", b"theirs").path.read_bytes()
@@ -80,7 +79,7 @@ def test_another_package_under_the_same_version_is_refused(
 
 
 def test_a_package_that_the_feed_has_written_anew_is_the_same(
-    anywhere: Place, made: Candidate
+    anywhere: Place, made: Package
 ) -> None:
     """A signature and other compression do not make it another package."""
     anywhere.put(signed(made))
@@ -89,7 +88,7 @@ def test_a_package_that_the_feed_has_written_anew_is_the_same(
 
 
 def test_other_metadata_makes_another_package(
-    anywhere: Place, made: Candidate, tmp_path: Path
+    anywhere: Place, made: Package, tmp_path: Path
 ) -> None:
     """The nuspec counts too: it is what feeds show."""
     anywhere.put(package(tmp_path / "made", b"ours", text="Another text").path.read_bytes())
@@ -97,14 +96,14 @@ def test_other_metadata_makes_another_package(
         Pusher()(anywhere.feed, made)
 
 
-def test_a_damaged_file_in_the_feed_is_another_package(anywhere: Place, made: Candidate) -> None:
+def test_a_damaged_file_in_the_feed_is_another_package(anywhere: Place, made: Package) -> None:
     """A push must not end well because nobody could read what is there."""
     anywhere.put(made.path.read_bytes()[:-30])
     with pytest.raises(Conflict, match="not a valid package"):
         Pusher()(anywhere.feed, made)
 
 
-def test_a_lost_answer_is_not_a_second_push(server: Place, made: Candidate) -> None:
+def test_a_lost_answer_is_not_a_second_push(server: Place, made: Package) -> None:
     """The package is there: that is found out by looking, and said."""
     server.lose()
     done = Pusher()(server.feed, made)
@@ -112,7 +111,7 @@ def test_a_lost_answer_is_not_a_second_push(server: Place, made: Candidate) -> N
     assert "the package is there" in done.warning
 
 
-def test_the_last_answer_may_be_lost_too(server: Place, made: Candidate) -> None:
+def test_the_last_answer_may_be_lost_too(server: Place, made: Package) -> None:
     """Two attempts that do not arrive, and a third that does: it is there."""
     server.drop(2)
     server.lose()
@@ -137,7 +136,7 @@ def test_a_connection_that_breaks_in_the_middle_is_tried_again(
     assert pusher.progress[-1] == (large.size, large.size)
 
 
-def test_a_connection_that_always_breaks_is_given_up(server: Place, made: Candidate) -> None:
+def test_a_connection_that_always_breaks_is_given_up(server: Place, made: Package) -> None:
     """After three attempts, and with the reason."""
     server.drop(5)
     with pytest.raises(NoAnswerError, match="no answer"):
@@ -148,7 +147,7 @@ def test_a_connection_that_always_breaks_is_given_up(server: Place, made: Candid
 
 @pytest.mark.parametrize("status", [502, 503, 504])
 def test_a_gateway_that_gives_up_is_like_a_broken_connection(
-    server: Place, made: Candidate, status: int
+    server: Place, made: Package, status: int
 ) -> None:
     """Look first, then send again."""
     server.fail(status, False)  # noqa: FBT003
@@ -158,7 +157,7 @@ def test_a_gateway_that_gives_up_is_like_a_broken_connection(
 
 @pytest.mark.parametrize("status", [400, 500])
 def test_an_error_although_the_package_was_taken_is_a_warning(
-    v2: NugetV2Feed, v2_server: Loopback, made: Candidate, status: int
+    v2: NugetV2Feed, v2_server: Loopback, made: Package, status: int
 ) -> None:
     """Octopus once answered with the error of a release that a push had started."""
     fault = Fault("PUT", answer=Answer(status, b'{"ErrorMessage":"Release"}'), handled=True)
@@ -169,7 +168,7 @@ def test_an_error_although_the_package_was_taken_is_a_warning(
     assert "Release" in done.warning
 
 
-def test_an_error_of_the_server_is_an_error_in_its_words(server: Place, made: Candidate) -> None:
+def test_an_error_of_the_server_is_an_error_in_its_words(server: Place, made: Package) -> None:
     """Without a second attempt, when the package is not there."""
     server.fail(500, False)  # noqa: FBT003
     with pytest.raises(HttpError, match="status 500"):
@@ -179,7 +178,7 @@ def test_an_error_of_the_server_is_an_error_in_its_words(server: Place, made: Ca
 
 @pytest.mark.parametrize("protocol", ["v2", "v3"])
 def test_a_version_that_cannot_be_compared_is_refused_or_accepted_on_request(
-    protocol: str, request: pytest.FixtureRequest, made: Candidate
+    protocol: str, request: pytest.FixtureRequest, made: Package
 ) -> None:
     """A feed that takes packages and shows none: 409 is an error that says so."""
     content: NugetV2Feed | NugetV3Feed = request.getfixturevalue(protocol)
@@ -199,7 +198,7 @@ def test_a_version_that_cannot_be_compared_is_refused_or_accepted_on_request(
 
 
 def test_a_server_that_would_replace_is_not_asked_to(
-    v2: NugetV2Feed, v2_server: Loopback, made: Candidate, tmp_path: Path
+    v2: NugetV2Feed, v2_server: Loopback, made: Package, tmp_path: Path
 ) -> None:
     """Some feeds are set up to overwrite: looking first is what keeps a version what it is."""
     v2.replaces = True
@@ -212,7 +211,7 @@ def test_a_server_that_would_replace_is_not_asked_to(
 
 @pytest.mark.parametrize("hashes", [True, False])
 def test_a_v2_feed_is_compared_by_hash_or_by_file(
-    v2: NugetV2Feed, v2_server: Loopback, made: Candidate, *, hashes: bool
+    v2: NugetV2Feed, v2_server: Loopback, made: Package, *, hashes: bool
 ) -> None:
     """The file is downloaded only where the entry has no hash."""
     v2.hashes = hashes
@@ -223,7 +222,7 @@ def test_a_v2_feed_is_compared_by_hash_or_by_file(
 
 
 def test_a_v2_feed_may_answer_with_a_feed(
-    v2: NugetV2Feed, v2_server: Loopback, made: Candidate, tmp_path: Path
+    v2: NugetV2Feed, v2_server: Loopback, made: Package, tmp_path: Path
 ) -> None:
     """An empty one, one of other versions, and one with the version that is asked for."""
     v2.answers_feeds = True
@@ -236,7 +235,7 @@ def test_a_v2_feed_may_answer_with_a_feed(
 
 
 def test_a_v2_feed_is_read_where_its_source_leads(
-    v2: NugetV2Feed, v2_server: Loopback, made: Candidate
+    v2: NugetV2Feed, v2_server: Loopback, made: Package
 ) -> None:
     """As nuget.exe does: what is below the address that answers, without its query."""
     v2.moved = "/feeds/team"
@@ -247,7 +246,7 @@ def test_a_v2_feed_is_read_where_its_source_leads(
 
 @pytest.mark.parametrize("read_below", ["/api/v2", ""])
 def test_a_v2_source_without_a_path_is_a_gallery_or_a_feed(
-    v2: NugetV2Feed, v2_server: Loopback, made: Candidate, read_below: str
+    v2: NugetV2Feed, v2_server: Loopback, made: Package, read_below: str
 ) -> None:
     """Packages go to /api/v2/package; they are read there, or at the root as nuget.exe does."""
     v2.base, v2.at_root = "", not read_below
@@ -258,7 +257,7 @@ def test_a_v2_source_without_a_path_is_a_gallery_or_a_feed(
 
 
 def test_a_v3_index_may_have_versioned_types(
-    v3: NugetV3Feed, v3_server: Loopback, made: Candidate
+    v3: NugetV3Feed, v3_server: Loopback, made: Package
 ) -> None:
     """NuGet.Protocol's ServiceTypes.cs has them before the ones with a number."""
     v3.types = ("PackagePublish/Versioned", "PackageBaseAddress/Versioned")
@@ -284,7 +283,7 @@ def test_a_v3_file_is_read_through_a_redirect(
 @pytest.mark.parametrize("key", ["", "a-wrong-key"])
 @pytest.mark.parametrize("protocol", ["v2", "v3"])
 def test_a_key_that_is_not_taken_says_which_variable_to_set(
-    protocol: str, key: str, request: pytest.FixtureRequest, made: Candidate
+    protocol: str, key: str, request: pytest.FixtureRequest, made: Package
 ) -> None:
     """And does not show the key."""
     feed = _opened(protocol, request.getfixturevalue(f"{protocol}_server"), key)
@@ -309,7 +308,7 @@ def _opened(protocol: str, server: Loopback, key: str = KEY) -> NugetV2 | NugetV
 
 
 def test_a_user_makes_the_key_a_password_for_its_own_host_alone(
-    v3_server: Loopback, made: Candidate
+    v3_server: Loopback, made: Package
 ) -> None:
     """Some hosts want basic authentication for reading and pushing; storage elsewhere does not."""
     source = Source(http(), f"{v3_server.url}/v3/index.json", KEY, "me")

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from pipeline.core.errors import Conflict
 from pipeline.feeds.folder import FolderFeed
-from pipeline.feeds.nuget import Source
-from pipeline.feeds.nuget_v2 import NugetV2
+from pipeline.feeds.nuget import NugetV2, Source
 
 from tests.feeds.feed_support import ID, VERSION, Pusher, http, package
 from tests.nuget_client import Nuget

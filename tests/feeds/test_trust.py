@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.edge.urls import without_user
-from pipeline.feeds.nuget import Source
-from pipeline.feeds.nuget_v2 import NugetV2
-from pipeline.feeds.nuget_v3 import NugetV3
+from pipeline.feeds.nuget import NugetV2, NugetV3, Source
 
 from tests.feeds.feed_support import Pusher, http, package
 from tests.feeds.push_support import built, repository, run_push

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from pipeline.core.errors import PipelineError, UsageError
-from pipeline.octopus.lifecycles import PHASE
+from pipeline.octopus.environments import PHASE
 
 from tests.octopus.octopus_support import Clock, Verbs, machines, tentacle_in_ci
 from tests.project.values_support import NOON

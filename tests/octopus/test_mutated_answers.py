@@ -11,7 +11,6 @@ import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.edge.http import Http
 from pipeline.feeds.builtin import BuiltInFeed
-from pipeline.feeds.feed import Candidate
 from pipeline.octopus.build_information import send_build_information
 from pipeline.octopus.client import Access
 from pipeline.octopus.waiting import Patience
@@ -55,13 +54,21 @@ def _environments(server: OctopusServer, _clock: Clock, folder: Path) -> None:
 
 def _feed(server: OctopusServer, clock: Clock, folder: Path) -> None:
     octopus = opened(server, clock)
-    package = built(folder)
+    package = Package.open(built(folder))
     feed = BuiltInFeed(Http({}, sleep=clock.sleep), octopus.api, octopus.access.headers)
-    candidate = Candidate(package, "Acme.Orders", "2.0.8", package.stat().st_size)
-    feed.find(candidate)
-    feed.send(candidate, lambda _done, _total: None)
-    feed.find(replace(candidate, version="2.0.7"))
-    send_build_information(octopus, Package.open(package).own_manifest(), None, {})
+    feed.find(package)
+    feed.send(package, lambda _done, _total: None)
+    feed.find(_of_version(package, "2.0.7"))
+    send_build_information(octopus, package.own_manifest(), None, {})
+
+
+def _of_version(package: Package, version: str) -> Package:
+    nuspec = package.listing.nuspec
+    metadata = tuple(
+        replace(item, text=version) if item.name == "version" else item for item in nuspec.metadata
+    )
+    listing = replace(package.listing, nuspec=replace(nuspec, metadata=metadata))
+    return replace(package, listing=listing)
 
 
 ACTS: dict[str, Act] = {"release": _release, "environments": _environments, "feed": _feed}

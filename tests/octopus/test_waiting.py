@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from pipeline.core.errors import Interrupted, PipelineError
 from pipeline.core.events import Line, Progressed
 from pipeline.octopus.client import Document
-from pipeline.octopus.deployments import Run
-from pipeline.octopus.task_log import TaskLog
-from pipeline.octopus.waiting import Patience, wait_for
+from pipeline.octopus.releases import Run
+from pipeline.octopus.waiting import Patience, TaskLog, wait_for
 
 from tests.octopus.octopus_support import Clock, Events, opened
 from tests.standins.octopus_server import Fault, OctopusServer
@@ -217,7 +216,7 @@ def test_a_log_comes_out_whole_however_it_is_read(
     shown: list[str] = []
     for step in [*steps, *[4] * len(texts)]:
         now += step if tail > 5 else min(step, 4)
-        shown += [line.text for line in log.unread(Document(task.details(now, tail)))]
+        shown += [text for _, _, text in log.unread(Document(task.details(now, tail)))]
     assert shown == [f"line {text}" for text in texts]
     assert not log.cut
 

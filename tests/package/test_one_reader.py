@@ -17,7 +17,7 @@ from pipeline.deploy.main import deploy
 from pipeline.deploy.worker import WorkerContext
 from pipeline.edge.machine import Machine
 from pipeline.feeds.compare import compare_file
-from pipeline.feeds.feed import SAME, Candidate
+from pipeline.feeds.feed import SAME
 from pipeline.octopus.client import Access
 from pipeline.package.contents import Package
 from pipeline.project.project import Project
@@ -186,7 +186,7 @@ def test_what_one_verb_refuses_all_refuse(
             assert said["inspect"].startswith("exit code 1: ")
             assert len(said["inspect"]) < 1_000
             assert tree(tmp_path) - {path} == before, bad.what
-            candidate = Candidate.of(Package.open(verbs.good))
+            candidate = Package.open(verbs.good)
             assert compare_file(candidate, path) != SAME
         else:
             assert kind in FLIPS, bad.what

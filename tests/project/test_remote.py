@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pipeline.project.web_address import web_url
+from pipeline.octopus.build_information import web_url
 
 
 @pytest.mark.parametrize(

@@ -29,11 +29,8 @@ from pipeline.core.events import TestResults as JunitFile
 from pipeline.core.foreign import harmless, harmless_json
 from pipeline.core.text import plain_lines
 from pipeline.deploy.worker_log import octopus_lines
-from pipeline.octopus.service_messages import parse
-from pipeline.report.azure import AZURE
-from pipeline.report.github import GITHUB, GitHubFiles
-from pipeline.report.gitlab import gitlab
-from pipeline.report.grouped import GroupedPrinter, Style
+from pipeline.octopus.launch import parse
+from pipeline.report.servers import AZURE, GITHUB, GitHubFiles, GroupedPrinter, Style, gitlab
 from pipeline.report.teamcity import teamcity_lines
 from pipeline.report.terminal import TerminalPrinter
 from rich.console import Console

@@ -22,15 +22,14 @@ from pipeline.core.events import (
     Warned,
 )
 from pipeline.core.events import TestResults as JunitFile
-from pipeline.report import azure, github
-from pipeline.report.gitlab import gitlab
-from pipeline.report.grouped import GroupedPrinter, Style
+from pipeline.report import servers
+from pipeline.report.servers import GroupedPrinter, Style, gitlab
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 STYLES: dict[str, Callable[[], Style]] = {
-    "github": lambda: github.GITHUB,
+    "github": lambda: servers.GITHUB,
     "gitlab": lambda: gitlab(lambda: 1560896352.7),
-    "azure": lambda: azure.AZURE,
+    "azure": lambda: servers.AZURE,
 }
 OPENED = re.compile(r"::group::|##\[group\]|\x1b\[0Ksection_start:\d+:(?P<name>[A-Za-z0-9_.-]+)\[")
 CLOSED = re.compile(
@@ -65,7 +64,7 @@ AZURE_PROPERTY = {"%3B": ";", "%0D": "\r", "%0A": "\n", "%5D": "]", "%AZP25": "%
 @given(texts, texts)
 def test_githubs_commands_survive_their_escaping(data: str, title: str) -> None:
     """A runner that splits at the documented places reads what was said."""
-    line = github.command("error", data, title=title)
+    line = servers.github_command("error", data, title=title)
     match = re.fullmatch(r"::error title=([^:,\r\n%]|%[0-9A-F]{2})*::(.|[^\r\n])*", line)
     assert match
     head, _, tail = line.removeprefix("::error title=").partition("::")
@@ -76,7 +75,7 @@ def test_githubs_commands_survive_their_escaping(data: str, title: str) -> None:
 @given(texts, texts)
 def test_azures_commands_survive_their_escaping(data: str, path: str) -> None:
     """An agent that splits at the documented places reads what was said."""
-    line = azure.command("results.publish", data, type="JUnit", resultFiles=path)
+    line = servers.azure_command("results.publish", data, type="JUnit", resultFiles=path)
     head, _, tail = line.removeprefix("##vso[results.publish ").partition("]")
     first, second = head.split(";")
     assert first == "type=JUnit"
@@ -88,10 +87,10 @@ def test_azures_commands_survive_their_escaping(data: str, path: str) -> None:
 
 def test_the_documented_examples() -> None:
     """Each escape of both tables, and commands as the servers' own pages write them."""
-    assert github.command("warning", "50%\r\n", title="a:b,c") == (
+    assert servers.github_command("warning", "50%\r\n", title="a:b,c") == (
         "::warning title=a%3Ab%2Cc::50%25%0D%0A"
     )
-    assert azure.command("task.logissue", "50%\r\n", type="a;b]") == (
+    assert servers.azure_command("task.logissue", "50%\r\n", type="a;b]") == (
         "##vso[task.logissue type=a%3Bb%5D]50%AZP25%0D%0A"
     )
     assert printed("azure", BuildNumber("2.0.7")) == ["##vso[build.updatebuildnumber]2.0.7"]
@@ -168,7 +167,7 @@ def test_details_are_shown_on_request(server: str) -> None:
 @given(texts, texts)
 def test_an_output_has_any_value(name: str, value: str) -> None:
     """The file of outputs gives back the value, and holds no second output."""
-    first, _, rest = github.output(name, value).partition("\n")
+    first, _, rest = servers.output(name, value).partition("\n")
     key, _, end = first.partition("<<")
     assert re.fullmatch(r"[A-Za-z0-9_-]*", key)
     assert rest == f"{value}\n{end}\n"
@@ -179,7 +178,7 @@ def test_githubs_files() -> None:
     """Outputs at once; the summary at the end, with the error where nothing can break out."""
     outputs: list[str] = []
     summary: list[str] = []
-    files = github.GitHubFiles(outputs.append, summary.append)
+    files = servers.GitHubFiles(outputs.append, summary.append)
     error = PipelineError("test", "1 failed\n```\n<b>")
     for event in (
         BuildNumber("2.0.7"),
@@ -209,5 +208,5 @@ def test_githubs_files() -> None:
 def test_a_verb_without_stages_has_no_summary() -> None:
     """`version` in a workflow leaves the page as it is."""
     summary: list[str] = []
-    github.GitHubFiles(summary.append, summary.append).close()
+    servers.GitHubFiles(summary.append, summary.append).close()
     assert summary == []

@@ -7,7 +7,7 @@ all of them. Nothing here needs a network, credentials or an account.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from ..core.errors import PipelineError
@@ -20,6 +20,7 @@ from ..function.engine import Restored, engine_for
 from ..function.function_zip import FunctionZip
 from ..function.handler import FunctionFiles, fillable, known_values
 from ..package.contents import list_package
+from ..package.make import Built
 from ..project.project import LOCAL_ENVIRONMENT, Project
 from ..project.sources import SOURCE, STACK
 from ..zip.reader import DEFAULT_LIMITS, OUR_LIMITS, open_archive, read_member
@@ -39,51 +40,47 @@ from .stack_template import stack_reasons
 _ANY_SIZE = replace(DEFAULT_LIMITS, total=OUR_LIMITS.total)
 
 
-@dataclass(frozen=True)
-class Made:
-    """A package that is made, but not handed over yet, and what it was made of."""
-
-    package: Path
-    function_zip: FunctionZip
-    restored: Restored
-
-
 def preflight(
-    project: Project, made: Made, machine: Machine, reporter: Reporter, *, imports: bool
-) -> tuple[str, list[str]]:
-    """Check a package; with `imports` its handler is imported too.
+    project: Project, built: Built, restored: Restored, machine: Machine, reporter: Reporter,
+    *, imports: bool,
+) -> tuple[str, list[str]]:  # fmt: skip
+    """Check a package that is made, but not handed over yet; with `imports` import its handler too.
 
     Returns what was found, and what to know besides. Raises one PipelineError that lists every
     reason against it.
     """
-    function, zipped, installed = project.function, made.function_zip, made.restored.installed
+    function, zipped, installed = project.function, built.function_zip, restored.installed
     own = frozenset(member.name for member in zipped.own)
-    names = own | made.restored.files.keys()
+    names = own | restored.files.keys()
+    source = project.root / SOURCE
+    modules = {path.relative_to(source).as_posix() for path in source.rglob("*.py")}
     files = FunctionFiles(
         zipped.path,
         names,
         own,
         {**installed.binaries, **compiled_files(zipped.own)},
         installed.distributions.keys(),
-        sorted(_modules(project.root / SOURCE) - own),
+        sorted(modules - own),
     )
+    environments = [environment.name for environment in project.environments]
+    stack = project.root / STACK
     reasons = [
         *size_reasons(
             zipped.facts, function, lambda: open_archive(zipped.path, OUR_LIMITS).entries, own
         ),
         *compiled_reasons(files.binaries, function.runtime, function.architecture, own),
         *length_reasons("handler", function.handler),
-        *_names(project),
+        *function_name_reasons(project.function.name, environments or [LOCAL_ENVIRONMENT]),
         *length_reasons("description", function.description),
         *tag_reasons(function.tags),
         *_environment(project, machine.environ),
-        *_root(made.package),
-        *_stack(project.root),
+        *_root(built.package),
+        *(stack_reasons(read_text(stack, STACK)) if stack.is_file() else ()),
     ]
     handler = engine_for(function.runtime).check_handler(
         project,
         files,
-        _reader(made),
+        _reader(zipped, restored),
         machine,
         reporter,
         imports=imports and zipped.facts.unzipped_size <= UNZIPPED_LIMIT,
@@ -101,21 +98,16 @@ def preflight(
     return f"{size}, {handler.found}", [note for note in notes if note]
 
 
-def _reader(made: Made) -> Callable[[str], bytes]:
-    own = {member.name: member.payload for member in made.function_zip.own}
+def _reader(zipped: FunctionZip, restored: Restored) -> Callable[[str], bytes]:
+    own = {member.name: member.payload for member in zipped.own}
 
     def read(name: str) -> bytes:
         if name in own:
             return plain(own[name])
-        archive = made.restored.archive
+        archive = restored.archive
         return read_member(archive, next(e for e in archive.entries if e.name == name))
 
     return read
-
-
-def _names(project: Project) -> list[str]:
-    environments = [environment.name for environment in project.environments]
-    return function_name_reasons(project.function.name, environments or [LOCAL_ENVIRONMENT])
 
 
 def _root(package: Path) -> list[str]:
@@ -123,10 +115,6 @@ def _root(package: Path) -> list[str]:
     found = {name: entry for name, entry in listing.files.items() if is_stage(name)}
     scripts = {name: read_member(listing.archive, entry) for name, entry in found.items()}
     return [*script_reasons(listing.files), *substitution_reasons(scripts)]
-
-
-def _stack(root: Path) -> list[str]:
-    return stack_reasons(read_text(root / STACK, STACK)) if (root / STACK).is_file() else []
 
 
 def _environment(project: Project, environ: Mapping[str, str]) -> list[str]:
@@ -137,7 +125,3 @@ def _environment(project: Project, environ: Mapping[str, str]) -> list[str]:
         known = known_values(good, environment, environ)
         reasons += environment_reasons({**known.others, **known.values}, environment.name)
     return reasons
-
-
-def _modules(source: Path) -> frozenset[str]:
-    return frozenset(path.relative_to(source).as_posix() for path in source.rglob("*.py"))

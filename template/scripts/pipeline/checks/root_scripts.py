@@ -20,7 +20,8 @@ def script_reasons(names: Iterable[str]) -> list[str]:
     """Return which scripts at the root Octopus would run beside or instead of ours."""
     roots = [name for name in names if "/" not in name]
     reasons = [
-        f"Octopus would run {name}, at the package's root, {_instead(name)}: "
+        f"Octopus would run {name}, at the package's root, "
+        f"{'instead of' if name.lower().startswith('deploy.') else 'beside'} {DEPLOY_SCRIPT}: "
         "give it another name or a folder of its own in the nuspec"
         for name in sorted(roots)
         if name != DEPLOY_SCRIPT and is_stage(name)
@@ -52,7 +53,3 @@ def is_stage(name: str) -> bool:
     """Tell whether Octopus runs a file of that name when it lies at a package's root."""
     stem, dot, extension = name.lower().rpartition(".")
     return stem in _STAGES and f"{dot}{extension}" in _SCRIPTS
-
-
-def _instead(name: str) -> str:
-    return "instead of deploy.py" if name.lower().startswith("deploy.") else "beside deploy.py"

@@ -49,11 +49,12 @@ def version(
 @verb({"upgrade": "Upgrade this package, or all of them"}, optional=["upgrade"])
 def lock(run: Session, upgrade: str | bool | None = None) -> None:
     """Write the hash locks in requirements/ from pyproject.toml."""
-    from ..verbs.lock import lock
+    from ..function.engine import engine_for
 
     # invoke gives True for a flag without a value.
     names = [upgrade] if isinstance(upgrade, str) else [] if upgrade else None
-    changes = lock(run.project, names, run.machine, run.reporter)
+    engine = engine_for(run.project.function.runtime)
+    changes = engine.lock(run.project, names, run.machine, run.reporter)
     run.answer = {"locks": [asdict(change) for change in changes]}
 
 

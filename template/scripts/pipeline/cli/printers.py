@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from ..core.events import Event, Sink
     from ..report.function_log import Part
-    from ..report.grouped import Style
+    from ..report.servers import Style
 
 _Write = Callable[[str], None]
 
@@ -48,10 +48,7 @@ def _server_printer(
     name: str, write: _Write, environ: Mapping[str, str], closing: ExitStack, *, verbose: bool
 ) -> Sink:
     from ..core.text import line_sink, plain_lines
-    from ..report.azure import AZURE
-    from ..report.github import GITHUB, GitHubFiles
-    from ..report.gitlab import gitlab
-    from ..report.grouped import GroupedPrinter
+    from ..report.servers import AZURE, GITHUB, GitHubFiles, GroupedPrinter, gitlab
     from ..report.teamcity import teamcity_lines
 
     styles: dict[str, Style] = {

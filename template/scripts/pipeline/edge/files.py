@@ -158,22 +158,26 @@ def sweep(folder: Path) -> None:
                 path.unlink(missing_ok=True)
 
 
-def unwritable(path: Path, error: OSError) -> PipelineError:
-    """Return the error for a path that cannot be written."""
-    return PipelineError(
-        str(path),
-        f"cannot be written: {error.strerror or error}",
-        "Look at the free space and the permissions there.",
-    )
-
-
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turn an OSError in the block into the error for `path`."""
     try:
         yield
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise PipelineError(
+            str(path),
+            f"cannot be written: {error.strerror or error}",
+            "Look at the free space and the permissions there.",
+        ) from error
+
+
+@contextmanager
+def reading(where: str, then: str = "") -> Iterator[None]:
+    """Turn an OSError in the block into the error for what cannot be read, and what to do then."""
+    try:
+        yield
+    except OSError as error:
+        raise PipelineError(where, f"cannot be read: {error.strerror or error}", then) from error
 
 
 def _replace_folder(part: Path, target: Path) -> None:

@@ -152,13 +152,15 @@ class Http:
                 failure, repeatable = _failure(request, error)
                 if pause is None or not repeatable:
                     raise failure from error
-                self._wait(request, failure.what, pause)
-                continue
-            wait = _turned_away(request, raw, pause)
-            if wait is None:
-                return self._answer(request, raw, url, take)
-            raw.close()
-            self._wait(request, f"status {raw.status}", wait)
+                wait, why = pause, failure.what
+            else:
+                away = _turned_away(request, raw, pause)
+                if away is None:
+                    return self._answer(request, raw, url, take)
+                raw.close()
+                wait, why = away, f"status {raw.status}"
+            self._tell(f"{request.where}: {why}; trying again in {wait:.0f} s")
+            self._sleep(wait)
         raise AssertionError  # the last round returns or raises
 
     def _send(self, request: Request) -> tuple[urllib3.BaseHTTPResponse, str]:
@@ -178,7 +180,8 @@ class Http:
             raw.close()
             target = _redirected(request, url, location)
             if origin(target) != origin(url):
-                headers = _without_keys(headers)
+                names = [name for name in headers if name.lower() not in _SECRET_HEADERS]
+                headers = {name: headers[name] for name in names}
             url = target
         raise PipelineError(
             request.where,
@@ -235,10 +238,6 @@ class Http:
             raw.release_conn() if whole else raw.close()
         return Response(raw.status, headers, b"", request.where, url)
 
-    def _wait(self, request: Request, what: str, seconds: float) -> None:
-        self._tell(f"{request.where}: {what}; trying again in {seconds:.0f} s")
-        self._sleep(seconds)
-
 
 def _is_deep(document: Any) -> bool:
     """Tell whether a document is nested deeper than recursive readers can follow."""
@@ -281,10 +280,6 @@ def _redirected(request: Request, url: str, location: str) -> str:
         f"it is redirected {problem}",
         "Look at the server's settings of its address.",
     )
-
-
-def _without_keys(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in headers.items() if name.lower() not in _SECRET_HEADERS}
 
 
 def _over_bounds(request: Request, error: EndlessError) -> PipelineError:

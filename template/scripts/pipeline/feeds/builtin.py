@@ -15,8 +15,9 @@ from urllib.parse import quote
 from ..edge.http import Http, HttpError, Request
 from ..edge.upload import Upload
 from ..edge.urls import without_user
+from ..package.contents import Package
 from .compare import compare_download
-from .feed import ABSENT, Candidate, Found, Progress, State
+from .feed import ABSENT, Found, Progress, State
 
 _EXISTS = "already exists"
 # The server does not say how it hashed: the digest's length in bytes tells.
@@ -37,7 +38,7 @@ class BuiltInFeed:
         """The feed as people know it, with the server it is on."""
         return f"the built-in feed of {without_user(self.api).partition('/api')[0]}"
 
-    def find(self, package: Candidate) -> Found:
+    def find(self, package: Package) -> Found:
         """Compare by the package's file: its resource has no hash."""
         label = quote(f"{package.id}.{package.version}", safe="")
         request = Request(
@@ -51,10 +52,10 @@ class BuiltInFeed:
         if answer.status == HTTPStatus.NOT_FOUND:
             return ABSENT
         download = Request("GET", f"{self.api}/packages/{label}/raw", self.headers)
-        found = compare_download(package, self.http, download)
-        return Found(State.UNKNOWN, "its file cannot be downloaded") if found is ABSENT else found
+        missing = Found(State.UNKNOWN, "its file cannot be downloaded")
+        return compare_download(package, self.http, download, missing)
 
-    def send(self, package: Candidate, progress: Progress) -> bool:
+    def send(self, package: Package, progress: Progress) -> bool:
         """Push the package without overwriting.
 
         A version that is there is 409 on some servers and 400 on others; 200 means that the
@@ -76,7 +77,7 @@ class BuiltInFeed:
         return answer.status == HTTPStatus.CREATED
 
 
-def _has_hash_of(package: Candidate, resource: Any) -> bool:
+def _has_hash_of(package: Package, resource: Any) -> bool:
     if not isinstance(resource, dict):
         return False
     text = next((str(value) for key, value in resource.items() if key.lower() == "hash"), "")
@@ -84,5 +85,5 @@ def _has_hash_of(package: Candidate, resource: Any) -> bool:
         found = bytes.fromhex(text)
     except ValueError:
         return False
-    algorithm = _ALGORITHMS.get(len(found))
-    return bool(algorithm) and package.digest(str(algorithm)) == found
+    algorithm = _ALGORITHMS.get(len(found), "")
+    return bool(algorithm) and package.digest(algorithm) == found

@@ -15,10 +15,10 @@ from pathlib import Path
 from ..core.errors import PipelineError
 from ..core.text import few
 from ..edge.http import Http, HttpError, Request
-from ..package.contents import Package, PackageListing, list_package
+from ..package.contents import Package, PackageListing
 from ..package.nupkg import SIGNATURE
 from ..zip.reader import read_member
-from .feed import ABSENT, SAME, Candidate, Found, State
+from .feed import ABSENT, SAME, Found, State
 
 # A feed's file may be compressed less than ours, and be slow to come, within these bounds.
 _TIMES_AS_LARGE = 8
@@ -26,11 +26,12 @@ _MORE = 64 << 20
 _SECONDS = 3600.0
 
 
-def compare_file(package: Candidate, path: Path) -> Found:
-    """Compare a package with the feed's file at `path`."""
-    if Candidate(path, package.id, package.version, 0).digest("sha256") == package.digest("sha256"):
-        return SAME
-    ours = _content(list_package(package.path))
+def compare_file(package: Package, path: Path) -> Found:
+    """Compare a package with the feed's file at `path`. Raises OSError where that is not there."""
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() == package.sha256:
+            return SAME
+    ours = _content(package.listing)
     try:
         theirs = _content(Package.open(path).listing)
     except PipelineError as error:
@@ -41,8 +42,10 @@ def compare_file(package: Candidate, path: Path) -> Found:
     return Found(State.OTHER, f"different in {few(names)}")
 
 
-def compare_download(package: Candidate, http: Http, request: Request) -> Found:
-    """Compare a package with what a request answers; 404 means that there is nothing."""
+def compare_download(
+    package: Package, http: Http, request: Request, missing: Found = ABSENT
+) -> Found:
+    """Compare a package with what a request answers; 404 means `missing`."""
     most = _TIMES_AS_LARGE * package.size + _MORE
     request = replace(request, most=most, answer_seconds=_SECONDS)
     with tempfile.TemporaryDirectory() as scratch:
@@ -52,7 +55,7 @@ def compare_download(package: Candidate, http: Http, request: Request) -> Found:
                 http.download(request, file.write)
         except HttpError as error:
             if error.status == HTTPStatus.NOT_FOUND:
-                return ABSENT
+                return missing
             return Found(State.UNKNOWN, f"{error.where}: {error.what}")
         return compare_file(package, path)
 

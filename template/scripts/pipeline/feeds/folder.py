@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.errors import PipelineError
-from ..edge.files import unwritable
+from ..edge.files import reading, writing
+from ..package.contents import Package
 from ..project.versions import normal_version
 from .compare import compare_file
-from .feed import ABSENT, Candidate, Found, Progress, State
+from .feed import ABSENT, Found, Progress, State
 
 # The errors of file systems without hard links.
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL)
@@ -37,16 +37,11 @@ class FolderFeed:
         """The folder's path."""
         return str(self.folder)
 
-    def find(self, package: Candidate) -> Found:
+    def find(self, package: Package) -> Found:
         """Look for the file, in any case and spelling of the version."""
-        try:
+        then = "Make it, mount it, or correct --feed or feed in [tool.pipeline.push]."
+        with reading(self.name, then):
             names = sorted(path.name for path in self.folder.iterdir())
-        except OSError as error:
-            raise PipelineError(
-                self.name,
-                f"this folder cannot be read: {error.strerror}",
-                "Make it, mount it, or correct --feed or feed in [tool.pipeline.push].",
-            ) from error
         wanted = _identity(package.file_name, package.id)
         same = [name for name in names if _identity(name, package.id) == wanted]
         if not same:
@@ -57,28 +52,24 @@ class FolderFeed:
         except OSError as error:
             return Found(State.UNKNOWN, f"{name} cannot be read: {error.strerror}")
 
-    def send(self, package: Candidate, progress: Progress) -> bool:
+    def send(self, package: Package, progress: Progress) -> bool:
         """Copy the package in one step: a reader sees all of it or nothing."""
         target = self.folder / package.file_name
-        try:
+        with writing(target):
             handle, name = tempfile.mkstemp(dir=self.folder, prefix=".", suffix=".part")
-        except OSError as error:
-            raise unwritable(target, error) from error
-        part = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file, package.path.open("rb") as source:
-                while block := source.read(_BLOCK):
-                    file.write(block)
-                    progress(file.tell(), package.size)
-                file.flush()
-                os.fsync(file.fileno())
-            part.chmod(0o644)
-            return self._place(part, target)
-        except OSError as error:
-            raise unwritable(target, error) from error
-        finally:
-            with contextlib.suppress(OSError):
-                part.unlink()
+            part = Path(name)
+            try:
+                with os.fdopen(handle, "wb") as file, package.path.open("rb") as source:
+                    while block := source.read(_BLOCK):
+                        file.write(block)
+                        progress(file.tell(), package.size)
+                    file.flush()
+                    os.fsync(file.fileno())
+                part.chmod(0o644)
+                return self._place(part, target)
+            finally:
+                with contextlib.suppress(OSError):
+                    part.unlink()
 
     def _place(self, part: Path, target: Path) -> bool:
         """Give a file its name unless that is taken, and tell whether it was free."""

@@ -1,22 +1,34 @@
-"""NuGet servers of both protocols: what they share, and which of the two a URL speaks."""
+"""NuGet servers, v2 and v3: what both protocols share, how each is read, which one a URL speaks."""
 
 from __future__ import annotations
 
 import base64
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import quote, urlsplit
 
 from ..core.errors import PipelineError
-from ..edge.http import Http, HttpError, Request
+from ..edge.http import Http, HttpError, Request, Response
 from ..edge.upload import Upload
-from ..edge.urls import origin, without_user
-from .feed import Candidate, Progress
+from ..edge.urls import joined, origin, without_user
+from ..package.contents import Package
+from ..project.versions import normal_version
+from .compare import compare_download
+from .feed import ABSENT, SAME, Found, Progress, State
 
 _KEY_HEADER = "X-NuGet-ApiKey"
 # A server may check a large package for minutes before it answers.
 _SECONDS = 600.0
 MOST_OF_AN_INDEX = 4 << 20  # bytes of a service index, or of a package's entry
+_ATOM = "{http://www.w3.org/2005/Atom}"
+_DATA = "{http://schemas.microsoft.com/ado/2007/08/dataservices}"
+_ALGORITHMS = {"SHA512": "sha512", "SHA256": "sha256"}
+# Of each the first one that is there, as NuGet's client chooses.
+_PUSH = ("PackagePublish/Versioned", "PackagePublish/2.0.0")
+_READ = ("PackageBaseAddress/Versioned", "PackageBaseAddress/3.0.0")
 
 
 @dataclass(frozen=True)
@@ -52,12 +64,23 @@ class Source:
         return {"Authorization": f"Basic {pair}"}
 
 
-def is_v3(url: str) -> bool:
-    """Tell whether a source's URL is that of a v3 service index."""
-    return urlsplit(url).path.lower().endswith(".json")
+@dataclass(frozen=True)
+class _Nuget:
+    source: Source
+
+    @property
+    def name(self) -> str:
+        """The feed's URL."""
+        return without_user(self.source.url)
 
 
-def put_package(source: Source, url: str, package: Candidate, progress: Progress) -> bool:
+def nuget_feed(source: Source) -> NugetV2 | NugetV3:
+    """Return the feed of a source; its URL tells whether it is that of a v3 service index."""
+    is_v3 = urlsplit(source.url).path.lower().endswith(".json")
+    return NugetV3.open(source) if is_v3 else NugetV2(source)
+
+
+def put_package(source: Source, url: str, package: Package, progress: Progress) -> bool:
     """Send a package the way both protocols do; False for a version that is there (409).
 
     `PUT`, a form with the field `package`, the key in a header, a slash at the URL's end: as
@@ -101,3 +124,178 @@ def _untrusted(source: Source, url: str) -> PipelineError:
         f"it wants packages to be sent to {place}, and the API key was not given for that server",
         then,
     )
+
+
+@dataclass(frozen=True)
+class NugetV2(_Nuget):
+    """A v2 feed: packages are put to the source itself, and read through OData.
+
+    Write-only feeds, as Octopus's own `/nuget/packages`, answer reading with an error; nothing can
+    be compared then.
+    """
+
+    def find(self, package: Package) -> Found:
+        """Compare by the entry's package hash, else by the file that it leads to."""
+        key = f"Id='{quote(package.id)}',Version='{quote(package.version)}'"
+        why = ""
+        for base in self._bases():
+            try:
+                answer = self._read(f"{base}/Packages({key})", HTTPStatus.NOT_FOUND)
+                if answer.status == HTTPStatus.NOT_FOUND:
+                    # A feed that cannot be read says 404 as well, to this question too.
+                    self._read(f"{base}/FindPackagesById()?id='{quote(package.id)}'")
+                    return ABSENT
+            except HttpError as error:
+                why = why or f"{error.where}: {error.what}"
+            else:
+                return self._compare(package, answer, f"{base}/")
+        return Found(State.UNKNOWN, why)
+
+    def send(self, package: Package, progress: Progress) -> bool:
+        """Push the package; only a source without a path has a path of its own for that."""
+        url = self.source.url if _has_path(self.source.url) else f"{self._api}/package"
+        return put_package(self.source, url, package, progress)
+
+    def _bases(self) -> list[str]:
+        """Return the addresses that the feed may be read below.
+
+        nuget.exe takes the one that the source's own leads to, by NuGet.Protocol's
+        ODataServiceDocumentUtils.cs. A gallery whose source has no path is read below /api/v2.
+        """
+        try:
+            url = self._read(self.source.url).url
+        except HttpError:
+            url = without_user(self.source.url)
+        base = url.partition("?")[0].rstrip("/")
+        return [base] if _has_path(base) else [f"{base}/api/v2", base]
+
+    @property
+    def _api(self) -> str:
+        return self.source.url.rstrip("/") + "/api/v2"
+
+    def _read(self, url: str, *expect: int) -> Response:
+        accept = {"Accept": "application/atom+xml,application/xml"}
+        headers = accept | self.source.headers(url)
+        request = Request("GET", url, headers, expect=expect, most=MOST_OF_AN_INDEX)
+        return self.source.http.request(request)
+
+    def _compare(self, package: Package, answer: Response, base: str) -> Found:
+        entries = _entries(answer.body, package.version)
+        if entries is None:
+            return Found(State.UNKNOWN, f"{answer.where}: the answer is not a package entry")
+        if not entries:
+            return ABSENT
+        entry = entries[0]
+        algorithm = _ALGORITHMS.get(_text(entry, "PackageHashAlgorithm").upper(), "")
+        if algorithm and _decoded(_text(entry, "PackageHash")) == package.digest(algorithm):
+            return SAME
+        content = entry.find(f"{_ATOM}content")
+        address = content.get("src", "") if content is not None else ""
+        url = joined(base, address) if address else ""
+        if not url:
+            return Found(
+                State.UNKNOWN, f"{answer.where}: the entry does not lead to the package's file"
+            )
+        request = Request("GET", url, self.source.headers(url))
+        missing = Found(State.UNKNOWN, "the entry's file is missing")
+        return compare_download(package, self.source.http, request, missing)
+
+
+def _has_path(url: str) -> bool:
+    return urlsplit(url).path.strip("/") != ""
+
+
+def _entries(body: bytes, version: str) -> list[ET.Element] | None:
+    """Return the entry of an answer, or those of a feed that are of this version.
+
+    None is an answer that is neither; some servers answer the one question with an entry, others
+    with a feed.
+    """
+    # The null bytes are those of UTF-16, which would hide a document type from this check.
+    if b"<!DOCTYPE" in body or b"\0" in body:
+        return None
+    try:
+        root = ET.fromstring(body)  # noqa: S314 - without a document type there are no entities
+    except ET.ParseError:
+        return None
+    if root.tag == f"{_ATOM}entry":
+        return [root]
+    wanted = normal_version(version)
+    found = root.findall(f"{_ATOM}entry")
+    mine = [entry for entry in found if normal_version(_text(entry, "Version")) == wanted]
+    return mine if root.tag == f"{_ATOM}feed" else None
+
+
+def _text(entry: ET.Element, name: str) -> str:
+    found = next(entry.iter(f"{_DATA}{name}"), None)
+    return (found.text or "").strip() if found is not None else ""
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        return b""
+
+
+@dataclass(frozen=True)
+class NugetV3(_Nuget):
+    """A v3 feed: a service index that names where to push and where to read.
+
+    `read` is empty for one that cannot be read without a search. The resources are those of
+    NuGet.Protocol's ServiceTypes.cs.
+    """
+
+    push: str
+    read: str
+
+    @classmethod
+    def open(cls, source: Source) -> NugetV3:
+        """Read the service index. Raises PipelineError for a feed that takes no packages."""
+        headers = source.headers(source.url)
+        request = Request("GET", source.url, headers, most=MOST_OF_AN_INDEX)
+        answer = source.http.request(request)
+        resources = dict(_resources(answer.json()))
+        push_at, read_at = (
+            next((resources[kind] for kind in kinds if kind in resources), "")
+            for kinds in (_PUSH, _READ)
+        )
+        if not push_at:
+            raise PipelineError(
+                without_user(source.url),
+                f"this service index has no {_PUSH[-1]}, it has "
+                + (", ".join(sorted(resources)) or "no resources"),
+                "Look at the URL: it is that of a NuGet v3 feed which takes packages.",
+            )
+        push = joined(source.url, push_at)
+        if not push:
+            raise PipelineError(
+                answer.where,
+                f"its {_PUSH[-1]} is {push_at!r}, which is not the address of a server",
+                "Tell whoever runs the feed.",
+            )
+        return cls(source, push, joined(source.url, read_at) if read_at else "")
+
+    def find(self, package: Package) -> Found:
+        """Download what the feed has, by lower-case id and normalised version, and compare."""
+        if not self.read:
+            return Found(State.UNKNOWN, f"its service index has no {_READ[-1]} that can be used")
+        name, version = package.id.lower(), normal_version(package.version).lower()
+        path = f"{quote(name)}/{quote(version)}/{quote(f'{name}.{version}')}.nupkg"
+        url = f"{self.read.rstrip('/')}/{path}"
+        request = Request("GET", url, self.source.headers(url))
+        return compare_download(package, self.source.http, request)
+
+    def send(self, package: Package, progress: Progress) -> bool:
+        """Push the package."""
+        return put_package(self.source, self.push, package, progress)
+
+
+def _resources(index: Any) -> Iterator[tuple[str, str]]:
+    """Yield (type, address); the first of a type comes last, and so counts in a dictionary."""
+    resources = index.get("resources") if isinstance(index, dict) else None
+    for resource in reversed(resources if isinstance(resources, list) else []):
+        if isinstance(resource, dict) and isinstance(resource.get("@id"), str):
+            kinds = resource.get("@type")
+            for kind in kinds if isinstance(kinds, list) else [kinds]:
+                yield str(kind), resource["@id"]

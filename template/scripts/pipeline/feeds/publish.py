@@ -15,7 +15,8 @@ from http import HTTPStatus
 from ..core.errors import Conflict, PipelineError
 from ..core.events import Stage
 from ..edge.http import HttpError, NoAnswerError
-from .feed import Candidate, Feed, Found, State
+from ..package.contents import Package
+from .feed import Feed, Found, State
 
 # Errors of a gateway: the feed behind it may have got the package or not.
 _DROPPED = (
@@ -42,7 +43,7 @@ class Published:
 
 def publish(
     feed: Feed,
-    package: Candidate,
+    package: Package,
     stage: Stage,
     *,
     skip_duplicate: bool = False,
@@ -77,7 +78,7 @@ def publish(
     raise AssertionError  # the last attempt returns or raises
 
 
-def _is_there(feed: Feed, package: Candidate, found: Found) -> bool:
+def _is_there(feed: Feed, package: Package, found: Found) -> bool:
     """Tell whether the feed has the package; raises Conflict where it has another one."""
     if found.state is State.OTHER:
         raise Conflict(
@@ -88,7 +89,7 @@ def _is_there(feed: Feed, package: Candidate, found: Found) -> bool:
     return found.state is State.SAME
 
 
-def _rejected(feed: Feed, package: Candidate, *, skip_duplicate: bool) -> Published:
+def _rejected(feed: Feed, package: Package, *, skip_duplicate: bool) -> Published:
     """Decide about a version that the feed says it has."""
     found = feed.find(package)
     if _is_there(feed, package, found):
@@ -104,7 +105,7 @@ def _rejected(feed: Feed, package: Candidate, *, skip_duplicate: bool) -> Publis
     )
 
 
-def _has_arrived(feed: Feed, package: Candidate, error: NoAnswerError | HttpError) -> bool:
+def _has_arrived(feed: Feed, package: Package, error: NoAnswerError | HttpError) -> bool:
     """Look whether the package is there although the push failed."""
     try:
         found = feed.find(package)
@@ -115,7 +116,7 @@ def _has_arrived(feed: Feed, package: Candidate, error: NoAnswerError | HttpErro
     return _is_there(feed, package, found)
 
 
-def _lost(feed: Feed, package: Candidate, error: PipelineError, why: str) -> PipelineError:
+def _lost(feed: Feed, package: Package, error: PipelineError, why: str) -> PipelineError:
     return PipelineError(
         _where(package),
         f"{error.what}; whether {feed.name} has the package now cannot be seen: {why}",
@@ -133,5 +134,5 @@ def _is_resent(error: NoAnswerError | HttpError) -> bool:
     return isinstance(error, NoAnswerError) or error.status in _DROPPED
 
 
-def _where(package: Candidate) -> str:
+def _where(package: Package) -> str:
     return f"push {package.id} {package.version}"

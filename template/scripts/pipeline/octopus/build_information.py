@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 from ..core.manifest import Manifest
 from ..core.names import FULL_COMMIT
 from ..edge.git import Git
 from ..edge.http import HttpError
 from ..project.buildserver import BuildServer
-from ..project.web_address import web_url
 from .client import Octopus
 
 _MOST_COMMITS = 199  # Octopus's own command line warns from 200 on
@@ -23,57 +22,40 @@ _BUILDS_READ = 30
 _EXISTS = "already exists"
 # Some servers read the mode from the query, others from the document.
 _MODE = "FailIfExists"
+# user@host:path, git's short form of ssh; a drive letter is no host. An @ in the path may be the
+# end of a password.
+_SHORT = re.compile(r"(?:[^@/:\s]+@)?([A-Za-z0-9][A-Za-z0-9.-]+):(?!//)([^@]+)\Z")
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\Z")
+_AZURE = re.compile(r"v3/([^/]+)/([^/]+)/([^/]+)\Z")
+_AZURE_SSH = ("ssh.dev.azure.com", "vs-ssh.visualstudio.com")
+_WEB, _SSH = ("http", "https"), ("ssh", "git+ssh", "ssh+git", "git")
 
 
-@dataclass(frozen=True)
-class Build:
-    """A package's build; what is unknown stays empty. `commits` are (sha, subject)."""
+def build_document(
+    manifest: Manifest, previous: str, git: Git | None, environ: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return what Octopus stores of the build that made a package; what is unknown is left out.
 
-    package_id: str
-    version: str
-    environment: str
-    number: str
-    url: str
-    branch: str
-    root: str
-    commit: str
-    commits: tuple[tuple[str, str], ...]
-
-    @classmethod
-    def of(
-        cls, manifest: Manifest, previous: str, git: Git | None, environ: Mapping[str, str]
-    ) -> Build:
-        """Return what is known of the build that made a package.
-
-        The commits are those since `previous`, the last one that Octopus knows; where that is
-        unknown or of another branch, those since the last version tag.
-        """
-        server, commit = BuildServer.from_environ(environ), manifest.source.commit or ""
-        return cls(
-            package_id=manifest.package_id,
-            version=manifest.version,
-            environment=server.name or "a developer's machine",
-            number=server.build_number or manifest.version,
-            url=server.build_url or "",
-            branch=manifest.source.branch or "",
-            root=web_url(git.remote() or "") if git else "",
-            commit=commit,
-            commits=_commits(git, previous, commit) if git and commit else (),
-        )
-
-    def document(self) -> dict[str, Any]:
-        """Return what Octopus stores; what is empty is left out."""
-        known = {
-            "BuildEnvironment": self.environment,
-            "BuildNumber": self.number,
-            "BuildUrl": self.url,
-            "Branch": self.branch,
-            "VcsType": "Git",
-            "VcsRoot": self.root,
-            "VcsCommitNumber": self.commit,
-        }
-        commits = [{"Id": sha, "Comment": subject} for sha, subject in self.commits]
-        return {key: value for key, value in known.items() if value} | {"Commits": commits}
+    The commits are those since `previous`, the last one that Octopus knows; where that is unknown
+    or of another branch, those since the last version tag.
+    """
+    server, commit = BuildServer.from_environ(environ), manifest.source.commit or ""
+    known = {
+        "BuildEnvironment": server.name or "a developer's machine",
+        "BuildNumber": server.build_number or manifest.version,
+        "BuildUrl": server.build_url,
+        "Branch": manifest.source.branch,
+        "VcsType": "Git",
+        "VcsRoot": web_url(git.remote() or "") if git else "",
+        "VcsCommitNumber": commit,
+    }
+    listed = []
+    if git and commit:
+        is_before = previous and git.is_ancestor(previous, commit)
+        since = previous if is_before else git.tag_before(commit) or ""
+        commits = git.commits(since, commit, _MOST_COMMITS)
+        listed = [{"Id": sha, "Comment": subject} for sha, subject in commits]
+    return {key: value for key, value in known.items() if value} | {"Commits": listed}
 
 
 def send_build_information(
@@ -83,13 +65,16 @@ def send_build_information(
 
     What Octopus has for this version already stays. Raises PipelineError where it refuses.
     """
-    build = Build.of(manifest, _last_commit(octopus, manifest.package_id), git, environ)
+    page = octopus.get("build-information", packageId=manifest.package_id, latest="true", take=1)
+    latest = [item.text("VcsCommitNumber") for item in page.resources()[:1]]
+    previous = next(filter(FULL_COMMIT.fullmatch, latest), "")
+    build = build_document(manifest, previous, git, environ)
     document = {
         "SpaceId": octopus.space_id,
-        "PackageId": build.package_id,
-        "Version": build.version,
+        "PackageId": manifest.package_id,
+        "Version": manifest.version,
         "OverwriteMode": _MODE,
-        "OctopusBuildInformation": build.document(),
+        "OctopusBuildInformation": build,
     }
     try:
         octopus.post("build-information", document, overwriteMode=_MODE)
@@ -97,8 +82,8 @@ def send_build_information(
         if _EXISTS in error.what.lower():
             return "Octopus has it already"
         raise
-    count = len(build.commits)
-    return f"{count} commit{'' if count == 1 else 's'}, {build.branch or 'no branch'}"
+    count = len(build["Commits"])
+    return f"{count} commit{'' if count == 1 else 's'}, {build.get('Branch', 'no branch')}"
 
 
 def release_notes(
@@ -109,20 +94,13 @@ def release_notes(
     Where no commits are known they say where the package came from.
     """
     previous = _commit_of_another_version(octopus, manifest, git) if git else ""
-    build = Build.of(manifest, previous, git, environ)
-    source = f", {build.branch or 'no branch'} at {build.commit[:7]}" if build.commit else ""
-    page = f", [build {build.number}]({build.url})" if build.url else ""
+    build = build_document(manifest, previous, git, environ)
+    commit, url = manifest.source.commit, build.get("BuildUrl")
+    source = f", {build.get('Branch', 'no branch')} at {commit[:7]}" if commit else ""
+    page = f", [build {build['BuildNumber']}]({url})" if url else ""
     lines = [f"{manifest.package_id} {manifest.version}{source}{page}."]
-    if build.commits:
-        lines += ["", *(f"- {_escaped(subject)} ({sha[:7]})" for sha, subject in build.commits)]
-    return "\n".join(lines)
-
-
-def _last_commit(octopus: Octopus, package_id: str) -> str:
-    """Return the commit of the last build that Octopus knows of the package, or ""."""
-    page = octopus.get("build-information", packageId=package_id, latest="true", take=1)
-    commits = [item.text("VcsCommitNumber") for item in page.resources()[:1]]
-    return next(filter(FULL_COMMIT.fullmatch, commits), "")
+    listed = [f"- {_escaped(one['Comment'])} ({one['Id'][:7]})" for one in build["Commits"]]
+    return "\n".join([*lines, *([""] if listed else []), *listed])
 
 
 def _commit_of_another_version(octopus: Octopus, manifest: Manifest, git: Git) -> str:
@@ -148,8 +126,33 @@ def _escaped(subject: str) -> str:
     return re.sub(r"([\\`*_\[\]<>])", r"\\\1", subject).replace("#{", "# {")
 
 
-def _commits(git: Git, previous: str, commit: str) -> tuple[tuple[str, str], ...]:
-    since = previous
-    if not since or not git.is_ancestor(since, commit):
-        since = git.tag_before(commit) or ""
-    return git.commits(since, commit, _MOST_COMMITS)
+def web_url(remote: str) -> str:
+    """Return the https URL of a remote, without user, password and `.git`.
+
+    Empty for a folder and for anything else that no browser opens. An http remote stays http:
+    a server without TLS is not found under https. A port is kept for these two only.
+    """
+    remote = remote.strip()
+    if "://" in remote:
+        try:
+            parts = urlsplit(remote)
+            host, port = parts.hostname or "", parts.port
+        except ValueError:
+            return ""
+        scheme, path = parts.scheme, parts.path
+        if scheme not in (*_WEB, *_SSH):
+            return ""
+    else:
+        found = _SHORT.match(remote)
+        scheme, host, port, path = (
+            ("ssh", found[1], None, found[2]) if found else ("", "", None, "")
+        )
+    path = quote(path.strip("/").removesuffix(".git"), safe="/~%", errors="replace")
+    azure = _AZURE.match(path) if host in _AZURE_SSH else None
+    if azure:
+        host, path = "dev.azure.com", f"{azure[1]}/{azure[2]}/_git/{azure[3]}"
+    if not _HOST.match(host) or not path:
+        return ""
+    if scheme in _WEB:
+        return f"{scheme}://{host}{f':{port}' if port else ''}/{path}"
+    return f"https://{host}/{path}"

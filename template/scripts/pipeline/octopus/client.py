@@ -53,10 +53,7 @@ class Document(dict[str, Any]):
 
     def text(self, name: str) -> str:
         """Return a text, fit for UTF-8; empty where it is absent or null."""
-        value = self._read(name, "")
-        if not isinstance(value, str):
-            raise self._strange(name, value, "a text")
-        return _encodable(value)
+        return _encodable(self._read(name, "", str, "a text"))
 
     def texts(self, name: str) -> list[str]:
         """Return a list of texts; empty where it is absent."""
@@ -78,24 +75,18 @@ class Document(dict[str, Any]):
 
     def flag(self, name: str) -> bool:
         """Return true or false; false where it is absent."""
-        value = self._read(name, default=False)
-        if not isinstance(value, bool):
-            raise self._strange(name, value, "true or false")
-        return value
+        return bool(self._read(name, False, bool, "true or false"))  # noqa: FBT003 - the default
 
     def number(self, name: str) -> int:
         """Return a number without its fraction; 0 where it is absent."""
-        value = self._read(name, 0)
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not is_number or (isinstance(value, float) and not math.isfinite(value)):
+        value = self._read(name, 0, (int, float), "a number")
+        if isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
             raise self._strange(name, value, "a number")
         return int(value)
 
     def document(self, name: str) -> Document:
         """Return an object; an empty one where it is absent."""
-        value = self._read(name, {})
-        if not isinstance(value, Mapping):
-            raise self._strange(name, value, "an object")
+        value = self._read(name, {}, Mapping, "an object")
         return Document.of(value, self.where, self.fault)
 
     def documents(self, name: str) -> list[Document]:
@@ -105,7 +96,7 @@ class Document(dict[str, Any]):
 
     def resources(self) -> list[Document]:
         """Return the resources on a page of a collection. A page must have a list of them."""
-        if self._read("Items", None) is None:
+        if self.any("Items") is None:
             raise self._strange("Items", None, "a list of objects")
         return self.documents("Items")
 
@@ -121,13 +112,15 @@ class Document(dict[str, Any]):
         """Return a property of any type; None where it is absent."""
         return self.get(name, self.get(_small(name)))
 
-    def _read(self, name: str, default: Any) -> Any:
+    def _read(self, name: str, default: object, kind: Any, wanted: str) -> Any:
         value = self.any(name)
+        if value is not None and not isinstance(value, kind):
+            raise self._strange(name, value, wanted)
         return default if value is None else value
 
     def _list(self, name: str, kind: type, words: str) -> list[Any]:
-        value = self._read(name, [])
-        if not isinstance(value, list) or not all(isinstance(item, kind) for item in value):
+        value: list[Any] = self._read(name, [], list, words)
+        if not all(isinstance(item, kind) for item in value):
             raise self._strange(name, value, words)
         return value
 

@@ -6,10 +6,12 @@ that any program needs, and with the AWS credentials given. Its service messages
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
 import secrets
+import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +22,6 @@ from ..core.masking import MASK
 from ..core.names import DEPLOY_SCRIPT
 from ..deploy.aws_session import Credentials
 from ..edge.shell import stream
-from .service_messages import Message, parse
 
 _KINDS: tuple[type[PipelineError], ...] = (UsageError, NotTheSame, Conflict, Interrupted)
 _KEPT = (
@@ -30,6 +31,7 @@ _KEPT = (
 )  # fmt: skip
 _LAST_LINES = 20
 _WHOLE = 100
+_MARK = "##octopus["
 
 
 @dataclass(frozen=True)
@@ -143,3 +145,33 @@ class _Listener:
             self.reporter.emit(Progressed("deploy", attributes.get("message", ""), done, _WHOLE))
         elif name == "resultMessage":
             self.result = attributes.get("message", "")
+
+
+@dataclass(frozen=True)
+class Message:
+    """A service message with its decoded attributes."""
+
+    name: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+def parse(line: str) -> tuple[str, Message | None]:
+    """Split a line into its plain text and the message in it, by Octopus's own parser's rules.
+
+    A message starts at `##octopus[` anywhere in a line and ends at the first `]`; between them are
+    the name and attributes of an XML element, every value in base64. Anything else is plain text.
+    """
+    start = line.find(_MARK)
+    end = line.find("]", start)
+    if start < 0 or end < 0:
+        return line, None
+    try:
+        # Inside an element there can be no document type, and so no entities that expand.
+        element = ET.fromstring(f"<{line[start + len(_MARK) : end]}/>")  # noqa: S314
+        attributes = {
+            name: base64.b64decode(value, validate=True).decode("utf-8")
+            for name, value in element.attrib.items()
+        }
+    except (ET.ParseError, ValueError):
+        return line, None
+    return line[:start] + line[end + 1 :], Message(element.tag, attributes)

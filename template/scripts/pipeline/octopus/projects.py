@@ -9,7 +9,6 @@ from urllib.parse import quote
 from ..core.errors import PipelineError, UsageError
 from ..core.names import DEPLOY_SCRIPT
 from .client import Document, Octopus
-from .typed_names import split_names
 
 DEPLOY_A_PACKAGE = "Octopus.TentaclePackage"
 _ROLES = "Octopus.Action.TargetRoles"
@@ -184,7 +183,8 @@ def package_steps(octopus: Octopus, project: OctopusProject, package_id: str) ->
         _step(project.name, step, action, package_id)
         for step in steps
         for action in step.documents("Actions")
-        if _references(action, package_id) and _runs(action, project.channel_id)
+        if _references(action, package_id) and not action.flag("IsDisabled")
+        if project.channel_id in (action.texts("Channels") or [project.channel_id])
     ]
     if not found:
         raise PipelineError(
@@ -196,6 +196,21 @@ def package_steps(octopus: Octopus, project: OctopusProject, package_id: str) ->
     return found
 
 
+def steps_in(
+    project: OctopusProject, steps: Sequence[PackageStep], environment_id: str, name: str
+) -> list[PackageStep]:
+    """Return a project's steps that run in an environment. Raises PipelineError for none."""
+    found = [step for step in steps if step.runs_in(environment_id)]
+    if not found:
+        what = f"its steps that use the package are limited to other environments than {name}: "
+        raise PipelineError(
+            f"Octopus project {project.name}",
+            what + ", ".join(repr(step.name) for step in steps),
+            "Take these limits out of the deployment process.",
+        )
+    return found
+
+
 def _references(action: Document, package_id: str) -> list[str]:
     """Return the names by which an action refers to the package; "" is its primary package."""
     return [
@@ -203,11 +218,6 @@ def _references(action: Document, package_id: str) -> list[str]:
         for package in action.documents("Packages")
         if package.text("PackageId").casefold() == package_id.casefold()
     ]
-
-
-def _runs(action: Document, channel_id: str) -> bool:
-    channels = action.texts("Channels")
-    return not action.flag("IsDisabled") and (not channels or channel_id in channels)
 
 
 def _step(project: str, step: Document, action: Document, package_id: str) -> PackageStep:
@@ -233,3 +243,28 @@ def _property(owner: Document, name: str) -> str:
     """Return an entry of `Properties`; empty where it is absent or holds a secret."""
     value = owner.document("Properties").any(name)
     return value if isinstance(value, str) else ""
+
+
+def split_names(typed: Sequence[str], known: Collection[str]) -> tuple[list[str], list[str]]:
+    """Return the names in `typed`, folded as `known` is, and the texts that hold an unknown one.
+
+    Commas have separated `typed` already. A name may have blanks of its own, so a text is taken
+    whole where it is a name, and else as the longest names that it is made of.
+    """
+    names: list[str] = []
+    missing: list[str] = []
+    for text in typed:
+        whole = text.casefold()
+        found = [whole] if whole in known else _names_of(whole.split(), known)
+        names += found
+        missing += [] if found else [text]
+    return names, missing
+
+
+def _names_of(words: Sequence[str], known: Collection[str]) -> list[str]:
+    """Return the names that make up `words`; none where a part of them is no name."""
+    for end in range(len(words), 0, -1):
+        name, rest = " ".join(words[:end]), words[end:]
+        if name in known and ((others := _names_of(rest, known)) or not rest):
+            return [name, *others]
+    return []

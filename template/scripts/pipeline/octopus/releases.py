@@ -1,4 +1,7 @@
-"""Octopus releases: one for each project and version, always with the same package version."""
+"""Octopus releases, and starting their deployments: each only once, even if an answer is lost.
+
+There is one release for each project and version, always with the same package version.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from urllib.parse import quote
 from ..core.errors import Conflict, PipelineError
 from ..edge.http import HttpError, NoAnswerError
 from .client import Document, Octopus
+from .environments import OctopusEnvironment
 from .projects import OctopusProject
 
 _ATTEMPTS = 2
@@ -36,16 +40,6 @@ class Release:
     created: bool
 
 
-@dataclass(frozen=True)
-class _Use:
-    """A package of the deployment process, as a release selects it."""
-
-    action: str
-    reference: str
-    package_id: str
-    last_version: str
-
-
 def ensure_release(octopus: Octopus, project: OctopusProject, wanted: Wanted) -> Release:
     """Return the project's release of this version, made now unless it is there.
 
@@ -55,13 +49,13 @@ def ensure_release(octopus: Octopus, project: OctopusProject, wanted: Wanted) ->
     where = f"release {project.name} {wanted.version}"
     path = f"projects/{project.id}/releases/{quote(wanted.version, safe='')}"
     template = octopus.get(f"{project.process.views}/template", channel=project.channel_id)
-    uses = [_use(package) for package in template.documents("Packages")]
+    packages = template.documents("Packages")
     there, created = octopus.find(path), False
     for attempt in range(1, _ATTEMPTS + 1):
         if there:
             break
         try:
-            _create(octopus, project, wanted, uses)
+            _make(octopus, project, wanted, packages)
             created = True
         except NoAnswerError:
             # It may have arrived: only looking tells.
@@ -80,28 +74,33 @@ def ensure_release(octopus: Octopus, project: OctopusProject, wanted: Wanted) ->
         there = octopus.find(path)
     if there is None:
         raise PipelineError(where, "the server made it, and does not show it", "Try again.")
-    _refuse_others(there, project, uses, wanted, where)
+    _refuse_others(there, project, packages, wanted, where)
     return Release(there.identity(), wanted.version, project, created)
 
 
-def _use(package: Document) -> _Use:
-    return _Use(
-        package.text("ActionName") or package.text("StepName"),
-        package.text("PackageReferenceName"),
-        package.text("PackageId") or package.text("NuGetPackageId"),
-        package.text("VersionSelectedLastRelease"),
-    )
+def _package_id(package: Document) -> str:
+    return package.text("PackageId") or package.text("NuGetPackageId")
 
 
-def _create(
-    octopus: Octopus, project: OctopusProject, wanted: Wanted, uses: Sequence[_Use]
+def _is_ours(package: Document, wanted: Wanted) -> bool:
+    return _package_id(package).casefold() == wanted.package_id.casefold()
+
+
+def _place(package: Document) -> tuple[str, str]:
+    """Return the action that uses a package, and by which name."""
+    action = package.text("ActionName") or package.text("StepName")
+    return action, package.text("PackageReferenceName")
+
+
+def _make(
+    octopus: Octopus, project: OctopusProject, wanted: Wanted, packages: Sequence[Document]
 ) -> None:
     if not octopus.has_executions:
-        octopus.post("releases", _by_steps(project, wanted, uses), ignoreChannelRules="false")
+        octopus.post("releases", _by_steps(project, wanted, packages), ignoreChannelRules="false")
         return
     # Other packages of the process get the version that Octopus chooses.
-    is_only_package = all(_is_ours(use, wanted) for use in uses)
-    packages: dict[str, Any] = (
+    is_only_package = all(_is_ours(package, wanted) for package in packages)
+    selected: dict[str, Any] = (
         {"packageVersion": wanted.version}
         if is_only_package
         else {"packages": [f"{wanted.package_id}:{wanted.version}"]}
@@ -119,23 +118,27 @@ def _create(
         releaseNotes=wanted.notes,
         ignoreIfAlreadyExists=False,
         ignoreChannelRules=False,
-        **packages,
+        **selected,
     )
 
 
-def _by_steps(project: OctopusProject, wanted: Wanted, uses: Sequence[_Use]) -> dict[str, Any]:
+def _by_steps(
+    project: OctopusProject, wanted: Wanted, packages: Sequence[Document]
+) -> dict[str, Any]:
     """Return the document of the older endpoint, where every package needs its version."""
     selected = []
-    for use in uses:
-        version = wanted.version if _is_ours(use, wanted) else use.last_version
+    for package in packages:
+        action, reference = _place(package)
+        last = package.text("VersionSelectedLastRelease")
+        version = wanted.version if _is_ours(package, wanted) else last
         if not version:
             raise PipelineError(
                 f"release {project.name} {wanted.version}",
-                f"step {use.action!r} uses {use.package_id} too, which no release had so far",
+                f"step {action!r} uses {_package_id(package)} too, which no release had so far",
                 "Make the project's first release in Octopus; later ones take its version.",
             )
         selected.append(
-            {"ActionName": use.action, "PackageReferenceName": use.reference, "Version": version}
+            {"ActionName": action, "PackageReferenceName": reference, "Version": version}
         )
     git_ref = project.process.git_ref
     return {
@@ -148,13 +151,10 @@ def _by_steps(project: OctopusProject, wanted: Wanted, uses: Sequence[_Use]) -> 
     }
 
 
-def _is_ours(use: _Use, wanted: Wanted) -> bool:
-    return use.package_id.casefold() == wanted.package_id.casefold()
-
-
 def _refuse_others(
-    there: Document, project: OctopusProject, uses: Iterable[_Use], wanted: Wanted, where: str
-) -> None:
+    there: Document, project: OctopusProject, packages: Iterable[Document], wanted: Wanted,
+    where: str,
+) -> None:  # fmt: skip
     """Compare what the release holds: it may be of another package, channel or reference."""
     git_ref = there.document("VersionControlReference").text("GitRef")
     for flag, made_with, wanted_one in (
@@ -167,18 +167,14 @@ def _refuse_others(
                 f"it is there already, made with another {flag}: {made_with}, not {wanted_one}",
                 f"Name that one with {flag}; or delete the release in Octopus and run this again.",
             )
-    selected = {
-        (item.text("ActionName") or item.text("StepName"), item.text("PackageReferenceName")):
-        item.text("Version")
-        for item in there.documents("SelectedPackages")
-    }  # fmt: skip
-    for use in uses:
-        version = selected.get((use.action, use.reference), "")
-        if _is_ours(use, wanted) and version != wanted.version:
+    held = {_place(item): item.text("Version") for item in there.documents("SelectedPackages")}
+    for package in packages:
+        action, version = _place(package)[0], held.get(_place(package), "")
+        if _is_ours(package, wanted) and version != wanted.version:
             has = f"version {version} of" if version else "no version of"
             raise Conflict(
                 where,
-                f"it is there already, and its step {use.action!r} has {has} {wanted.package_id}",
+                f"it is there already, and its step {action!r} has {has} {wanted.package_id}",
                 "Build a new version; or delete the release in Octopus and run this again.",
             )
 
@@ -193,3 +189,69 @@ def newest_releases(octopus: Octopus, project: str) -> list[str]:
     found = octopus.required("projects", "project", project, then)
     releases = octopus.get(f"projects/{found.identity()}/releases", skip=0, take=_PAGE)
     return [release.text("Version") for release in releases.resources()]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A deployment that was started: its server task, and where people look at it."""
+
+    task: str
+    project: str
+    environment: str
+    version: str
+    link: str
+
+
+def start_deployment(octopus: Octopus, release: Release, environment: OctopusEnvironment) -> Run:
+    """Start the deployment and return its task.
+
+    Raises PipelineError with the server's words where it refuses, as when a lifecycle forbids it.
+    """
+    before = _started(octopus, release, environment)
+    task = ""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            task = _create(octopus, release, environment)
+        except NoAnswerError:
+            new = _started(octopus, release, environment).items() - before.items()
+            task = max(new)[1] if new else ""
+            if not task and attempt == _ATTEMPTS:
+                raise
+        except HttpError as error:
+            then = (
+                "Look at the lifecycle of the project's channel: the release has to pass its "
+                f"earlier phases first, and {environment.name} has to be in one of them."
+            )
+            what = f"project {release.project.name}, release {release.version}: "
+            raise PipelineError(
+                f"deploy {environment.name}",
+                what + (error.text or error.what),
+                then if error.status == HTTPStatus.BAD_REQUEST else error.then,
+            ) from error
+        if task:
+            break
+    link = octopus.link(f"tasks/{task}")
+    return Run(task, release.project.name, environment.name, release.version, link)
+
+
+def _create(octopus: Octopus, release: Release, environment: OctopusEnvironment) -> str:
+    if not octopus.has_executions:
+        document = {"ReleaseId": release.id, "EnvironmentId": environment.id}
+        return octopus.post("deployments", document).identity("TaskId")
+    answer = octopus.execute(
+        "deployments/create/untenanted/v1",
+        projectName=release.project.name,
+        releaseVersion=release.version,
+        environmentNames=[environment.name],
+    )
+    tasks = answer.documents("DeploymentServerTasks")
+    return (tasks[0] if tasks else answer).identity("ServerTaskId")
+
+
+def _started(octopus: Octopus, release: Release, environment: OctopusEnvironment) -> dict[str, str]:
+    """Return the tasks of the release's deployments to the environment, by the deployment's id."""
+    return {
+        deployment.identity(): deployment.identity("TaskId")
+        for deployment in octopus.all(f"releases/{release.id}/deployments")
+        if deployment.text("EnvironmentId") == environment.id
+    }

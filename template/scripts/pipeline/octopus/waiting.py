@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -11,14 +11,15 @@ from ..core.errors import Interrupted, PipelineError
 from ..core.events import Reporter, Stage
 from ..edge.http import HttpError
 from .client import Document, Octopus
-from .deployments import Run
-from .task_log import TaskLog
+from .releases import Run
 
 _BATCH = 50
 _WHOLE_LOG = 2147483647  # Octopus's own number for "all"
 # Octopus allows 200 requests a minute: half of them are left to everybody else.
 _SECONDS_A_REQUEST = 0.6
 _TEMPORARY = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
+_GAP = "Gap"
+_Entry = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,43 @@ class Patience:
     poll: float = 2.0
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
+
+
+@dataclass
+class TaskLog:
+    """What has been read of one task's log; `cut` after the server left out lines unread."""
+
+    seen: dict[str, list[_Entry]] = field(default_factory=dict)
+    cut: bool = False
+
+    def unread(self, details: Document) -> list[tuple[str, str, str]]:
+        """Return the lines that are new in this reading of the task's details, depth first.
+
+        Each has its activity, its category in Octopus's words, and its text.
+        """
+        found = []
+        for node in _activities(details.documents("ActivityLogs")):
+            name = node.text("Name")
+            new = self._new(node.text("Id"), node.documents("LogElements"))
+            found += [(name, category, words) for _, category, words in new]
+        return found
+
+    def _new(self, activity: str, elements: list[Document]) -> list[_Entry]:
+        entries = [
+            (e.text("OccurredAt"), e.text("Category"), e.text("MessageText")) for e in elements
+        ]
+        seen = self.seen.setdefault(activity, [])
+        gaps = [number for number, entry in enumerate(entries) if entry[1] == _GAP]
+        if gaps:
+            tail = entries[gaps[-1] + 1 :]
+            known = _overlap(seen, tail)
+            # Without an overlap, lines in between may be missing.
+            self.cut |= not known
+            new = tail[known:]
+        else:
+            new = entries[len(seen) :]
+        seen += new
+        return new
 
 
 @dataclass
@@ -143,17 +181,16 @@ def _states(octopus: Octopus, ids: list[str]) -> dict[str, Document]:
 
 
 def _show_log(task: _Task, details: Document, reporter: Reporter, *, several: bool) -> None:
-    for line in task.log.unread(details):
-        if line.activity != task.activity:
-            task.activity = line.activity
+    for activity, category, text in task.log.unread(details):
+        if activity != task.activity:
+            task.activity = activity
             owner = f"{task.run.project}: " if several else ""
-            reporter.line(f"    {owner}{line.activity}")
-        if line.category in ("Warning", "Alert"):
-            reporter.warn(line.text)
+            reporter.line(f"    {owner}{activity}")
+        if category in ("Warning", "Alert"):
+            reporter.warn(text)
         else:
-            mark = "error: " if line.category in ("Error", "Fatal") else ""
-            verbose = line.category in ("Verbose", "Trace")
-            reporter.line(f"      {mark}{line.text}", verbose=verbose)
+            mark = "error: " if category in ("Error", "Fatal") else ""
+            reporter.line(f"      {mark}{text}", verbose=category in ("Verbose", "Trace"))
 
 
 def _timeout(
@@ -182,3 +219,17 @@ def _is_temporary(status: int) -> bool:
 
 def _links(runs: Iterable[Run]) -> str:
     return "\n".join(run.link for run in runs)
+
+
+def _overlap(seen: list[_Entry], tail: list[_Entry]) -> int:
+    """Return how many entries at the end of `seen` are those that `tail` begins with."""
+    for length in range(min(len(seen), len(tail)), 0, -1):
+        if seen[-length:] == tail[:length]:
+            return length
+    return 0
+
+
+def _activities(nodes: list[Document]) -> Iterator[Document]:
+    for node in nodes:
+        yield node
+        yield from _activities(node.documents("Children"))

@@ -6,16 +6,17 @@ versions, examples, resources and time zones go. About 1.3 MB compressed.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import importlib.metadata
+import sysconfig
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from ..core.errors import PipelineError
 from ..core.manifest import Dependency
 from ..edge.cache import seal, sealed
-from ..function.python.install import fits
+from ..function.python.install import fits, records
+from ..project.tables import normal
 from ..zip.reader import Archive, open_archive
 from ..zip.writer import Member, compress, write_zip
 
@@ -32,9 +33,6 @@ _LEFT_OUT = (
 # Scanners and the SBOM read what a distribution is and which wheel it came from.
 _METADATA = ("METADATA", "WHEEL", "LICENSE", "LICENCE", "NOTICE", "COPYING")
 
-# A file of a distribution, and its hash as RECORD has it.
-_Recorded = tuple[Path, str]
-
 
 def client_files(services: tuple[str, ...] = SERVICES) -> list[tuple[str, bytes]]:
     """Return the files of the client by name, read from the interpreter that runs this.
@@ -42,12 +40,19 @@ def client_files(services: tuple[str, ...] = SERVICES) -> list[tuple[str, bytes]
     Raises PipelineError that names what is not installed, or not as pip and uv install it: each
     file is compared with the hash that its distribution lists.
     """
-    installed: dict[str, _Recorded] = {}
-    for distribution in DISTRIBUTIONS:
-        installed.update(_installed(distribution))
-    names = [name for name in installed if _is_wanted(name)]
-    names += _data(list(installed), services)
-    return [(name, _checked(name, *installed[name])) for name in sorted(names)]
+    site = Path(sysconfig.get_path("purelib"))
+    listed: dict[str, str] = {}
+    lacking = set(DISTRIBUTIONS)
+    for name, wheels in records(site).items():
+        for wheel, digest in wheels.items():
+            owner = normal(wheel.rpartition("-")[0])
+            if owner in DISTRIBUTIONS and not name.startswith("../"):
+                listed[name] = digest
+                lacking.discard(owner)
+    if lacking:
+        raise _damaged(f"{min(lacking)} is not installed, or has no list of its files")
+    names = [name for name in listed if _is_wanted(name)] + _data(listed, services)
+    return [(name, _checked(name, site / name, listed[name])) for name in sorted(names)]
 
 
 def client_zip(tools: Iterable[Dependency], cache: Path) -> Archive:
@@ -70,9 +75,8 @@ def _check_versions(locked: Mapping[str, str]) -> None:
     for name in DISTRIBUTIONS:
         found = [item.version for item in importlib.metadata.distributions(name=name)]
         if name in locked and found[:1] != [locked[name]]:
-            raise _damaged(
-                f"{name} {locked[name]} is locked, in .venv is {', '.join(found) or 'none'}"
-            )
+            has = ", ".join(found) or "none"
+            raise _damaged(f"{name} {locked[name]} is locked, in .venv is {has}")
 
 
 def _checked(name: str, path: Path, recorded: str) -> bytes:
@@ -90,23 +94,6 @@ def _damaged(what: str) -> PipelineError:
     return PipelineError("AWS client", what, then)
 
 
-def _installed(distribution: str) -> dict[str, _Recorded]:
-    try:
-        found = importlib.metadata.distribution(distribution)
-        # Not `files`: from Python 3.12 on it leaves out what is missing.
-        record = found.read_text("RECORD")
-    except importlib.metadata.PackageNotFoundError:
-        record = None
-    if not record:
-        raise _damaged(f"{distribution} is not installed, or has no list of its files")
-    rows = csv.reader(record.splitlines())
-    return {
-        name: (Path(str(found.locate_file(name))), digest)
-        for name, digest, _ in rows
-        if ".." not in PurePosixPath(name).parts
-    }
-
-
 def _is_wanted(name: str) -> bool:
     path = PurePosixPath(name)
     if name.startswith(_LEFT_OUT) or "__pycache__" in path.parts:
@@ -116,7 +103,7 @@ def _is_wanted(name: str) -> bool:
     return path.suffix == ".py" or path.name == "cacert.pem"
 
 
-def _data(names: list[str], services: tuple[str, ...]) -> list[str]:
+def _data(names: Iterable[str], services: tuple[str, ...]) -> list[str]:
     taken = [
         name
         for name in names

@@ -17,6 +17,7 @@ from ..core.errors import PipelineError
 from ..core.manifest import MANIFEST_NAME, Manifest, ZipFacts
 from ..core.names import DEPLOY_SCRIPT, FUNCTION_ZIP
 from ..core.strict_json import LARGEST_DOCUMENT
+from ..edge.files import reading
 from ..zip.extract import extract
 from ..zip.member_names import first_clash, name_problem, quoted_name
 from ..zip.reader import (
@@ -66,13 +67,9 @@ class Package:
 
         Raises PipelineError for what is damaged, forged, or not a package.
         """
-        try:
-            with path.open("rb") as file:
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-                size = file.tell()
-        except OSError as error:
-            what = f"it cannot be read: {error.strerror}"
-            raise PipelineError(str(path), what, "Name a .nupkg file.") from error
+        with reading(str(path), "Name a .nupkg file."), path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            size = file.tell()
         listing = list_package(path)
         check_members(listing.archive)
         manifest, note, function = _contents(listing, path)
@@ -91,6 +88,16 @@ class Package:
     def data(self, name: str) -> bytes | None:
         """Return the bytes of a small file, or None when the package has none of that name."""
         return _document(self.listing, name, self.path)
+
+    @property
+    def file_name(self) -> str:
+        """The file name that feeds and Octopus read id and version from."""
+        return f"{self.id}.{self.version}.nupkg"
+
+    def digest(self, algorithm: str) -> bytes:
+        """Return a digest of the file."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, algorithm).digest()
 
     def own_manifest(self) -> Manifest:
         """Return the manifest; raises PipelineError for a package that others made."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..core.errors import PipelineError
 from ..core.names import DEPLOY_HOOKS, DEPLOY_SCRIPT
+from ..edge.files import reading
 
 # Packed whole. They import only themselves, the standard library and the client.
 DEPLOY_HALF = ("core", "deploy")
@@ -66,8 +67,5 @@ def code_digest(library: Path) -> str:
 
 def read_lf(path: Path) -> bytes:
     """Return a file of the library with LF line ends."""
-    try:
+    with reading(str(path), "Restore it: git checkout scripts"):
         return path.read_bytes().replace(b"\r\n", b"\n")
-    except OSError as error:
-        what = f"it cannot be read: {error.strerror}"
-        raise PipelineError(str(path), what, "Restore it: git checkout scripts") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -70,17 +70,9 @@ class Function:
 
     def facts(self) -> FunctionFacts:
         """Return what a manifest says of it, but for the handler's file, which a build finds."""
-        return FunctionFacts(
-            name=self.name,
-            runtime=self.runtime.name,
-            architecture=self.architecture,
-            handler=self.handler,
-            description=self.description,
-            environment=self.environment,
-            tags=self.tags,
-            bucket=self.bucket,
-            boto3=self.boto3,
-        )
+        names = {item.name for item in fields(FunctionFacts)} - {"runtime", "handler_file"}
+        facts = {name: getattr(self, name) for name in names}
+        return FunctionFacts(runtime=self.runtime.name, **facts)
 
 
 @dataclass(frozen=True)
@@ -381,7 +373,9 @@ def _mypy(tool: Table) -> tuple[str, ...] | None:
 def _environments(pipeline: Table) -> tuple[Environment, ...]:
     found = []
     spellings = {LOCAL_ENVIRONMENT: LOCAL_ENVIRONMENT}
-    for name, table in pipeline.tables("environments").items():
+    declared = pipeline.table("environments", {})
+    for name in declared.values:
+        table = declared.table(name)
         other = spellings.setdefault(name.lower(), name)
         if other != name:
             what = f"{name!r} and {other!r} are the same environment: case does not matter"

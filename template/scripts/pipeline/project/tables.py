@@ -88,19 +88,6 @@ class Table:
             raise self.error(key, f"{value!r} is not a table", f"Write [{self.name}.{key}].")
         return Table(value, self.file, f"{self.name}.{key}")
 
-    def tables(self, key: str) -> dict[str, Table]:
-        """Return the tables inside a table by their names, in the order of the file."""
-        value = self._get(key, {})
-        if not isinstance(value, Mapping) or not all(
-            isinstance(v, Mapping) for v in value.values()
-        ):
-            what = f"{value!r} does not hold tables"
-            raise self.error(key, what, f"Write [{self.name}.{key}.NAME].")
-        return {
-            name: Table(inner, self.file, f"{self.name}.{key}.{name}")
-            for name, inner in value.items()
-        }
-
     def refuse_unknown(self) -> None:
         """Refuse keys nobody asked for: a misspelt setting must not be ignored silently."""
         for key in self.values:

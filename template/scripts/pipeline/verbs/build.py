@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from ..checks.preflight import Made, preflight
+from ..checks.preflight import preflight
 from ..core.events import Artifact, BuildNumber, Reporter
 from ..core.manifest import MANIFEST_NAME, Manifest
 from ..core.names import FUNCTION_ZIP
@@ -94,7 +94,8 @@ def build(project: Project, options: BuildOptions, machine: Machine, reporter: R
             order = Order(version, tree.source, sources, folder, previous)
             restored = _restore(project, machine, reporter)
             if full:
-                _test(project, folder, machine, reporter)
+                with reporter.stage("test") as stage:
+                    stage.text = str(run_tests(project, folder, machine, reporter))
             built = _package(project, order, restored, machine, reporter)
             now, locks = read_inputs(), engine_for(project.function.runtime).locks
             began.refuse_changes(now, ("pyproject.toml", *locks))
@@ -149,11 +150,6 @@ def _restore(project: Project, machine: Machine, reporter: Reporter) -> Restored
     return restored
 
 
-def _test(project: Project, folder: Path, machine: Machine, reporter: Reporter) -> None:
-    with reporter.stage("test") as stage:
-        stage.text = str(run_tests(project, folder, machine, reporter))
-
-
 def _package(
     project: Project, order: Order, restored: Restored, machine: Machine, reporter: Reporter
 ) -> Built:
@@ -173,9 +169,8 @@ def _check(
     *, imports: bool,
 ) -> None:  # fmt: skip
     """Refuse now what would be refused later: nobody has been given the package yet."""
-    made = Made(built.package, built.function_zip, restored)
     with reporter.stage("check") as stage:
-        stage.text, notes = preflight(project, made, machine, reporter, imports=imports)
+        stage.text, notes = preflight(project, built, restored, machine, reporter, imports=imports)
     # A manifest that no verb would read back, like one with control characters in its branch.
     Manifest.from_json(built.manifest.to_json(), where=MANIFEST_NAME)
     for note in notes:

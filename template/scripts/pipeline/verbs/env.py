@@ -15,12 +15,13 @@ from ..core.names import LONGEST_ENVIRONMENT, resource_name
 from ..octopus.client import Octopus
 from ..octopus.environments import (
     OctopusEnvironment,
+    add_to_lifecycles,
     all_environments,
     ensure_environment,
     find_environment,
     remove_environment,
+    remove_from_lifecycles,
 )
-from ..octopus.lifecycles import add_to_lifecycles, remove_from_lifecycles
 from ..octopus.machines import (
     Target,
     add_to_machine,
@@ -29,7 +30,7 @@ from ..octopus.machines import (
     machine_named,
     register_cloud_region,
 )
-from ..octopus.projects import OctopusProject, PackageStep, package_steps
+from ..octopus.projects import package_steps, steps_in
 from ..project.project import LOCAL_ENVIRONMENT, Project
 from .release import OctopusOptions, chosen_projects, connected
 
@@ -70,8 +71,12 @@ def create_environment(
     octopus = connected(options, environ, reporter)
     with reporter.stage(f"create {name}") as stage:
         there = find_environment(octopus, name)
+        there_id = there.id if there else ""
         projects = chosen_projects(octopus, project, options, reporter)
-        used = _steps(octopus, project.package_id, projects, there.id if there else "")
+        used = [
+            steps_in(one, package_steps(octopus, one, project.package_id), there_id, name)
+            for one in projects
+        ]
         roles = tuple(
             dict.fromkeys(role for steps in used for step in steps for role in step.roles)
         )
@@ -182,24 +187,6 @@ def _remove(octopus: Octopus, environment: OctopusEnvironment, reporter: Reporte
             reporter.line(f"    removed from lifecycle {lifecycle}")
         remove_environment(octopus, environment)
         stage.text = "removed from Octopus"
-
-
-def _steps(
-    octopus: Octopus, package_id: str, projects: Sequence[OctopusProject], environment_id: str
-) -> list[list[PackageStep]]:
-    """Return each project's steps that use the package in an environment; each has some."""
-    found: list[list[PackageStep]] = []
-    for octopus_project in projects:
-        steps = package_steps(octopus, octopus_project, package_id)
-        fitting = [step for step in steps if step.runs_in(environment_id)]
-        if not fitting:
-            raise PipelineError(
-                f"Octopus project {octopus_project.name}",
-                f"its steps that use {package_id} are limited to other environments",
-                "Take these limits out of the deployment process.",
-            )
-        found.append(fitting)
-    return found
 
 
 def _target(octopus: Octopus, project: Project, name: str, roles: tuple[str, ...]) -> Target:

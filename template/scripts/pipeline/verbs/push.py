@@ -10,17 +10,14 @@ from pathlib import Path
 
 from ..core.errors import PipelineError, UsageError
 from ..core.events import Reporter
-from ..core.manifest import Manifest
 from ..core.text import readable_size
 from ..edge.git import Git
 from ..edge.http import Http
 from ..edge.urls import origin, plain_http_host, without_user
 from ..feeds.builtin import BuiltInFeed
-from ..feeds.feed import Candidate, Feed
+from ..feeds.feed import Feed
 from ..feeds.folder import FolderFeed
-from ..feeds.nuget import Source, is_v3
-from ..feeds.nuget_v2 import NugetV2
-from ..feeds.nuget_v3 import NugetV3
+from ..feeds.nuget import Source, nuget_feed
 from ..feeds.publish import publish
 from ..octopus.build_information import send_build_information
 from ..octopus.client import Access, Octopus, connect
@@ -74,7 +71,6 @@ def push(
     the package is there.
     """
     opened = Package.open(package)
-    candidate = Candidate.of(opened)
     http = Http(environ, tell=reporter.line)
 
     @cache
@@ -83,16 +79,24 @@ def push(
 
     with reporter.stage("push") as stage:
         feed = _feed(project, options, http, space, reporter)
-        done = publish(feed, candidate, stage, skip_duplicate=options.skip_duplicate)
-        stage.text = f"{done.text}, {readable_size(candidate.size)}"
+        done = publish(feed, opened, stage, skip_duplicate=options.skip_duplicate)
+        stage.text = f"{done.text}, {readable_size(opened.size)}"
     if done.warning:
         reporter.warn(done.warning)
-    if not options.octopus.missing:
-        if opened.manifest is None:
-            reporter.line(f"{package.name} was not built here: no build information", verbose=True)
-        else:
-            _send_information(space, opened.manifest, Git.at(project.root), environ, reporter)
-    return Pushed(candidate.id, candidate.version, feed.name, done.sent)
+    if options.octopus.missing:
+        reporter.line("no Octopus is named: no build information", verbose=True)
+    elif opened.manifest is None:
+        reporter.line(f"{package.name} was not built here: no build information", verbose=True)
+    else:
+        git = Git.at(project.root)
+        try:
+            text = send_build_information(space(), opened.manifest, git, environ)
+            reporter.line(f"  build information: {text}")
+        except PipelineError as error:
+            reporter.warn(
+                f"the package is in the feed, its build information is not in Octopus: {error}"
+            )
+    return Pushed(opened.id, opened.version, feed.name, done.sent)
 
 
 def _feed(
@@ -128,21 +132,4 @@ def _feed(
                 "Write --trust-host and trust-hosts as feed.example or feed.example:8443.",
             )
     source = Source(http, name, options.nuget_key, options.nuget_user, trusted)
-    return NugetV3.open(source) if is_v3(name) else NugetV2(source)
-
-
-def _send_information(
-    connected: Callable[[], Octopus],
-    manifest: Manifest,
-    git: Git | None,
-    environ: Mapping[str, str],
-    reporter: Reporter,
-) -> None:
-    try:
-        text = send_build_information(connected(), manifest, git, environ)
-    except PipelineError as error:
-        reporter.warn(
-            f"the package is in the feed, its build information is not in Octopus: {error}"
-        )
-    else:
-        reporter.line(f"  build information: {text}")
+    return nuget_feed(source)

@@ -13,7 +13,6 @@ from ..edge.machine import Machine
 from ..function.engine import POST_DEPLOYMENT
 from ..octopus.build_information import release_notes
 from ..octopus.client import Access, Octopus, connect
-from ..octopus.deployments import Run, start_deployment
 from ..octopus.environments import OctopusEnvironment, find_environments
 from ..octopus.machines import check_steps, targets_of
 from ..octopus.projects import (
@@ -22,8 +21,9 @@ from ..octopus.projects import (
     PackageStep,
     find_projects,
     package_steps,
+    steps_in,
 )
-from ..octopus.releases import Release, Wanted, ensure_release
+from ..octopus.releases import Release, Run, Wanted, ensure_release, start_deployment
 from ..octopus.waiting import Patience, interrupted, wait_for
 from ..package.contents import Package
 from ..project.project import Project
@@ -109,7 +109,7 @@ def look_up(
     _refuse_twice([environment.name for environment in environments])
     steps = {found.id: package_steps(octopus, found, package_id) for found in projects}
     destination = Destination(octopus, tuple(projects), tuple(environments), steps)
-    _check_processes(destination, package_id, environments[:1])
+    _check_processes(destination, environments[:1])
     return destination
 
 
@@ -138,12 +138,16 @@ def release_package(
     there = destination or look_up(project, package_id, options, machine.environ, reporter)
     octopus, projects = there.octopus, there.projects
     used, left_out = _until_prerelease(manifest.version, there.environments, reporter)
-    _check_processes(there, package_id, used[1:])
+    _check_processes(there, used[1:])
     notes = release_notes(octopus, manifest, machine.git, machine.environ)
     wanted = Wanted(package_id, manifest.version, notes)
-    releases = [
-        _release(octopus, octopus_project, wanted, reporter) for octopus_project in projects
-    ]
+    releases = []
+    for octopus_project in projects:
+        with reporter.stage("release") as stage:
+            made = ensure_release(octopus, octopus_project, wanted)
+            already = "" if made.created else ", there already with the same package"
+            stage.text = f"{octopus_project.name} {made.version}{already}"
+        releases.append(made)
     tasks: list[str] = []
     for environment in used:
         tasks += _deploy(octopus, releases, environment, options.patience, reporter)
@@ -176,31 +180,13 @@ def _refuse_twice(names: Sequence[str]) -> None:
         )
 
 
-def _check_processes(
-    destination: Destination, package_id: str, environments: Sequence[OctopusEnvironment]
-) -> None:
+def _check_processes(destination: Destination, environments: Sequence[OctopusEnvironment]) -> None:
     """Raise PipelineError for a deployment process that could not work in an environment."""
     for project in destination.projects:
         for environment in environments:
             steps = destination.steps[project.id]
-            mine = [step for step in steps if step.runs_in(environment.id)]
-            if not mine:
-                raise PipelineError(
-                    f"Octopus project {project.name}",
-                    f"no step that uses {package_id} runs in {environment.name}",
-                    "Correct the steps' conditions in the deployment process.",
-                )
+            mine = steps_in(project, steps, environment.id, environment.name)
             check_steps(mine, targets_of(destination.octopus, environment), environment.name)
-
-
-def _release(
-    octopus: Octopus, project: OctopusProject, wanted: Wanted, reporter: Reporter
-) -> Release:
-    with reporter.stage("release") as stage:
-        release = ensure_release(octopus, project, wanted)
-        already = "" if release.created else ", there already with the same package"
-        stage.text = f"{project.name} {release.version}{already}"
-    return release
 
 
 def _deploy(

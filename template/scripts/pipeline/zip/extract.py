@@ -15,13 +15,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..core.errors import PipelineError
-from ..edge.files import replacing_folder
+from ..edge.files import remove_folder, replacing_folder
 from .member_names import first_clash, name_problem
 from .reader import Archive, Entry, read_member
 
 _LATEST = 0x7FFFFFFF  # the last second that every file system knows
-
-_Tree = dict[str, "Entry | _Tree"]
 
 
 def extract(archive: Archive, folder: Path, names: Mapping[str, str]) -> None:
@@ -59,7 +57,7 @@ def mirror(archive: Archive, folder: Path, *, read_only: bool = False) -> int:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return _follow(archive, str(folder), _tree(archive), read_only=read_only)
+        return _follow(archive, str(folder), read_only=read_only)
     except OSError as error:
         what = f"cannot be written from {archive.where}: {error.strerror or error}"
         then = "Look at the free space and permissions there; temporary files go to TMPDIR."
@@ -76,65 +74,40 @@ def _check(archive: Archive, targets: Mapping[str, str]) -> None:
         raise PipelineError(archive.where, f"{clash[0]!r} and {clash[1]!r} clash when extracted")
 
 
-def _tree(archive: Archive) -> _Tree:
-    """Return the entries by name, in a mapping for each folder."""
-    folders: dict[str, _Tree] = {"": {}}
-
-    def of(path: str) -> _Tree:
-        if path not in folders:
-            above, _, name = path.rpartition("/")
-            folders[path] = of(above)[name] = {}
-        return folders[path]
-
-    for entry in archive.entries:
-        above, _, name = entry.name.rpartition("/")
-        of(above)[name] = entry
-    return folders[""]
-
-
-def _follow(archive: Archive, folder: str, tree: _Tree, *, read_only: bool) -> int:
-    """Make one folder what the tree says, and all folders in it; return how many files it took."""
-    if read_only:
-        Path(folder).chmod(0o755)
-    missing = dict(tree)
-    with os.scandir(folder) as items:
-        found = list(items)
-    for item in found:
-        wanted = tree.get(item.name)
-        if not item.is_dir(follow_symlinks=False):
-            if isinstance(wanted, Entry) and _is_written(item.stat(follow_symlinks=False), wanted):
-                del missing[item.name]
+def _follow(archive: Archive, folder: str, *, read_only: bool) -> int:
+    """Remove what differs from the archive, write what is missing then, and count that."""
+    missing = {entry.name: entry for entry in archive.entries}
+    folders: set[str] = set()
+    for name in missing:
+        while (name := name.rpartition("/")[0]) and name not in folders:
+            folders.add(name)
+    for base, names, files in os.walk(folder):
+        if read_only:
+            Path(base).chmod(0o755)
+        below = f"{base[len(folder) + 1 :]}/".lstrip("/").replace(os.sep, "/")
+        links = [name for name in names if os.path.islink(f"{base}/{name}")]  # noqa: PTH114
+        for name in (*files, *links):
+            entry = missing.get(below + name)
+            if entry and _is_written(os.lstat(f"{base}/{name}"), entry):
+                del missing[below + name]
             else:
-                Path(item.path).unlink()
-        elif not isinstance(wanted, dict):
-            # An empty folder would be imported as a package.
-            _follow(archive, item.path, {}, read_only=read_only)
-            Path(item.path).rmdir()
-    written = 0
-    for name, wanted in missing.items():
-        path = Path(folder, name)
-        if isinstance(wanted, Entry):
-            _write(path, read_member(archive, wanted), wanted)
-            written += 1
-        else:
-            path.mkdir(exist_ok=True)
-            written += _follow(archive, str(path), wanted, read_only=read_only)
-    if read_only:
-        Path(folder).chmod(0o555)
-    return written
-
-
-def _write(path: Path, data: bytes, entry: Entry) -> None:
-    mode, _, seconds = _facts(entry)
-    path.write_bytes(data)
-    path.chmod(stat.S_IMODE(mode))
-    # Last: a file that was not written to its end has no such time.
-    os.utime(path, (seconds, seconds))
+                Path(base, name).unlink()
+        # An empty folder would be imported as a package.
+        for name in {*names}.difference(links):
+            if below + name not in folders:
+                remove_folder(Path(base, name))
+    for entry in missing.values():
+        path = Path(folder, entry.name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(read_member(archive, entry))
+        path.chmod(entry.mode & 0o555)
+        # Last: a file that was not written to its end has no such time.
+        os.utime(path, (entry.crc & _LATEST, entry.crc & _LATEST))
+    for base, _, _ in os.walk(folder) if read_only else ():
+        Path(base).chmod(0o555)
+    return len(missing)
 
 
 def _is_written(found: os.stat_result, entry: Entry) -> bool:
-    return (found.st_mode, found.st_size, int(found.st_mtime)) == _facts(entry)
-
-
-def _facts(entry: Entry) -> tuple[int, int, int]:
-    return stat.S_IFREG | (entry.mode & 0o555), entry.size, entry.crc & _LATEST
+    facts = (stat.S_IFREG | (entry.mode & 0o555), entry.size, entry.crc & _LATEST)
+    return (found.st_mode, found.st_size, int(found.st_mtime)) == facts

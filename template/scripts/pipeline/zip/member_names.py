@@ -58,7 +58,7 @@ def first_clash(names: Iterable[str]) -> tuple[str, str] | None:
     """
     seen: dict[str, str] = {}
     for name in names:
-        key = _folded(name)
+        key = name.lower() if name.isascii() else unicodedata.normalize("NFC", name).lower()
         if key in seen:
             return seen[key], name
         seen[key] = name
@@ -72,7 +72,3 @@ def first_clash(names: Iterable[str]) -> tuple[str, str] | None:
             folders.add(folder)
             folder, slash, _ = folder.rpartition("/")
     return None
-
-
-def _folded(name: str) -> str:
-    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).lower()

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..core.errors import PipelineError
-from ..edge.files import replacing
+from ..edge.files import replacing, writing
 from .member_names import first_clash, name_problem
 
 STORED = 0
@@ -133,15 +133,10 @@ def write_zip(target: Path, members: Iterable[Member], begin: Block = NOTHING) -
     ordered = sorted(members, key=lambda member: member.name)
     _check(ordered, begin, str(target))
     digest = hashlib.sha256()
-    try:
-        with replacing(target) as file:
-            for part in _parts(ordered, begin):
-                digest.update(part)
-                file.write(part)
-    except OSError as error:
-        what = f"could not be written: {error.strerror or error}"
-        then = "Check the free space and the permissions of its folder."
-        raise PipelineError(str(target), what, then) from error
+    with writing(target), replacing(target) as file:
+        for part in _parts(ordered, begin):
+            digest.update(part)
+            file.write(part)
     return digest.hexdigest()
 
 

@@ -41,10 +41,8 @@ def _headers(archive: Archive, entry: Entry) -> Message:
 
 
 def _licence(headers: Message) -> str:
-    declared = headers.get("License-Expression") or _short(headers.get("License"))
+    short = str(headers.get("License", ""))
+    short = short if "\n" not in short and len(short) < _SHORT else ""
+    declared = headers.get("License-Expression") or short
     lines = [line for line in headers.get_all("Classifier") or [] if line.startswith("License ::")]
     return str(declared or (lines[-1].rpartition("::")[2].strip() if lines else ""))
-
-
-def _short(text: str | None) -> str:
-    return text if text and "\n" not in text and len(text) < _SHORT else ""

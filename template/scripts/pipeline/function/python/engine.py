@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from ...core.events import Reporter
 from ...edge.machine import Machine
 from ...project.project import Project
-from ...runtime.function_code import LocalRuntime
 from ..engine import Restored, ZipFile
 from ..handler import FunctionFiles, HandlerCheck
-from . import restore as wheels
 from .handler_source import check, check_syntax, handler_file
 from .hash_lock import FUNCTION_LOCK, TEST_LOCK
 from .interpreter import local_runtime as runtime
-from .linters import linters
 from .locking import write_locks as lock
+from .restore import restore
+from .tests import linters
 from .tests import test_command as tests
 
 __all__ = [
@@ -34,14 +32,6 @@ __all__ = [
 
 locks: tuple[str, ...] = (FUNCTION_LOCK, TEST_LOCK)
 ecosystem = "pypi"
-
-
-def restore(
-    project: Project, machine: Machine, cache: Path, tools: bytes, warn: Callable[[str], None],
-    here: LocalRuntime | None = None,
-) -> Restored:  # fmt: skip
-    """Restore the wheels of the function's hash lock."""
-    return wheels.restore(project, lambda: machine.uv, cache, tools, warn, here)
 
 
 def own_files(files: Sequence[ZipFile], restored: Restored) -> Sequence[ZipFile]:

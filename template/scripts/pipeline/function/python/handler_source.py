@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ast
 import sys
-import tempfile
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from ...edge.machine import Machine
@@ -15,10 +14,11 @@ from ...project.project import Function
 from ..handler import FunctionFiles, HandlerCheck
 
 _COMPILE = """\
-import sys
-for path in sys.argv[1:]:
+import sys, zipfile
+archive = zipfile.ZipFile(sys.argv[1])
+for path in sys.argv[2:]:
     try:
-        compile(open(path, "rb").read(), "", "exec")
+        compile(archive.read(path), "", "exec")
     except (SyntaxError, ValueError) as error:
         print(f"{path}:{getattr(error, 'lineno', 0)}: {getattr(error, 'msg', error)}")
         break
@@ -77,9 +77,7 @@ def check_syntax(
         return None
     modules, error = _loaded(file, files, read)
     paths = [*modules, error.filename or ""] if error else [*modules]
-    return HandlerCheck(
-        "handler found", syntax_problem(python, {path: read(path) for path in paths})
-    )
+    return HandlerCheck("handler found", syntax_problem(python, files.path, paths))
 
 
 def handler_file(names: Collection[str], handler: str) -> str:
@@ -195,15 +193,7 @@ def _is_constant(value: ast.expr | None) -> bool:
     return isinstance(value, ast.Constant) and value.value is not None
 
 
-def syntax_problem(python: Path, sources: Mapping[str, bytes]) -> str:
-    """Return `path:line: message` of the first module that a Python cannot compile, else nothing.
-
-    `sources` are modules by their paths.
-    """
-    with tempfile.TemporaryDirectory(prefix="syntax-") as folder:
-        for path, source in sources.items():
-            place = Path(folder, path)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(source)
-        command: list[str | Path] = [python, "-I", "-S", "-c", _COMPILE, *sources]
-        return run(command, cwd=Path(folder)).stdout.strip()
+def syntax_problem(python: Path, archive: Path, paths: Sequence[str]) -> str:
+    """Return `path:line: message` of the first module in a zip that a Python cannot compile."""
+    command: list[str | Path] = [python, "-I", "-S", "-c", _COMPILE, archive.resolve(), *paths]
+    return run(command, cwd=archive.parent).stdout.strip()

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from ...core.errors import PipelineError
 from ...core.manifest import Dependency
-from ...edge.files import read_text
+from ...edge.files import read_text, reading
 from ...project.tables import normal
 from .requirements import refuse_unlocked
 
@@ -26,12 +26,8 @@ _WHEEL = re.compile(r"# \S+?-([^\s-]+)-([^\s-]+)-([^\s-]+)\.whl (sha256:[0-9a-f]
 
 def read_lock(root: Path, file: str) -> str:
     """Return a lock's text. Raises PipelineError for one that is missing or no text."""
-    try:
+    with reading(file, "Run `python3 tasks.py lock`."):
         return read_text(root / file, file)
-    except OSError as error:
-        raise PipelineError(
-            file, f"cannot be read: {error.strerror}", "Run `python3 tasks.py lock`."
-        ) from error
 
 
 def locked(

@@ -18,9 +18,9 @@ from ...edge.machine import Machine
 from ...edge.pythons import base_python, how_to_install
 from ...project.project import FROM_RUNTIME, Function
 from ...runtime.function_code import LocalRuntime
-from .exclude import SDK
 from .hash_lock import FUNCTION_LOCK, locked, pick, read_lock
 from .install import Place, install, own_folder
+from .requirements import SDK
 
 _LOCAL_LOCK = "scripts/requirements-local.txt"
 _CLIENT = ("awslambdaric", "simplejson", "snapshot-restore-py")

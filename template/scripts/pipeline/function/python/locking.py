@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -33,55 +32,33 @@ def write_locks(
     `upgrade` is None to keep what is locked where it still fits, empty to upgrade everything,
     or the packages to upgrade. The tests' packages are locked to fit the function's.
     """
-    runtime, architecture = project.function.runtime, project.function.architecture
-    function = _Wanted(
-        FUNCTION_LOCK,
-        "[project] dependencies",
-        project.dependencies,
-        runtime.platform(architecture),
-    )
-    tests = _Wanted(
-        TEST_LOCK,
-        "[dependency-groups] test",
-        project.test_dependencies,
-        constraint=project.root / FUNCTION_LOCK,
-    )
     changes = []
-    for wanted in (function, tests):
+    for file, key, requirements in (
+        (FUNCTION_LOCK, "[project] dependencies", project.dependencies),
+        (TEST_LOCK, "[dependency-groups] test", project.test_dependencies),
+    ):
         with reporter.stage("lock") as stage:
-            stage.progress(f"{wanted.file}   resolving")
+            stage.progress(f"{file}   resolving")
             try:
-                change, warnings = _lock_one(project, wanted, upgrade, machine)
+                change, warnings = _lock_one(project, file, requirements, upgrade, machine)
             except PipelineError as error:
-                raise _with_place(error, wanted, project) from error
-            stage.text = f"{wanted.file}   {change}"
+                raise _with_place(error, key, requirements, project) from error
+            stage.text = f"{file}   {change}"
             changes.append(change)
         for warning in warnings:
-            reporter.warn(f"{wanted.file}: {warning}")
+            reporter.warn(f"{file}: {warning}")
     return tuple(changes)
 
 
-@dataclass(frozen=True)
-class _Wanted:
-    """A lock to write, and the `key` it is made of.
-
-    With a `platform` only versions that have a wheel for it will do.
-    """
-
-    file: str
-    key: str
-    requirements: tuple[str, ...]
-    platform: str = ""
-    constraint: Path | None = None
-
-
-def _with_place(error: PipelineError, wanted: _Wanted, project: Project) -> PipelineError:
+def _with_place(
+    error: PipelineError, key: str, requirements: Sequence[str], project: Project
+) -> PipelineError:
     """Return what uv has said with the requirements it is about, and a way out."""
     if error.where != COMPILE:
         return error
     said = {normal(word) for word in re.findall(r"[\w.-]*\w", error.what)}
-    about = [line for line in wanted.requirements if normal(Requirement(line).name) in said]
-    where = f"pyproject.toml {wanted.key}{': ' if about else ''}{', '.join(about)}"
+    about = [line for line in requirements if normal(Requirement(line).name) in said]
+    where = f"pyproject.toml {key}{': ' if about else ''}{', '.join(about)}"
     then = "Change what it asks for, or name the index that has it in UV_INDEX."
     if _NO_WHEEL.search(error.what):
         runtime, architecture = project.function.runtime, project.function.architecture
@@ -90,12 +67,18 @@ def _with_place(error: PipelineError, wanted: _Wanted, project: Project) -> Pipe
 
 
 def _lock_one(
-    project: Project, wanted: _Wanted, upgrade: Sequence[str] | None, machine: Machine
-) -> tuple[LockChange, Sequence[str]]:
-    """Return how the lock has changed, and what uv warned of."""
-    target = project.root / wanted.file
-    before = read_lock(project.root, wanted.file) if target.is_file() else ""
-    python: list[str | Path] = ["--python-version", project.function.runtime.version]
+    project: Project, file: str, requirements: Sequence[str], upgrade: Sequence[str] | None,
+    machine: Machine,
+) -> tuple[LockChange, Sequence[str]]:  # fmt: skip
+    """Return how the lock has changed, and what uv warned of.
+
+    The function's holds only versions that have a wheel for its platform.
+    """
+    target = project.root / file
+    before = read_lock(project.root, file) if target.is_file() else ""
+    runtime = project.function.runtime
+    python: list[str | Path] = ["--python-version", runtime.version]
+    platform = ["--python-platform", runtime.platform(project.function.architecture)]
     upgrades = [] if upgrade is None else ["--upgrade"]
     if upgrade:
         upgrades = [word for name in upgrade for word in ("--upgrade-package", name)]
@@ -105,28 +88,28 @@ def _lock_one(
         kept, fitting = scratch / "locked.txt", scratch / "fitting.txt"
         kept.write_text(before, encoding="utf-8")
         arguments = [*python, *upgrades, "--output-file", kept]
-        if wanted.constraint:
-            arguments += ["--constraint", wanted.constraint]
-        if wanted.platform:
+        if file == TEST_LOCK:
+            arguments += ["--constraint", project.root / FUNCTION_LOCK]
+        else:
             # A universal resolution takes the newest version, also where it has a wheel for
             # other platforms only; so Lambda's platform decides on the versions.
             fitting.write_text(before, encoding="utf-8")
-            place = [*python, *upgrades, "--python-platform", wanted.platform]
-            warned += machine.uv.resolve(wanted.requirements, [*place, "--output-file", fitting])
+            place = [*python, *upgrades, *platform]
+            warned += machine.uv.resolve(requirements, [*place, "--output-file", fitting])
             arguments += ["--constraint", fitting]
-        warned += machine.uv.lock(wanted.requirements, arguments)
+        warned += machine.uv.lock(requirements, arguments)
         text = kept.read_text(encoding="utf-8")
-        if wanted.platform:
+        if file == FUNCTION_LOCK:
             # The wheels that Lambda may take, so that a build can tell which one it took.
             wheels = scratch / "pylock.toml"
-            place = [*python, "--python-platform", wanted.platform, "--no-deps"]
+            place = [*python, *platform, "--no-deps"]
             place += ["--format", "pylock.toml", "--output-file", wheels]
             machine.uv.resolve(text.splitlines(), place)
             text = with_wheels(text, wheels.read_text(encoding="utf-8"))
-    check_lock(wanted.file, text, wanted.requirements)
+    check_lock(file, text, requirements)
     if text != before:
         write_whole(target, text.encode())
-    return _change(wanted.file, locked(before), locked(text)), [*dict.fromkeys(warned)]
+    return _change(file, locked(before), locked(text)), [*dict.fromkeys(warned)]
 
 
 def _change(file: str, before: Sequence[Dependency], after: Sequence[Dependency]) -> LockChange:

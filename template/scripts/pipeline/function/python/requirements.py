@@ -1,4 +1,7 @@
-"""What requirements lead to, and whether the installed packages are what they ask for."""
+"""What requirements lead to: whether that is installed, and what of it the runtime has already.
+
+Worked out from an installed folder while each distribution's RECORD and METADATA are still there.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,10 @@ from ...project.tables import normal
 # What a requirement's markers are held against, as `packaging` names it.
 Markers = Mapping[str, str]
 _VERSIONS = re.compile(r"^(\s*[\w.-]+\s*(?:\[[^\]]*\])?)[^;]*")
+# boto3 and what it is made of, as in Lambda's Python runtimes.
+SDK = ("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3")
+# Those that a function names to use the SDK; the rest it names to have it.
+_ITSELF = ("boto3", "botocore", "s3transfer")
 
 
 def markers_here(version: str) -> Markers:
@@ -114,3 +121,32 @@ def refuse_unlocked(lock: str, locked: Mapping[str, Sequence[str]], direct: Sequ
 def _misfit(lock: str, asked: str, version: str) -> PipelineError:
     what = f"{asked}, and {version or 'none of it'} is locked"
     return PipelineError(lock, what, "Run `python3 tasks.py lock`.")
+
+
+def sdk_files(folder: Path, requirements: Sequence[str], markers: Markers) -> frozenset[str]:
+    """Return the files of the SDK's distributions that nothing else in `folder` needs.
+
+    `requirements` are the project's own. What they name besides boto3, botocore and s3transfer
+    stays, as does everything that a distribution which stays requires.
+    """
+    installed = installed_in(folder)
+    requires = {name: found.requires or () for name, found in installed.items()}
+    keep = needed(requires, requirements, markers)
+    return frozenset(
+        file.as_posix()
+        for name in SDK
+        if name in installed and name not in keep
+        for file in installed[name].files or ()
+    )
+
+
+def needed(
+    requires: Mapping[str, Sequence[str]], direct: Iterable[str], markers: Markers
+) -> frozenset[str]:
+    """Return the distributions that stay: all but the SDK, and what those require.
+
+    `requires` holds each installed distribution's `Requires-Dist`.
+    """
+    asked = [line for line in direct if normal(Requirement(line).name) not in _ITSELF]
+    roots = [*asked, *(name for name in requires if name not in SDK)]
+    return frozenset(normal(wanted.name) for _, wanted in needs(requires, roots, markers))

@@ -10,16 +10,15 @@ import re
 import tempfile
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import asdict
-from functools import partial
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ...core.errors import PipelineError
 from ...edge.cache import Sealed, keep, seal, sealed
-from ...edge.files import unwritable
+from ...edge.files import writing
 from ...edge.locks import exclusive
-from ...edge.uv import Uv
+from ...edge.machine import Machine
 from ...project.project import FROM_RUNTIME, Function, Project
 from ...project.tables import normal
 from ...runtime.function_code import LocalRuntime
@@ -30,10 +29,9 @@ from ..compiled import compiled_files
 from ..elf import Binary
 from ..engine import Distribution, Installed, Restored
 from .distributions import distributions
-from .exclude import sdk_files
 from .hash_lock import FUNCTION_LOCK, check_lock, locked, read_lock
 from .install import Place, install, is_launcher, own_folder, records
-from .requirements import Markers, markers_here, markers_of, refuse_misfits
+from .requirements import Markers, markers_here, markers_of, refuse_misfits, sdk_files
 
 _EXECUTABLE, _PLAIN = 0o755, 0o644
 _RECORD = ".dist-info/RECORD"
@@ -45,7 +43,7 @@ _LEFT_OUT = re.compile(
 
 def restore(
     project: Project,
-    uv: Callable[[], Uv],
+    machine: Machine,
     cache: Path,
     tools: bytes,
     warn: Callable[[str], None] = lambda _: None,
@@ -54,59 +52,69 @@ def restore(
     """Return the dependency zip of the project's lock, making it unless `cache` holds it whole.
 
     Binary wheels only, for the function's Python and platform, or for what runs it `here`; `tools`
-    stands for the versions of what makes the zip. `uv` is asked for where something has to be
+    stands for the versions of what makes the zip. uv is asked for where something has to be
     installed, and `warn` is told then of settings that had no effect. Raises PipelineError
     naming a package that has no fitting wheel, or one that is not what it should be.
     """
     text = read_lock(project.root, FUNCTION_LOCK)
     check_lock(FUNCTION_LOCK, text, project.dependencies)
-    where, options = _platform(project.function, here)
-    target = cache / f"{_key(project, options, text, tools)}.zip"
-    packages = len(locked(text))
+    wanted = _platform(project.function, here)
+    target = cache / f"{_key(project, wanted.options, text, tools)}.zip"
     if whole := sealed(target):
         return _restored(whole, text, cache, from_cache=True)
     with exclusive(cache / "dependencies.lock", lambda: None):
         from_cache, whole = True, sealed(target)
         if whole is None:
-            fill = partial(_install, project.root, where, options, uv(), warn) if packages else None
-            function = project.function
-            markers = markers_of(function.runtime, function.architecture)
-            if here:
-                markers = markers_here(here.version)
-            from_cache, whole = _make(project, fill, markers, target, warn)
+            from_cache, whole = _make(project, wanted, machine, target, warn)
         return _restored(whole, text, cache, from_cache=from_cache)
 
 
+@dataclass(frozen=True)
+class _Platform:
+    """What wheels are for: its name, uv's options that choose them, and its values of markers."""
+
+    name: str
+    options: tuple[str, ...]
+    markers: Markers
+
+
+def _platform(function: Function, here: LocalRuntime | None) -> _Platform:
+    runtime, architecture = function.runtime, function.architecture
+    if here:
+        chosen = ("--python", str(here.python))
+        return _Platform(f"this machine's {here.python}", chosen, markers_here(here.version))
+    platform = runtime.platform(architecture)
+    options = ("--python-platform", platform, "--python-version", runtime.version)
+    name = f"{runtime.name} on {architecture}"
+    return _Platform(name, options, markers_of(runtime, architecture))
+
+
 def _make(
-    project: Project,
-    fill: Callable[[Path], bool] | None,
-    markers: Markers,
-    target: Path,
-    warn: Callable[[str], None],
+    project: Project, wanted: _Platform, machine: Machine, target: Path, warn: Callable[[str], None]
 ) -> tuple[bool, Sealed]:
-    cache = target.parent
-    try:
+    """Install the lock's wheels, and make a zip of them; tell whether uv's cache was enough."""
+    cache, from_cache = target.parent, True
+    lock = project.root / FUNCTION_LOCK
+    with writing(cache):
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache, prefix=".site.") as scratch:
             folder = Path(scratch) / "site"
-            from_cache = fill is None or fill(folder)
-            if markers["python_version"] == project.function.runtime.version:
+            if locked(read_lock(project.root, FUNCTION_LOCK)):
+                installation = install(
+                    machine.uv,
+                    [*wanted.options, "--only-binary", ":all:", "--no-deps", "-r", lock],
+                    Place(lambda: own_folder(folder), copies=False),
+                    where=f"restore {FUNCTION_LOCK} for {wanted.name}",
+                )
+                from_cache = installation.from_cache
+                for warning in installation.warnings:
+                    warn(warning)
+            if wanted.markers["python_version"] == project.function.runtime.version:
                 # Another Python may rightly lack what only the function's own needs.
-                refuse_misfits(folder, project.dependencies, markers, FUNCTION_LOCK)
-            digest = write_zip(target, _members(folder, project, markers, warn))
+                refuse_misfits(folder, project.dependencies, wanted.markers, FUNCTION_LOCK)
+            digest = write_zip(target, _members(folder, project, wanted.markers, warn))
             seal(target, digest)
             return from_cache, Sealed(target.read_bytes(), digest)
-    except OSError as error:
-        raise unwritable(cache, error) from error
-
-
-def _platform(function: Function, here: LocalRuntime | None) -> tuple[str, tuple[str, ...]]:
-    """Return what the wheels are for, and uv's options that choose them."""
-    if here:
-        return f"this machine's {here.python}", ("--python", str(here.python))
-    platform = function.runtime.platform(function.architecture)
-    options = ("--python-platform", platform, "--python-version", function.runtime.version)
-    return f"{function.runtime.name} on {function.architecture}", options
 
 
 def _key(project: Project, options: Sequence[str], lock: str, tools: bytes) -> str:
@@ -114,25 +122,6 @@ def _key(project: Project, options: Sequence[str], lock: str, tools: bytes) -> s
     function = project.function
     facts = (options, lock, function.boto3, project.dependencies, function.exclude, tools)
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
-
-
-def _install(
-    root: Path,
-    where: str,
-    options: Sequence[str],
-    uv: Uv,
-    warn: Callable[[str], None],
-    folder: Path,
-) -> bool:
-    installation = install(
-        uv,
-        [*options, "--only-binary", ":all:", "--no-deps", "-r", root / FUNCTION_LOCK],
-        Place(lambda: own_folder(folder), copies=False),
-        where=f"restore {FUNCTION_LOCK} for {where}",
-    )
-    for warning in installation.warnings:
-        warn(warning)
-    return installation.from_cache
 
 
 def _members(

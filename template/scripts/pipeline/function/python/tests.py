@@ -6,12 +6,13 @@ Tests run in it, types are checked against it, and editors find it at its one pa
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from ...core.errors import PipelineError
 from ...core.events import Reporter
 from ...edge.cache import is_whole_folder, seal_folder
 from ...edge.files import new_folder, read_json, remove_folder, write_json
@@ -19,15 +20,16 @@ from ...edge.locks import exclusive, shared
 from ...edge.machine import Machine
 from ...edge.pythons import base_python, how_to_install, is_program
 from ...project.project import FROM_RUNTIME, Project
-from ..engine import POST_DEPLOYMENT, TestCommand, TestRequest
-from .hash_lock import FUNCTION_LOCK, TEST_LOCK, check_lock, read_lock
+from ..engine import POST_DEPLOYMENT, Linter, TestCommand, TestRequest
+from .hash_lock import FUNCTION_LOCK, TEST_LOCK, check_lock, locked, read_lock
 from .install import Place, install
 from .interpreter import runtime_sdk
-from .requirements import Markers, markers_here, refuse_misfits
+from .requirements import markers_here, refuse_misfits
 
 _PYTHON = ".pipeline/python"
 _STAMP = "made-from.json"
 _NO_TESTS = 5  # pytest's exit code when it collected none
+_RUFF = (sys.executable, "-m", "ruff")
 
 
 @contextmanager
@@ -59,14 +61,14 @@ def own_python(
 
     It is always at the same path, which editors know. It waits for processes that use it as it was.
     """
-    wanted, note = _wanted(project, machine, reporter)
+    wanted, note, fill = _wanted(project, machine, reporter)
     folder = project.root / _PYTHON
     lock = folder.with_name(f"{folder.name}.lock")
     waiting = partial(reporter.line, f"another process makes or uses {_PYTHON}; waiting for it")
-    make = partial(_make, folder, wanted, machine, reporter)
+    make = partial(_make, folder, wanted, fill, reporter)
     while True:
         with shared(lock, waiting, make):
-            if read_json(folder / _STAMP) == wanted.digest:
+            if read_json(folder / _STAMP) == wanted:
                 yield _python_in(folder), note
                 return
         # Who shares it with us has it for locks as they were before.
@@ -74,24 +76,10 @@ def own_python(
             make()
 
 
-@dataclass(frozen=True)
-class _Wanted:
-    """What it is made of: an interpreter, locks, and perhaps a folder with the runtime's SDK.
-
-    `asked` are the requirements that what is installed has to meet. `markers` is None where that is
-    another Python than the function's, which may rightly lack what only its own one needs.
-    """
-
-    base: Path
-    locks: tuple[Path, ...]
-    sdk: Path | None
-    asked: tuple[str, ...]
-    markers: Markers | None
-    digest: str
-
-
-def _wanted(project: Project, machine: Machine, reporter: Reporter) -> tuple[_Wanted, str]:
-    """Return what the settings and locks ask for, and what to know of the interpreter."""
+def _wanted(
+    project: Project, machine: Machine, reporter: Reporter
+) -> tuple[str, str, Callable[[Path], None]]:
+    """Return a digest of what is asked for, a note on the Python, and what fills its folder."""
     version = project.function.runtime.version
     found = machine.python(version)
     base, note = found or base_python(), ""
@@ -108,41 +96,43 @@ def _wanted(project: Project, machine: Machine, reporter: Reporter) -> tuple[_Wa
         sdk, told = runtime_sdk(base, machine)
         digest.update(str(sdk).encode())
         reporter.line(told)
-    paths = tuple(project.root / lock for lock in locks)
-    asked = (*project.dependencies, *project.test_dependencies)
-    markers = markers_here(version) if found else None
-    return _Wanted(base, paths, sdk, asked, markers, digest.hexdigest()), note
+
+    def fill(part: Path) -> None:
+        uv = machine.uv
+
+        def make() -> tuple[Sequence[str | Path], Path]:
+            uv.make_venv(part, base)
+            return ["--python", _python_in(part)], _site_of(part)
+
+        install(
+            uv,
+            [argument for lock in locks for argument in ("-r", project.root / lock)],
+            Place(make, whole=False),
+            where="install what the tests need",
+        )
+        # Another Python than the function's may rightly lack what only its own one needs.
+        if found:
+            asked = (*project.dependencies, *project.test_dependencies)
+            refuse_misfits(_site_of(part), asked, markers_here(version), ", ".join(locks))
+        if sdk:
+            # After everything that is installed, as on Lambda.
+            path = _site_of(part) / "zz_runtime_sdk.pth"
+            path.write_text(f"{sdk}\n", encoding="utf-8")
+
+    return digest.hexdigest(), note, fill
 
 
-def _make(folder: Path, wanted: _Wanted, machine: Machine, reporter: Reporter) -> None:
+def _make(folder: Path, wanted: str, fill: Callable[[Path], None], reporter: Reporter) -> None:
     """Make the folder unless it is as wanted and whole; no other process uses it."""
-    is_same = read_json(folder / _STAMP) == wanted.digest
+    is_same = read_json(folder / _STAMP) == wanted
     if is_same and is_whole_folder(folder) and is_program(_python_in(folder)):
         return
     reporter.line("  installing what the tests need ...")
     for left in folder.parent.glob(f".{folder.name}.*"):
         remove_folder(left)
     with new_folder(folder) as part:
-        uv = machine.uv
-
-        def make() -> tuple[Sequence[str | Path], Path]:
-            uv.make_venv(part, wanted.base)
-            return ["--python", _python_in(part)], _site_of(part)
-
-        install(
-            uv,
-            [argument for lock in wanted.locks for argument in ("-r", lock)],
-            Place(make, whole=False),
-            where="install what the tests need",
-        )
-        if wanted.markers:
-            names = f"{FUNCTION_LOCK}, {TEST_LOCK}"
-            refuse_misfits(_site_of(part), wanted.asked, wanted.markers, names)
-        if wanted.sdk:
-            # After everything that is installed, as on Lambda.
-            path = _site_of(part) / "zz_runtime_sdk.pth"
-            path.write_text(f"{wanted.sdk}\n", encoding="utf-8")
-        write_json(part / _STAMP, wanted.digest)
+        fill(part)
+        write_json(part / _STAMP, wanted)
         seal_folder(part, folder)
 
 
@@ -153,3 +143,26 @@ def _site_of(venv: Path) -> Path:
 def _python_in(venv: Path) -> Path:
     windows = venv / "Scripts" / "python.exe"
     return windows if windows.exists() else venv / "bin" / "python"
+
+
+@contextmanager
+def linters(
+    project: Project, machine: Machine, reporter: Reporter, *, fix: bool
+) -> Iterator[tuple[Linter, ...]]:
+    """Give ruff as the tooling has it, and mypy as the tests' lock has it, beside the packages.
+
+    `[tool.mypy]` in `pyproject.toml` asks for types.
+    """
+    found = (
+        Linter("lint", (*_RUFF, "check", *(["--fix"] if fix else []), "."), "ruff found nothing"),
+        Linter("format", (*_RUFF, "format", *([] if fix else ["--check"]), "."), "as ruff has it"),
+    )
+    if project.mypy is None:
+        yield found
+        return
+    if not any(entry.name == "mypy" for entry in locked(read_lock(project.root, TEST_LOCK))):
+        what = "[tool.mypy] asks for types, and mypy is not locked"
+        then = "Add it to `test` in [dependency-groups], then run `python3 tasks.py lock`."
+        raise PipelineError("pyproject.toml", what, then)
+    with own_python(project, machine, reporter) as (python, _):
+        yield *found, Linter("types", (python, "-m", "mypy", *project.mypy), "mypy found nothing")
