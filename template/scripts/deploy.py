@@ -7,6 +7,7 @@ The syntax is that of older Pythons, so that they can say what they lack.
 # ruff: noqa: ANN001, ANN201, E402, PTH100, PTH118, PTH120, UP031, UP036
 
 import os
+import signal
 import sys
 
 if sys.version_info < (3, 10):
@@ -22,6 +23,7 @@ sys.path[:0] = [ROOT, os.path.join(ROOT, "client")]
 from pathlib import Path
 
 from pipeline.deploy.main import run_on_worker
+from pipeline.deploy.stop import Stop
 
 
 def write(line):
@@ -35,4 +37,7 @@ if __name__ == "__main__":
     encoding = sys.stdout.encoding if os.name == "nt" else "utf-8"
     sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
     # What Octopus gives a script is in the globals of the main script, nowhere else.
-    sys.exit(run_on_worker(Path(ROOT), globals(), os.environ, write))
+    stop = Stop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop.request)
+    sys.exit(run_on_worker(Path(ROOT), globals(), os.environ, write, stop))

@@ -127,7 +127,7 @@ class Clock:
 
     def wait(self, ceiling: float = 30.0) -> Wait:
         """Return how to wait by this clock."""
-        return Wait(self._sleep, lambda: self.seconds, interval=1.0, ceiling=ceiling)
+        return Wait(self._sleep, lambda: self.seconds, ceiling=ceiling, jitter=lambda: 0.5)
 
     def _sleep(self, seconds: float) -> None:
         self.seconds += seconds

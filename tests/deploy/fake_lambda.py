@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import copy
+import io
 import itertools
 import json
 from collections.abc import Callable, Mapping
@@ -61,6 +63,10 @@ def planned(fake: FakeLambda, wanted: Wanted, on: Observed | None = None) -> Pla
 Script = Callable[["FakeLambda"], None]
 
 
+class Killed(BaseException):
+    """The process that calls is gone."""
+
+
 @dataclass
 class FakeLambda:
     """A function in memory that answers in Lambda's documented shapes.
@@ -89,6 +95,10 @@ class FakeLambda:
     accepted: list[str] = field(default_factory=list)
     readable_tags: bool = True
     objects: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    answers: dict[str, Any] = field(default_factory=dict)
+    provisioned: list[str] = field(default_factory=list)
+    reserved: int | None = None
+    dies_at: int = -1
     _reads: int = 0
     _revisions: Any = field(default_factory=lambda: itertools.count(1))
 
@@ -139,7 +149,8 @@ class FakeLambda:
 
     def writes(self) -> list[str]:
         """Return the names of the calls that were not reads."""
-        return [name for name, _ in self.calls if not name.startswith(("get_", "list_"))]
+        reads = ("get_", "list_", "invoke")
+        return [name for name, _ in self.calls if not name.startswith(reads)]
 
     def get_function(self, *, FunctionName: str, Qualifier: str = "") -> dict[str, Any]:  # noqa: N803
         """Answer like GetFunction; an update settles after some reads."""
@@ -151,6 +162,8 @@ class FakeLambda:
             if self._reads > self.busy_reads:
                 self.touch(**{"LastUpdateStatus": "Successful", **self.outcome})
         answer: dict[str, Any] = {"Configuration": self.configuration, "Code": {}}
+        if self.reserved is not None:
+            answer["Concurrency"] = {"ReservedConcurrentExecutions": self.reserved}
         if self.readable_tags:
             answer["Tags"] = self.tags
         answer = copy.deepcopy(answer)
@@ -250,6 +263,7 @@ class FakeLambda:
             number = last[0]
         else:
             made = {**settings, "Version": number, "State": "Active"}
+            made["LastModified"] = f"2026-11-24T10:00:{int(number):02}.000+0000"
             self.versions[number] = copy.deepcopy({**made, "FunctionArn": f"{ARN}:{number}"})
             self.touch()
         self.accepted.append("publish_version")
@@ -278,6 +292,32 @@ class FakeLambda:
         self.accepted.append("update_alias")
         self._happens(self.after, "update_alias")
         return copy.deepcopy(self.alias or {})
+
+    def list_provisioned_concurrency_configs(self, *, FunctionName: str) -> dict[str, Any]:  # noqa: N803
+        """Answer like ListProvisionedConcurrencyConfigs."""
+        self._enter("list_provisioned_concurrency_configs", {"FunctionName": FunctionName})
+        found = [{"FunctionArn": f"{ARN}:{qualifier}"} for qualifier in self.provisioned]
+        return {"ProvisionedConcurrencyConfigs": found}
+
+    def invoke(
+        self,
+        *,
+        FunctionName: str,  # noqa: N803
+        Qualifier: str,  # noqa: N803
+        Payload: bytes,  # noqa: N803
+        LogType: str,  # noqa: N803
+    ) -> dict[str, Any]:
+        """Answer like Invoke; a version without an answer gives the event back."""
+        self._enter("invoke", {"FunctionName": FunctionName, "Qualifier": Qualifier})
+        assert LogType == "Tail"
+        answer = self.answers.get(Qualifier, json.loads(Payload))
+        log = base64.b64encode(b"START\nTraceback of it\nEND").decode()
+        failed = {}
+        if isinstance(answer, Exception):
+            failed = {"FunctionError": "Unhandled"}
+            answer = {"errorType": type(answer).__name__, "errorMessage": str(answer)}
+        payload = io.BytesIO(json.dumps(answer).encode())
+        return {"StatusCode": 200, "Payload": payload, "LogResult": log, **failed}
 
     def put_object(
         self,
@@ -321,6 +361,8 @@ class FakeLambda:
 
     def _enter(self, name: str, request: dict[str, Any]) -> None:
         self.calls.append((name, request))
+        if len(self.calls) == self.dies_at:
+            raise Killed
         self._happens(self.before, name)
         if name in self.refuses:
             raise self.refuses[name]

@@ -107,6 +107,38 @@ def test_a_busy_function_is_waited_for() -> None:
     assert any("An update is in progress" in event.text for event in recorder.of(Progressed))
 
 
+@pytest.mark.parametrize("method", ["publish_version", "update_alias", "tag_resource"])
+def test_every_call_is_made_again_once_no_other_update_is_under_way(method: str) -> None:
+    """409 has that meaning for the alias and the tags too."""
+    fake = FakeLambda.holding(OLD)
+    said = "The function is currently in the following state: Pending"
+    fake.before[method] = [refusal("ResourceConflictException", said)]
+    deploy_to(fake)
+    assert fake.writes().count(method) == 2
+
+
+def test_a_409_that_does_not_end_by_itself_is_not_waited_for() -> None:
+    """The same code tells of what is there already."""
+    fake = FakeLambda.holding(OLD)
+    fake.before["update_function_code"] = [
+        refusal("ResourceConflictException", "The statement id (a) provided already exists.")
+    ]
+    with pytest.raises(PipelineError, match="already exists") as caught:
+        deploy_to(fake)
+    assert fake.writes().count("update_function_code") == 1
+    assert "Look at the function" in caught.value.then
+
+
+def test_tags_that_somebody_set_after_the_plan_are_not_overwritten() -> None:
+    """Tags have no revision: they are read and compared before ours are written."""
+    fake = FakeLambda.holding(OLD)
+    fake.before["update_alias"] = [lambda f: f.tags.update({"team": "theirs", "other": "1"})]
+    with pytest.raises(Conflict, match="somebody changed the tag team after") as caught:
+        deploy_to(fake)
+    assert fake.tags == {"team": "theirs", "other": "1"}
+    assert "Traffic goes to version 1." in caught.value.then
+
+
 def test_waiting_for_a_busy_function_has_a_ceiling() -> None:
     """A function that stays busy ends the deploy, and what was done before is taken back."""
     fake = FakeLambda.holding(OLD)

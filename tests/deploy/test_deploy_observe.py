@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.core.events import Stage
-from pipeline.deploy.observe import Observed, listed, observe, settled
+from pipeline.deploy.observe import Observed, Wait, listed, observe, settled
 
 from tests.deploy.deploy_support import NAME, OLD, Clock
 from tests.deploy.fake_lambda import FakeLambda
@@ -44,6 +44,39 @@ def test_a_failed_function_gives_the_reason() -> None:
     with pytest.raises(PipelineError, match="InvalidSubnet: no such subnet") as caught:
         read_settled(fake)
     assert "subnet in the stack" in caught.value.then
+
+
+def test_a_version_with_snap_start_is_ready_when_that_is() -> None:
+    """Active comes before its snapshot; the function itself has none, and is not waited for."""
+    wanted = {"ApplyOn": "PublishedVersions", "OptimizationStatus": "Off"}
+    fake = FakeLambda.holding(OLD, SnapStart=wanted)
+    assert read_settled(fake)[1] == []
+    made = {**fake.configuration, "Version": "1"}
+    fake.versions["1"] = made
+    on = {**made, "SnapStart": {**wanted, "OptimizationStatus": "On"}}
+    fake.before["get_function"] = [lambda _: None, lambda f: f.versions.update({"1": on})]
+    shown: list[Any] = []
+    stage = Stage("publish", shown.append)
+    found = settled(fake, NAME, Clock().wait(ceiling=5.0), stage, "1")
+    assert found.snap_start == "On"
+    (said,) = [event.text for event in shown]
+    assert said.startswith(f"waiting for version 1 of {NAME}: State Active, ")
+    assert said.endswith(", SnapStart OptimizationStatus Off")
+    fake.versions["1"] = {**made, "State": "Inactive"}
+    settled(fake, NAME, Clock().wait(ceiling=5.0), stage, "1")
+    fake.versions["1"] = made
+    with pytest.raises(PipelineError, match=r"after 5 s it still has .*SnapStart"):
+        settled(fake, NAME, Clock().wait(ceiling=5.0), stage, "1")
+
+
+def test_those_who_wait_do_not_ask_at_the_same_moments() -> None:
+    """The interval varies by half of it to either side."""
+    slept: list[float] = []
+    parts = iter((0.0, 0.5, 1.0))
+    wait = Wait(slept.append, lambda: 0.0, jitter=lambda: next(parts))
+    for _ in range(3):
+        wait.pause()
+    assert slept == [0.5, 1.0, 1.5]
 
 
 def test_an_idle_function_can_be_deployed_to() -> None:

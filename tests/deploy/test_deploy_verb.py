@@ -4,64 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pipeline.core.errors import Conflict, NotTheSame, PipelineError
-from pipeline.core.events import Line, Output, Warned
-from pipeline.deploy.aws_session import Connection, Credentials
-from pipeline.deploy.main import deploy
-from pipeline.deploy.plan import Applied
-from pipeline.deploy.worker import WorkerContext
+from pipeline.core.events import Output, Warned
 
 from tests.deploy.deploy_support import (
     ARN,
     NAME,
-    Clock,
-    Recorder,
     code_sha256,
     function_zip,
     manifest,
-    octopus_variables,
     write_package,
     zip_padded,
 )
-from tests.deploy.fake_lambda import FakeLambda, refusal
-
-CODE = function_zip()
-
-
-class Deploy:
-    """One deploy against a function in memory: its inputs, and what came of it."""
-
-    def __init__(self, folder: Path, **facts: Any) -> None:
-        self.fake = FakeLambda.holding(function_zip("old = 1\n"))
-        self.recorder = Recorder()
-        self.folder = write_package(folder / "package", manifest(CODE, **facts), CODE)
-        self.connected: list[tuple[Credentials, Mapping[str, str]]] = []
-
-    def run(self, **variables: str) -> Applied:
-        """Deploy with those Octopus variables."""
-        given = {"octopusvariables": octopus_variables(**variables)}
-        context = WorkerContext.from_globals(given, {})
-        return deploy(
-            self.folder,
-            context,
-            self.recorder.reporter,
-            connect=self._connect,
-            wait=Clock().wait(),
-        )
-
-    def lines(self) -> str:
-        """Return the lines that were shown."""
-        return "\n".join(event.text for event in self.recorder.of(Line))
-
-    def _connect(self, credentials: Credentials, place: Mapping[str, str]) -> Connection:
-        self.connected.append((credentials, place))
-        return Connection(self.fake, lambda: self.fake, "eu-west-1")
+from tests.deploy.deploying import CODE, Deploy
+from tests.deploy.fake_lambda import refusal
 
 
 def test_a_deploy_ends_with_what_the_package_holds(tmp_path: Path) -> None:
@@ -84,6 +44,7 @@ def test_a_deploy_ends_with_what_the_package_holds(tmp_path: Path) -> None:
         "FunctionArn": ARN,
         "FunctionVersion": "1",
         "AliasArn": f"{ARN}:live",
+        "Weight": "100",
         "CodeSha256": code_sha256(CODE),
     }
     assert not one.recorder.of(Warned)

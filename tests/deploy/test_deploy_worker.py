@@ -7,18 +7,22 @@ import base64
 import hashlib
 import io
 import subprocess
+import threading
 import zipfile
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import boto3
 import pytest
 from botocore.config import Config
 from moto.server import ThreadedMotoServer
-from pipeline.core.errors import NotTheSame, PipelineError, UsageError
+from pipeline.core.errors import Interrupted, NotTheSame, PipelineError, UsageError
 from pipeline.core.events import Line, Output, Warned
 from pipeline.deploy.aws_session import Credentials, connect
+from pipeline.deploy.worker import WorkerContext
 from pipeline.octopus.launch import launch, worker_variables
 
 from tests.deploy.deploy_support import (
@@ -118,15 +122,23 @@ def test_deploying_again_changes_nothing(aws: Any, endpoint: str, package: Path)
     assert aws.get_function(FunctionName=NAME)["Configuration"]["LastModified"] == modified
 
 
-def test_a_dry_run_and_credentials_of_the_environment(
+def test_a_dry_run_whose_plan_is_deployed_with_credentials_of_the_environment(
     aws: Any, endpoint: str, package: Path
 ) -> None:
-    """Variables made outside Octopus work, AWS's own credentials too; a dry run writes nothing."""
-    variables = worker_variables("CI", "2.0.7", {"Greeting": "hi"}, dry_run=True)
+    """Variables made outside Octopus work, AWS's own credentials too; a dry run writes nothing.
+
+    Its output is the plan for a step after it, which another process makes once more.
+    """
+    variables = worker_variables("CI", "2.0.7", {"Greeting": "hi", "Pipeline.DryRun": "True"})
     said = run(job(package, endpoint, variables=variables, credentials=CREDENTIALS))
     assert any("runtime: python3.12 -> python3.13" in event.text for event in said.of(Line))
     found = aws.get_function(FunctionName=NAME)["Configuration"]
     assert found["Handler"] == "placeholder.handle"
+    outputs = {event.name: event.value for event in said.of(Output)}
+    approved = {**variables, "Pipeline.DryRun": "", "Pipeline.FromPlan": outputs["Plan"]}
+    run(job(package, endpoint, variables=approved, credentials=CREDENTIALS))
+    found = aws.get_function(FunctionName=NAME)["Configuration"]
+    assert found["Handler"] == "app.handle"
 
 
 def test_a_function_that_is_not_there(aws: Any, endpoint: str, package: Path) -> None:
@@ -161,6 +173,45 @@ def test_the_right_account_through_a_role(aws: Any, endpoint: str, package: Path
     said = run(job(package, endpoint))
     assert any("assumed-role/greeter/pipeline-deploy" in event.text for event in said.of(Line))
     assert aws.get_function(FunctionName=NAME)["Configuration"]["Handler"] == "app.handle"
+
+
+def test_octopus_names_a_role_and_its_external_id(aws: Any, endpoint: str, package: Path) -> None:
+    """They win over the declared ones, whose external id is not for that role."""
+    declared = {"role": "arn:aws:iam::123456789012:role/another", "external_id": "of-another"}
+    place = {"account": "123456789012", **declared}
+    write_package(package, manifest(CODE, environments={"CI": place}), CODE)
+    role = "arn:aws:iam::123456789012:role/greeter"
+    variables = octopus_variables(AWS_Deployment_RoleArn=role)
+    context = WorkerContext.from_globals({"octopusvariables": variables}, {})
+    assert context.place(place) == {**place, "role": role, "external_id": ""}
+    said = run(job(package, endpoint, variables=variables))
+    assert any("assumed-role/greeter/pipeline-deploy" in event.text for event in said.of(Line))
+    assert aws.get_alias(FunctionName=NAME, Name="live")["FunctionVersion"] == "1"
+
+
+def test_the_external_id_is_sent_with_the_role(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS gets it with the role that it belongs to, and nothing where there is none."""
+    sent = []
+
+    class Sts(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            sent.append(parse_qs(body))
+            self.send_error(403)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Sts)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
+    place = {"role": "arn:aws:iam::123456789012:role/deploy"}
+    for given in (place, {**place, "external_id": "shared"}):
+        with pytest.raises(PipelineError, match="role/deploy"):
+            connect(CREDENTIALS, given)
+    server.shutdown()
+    server.server_close()
+    assert [request.get("ExternalId") for request in sent] == [None, ["shared"]]
 
 
 def test_the_wrong_region_is_refused(package: Path) -> None:
@@ -266,6 +317,18 @@ def test_a_hook_may_use_the_client(aws: Any, endpoint: str, package: Path) -> No
     said = run(job(package, endpoint))
     assert f"hook has boto3 from client {NAME}" in [event.text for event in said.of(Line)]
     assert aws.get_function(FunctionName=NAME)["Configuration"]["Handler"] == "app.handle"
+
+
+def test_a_cancelled_task_is_stopped_between_two_steps(
+    aws: Any, endpoint: str, package: Path
+) -> None:
+    """SIGTERM is a request to stop; the script says where things stand, and exits with 130."""
+    text = "import os, signal\ndef before_deploy(plan):\n    os.kill(os.getpid(), signal.SIGTERM)\n"
+    (package / "hooks_deploy.py").write_text(text, encoding="utf-8")
+    with pytest.raises(Interrupted, match="stopped before the step configure") as caught:
+        run(job(package, endpoint))
+    assert caught.value.then.startswith("Nothing was changed.")
+    assert aws.get_function(FunctionName=NAME)["Configuration"]["Handler"] == "placeholder.handle"
 
 
 def test_outside_octopus_the_script_says_how_to_run(package: Path) -> None:

@@ -118,3 +118,13 @@ def test_each_drift_is_a_line(fake: FakeLambda) -> None:
     assert "nothing was published yet" in status(place(fake)).drift[0]
     fake.alias = None
     assert "no alias live" in status(place(fake)).drift[0]
+
+
+def test_a_rollback_is_no_way_out_of_a_canary(fake: FakeLambda) -> None:
+    """It would go back by one release too many: how to abort is said, a named release is taken."""
+    fake.move("1", v2=0.1)
+    with pytest.raises(PipelineError, match="canary under way") as caught:
+        back(fake)
+    assert "deploy CI --promote` or --abort" in caught.value.then
+    assert (fake.writes(), back(fake, "2.0.7").function_version) == ([], "1")
+    assert serving(fake)["Version"] == "1"

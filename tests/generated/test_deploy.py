@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pipeline.edge.files import read_json
 from pipeline.edge.machine import this_system
 from pipeline.local.clients import client
 from pipeline.local.state import read_state
@@ -34,14 +35,16 @@ def local(unused: Repository, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def test_deploying_to_the_embedded_aws(local: Repository) -> None:
-    """A dry run changes nothing, a deploy what it said, and the next one has nothing to do."""
+    """A plan changes nothing, its deploy what it said, and the next one has nothing to do."""
     built = local.must("package", "--json").document
-    dry = local.verb("deploy", "local", "--dry-run", "--detailed-exit-code", "--json")
+    saving = ("--plan", "build-output/plan.json")
+    dry = local.verb("deploy", "local", *saving, "--detailed-exit-code", "--json")
     assert dry.code == 3
+    assert read_json(local.root / saving[1]) == dry.document["plan"]
     assert dry.document["dry_run"] is True
     assert dry.document["outputs"] == {}
     assert "Dry run: nothing was changed." in dry.err
-    first = local.must("deploy", "LOCAL", "--json")
+    first = local.must("deploy", "LOCAL", "--from-plan", saving[1], "--json")
     assert first.document["function"] == "local-ElbLogsProcessor"
     assert first.document["outputs"]["CodeSha256"] == built["code_sha256"]
     # The dry run has shown what was then done: it had left it undone.
@@ -51,6 +54,9 @@ def test_deploying_to_the_embedded_aws(local: Repository) -> None:
     again = local.must("deploy", "local", "--dry-run", "--detailed-exit-code")
     assert "nothing to change" in again.err
     assert " -> " not in again.err
+    moved = local.verb("deploy", "local", "--from-plan", saving[1])
+    assert moved.code == 4
+    assert "alias version: $LATEST -> 1" in moved.err
 
 
 def test_traffic_follows_the_release_and_goes_back_with_it(local: Repository) -> None:
@@ -122,6 +128,7 @@ def test_a_function_for_another_machine_runs_here(local: Repository, tmp_path: P
     local.write("pyproject.toml", set_to)
     source = "import compiled\n\n\ndef handle(*_):\n    return compiled.FOR\n"
     local.write(f"src/{local.module()}/handler.py", source)
+    local.write("tests/events/smoke.json", json.dumps({"event": {}, "answer": here}))
     local.must("lock", extra=settings)
     package = local.must("package", "--json", extra=settings).document["package"]
     with zipfile.ZipFile(Path(package).parent / "function.zip") as zipped:

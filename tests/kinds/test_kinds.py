@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
+import tomllib
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
 import yaml
 from moto import mock_aws
+from pipeline.deploy.smoke import Smoke, difference
 from pipeline.local.moto_resources import add_resources
 from pipeline.local.patches import Patches
 
@@ -159,3 +164,28 @@ def test_locks_fit_together(render: Render) -> None:
         ]
         assert len({name for name, _ in pins}) == len({(name, pin) for name, pin in pins})
         assert ("boto3" in dict(pins)) is (kind != "empty")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_smoke_test_of_a_kind_is_answered_as_it_says(
+    render: Render, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its event does no harm: nothing is read, nothing is sent, nothing has to be there."""
+    folder = render(function_kind=kind)
+    (path,) = (folder / "src").glob("*/handler.py")
+    package = path.parent.name
+    monkeypatch.syspath_prepend(str(folder / "src"))
+    settings = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["tool"]["pipeline"]
+    for name, value in settings["function"].get("environment", {}).items():
+        monkeypatch.setenv(name, "1" if value.startswith("#{") else value)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    for name in [name for name in sys.modules if name.split(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    file = folder / "tests" / "events" / "smoke.json"
+    smoke = Smoke.read(file.read_bytes(), "smoke.json")
+    handler = importlib.import_module(f"{package}.handler")
+    context = SimpleNamespace(get_remaining_time_in_millis=lambda: 3000)
+    answer = json.loads(json.dumps(handler.handle(json.loads(smoke.event), context)))
+    assert [difference(one, answer) for one in smoke.expected] == [""]
+    for name in [name for name in sys.modules if name.split(".")[0] == package]:
+        del sys.modules[name]

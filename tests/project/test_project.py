@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pipeline.core.errors import PipelineError
+from pipeline.deploy.traffic import Rollout, Strategy, Thresholds
 from pipeline.project.project import TEST_FOLDERS, Environment, Project
 
 from tests.project.values_support import SETTINGS, write_settings
@@ -49,6 +50,8 @@ def test_good_settings_become_a_value(tmp_path: Path) -> None:
     assert [environment.name for environment in project.environments] == ["CI", "Production"]
     assert project.environments[0].permanent
     assert project.environments[0].place() == {"account": "123456789012", "region": "eu-west-1"}
+    role = "arn:aws:iam::123456789012:role/deploy"
+    assert project.environments[1].place() == {"role": role, "external_id": "shared"}
 
 
 @pytest.mark.parametrize(
@@ -346,11 +349,12 @@ def test_an_environment_is_found_in_any_case(tmp_path: Path, typed: str) -> None
 
 @pytest.mark.parametrize("typed", ["local", "LOCAL"])
 def test_local_needs_no_declaration(tmp_path: Path, typed: str) -> None:
-    """The embedded AWS is always there; it is not permanent and has no account."""
+    """The embedded AWS is always there: not permanent, no account, figures of calls at once."""
     local = Project.load(write_settings(tmp_path)).environment(typed)
     assert local.is_local
     assert local.name == "local"
-    assert (local.permanent, local.place(), local.variables) == (False, {}, {})
+    assert (local.permanent, local.variables) == (False, {})
+    assert local.place() == {"metric-delay": "0s"}
 
 
 def test_local_may_have_variables(tmp_path: Path) -> None:
@@ -358,7 +362,47 @@ def test_local_may_have_variables(tmp_path: Path) -> None:
     text = SETTINGS + '[tool.pipeline.environments.local.variables]\n"Orders.Queue" = "q"\n'
     local = Project.load(write_settings(tmp_path, text)).environment("Local")
     assert local.is_local
-    assert local.variables == {"Orders.Queue": "q"}
+    assert (local.variables, local.place()) == ({"Orders.Queue": "q"}, {"metric-delay": "0s"})
+
+
+def test_traffic_of_an_environment_travels_as_it_is_written(tmp_path: Path) -> None:
+    """Strategy, alarms and thresholds are in the place that a package carries."""
+    text = SETTINGS + (
+        '[tool.pipeline.environments.Canary]\nstrategy = "canary:5:20m"\nalarms = ["a, b", "c"]\n'
+        'thresholds = { errors = "0.5%", p99 = "2s", calls = "100" }\n'
+    )
+    place = Project.load(write_settings(tmp_path, text)).environment("Canary").place()
+    rollout = Rollout.read(place)
+    assert rollout == Rollout(
+        Strategy(5, 1200), ("a, b", "c"), Thresholds(errors=0.005, p99=2000, calls=100)
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "at"),
+    [
+        ('strategy = "canary"', "strategy"),
+        ('strategy = "canary:0:5m"', "strategy"),
+        ('strategy = "canary:100:5m"', "strategy"),
+        ('strategy = "canary:10:25h"', "strategy"),
+        ('strategy = "linear:10:5m"', "strategy"),
+        ('alarms = [" "]', "alarms"),
+        ('alarms = "red"', "alarms"),
+        ('thresholds = { errors = "1" }', "thresholds.errors"),
+        ('thresholds = { p99 = "2000" }', "thresholds.p99"),
+        ('thresholds = { calls = "19" }', "thresholds.calls"),
+        ('thresholds = { latency = "2s" }', "thresholds.latency"),
+        ('metric-delay = "soon"', "metric-delay"),
+    ],
+)
+def test_mistakes_about_traffic_are_named_by_table_and_key(
+    tmp_path: Path, line: str, at: str
+) -> None:
+    """They are found when pyproject.toml is read, not on a worker."""
+    text = f"{SETTINGS}[tool.pipeline.environments.Canary]\n{line}\n"
+    with pytest.raises(PipelineError) as error:
+        Project.load(write_settings(tmp_path, text))
+    assert error.value.where == f"pyproject.toml [tool.pipeline.environments.Canary] {at}"
 
 
 def test_an_unknown_environment_names_the_declared_ones(tmp_path: Path) -> None:

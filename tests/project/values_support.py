@@ -41,6 +41,8 @@ account = "123456789012"
 
 [tool.pipeline.environments.Production]
 permanent = true
+role = "arn:aws:iam::123456789012:role/deploy"
+external-id = "shared"
 """
 
 

@@ -150,9 +150,10 @@ def test_a_running_stage_is_seen_and_then_gone() -> None:
 
 def test_a_change_shows_what_goes_and_what_comes() -> None:
     """In a line of a plan the value before is red and the value after green."""
-    coloured = re.findall(r"\x1b\[(\d+)m([^\x1b]+)", drawn((Line("    code: old -> new"),)))
-    assert ("31", "old") in coloured
-    assert ("32", "new") in coloured
+    lines = ("  upload    code: old -> new", "              -> longer", "  drift     live: 1 -> 2")
+    coloured = re.findall(r"\x1b\[(\d+)m([^\x1b]+)", drawn(tuple(map(Line, lines))))
+    assert {("31", "old"), ("32", "new"), ("32", "longer")} <= set(coloured)
+    assert [text.strip() for code, text in coloured if code == "33"] == ["drift"]
 
 
 def test_no_colour_means_none() -> None:

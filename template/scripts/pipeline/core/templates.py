@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from .errors import PipelineError
+from .masking import MASK
 
 _REFERENCE = re.compile(r"(#?)#\{([^{}]*)\}")
 _PLAIN_NAME = re.compile(r"[^|#{}]+\Z")
@@ -59,6 +60,22 @@ def resolve(
         return match[0][1:] if match[1] else values[match[2].strip()]
 
     return {key: _REFERENCE.sub(fill, template) for key, template in templates.items()}
+
+
+def readable(
+    templates: Mapping[str, str], values: Mapping[str, str], plain: Iterable[str]
+) -> dict[str, str]:
+    """Return what may be shown of each of the filled `values`: the text, and what it was filled to.
+
+    What was filled from variables that are not in `plain` is masked: it may be a secret.
+    """
+    known = {name.lower() for name in plain}
+    found = {}
+    for key, value in values.items():
+        names = list(names_in({key: templates[key]}))
+        shown = value if known.issuperset(name.lower() for name in names) else MASK
+        found[key] = f"{templates[key]} = {shown}" if names else shown
+    return found
 
 
 def declared_values(

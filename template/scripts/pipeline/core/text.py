@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Collection, Iterable
 
+from .errors import PipelineError
 from .events import Achieved, Event, Failed, Finished, Line, Output, Progressed, Sink, Warned
 from .foreign import harmless
 
@@ -11,6 +14,8 @@ from .foreign import harmless
 STAGE_WIDTH = 9
 END_COLUMN = 73
 _KILO = 1 << 10
+_SPAN = re.compile(r"([0-9]{1,5})(ms|s|m|h)")
+_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 
 
 def event_text(event: Event) -> str | None:
@@ -73,3 +78,18 @@ def readable_size(count: int) -> str:
     if count < _KILO:
         return f"{count} bytes"
     return f"{count / _KILO:.1f} kB" if count < _KILO**2 else f"{count / _KILO**2:.1f} MB"
+
+
+def seconds_of(key: str, text: str) -> float:
+    """Read a span like 800ms, 2s or 15m, in seconds. Raises PipelineError that is at `key`."""
+    found = _SPAN.fullmatch(text)
+    if not found:
+        raise PipelineError(key, f"{text!r} is not a span", "Write it like 800ms, 2s or 15m.")
+    return int(found[1]) * _SECONDS[found[2]]
+
+
+def span(seconds: float) -> str:
+    """Return seconds as `90s`, `15m` or `2h`, whatever says it whole."""
+    whole = math.ceil(seconds)
+    unit = next(unit for unit in "hms" if whole % _SECONDS[unit] == 0)
+    return f"{whole // _SECONDS[unit]}{unit}"

@@ -9,16 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import Enum
 from typing import Any
 
-from ..core.errors import Conflict, NotTheSame, PipelineError
-from ..core.events import Reporter, Stage
-from ..core.names import ALIAS
+from ..core.errors import Conflict, Interrupted, NotTheSame, PipelineError
+from ..core.events import Output, Reporter, Stage
+from ..core.lambda_limits import DESCRIPTION_LIMIT
+from ..core.names import ALIAS, release_in
 from ..core.text import readable_size
 from .aws_errors import Busy, Unanswered, explained_errors, hint
 from .aws_session import Connection
 from .observe import Alias, Observed, Wait, differences, read_alias, settled
-from .plan import Call, Later, Of, Plan, Step
+from .plan import TAG, WEIGHT, Call, Later, Of, Plan, Step
+from .smoke import refuse_answer
+from .traffic import TOOK_BACK, alarm_states, canary_mark, metric_delay, moment
+from .verdict import Held, Outcome, Verdict, figures_in, judge, watch
+
+GO_ON = "Deploy again: a deploy continues where it stopped."
+_LOOK = "Look at the difference with `--dry-run`, then deploy again."
 
 
 def apply(
@@ -26,20 +35,31 @@ def apply(
 ) -> Observed:
     """Carry out `plan` with the function zip, and return the version that was published for it.
 
-    Every write names the revision that was planned on, where the service has revisions.
+    Every write names the revision that was planned on, where the service has revisions. Who
+    asks to stop gets the step at hand finished, or taken back.
     Raises Conflict when somebody else changed the function meanwhile, NotTheSame when the
-    service runs other code than was sent; what these say of the function is read anew.
+    service runs other code than was sent, Interrupted; what these say of the function is read anew.
+    Raises Held when nothing certain can be said of a canary; its part of the calls stays with it.
     """
-    work = _Work(code, connection, wait, plan.alias, plan.made)
+    work = _Work(plan, code, connection, wait, plan.alias, plan.made)
     found = plan.observed
     done: list[_Done] = []
     for step in plan.steps:
+        held: Held | None = None
+        if wait.stopped():
+            stopped = Interrupted(found.name, f"stopped before the step {step.name}", GO_ON)
+            raise _with_outcome(stopped, done, found, work, Stage("stop", reporter.emit))
         with reporter.stage(step.name) as stage:
             try:
                 after = _carry_out(step, found, work, stage)
+                stage.text = _summary(step, work, after)
+            except Held as error:
+                # Whether it failed is what is not known.
+                held, stage.text = error, Outcome.INCONCLUSIVE.value
             except PipelineError as error:
                 raise _with_outcome(error, done, found, work, stage) from error
-            stage.text = _summary(step, work, after)
+        if held:
+            raise held
         done.append(_Done(step, found))
         found = after
     return work.made or found
@@ -57,33 +77,51 @@ class _Done:
 class _Work:
     """What every step needs, and what is there by now: the alias, and the version for it.
 
-    `accepted` are the steps whose change of the function AWS took.
+    `accepted` are the steps whose change of the function AWS took. `known` is what stands for parts
+    of requests, as far as it is known by now.
     """
 
+    plan: Plan
     code: bytes
     connection: Connection
     wait: Wait
     alias: Alias | None
     made: Observed | None
     accepted: list[Step] = field(default_factory=list)
+    known: dict[Enum, object] = field(default_factory=dict)
+    clients: dict[str, Any] = field(default_factory=dict)
+    verdict: Verdict | None = None
+    taken_back: bool = False
+
+    def client(self, service: str) -> Any:
+        """Return the client of a service, made when it is first needed."""
+        makers = {"s3": self.connection.objects, "cloudwatch": self.connection.metrics}
+        if service in makers and service not in self.clients:
+            self.clients[service] = makers[service]()
+        return self.clients.get(service, self.connection.functions)
+
+    def filled(self, value: Any) -> Any:
+        """Return a part of a request with what is known in place of what stands for it."""
+        if isinstance(value, Mapping):
+            return {self.filled(key): self.filled(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self.filled(item) for item in value]
+        if not isinstance(value, Enum):
+            return value
+        self.known[Later.FUNCTION_ZIP] = self.code
+        self.known[Later.VERSION] = self.made and self.made.version
+        return self.known[value]
 
     def settled(self, name: str, stage: Stage, version: str = "$LATEST") -> Observed:
         return settled(self.connection.functions, name, self.wait, stage, version)
 
     def send(self, call: Call, revision: str = "") -> Mapping[str, Any]:
         """Make a call; `revision` is left out where the service gives none."""
-        later = {Later.FUNCTION_ZIP: self.code, Later.VERSION: self.made and self.made.version}
-        request = {
-            key: later[value] if isinstance(value, Later) else value
-            for key, value in call.request.items()
-        }
+        request = self.filled(call.request)
         if call.revised and revision:
             request["RevisionId"] = revision
-        client: Any = self.connection.functions
-        if call.service == "s3":
-            client = self.connection.objects()
         with explained_errors(_target(call), call.permissions[0].action):
-            answer: Mapping[str, Any] = getattr(client, call.method)(**request)
+            answer: Mapping[str, Any] = getattr(self.client(call.service), call.method)(**request)
         return answer
 
 
@@ -91,6 +129,8 @@ def _target(call: Call) -> str:
     request = call.request
     if call.service == "s3":
         return f"s3://{request['Bucket']}/{request['Key']}"
+    if call.service == "cloudwatch":
+        return "CloudWatch"
     return str(request.get("FunctionName") or request["Resource"])
 
 
@@ -103,14 +143,23 @@ def _carry_out(step: Step, before: Observed, work: _Work, stage: Stage) -> Obser
         # Publishing changes nothing of the function but its revision.
         return work.settled(before.name, stage)
     if step.of is Of.ALIAS:
-        work.alias = _move(step, before, work)
+        work.alias = _move(step, before, work, stage)
+        return before
+    if step.of is Of.ANSWER:
+        where = f"{before.name}:{work.made.version if work.made else before.version}"
+        refuse_answer(work.send(step.call), step.sets["name"], step.sets["answer"], where)
+        return before
+    if step.of is Of.VERDICT:
+        work.verdict = _judge(step, before, work, stage)
         return before
     if step.call.revised:
         _send_under_revision(step, before, work, stage)
     else:
         # No revision protects this call: what is there is compared before it.
-        _refuse_changes(before, before, work.settled(before.name, stage))
-        work.send(step.call)
+        now = work.settled(before.name, stage)
+        _refuse_changes(before, before, now)
+        _refuse_tags(step, now)
+        _send_when_free(step, now, work, stage)
     work.accepted.append(step)
     after = work.settled(before.name, stage)
     _prove(step, before, after)
@@ -129,37 +178,91 @@ def _publish(step: Step, before: Observed, work: _Work, stage: Stage) -> Observe
     version = answer.get("Version")
     if not isinstance(version, str):
         what = "its answer to PublishVersion has no Version"
-        raise PipelineError("AWS", what, "Deploy again: a deploy continues where it stopped.")
+        raise PipelineError("AWS", what, GO_ON)
     work.accepted.append(step)
     made = work.settled(before.name, stage, version)
     _refuse_changes(before, before, made)
     return made
 
 
-def _move(step: Step, before: Observed, work: _Work) -> Alias:
-    """Let the alias point to the version, under the alias's own revision."""
-    there, made = work.alias, work.made
-    if there is None or made is None:
+def _move(step: Step, before: Observed, work: _Work, stage: Stage) -> Alias:
+    """Let the alias point to the version, or give it a part of the calls."""
+    description = work.plan.wanted.description
+    work.known[Later.MARK] = canary_mark(description, work.connection.now())
+    moved = _route(step, step.call, before, work, stage)
+    work.accepted.append(step)
+    return moved
+
+
+def _route(step: Step, call: Call, before: Observed, work: _Work, stage: Stage) -> Alias:
+    """Change the alias to what a step sets, under its own revision; return it as it is then."""
+    there = work.alias
+    if there is None or work.made is None:
         raise AssertionError  # a plan moves what is there, to what was published
-    target = replace(there, **{**step.sets, "version": made.version})
+    target = replace(there, **work.filled(step.sets))
     lost: PipelineError | None = None
     try:
-        work.send(step.call, there.revision_id)
+        at = replace(before, revision_id=there.revision_id)
+        _send_when_free(replace(step, call=call), at, work, stage)
     except (Conflict, Unanswered) as error:
         lost = error
     now = read_alias(work.connection.functions, before.name)
     if now and replace(now, revision_id=there.revision_id) == target:
-        work.accepted.append(step)
         return now
     if lost and now and str(now) == str(there) and not isinstance(lost, Conflict):
         raise lost
-    raise Conflict(
-        before.name,
+    raise _moved(before.name, now, there)
+
+
+def _moved(name: str, now: Alias | None, there: Alias) -> Conflict:
+    return Conflict(
+        name,
         f"somebody moved {ALIAS} after this deploy was planned.\n"
         f"  live now     {now or 'no alias'}\n"
         f"  planned on   {there}",
-        "Look at the difference with `--dry-run`, then deploy again.",
+        _LOOK,
     )
+
+
+def _judge(step: Step, before: Observed, work: _Work, stage: Stage) -> Verdict:
+    """Watch a canary. One that failed is taken back, one that nothing is known of is held."""
+    canary, made, there, connection = work.plan.canary, work.made, work.alias, work.connection
+    if canary is None or made is None or there is None:
+        raise AssertionError  # a plan judges what it gave calls to
+
+    rollout = canary.rollout
+
+    def look(start: datetime, end: datetime, since: datetime) -> Verdict:
+        work.alias = read_alias(connection.functions, before.name)
+        if work.alias != there:
+            raise _moved(before.name, work.alias, there)
+        request, alarms = step.call.request, rollout.alarms
+        timed = replace(step.call, request={**request, "StartTime": start, "EndTime": end})
+        # At first nothing is old enough to be seen.
+        answer = work.send(timed) if end > since else {}
+        states = alarm_states(work.client("cloudwatch"), alarms) if alarms else {}
+        red = [name for name, (state, at) in states.items() if state == "ALARM" and at > since]
+        return judge(figures_in(answer), rollout.thresholds, red)
+
+    delay = metric_delay(connection, made)
+    verdict = watch(canary, there, delay, connection, work.wait, look, stage)
+    if verdict.outcome is Outcome.HEALTHY:
+        return verdict
+    release = release_in(made.description)[0]
+    what = f"{verdict.why}\n  version {made.version:<5}{verdict.new}"
+    what += f"\n  version {there.version:<5}{verdict.stable}"
+    if verdict.outcome is Outcome.INCONCLUSIVE:
+        stage.emit(Output(WEIGHT, f"{100 * sum(there.weights.values()):g}"))
+        raise Held(before.name, f"held, {there}: {what}")
+    text = f"{TOOK_BACK} {release}, {moment(connection.now())}: {verdict.why}"
+    work.known[Later.TAKEN_BACK] = text[:DESCRIPTION_LIMIT]
+    try:
+        work.alias = _route(step, step.undo or step.call, before, work, stage)
+    except PipelineError as error:
+        what = f"the canary failed and could not be taken back: {error.what}\n{what}"
+        raise type(error)(before.name, what, error.then) from error
+    work.taken_back = True
+    raise PipelineError(before.name, f"the canary failed: {what}", "Correct that and build again.")
 
 
 def _send_under_revision(step: Step, before: Observed, work: _Work, stage: Stage) -> None:
@@ -182,10 +285,12 @@ def _send_when_free(step: Step, before: Observed, work: _Work, stage: Stage) -> 
         try:
             return work.send(step.call, before.revision_id)
         except Busy as error:
+            if work.wait.stopped():
+                raise Interrupted(error.where, error.what, GO_ON) from error
             if work.wait.now() - start >= work.wait.ceiling:
                 raise
             stage.progress(error.what)
-            work.wait.sleep(work.wait.interval)
+            work.wait.pause()
             work.settled(before.name, stage)
 
 
@@ -217,6 +322,19 @@ def _prove(step: Step, before: Observed, after: Observed) -> None:
         raise Conflict(after.name, what, then)
 
 
+def _refuse_tags(step: Step, now: Observed) -> None:
+    """Compare the tags that a step changes with what was planned on, where they can be read."""
+    theirs = [
+        change.what
+        for change in step.changes
+        if now.tags is not None
+        and now.tags.get(change.what.removeprefix(TAG), "") not in (change.now, change.planned)
+    ]
+    if theirs:
+        what = f"somebody changed the {', '.join(theirs)} after this deploy was planned"
+        raise Conflict(now.name, what, _LOOK)
+
+
 def _refuse_changes(planned_on: Observed, expected: Observed, live: Observed) -> None:
     if not differences(expected, live):
         return
@@ -229,7 +347,7 @@ def _refuse_changes(planned_on: Observed, expected: Observed, live: Observed) ->
         f"somebody changed {live.name} after this deploy was planned.\n"
         f"  live now     {now or 'as planned on'}{when}\n"
         f"  planned on   {then or 'the same'}",
-        "Look at the difference with `--dry-run`, then deploy again.",
+        _LOOK,
     )
 
 
@@ -256,8 +374,13 @@ def _with_outcome(
                 f"AWS accepted {accepted or 'an update'} before that. {found.name} now has "
                 f"runtime {live.runtime}, handler {live.handler}, CodeSha256 {live.code_sha256}."
             )
-        if work.alias and work.accepted and not any(one.of is Of.ALIAS for one in work.accepted):
-            outcome += f" Traffic goes to {work.alias} as before."
+        if work.taken_back:
+            outcome = f"All calls go to {work.alias} again."
+        elif work.alias and work.accepted:
+            # What calls an alias on $LATEST meets what was accepted.
+            moved = any(one.of is Of.ALIAS for one in work.accepted)
+            same = "" if moved or work.alias.version == "$LATEST" else " as before"
+            outcome += f" Traffic goes to {work.alias}{same}."
         if as_left and isinstance(error, Unanswered):
             outcome += " A request that is still on its way would be refused: its revision is old."
     except PipelineError as second:
@@ -267,7 +390,7 @@ def _with_outcome(
 
 
 def _undo(item: _Done, live: Observed, work: _Work, stage: Stage) -> Observed:
-    if item.step.undo is None:
+    if item.step.undo is None or item.step.of is not Of.FUNCTION:
         return live
     work.send(item.step.undo, live.revision_id)
     after = work.settled(live.name, stage)
@@ -284,6 +407,10 @@ def _summary(step: Step, work: _Work, after: Observed) -> str:
         return f"version {work.made.version}"
     if step.of is Of.ALIAS:
         return f"{ALIAS} is {work.alias}"
+    if step.of is Of.ANSWER:
+        return f"{step.sets['name']} answered"
+    if step.of is Of.VERDICT and work.verdict:
+        return f"{work.verdict.outcome.value}: {work.verdict.new}"
     if step.of is Of.OBJECT:
         return step.changes[0].planned
     if "code_sha256" in step.sets:

@@ -19,12 +19,15 @@ _CREDENTIALS = (
     "InvalidSignatureException", "MissingAuthenticationToken", "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 )  # fmt: skip
+# What AWS says where waiting helps. The same code tells of what is there already.
+_UNDER_WAY = re.compile("in progress|state: |at this time|try again", re.IGNORECASE)
 _THROTTLED = ("TooManyRequestsException", "Throttling", "ThrottlingException")
 _NEXT = {
     "ResourceNotFoundException": (
         "The environment's stack makes the function, a deploy never does: create the environment "
         "first, or correct the environment, the region or AWS.Lambda.Function.Name."
     ),
+    "ResourceConflictException": "Look at the function, then deploy again.",
     "CodeStorageExceededException": (
         "The region's code storage is full: delete old function versions, or ask AWS for more."
     ),
@@ -77,8 +80,8 @@ class Unanswered(PipelineError):  # noqa: N818 - named like the other errors of 
 def explained_errors(where: str, permission: str) -> Iterator[None]:
     """Turn botocore's errors into PipelineErrors; `permission` is what the call needs.
 
-    Raises Busy for 409, Conflict for a revision that has gone stale (412), Missing for what is not
-    there, Unanswered where the connection was lost.
+    Raises Busy for a 409 that ends by itself, Conflict for a revision that has gone stale (412),
+    Missing for what is not there, Unanswered where the connection was lost.
     """
     # In the package, beside the library.
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
@@ -100,7 +103,7 @@ def _explained(where: str, permission: str, response: Mapping[str, Any]) -> Pipe
     code = str(response.get("Error", {}).get("Code", ""))
     message = str(response.get("Error", {}).get("Message", "")).strip()
     answer = f"AWS answers {code}: {message}"
-    if code == "ResourceConflictException":
+    if code == "ResourceConflictException" and _UNDER_WAY.search(message):
         return Busy(
             where, answer, "Another update is under way: wait for its end and deploy again."
         )

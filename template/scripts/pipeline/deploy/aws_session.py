@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
 from ..core.errors import PipelineError
+from ..core.text import seconds_of
 from .aws_errors import explained_errors
 
 _WHERE = "AWS session"
@@ -64,13 +66,18 @@ class Credentials:
 class Connection:
     """Boto3's Lambda client, and where it is: `caller` is empty unless it was asked for.
 
-    `objects` makes an S3 client, for those who need one.
+    `objects` makes an S3 client and `metrics` a CloudWatch client, for those who need one. `now` is
+    the time there. The figures of a call are there `metric_delay` seconds after it began; None
+    means AWS's own delay.
     """
 
     functions: Any
     objects: Callable[[], Any]
     region: str
     caller: str = ""
+    metrics: Callable[[], Any] = lambda: None
+    now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)  # noqa: UP017 - Python 3.10
+    metric_delay: float | None = None
 
 
 # What makes a Connection of credentials and a place: `connect` below, or a stand-in.
@@ -78,19 +85,28 @@ Connect = Callable[[Credentials, Mapping[str, str]], Connection]
 
 
 def connect(credentials: Credentials, place: Mapping[str, str]) -> Connection:
-    """Make the Lambda client of a deploy to `place` (`account`, `region`, `role`; all optional).
+    """Make the Lambda client of a deploy to `place`.
 
-    An account in `place` must be the caller's, a region the session's, or PipelineError names
-    both. A role is assumed. AWS_ENDPOINT_URL and the proxies are honoured by botocore itself.
+    `place` may have `account`, `region`, `role` and `external_id`. An account must be the caller's,
+    a region the session's, or PipelineError names both. A role is assumed, with the external
+    id. AWS_ENDPOINT_URL and the proxies are honoured by botocore itself.
     """
     region = _region(credentials, place)
     session = _session(credentials, region)
     caller = ""
     if place.get("role"):
-        session = _assume_role(session, place["role"], region)
+        session = _assume_role(session, place["role"], place.get("external_id", ""), region)
     if place.get("account"):
         caller = _check_account(session, place["account"])
-    return Connection(_client(session, "lambda"), partial(_client, session, "s3"), region, caller)
+    delay = place.get("metric-delay", "")
+    return Connection(
+        _client(session, "lambda"),
+        partial(_client, session, "s3"),
+        region,
+        caller,
+        partial(_client, session, "cloudwatch"),
+        metric_delay=seconds_of("metric-delay", delay) if delay else None,
+    )
 
 
 def _region(credentials: Credentials, place: Mapping[str, str]) -> str:
@@ -132,11 +148,12 @@ def _client(session: Any, service: str) -> Any:
         return session.client(service, config=config)
 
 
-def _assume_role(session: Any, role: str, region: str) -> Any:
+def _assume_role(session: Any, role: str, external_id: str, region: str) -> Any:
+    request = {"RoleArn": role, "RoleSessionName": "pipeline-deploy"}
+    if external_id:
+        request["ExternalId"] = external_id
     with explained_errors(f"role {role}", "sts:AssumeRole"):
-        answer = _client(session, "sts").assume_role(
-            RoleArn=role, RoleSessionName="pipeline-deploy"
-        )
+        answer = _client(session, "sts").assume_role(**request)
     names = ("AccessKeyId", "SecretAccessKey", "SessionToken")
     key, secret, token = _required(answer.get("Credentials"), names, "sts:AssumeRole")
     return _session(Credentials(key, secret, token, region), region)

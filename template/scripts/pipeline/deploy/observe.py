@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..core.errors import PipelineError
+from ..core.errors import Interrupted, PipelineError
 from ..core.events import Stage
 from ..core.names import ALIAS
 from .aws_errors import Missing, explained_errors, hint
@@ -25,6 +26,8 @@ _AFTER_FAILURE = {
     False: "Correct the cause and deploy again: that publishes another one.",
 }
 _READY_STATES = ("Active", "Inactive")
+# How long what is under way may still take when somebody asks to stop.
+_GRACE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class Observed:
     `rest` holds the settings that the stack owns (memory, timeout, role ...) as JSON texts:
     they are compared, never written. `environment` may hold secrets of others. `tags` is None
     where they may not be read. `revision_id` is empty where the service gives none. `version` is
-    the number of a published version, or `$LATEST`.
+    the number of a published version, or `$LATEST`. `snap_start` says how far that is where it is
+    wanted: `On` when a version is ready. `reserved` is the concurrency reserved for the function.
     """
 
     name: str
@@ -54,6 +58,30 @@ class Observed:
     update: str = "Successful"
     update_reason: str = ""
     version: str = _LATEST
+    snap_start: str = ""
+    reserved: int | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Tell whether it can be called, and no update of it is under way."""
+        if self.state not in _READY_STATES or self.update == "InProgress":
+            return False
+        # The snapshot of an idle version is made when it is called.
+        has_snapshot = self.version != _LATEST and self.state == "Active"
+        return not has_snapshot or self.snap_start in ("", "On")
+
+    @property
+    def reason(self) -> str:
+        """AWS's reason why it is not ready."""
+        return self.update_reason if self.state in _READY_STATES else self.state_reason
+
+    @property
+    def status(self) -> str:
+        """How AWS calls its state, with the reason."""
+        status = f"State {self.state}, LastUpdateStatus {self.update}"
+        if self.snap_start and self.version != _LATEST:
+            status += f", SnapStart OptimizationStatus {self.snap_start}"
+        return f"{status} ({self.reason})" if self.reason else status
 
 
 @dataclass(frozen=True)
@@ -77,12 +105,22 @@ class Alias:
 
 @dataclass(frozen=True)
 class Wait:
-    """How to wait: `sleep` and the monotonic clock `now`, both in seconds, and a ceiling."""
+    """How to wait: `sleep` and the monotonic clock `now`, both in seconds, and a ceiling.
+
+    `jitter` gives numbers from 0 to 1: deploys that start together do not keep asking together.
+    `stopped` tells whether somebody has asked to stop.
+    """
 
     sleep: Callable[[float], None]
     now: Callable[[], float]
     interval: float = 1.0
     ceiling: float = 300.0
+    jitter: Callable[[], float] = random.random
+    stopped: Callable[[], bool] = lambda: False
+
+    def pause(self) -> None:
+        """Sleep for half to one and a half of the interval."""
+        self.sleep(self.interval * (0.5 + self.jitter()))
 
 
 def observe(client: Any, name: str, version: str = _LATEST) -> Observed:
@@ -190,7 +228,14 @@ def _observed(
         update=_text(configuration, "LastUpdateStatus", "Successful"),
         update_reason=_reason(configuration, "LastUpdateStatus"),
         version=_text(configuration, "Version", _LATEST),
+        snap_start=_snap_start(configuration.get("SnapStart")),
+        reserved=configuration.get("ReservedConcurrentExecutions"),
     )
+
+
+def _snap_start(setting: Any) -> str:
+    wanted = isinstance(setting, Mapping) and setting.get("ApplyOn") == "PublishedVersions"
+    return str(setting.get("OptimizationStatus", "")) if wanted else ""
 
 
 def _setting(value: Any) -> Any:
@@ -212,7 +257,7 @@ def _read(
     # Without lambda:ListTags AWS leaves the tags out, or says why there are none.
     tags = answer.get("Tags")
     readable = isinstance(tags, Mapping) and not answer.get("TagsError")
-    return configuration, tags if readable else None
+    return {**(answer.get("Concurrency") or {}), **configuration}, tags if readable else None
 
 
 def _text(configuration: Mapping[str, Any], field: str, default: str | None = None) -> str:
@@ -243,9 +288,11 @@ def settled(client: Any, name: str, wait: Wait, stage: Stage, version: str = _LA
     """Read a function, or a version, until it is ready and no update of it is under way.
 
     A failed update is not an error here: it may be an earlier one. States that are not known
-    are waited for. Raises PipelineError for a failed function and after the ceiling.
+    are waited for. A version with SnapStart is ready when that is. Raises PipelineError for a
+    failed function and after the ceiling, Interrupted soon after somebody has asked to stop.
     """
-    start = wait.now()
+    start, ceiling = wait.now(), wait.ceiling
+    kind: type[PipelineError] = PipelineError
     what = name if version == _LATEST else f"version {version} of {name}"
     while True:
         found = observe(client, name, version)
@@ -255,19 +302,20 @@ def settled(client: Any, name: str, wait: Wait, stage: Stage, version: str = _LA
                 f"it has failed: {found.state_reason}",
                 f"{hint(found.state_reason)} {_AFTER_FAILURE[version == _LATEST]}".strip(),
             )
-        if found.state in _READY_STATES and found.update != "InProgress":
+        if found.is_ready:
             return found
-        status = f"State {found.state}, LastUpdateStatus {found.update}"
-        reason = found.state_reason if found.state not in _READY_STATES else found.update_reason
-        status = f"{status} ({reason})" if reason else status
-        if wait.now() - start >= wait.ceiling:
-            raise PipelineError(
+        waited = wait.now() - start
+        if wait.stopped() and kind is PipelineError:
+            kind, ceiling = Interrupted, min(ceiling, waited + _GRACE_SECONDS)
+        if waited >= ceiling:
+            then = "Deploy again later: a deploy continues where it stopped."
+            raise kind(
                 what,
-                f"after {wait.ceiling:.0f} s it still has {status}",
-                f"{hint(reason)} Deploy again later: a deploy continues where it stopped.".strip(),
+                f"after {waited:.0f} s it still has {found.status}",
+                f"{hint(found.reason)} {then}".strip(),
             )
-        stage.progress(f"waiting for {what}: {status}")
-        wait.sleep(wait.interval)
+        stage.progress(f"waiting for {what}: {found.status}")
+        wait.pause()
 
 
 def _reason(configuration: Mapping[str, Any], field: str) -> str:

@@ -7,23 +7,34 @@ of (an object, the function, a version, the alias), and no step by its name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
 from ..core.manifest import Manifest
+from ..core.masking import MASK
 from ..core.names import ALIAS, release_description
+from ..core.templates import readable
+from ..core.text import span
 from .observe import Alias, Observed, differences
+from .smoke import Smoke
+from .traffic import Canary, Rollout
+from .verdict import metric_queries
 
 # The settings that UpdateFunctionConfiguration takes, by the names that people read.
 _SETTINGS = {"runtime": "Runtime", "handler": "Handler", "description": "Description"}
+# What a change of a tag is called, in front of its key.
+TAG = "tag "
+# An output of a deploy: how many percent of the calls go to its version.
+WEIGHT = "Weight"
 _SHORT = 12  # digits of a commit, in a description
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a package sets on a function. `templates` are the environment's values as written."""
+    """What a package sets on a function. `shown` is what people may see of the environment."""
 
     runtime: str
     handler: str
@@ -31,14 +42,21 @@ class Wanted:
     architecture: str
     code_sha256: str
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    templates: Mapping[str, str] = field(default_factory=dict)
+    shown: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_manifest(
-        cls, manifest: Manifest, environment: Mapping[str, str], release: str
+        cls,
+        manifest: Manifest,
+        environment: Mapping[str, str],
+        release: str,
+        plain: Iterable[str] = (),
     ) -> Wanted:
-        """Take the manifest's facts; `environment` is its table with the variables filled in."""
+        """Take the manifest's facts; `environment` is its table with the variables filled in.
+
+        `plain` are the names of variables whose values may be shown.
+        """
         function = manifest.function
         commit = manifest.source.commit or "unknown"
         state = "-dirty" if manifest.source.dirty else ""
@@ -51,7 +69,7 @@ class Wanted:
             architecture=function.architecture,
             code_sha256=manifest.function_zip.code_sha256,
             environment=environment,
-            templates=function.environment,
+            shown=readable(function.environment, environment, plain),
             tags={
                 **function.tags,
                 "pipeline:package": f"{manifest.package_id} {manifest.version}",
@@ -66,15 +84,19 @@ class Later(Enum):
 
     FUNCTION_ZIP = "the function zip"
     VERSION = "the version that was published"
+    MARK = "that a canary of it is under way, and since when"
+    TAKEN_BACK = "that it was taken back, when and why"
 
 
 class Of(Enum):
-    """What a step changes, and what is read to prove it."""
+    """What a step changes or looks at, and what is read to prove it."""
 
     OBJECT = "an object in S3"
     FUNCTION = "the function"
     VERSION = "a new version of it"
     ALIAS = "the alias"
+    ANSWER = "what the new version answers"
+    VERDICT = "what its calls say"
 
 
 @dataclass(frozen=True)
@@ -87,7 +109,7 @@ class Permission:
 
 @dataclass(frozen=True)
 class Change:
-    """One difference: what it is, how it is now, how it is planned. Never an environment value."""
+    """One difference: what it is, how it is now, how it is planned. Never a secret."""
 
     what: str
     now: str
@@ -117,7 +139,8 @@ class Step:
     """A change of the function, of what belongs to it, or what one needs.
 
     `sets` are fields of Observed, or of Alias, with the values that they have when the step is
-    done, in `tags` ours alone. `undo` puts back what was there before, where that can be done.
+    done, in `tags` ours alone; of an answer what is expected. `undo` puts back what was there
+    before, where that can be done.
     """
 
     name: str
@@ -146,7 +169,7 @@ class Plan:
     """What has to be done to a function, in this order, and what it was planned on.
 
     `alias` is None where the stack makes none. `made` is the version that holds already what is
-    wanted, where one was published before.
+    wanted, where one was published before. `canary` is None where all traffic moves at once.
     """
 
     observed: Observed
@@ -154,6 +177,7 @@ class Plan:
     steps: tuple[Step, ...]
     alias: Alias | None = None
     made: Observed | None = None
+    canary: Canary | None = None
 
     @classmethod
     def between(
@@ -164,16 +188,20 @@ class Plan:
         *,
         alias: Alias | None = None,
         versions: Iterable[Observed] = (),
+        smoke: Iterable[Smoke] = (),
+        rollout: Rollout = Rollout(),  # noqa: B008 - frozen
     ) -> Plan:
         """Compare, and make a step of what differs; the code goes through `bucket` if there is one.
 
         What can be refused without touching the function comes first. Traffic moves when the
-        version is there whole. The tags say which version runs, so they come last.
+        version is there whole and has answered the `smoke` tests, as the `rollout` says. The tags
+        say which version runs, so they come last.
 
         A version keeps what the stack owns too: it is the wanted one only if all of that is as in
         the function now. So a change of the stack reaches traffic with the next deploy, and the
         deploy of an earlier release moves the alias back to its version, without an upload.
         """
+        versions = [*versions]
         made = _newest(observed, wanted, alias, versions)
         configure, upload = _configure(observed, wanted), _upload(observed, wanted, bucket)
         changes: tuple[Step | None, ...] = (
@@ -184,13 +212,20 @@ class Plan:
         if alias and made:
             # Nothing calls the function but through its alias.
             changes = ()
+        move = _move(observed, alias, made, wanted.description) if alias else None
+        serves = bool(made and alias and made.version == alias.version)
+        canary = Canary.of(rollout, alias, versions) if move and not serves else None
+        # A canary that is under way has answered them.
+        tried = serves or bool(made and alias and made.version in alias.weights)
         steps = (
             *changes,
             None if made else _publish(observed, wanted),
-            _move(observed, alias, made, wanted.description) if alias else None,
+            *(() if tried or (made and not move) else (_try(observed, made, one) for one in smoke)),
+            *(_canary(observed, alias, made, canary) if canary and alias else ()),
+            move,
             _tag(observed, wanted),
         )
-        return cls(observed, wanted, tuple(step for step in steps if step), alias, made)
+        return cls(observed, wanted, tuple(step for step in steps if step), alias, made, canary)
 
     @classmethod
     def back_to(cls, made: Observed, observed: Observed, alias: Alias, description: str) -> Plan:
@@ -216,6 +251,11 @@ class Plan:
         if self.alias:
             # AWS allows it for all functions or for none.
             reads.append(Permission("lambda:ListEventSourceMappings", "*"))
+        if self.canary:
+            reads.append(Permission("lambda:ListProvisionedConcurrencyConfigs", function))
+        if key := json.loads(self.observed.rest.get("KMSKeyArn", '""')):
+            # Lambda reads and writes the environment with the caller's right to the key.
+            reads.append(Permission("kms:Decrypt", key))
         calls = [call for step in self.steps for call in (step.call, step.undo) if call]
         return tuple(dict.fromkeys([*reads, *(p for call in calls for p in call.permissions)]))
 
@@ -258,7 +298,7 @@ def _configure(observed: Observed, wanted: Wanted) -> Step | None:
     for key, value in wanted.environment.items():
         if observed.environment.get(key) != value:
             now = "(another value)" if key in observed.environment else ""
-            changes.append(Change(f"environment {key}", now, wanted.templates.get(key, "")))
+            changes.append(Change(f"environment {key}", now, wanted.shown.get(key, MASK)))
             # Lambda replaces the environment as a whole, so the keys of others are sent along.
             sets["environment"] = {**observed.environment, **wanted.environment}
     before = {field: getattr(observed, field) for field in sets}
@@ -333,35 +373,88 @@ def _move(observed: Observed, alias: Alias, made: Observed | None, description: 
     if made and alias.version == made.version and not alias.weights:
         return None
     version = made.version if made else Later.VERSION
-    # Weights that are left out would stay.
-    request: dict[str, Any] = {
-        "FunctionName": observed.name,
-        "Name": ALIAS,
-        "FunctionVersion": version,
-        "Description": description,
-        "RoutingConfig": {"AdditionalVersionWeights": {}},
-    }
-    right = Permission("lambda:UpdateAlias", observed.arn)
     planned = f"version {made.version}" if made else "the new version"
     return Step(
         "alias",
         (Change(ALIAS, str(alias), planned),),
-        Call("lambda", "update_alias", request, (right,), revised=True),
+        _routing(observed, version, {}, description),
         {"version": version, "weights": {}, "description": description},
         of=Of.ALIAS,
+    )
+
+
+def _routing(observed: Observed, version: object, weights: Any, description: object) -> Call:
+    # Weights that are left out would stay.
+    request = {
+        "FunctionName": observed.name,
+        "Name": ALIAS,
+        "FunctionVersion": version,
+        "Description": description,
+        "RoutingConfig": {"AdditionalVersionWeights": weights},
+    }
+    right = Permission("lambda:UpdateAlias", observed.arn)
+    return Call("lambda", "update_alias", request, (right,), revised=True)
+
+
+def _try(observed: Observed, made: Observed | None, smoke: Smoke) -> Step:
+    request = {
+        "FunctionName": observed.name,
+        "Qualifier": made.version if made else Later.VERSION,
+        "Payload": smoke.event,
+        "LogType": "Tail",
+    }
+    right = Permission("lambda:InvokeFunction", f"{observed.arn}:*")
+    sets = {"name": smoke.name, "answer": smoke.expected}
+    return Step("smoke", (), Call("lambda", "invoke", request, (right,)), sets, of=Of.ANSWER)
+
+
+def _canary(
+    observed: Observed, alias: Alias, made: Observed | None, canary: Canary
+) -> Iterator[Step]:
+    """Give a part of the calls to the version, unless it has it already, and judge by them."""
+    version = made.version if made else Later.VERSION
+    percent = canary.rollout.strategy.percent
+    if not (made and canary.since and made.version in alias.weights):
+        weights = {version: round(percent / 100, 4)}
+        length = f" for {span(canary.rollout.strategy.seconds)}"
+        planned = f"version {made.version}" if made else "the new version"
+        yield Step(
+            "canary",
+            (
+                Change(
+                    ALIAS, str(alias), f"version {alias.version}, {percent:g}% to {planned}{length}"
+                ),
+            ),
+            _routing(observed, alias.version, weights, Later.MARK),
+            {"version": alias.version, "weights": weights, "description": Later.MARK},
+            of=Of.ALIAS,
+        )
+    # The executor adds from when to when.
+    seconds = canary.rollout.strategy.seconds
+    queries = metric_queries(observed.name, version, alias.version, seconds)
+    rights = [Permission("cloudwatch:GetMetricData", "*")]
+    if canary.rollout.alarms:
+        rights.append(Permission("cloudwatch:DescribeAlarms", "*"))
+    yield Step(
+        "verdict",
+        (),
+        Call("cloudwatch", "get_metric_data", {"MetricDataQueries": queries}, tuple(rights)),
+        {"version": alias.version, "weights": {}, "description": Later.TAKEN_BACK},
+        _routing(observed, alias.version, {}, Later.TAKEN_BACK),
+        of=Of.VERDICT,
     )
 
 
 def _tag(observed: Observed, wanted: Wanted) -> Step | None:
     there = observed.tags or {}
     changes = tuple(
-        Change(f"tag {key}", there.get(key, ""), value)
+        Change(f"{TAG}{key}", there.get(key, ""), value)
         for key, value in wanted.tags.items()
         if there.get(key) != value
     )
     if not changes:
         return None
-    tags = dict(wanted.tags)
+    tags = {key: wanted.tags[key] for key in wanted.tags if there.get(key) != wanted.tags[key]}
     right = Permission("lambda:TagResource", observed.arn)
     call = Call("lambda", "tag_resource", {"Resource": observed.arn, "Tags": tags}, (right,))
     return Step("tag", changes, call, {"tags": tags})

@@ -96,12 +96,14 @@ def stream(
     cwd: Path,
     env: Mapping[str, str],
     stdin: bytes = b"",
+    patient: bool = False,
 ) -> int:
     """Run a program and return its exit code; `take(line, is_error)` gets every line of output.
 
     `env` is the child's whole environment, `stdin` what its standard input gets. Lines keep
     their order within each stream. When the caller is interrupted or `take` fails, the program
-    is asked to end, and killed when it does not.
+    is asked to end, and killed when it does not. A `patient` caller hands its interrupts on, one
+    by one, and takes what the program says and returns after them; the third one is its own.
     """
     words = [str(word) for word in command]
     try:
@@ -116,7 +118,7 @@ def stream(
     except OSError as error:
         raise _cannot_start(words[0], Path(words[0]).name, cwd, error) from error
     try:
-        _pump(child, stdin, take)
+        _pump(child, stdin, take, patience=2 if patient else 0)
         return child.wait()
     finally:
         _end(child)
@@ -127,7 +129,12 @@ def _cannot_start(program: str, where: str, cwd: Path, error: OSError) -> Pipeli
     return PipelineError(where, what, f"Install it, or look at PATH. The folder was {cwd}.")
 
 
-def _pump(child: subprocess.Popen[bytes], stdin: bytes, take: Callable[[str, bool], None]) -> None:
+def _pump(
+    child: subprocess.Popen[bytes],
+    stdin: bytes,
+    take: Callable[[str, bool], None],
+    patience: int,
+) -> None:
     lines: queue.Queue[tuple[str, bool] | None] = queue.Queue()
     pipes = ((child.stdout, False), (child.stderr, True))
     for pipe, is_error in pipes:
@@ -135,11 +142,19 @@ def _pump(child: subprocess.Popen[bytes], stdin: bytes, take: Callable[[str, boo
     threading.Thread(target=_feed, args=(child.stdin, stdin), daemon=True).start()
     open_pipes = len(pipes)
     while open_pipes:
-        line = lines.get()
-        if line is None:
-            open_pipes -= 1
-        else:
-            take(*line)
+        try:
+            line = lines.get()
+            if line is None:
+                open_pipes -= 1
+            else:
+                take(*line)
+        except KeyboardInterrupt:
+            if not patience:
+                raise
+            patience -= 1
+            if os.name == "posix":
+                # Elsewhere this would kill it, and the console has told it already.
+                child.terminate()
 
 
 def _read(

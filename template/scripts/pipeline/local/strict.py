@@ -43,6 +43,7 @@ _PATH = re.compile(
     r"(?:(?P<part>code|configuration|versions|aliases|policy|event-invoke-config|invocations)/?"
     r"(?P<item>[^/]+)?)?\Z"
 )
+_PROVISIONED = re.compile(r"GET /20\d\d-\d\d-\d\d/functions/[^/]+/provisioned-concurrency/?")
 # moto hangs these on the function itself, whatever qualifier the call has.
 _QUALIFIED = ("policy", "event-invoke-config")
 _OPERATIONS = {
@@ -56,6 +57,7 @@ _OPERATIONS = {
     "POST event-invoke-config": "UpdateFunctionEventInvokeConfig",
 }
 _SUCCESS = range(200, 300)
+_JSON = (("Content-Type", "application/json"),)
 # What is refused while an earlier one is under way, and itself takes time.
 _SETTLES = ("POST functions", "PUT configuration", "PUT code", "POST versions")
 _PENDING = {
@@ -111,6 +113,10 @@ class StrictLambda:
 
     def __call__(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
         """Check a call of the Lambda API, let moto answer it, and complete the answer."""
+        if _PROVISIONED.fullmatch(f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO', '')}"):
+            # What asks whether there is any may know; that there can be none is said to others.
+            none = json.dumps({"ProvisionedConcurrencyConfigs": []}).encode()
+            return send(Reply(200, _JSON, none), start_response)
         path = _PATH.match(environ.get("PATH_INFO", ""))
         if scope(environ).service != "lambda" or not path:
             return self._app(environ, start_response)
@@ -234,7 +240,7 @@ class StrictLambda:
         config["CodeSize"] = len(code)
         if asked.body.get("Architectures"):
             config["Architectures"] = asked.body["Architectures"]
-        return Reply(200, (("Content-Type", "application/json"),), json.dumps(config).encode())
+        return Reply(200, _JSON, json.dumps(config).encode())
 
     def _revision(self, key: tuple[str, ...], document: dict[str, Any]) -> str:
         """Return the id of this state; another state has another id, however it came about.

@@ -19,7 +19,6 @@ from ..core.events import Achieved, Artifact, Output, Progressed, Reporter
 from ..core.masking import MASK
 from ..core.names import DEPLOY_SCRIPT
 from ..deploy.aws_session import Credentials
-from ..deploy.worker import DRY_RUN_VARIABLE, POLICY_VARIABLE
 from ..edge.shell import stream
 from .service_messages import Message, parse
 
@@ -49,21 +48,12 @@ class Job:
     parameters: tuple[str, ...] = ()
 
 
-def worker_variables(
-    environment: str,
-    release: str,
-    values: Mapping[str, str],
-    *,
-    dry_run: bool = False,
-    print_policy: bool = False,
-) -> dict[str, str]:
-    """Return the Octopus variables of a deploy outside Octopus; `values` are the project's own."""
+def worker_variables(environment: str, release: str, values: Mapping[str, str]) -> dict[str, str]:
+    """Return the Octopus variables of a deploy outside Octopus; `values` are all other ones."""
     return {
         **values,
         "Octopus.Environment.Name": environment,
         "Octopus.Release.Number": release,
-        DRY_RUN_VARIABLE: str(dry_run),
-        POLICY_VARIABLE: str(print_policy),
     }
 
 
@@ -80,7 +70,9 @@ def launch(job: Job, reporter: Reporter) -> None:
     command = (*bare_python, bootstrap, DEPLOY_SCRIPT, *job.parameters, key)
     # Standard input keeps the secrets off the command line and the disk.
     stdin = json.dumps(dict(job.variables)).encode()
-    code = stream(command, listener.take, cwd=job.package, env=_environment(job), stdin=stdin)
+    code = stream(
+        command, listener.take, cwd=job.package, env=_environment(job), stdin=stdin, patient=True
+    )
     if code:
         raise listener.error(code)
 

@@ -6,20 +6,21 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
 from ..core.errors import PipelineError
 from ..core.manifest import MANIFEST_NAME, Dependency, Manifest, Source, json_bytes
 from ..core.names import FUNCTION_ZIP
 from ..core.text import few
+from ..deploy.smoke import SMOKE_FILE, SMOKE_FOLDER, Smoke
 from ..edge.files import write_whole
 from ..edge.machine import Machine
 from ..function.engine import Distribution, Restored, ZipFile, engine_for
 from ..function.function_zip import FunctionZip, make_function_zip
 from ..function.python.distributions import distributions
 from ..function.python.hash_lock import locked, read_lock
-from ..project.project import Project
+from ..project.project import LOCAL_ENVIRONMENT, Project
 from ..project.secrets import refuse_secrets
 from ..project.sources import SOURCE, Sources, function_files
 from ..project.tables import normal
@@ -131,12 +132,16 @@ def make_package(project: Project, order: Order, restored: Restored, machine: Ma
     manifest = _manifest(project, order, zipped, restored, client)
     sbom = make_sbom(manifest, installed, client, _kept(machine))
     deployed = deploy_half(project.root / "scripts")
+    smoke = _smoke_tests(order.sources)
     staged = _staged(manifest, sbom, zipped, deployed)
+    staged |= {
+        f"{SMOKE_FOLDER}/{PurePosixPath(name).name}": compress(data) for name, data in smoke.items()
+    }
     staged |= {member.name: member.payload for member in members_of(archive)}
     origin = Origin(manifest, library_digest(project.root), _tags(installed))
     package = order.folder / f"{project.package_id}.{manifest.version}.nupkg"
     ours = {f"{SOURCE}/{name}": data for name, _, data in own}
-    ours |= {f"scripts/{name}": data for name, data in deployed}
+    ours |= {**{f"scripts/{name}": data for name, data in deployed}, **smoke}
     contents = _Contents(order.sources, staged, ours)
     digest, packed, notes = _pack(project, origin, package, contents)
     return Built(package, digest, zipped, manifest, packed, notes)
@@ -179,9 +184,18 @@ def _manifest(
         dependencies=restored.dependencies,
         tools=tools(project.root, client),
         environments={
-            environment.name: environment.place() for environment in project.environments
+            environment.name: environment.place()
+            for environment in (*project.environments, project.environment(LOCAL_ENVIRONMENT))
         },
     )
+
+
+def _smoke_tests(sources: Sources) -> dict[str, bytes]:
+    """Return the events that a deploy tries a new version with, by path. Raises PipelineError."""
+    found = sources.contents([one.path for one in sources.files if SMOKE_FILE.fullmatch(one.path)])
+    for path, data in found.items():
+        Smoke.read(data, path)
+    return found
 
 
 def _staged(

@@ -14,6 +14,8 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from ..core.errors import PipelineError, UsageError
 from ..core.manifest import FunctionFacts
+from ..core.text import seconds_of
+from ..deploy.traffic import Rollout
 from ..edge.files import decoded, refuse_mark
 from .runtimes import ARCHITECTURES, Runtime, runtime_named
 from .tables import Table, normal
@@ -39,9 +41,12 @@ TEST_FOLDERS = ("*/**/tests/**", "*/**/test/**")
 BUILT_IN_FEED = "octopus"
 # The environment of the embedded AWS; it is always there and needs no declaration.
 LOCAL_ENVIRONMENT = "local"
+# The figures of a call of the embedded AWS are there when it ends.
+_AT_ONCE = {"metric-delay": "0s"}
 # What steps run on where no deployment target is named.
 CLOUD_REGION = "cloud-region"
 _MACHINE = "machine:"
+_MOST_ALARMS = 50  # in one answer of DescribeAlarms
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,11 @@ class Function:
 
 @dataclass(frozen=True)
 class Environment:
-    """A declared environment: where it is in AWS, and what its variables are off the worker."""
+    """A declared environment: where it is in AWS, and what its variables are off the worker.
+
+    `traffic` is how calls move to a new version there, as the texts of deploy/traffic.py's Rollout
+    and of its connection.
+    """
 
     name: str
     permanent: bool = False
@@ -88,7 +97,9 @@ class Environment:
     region: str = ""
     profile: str = ""
     role: str = ""
+    external_id: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
+    traffic: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_local(self) -> bool:
@@ -100,8 +111,9 @@ class Environment:
         return {"Octopus.Environment.Name": self.name, **self.variables}
 
     def place(self) -> dict[str, str]:
-        """Return what a worker needs to know of the environment's place."""
-        place = {"account": self.account, "region": self.region, "role": self.role}
+        """Return what a worker needs to know of the environment: where it is, and of traffic."""
+        names = ("account", "region", "role", "external_id")
+        place = {**{name: getattr(self, name) for name in names}, **self.traffic}
         return {key: value for key, value in place.items() if value}
 
 
@@ -218,7 +230,7 @@ class Project:
         Raises PipelineError naming the declared ones, UsageError without a name.
         """
         known = {environment.name.lower(): environment for environment in self.environments}
-        known.setdefault(LOCAL_ENVIRONMENT, Environment(LOCAL_ENVIRONMENT))
+        known.setdefault(LOCAL_ENVIRONMENT, Environment(LOCAL_ENVIRONMENT, traffic=_AT_ONCE))
         if name.lower() in known:
             return known[name.lower()]
         names = ", ".join(environment.name for environment in known.values())
@@ -379,8 +391,28 @@ def _environments(pipeline: Table) -> tuple[Environment, ...]:
             region=table.text("region", ""),
             profile=table.text("profile", ""),
             role=table.text("role", ""),
+            external_id=table.text("external-id", ""),
             variables=table.mapping("variables"),
+            traffic=_traffic(table),
         )
         table.refuse_unknown()
         found.append(environment)
     return tuple(found)
+
+
+def _traffic(table: Table) -> dict[str, str]:
+    """Return the settings that a deploy reads again, as its Rollout and Connection take them."""
+    found = dict(_AT_ONCE) if table.name.rpartition(".")[2] == LOCAL_ENVIRONMENT else {}
+    found |= {key: text for key in ("strategy", "metric-delay") if (text := table.text(key, ""))}
+    if alarms := table.texts("alarms", ()):
+        if len(alarms) > _MOST_ALARMS or any(not name.strip() or "\n" in name for name in alarms):
+            then = f'Write alarms = ["NAME", ...], with {_MOST_ALARMS} names at most.'
+            raise table.error("alarms", "these are no names of alarms", then)
+        found["alarms"] = "\n".join(alarms)
+    found |= {f"thresholds.{name}": text for name, text in table.mapping("thresholds").items()}
+    try:
+        Rollout.read(found)
+        seconds_of("metric-delay", found.get("metric-delay", "0s"))
+    except PipelineError as error:
+        raise table.error(error.where, error.what, error.then) from error
+    return found

@@ -23,8 +23,9 @@ _TIME = len("12.3 s")
 _SPINNER = 2
 _wrap = partial(textwrap.wrap, break_long_words=False, break_on_hyphens=False)
 
-# A line of a plan: what changes, from what, to what.
-_CHANGE = re.compile(r"(    \S.*?: )(.*)( -> )(.*)")
+# A line of a plan: its label, what changes, from what, to what. Long ones are two lines.
+_CHANGE = re.compile(rf"  (.{{{STAGE_WIDTH}}} )(\S.*?: )?(.*?)( *-> )(.*)")
+_LABELS = {"drift": "yellow", "alarm": "red"}
 
 
 class TerminalPrinter:
@@ -104,6 +105,13 @@ def _coloured(event: Event, text: str) -> Text:
     if isinstance(event, Line) and text.startswith("CodeSha256 "):
         return Text(text, style="dim")
     if isinstance(event, Line) and (change := _CHANGE.fullmatch(text)):
-        what, before, arrow, after = change.groups()
-        return Text.assemble(what, (before, "red"), (arrow, "dim"), (after, "green"))
+        label, what, before, arrow, after = change.groups()
+        return Text.assemble(
+            "  ",
+            (label, _LABELS.get(label.strip(), "")),
+            what or "",
+            (before, "red"),
+            (arrow, "dim"),
+            (after, "green"),
+        )
     return Text(text)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..core.errors import PipelineError
 from ..core.events import Event, Output, Progressed, Reporter, Sink
 from ..core.names import resource_name
 from ..core.templates import declared_values
+from ..deploy import worker
 from ..deploy.aws_session import Credentials
-from ..deploy.main import CHANGES
+from ..deploy.main import CHANGES, PLAN
+from ..deploy.traffic import STRATEGY_VARIABLE, Strategy
+from ..edge.files import read_text, write_whole
 from ..edge.machine import Machine
 from ..edge.pythons import base_python
 from ..octopus.launch import Job, launch, worker_variables
@@ -21,25 +26,37 @@ from ..project.last_build import Latest
 from ..project.project import Environment, Project
 from .build import fresh_package
 from .local import next_step, start_for_project
-from .which_package import chosen_package, is_stale, last_build
+from .which_package import OUTPUT, chosen_package, is_stale, last_build
 
 
 @dataclass(frozen=True)
 class DeployOptions:
-    """What the command line says of a deploy; without `package` the last build is meant."""
+    """What the command line says of a deploy; without `package` the last build is meant.
+
+    `save_plan` is the file that a plan is written to instead of a deploy, `from_plan` the one whose
+    plan is deployed. Without `strategy` the environment's own counts.
+    """
 
     environment: str
     package: str | None = None
     dry_run: bool = False
     print_policy: bool = False
     allow_dirty: bool = False
+    save_plan: str = ""
+    from_plan: str = ""
+    strategy: str = ""
+
+    @property
+    def is_dry(self) -> bool:
+        """Tell whether the plan is all that is wanted."""
+        return self.dry_run or bool(self.save_plan)
 
 
 @dataclass(frozen=True)
 class Deployed:
     """A deploy that was made, or shown; `outputs` are what the script passes to later steps.
 
-    `changes` is how many a dry run found.
+    `changes` is how many a dry run found, `plan` what it planned, as `deploy/plan_data.py` has it.
     """
 
     environment: str
@@ -48,6 +65,7 @@ class Deployed:
     dry_run: bool
     outputs: Mapping[str, str]
     changes: int = 0
+    plan: Mapping[str, Any] | None = None
 
 
 def deploy(
@@ -58,6 +76,8 @@ def deploy(
     Raises UsageError without an environment, PipelineError for a build that must not go there,
     and the error that the deploy script ended with.
     """
+    if options.strategy:
+        Strategy.parse(options.strategy, "--strategy")
     environment = project.environment(options.environment)
     reporter.emit(Progressed("deploy", f"to {environment.name}"))
     if environment.is_local:
@@ -79,7 +99,7 @@ def deploy(
         environ.update(variables)
         credentials = Credentials.from_environment(variables)
         done = deploy_package(project, package, options, credentials, environ, reporter)
-        if not (options.dry_run or options.print_policy):
+        if not (options.is_dry or options.print_policy):
             reporter.line(f"  next      {next_step(project.root, started)}")
         return done
     credentials = worker_credentials(environment, environ)
@@ -99,6 +119,15 @@ def deploy_package(
     manifest = package.own_manifest()
     templates = manifest.function.templates()
     values = declared_values(templates, environment.declared(), environ)
+    given = {
+        worker.DRY_RUN_VARIABLE: str(options.is_dry),
+        worker.POLICY_VARIABLE: str(options.print_policy),
+        worker.PLAN_VARIABLE: _saved(options.from_plan),
+        # What stands in pyproject.toml is no secret.
+        worker.PLAIN_VARIABLE: ",".join(environment.variables),
+        worker.PACKAGES_VARIABLE: json.dumps(_packages(project)),
+        **({STRATEGY_VARIABLE: options.strategy} if options.strategy else {}),
+    }
     outputs: dict[str, str] = {}
     # Until its end a terminal shows that it goes on: the script says only what is done.
     reporter.emit(Progressed("deploy", f"{manifest.version} to {environment.name}"))
@@ -106,18 +135,36 @@ def deploy_package(
         folder = Path(scratch) / manifest.package_id / manifest.version
         folder.parent.mkdir()
         package.unpack_like_octopus(folder)
-        variables = worker_variables(
-            environment.name,
-            manifest.version,
-            values,
-            dry_run=options.dry_run,
-            print_policy=options.print_policy,
-        )
+        variables = worker_variables(environment.name, manifest.version, {**values, **given})
         job = Job(folder, base_python(), variables, credentials, environ)
         launch(job, Reporter(_collecting(reporter.emit, outputs), reporter.seconds))
     name = resource_name(environment.name, project.function.name)
-    changes = int(outputs.pop(CHANGES, "0"))
-    return Deployed(environment.name, name, manifest.version, options.dry_run, outputs, changes)
+    changes, plan = int(outputs.pop(CHANGES, "0")), outputs.pop(PLAN, "null")
+    if options.save_plan:
+        write_whole(Path(options.save_plan), plan.encode())
+        verb = f"python3 tasks.py deploy {environment.name} --from-plan {options.save_plan}"
+        reporter.line(f"The plan is saved: `{verb}` deploys exactly that, or nothing.")
+    return Deployed(
+        environment.name, name, manifest.version, options.is_dry, outputs, changes, json.loads(plan)
+    )
+
+
+def _saved(file: str) -> str:
+    if not file:
+        return ""
+    try:
+        return read_text(Path(file), file)
+    except OSError as error:
+        then = "Save a plan with `--plan FILE` first."
+        raise PipelineError(file, f"it cannot be read: {error.strerror}", then) from error
+
+
+def _packages(project: Project) -> dict[str, str]:
+    """Return the packages that are at hand here, by version: those of builds, of a folder feed."""
+    start, end = f"{project.package_id}.", ".nupkg"
+    places = (project.root / project.feed, *(project.root / OUTPUT).glob("*"))
+    files = [file for place in places for file in place.glob(f"{start}*{end}")]
+    return {file.name.removeprefix(start).removesuffix(end): str(file) for file in files}
 
 
 def refuse_unfit(

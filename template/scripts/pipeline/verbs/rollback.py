@@ -13,6 +13,7 @@ from ..deploy.apply import apply
 from ..deploy.observe import Wait, observe, published_versions, read_alias, settled
 from ..deploy.plan import Plan
 from ..deploy.releases import earlier_release, releases
+from ..deploy.traffic import decide
 from .which_function import Place
 
 
@@ -44,6 +45,10 @@ def rollback(place: Place, to: str, reason: str, now: datetime, reporter: Report
         if alias is None:
             then = "Deploy the earlier package again; that also says which lines the stack needs."
             raise PipelineError(where, f"{name} has no alias live, which could be moved", then)
+        if alias.weights and not to:
+            # The release before the one that serves is not the one before the canary.
+            what = f"{name} has a canary under way: live is {alias}"
+            raise PipelineError(where, what, decide(place.environment.name))
         known = releases(published_versions(functions, name))
         serving = next((one for one in known if one.function.version == alias.version), None)
         chosen = earlier_release(known, alias.version, to, where)

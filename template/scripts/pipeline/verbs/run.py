@@ -14,6 +14,7 @@ from ..core.events import Reporter
 from ..core.manifest import Dependency, FunctionFacts
 from ..core.names import FUNCTION_ZIP
 from ..core.templates import declared_values, resolve
+from ..deploy.smoke import SMOKE_FILE, Smoke
 from ..edge.files import read_text, remove_folder
 from ..edge.machine import Machine
 from ..function.engine import engine_for
@@ -35,9 +36,14 @@ _SDKS = ("boto3", "botocore", "@aws-sdk/")
 
 
 def read_event(path: Path) -> bytes:
-    """Return an event file's JSON in UTF-8, as AWS takes it. Raises PipelineError."""
+    """Return an event file's JSON in UTF-8, as AWS takes it; of a smoke test its event.
+
+    Raises PipelineError.
+    """
     try:
-        return read_text(path, str(path)).encode()
+        data = read_text(path, str(path)).encode()
+        is_smoke = SMOKE_FILE.fullmatch("/".join(path.absolute().parts[-3:]))
+        return Smoke.read(data, str(path)).event if is_smoke else data
     except OSError as error:
         raise PipelineError(
             "--event", f"{path}: {error.strerror}", "Name a JSON file, like those in tests/events."

@@ -8,10 +8,9 @@ from typing import Any
 
 from ..core.names import release_in
 from ..deploy.observe import Alias, Observed, differences, observe, read_alias
+from ..deploy.traffic import LATEST, canary_in, decide, moment
 from ..deploy.triggers import off_the_alias
 from .which_function import Place
-
-_LATEST = "$LATEST"
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def status(place: Place) -> Status:
     functions, name = place.connection.functions, place.function
     latest, alias = observe(functions, name), read_alias(functions, name)
     serving = latest
-    if alias and alias.version != _LATEST:
+    if alias and alias.version != LATEST:
         serving = observe(functions, name, alias.version)
     release, commit = release_in(serving.description)
     note = alias.description if alias and alias.description != serving.description else ""
@@ -63,8 +62,15 @@ def status(place: Place) -> Status:
         modified=serving.modified,
         alias=str(alias) if alias else "",
         note=note,
-        drift=tuple(_drift(functions, latest, serving, alias)),
+        drift=(*_canary(alias, place.environment.name), *_drift(functions, latest, serving, alias)),
     )
+
+
+def _canary(alias: Alias | None, environment: str) -> Iterator[str]:
+    if alias and alias.weights:
+        tried, since = canary_in(alias)
+        what = f"a canary of {tried} since {moment(since)}" if since else "weights not of ours"
+        yield f"{what}: {alias}. {decide(environment)}"
 
 
 def _drift(
