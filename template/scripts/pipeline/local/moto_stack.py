@@ -179,6 +179,7 @@ def _as_numbers(properties: dict[str, Any]) -> None:
 
 def _apply(function: Any, properties: Mapping[str, Any]) -> None:
     _keep(function, properties)
+    function.reserved_concurrency = properties.get("ReservedConcurrentExecutions")
     if properties.get("Architectures"):
         function.architectures = list(properties["Architectures"])
     if "Tags" in properties:
