@@ -106,7 +106,16 @@ def test_a_clone_sets_itself_up_without_a_network(clone: Repository) -> None:
     assert "setup:" not in again.err
 
 
-@pytest.mark.parametrize("missing", [STAMP, "bin/python", "lib/python*/site-packages/invoke", "."])
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "bin/python",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in (STAMP, "lib/python*/site-packages/invoke", ".")
+        ),
+    ],
+)
 def test_a_half_made_venv_heals(repository: Repository, missing: str) -> None:
     """A `.venv` without its stamp, its interpreter or anything at all is made anew."""
     (broken,) = repository.root.glob(f".venv/{missing}")
@@ -264,6 +273,7 @@ def test_a_lock_that_is_no_text(clone: Repository) -> None:
     assert is_one_sentence(done, "UTF-8", "git checkout scripts/requirements-build.txt"), done
 
 
+@pytest.mark.slow
 def test_later_locks_wait_until_they_are_needed(fresh: Fresh) -> None:
     """The embedded AWS is not installed by a build, but by the first verb that needs it."""
     repository = replace(fresh(), starter=None)

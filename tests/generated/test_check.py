@@ -10,6 +10,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from tests.generated.conftest import Fresh
 from tests.generated.repository import RUNTIME, Repository
 from tests.generated.test_build import package_of
@@ -143,6 +145,7 @@ def test_a_table_of_zeros_is_no_bomb(repository: Repository, tmp_path: Path) -> 
     repository.must("run", "--event", str(event))
 
 
+@pytest.mark.slow
 def test_a_function_over_the_limit(repository: Repository, tmp_path: Path) -> None:
     """Lambda counts what comes out, and so do we; the handler is looked for all the same."""
     module = repository.module()
@@ -184,6 +187,7 @@ def test_a_large_environment_is_told_by_environment(repository: Repository) -> N
     assert "reasons found: 1" in done.err
 
 
+@pytest.mark.slow
 def test_the_runtimes_boto3(render: Render, fresh: Fresh, tmp_path: Path) -> None:
     """With `boto3 = "runtime"` the zip has none, and tests, check and `run` still find one."""
     repository = fresh()

@@ -53,6 +53,7 @@ def test_deploying_to_the_embedded_aws(local: Repository) -> None:
     assert " -> " not in again.err
 
 
+@pytest.mark.slow
 def test_traffic_follows_the_release_and_goes_back_with_it(local: Repository) -> None:
     """Calls run the version that a deploy published, and the one before after a rollback."""
 
