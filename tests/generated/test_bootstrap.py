@@ -127,6 +127,7 @@ def test_a_half_made_venv_heals(repository: Repository, missing: str) -> None:
     assert (repository.root / ".venv" / STAMP).is_file()
 
 
+@pytest.mark.slow
 def test_a_killed_set_up_heals(clone: Repository) -> None:
     """A set-up that was killed on the way leaves nothing that the next verb trips over."""
     child = subprocess.Popen(
@@ -140,6 +141,7 @@ def test_a_killed_set_up_heals(clone: Repository) -> None:
     assert clone.must("version", "--build-number", "7").out == "1.0.7\n"
 
 
+@pytest.mark.slow
 def test_several_at_once_are_safe(clone: Repository, tmp_path: Path) -> None:
     """First verbs at the same time say that they wait; one of them makes `.venv`, all succeed."""
     (clone.root / ".pipeline").mkdir()
@@ -165,6 +167,7 @@ def test_no_pip_and_no_venv(clone: Repository, tmp_path: Path) -> None:
     assert is_one_sentence(done, "setup:", "neither pip nor the venv module", "python3-venv"), done
 
 
+@pytest.mark.slow
 def test_nothing_of_a_foreign_folder_runs_or_counts(clone: Repository, tmp_path: Path) -> None:
     """Modules and settings of the caller's folder, and of those above, change no set-up.
 

@@ -133,6 +133,7 @@ def test_a_handler_is_read_with_the_functions_python(repository: Repository) -> 
     assert advice in repository.verb("package", "--force").err
 
 
+@pytest.mark.slow
 def test_a_table_of_zeros_is_no_bomb(repository: Repository, tmp_path: Path) -> None:
     """What packs very well is built, looked at and run like anything else."""
     module = repository.module()

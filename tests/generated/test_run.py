@@ -45,12 +45,8 @@ def test_events_from_standard_input(repository: Repository) -> None:
     name = {"name": "Zürich"}
     done = repository.must("run", "--json", stdin=json.dumps(name, ensure_ascii=False))
     assert "Zürich" in json.dumps(done.document["invocations"][0]["answer"], ensure_ascii=False)
-    wrong = repository.verb("run", stdin="{no")
-    assert wrong.code == 1
-    assert "this is not JSON" in wrong.err
-    missing = repository.verb("run", "--event", "tests/events/nothing.json")
-    assert missing.code == 1
-    assert "tests/events/nothing.json: No such file" in missing.err
+    repository.refused(1, "run", "run", stdin="{no")
+    repository.refused(1, "run", "run", "--event", "tests/events/nothing.json")
 
 
 def test_a_stale_build_is_built_again(repository: Repository) -> None:

@@ -66,7 +66,7 @@ def test_a_package_is_rebuilt_from_its_commit(repository: Repository) -> None:
     repository.write("notes.txt", "later\n")
     repository.commit("Later")
     repository.edit(f"src/{repository.module()}/handler.py", "return", "# later\n    return")
-    assert "the same bytes" in repository.must("verify", str(package)).err
+    assert repository.must("verify", str(package), "--json").document["same"] is True
 
 
 def test_line_ends_that_git_does_not_see(repository: Repository) -> None:
@@ -104,10 +104,7 @@ def test_an_edited_package(repository: Repository) -> None:
             if info.filename == "deploy.py":
                 data = data[:10] + b"?" + data[11:]
             target.writestr(info, data, compress_type=info.compress_type)
-    done = repository.verb("verify", str(edited), "--json")
-    assert done.code == 3, done
-    assert "deploy.py differs from byte 10 on" in done.document["error"]["what"]
-    assert "It was changed since it was built" in done.document["error"]["then"]
+    repository.refused(3, "verify edited.nupkg", "verify", str(edited))
 
 
 def test_a_build_that_depends_on_the_clock(repository: Repository) -> None:
@@ -130,18 +127,18 @@ def test_a_package_of_an_older_library(repository: Repository) -> None:
     with_another_library(repository)
     repository.must("package", "--build-number", "7")
     assert kept.read_bytes() != package_of(repository).read_bytes()
-    done = repository.must("verify", str(kept), "--verbose")
+    done = repository.must("verify", str(kept), "--verbose", "--json")
     assert "another library" in done.err
-    assert "the same bytes" in done.err
+    assert done.document["same"] is True
 
 
 def test_an_edited_library_that_nobody_committed(repository: Repository) -> None:
     """The commit's own library rebuilds its package, whatever lies in the work tree today."""
     repository.must("package", "--build-number", "7")
     repository.edit("scripts/pipeline/zip/writer.py", "LEVEL = 6", "LEVEL = 1")
-    done = repository.must("verify", "--verbose")
+    done = repository.must("verify", "--verbose", "--json")
     assert "another library" in done.err
-    assert "the same bytes" in done.err
+    assert done.document["same"] is True
 
 
 def test_hooks_that_print(repository: Repository) -> None:
@@ -194,14 +191,10 @@ def test_a_commit_that_is_not_here(repository: Repository, tmp_path: Path) -> No
     shallow = Repository(tmp_path / "shallow", repository.extra)
     git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{repository.root}", "shallow")
     (shallow.root / ".venv").symlink_to(repository.root / ".venv")
-    done = shallow.verb("verify", str(package))
-    assert done.code == 1
-    assert "is not in this repository" in done.err
-    assert "git fetch --unshallow" in done.err
+    where = f"verify {package.name}"
+    shallow.refused(1, where, "verify", str(package))
     shallow.edit("pyproject.toml", 'package-id = "', 'package-id = "Other.')
-    done = shallow.verb("verify", str(package))
-    assert done.code == 1
-    assert re.search(r"it is a package of \S+, this repository builds Other\.", done.err), done.err
+    shallow.refused(1, where, "verify", str(package))
 
 
 def test_damaged_packages(repository: Repository) -> None:
@@ -216,15 +209,9 @@ def test_damaged_packages(repository: Repository) -> None:
         (repository.root / "damaged.nupkg").write_bytes(
             whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :]
         )
-        done = repository.verb("verify", "damaged.nupkg")
-        assert done.code == 3, done
-        assert "verify damaged.nupkg" in done.err
-        assert name in done.err
-    assert "'function.zip'" in done.err
+        repository.refused(3, "verify damaged.nupkg", "verify", "damaged.nupkg")
     (repository.root / "damaged.nupkg").write_bytes(whole[: len(whole) // 2])
-    done = repository.verb("verify", "damaged.nupkg")
-    assert done.code == 3, done
-    assert "broken zip file" in done.err
+    repository.refused(3, "verify damaged.nupkg", "verify", "damaged.nupkg")
 
 
 def test_what_cannot_be_verified(fresh: Fresh) -> None:
@@ -232,25 +219,21 @@ def test_what_cannot_be_verified(fresh: Fresh) -> None:
     repository = fresh()
     repository.write("notes.txt", "not committed\n")
     repository.must("package", "--build-number", "7")
-    dirty = repository.verb("verify")
-    assert dirty.code == 1
-    assert "it was built from files that differ from its commit" in dirty.err
+    where = f"verify {package_of(repository).name}"
+    repository.refused(1, where, "verify")
     repository.commit()
     repository.must("package", "--build-number", "7")
     repository.forget_commits()
-    unknown = repository.verb("verify")
-    assert unknown.code == 1
-    assert "is not in this repository" in unknown.err
+    repository.refused(1, where, "verify")
 
 
 def test_nothing_to_verify(repository: Repository) -> None:
     """Before the first build, and for a file that is no package, the sentence is short."""
-    assert "nothing has been built here yet" in repository.verb("verify").err
+    repository.refused(1, "package", "verify")
     repository.write("no.nupkg", "this is no zip\n")
-    done = repository.verb("verify", "no.nupkg")
-    assert done.code == 3
-    assert "no.nupkg" in done.err
-    assert "Traceback" not in done.err
+    repository.refused(3, "verify no.nupkg", "verify", "no.nupkg")
+    # A folder is told as one.
+    repository.refused(1, "package", "inspect", "src")
 
 
 def test_without_git(fresh: Fresh) -> None:
@@ -258,11 +241,4 @@ def test_without_git(fresh: Fresh) -> None:
     repository = fresh()
     repository.must("package", "--build-number", "7")
     shutil.rmtree(repository.root / ".git")
-    done = repository.verb("verify")
-    assert done.code == 1
-    assert "there is no .git here to rebuild from\nVerify it in a clone." in done.err
-
-
-def test_a_folder_is_no_package(repository: Repository) -> None:
-    """A folder is told as one."""
-    assert "package: src is a folder\n" in repository.verb("inspect", "src").err
+    repository.refused(1, f"verify {package_of(repository).name}", "verify")
