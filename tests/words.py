@@ -29,7 +29,9 @@ _NAMES = {
     rf"{_TEMPORARY}/(pytest-of-[^/]+/pytest-\d+/(popen-gw\d+/)?[^/\s'\":]+|tmp\w{{8}}\b)": "FOLDER",
     re.escape(str(ROOT)): "ROOT",
     r"(?<=127\.0\.0\.1:)\d{4,}": "PORT",
+    r"(?m) \d+\.\d s$": "",
     r"(.)\1{99,}": r"\1...",
+    r"\('Connection aborted\.', \w+\(.*?\)\)": "THE CONNECTION BREAKS",
 }
 # The words of others, which a new version of them may change.
 UV_SAYS = {r"No solution found .+": "WHAT UV SAYS"}

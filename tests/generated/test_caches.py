@@ -109,10 +109,10 @@ def test_an_edited_client_is_not_packed(fresh: Fresh) -> None:
     repository.must("package", "--build-number", "7")
     repository.write(path, f"{session.read_text(encoding='utf-8')}# Edited.\n")
     repository.must("package", "--build-number", "7")
-    repository.refused(1, "package", "verify", "--cold")
+    repository.refused(1, "AWS client", "verify", "--cold")
     session.unlink()
     repository.must("cache.clear")
-    repository.refused(1, "package", "package", "--build-number", "8")
+    repository.refused(1, "AWS client", "package", "--build-number", "8")
 
 
 def test_a_damaged_last_build_is_no_hindrance(repository: Repository) -> None:

@@ -201,7 +201,7 @@ def test_what_is_not_deployed(repository: Repository) -> None:
 def test_a_verified_build_wants_credentials(repository: Repository) -> None:
     """A build that may go out stops where the credentials are missing, and says so."""
     repository.must("build", "--build-number", "7")
-    repository.refused(1, "AWS", "deploy", "ci")
+    repository.refused(1, "environment CI", "deploy", "ci")
 
 
 def test_a_package_that_was_verified_later(repository: Repository) -> None:

@@ -28,6 +28,7 @@ def test_slowly():
 
 def test_wrong_usage(repository: Repository) -> None:
     """A command line that cannot be understood ends with 2, nothing on standard output."""
+    said: list[str] = []
     for words in (
         "nonsense",
         "bild",
@@ -45,7 +46,8 @@ def test_wrong_usage(repository: Repository) -> None:
     ):
         done = repository.verb(*words.split())
         assert (done.code, done.out) == (2, ""), words
-        assert_said(f"$ {words}\n{done.err}")
+        said += [f"$ {words}", done.err]
+    assert_said("\n".join(said))
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,9 @@ def test_events_from_standard_input(repository: Repository) -> None:
     name = {"name": "Zürich"}
     done = repository.must("run", "--json", stdin=json.dumps(name, ensure_ascii=False))
     assert "Zürich" in json.dumps(done.document["invocations"][0]["answer"], ensure_ascii=False)
-    repository.refused(1, "run", "run", stdin="{no")
-    repository.refused(1, "run", "run", "--event", "tests/events/nothing.json")
+    wrong = repository.verb("run", "--json", stdin="{no")
+    assert (wrong.code, wrong.document["error"]["where"]) == (1, "event 1")
+    repository.refused(1, "--event", "run", "--event", "tests/events/nothing.json")
 
 
 def test_a_stale_build_is_built_again(repository: Repository) -> None:

@@ -191,10 +191,9 @@ def test_a_commit_that_is_not_here(repository: Repository, tmp_path: Path) -> No
     shallow = Repository(tmp_path / "shallow", repository.extra)
     git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{repository.root}", "shallow")
     (shallow.root / ".venv").symlink_to(repository.root / ".venv")
-    where = f"verify {package.name}"
-    shallow.refused(1, where, "verify", str(package))
+    shallow.refused(1, "verify", "verify", str(package))
     shallow.edit("pyproject.toml", 'package-id = "', 'package-id = "Other.')
-    shallow.refused(1, where, "verify", str(package))
+    shallow.refused(1, "verify", "verify", str(package))
 
 
 def test_damaged_packages(repository: Repository) -> None:
@@ -209,7 +208,11 @@ def test_damaged_packages(repository: Repository) -> None:
         (repository.root / "damaged.nupkg").write_bytes(
             whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :]
         )
-        repository.refused(3, "verify damaged.nupkg", "verify", "damaged.nupkg")
+        done = repository.verb("verify", "damaged.nupkg", "--json")
+        error = done.document["error"]
+        assert (done.code, error["where"]) == (3, "verify damaged.nupkg")
+        # Of what the damage is depends on the bytes it hits.
+        assert f"'{name}': " in error["what"]
     (repository.root / "damaged.nupkg").write_bytes(whole[: len(whole) // 2])
     repository.refused(3, "verify damaged.nupkg", "verify", "damaged.nupkg")
 
@@ -219,12 +222,11 @@ def test_what_cannot_be_verified(fresh: Fresh) -> None:
     repository = fresh()
     repository.write("notes.txt", "not committed\n")
     repository.must("package", "--build-number", "7")
-    where = f"verify {package_of(repository).name}"
-    repository.refused(1, where, "verify")
+    repository.refused(1, f"verify {package_of(repository).name}", "verify")
     repository.commit()
     repository.must("package", "--build-number", "7")
     repository.forget_commits()
-    repository.refused(1, where, "verify")
+    repository.refused(1, "verify", "verify")
 
 
 def test_nothing_to_verify(repository: Repository) -> None:

@@ -10,13 +10,13 @@ from pipeline.core.manifest import MANIFEST_NAME
 from pipeline.verbs.inspect import Inspection, inspect_package
 
 from tests.package.provenance_support import SPEC, changed, contents, packed, zipped
+from tests.verbs import run_verb
 
 FOREIGN = SPEC % (
     b"<authors>Jane</authors><description>Somebody else's.</description><license>MIT</license>"
     b'<dependencies><group targetFramework="net8.0"><dependency id="Other" version="[1.0,2.0)"/>'
     b'</group><group><dependency id="Other" version="[1.0,2.0)"/></group></dependencies>'
 )
-from tests.verbs import run_verb
 
 
 def test_ours_fits_one_screen(tmp_path: Path) -> None:
