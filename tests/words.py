@@ -43,19 +43,26 @@ Error = TypeVar("Error", bound=PipelineError)
 
 @contextmanager
 def refused(
-    where: str | None, kind: type[Error], names: Mapping[str, str] | None = None
+    where: str | None,
+    kind: type[Error],
+    names: Mapping[str, str] | None = None,
+    said: list[str] | None = None,
 ) -> Iterator[pytest.ExceptionInfo[Error]]:
     """Expect an error of that very class, which has its exit code, at that place, in these words.
 
     `names` has patterns of what differs from run to run, and what stands for each, here and in
     `where`. With None for `where` each case has a place of its own, which begins the page's line.
+    With a list in `said` the words are added to it, for a test that compares those of many cases.
     """
     with pytest.raises(kind) as caught:
         yield caught
     assert type(caught.value) is kind
     if where is not None:
         assert _steady(caught.value.where, names) == where
-    assert_said(str(caught.value), names)
+    if said is None:
+        assert_said(str(caught.value), names)
+    else:
+        said.append(_lines(str(caught.value), names))
 
 
 def assert_said(text: str, names: Mapping[str, str] | None = None) -> None:

@@ -13,7 +13,7 @@ from pipeline.octopus.client import Access, Document, Octopus, connect
 from tests.octopus.octopus_support import Clock, Events, opened
 from tests.standins.octopus_server import KEY, TOKEN, Fault, OctopusServer
 from tests.standins.octopus_state import State
-from tests.words import refused
+from tests.words import assert_said, refused
 
 
 @pytest.mark.parametrize("casing", ["Pascal", "camel"])
@@ -146,24 +146,22 @@ def test_both_casings_are_read(resource: dict[str, object]) -> None:
     assert document.text("Name") == ""
 
 
-@pytest.mark.parametrize(
-    ("reader", "wrong"),
-    [
+def test_a_property_of_another_type_is_an_error() -> None:
+    """Of the request that was answered, with the property and what it is."""
+    readers: tuple[tuple[Callable[[Document, str], object], object], ...] = (
         (Document.text, 1), (Document.texts, "x"), (Document.texts, [1]), (Document.flag, "true"),
         (Document.number, "1"), (Document.number, True), (Document.number, math.inf),
         (Document.identity, None), (Document.identity, ""), (Document.identity, ".."),
         (Document.identity, "a/b"), (Document.identity, "a?b"), (Document.reference, "../x"),
         (Document.document, []), (Document.documents, {}), (Document.documents, [1]),
-    ],
-)  # fmt: skip
-def test_a_property_of_another_type_is_an_error(
-    reader: Callable[[Document, str], object], wrong: object
-) -> None:
-    """Of the request that was answered, with the property and what it is."""
-    owner = Document.of({"things": [{"a": wrong}]}, "GET /things", PipelineError)
-    (inner,) = owner.documents("Things")
-    with refused("GET /things", PipelineError):
-        reader(inner, "A")
+    )  # fmt: skip
+    said: list[str] = []
+    for reader, wrong in readers:
+        owner = Document.of({"things": [{"a": wrong}]}, "GET /things", PipelineError)
+        (inner,) = owner.documents("Things")
+        with refused("GET /things", PipelineError, said=said):
+            reader(inner, "A")
+    assert_said("\n".join(said))
 
 
 @pytest.mark.parametrize("body", [b"[]", b"null", b'{"Items": null}', b'{"Items": {}}', b"{}"])

@@ -14,7 +14,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.package.nuspec import Nuspec, fill_tokens, parse
 from pipeline.package.nuspec_rules import check_files, check_metadata
 
-from tests.words import refused
+from tests.words import assert_said, refused
 
 Nuget = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -147,24 +147,30 @@ def packs(nuget: Nuget, root: Path, text: str) -> bool:
     return nuget("pack", "X.nuspec", "-BasePath", ".", cwd=root).returncode == 0
 
 
-@pytest.mark.parametrize("inner", [*REFUSED, *REFUSED_SINCE])
-def test_what_nuget_refuses_is_refused(inner: str) -> None:
+def test_what_nuget_refuses_is_refused() -> None:
     """The error names file and line, what is wrong, and what to write."""
-    with refused("src/A.nuspec:4", PipelineError):
-        check_metadata(sample(inner))
+    said: list[str] = []
+    for inner in (*REFUSED, *REFUSED_SINCE):
+        said.append(inner)
+        with refused("src/A.nuspec:4", PipelineError, said=said):
+            check_metadata(sample(inner))
+    assert_said("\n".join(said))
 
 
-@pytest.mark.parametrize("inner", [*TAKEN, *TAKEN_SINCE])
-def test_what_nuget_takes_is_taken(inner: str) -> None:
+def test_what_nuget_takes_is_taken() -> None:
     """Nothing more than that is refused."""
-    check_metadata(sample(inner, BASE.replace("1.0.0", "1.0.0-a")))
+    for inner in (*TAKEN, *TAKEN_SINCE):
+        check_metadata(sample(inner, BASE.replace("1.0.0", "1.0.0-a")))
 
 
-@pytest.mark.parametrize(("old", "new"), FRAMES)
-def test_the_frame_is_checked(old: str, new: str) -> None:
+def test_the_frame_is_checked() -> None:
     """What is around the metadata."""
-    with refused(None, PipelineError):
-        check_metadata(sample("", BASE.replace(old, new)))
+    said: list[str] = []
+    for old, new in FRAMES:
+        said.append(f"{old} -> {new}")
+        with refused(None, PipelineError, said=said):
+            check_metadata(sample("", BASE.replace(old, new)))
+    assert_said("\n".join(said))
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.project.project import TEST_FOLDERS, Environment, Project
 
 from tests.project.values_support import SETTINGS, write_settings
-from tests.words import refused
+from tests.words import assert_said, refused
 
 FUNCTION = "tool.pipeline.function"
 
@@ -23,10 +23,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return Project.load(write_settings(tmp_path_factory.mktemp("project")))
 
 
-def refuses(folder: Path, old: str, new: str, where: str) -> None:
+def refuses(folder: Path, old: str, new: str, where: str, said: list[str]) -> None:
     """Expect an error at that place for the good settings with one thing changed."""
     assert SETTINGS.count(old) == 1, old
-    with refused(f"pyproject.toml {where}", PipelineError):
+    with refused(f"pyproject.toml {where}", PipelineError, said=said):
         Project.load(write_settings(folder, SETTINGS.replace(old, new)))
 
 
@@ -80,9 +80,10 @@ def test_a_strategy_may_be_written_in_any_case(tmp_path: Path) -> None:
     assert Project.load(write_settings(tmp_path, text)).version_strategy == "GitTag"
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "where"),
-    [
+def test_a_bad_setting_is_named(tmp_path: Path) -> None:
+    """The error names file, table and key, repeats the value, and says what to write."""
+    said: list[str] = []
+    for old, new, where in (
         ('name = "orders"', "", "[project] name"),
         ('package-id = "Acme.Orders"', "", "[tool.pipeline] package-id"),
         ('package-id = "Acme.Orders"', 'package-id = ""', "[tool.pipeline] package-id"),
@@ -108,16 +109,15 @@ def test_a_strategy_may_be_written_in_any_case(tmp_path: Path) -> None:
             'permanent = "yes"',
             "[tool.pipeline.environments.CI] permanent",
         ),
-    ],
-)
-def test_a_bad_setting_is_named(tmp_path: Path, old: str, new: str, where: str) -> None:
-    """The error names file, table and key, repeats the value, and says what to write."""
-    refuses(tmp_path, old, new, where)
+    ):
+        refuses(tmp_path, old, new, where, said)
+    assert_said("\n".join(said))
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "where"),
-    [
+def test_an_unknown_key_gets_a_suggestion(tmp_path: Path) -> None:
+    """A misspelt key is refused, with the one that was probably meant, else with all there are."""
+    said: list[str] = []
+    for old, new, where in (
         ("package-id", "package_id = 1\npackage-id", "[tool.pipeline] package_id"),
         ("handler =", 'handlers = ""\nhandler =', f"[{FUNCTION}] handlers"),
         (
@@ -128,26 +128,23 @@ def test_a_bad_setting_is_named(tmp_path: Path, old: str, new: str, where: str) 
         ("package-id", "octpus = {}\npackage-id", "[tool.pipeline] octpus"),
         ("package-id", "pushh = {}\npackage-id", "[tool.pipeline] pushh"),
         ("architecture =", "zzz = 1\narchitecture =", f"[{FUNCTION}] zzz"),
-    ],
-)
-def test_an_unknown_key_gets_a_suggestion(tmp_path: Path, old: str, new: str, where: str) -> None:
-    """A misspelt key is refused, with the one that was probably meant, else with all there are."""
-    refuses(tmp_path, old, new, where)
+    ):
+        refuses(tmp_path, old, new, where, said)
+    assert_said("\n".join(said))
 
 
-@pytest.mark.parametrize(
-    ("text", "where"),
-    [
+def test_a_value_where_a_table_belongs_is_named(tmp_path: Path) -> None:
+    """A file of another shape is an error with a place, not a bug with a traceback."""
+    said: list[str] = []
+    for text, where in (
         ("project = 1", "[project]"),
         ("tool = 1", "[tool]"),
         ("[tool]\npipeline = 1", "[tool.pipeline]"),
         ("dependency-groups = 1", "[dependency-groups]"),
-    ],
-)
-def test_a_value_where_a_table_belongs_is_named(tmp_path: Path, text: str, where: str) -> None:
-    """A file of another shape is an error with a place, not a bug with a traceback."""
-    with refused(f"pyproject.toml {where}", PipelineError):
-        Project.load(write_settings(tmp_path, text))
+    ):
+        with refused(f"pyproject.toml {where}", PipelineError, said=said):
+            Project.load(write_settings(tmp_path, text))
+    assert_said("\n".join(said))
 
 
 @pytest.mark.parametrize("text", ["x =\n", "a = 1\na = 2\n"])
@@ -159,20 +156,19 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, text: str) -> None:
     assert "line" in error.value.what
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "where"),
-    [
+def test_control_characters_are_refused(tmp_path: Path) -> None:
+    """No process, no XML and no API takes them, wherever they are; the key is named."""
+    said: list[str] = []
+    for old, new, where in (
         ('"#{Orders.Queue}"', '"a\\u0000b"', f"[{FUNCTION}] environment.QUEUE"),
         ("QUEUE =", '"Q\\u0000" =', f"[{FUNCTION}] environment"),
         ('"Takes orders"', '"Takes\\u001b[2J orders"', f"[{FUNCTION}] description"),
         ('"Acme.Orders"', '"Acme\\u007f"', "[tool.pipeline] package-id"),
         ('["pytest>=8"]', '["pytest>=8\\u0000"]', "[dependency-groups] test"),
         (".Production]", '."Prod\\u0000"]', "[tool.pipeline] environments"),
-    ],
-)
-def test_control_characters_are_refused(tmp_path: Path, old: str, new: str, where: str) -> None:
-    """No process, no XML and no API takes them, wherever they are; the key is named."""
-    refuses(tmp_path, old, new, where)
+    ):
+        refuses(tmp_path, old, new, where, said)
+    assert_said("\n".join(said))
 
 
 def test_lines_and_tabs_are_text(tmp_path: Path) -> None:
@@ -253,37 +249,35 @@ unused = [{include-group = "missing"}]
 )
 def test_a_requirement_that_no_lock_can_hold(tmp_path: Path, line: str) -> None:
     """Its place, the requirement and a way out are named, wherever it is written."""
+    said: list[str] = []
     for old, where in (
         ('dependencies = ["boto3>=1.40"]', "[project] dependencies"),
         ('test = ["pytest>=8"]', "[dependency-groups] test"),
     ):
         text = SETTINGS.replace(old, f'{old.partition(" ")[0]} = ["{line}"]')
-        with refused(f"pyproject.toml {where}", PipelineError):
+        with refused(f"pyproject.toml {where}", PipelineError, said=said):
             Project.load(write_settings(tmp_path, text))
+    assert said[0].replace("[project] dependencies", "[dependency-groups] test") == said[1]
+    assert_said(said[0])
 
 
-@pytest.mark.parametrize(
-    ("text", "where"),
-    [
+def test_a_bad_group_is_named(tmp_path: Path) -> None:
+    """Circles, unknown groups, and what is no group at all."""
+    circle = 'test = [{include-group = "a"}]\na = [{include-group = "B"}]\nb = '
+    said: list[str] = []
+    for text, where in (
         ('test = [{include-group = "test"}]', "test"),
-        (
-            """test = [{include-group = "a"}]
-            a = [{include-group = "B"}]
-            b = [{include-group = "A"}]""",
-            "a",
-        ),
+        (circle + '[{include-group = "A"}]', "a"),
         ('test = [{include-group = "lint"}]', "test"),
         ('test = [{include-group = "a"}]\na = "ruff"', "a"),
         ('test = ["x", 5]', "test"),
         ('test = [{include-groups = "a"}]', "test"),
         ('test = [{include-group = ["a"]}]', "test"),
         ("test = []\nTest = []", "Test"),
-    ],
-)
-def test_a_bad_group_is_named(tmp_path: Path, text: str, where: str) -> None:
-    """Circles, unknown groups, and what is no group at all."""
-    with refused(f"pyproject.toml [dependency-groups] {where}", PipelineError):
-        grouped(tmp_path, text)
+    ):
+        with refused(f"pyproject.toml [dependency-groups] {where}", PipelineError, said=said):
+            grouped(tmp_path, text)
+    assert_said("\n".join(said))
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -300,15 +294,13 @@ def test_what_only_aws_refuses_is_left_to_the_check(tmp_path: Path) -> None:
     assert (len(function.name), len(function.description)) == (99, 264)
 
 
-@pytest.mark.parametrize("name", ["ci", "Local"])
-def test_environments_that_differ_in_case_only_are_refused(tmp_path: Path, name: str) -> None:
+def test_environments_that_differ_in_case_only_are_refused(tmp_path: Path) -> None:
     """Case does not matter where people type them; `local` is always the embedded AWS."""
-    refuses(
-        tmp_path,
-        "[tool.pipeline.environments.Production]",
-        f"[tool.pipeline.environments.{name}]",
-        "[tool.pipeline.environments]",
-    )
+    said: list[str] = []
+    for name in ("ci", "Local"):
+        old, new = (f"[tool.pipeline.environments.{each}]" for each in ("Production", name))
+        refuses(tmp_path, old, new, "[tool.pipeline.environments]", said)
+    assert_said("\n".join(said))
 
 
 @pytest.mark.parametrize("typed", ["production", "PRODUCTION", "Production", "pRODUCTION"])
