@@ -53,6 +53,7 @@ def _damage_all(cache: Path) -> None:
     shutil.rmtree(installed)
 
 
+@pytest.mark.slow
 def test_damaged_caches_heal(fresh: Fresh) -> None:
     """After all caches were damaged the same commit still gives the same bytes, without a word."""
     repository = fresh()
@@ -89,6 +90,7 @@ def _lie(cache: Path) -> None:
     _replace(client.with_name(client.name + ".sha256"), digest)
 
 
+@pytest.mark.slow
 def test_a_build_server_does_not_trust_what_is_kept(fresh: Fresh) -> None:
     """There the rebuilding that proves a build uses no cache, so a wrong one cannot hide."""
     repository = fresh()
@@ -101,6 +103,7 @@ def test_a_build_server_does_not_trust_what_is_kept(fresh: Fresh) -> None:
     assert "Something outside the commit went into it" in done.out
 
 
+@pytest.mark.slow
 def test_an_edited_client_is_not_packed(fresh: Fresh) -> None:
     """A file of .venv that is not as it was installed is named; nothing is built with it."""
     repository = fresh()

@@ -75,6 +75,7 @@ def test_traffic_follows_the_release_and_goes_back_with_it(local: Repository) ->
     local.reset()
 
 
+@pytest.mark.slow
 def test_code_through_a_bucket(local: Repository) -> None:
     """With a bucket the code is sent there first; the embedded AWS makes that bucket."""
     table = "[tool.pipeline.function]\n"
@@ -94,6 +95,7 @@ def test_code_through_a_bucket(local: Repository) -> None:
     local.reset()
 
 
+@pytest.mark.slow
 def test_a_function_for_another_machine_runs_here(local: Repository, tmp_path: Path) -> None:
     """`run` and the embedded AWS take this machine's wheels of the lock, and say so once.
 
@@ -147,6 +149,7 @@ def test_a_function_for_another_machine_runs_here(local: Repository, tmp_path: P
     local.reset()
 
 
+@pytest.mark.slow
 def test_nothing_of_the_users_aws_is_read(local: Repository, tmp_path: Path) -> None:
     """With AWS files that nobody can parse, and a profile in none of them, all goes on locally."""
     user = unreadable_aws(tmp_path)

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.generated.conftest import Fresh
 from tests.generated.repository import (
     PYTHON,
@@ -118,6 +120,7 @@ def test_watch_is_for_the_work_tree(repository: Repository) -> None:
         assert f"Leave out {word}." in done.err
 
 
+@pytest.mark.slow
 def test_a_package_runs_on_its_own_runtime(fresh: Fresh, tmp_path: Path) -> None:
     """Python and boto3 are those that the package was built for, not those of today's settings."""
     repository = fresh()

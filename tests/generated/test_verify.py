@@ -83,6 +83,7 @@ def test_line_ends_that_git_does_not_see(repository: Repository) -> None:
     repository.must("verify")
 
 
+@pytest.mark.slow
 def test_nothing_kept_is_needed_or_trusted(repository: Repository) -> None:
     """`--cold` deflates the dependencies once more and leaves no trace in the cache."""
     repository.must("package", "--build-number", "7")
@@ -132,6 +133,7 @@ def test_a_package_of_an_older_library(repository: Repository) -> None:
     assert done.document["same"] is True
 
 
+@pytest.mark.slow
 def test_an_edited_library_that_nobody_committed(repository: Repository) -> None:
     """The commit's own library rebuilds its package, whatever lies in the work tree today."""
     repository.must("package", "--build-number", "7")
@@ -141,6 +143,7 @@ def test_an_edited_library_that_nobody_committed(repository: Repository) -> None
     assert done.document["same"] is True
 
 
+@pytest.mark.slow
 def test_hooks_that_print(repository: Repository) -> None:
     """What hooks and their programs print are lines of the log, and no part of a document."""
     repository.write("scripts/hooks_build.py", SPEAKING)
@@ -156,6 +159,7 @@ def test_hooks_that_print(repository: Repository) -> None:
     assert repository.must("verify", str(package), "--json").document["same"] is True
 
 
+@pytest.mark.slow
 def test_hooks_of_git_have_no_part_in_it(repository: Repository, tmp_path: Path) -> None:
     """A user's own hook neither runs in the clone nor stops it."""
     repository.must("package", "--build-number", "7")
