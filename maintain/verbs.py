@@ -103,6 +103,8 @@ def release(c: Context, version: str) -> None:
 def _attach(c: Context, *words: str) -> None:
     import os
 
-    code = attach([sys.executable, *words], cwd=root_of(c), env=os.environ)
+    # Without its files of bytecode each worker, and each process of a test, would compile it all.
+    env = {name: os.environ[name] for name in os.environ if name != "PYTHONDONTWRITEBYTECODE"}
+    code = attach([sys.executable, *words], cwd=root_of(c), env=env)
     if code:
         raise Exit(code=code)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,8 @@ _FOREIGN = (
 settings.register_profile("suite", derandomize=True, deadline=None)
 settings.register_profile("explore", deadline=None, max_examples=1000, print_blob=True)
 settings.load_profile("suite")
+# Makes a folder unless it is made: from its name and a function that fills it to its path.
+MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 _NETWORK = {"ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY"}
 
 
@@ -72,40 +76,63 @@ def isolated_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         environment.setenv("GIT_CONFIG_GLOBAL", str(config))
         environment.setenv("GIT_CONFIG_NOSYSTEM", "1")
         environment.setenv("GIT_TERMINAL_PROMPT", "0")
+        # Each process that a test starts would compile the library anew.
+        environment.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         yield
 
 
 @pytest.fixture(scope="session")
-def template_clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """Return what makes a folder that all of xdist's workers share: one makes it, the rest wait."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    (folder / "shared by all").mkdir(exist_ok=True)
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        found = folder / "shared by all" / name
+        with found.with_suffix(".lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not lock.tell():
+                make(found)
+                lock.write("made")
+        return found
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def template_clone(made_once: MadeOnce) -> Path:
     """Return a tagged git repository with the working tree's files, committed or not.
 
     Without it copier would test the last release instead of what is being changed.
     """
-    clone = tmp_path_factory.mktemp("the template") / "copier-lambda"
-    listed = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (clone / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, clone / name)
-    git(clone, "init", "--quiet")
-    commit_all(clone, "The working tree")
-    git(clone, "tag", NEWER_THAN_ANY_RELEASE)
-    return clone
+
+    def make(clone: Path) -> None:
+        listed = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+        for name in filter(None, listed.split("\0")):
+            if (ROOT / name).is_file():
+                (clone / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, clone / name)
+        git(clone, "init", "--quiet")
+        commit_all(clone, "The working tree")
+        git(clone, "tag", NEWER_THAN_ANY_RELEASE)
+
+    return made_once("copier-lambda", make)
+
+
+def _rendering(source: Path, made_once: MadeOnce, what: str) -> Render:
+    def _render(**answers: Any) -> Path:
+        key = hashlib.sha256(repr(sorted(answers.items())).encode()).hexdigest()[:16]
+        return made_once(f"{what} {key}", lambda folder: copy_template(source, folder, answers))
+
+    return _render
 
 
 @pytest.fixture(scope="session")
-def render(template_clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Render:
+def render(template_clone: Path, made_once: MadeOnce) -> Render:
     """Return a function from answers to a render. Renders are shared: only read them."""
-    rendered: dict[tuple[tuple[str, str], ...], Path] = {}
-
-    def _render(**answers: Any) -> Path:
-        key = tuple(sorted((name, repr(value)) for name, value in answers.items()))
-        if key not in rendered:
-            folder = tmp_path_factory.mktemp("a render") / "the repository"
-            rendered[key] = copy_template(template_clone, folder, answers)
-        return rendered[key]
-
-    return _render
+    return _rendering(template_clone, made_once, "a repository")
 
 
 @pytest.fixture(scope="session")
@@ -121,22 +148,12 @@ def questions_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def render_function(tmp_path_factory: pytest.TempPathFactory) -> Render:
+def render_function(made_once: MadeOnce) -> Render:
     """Return a function from answers to a render without the library: made in a moment."""
-    source = tmp_path_factory.mktemp("functions alone")
-    shutil.copy2(ROOT / "copier.yml", source)
-    shutil.copytree(
-        ROOT / "template",
-        source / "template",
-        ignore=shutil.ignore_patterns("scripts", "__pycache__", ".*_cache"),
-    )
-    made: dict[str, Path] = {}
 
-    def _render(**answers: Any) -> Path:
-        key = repr(sorted(answers.items()))
-        if key not in made:
-            folder = tmp_path_factory.mktemp("a function") / "the repository"
-            made[key] = copy_template(source, folder, answers)
-        return made[key]
+    def make(source: Path) -> None:
+        ignored = shutil.ignore_patterns("scripts", "__pycache__", ".*_cache")
+        shutil.copytree(ROOT / "template", source / "template", ignore=ignored)
+        shutil.copy2(ROOT / "copier.yml", source)
 
-    return _render
+    return _rendering(made_once("functions alone", make), made_once, "a function")

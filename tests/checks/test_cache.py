@@ -23,6 +23,7 @@ from pipeline.function.python import restore as wheels
 from pipeline.project.project import TEST_FOLDERS, Project
 
 from tests.wheels import hash_in_record
+from tests.words import refused
 
 LOCK = "".join(f"{name}==1.0 --hash=sha256:{'0' * 64}\n" for name in ("boto3", "six", "tool"))
 SETTINGS = """\
@@ -183,10 +184,8 @@ def test_a_lock_that_does_not_fit_is_refused(
     if not what:
         assert restore(changed, uv, tmp_path / "cache", tools).locked == 3
         return
-    with pytest.raises(PipelineError) as error:
+    with refused("requirements/function.txt", PipelineError):
         restore(changed, uv, tmp_path / "cache", tools)
-    assert error.value.where == "requirements/function.txt"
-    assert what in error.value.what
 
 
 def test_what_a_function_may_ask_about_its_packages(project: Project, tmp_path: Path) -> None:
@@ -229,7 +228,7 @@ def test_globs_leave_out_files_of_dependencies(project: Project, tmp_path: Path)
 def test_a_cache_that_cannot_be_written(project: Project, tmp_path: Path) -> None:
     """A file where the cache should be is an error that names it."""
     (tmp_path / "cache").write_bytes(b"")
-    with pytest.raises(PipelineError, match="cannot be written"):
+    with refused("FOLDER/cache/dependencies.lock", PipelineError):
         restore(project, _Index(tmp_path / "uv", {}), tmp_path / "cache", b"")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pipeline.core.errors import PipelineError
@@ -14,7 +15,7 @@ from pipeline.verbs.check import check
 
 from tests.project.values_support import machine
 from tests.repositories import Render
-from tests.template.answers import KINDS
+from tests.template.answers import COMBINATIONS, label
 
 
 def lines_of(root: Path, *, fix: bool = False) -> list[str]:
@@ -31,13 +32,15 @@ def lines_of(root: Path, *, fix: bool = False) -> list[str]:
 @pytest.fixture
 def repository(render: Render, tmp_path: Path) -> Path:
     """Return a repository with an empty function that a test may change."""
-    return shutil.copytree(render(function_kind="empty"), tmp_path / "repository")
+    return shutil.copytree(render(**COMBINATIONS[2]), tmp_path / "repository")
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_fresh_repository_has_no_faults(render: Render, tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("answers", COMBINATIONS, ids=label)
+def test_a_fresh_repository_has_no_faults(
+    render: Render, tmp_path: Path, answers: dict[str, Any]
+) -> None:
     """Of each kind the function, its tests, the hooks and the stack pass."""
-    root = shutil.copytree(render(function_kind=kind), tmp_path / "repository")
+    root = shutil.copytree(render(**answers), tmp_path / "repository")
     assert lines_of(root) == []
 
 

@@ -13,6 +13,8 @@ from pipeline.project.last_build import Latest
 from pipeline.verbs.clean import clean
 from pipeline.verbs.which_package import last_build, write_last_build
 
+from tests.words import refused
+
 _HOUR = 3600
 _BUILDS = ("1.0.1", "1.0.2", "1.0.3", "1.0.4")
 
@@ -90,6 +92,6 @@ def test_everything_goes(repository: Path) -> None:
 
 def test_a_number_below_nothing(repository: Path) -> None:
     """Fewer than no builds cannot be kept; nothing is removed."""
-    with pytest.raises(UsageError, match="--keep"):
+    with refused("--keep", UsageError):
         _clean(repository, -1)
     assert len(_left(repository)[0]) == 6

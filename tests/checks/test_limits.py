@@ -23,6 +23,8 @@ from pipeline.project.project import FROM_RUNTIME, TEST_FOLDERS, Function
 from pipeline.project.runtimes import runtime_named
 from pipeline.zip.reader import Entry
 
+from tests.words import assert_said
+
 _MB = 1 << 20
 FUNCTION = Function("F", runtime_named("python3.13", where="test"), "arm64", "a.b", "", {}, {})
 
@@ -57,10 +59,7 @@ def test_a_large_function_says_what_is_large() -> None:
     )
     facts = _facts(unzipped=300 * _MB)
     (reason,) = size_reasons(facts, FUNCTION, entries, {"app/model.bin"})
-    assert "300.0 MB unzipped, Lambda takes 250 MB" in reason
-    assert "numpy 130.0 MB, pandas 100.0 MB, botocore 60.0 MB, src/app 10.0 MB" in reason
-    assert 'boto3 = "runtime" may leave out 60.0 MB' in reason
-    assert "exclude = ['*/**/tests/**', '*/**/test/**'] up to 100.0 MB" in reason
+    assert_said(reason)
     function = replace(FUNCTION, boto3=FROM_RUNTIME, exclude=TEST_FOLDERS)
     (reason,) = size_reasons(facts, function, entries, {"app/model.bin"})
     assert reason.endswith("src/app 10.0 MB")
@@ -75,8 +74,7 @@ def test_a_setting_that_saves_nothing_is_not_named() -> None:
         _entry("lib/tests/__init__.py", 10),
     )
     (reason,) = size_reasons(_facts(unzipped=300 * _MB), FUNCTION, entries, {"app/tests/data.bin"})
-    assert "src/app 300.0 MB" in reason
-    assert "tool.pipeline.function" not in reason
+    assert_said(reason)
 
 
 def test_the_size_of_a_person_is_lambdas() -> None:
@@ -89,9 +87,7 @@ def test_a_large_zip_needs_a_bucket() -> None:
     """Over 50 MB one is asked for; with one, only the size unzipped counts."""
     entries = _entries(_entry("a/b", 60 * _MB))
     (reason,) = size_reasons(_facts(size=60 * _MB, unzipped=60 * _MB), FUNCTION, entries)
-    assert "function.zip is 60.0 MB" in reason
-    assert "name a bucket in [tool.pipeline.function]" in reason
-    assert "a 15.0 MB" in reason
+    assert_said(reason)
     through = replace(FUNCTION, bucket="code")
     assert size_reasons(_facts(size=60 * _MB, unzipped=60 * _MB), through, entries) == []
     assert len(size_reasons(_facts(size=60 * _MB, unzipped=300 * _MB), through, entries)) == 1
@@ -102,7 +98,7 @@ def test_the_largest_environment_that_fits() -> None:
     frame = len(json.dumps({"KEY": ""}, separators=(",", ":")))
     assert environment_reasons({"KEY": "x" * (4096 - frame)}, "CI") == []
     (reason,) = environment_reasons({"KEY": "x" * (4097 - frame), "B1": ""}, "CI")
-    assert "the environment for CI is 4105 bytes, Lambda takes 4096; the longest is KEY" in reason
+    assert_said(reason)
     assert environment_reasons({"KEY": "\N{EURO SIGN}" * 1400}, "CI")
 
 
@@ -130,20 +126,20 @@ def test_good_names(names: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tags", "said"),
+    "tags",
     [
-        ({"k" * 129: "v"}, "129 characters, AWS takes 128"),
-        ({"k": "v" * 257}, "257 characters, AWS takes 256"),
-        ({"": "v"}, "0 characters, AWS takes 1 to 128"),
-        ({"aws:x": "v"}, "AWS's own"),
-        ({"AWS:x": "v"}, "AWS's own"),
-        ({f"k{number}": "" for number in range(51)}, "51 tags, AWS takes 50"),
+        {"k" * 129: "v"},
+        {"k": "v" * 257},
+        {"": "v"},
+        {"aws:x": "v"},
+        {"AWS:x": "v"},
+        {f"k{number}": "" for number in range(51)},
     ],
 )
-def test_tags_that_are_refused(tags: dict[str, str], said: str) -> None:
+def test_tags_that_are_refused(tags: dict[str, str]) -> None:
     """Each limit of AWS's tags is told with its figures."""
     (reason,) = tag_reasons(tags)
-    assert said in reason
+    assert_said(reason)
 
 
 def test_tags_at_their_limits() -> None:

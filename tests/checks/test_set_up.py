@@ -30,6 +30,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_it_is_fetched_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second time nothing is fetched, and nothing but wheel and program is left."""
     program = bootstrap.find_uv(root)

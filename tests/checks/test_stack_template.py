@@ -25,10 +25,10 @@ Resources:
 """
 
 
-def test_the_stacks_of_new_repositories_are_good(render: Render) -> None:
+def test_the_stacks_of_new_repositories_are_good(render_function: Render) -> None:
     """Nothing is said of what the template comes with."""
     for kind in ("elb-logs", "s3-event", "empty"):
-        stack = render(function_kind=kind) / "environment" / "stack.yaml"
+        stack = render_function(function_kind=kind) / "environment" / "stack.yaml"
         assert stack_reasons(stack.read_text(encoding="utf-8")) == []
     assert stack_reasons(GOOD) == []
 

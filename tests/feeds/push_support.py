@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import subprocess
-import sys
 from pathlib import Path
 
 from pipeline.core.manifest import Manifest, Source
@@ -14,7 +13,8 @@ from pipeline.zip.writer import store
 
 from tests.deploy.deploy_support import function_zip, manifest
 from tests.project.values_support import SETTINGS, write_settings
-from tests.repositories import ROOT, commit_all, git
+from tests.repositories import commit_all, git
+from tests.verbs import run_verb
 
 PASSWORD = "a-password-of-git"  # noqa: S105 - nobody's
 SUBJECTS = ("First", "Second: with `quotes` and é", "Third", "Fourth")
@@ -22,10 +22,6 @@ _REMOTE = f"https://me:{PASSWORD}@git.acme.example/team/greeter.git"
 _NUSPEC = (
     "<package><metadata><id>$id$</id><version>$version$</version><authors>Acme</authors>"
     "<description>Greets</description></metadata></package>"
-)
-_PROGRAM = (
-    "import sys; from pathlib import Path; from pipeline.tasks import namespace; "
-    "from pipeline.cli.program import main; root = Path.cwd(); main(namespace(root), root)"
 )
 
 
@@ -63,15 +59,5 @@ def built(root: Path, path: Path) -> Path:
 def run_push(
     root: Path, *words: str, environ: dict[str, str] | None = None, stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """Run `push` as a process, with nothing in its environment but `environ`."""
-    return subprocess.run(
-        [sys.executable, "-c", _PROGRAM, "push", *words],
-        cwd=root,
-        env={"PYTHONPATH": str(ROOT / "template" / "scripts"), "PATH": "/usr/bin:/bin"}
-        | (environ or {}),
-        input=stdin,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-    )
+    """Run `push`, with nothing in its environment but `environ`."""
+    return run_verb(root, "push", *words, environ=environ, stdin=stdin)

@@ -16,6 +16,7 @@ from pipeline.edge.upload import Upload
 
 from tests.feeds.feed_support import echo, http
 from tests.standins.loopback import Answer, Fault, Loopback, serving
+from tests.words import refused
 
 
 @pytest.mark.parametrize("drop", ["before", "after"])
@@ -25,7 +26,7 @@ def test_what_may_have_had_its_effect_is_never_repeated(
 ) -> None:
     """One request, and an error of its own kind: only the caller can look what became of it."""
     server.faults.append(Fault(method, drop=drop))
-    with pytest.raises(NoAnswerError, match="no answer"):
+    with refused(None, NoAnswerError):
         http().request(Request(method, server.url, body=b"x" * 1000))
     assert server.methods() == [method]
 
@@ -42,7 +43,7 @@ def test_reading_is_repeated(server: Loopback) -> None:
 def test_reading_is_given_up_in_the_end(server: Loopback) -> None:
     """The last answer is the error."""
     server.faults.extend([Fault("GET", answer=Answer(503, b"busy"))] * 9)
-    with pytest.raises(HttpError, match=r"status 503 .*busy"):
+    with refused("GET http://127.0.0.1:PORT", HttpError):
         http().request(Request("GET", server.url))
     assert len(server.asked) == 4
 
@@ -70,7 +71,7 @@ def test_nobody_waits_for_hours(server: Loopback) -> None:
     """A pause that is longer than a verb may last is an error with the server's words."""
     late = Answer(429, b'{"ErrorMessage": "Too many"}', {"Retry-After": "86400"})
     server.faults.append(Fault("GET", answer=late))
-    with pytest.raises(HttpError, match=r"status 429 .*Too many"):
+    with refused("GET http://127.0.0.1:PORT", HttpError):
         http().request(Request("GET", server.url))
 
 
@@ -85,7 +86,8 @@ def test_a_server_that_is_not_there_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     waits: list[float] = []
-    with pytest.raises(PipelineError, match=rf"127\.0\.0\.1:{port}.*cannot be reached") as caught:
+    where, names = "POST http://127.0.0.1:PORT/x", {"port=\\d+": "port=PORT"}
+    with refused(where, PipelineError, names) as caught:
         http(waits=waits).request(Request("POST", f"http://127.0.0.1:{port}/x"))
     assert not isinstance(caught.value, NoAnswerError)
     assert len(waits) == 3
@@ -96,7 +98,7 @@ def test_a_server_that_is_not_there_is_named() -> None:
 )
 def test_what_is_no_address_is_refused(url: str) -> None:
     """Before anything is opened."""
-    with pytest.raises(PipelineError, match="no address of a server"):
+    with refused(None, PipelineError):
         http().request(Request("GET", url))
 
 
@@ -119,11 +121,10 @@ def test_what_is_no_address_is_refused(url: str) -> None:
 def test_an_error_keeps_the_servers_words(server: Loopback, body: bytes, words: str) -> None:
     """Octopus's own errors in either casing, markup and raw text; the status is always there."""
     server.faults.append(Fault("POST", answer=Answer(400, body)))
-    with pytest.raises(HttpError) as caught:
+    with refused("POST http://127.0.0.1:PORT", HttpError) as caught:
         http().request(Request("POST", server.url))
     assert caught.value.status == 400
     assert caught.value.text == words
-    assert caught.value.what.startswith("status 400 Bad Request")
 
 
 @given(st.binary(max_size=300) | st.recursive(
@@ -139,7 +140,7 @@ def test_a_secret_that_the_server_repeats_is_hidden(server: Loopback) -> None:
     """Some servers put the key they do not know into their error."""
     server.faults.append(Fault("GET", answer=Answer(401, b"unknown key API-SECRET")))
     request = Request("GET", server.url, {"X-Octopus-ApiKey": "API-SECRET"})
-    with pytest.raises(HttpError, match=r"unknown key \*{8}"):
+    with refused("GET http://127.0.0.1:PORT", HttpError):
         http().request(request)
 
 
@@ -149,7 +150,7 @@ def test_a_password_in_an_address_is_sent_and_never_shown(server: Loopback) -> N
     http().request(Request("GET", url))
     assert server.asked[0].headers["authorization"] == "Basic bWU6cGFzc0B3b3Jk"
     server.faults.append(Fault("GET", answer=Answer(403)))
-    with pytest.raises(HttpError) as caught:
+    with refused("GET http://127.0.0.1:PORT/x", HttpError) as caught:
         http().request(Request("GET", url))
     assert "pass" not in str(caught.value)
 
@@ -170,14 +171,13 @@ def test_a_redirect_of_writing_is_an_error_that_says_where_to(server: Loopback) 
     """A body must not go anywhere else than the user said."""
     moved = Answer(307, headers={"Location": "https://me:secret@elsewhere.example/push"})
     server.faults.append(Fault("PUT", answer=moved))
-    with pytest.raises(HttpError, match="status 307") as caught:
+    with refused("PUT http://127.0.0.1:PORT", HttpError):
         http().request(Request("PUT", server.url, body=b"x"))
-    assert caught.value.then.startswith("The server points to https://elsewhere.example/push")
 
 
 def test_an_answer_that_is_not_json_is_shown(server: Loopback) -> None:
     """A login page where a document was expected."""
-    with pytest.raises(PipelineError, match="not JSON: GET /api"):
+    with refused("GET http://127.0.0.1:PORT/api", PipelineError):
         http().request(Request("GET", f"{server.url}/api")).json()
 
 

@@ -17,6 +17,7 @@ from pipeline.edge.upload import Upload
 
 from tests.feeds.feed_support import http
 from tests.standins.loopback import Answer, Asked, Fault, Loopback, pouring, serving
+from tests.words import refused
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -79,7 +80,7 @@ def test_a_body_that_is_too_large_is_not_kept(head: bytes) -> None:
     said: list[str] = []
     tracemalloc.start()
     try:
-        with pouring(head, block) as url, pytest.raises(PipelineError, match="more than 4096 kB"):
+        with pouring(head, block) as url, refused("GET http://127.0.0.1:PORT", PipelineError):
             Http({}, tell=said.append).request(Request("GET", url, most=4 << 20))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
@@ -99,7 +100,7 @@ def test_a_bomb_is_unpacked_as_far_as_the_bound(server: Loopback, coding: str) -
     server.faults.append(Fault("GET", answer=Answer(200, packed, {"Content-Encoding": coding})))
     tracemalloc.start()
     try:
-        with pytest.raises(PipelineError, match="more than 1024 kB"):
+        with refused("GET http://127.0.0.1:PORT", PipelineError):
             http().request(Request("GET", server.url, most=1 << 20))
         assert tracemalloc.get_traced_memory()[1] < 16 << 20
     finally:
@@ -132,9 +133,8 @@ def test_the_words_of_a_large_error_are_soon_found(body: bytes) -> None:
 def test_json_without_bottom_is_an_error(server: Loopback, body: bytes) -> None:
     """Whether it ends or not."""
     server.faults.append(Fault("GET", answer=Answer(200, body)))
-    with pytest.raises(PipelineError, match="JSON") as caught:
+    with refused("GET http://127.0.0.1:PORT", PipelineError):
         http().request(Request("GET", server.url)).json()
-    assert caught.value.then
 
 
 @pytest.mark.parametrize(
@@ -145,16 +145,14 @@ def test_json_without_bottom_is_an_error(server: Loopback, body: bytes) -> None:
 def test_a_redirect_to_a_broken_address_is_an_error(server: Loopback, location: str) -> None:
     """Of the server that was asked, with the words that it said."""
     server.faults.extend([Fault("GET", answer=Answer(302, headers={"Location": location}))] * 9)
-    with pytest.raises(PipelineError) as caught:
+    with refused("GET http://127.0.0.1:PORT", PipelineError, {"Failed to resolve .+": "WHY"}):
         http().request(Request("GET", server.url))
-    assert caught.value.where == f"GET {server.url}"
-    assert caught.value.then
 
 
 def test_redirects_have_an_end(server: Loopback) -> None:
     """Five are followed."""
     server.faults.extend([Fault("GET", answer=Answer(302, headers={"Location": "/next"}))] * 9)
-    with pytest.raises(PipelineError, match="more than 5 times"):
+    with refused("GET http://127.0.0.1:PORT", PipelineError):
         http().request(Request("GET", server.url))
     assert len(server.asked) == 6
 
@@ -180,7 +178,7 @@ def test_the_keys_do_not_come_back(server: Loopback) -> None:
 @pytest.mark.parametrize("value", ["key\n", "key\r\nX: y", "kéy", "k\x00"])
 def test_a_key_that_no_header_can_hold_is_named(server: Loopback, value: str) -> None:
     """By its header, and without its value: a line end often comes along when it is copied."""
-    with pytest.raises(PipelineError, match="X-NuGet-ApiKey") as caught:
+    with refused("GET http://127.0.0.1:PORT", PipelineError) as caught:
         http().request(Request("GET", server.url, {"X-NuGet-ApiKey": value}))
     assert "key" not in str(caught.value).replace("X-NuGet-ApiKey", "").replace("that key", "")
     assert server.asked == []
@@ -190,6 +188,5 @@ def test_a_user_in_the_address_that_the_server_repeats_is_hidden(server: Loopbac
     """In clear and as the header had it."""
     said = b"who is me:pass word? bWU6cGFzcyB3b3Jk"
     server.faults.append(Fault("GET", answer=Answer(401, said)))
-    with pytest.raises(HttpError) as caught:
+    with refused("GET http://127.0.0.1:PORT", HttpError):
         http().request(Request("GET", server.url.replace("//", "//me:pass%20word@")))
-    assert "who is ********? ********" in caught.value.what

@@ -16,6 +16,7 @@ from tests.certificates import write_certificate
 from tests.feeds.feed_support import echo, http
 from tests.standins.loopback import Answer, Fault, Loopback, serving
 from tests.standins.proxy import proxying
+from tests.words import OPENSSL_SAYS, refused
 
 NOWHERE = "feed.invalid"
 
@@ -59,9 +60,8 @@ def test_a_certificate_that_is_not_trusted_is_an_error_at_once(
 ) -> None:
     """With the variables that help; nothing is sent, and nothing is tried again."""
     waits: list[float] = []
-    with pytest.raises(PipelineError, match="certificate is not trusted") as caught:
+    with refused("GET https://127.0.0.1:PORT", PipelineError, OPENSSL_SAYS):
         http(waits=waits).request(Request("GET", tls[0].url))
-    assert "REQUESTS_CA_BUNDLE" in caught.value.then
     assert waits == []
     assert tls[0].asked == []
 
@@ -72,7 +72,7 @@ def test_a_redirect_from_https_to_http_is_not_followed(tls: tuple[Loopback, Path
     with serving(echo) as plain:
         moved = Answer(302, headers={"Location": f"{plain.url}/a"})
         server.faults.append(Fault("GET", answer=moved))
-        with pytest.raises(PipelineError, match="redirected from https to http://127"):
+        with refused("GET https://127.0.0.1:PORT", PipelineError):
             http({"SSL_CERT_FILE": str(certificate)}).request(Request("GET", server.url))
         assert plain.asked == []
 
@@ -82,7 +82,7 @@ def test_an_answer_over_tls_has_an_end_too(tls: tuple[Loopback, Path]) -> None:
     server, certificate = tls
     clock = itertools.count(0.0, 100.0).__next__
     client = Http({"SSL_CERT_FILE": str(certificate)}, clock=clock)
-    with pytest.raises(PipelineError, match="not complete after 50 s"):
+    with refused("GET https://127.0.0.1:PORT", PipelineError):
         client.request(Request("GET", server.url, answer_seconds=50.0))
 
 
@@ -92,9 +92,8 @@ def test_a_ca_file_of_no_use_is_named(tmp_path: Path, content: bytes | None) -> 
     path = tmp_path / "ca.pem"
     if content:
         path.write_bytes(content)
-    with pytest.raises(PipelineError, match="no certificates") as caught:
+    with refused("REQUESTS_CA_BUNDLE=FOLDER/ca.pem", PipelineError, OPENSSL_SAYS):
         http({"REQUESTS_CA_BUNDLE": str(path)}).request(Request("GET", "https://127.0.0.1:9/"))
-    assert caught.value.where == f"REQUESTS_CA_BUNDLE={path}"
 
 
 @pytest.mark.parametrize(
@@ -117,5 +116,5 @@ def test_proxies_are_chosen_as_everywhere(url: str, environ: dict[str, str], pro
 
 def test_a_proxy_of_another_kind_is_refused() -> None:
     """Instead of a request that goes around it."""
-    with pytest.raises(PipelineError, match="socks5://p:1080 is not an http proxy"):
+    with refused("proxy", PipelineError):
         http({"ALL_PROXY": "socks5://me:word@p:1080"}).request(Request("GET", "http://a.example/"))

@@ -17,6 +17,7 @@ from tests.standins.nuget_v2 import KEY, NugetV2Feed
 from tests.standins.nuget_v3 import NugetV3Feed
 from tests.standins.octopus_server import KEY as OCTOPUS_KEY
 from tests.standins.octopus_server import OctopusServer
+from tests.words import assert_said, refused
 
 NAME = "Acme.Greeter.2.0.7.nupkg"
 
@@ -43,8 +44,8 @@ def test_a_package_is_pushed_to_the_projects_feed(root: Path) -> None:
     assert [path.name for path in (root / "the feed").iterdir()] == [NAME]
     again = run_push(root, f"../{NAME}")
     assert again.returncode == 0
-    assert "has it already, the same package" in again.stderr
     assert again.stdout == ""
+    assert_said(again.stderr)
 
 
 def test_another_package_under_the_version_is_a_conflict(root: Path) -> None:
@@ -53,7 +54,7 @@ def test_another_package_under_the_version_is_a_conflict(root: Path) -> None:
     (root / "the feed" / NAME.lower()).write_bytes(b"another")
     done = run_push(root, f"../{NAME}", "--skip-duplicate")
     assert done.returncode == 4
-    assert "has another package under this version" in done.stderr
+    assert_said(done.stderr)
     assert [path.name for path in (root / "the feed").iterdir()] == [NAME.lower()]
 
 
@@ -64,7 +65,7 @@ def test_a_damaged_package_is_not_pushed(root: Path) -> None:
     package.write_bytes(package.read_bytes().replace(b"return event", b"return evil!"))
     done = run_push(root, f"../{NAME}")
     assert done.returncode == 1
-    assert "'function.zip': its checksum does not match its bytes" in done.stderr
+    assert_said(done.stderr)
     assert list((root / "the feed").iterdir()) == []
 
 
@@ -77,7 +78,7 @@ def test_an_id_that_leads_out_of_the_folder_is_refused(root: Path) -> None:
     before = {*root.parent.rglob("*")}
     done = run_push(root, "../evil.nupkg")
     assert done.returncode == 1
-    assert "the package id '../../x' is not valid" in done.stderr
+    assert_said(done.stderr)
     assert {*root.parent.rglob("*")} == before
 
 
@@ -85,7 +86,7 @@ def test_a_folder_that_is_not_there_is_not_made(root: Path) -> None:
     """It may be a share that is not mounted."""
     done = run_push(root, f"../{NAME}")
     assert done.returncode == 1
-    assert "mount it" in done.stderr
+    assert_said(done.stderr)
     assert not (root / "the feed").exists()
 
 
@@ -107,7 +108,7 @@ def test_a_key_comes_from_standard_input(
     done = run_push(root, f"../{NAME}", "--feed", url, *words, stdin=f"{KEY}\n")
     assert done.returncode == 0, done.stderr
     assert len(v2.packages) == 1
-    assert "list of processes" not in done.stderr
+    assert "warning" not in done.stderr
 
 
 def test_a_key_on_the_command_line_is_taken_with_a_warning(
@@ -116,7 +117,7 @@ def test_a_key_on_the_command_line_is_taken_with_a_warning(
     """And masked, although the environment does not hold it."""
     url = f"{v2_server.url}/nuget?key={KEY}"
     done = run_push(root, f"../{NAME}", "--feed", url, "--nuget-api-key", KEY)
-    assert "list of processes" in done.stderr
+    assert done.stderr.startswith("warning: ")
     assert KEY not in done.stderr + done.stdout
     assert v2.packages == {}
     v2_server.surprises.clear()
@@ -147,7 +148,7 @@ def test_the_built_in_feed_gets_package_and_build_information(root: Path) -> Non
         assert PASSWORD not in json.dumps(information)
         again = run_push(root, f"../{NAME}", "--feed", "octopus", environ=environ)
         assert again.returncode == 0, again.stderr
-        assert "Octopus has it already" in again.stderr
+        assert_said(again.stderr)
         assert OCTOPUS_KEY not in done.stderr + again.stderr
         assert server.unknown == []
 
@@ -161,29 +162,25 @@ def test_octopus_hears_of_a_package_in_another_feed(root: Path) -> None:
         assert len(server.space.build_information) == 1
         done = run_push(root, f"../{NAME}", environ={**environ, "OCTOPUS_API_KEY": "API-WRONG"})
     assert done.returncode == 0
-    assert "its build information is not in Octopus" in done.stderr
-    assert "logged in" in done.stderr
+    assert_said(done.stderr)
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "text"),
+    ("words", "code"),
     [
-        (("--feed", "octopus"), 1, "Octopus: not set: OCTOPUS_URL and OCTOPUS_API_KEY\n"),
-        (("--feed", "ftp://host/feed"), 2, "is not a feed"),
-        (("--feed", "http://[bad/index.json"), 2, "is not a feed"),
-        (("--feed", "http://host:port/index.json"), 2, "is not a feed"),
-        (("nothing.nupkg",), 1, "nothing.nupkg is not there"),
+        (("--feed", "octopus"), 1),
+        (("--feed", "ftp://host/feed"), 2),
+        (("--feed", "http://[bad/index.json"), 2),
+        (("--feed", "http://host:port/index.json"), 2),
+        (("nothing.nupkg",), 1),
     ],
 )
-def test_what_cannot_be_pushed_to_is_named(
-    root: Path, words: tuple[str, ...], code: int, text: str
-) -> None:
+def test_what_cannot_be_pushed_to_is_named(root: Path, words: tuple[str, ...], code: int) -> None:
     """With what to do, and never with a traceback."""
     names = () if "nothing.nupkg" in words else (f"../{NAME}",)
     done = run_push(root, *names, *words)
     assert done.returncode == code, done.stderr
-    assert text in done.stderr
-    assert "Traceback" not in done.stderr
+    assert_said(done.stderr)
 
 
 def test_the_feed_is_a_setting(tmp_path: Path) -> None:
@@ -191,5 +188,5 @@ def test_the_feed_is_a_setting(tmp_path: Path) -> None:
     assert Project.load(write_settings(tmp_path)).feed == "octopus"
     text = '\n[tool.pipeline.push]\nfeed = "https://feed.example/index.json"\n'
     assert Project.load(write_settings(tmp_path, SETTINGS + text)).feed.endswith("index.json")
-    with pytest.raises(PipelineError, match="fed"):
+    with refused("pyproject.toml [tool.pipeline.push] fed", PipelineError):
         Project.load(write_settings(tmp_path, SETTINGS + '\n[tool.pipeline.push]\nfed = "x"\n'))

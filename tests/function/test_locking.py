@@ -19,6 +19,7 @@ from tests.project import values_support
 from tests.project.values_support import SETTINGS, write_settings
 from tests.repositories import ROOT
 from tests.wheels import write_wheel
+from tests.words import UV_SAYS, refused
 
 
 class Workshop:
@@ -71,19 +72,17 @@ def test_a_yanked_release_is_told(workshop: Workshop) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dependencies", "tests", "where", "then"),
+    ("dependencies", "tests", "where"),
     [
-        (["good", "narrow>=1"], [], "[project] dependencies: narrow>=1", "UV_FIND_LINKS"),
-        (["good>=2"], [], "[project] dependencies: good>=2", "Change what it asks for"),
-        (["good"], ["Good<1"], "[dependency-groups] test: Good<1", "Change what it asks for"),
-        (["misspelt"], [], "[project] dependencies: misspelt", "UV_INDEX"),
+        (["good", "narrow>=1"], [], "[project] dependencies: narrow>=1"),
+        (["good>=2"], [], "[project] dependencies: good>=2"),
+        (["good"], ["Good<1"], "[dependency-groups] test: Good<1"),
+        (["misspelt"], [], "[project] dependencies: misspelt"),
     ],
 )
 def test_what_cannot_be_locked_has_its_place(
-    workshop: Workshop, dependencies: Sequence[str], tests: Sequence[str], where: str, then: str
+    workshop: Workshop, dependencies: Sequence[str], tests: Sequence[str], where: str
 ) -> None:
     """The requirement in `pyproject.toml`, and what to do; the lock stays as it was."""
-    with pytest.raises(PipelineError) as error:
+    with refused(f"pyproject.toml {where}", PipelineError, UV_SAYS):
         workshop.lock(dependencies, tests)
-    assert error.value.where == f"pyproject.toml {where}"
-    assert then in error.value.then

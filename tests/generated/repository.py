@@ -20,6 +20,7 @@ from pipeline.edge.pythons import find_python
 
 from tests.generated.starter import Starter
 from tests.repositories import commit_all, git
+from tests.words import assert_said
 
 # A machine's own Python: the bootstrap must not depend on the environment these tests run in.
 PYTHON = Path(sys._base_executable)  # type: ignore[attr-defined]
@@ -105,6 +106,16 @@ class Repository:
         done = self.verb(*words, **how)
         assert done.code == 0, f"{words}: {done.code}\n{done.out}{done.err}"
         return done
+
+    def refused(self, code: int, where: str, *words: str, **how: Any) -> dict[str, str]:
+        """Run a verb that has to end with that code at that place, in the words of the page."""
+        done = self.verb(*words, "--json", **how)
+        error: dict[str, str] = done.document["error"]
+        assert (done.code, error["where"]) == (code, where), done
+        assert "Traceback" not in done.err
+        names = {re.escape(str(self.root)): "REPOSITORY", r"\b[0-9a-f]{12,40}\b": "COMMIT"}
+        assert_said(f"{where}: {error['what']}\n{error['then']}", names)
+        return error
 
     def edit(self, path: str, old: str, new: str) -> None:
         """Replace a text in a file; it must be there."""

@@ -106,7 +106,16 @@ def test_a_clone_sets_itself_up_without_a_network(clone: Repository) -> None:
     assert "setup:" not in again.err
 
 
-@pytest.mark.parametrize("missing", [STAMP, "bin/python", "lib/python*/site-packages/invoke", "."])
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "bin/python",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in (STAMP, "lib/python*/site-packages/invoke", ".")
+        ),
+    ],
+)
 def test_a_half_made_venv_heals(repository: Repository, missing: str) -> None:
     """A `.venv` without its stamp, its interpreter or anything at all is made anew."""
     (broken,) = repository.root.glob(f".venv/{missing}")
@@ -118,6 +127,7 @@ def test_a_half_made_venv_heals(repository: Repository, missing: str) -> None:
     assert (repository.root / ".venv" / STAMP).is_file()
 
 
+@pytest.mark.slow
 def test_a_killed_set_up_heals(clone: Repository) -> None:
     """A set-up that was killed on the way leaves nothing that the next verb trips over."""
     child = subprocess.Popen(
@@ -131,6 +141,7 @@ def test_a_killed_set_up_heals(clone: Repository) -> None:
     assert clone.must("version", "--build-number", "7").out == "1.0.7\n"
 
 
+@pytest.mark.slow
 def test_several_at_once_are_safe(clone: Repository, tmp_path: Path) -> None:
     """First verbs at the same time say that they wait; one of them makes `.venv`, all succeed."""
     (clone.root / ".pipeline").mkdir()
@@ -156,6 +167,7 @@ def test_no_pip_and_no_venv(clone: Repository, tmp_path: Path) -> None:
     assert is_one_sentence(done, "setup:", "neither pip nor the venv module", "python3-venv"), done
 
 
+@pytest.mark.slow
 def test_nothing_of_a_foreign_folder_runs_or_counts(clone: Repository, tmp_path: Path) -> None:
     """Modules and settings of the caller's folder, and of those above, change no set-up.
 
@@ -264,6 +276,7 @@ def test_a_lock_that_is_no_text(clone: Repository) -> None:
     assert is_one_sentence(done, "UTF-8", "git checkout scripts/requirements-build.txt"), done
 
 
+@pytest.mark.slow
 def test_later_locks_wait_until_they_are_needed(fresh: Fresh) -> None:
     """The embedded AWS is not installed by a build, but by the first verb that needs it."""
     repository = replace(fresh(), starter=None)

@@ -13,6 +13,7 @@ from tests.generated.conftest import Fresh
 from tests.generated.repository import Repository, wait_for_text
 from tests.wheels import hash_in_record, write_wheel
 
+pytestmark = pytest.mark.slow
 WAITING_TEST = """\
 import pathlib
 import time
@@ -41,7 +42,6 @@ def depending(repository: Repository, index: Path) -> dict[str, str]:
     return {"UV_FIND_LINKS": str(index / "wheels"), "UV_CACHE_DIR": str(index / "cache")}
 
 
-@pytest.mark.slow
 def test_clearing_while_a_cache_is_filled(fresh: Fresh, tmp_path: Path) -> None:
     """Whenever it comes, both verbs end well, and no package is made of half of it."""
     repository = fresh()
@@ -69,7 +69,6 @@ def test_clearing_waits_for_a_test_run(fresh: Fresh, tmp_path: Path) -> None:
     assert [*(repository.root / ".pipeline" / "cache").iterdir()] == []
 
 
-@pytest.mark.slow
 def test_clearing_under_the_embedded_aws(fresh: Fresh) -> None:
     """What its functions run with stays; who wants it cleared is told how."""
     repository = fresh()

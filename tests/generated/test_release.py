@@ -90,9 +90,7 @@ def test_one_command_builds_pushes_releases_and_deploys(
     package = repository.nuspec().removeprefix("src/").removesuffix(".nuspec")
     octopus.add_project("ELB Logs Processor", script_step(package))
     words = ("build", "--build-number", "8", "--deploy", "--environments", "CI,Staging")
-    refused = repository.verb(*words)
-    assert refused.code == 1
-    assert "Octopus: not set: OCTOPUS_URL and OCTOPUS_API_KEY" in refused.err
+    repository.refused(1, "Octopus", *words)
     assert repository.output() == []
     done = repository.must(*words, "--component", "any", "--json", extra=access(octopus))
     # One connection, and so one warning where the key travels unencrypted.
@@ -123,9 +121,7 @@ def test_a_temporary_environment_by_its_verbs(
     assert reaped == {"environments": [], "dry_run": False}
     gone = repository.must("env.delete", "test-1", "--json", extra=extra).document
     assert gone == {"environment": "test-1", "removed": True}
-    refused = repository.verb("env.delete", "CI", "--confirm", "CI", extra=extra)
-    assert refused.code == 1
-    assert "permanent" in refused.err
+    repository.refused(1, "env.delete CI", "env.delete", "CI", "--confirm", "CI", extra=extra)
     assert len(octopus.space.environments) == 2
 
 

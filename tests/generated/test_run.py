@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.generated.conftest import Fresh
 from tests.generated.repository import (
     PYTHON,
@@ -45,12 +47,9 @@ def test_events_from_standard_input(repository: Repository) -> None:
     name = {"name": "Zürich"}
     done = repository.must("run", "--json", stdin=json.dumps(name, ensure_ascii=False))
     assert "Zürich" in json.dumps(done.document["invocations"][0]["answer"], ensure_ascii=False)
-    wrong = repository.verb("run", stdin="{no")
-    assert wrong.code == 1
-    assert "this is not JSON" in wrong.err
-    missing = repository.verb("run", "--event", "tests/events/nothing.json")
-    assert missing.code == 1
-    assert "tests/events/nothing.json: No such file" in missing.err
+    wrong = repository.verb("run", "--json", stdin="{no")
+    assert (wrong.code, wrong.document["error"]["where"]) == (1, "event 1")
+    repository.refused(1, "--event", "run", "--event", "tests/events/nothing.json")
 
 
 def test_a_stale_build_is_built_again(repository: Repository) -> None:
@@ -121,6 +120,7 @@ def test_watch_is_for_the_work_tree(repository: Repository) -> None:
         assert f"Leave out {word}." in done.err
 
 
+@pytest.mark.slow
 def test_a_package_runs_on_its_own_runtime(fresh: Fresh, tmp_path: Path) -> None:
     """Python and boto3 are those that the package was built for, not those of today's settings."""
     repository = fresh()

@@ -13,6 +13,7 @@ from pipeline.octopus.client import Access, Document, Octopus, connect
 from tests.octopus.octopus_support import Clock, Events, opened
 from tests.standins.octopus_server import KEY, TOKEN, Fault, OctopusServer
 from tests.standins.octopus_state import State
+from tests.words import assert_said, refused
 
 
 @pytest.mark.parametrize("casing", ["Pascal", "camel"])
@@ -33,11 +34,8 @@ def test_an_unknown_space_is_named_with_those_that_are_there(
     server: OctopusServer, clock: Clock
 ) -> None:
     """The reader learns what the key sees, and where the name is set."""
-    with pytest.raises(PipelineError) as error:
+    with refused("Octopus at http://127.0.0.1:PORT", PipelineError):
         opened(server, clock, "Nowhere")
-    assert "'Nowhere'" in error.value.what
-    assert "Default" in error.value.then
-    assert "OCTOPUS_SPACE" in error.value.then
 
 
 @pytest.mark.parametrize("ending", ["", "/", "/api", "/api/"])
@@ -57,10 +55,8 @@ def test_a_server_from_before_spaces_is_refused(
 ) -> None:
     """The error names its version, and the oldest one that will do."""
     server.state.version = version
-    with pytest.raises(PipelineError) as error:
+    with refused("Octopus at http://127.0.0.1:PORT", PipelineError):
         opened(server, clock)
-    assert version in error.value.what
-    assert "2019.1 " in error.value.then
     assert len(server.requests) == 1
 
 
@@ -103,10 +99,8 @@ def test_errors_come_in_the_servers_own_words(server: OctopusServer, clock: Cloc
     """ErrorMessage and every entry of Errors, and the key is nowhere."""
     octopus = opened(server, clock)
     octopus.post("environments", {"Name": "CI"})
-    with pytest.raises(HttpError) as error:
+    with refused("POST http://127.0.0.1:PORT/api/Spaces-1/environments", HttpError) as error:
         octopus.post("environments", {"Name": "ci"})
-    assert "There was a problem with your request." in error.value.what
-    assert "An environment with the name 'ci' already exists." in error.value.what
     assert KEY not in str(error.value)
     assert KEY not in repr(octopus)
 
@@ -124,10 +118,8 @@ def test_an_access_token_does_instead_of_a_key(server: OctopusServer, clock: Clo
 def test_a_wrong_key_is_said_to_be_wrong(server: OctopusServer, clock: Clock) -> None:
     """401 with what the server says, and what to look at."""
     http = Http({}, sleep=clock.sleep)
-    with pytest.raises(HttpError) as error:
+    with refused("GET http://127.0.0.1:PORT/api/spaces?skip=0&take=100", HttpError):
         connect(http, Access(server.url, "API-WRONG"), Events().reporter.warn)
-    assert "must be logged in" in error.value.what
-    assert "API key" in error.value.then
 
 
 def test_something_else_at_the_address_is_not_taken_for_octopus(
@@ -135,7 +127,7 @@ def test_something_else_at_the_address_is_not_taken_for_octopus(
 ) -> None:
     """JSON without a version is named as what it is not."""
     server.faults.append(Fault("GET /api/$", 200, body=b'{"status": "up"}'))
-    with pytest.raises(PipelineError, match="not an Octopus server"):
+    with refused("Octopus at http://127.0.0.1:PORT", PipelineError):
         opened(server, clock)
 
 
@@ -154,25 +146,22 @@ def test_both_casings_are_read(resource: dict[str, object]) -> None:
     assert document.text("Name") == ""
 
 
-@pytest.mark.parametrize(
-    ("reader", "wrong"),
-    [
+def test_a_property_of_another_type_is_an_error() -> None:
+    """Of the request that was answered, with the property and what it is."""
+    readers: tuple[tuple[Callable[[Document, str], object], object], ...] = (
         (Document.text, 1), (Document.texts, "x"), (Document.texts, [1]), (Document.flag, "true"),
         (Document.number, "1"), (Document.number, True), (Document.number, math.inf),
         (Document.identity, None), (Document.identity, ""), (Document.identity, ".."),
         (Document.identity, "a/b"), (Document.identity, "a?b"), (Document.reference, "../x"),
         (Document.document, []), (Document.documents, {}), (Document.documents, [1]),
-    ],
-)  # fmt: skip
-def test_a_property_of_another_type_is_an_error(
-    reader: Callable[[Document, str], object], wrong: object
-) -> None:
-    """Of the request that was answered, with the property and what it is."""
-    owner = Document.of({"things": [{"a": wrong}]}, "GET /things", PipelineError)
-    (inner,) = owner.documents("Things")
-    with pytest.raises(PipelineError, match=r"for A, which is not|has no A") as caught:
-        reader(inner, "A")
-    assert caught.value.where == "GET /things"
+    )  # fmt: skip
+    said: list[str] = []
+    for reader, wrong in readers:
+        owner = Document.of({"things": [{"a": wrong}]}, "GET /things", PipelineError)
+        (inner,) = owner.documents("Things")
+        with refused("GET /things", PipelineError, said=said):
+            reader(inner, "A")
+    assert_said("\n".join(said))
 
 
 @pytest.mark.parametrize("body", [b"[]", b"null", b'{"Items": null}', b'{"Items": {}}', b"{}"])
@@ -182,7 +171,9 @@ def test_a_page_without_a_list_is_not_an_empty_one(
     """Else what is there would be taken for missing."""
     octopus = opened(server, clock)
     server.faults.append(Fault("GET .*/environments", 200, body=body))
-    with pytest.raises(PipelineError, match="the answer is"):
+    with refused(
+        "GET http://127.0.0.1:PORT/api/Spaces-1/environments?skip=0&take=100", PipelineError
+    ):
         list(octopus.all("environments"))
 
 
@@ -195,9 +186,8 @@ def test_a_collection_has_an_end() -> None:
             return Response(200, {}, page, request.where)
 
     octopus = Octopus(Same({}), Access("http://me:hidden@host", "key"), "2026.1", "Spaces-1", "")
-    with pytest.raises(PipelineError, match="no end: 1000 so far") as caught:
+    with refused("http://host/api/Spaces-1/environments", PipelineError):
         list(octopus.all("environments"))
-    assert caught.value.where == "http://host/api/Spaces-1/environments"
 
 
 @pytest.mark.parametrize(
@@ -234,7 +224,7 @@ def test_a_password_in_the_address_is_in_no_link_and_no_error(
     http, warn = Http({}, sleep=clock.sleep), Events().reporter.warn
     octopus = connect(http, Access(url, KEY), warn)
     assert octopus.link("tasks/X-1") == f"{server.url}/app#/Spaces-1/tasks/X-1"
-    with pytest.raises(PipelineError) as caught:
+    with refused("Octopus at http://127.0.0.1:PORT", PipelineError) as caught:
         connect(http, Access(url, KEY, "Nowhere"), warn)
     assert "hidden" not in str(caught.value) + repr(octopus)
 
@@ -248,5 +238,5 @@ def test_a_changed_document_keeps_its_casing() -> None:
 @pytest.mark.parametrize("id_", ["../../tasks", "a?b=c", "a#b", "a b", "a\nb", "\u00e9", "a\\b"])
 def test_an_id_of_an_answer_cannot_lead_to_another_resource(id_: str) -> None:
     """What a server calls an id is a part of the next request's address: it is looked at."""
-    with pytest.raises(PipelineError, match=r"an id|no Id"):
+    with refused("GET projects", PipelineError):
         Document.of({"Id": id_}, "GET projects", PipelineError).identity()

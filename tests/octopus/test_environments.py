@@ -6,12 +6,14 @@ from datetime import timedelta
 
 import pytest
 from pipeline.core.errors import PipelineError, UsageError
+from pipeline.edge.http import HttpError
 from pipeline.octopus.environments import PHASE
 
 from tests.octopus.octopus_support import Clock, Verbs, machines, tentacle_in_ci
 from tests.project.values_support import NOON
 from tests.standins.octopus_server import Fault, OctopusServer
 from tests.standins.octopus_state import Document, Space
+from tests.words import refused
 
 space = pytest.fixture(tentacle_in_ci)
 
@@ -94,22 +96,29 @@ def test_a_half_made_environment_is_continued(
     """After a failure in the middle the same command completes it."""
     with_phase(space, "CI")
     server.faults.append(Fault(step_, 400, body=b'{"ErrorMessage": "not now"}'))
-    with pytest.raises(PipelineError, match="not now"):
+    with refused(None, HttpError):
         verbs.create("Test-1")
     verbs.create("Test-1")
     assert machines(space)["Test-1-Orders"] == ["Test-1"]
     assert phases(space)[0] == (PHASE, ["Test-1"])
 
 
-@pytest.mark.parametrize("step_", ["DELETE .*/machines", "PUT .*/lifecycles", "DELETE .*/env"])
+@pytest.mark.parametrize(
+    ("step_", "kind"),
+    [
+        ("DELETE .*/machines", HttpError),
+        ("PUT .*/lifecycles", HttpError),
+        ("DELETE .*/env", PipelineError),
+    ],
+)
 def test_a_half_removed_environment_is_continued(
-    server: OctopusServer, space: Space, verbs: Verbs, step_: str
+    server: OctopusServer, space: Space, verbs: Verbs, step_: str, kind: type[PipelineError]
 ) -> None:
     """Whatever was done before the failure stays done."""
     with_phase(space, "CI")
     verbs.create("Test-1")
     server.faults.append(Fault(step_, 400, body=b'{"ErrorMessage": "not now"}'))
-    with pytest.raises(PipelineError, match="not now"):
+    with refused(None, kind):
         verbs.delete("Test-1")
     assert verbs.delete("Test-1") is True
     assert len(space.environments) == 1
@@ -131,9 +140,9 @@ def test_permanent_environments_are_left_alone(
     server: OctopusServer, verbs: Verbs, name: str
 ) -> None:
     """Neither made nor removed, in any case of the name, and nothing is even asked."""
-    with pytest.raises(PipelineError, match=name):
+    with refused(None, PipelineError):
         verbs.create(name)
-    with pytest.raises(PipelineError, match=name):
+    with refused(None, PipelineError):
         verbs.delete(name, confirm=name)
     assert server.requests == []
 
@@ -141,7 +150,7 @@ def test_permanent_environments_are_left_alone(
 @pytest.mark.usefixtures("space")
 def test_a_name_that_octopus_refuses_is_refused_first(server: OctopusServer, verbs: Verbs) -> None:
     """50 characters are its limit: the stand-in has it too."""
-    with pytest.raises(UsageError, match="50 characters, this one has 51"):
+    with refused("env.create TTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTT", UsageError):
         verbs.create("T" * 51)
     verbs.create("T" * 50)
     assert len([asked for asked in server.requests if asked.startswith("POST")]) == 2
@@ -150,11 +159,10 @@ def test_a_name_that_octopus_refuses_is_refused_first(server: OctopusServer, ver
 def test_an_environment_of_others_is_not_taken_over(space: Space, verbs: Verbs) -> None:
     """It is neither changed nor removed; the latter only with its name repeated."""
     space.add("environments", {"Name": "Trial", "Description": "by hand"})
-    with pytest.raises(PipelineError, match="did not make"):
+    with refused("env.create Trial", PipelineError):
         verbs.create("Trial")
-    with pytest.raises(PipelineError, match="did not make") as error:
+    with refused("env.delete Trial", PipelineError):
         verbs.delete("Trial")
-    assert "--confirm Trial" in error.value.then
     assert verbs.delete("Trial", confirm="Trial") is True
 
 
@@ -164,12 +172,8 @@ def test_what_refers_to_an_environment_is_listed(space: Space, verbs: Verbs) -> 
     with_phase(space, "Test-1")
     (process,) = space.processes.values()
     process["Steps"][0]["Actions"][0]["Environments"] = [id_]
-    with pytest.raises(PipelineError) as error:
+    with refused("env.delete Test-1", PipelineError):
         verbs.delete("Test-1")
-    assert "This environment is in use" in error.value.what
-    assert "project Orders, step Deploy" in error.value.what
-    assert "lifecycle Default Lifecycle, phase First" in error.value.what
-    assert "run this again" in error.value.then
 
 
 def test_a_phase_for_any_environment_is_left_as_it_is(space: Space, verbs: Verbs) -> None:

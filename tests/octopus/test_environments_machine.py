@@ -12,6 +12,7 @@ from tests.octopus.octopus_support import UNPACK, Verbs, machines, tentacle_in_c
 from tests.standins.octopus_server import OctopusServer
 from tests.standins.octopus_state import Document, Space
 from tests.standins.octopus_steps import script_step
+from tests.words import refused
 
 BY_MACHINE = 'worker = "machine:Octopus Server"\n'
 space = pytest.fixture(tentacle_in_ci)
@@ -38,27 +39,27 @@ def test_the_worker_pool_is_found_by_name(space: Space, verbs: Verbs) -> None:
     region = next(m for m in space.machines.values() if m["Name"] == "Test-1-Orders")
     assert region["Endpoint"]["DefaultWorkerPoolId"] in space.pools
     verbs.settings('worker-pool = "Nowhere"\n')
-    with pytest.raises(PipelineError, match="Nowhere"):
+    with refused("Octopus worker pool Nowhere", PipelineError):
         verbs.create("Test-2")
 
 
 @pytest.mark.parametrize(
-    ("process", "settings", "what"),
+    ("process", "settings"),
     [
-        (UNPACK, "", "has no disk"),
-        (script_step("Acme.Orders", "deploy.ps1"), "", "'deploy.ps1'"),
-        (script_step("Acme.Other"), "", "no step"),
-        (UNPACK, 'worker = "machine:Nowhere"\n', "none of that name"),
+        (UNPACK, ""),
+        (script_step("Acme.Orders", "deploy.ps1"), ""),
+        (script_step("Acme.Other"), ""),
+        (UNPACK, 'worker = "machine:Nowhere"\n'),
     ],
 )
 @pytest.mark.usefixtures("space")
 def test_a_process_that_does_not_fit_is_refused_before_anything_is_made(
-    server: OctopusServer, verbs: Verbs, process: Document, settings: str, what: str
+    server: OctopusServer, verbs: Verbs, process: Document, settings: str
 ) -> None:
     """The same check as a release's, for the machine that would be registered."""
     next(iter(server.space.processes.values()))["Steps"] = [process]
     verbs.settings(settings)
-    with pytest.raises(PipelineError, match=what):
+    with refused(None, PipelineError):
         verbs.create("Test-1")
     assert [r for r in server.requests if not r.startswith("GET")] == []
 
@@ -75,7 +76,7 @@ def test_a_step_that_is_limited_to_others_is_refused(space: Space, verbs: Verbs)
     """Nothing would be deployed to the new environment."""
     (process,) = space.processes.values()
     process["Steps"][0]["Actions"][0]["Environments"] = ["Environments-1"]
-    with pytest.raises(PipelineError, match="limited to other environments"):
+    with refused("Octopus project Orders", PipelineError):
         verbs.create("Test-1")
 
 
@@ -86,6 +87,5 @@ def test_a_step_that_does_not_fit_is_named_with_its_own_project(
     """Of two projects the one that has the step."""
     server.add_project("Second", UNPACK)
     options = replace(verbs.options, projects=("Orders", "Second"))
-    with pytest.raises(PipelineError, match="has no disk") as caught:
+    with refused("Octopus project Second, step 'Deploy'", PipelineError):
         create_environment(verbs.project, "Test-1", options, {}, verbs.events.reporter)
-    assert caught.value.where == "Octopus project Second, step 'Deploy'"

@@ -9,6 +9,7 @@ from pipeline.core.errors import PipelineError
 from pipeline.project.project import OctopusSettings
 
 from tests.octopus.octopus_support import project_in
+from tests.words import refused
 
 
 @pytest.mark.parametrize(
@@ -31,15 +32,11 @@ def test_settings_become_a_value(tmp_path: Path, text: str, settings: OctopusSet
 @pytest.mark.parametrize("worker", ["machine:", "machine", "tentacle", ""])
 def test_another_worker_is_refused(tmp_path: Path, worker: str) -> None:
     """The error names the key and both kinds."""
-    with pytest.raises(PipelineError) as error:
+    with refused("pyproject.toml [tool.pipeline.octopus] worker", PipelineError):
         project_in(tmp_path, f'worker = "{worker}"\n')
-    assert error.value.where == "pyproject.toml [tool.pipeline.octopus] worker"
-    assert "cloud-region" in error.value.then
-    assert "machine:NAME" in error.value.then
 
 
 def test_a_misspelt_setting_is_refused(tmp_path: Path) -> None:
     """It must not be silently without effect."""
-    with pytest.raises(PipelineError) as error:
+    with refused("pyproject.toml [tool.pipeline.octopus] projet", PipelineError):
         project_in(tmp_path, 'projet = "Orders"\n')
-    assert "project" in error.value.then

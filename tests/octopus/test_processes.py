@@ -10,6 +10,7 @@ from tests.octopus.octopus_support import Release, Verbs, environment, orders
 from tests.standins.octopus_server import OctopusServer
 from tests.standins.octopus_state import Document, Space
 from tests.standins.octopus_steps import script_step, step
+from tests.words import refused
 
 SERVERS = ("2026.3.1024", "2022.2.1")
 space = pytest.fixture(orders)
@@ -47,29 +48,28 @@ def test_a_branch_is_named_by_its_flag(
 ) -> None:
     """One with a slash in its name; the default one, without the step, is refused by itself."""
     server.state.version = version
-    with pytest.raises(PipelineError, match="no step of its deployment process"):
+    with refused("Octopus project Orders", PipelineError):
         release("CI")
     assert release("CI", choice=Choice(git_ref="change/1")).projects == (in_git["Name"],)
     (made,) = space.releases.values()
     assert made["VersionControlReference"] == {"GitRef": "refs/heads/change/1"}
     server.add_branch(in_git, "other", DEPLOYING)
-    with pytest.raises(Conflict, match=r"--git-ref: change/1, not other"):
+    with refused("release Orders 2.0.7", Conflict):
         release("CI", choice=Choice(git_ref="other"))
 
 
 @pytest.mark.usefixtures("in_git")
 def test_a_branch_that_is_not_there_is_named(server: OctopusServer, release: Release) -> None:
     """Before anything is made."""
-    with pytest.raises(PipelineError, match="no deployment process at nowhere") as error:
+    with refused("Octopus project Orders", PipelineError):
         release("CI", choice=Choice(git_ref="nowhere"))
-    assert "--git-ref" in error.value.then
     assert not [request for request in server.requests if request.startswith("POST")]
 
 
 @pytest.mark.usefixtures("space")
 def test_a_reference_for_projects_without_git_is_wrong_usage(release: Release) -> None:
     """Octopus would refuse the release."""
-    with pytest.raises(UsageError, match="not version-controlled"):
+    with refused("--git-ref", UsageError):
         release("CI", choice=Choice(git_ref="main"))
 
 
@@ -82,7 +82,7 @@ def test_a_step_in_git_that_keeps_an_environment_is_named(
     created = verbs.create("Test-1")
     process = space.processes[space.branches[project["Id"], "main"]]
     process["Steps"][1]["Actions"][0]["Environments"] = [created]
-    with pytest.raises(PipelineError, match="project Orders, step Deploy"):
+    with refused("env.delete Test-1", PipelineError):
         verbs.delete("Test-1")
 
 
@@ -97,7 +97,7 @@ def test_process_templates_are_resolved(
         server.add_branch(project, "main", usage)
     else:
         next(iter(space.processes.values()))["Steps"] = [usage]
-    with pytest.raises(PipelineError, match="no step of its deployment process"):
+    with refused("Octopus project Orders", PipelineError):
         release("CI")
     space.process_templates["Lambda"] = [DEPLOYING]
     assert release("CI").deployed == ("CI",)
@@ -121,22 +121,21 @@ def test_steps_are_judged_and_releases_are_made_in_one_channel(
     hotfix = channel(space, "Hotfix")
     (process,) = space.processes.values()
     process["Steps"][0]["Actions"][0]["Channels"] = [hotfix["Id"]]
-    with pytest.raises(PipelineError, match="no step of its deployment process"):
+    with refused("Octopus project Orders", PipelineError):
         release("CI")
     assert release("CI", choice=Choice("hotfix")).deployed == ("CI",)
     (made,) = space.releases.values()
     assert made["ChannelId"] == hotfix["Id"]
     process["Steps"][0]["Actions"][0]["Channels"] = []
-    with pytest.raises(Conflict, match="--channel"):
+    with refused("release Orders 2.0.7", Conflict):
         release("CI")
 
 
 def test_a_channel_that_is_not_there_is_named(server: OctopusServer, release: Release) -> None:
     """With those that are."""
     orders(server)
-    with pytest.raises(PipelineError, match="no channel 'Beta'") as error:
+    with refused("Octopus project Orders", PipelineError):
         release("CI", choice=Choice("Beta"))
-    assert "Default" in error.value.then
 
 
 def test_other_steps_may_use_the_package(space: Space, release: Release, verbs: Verbs) -> None:
@@ -149,9 +148,8 @@ def test_other_steps_may_use_the_package(space: Space, release: Release, verbs: 
     assert release("CI").deployed == ("CI",)
     verbs.create("Test-1")
     process["Steps"] = [stack, smoke]
-    with pytest.raises(PipelineError, match=r"runs the package's deploy\.py") as error:
+    with refused("Octopus project Orders", PipelineError):
         release("CI")
-    assert "has its script elsewhere" in error.value.what
 
 
 def test_a_script_of_another_package_is_not_ours(space: Space, release: Release) -> None:
@@ -160,7 +158,7 @@ def test_a_script_of_another_package_is_not_ours(space: Space, release: Release)
     (action,) = process["Steps"][0]["Actions"]
     tools = {**action["Packages"][0], "PackageId": "Acme.Tools"}
     action["Packages"] = [tools, {**action["Packages"][0], "Name": "orders"}]
-    with pytest.raises(PipelineError, match=r"runs the package's deploy\.py"):
+    with refused("Octopus project Orders", PipelineError):
         release("CI")
 
 
@@ -173,10 +171,10 @@ def test_names_may_have_blanks_in_them_and_between_them(
     done = release("ci pre production Staging", projects=("Orders Two orders",))
     assert done.deployed == ("CI", "Pre Production", "Staging")
     assert done.projects == ("Orders Two", "Orders")
-    with pytest.raises(UsageError, match="named twice"):
+    with refused("--environments", UsageError):
         release("CI staging ci")
     nowhere = "CI " + "Nowhere " * 40
-    with pytest.raises(PipelineError, match="not found in space Default: CI Nowhere"):
+    with refused("Octopus environments", PipelineError):
         release(nowhere)
 
 

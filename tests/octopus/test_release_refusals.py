@@ -31,6 +31,7 @@ from tests.standins.octopus_server import KEY, Fault, OctopusServer
 from tests.standins.octopus_state import DEPLOYED as DONE
 from tests.standins.octopus_state import FAILED, Document, Moment, Space
 from tests.standins.octopus_steps import script_step, step
+from tests.words import refused
 
 space = pytest.fixture(orders)
 
@@ -38,12 +39,11 @@ space = pytest.fixture(orders)
 @pytest.mark.usefixtures("space")
 def test_what_is_not_there_is_named_all_at_once(server: OctopusServer, release: Release) -> None:
     """Projects and environments, before anything is made."""
-    with pytest.raises(PipelineError, match="One, Two"):
+    with refused("Octopus projects", PipelineError):
         release(projects=("One", "Orders", "Two"))
-    with pytest.raises(PipelineError, match="Test, Trial") as error:
+    with refused("Octopus environments", PipelineError):
         release("CI", "Test", "Trial")
-    assert "CI, Staging" in error.value.then
-    with pytest.raises(UsageError, match="named twice"):
+    with refused("--environments", UsageError):
         release("CI", "ci")
     assert not [request for request in server.requests if request.startswith("POST")]
 
@@ -57,7 +57,7 @@ def test_missing_settings_are_named(server: OctopusServer, events: Events, tmp_p
         lambda: list_environments(project, options, {}, events.reporter),
         lambda: create_environment(project, "Trial", options, {}, events.reporter),
     ):
-        with pytest.raises(PipelineError) as error:
+        with refused("Octopus", PipelineError) as error:
             verb()
         first, *_ = str(error.value).splitlines()
         assert (first, error.value.exit_code) == (
@@ -68,19 +68,19 @@ def test_missing_settings_are_named(server: OctopusServer, events: Events, tmp_p
 
 @pytest.mark.usefixtures("space")
 @pytest.mark.parametrize(
-    ("named", "what"),
+    "named",
     [
-        ({"environments": ("Nowhere",)}, "not found in space Default: Nowhere"),
-        ({"projects": ("Nothing",)}, "not found in space Default: Nothing"),
-        ({"choice": Choice("Beta")}, "no channel 'Beta'"),
+        {"environments": ("Nowhere",)},
+        {"projects": ("Nothing",)},
+        {"choice": Choice("Beta")},
     ],
 )
 def test_names_are_looked_up_before_anything_is_built(
-    server: OctopusServer, events: Events, tmp_path: Path, named: dict[str, Any], what: str
+    server: OctopusServer, events: Events, tmp_path: Path, named: dict[str, Any]
 ) -> None:
     """`build --deploy` in a folder where a build would fail at once."""
     options = OctopusOptions(Access(server.url, KEY), **named)
-    with pytest.raises(PipelineError, match=what):
+    with refused(None, PipelineError):
         build_and_deploy(
             project_in(tmp_path), BuildOptions(VersionOptions()), PushOptions(), options,
             machine(tmp_path), events.reporter,
@@ -92,11 +92,8 @@ def test_names_are_looked_up_before_anything_is_built(
 def test_a_missing_package_is_refused_in_the_servers_words(space: Space, release: Release) -> None:
     """With what to do: push it."""
     space.packages.clear()
-    with pytest.raises(PipelineError) as error:
+    with refused("release Orders 2.0.7", PipelineError):
         release("CI")
-    assert error.value.where == "release Orders 2.0.7"
-    assert "'Acme.Orders' version '2.0.7' was not found" in error.value.what
-    assert "python3 tasks.py push" in error.value.then
 
 
 @pytest.mark.parametrize("version", ["2026.3.1024", "2019.1.0"])
@@ -108,9 +105,8 @@ def test_a_release_with_another_package_is_refused(
     release()
     (made,) = space.releases.values()
     made["SelectedPackages"][0]["Version"] = "2.0.6"
-    with pytest.raises(Conflict) as error:
+    with refused("release Orders 2.0.7", Conflict):
         release("CI")
-    assert "version 2.0.6 of Acme.Orders" in error.value.what
     assert space.deployments == {}
 
 
@@ -120,7 +116,7 @@ def test_an_old_server_needs_a_first_release_for_other_packages(
     """There is no version to take: the error names step and package."""
     server.state.version = "2019.1.0"
     server.add_project("Both", script_step("Acme.Orders"), step("Octopus.Script", "Acme.Tools"))
-    with pytest.raises(PipelineError, match=r"uses Acme\.Tools too"):
+    with refused("release Both 2.0.7", PipelineError):
         release(projects=("Both",))
     assert space.releases == {}
 
@@ -132,10 +128,8 @@ def test_a_channels_refusal_comes_in_the_servers_words(
     server.add_package("Acme.Orders", "2.0.7-fix")
     (channel,) = space.channels.values()
     channel["Rules"] = [{"Tag": "^$"}]
-    with pytest.raises(PipelineError) as error:
+    with refused("release Orders 2.0.7-fix", PipelineError):
         release("CI", version="2.0.7-fix")
-    assert "violates the pre-release tag '^$' of channel 'Default'" in error.value.what
-    assert "channel" in error.value.then
 
 
 def phase(space: Space, name: str) -> Document:
@@ -153,35 +147,29 @@ def test_a_lifecycles_refusal_comes_in_the_servers_words(space: Space, release: 
     """Staging before CI is refused by Octopus, and the message names project and environment."""
     (lifecycle,) = space.lifecycles.values()
     lifecycle["Phases"] = [phase(space, "CI"), phase(space, "Staging")]
-    with pytest.raises(PipelineError) as error:
+    with refused("deploy Staging", PipelineError):
         release("Staging")
-    assert error.value.where == "deploy Staging"
-    assert "project Orders, release 2.0.7" in error.value.what
-    assert "cannot be deployed to 'Staging'" in error.value.what
-    assert "lifecycle" in error.value.then
     assert release("CI", "Staging").deployed == ("CI", "Staging")
 
 
 @pytest.mark.parametrize(
-    ("process", "style", "what"),
+    ("process", "style"),
     [
-        (UNPACK, "None", "has no disk"),
-        (script_step("Acme.Orders", "other.py"), "None", "'other.py'"),
-        (script_step("Acme.Other"), "None", "no step of its deployment process uses"),
-        (step("Octopus.Script", "Acme.Orders"), "Ssh", "has its script elsewhere"),
+        (UNPACK, "None"),
+        (script_step("Acme.Orders", "other.py"), "None"),
+        (script_step("Acme.Other"), "None"),
+        (step("Octopus.Script", "Acme.Orders"), "Ssh"),
     ],
 )
 def test_a_step_that_cannot_work_is_refused_before_anything_is_made(
-    server: OctopusServer, release: Release, process: Document, style: str, what: str
+    server: OctopusServer, release: Release, process: Document, style: str
 ) -> None:
     """The error names project and step, and how to correct it."""
     environment(server.space, "CI", style)
     server.add_project("Wrong", process)
-    with pytest.raises(PipelineError) as error:
+    with refused(None, PipelineError) as error:
         release("CI", projects=("Wrong",))
     assert "project Wrong" in error.value.where
-    assert what in error.value.what
-    assert "deploy.py" in error.value.then
     assert not [request for request in server.requests if request.startswith("POST")]
 
 
@@ -191,7 +179,7 @@ def test_an_environment_without_a_machine_for_the_step_is_refused(
     """Octopus would report success for a deployment to nothing."""
     for found in space.machines.values():
         found["Roles"] = ["web"]
-    with pytest.raises(PipelineError, match="no machine in CI has the role lambda"):
+    with refused("Octopus project Orders, step 'Deploy'", PipelineError):
         release("CI")
 
 
@@ -200,12 +188,10 @@ def test_a_failed_deployment_keeps_the_next_environment(
 ) -> None:
     """The error names environment, project, release, task and link, and says what Octopus says."""
     server.state.script = lambda *_: FAILED
-    with pytest.raises(PipelineError) as error:
+    with refused("deploy CI", PipelineError) as error:
         release("CI", "Staging")
-    assert error.value.exit_code == 1
     for text in ("deploy CI", "project Orders", "2.0.7", "ServerTasks-1", "Step 1 failed."):
         assert text in str(error.value)
-    assert f"{server.url}/app#/Spaces-1/tasks/ServerTasks-1" in error.value.then
     assert "error: the handler is missing" in events.lines
     assert len(space.deployments) == 1
     assert events.failed == ["deploy CI"]
@@ -224,10 +210,8 @@ def test_what_was_started_before_a_refusal_is_waited_for(
         return DONE
 
     server.state.script = script
-    with pytest.raises(PipelineError) as error:
+    with refused("deploy CI", PipelineError):
         release("CI", "Staging", projects=("Orders", "Two"))
-    assert "project Two" in error.value.what
-    assert "The environment is frozen." in error.value.what
     assert "unpacked" in events.lines
     assert "frozen" in events.warnings[0]
     assert len(space.deployments) == 1

@@ -5,9 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -35,8 +32,6 @@ from pipeline.package.statement import (
 )
 from pipeline.zip.reader import open_archive
 from pipeline.zip.writer import Member, compress, store, write_zip
-
-from tests.repositories import ROOT
 
 COMMIT = "c0ffee0123456789c0ffee0123456789c0ffee01"
 LIBRARY = hashlib.sha256(b"the library").hexdigest()
@@ -165,16 +160,3 @@ def changed(name: str, change: Callable[[Any], None]) -> Files:
 def dirty(manifest: Manifest) -> Manifest:
     """Return the manifest of a build whose work tree differed from its commit."""
     return replace(manifest, source=replace(manifest.source, dirty=True))
-
-
-def invoke(folder: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a verb of the library's own namespace, as `tasks.py` in `folder` would."""
-    script = (
-        "import sys; from pathlib import Path; root = Path.cwd();"
-        "from pipeline.tasks import namespace, program; program.main(namespace(root), root)"
-    )
-    environ = {**os.environ, "PYTHONPATH": str(ROOT / "template" / "scripts")}
-    command = [sys.executable, "-B", "-c", script, *map(str, words)]
-    return subprocess.run(
-        command, cwd=folder, env=environ, capture_output=True, text=True, check=False
-    )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.zip.extract import extract
 from pipeline.zip.reader import Archive, open_archive
 from pipeline.zip.writer import Member, compress, store, write_zip
+
+from tests.words import refused
 
 
 def sample(folder: Path) -> Archive:
@@ -34,7 +35,7 @@ def test_extraction_spares_what_is_there(tmp_path: Path) -> None:
     archive = sample(tmp_path)
     (tmp_path / "full").mkdir()
     (tmp_path / "full/mine").write_text("mine")
-    with pytest.raises(PipelineError, match="not an empty folder"):
+    with refused("FOLDER/full", PipelineError):
         extract(archive, tmp_path / "full", ALL)
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["mine"]
     (tmp_path / "empty").mkdir()
@@ -47,9 +48,9 @@ def test_files_can_be_chosen_and_renamed(tmp_path: Path) -> None:
     archive = sample(tmp_path)
     extract(archive, tmp_path / "out", {"y": "new/z"})
     assert [path.name for path in (tmp_path / "out").rglob("*")] == ["new", "z"]
-    with pytest.raises(PipelineError, match="out of its folder"):
+    with refused("FOLDER/a.zip", PipelineError):
         extract(archive, tmp_path / "evil", {"y": "../z"})
-    with pytest.raises(PipelineError, match="clash"):
+    with refused("FOLDER/a.zip", PipelineError):
         extract(archive, tmp_path / "evil", {"y": "z", "bin/x": "Z"})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zip", "out"]
 
@@ -57,6 +58,5 @@ def test_files_can_be_chosen_and_renamed(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_a_known_error(tmp_path: Path) -> None:
     """A file in the way is named, with the archive it was to hold."""
     archive = sample(tmp_path)
-    with pytest.raises(PipelineError, match="could not be written") as caught:
+    with refused("FOLDER/a.zip/out", PipelineError):
         extract(archive, tmp_path / "a.zip" / "out", ALL)
-    assert caught.value.where == str(tmp_path / "a.zip" / "out")

@@ -26,123 +26,100 @@ from tests.package.crafted_zips import (
     second_name,
     with_end,
 )
+from tests.words import assert_said, refused
 
 INNER = craft(Crafted(b"b")).partition(b"PK\1\2")[0]
-HOSTILE: dict[str, tuple[bytes, str]] = {
-    "traversal": (craft(Crafted(b"../x")), "out of its folder"),
-    "inner traversal": (craft(Crafted(b"a/../../x")), "out of its folder"),
-    "absolute": (craft(Crafted(b"/etc/passwd")), "absolute"),
-    "drive": (craft(Crafted(b"C:/x")), "absolute"),
-    "backslash": (craft(Crafted(b"..\\x")), "backslash"),
-    "NUL in the name": (craft(Crafted(b"a.txt\0.exe")), "control"),
-    "empty name": (craft(Crafted(b"")), "empty"),
-    "duplicate": (craft(Crafted(), Crafted()), "clashes"),
-    "duplicate but for case": (craft(Crafted(), Crafted(b"A.TXT")), "clashes"),
-    "file and folder": (craft(Crafted(b"a"), Crafted(b"a/b")), "clashes"),
-    "symbolic link": (craft(Crafted(mode=0o120777)), "symbolic link"),
-    "folder kind on a file": (craft(Crafted(mode=0o040755)), "plain file"),
-    "device": (craft(Crafted(mode=0o020644)), "plain file"),
-    "folder with content": (craft(Crafted(b"a/", mode=0o040755)), "folder with content"),
-    "encrypted": (craft(Crafted(flags=1)), "encrypted"),
-    "unknown method": (craft(Crafted(method=12)), "method 12"),
-    "bad UTF-8": (craft(Crafted(b"\xff", flags=0x800)), "UTF-8"),
-    "bomb by ratio": (craft(Crafted(data=bytes(3_000_000))), "bomb"),
-    "bomb by sum": (
-        craft(*(Crafted(b"%d" % n, bytes(1 << 20)) for n in range(9))),
-        "look like a zip bomb",
-    ),
-    "bomb by size": (craft(Crafted(size=2 << 30, data=bytes(20_000_000))), "bomb|limit"),
-    "stored with two sizes": (craft(Crafted(method=0, size=9)), "two sizes"),
-    "local name differs": (craft(Crafted(local_name=b"b.txt")), "disagrees"),
-    "local size differs": (craft(Crafted(local_size=9)), "disagrees"),
-    "local method differs": (craft(Crafted(local_method=0)), "disagrees"),
-    "one local header for two": (craft(Crafted(), Crafted(b"b", offset=0)), "disagrees"),
-    "a member inside another": (
-        craft(Crafted(b"a", INNER, 0), Crafted(b"b", offset=31)),
-        "overlaps",
-    ),
-    "a member in the directory": (
-        craft(Crafted(method=0, packed=251, size=251, crc=1)),
-        "overlaps",
-    ),
-    "offset outside": (craft(Crafted(offset=1 << 20)), "ends before"),
-    "local flags differ": (craft(Crafted(flags=0x800, local_flags=0)), "disagrees"),
-    "another disk": (craft(Crafted(disk=1)), "another disk"),
-    "end record of another disk": (with_end(HONEST, 4, 1), "does not fit"),
-    "directory on another disk": (with_end(HONEST, 6, 1), "does not fit"),
-    "fewer entries here": (with_end(HONEST, 8, 1), "does not fit"),
-    "zip64 size": (craft(Crafted(size=0xFFFFFFFF)), "zip64"),
-    "zip64 count": (craft(Crafted(), count=0xFFFF), "zip64"),
-    "count too high": (craft(Crafted(), count=2), "too short"),
-    "count too low": (craft(Crafted(), Crafted(b"b"), count=1), "longer"),
-    "two end records": (craft(tail=craft()), "two end records"),
-    "no end record": (HONEST[:-1], "no end record"),
-    "cut at the front": (HONEST[7:], "does not fit"),
-    "bytes in front": (moved(HONEST, 0, b"x"), "first 1 bytes"),
-    "a zip in front": (moved(HONEST, 0, craft()), "first 22 bytes"),
-    "bytes between members": (moved(HONEST, 1, b"xy"), "the 2 bytes that follow"),
-    "bytes before the directory": (moved(HONEST, 2, b"xyz"), "the 3 bytes that follow"),
-    "bytes before the end record": (HONEST[:-22] + b"x" + HONEST[-22:], "does not fit"),
-    "bytes after the end record": (HONEST + b"x", "no end record"),
-    "a zip in the comment": (craft(tail=craft() + b"x"), "two end records"),
-    "bytes that are no sizes": (
-        moved(craft(Crafted(flags=8)), 1, b"PK\7\x08" + bytes(12)),
-        "the 16 bytes that follow",
-    ),
-    "a second name": (second_name(HONEST, b"b.txt"), "other name"),
-    "too deep": (craft(Crafted(b"a/" * 64 + b"b")), "64 folders deep"),
-    "too long": (craft(Crafted(b"/".join([b"a" * 200] * 6))), "longer than 1024"),
-    "not a zip": (b"hello", "no end record"),
-    "empty file": (b"", "no end record"),
+HOSTILE: dict[str, bytes] = {
+    "traversal": craft(Crafted(b"../x")),
+    "inner traversal": craft(Crafted(b"a/../../x")),
+    "absolute": craft(Crafted(b"/etc/passwd")),
+    "drive": craft(Crafted(b"C:/x")),
+    "backslash": craft(Crafted(b"..\\x")),
+    "NUL in the name": craft(Crafted(b"a.txt\0.exe")),
+    "empty name": craft(Crafted(b"")),
+    "duplicate": craft(Crafted(), Crafted()),
+    "duplicate but for case": craft(Crafted(), Crafted(b"A.TXT")),
+    "file and folder": craft(Crafted(b"a"), Crafted(b"a/b")),
+    "symbolic link": craft(Crafted(mode=0o120777)),
+    "folder kind on a file": craft(Crafted(mode=0o040755)),
+    "device": craft(Crafted(mode=0o020644)),
+    "folder with content": craft(Crafted(b"a/", mode=0o040755)),
+    "encrypted": craft(Crafted(flags=1)),
+    "unknown method": craft(Crafted(method=12)),
+    "bad UTF-8": craft(Crafted(b"\xff", flags=0x800)),
+    "bomb by ratio": craft(Crafted(data=bytes(3_000_000))),
+    "bomb by sum": craft(*(Crafted(b"%d" % n, bytes(1 << 20)) for n in range(9))),
+    "bomb by size": craft(Crafted(size=2 << 30, data=bytes(20_000_000))),
+    "stored with two sizes": craft(Crafted(method=0, size=9)),
+    "local name differs": craft(Crafted(local_name=b"b.txt")),
+    "local size differs": craft(Crafted(local_size=9)),
+    "local method differs": craft(Crafted(local_method=0)),
+    "one local header for two": craft(Crafted(), Crafted(b"b", offset=0)),
+    "a member inside another": craft(Crafted(b"a", INNER, 0), Crafted(b"b", offset=31)),
+    "a member in the directory": craft(Crafted(method=0, packed=251, size=251, crc=1)),
+    "offset outside": craft(Crafted(offset=1 << 20)),
+    "local flags differ": craft(Crafted(flags=0x800, local_flags=0)),
+    "another disk": craft(Crafted(disk=1)),
+    "end record of another disk": with_end(HONEST, 4, 1),
+    "directory on another disk": with_end(HONEST, 6, 1),
+    "fewer entries here": with_end(HONEST, 8, 1),
+    "zip64 size": craft(Crafted(size=0xFFFFFFFF)),
+    "zip64 count": craft(Crafted(), count=0xFFFF),
+    "count too high": craft(Crafted(), count=2),
+    "count too low": craft(Crafted(), Crafted(b"b"), count=1),
+    "two end records": craft(tail=craft()),
+    "no end record": HONEST[:-1],
+    "cut at the front": HONEST[7:],
+    "bytes in front": moved(HONEST, 0, b"x"),
+    "a zip in front": moved(HONEST, 0, craft()),
+    "bytes between members": moved(HONEST, 1, b"xy"),
+    "bytes before the directory": moved(HONEST, 2, b"xyz"),
+    "bytes before the end record": HONEST[:-22] + b"x" + HONEST[-22:],
+    "bytes after the end record": HONEST + b"x",
+    "a zip in the comment": craft(tail=craft() + b"x"),
+    "bytes that are no sizes": moved(craft(Crafted(flags=8)), 1, b"PK\7\x08" + bytes(12)),
+    "a second name": second_name(HONEST, b"b.txt"),
+    "too deep": craft(Crafted(b"a/" * 64 + b"b")),
+    "too long": craft(Crafted(b"/".join([b"a" * 200] * 6))),
+    "not a zip": b"hello",
+    "empty file": b"",
 }
 NOT_DEFLATED = craft(Crafted(method=9, data=b"\xff" * 9)).replace(b"\t\0\0\0!\0", b"\x08\0\0\0!\0")
-LYING: dict[str, tuple[bytes, str]] = {
-    "says less": (craft(Crafted(size=9)), "9 bytes"),
-    "says more": (craft(Crafted(size=999)), "999 bytes"),
-    "bytes after the end": (
-        craft(Crafted(b"a", b"x", payload=deflated(b"x") + b"junk")),
-        "1 bytes",
-    ),
-    "bytes far after the end": (
-        craft(Crafted(b"a", b"x", payload=deflated(b"x") + bytes(100_000))),
-        "1 bytes",
-    ),
-    "stream without end": (
-        craft(Crafted(b"a", b"x", payload=deflated(b"x", zlib.Z_SYNC_FLUSH))),
-        "1 bytes",
-    ),
-    "wrong checksum": (craft(Crafted(crc=1)), "checksum"),
-    "not deflated": (NOT_DEFLATED, "damaged"),
+LYING: dict[str, bytes] = {
+    "says less": craft(Crafted(size=9)),
+    "says more": craft(Crafted(size=999)),
+    "bytes after the end": craft(Crafted(b"a", b"x", payload=deflated(b"x") + b"junk")),
+    "bytes far after the end": craft(Crafted(b"a", b"x", payload=deflated(b"x") + bytes(100_000))),
+    "stream without end": craft(Crafted(b"a", b"x", payload=deflated(b"x", zlib.Z_SYNC_FLUSH))),
+    "wrong checksum": craft(Crafted(crc=1)),
+    "not deflated": NOT_DEFLATED,
 }
 
 
-@pytest.mark.parametrize("case", HOSTILE)
-def test_hostile_archives_are_refused(tmp_path: Path, case: str) -> None:
+def test_hostile_archives_are_refused(tmp_path: Path) -> None:
     """Each is refused while listing, with an error that names the file and the reason."""
-    data, said = HOSTILE[case]
-    path = tmp_path / "evil.zip"
-    path.write_bytes(data)
-    with pytest.raises(PipelineError, match=said) as caught:
-        open_archive(path)
-    assert caught.value.where == str(path)
+    path, said = tmp_path / "evil.zip", []
+    for case, data in HOSTILE.items():
+        path.write_bytes(data)
+        said.append(case)
+        with refused("FOLDER/evil.zip", PipelineError, said=said):
+            open_archive(path)
+    assert_said("\n".join(said))
 
 
-@pytest.mark.parametrize("case", LYING)
-def test_lying_members_are_refused_and_nothing_is_left(tmp_path: Path, case: str) -> None:
-    """A size or checksum that lies is found while extracting, and the folder never appears."""
-    data, said = LYING[case]
-    archive = open_archive(data)
-    with pytest.raises(PipelineError, match=said):
-        extract(archive, tmp_path / "out", {entry.name: entry.name for entry in archive.entries})
+def test_lying_members_are_refused_and_nothing_is_left(tmp_path: Path) -> None:
+    """A size or checksum that lies is found by looking and by extracting; no folder appears."""
+    said: list[str] = []
+    for case, data in LYING.items():
+        archive, looked, extracted = open_archive(data), [case], [case]
+        with refused("zip", PipelineError, said=looked):
+            check_members(archive)
+        with refused("zip", PipelineError, said=extracted):
+            extract(archive, tmp_path / "out", {item.name: item.name for item in archive.entries})
+        assert looked == extracted
+        said += looked
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("case", LYING)
-def test_lying_members_are_found_without_keeping_them(case: str) -> None:
-    """Whoever only looks into an archive finds the same lies."""
-    data, said = LYING[case]
-    with pytest.raises(PipelineError, match=said):
-        check_members(open_archive(data))
+    assert_said("\n".join(said))
 
 
 def test_a_bomb_is_not_inflated_beyond_what_it_says() -> None:
@@ -150,7 +127,7 @@ def test_a_bomb_is_not_inflated_beyond_what_it_says() -> None:
     archive = open_archive(craft(Crafted(data=bytes(20_000_000), size=100_000)))
     tracemalloc.start()
     try:
-        with pytest.raises(PipelineError, match="100000 bytes"):
+        with refused("zip", PipelineError):
             read_member(archive, archive.entries[0])
         peak = tracemalloc.get_traced_memory()[1]
     finally:
@@ -162,7 +139,7 @@ def test_a_vast_central_directory_is_not_read() -> None:
     """One entry with a directory of 70 MB is refused before it is parsed."""
     size = 70_000_000
     end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 1, 1, size, 0, 0)
-    with pytest.raises(PipelineError, match="70000000 bytes is too large"):
+    with refused("zip", PipelineError):
         open_archive(bytes(size) + end)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from pipeline.core.manifest import MANIFEST_NAME
 from pipeline.verbs.inspect import Inspection, inspect_package
 
-from tests.package.provenance_support import SPEC, changed, contents, invoke, packed, zipped
+from tests.package.provenance_support import SPEC, changed, contents, packed, zipped
+from tests.verbs import run_verb
 
 FOREIGN = SPEC % (
     b"<authors>Jane</authors><description>Somebody else's.</description><license>MIT</license>"
@@ -107,11 +108,11 @@ def test_a_statement_that_does_not_fit_is_named_and_exits_3(tmp_path: Path) -> N
     files["deploy.py"] += b"#"
     files["extra.py"] = b""
     packed(tmp_path / "a.nupkg", files)
-    plain = invoke(tmp_path, "inspect", "a.nupkg")
+    plain = run_verb(tmp_path, "inspect", "a.nupkg")
     assert plain.returncode == 3
     assert "its statement does not fit: deploy.py" in plain.stdout
     assert "extra.py is not named in provenance.json" in plain.stderr
-    told = invoke(tmp_path, "inspect", "a.nupkg", "--json")
+    told = run_verb(tmp_path, "inspect", "a.nupkg", "--json")
     assert told.returncode == 3
     provenance = json.loads(told.stdout)["provenance"]
     assert (provenance["fits"], len(provenance["misfits"])) == (False, 2)
@@ -120,11 +121,11 @@ def test_a_statement_that_does_not_fit_is_named_and_exits_3(tmp_path: Path) -> N
 def test_a_flag_of_before_is_read_and_a_check_of_before_is_refused(tmp_path: Path) -> None:
     """Old scripts go on, but nobody takes silence for a good signature."""
     packed(tmp_path / "a.nupkg")
-    done = invoke(tmp_path, "inspect", "a.nupkg", "--verify-provenance", "--json")
+    done = run_verb(tmp_path, "inspect", "a.nupkg", "--verify-provenance", "--json")
     assert (done.returncode, done.stderr.count("is not needed")) == (0, 1)
     assert json.loads(done.stdout)["provenance"] == {"fits": True, "misfits": []}
     for key in (["--key", "k.pub"], ["--key=k.pub"]):
-        done = invoke(tmp_path, "inspect", "a.nupkg", "--verify-provenance", *key)
+        done = run_verb(tmp_path, "inspect", "a.nupkg", "--verify-provenance", *key)
         assert (done.returncode, done.stdout) == (2, "")
         assert "nothing was verified" in done.stderr
         assert "gh attestation verify" in done.stderr

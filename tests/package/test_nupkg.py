@@ -6,7 +6,6 @@ import hashlib
 import zipfile
 from pathlib import Path
 
-import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.core.manifest import Source
 from pipeline.package.contents import Package, list_package
@@ -14,6 +13,8 @@ from pipeline.package.nupkg import pack
 from pipeline.package.nuspec import parse
 from pipeline.zip.reader import read_member
 from pipeline.zip.writer import STORED, Member, compress, store, write_zip
+
+from tests.words import assert_said, refused
 
 SPEC = (
     b"<package><metadata><id>Acme.Sample</id><version>2.0.7</version><authors>a &amp; b</authors>"
@@ -93,65 +94,62 @@ def test_a_package_without_opc_parts_is_read(tmp_path: Path) -> None:
     assert [entry.name for entry in listing.archive.entries] == ["a%20b.txt", "x.NUSPEC"]
 
 
-@pytest.mark.parametrize(
-    ("files", "said"),
-    [
-        ([("a.txt", b"")], "this file has none"),
-        ([("in/a.nuspec", SPEC)], "this file has none"),
-        ([("a.nuspec", SPEC), ("b.nuspec", SPEC)], r"a\.nuspec, b\.nuspec"),
-        ([("a.nuspec", SPEC), ("B%2enuspec", SPEC)], r"B\.nuspec, a\.nuspec"),
-        ([("a.nuspec", SPEC), ("_rels/.rels", b""), ("_rels/%2Erels", b"")], "clash"),
-        ([("a.nuspec", SPEC), ("%2e%2e%2fx", b"")], "out of its folder"),
-        ([("a.nuspec", SPEC), ("%2Fetc%2Fpasswd", b"")], "absolute"),
-        ([("a.nuspec", SPEC), ("a%5Cb", b"")], "backslash"),
-        ([("a.nuspec", SPEC), ("%FF", b"")], "does not decode"),
-        ([("a.nuspec", SPEC), ("a%62", b""), ("ab", b"")], "clash"),
-        ([("a.nuspec", b"<!DOCTYPE a []>" + SPEC)], "document type"),
-        ([("a.nuspec", b"not xml")], "well-formed"),
-    ],
+HOSTILE: tuple[list[tuple[str, bytes]], ...] = (
+    [("a.txt", b"")],
+    [("in/a.nuspec", SPEC)],
+    [("a.nuspec", SPEC), ("b.nuspec", SPEC)],
+    [("a.nuspec", SPEC), ("B%2enuspec", SPEC)],
+    [("a.nuspec", SPEC), ("_rels/.rels", b""), ("_rels/%2Erels", b"")],
+    [("a.nuspec", SPEC), ("%2e%2e%2fx", b"")],
+    [("a.nuspec", SPEC), ("%2Fetc%2Fpasswd", b"")],
+    [("a.nuspec", SPEC), ("a%5Cb", b"")],
+    [("a.nuspec", SPEC), ("%FF", b"")],
+    [("a.nuspec", SPEC), ("a%62", b""), ("ab", b"")],
+    [("a.nuspec", b"<!DOCTYPE a []>" + SPEC)],
+    [("a.nuspec", b"not xml")],
 )
-def test_hostile_packages_are_refused(
-    tmp_path: Path, files: list[tuple[str, bytes]], said: str
-) -> None:
+
+
+def test_hostile_packages_are_refused(tmp_path: Path) -> None:
     """Names are checked again once decoded, and nothing is unpacked."""
-    path = plain_zip(tmp_path / "a.nupkg", *files)
-    with pytest.raises(PipelineError, match=said):
-        Package.open(path)
-    with pytest.raises(PipelineError, match=said):
-        Package.open(path).unpack_like_octopus(tmp_path / "out")
-    assert list(tmp_path.iterdir()) == [path]
+    said: list[str] = []
+    for files in HOSTILE:
+        path = plain_zip(tmp_path / "a.nupkg", *files)
+        with refused(None, PipelineError, said=said):
+            Package.open(path).unpack_like_octopus(tmp_path / "out")
+        assert list(tmp_path.iterdir()) == [path]
+    assert_said("\n".join(said))
 
 
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("[content_types].xml", "for itself"),
-        ("_rels/x", "skip"),
-        ("package/a.txt", "skip"),
-        ("package.json", "skip"),
-        ("deep/other.nuspec", "for itself"),
-        ("a./b", "dot"),
-        ("../b", "out of its folder"),
-        ("Acme.Sample.NUSPEC", "for itself"),
-    ],
-)
-def test_names_that_a_reader_would_lose_are_refused(tmp_path: Path, name: str, said: str) -> None:
+def test_names_that_a_reader_would_lose_are_refused(tmp_path: Path) -> None:
     """Better an error while packing than a file that is missing at the other end."""
-    with pytest.raises(PipelineError, match=said):
-        sample(tmp_path / "a.nupkg", {name: b"x"})
+    said: list[str] = []
+    for name in (
+        "[content_types].xml",
+        "_rels/x",
+        "package/a.txt",
+        "package.json",
+        "deep/other.nuspec",
+        "a./b",
+        "../b",
+        "Acme.Sample.NUSPEC",
+    ):
+        with refused("FOLDER/a.nupkg", PipelineError, said=said):
+            sample(tmp_path / "a.nupkg", {name: b"x"})
     assert list(tmp_path.iterdir()) == []
+    assert_said("\n".join(said))
 
 
 def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
     """Neither wins in silence."""
     files = {"a b": store(b"1"), "A b": store(b"2")}
-    with pytest.raises(PipelineError, match="clash"):
+    with refused("FOLDER/a.nupkg", PipelineError):
         pack(parse(SPEC, "x"), files, tmp_path / "a.nupkg")
 
 
 def test_an_empty_package_is_refused(tmp_path: Path) -> None:
     """As NuGet does."""
-    with pytest.raises(PipelineError, match="without files"):
+    with refused("FOLDER/a.nupkg", PipelineError):
         sample(tmp_path / "a.nupkg", {})
 
 

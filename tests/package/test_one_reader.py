@@ -36,6 +36,7 @@ from tests.package.damaged_packages import FLIPS, FUNCTION, MANIFEST, Damaged, c
 from tests.package.provenance_support import packed
 from tests.project.values_support import machine, write_settings
 from tests.repositories import ROOT
+from tests.words import refused
 
 LOCK = ROOT / "template" / "scripts" / "requirements-local.txt"
 
@@ -316,7 +317,7 @@ def streamed(mark: bytes) -> bytes:
 def test_thousands_of_nested_names_are_refused_at_once() -> None:
     """Not after half a minute: the time grows with the size of what is read, and no faster."""
     deep = craft(*(Crafted(b"a/" * n + b"b", b"", 0) for n in range(1, 2_000)))
-    with pytest.raises(PipelineError, match="64 folders deep"):
+    with refused("zip", PipelineError):
         open_archive(deep)
     names = [f"{'a/' * (number % 60)}{number}" for number in range(50_000)]
     assert first_clash(names) is None

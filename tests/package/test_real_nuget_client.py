@@ -116,6 +116,7 @@ def invented(dice: random.Random) -> FileEntry:
     return FileEntry(src, target, exclude)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_globs_take_what_the_real_client_takes(nuget: Nuget, tmp_path: Path, seed: int) -> None:
     """Every pattern we accept selects the same files under the same names in the real client."""
@@ -129,6 +130,7 @@ def test_globs_take_what_the_real_client_takes(nuget: Nuget, tmp_path: Path, see
     assert len(expected) > 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("src", ["no/*.txt", "n?.txt", "d?/b.txt", "D/*.txt", "d"])
 def test_what_we_refuse_as_missing_the_real_client_refuses(
     nuget: Nuget, tmp_path: Path, src: str

@@ -13,6 +13,7 @@ from pipeline.zip.reader import FUNCTION_LIMITS, Limits, check_members, open_arc
 from pipeline.zip.writer import Member, compress, store, write_zip
 
 from tests.package.crafted_zips import HONEST, Crafted, contents, craft
+from tests.words import refused
 
 
 @pytest.mark.parametrize("members", [HONEST, craft(Crafted(data=bytes(100_000_000)))])
@@ -36,17 +37,17 @@ def test_a_function_may_hold_zeros(tmp_path: Path) -> None:
     for source in (path, craft(Crafted(data=zeros))):
         archive = open_archive(source, FUNCTION_LIMITS)
         assert read_member(archive, archive.entries[0]) == zeros
-    with pytest.raises(PipelineError, match="bomb"):
+    with refused("zip", PipelineError):
         open_archive(craft(Crafted(size=22_000_000, data=zeros)), FUNCTION_LIMITS)
-    with pytest.raises(PipelineError, match="more than the limit"):
+    with refused("zip", PipelineError):
         open_archive(craft(Crafted(size=2 << 30, method=0, packed=2 << 30)), FUNCTION_LIMITS)
 
 
 def test_limits_can_be_set() -> None:
     """Count and total size are the caller's choice."""
-    with pytest.raises(PipelineError, match="2 entries"):
+    with refused("zip", PipelineError):
         open_archive(HONEST, Limits(count=1))
-    with pytest.raises(PipelineError, match="251 bytes unpacked"):
+    with refused("zip", PipelineError):
         open_archive(HONEST, Limits(total=250))
 
 
@@ -90,7 +91,7 @@ def test_sizes_that_follow_the_data_are_taken_from_the_directory() -> None:
 
 def test_a_missing_file_is_a_known_error(tmp_path: Path) -> None:
     """The error names it."""
-    with pytest.raises(PipelineError, match="No such file"):
+    with refused("FOLDER/none.zip", PipelineError):
         open_archive(tmp_path / "none.zip")
 
 

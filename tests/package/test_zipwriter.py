@@ -32,6 +32,7 @@ from pipeline.zip.writer import (
 )
 
 from tests.tools import tool
+from tests.words import refused
 
 PARTS = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "Zs")), max_size=8)
 NAMES = st.lists(PARTS, min_size=1, max_size=4).map("/".join).filter(lambda n: not name_problem(n))
@@ -154,48 +155,48 @@ def test_a_zip_may_begin_with_another(
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    "names",
     [
-        (["a", "a"], "clash"),
-        (["a", "A"], "clash"),
-        (["é", "e\u0301"], "clash"),
-        (["a", "A/b"], "clash"),
-        (["/a"], "absolute"),
-        (["c:/a"], "absolute"),
-        (["../a"], "out of its folder"),
-        (["a/../b"], "out of its folder"),
-        (["a\\b"], "backslash"),
-        (["a//b"], "empty"),
-        (["./a"], "empty or `.`"),
-        (["a/"], "empty"),
-        ([""], "empty"),
-        (["a\nb"], "control"),
-        (["\ud800"], "Unicode"),
-        (["a" * 256], "255 bytes"),
-        (["a/" * 64 + "b"], "64 folders"),
-        (["/".join(["a" * 250] * 5)], "1024 bytes"),
+        ["a", "a"],
+        ["a", "A"],
+        ["é", "e\u0301"],
+        ["a", "A/b"],
+        ["/a"],
+        ["c:/a"],
+        ["../a"],
+        ["a/../b"],
+        ["a\\b"],
+        ["a//b"],
+        ["./a"],
+        ["a/"],
+        [""],
+        ["a\nb"],
+        ["\ud800"],
+        ["a" * 256],
+        ["a/" * 64 + "b"],
+        ["/".join(["a" * 250] * 5)],
     ],
 )
-def test_unsafe_names_are_refused(names: list[str], said: str) -> None:
+def test_unsafe_names_are_refused(names: list[str]) -> None:
     """Names that some system would reject, merge or misplace do not get into a zip."""
-    with pytest.raises(PipelineError, match=said):
+    with refused("FOLDER/a.zip", PipelineError):
         zipped([Member(name, 0o644, store(b"")) for name in names])
 
 
 def test_other_modes_are_refused() -> None:
     """Only 0644 and 0755 are written, as AWS needs them readable by all."""
-    with pytest.raises(PipelineError, match="mode 0600"):
+    with refused("FOLDER/a.zip", PipelineError):
         zipped([Member("a", 0o600, store(b""))])
 
 
 def test_what_needs_zip64_is_refused() -> None:
     """More than 65,534 files, or 4 GB, is an error instead of a broken file."""
-    with pytest.raises(PipelineError, match="65535 files"):
+    with refused("FOLDER/a.zip", PipelineError):
         zipped([Member(f"{n}", 0o644, store(b"")) for n in range(65_535)])
-    with pytest.raises(PipelineError, match="4 GB"):
+    with refused("FOLDER/a.zip", PipelineError):
         zipped([Member("a", 0o644, Raw(b"", 0, 1 << 32, DEFLATED))])
     shared = store(bytes(1 << 20))
-    with pytest.raises(PipelineError, match="4 GB"):
+    with refused("FOLDER/a.zip", PipelineError):
         zipped([Member(f"{n}", 0o644, shared) for n in range(4096)])
 
 
@@ -214,9 +215,8 @@ def test_nothing_half_written_is_left(tmp_path: Path) -> None:
 def test_a_folder_that_is_missing_is_a_known_error(tmp_path: Path) -> None:
     """The error names the file and says why."""
     path = tmp_path / "none" / "a.zip"
-    with pytest.raises(PipelineError, match="No such file") as caught:
+    with refused("FOLDER/none/a.zip", PipelineError):
         write_zip(path, [])
-    assert caught.value.where == str(path)
 
 
 def test_the_umask_does_not_matter(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from pipeline.deploy.traffic import Rollout, Strategy, Thresholds
 from pipeline.project.project import TEST_FOLDERS, Environment, Project
 
 from tests.project.values_support import SETTINGS, write_settings
+from tests.words import assert_said, refused
 
 FUNCTION = "tool.pipeline.function"
 
@@ -24,15 +24,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return Project.load(write_settings(tmp_path_factory.mktemp("project")))
 
 
-def refused(folder: Path, old: str, new: str) -> PipelineError:
-    """Return the error for the good settings with one thing changed."""
+def refuses(folder: Path, old: str, new: str, where: str, said: list[str]) -> None:
+    """Expect an error at that place for the good settings with one thing changed."""
     assert SETTINGS.count(old) == 1, old
-    with pytest.raises(PipelineError) as error:
+    with refused(f"pyproject.toml {where}", PipelineError, said=said):
         Project.load(write_settings(folder, SETTINGS.replace(old, new)))
-    assert error.value.exit_code == 1
-    assert error.value.where.startswith("pyproject.toml")
-    assert error.value.then
-    return error.value
 
 
 def test_good_settings_become_a_value(tmp_path: Path) -> None:
@@ -77,7 +73,7 @@ def test_an_allowed_secret_needs_a_reason(tmp_path: Path) -> None:
     table = "\n[tool.pipeline.secrets.allow]\n"
     loaded = Project.load(write_settings(tmp_path, f'{SETTINGS}{table}"src/a.pem" = "a test\'s"\n'))
     assert loaded.secrets_allowed == {"src/a.pem": "a test's"}
-    with pytest.raises(PipelineError, match=r"\[tool.pipeline.secrets\] allow.src/a.pem"):
+    with refused("pyproject.toml [tool.pipeline.secrets] allow.src/a.pem", PipelineError):
         Project.load(write_settings(tmp_path, f'{SETTINGS}{table}"src/a.pem" = " "\n'))
 
 
@@ -87,111 +83,95 @@ def test_a_strategy_may_be_written_in_any_case(tmp_path: Path) -> None:
     assert Project.load(write_settings(tmp_path, text)).version_strategy == "GitTag"
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "where", "what"),
-    [
-        ('name = "orders"', "", "[project] name", "is missing"),
-        ('package-id = "Acme.Orders"', "", "[tool.pipeline] package-id", "is missing"),
-        ('package-id = "Acme.Orders"', 'package-id = ""', "[tool.pipeline] package-id", "''"),
-        ('"2.0"', '"2"', "[tool.pipeline] base-version", "'2'"),
-        ('"2.0"', '"2.0.0"', "[tool.pipeline] base-version", "'2.0.0'"),
-        ('"2.0"', '"02.0"', "[tool.pipeline] base-version", "'02.0'"),
-        ('"2.0"', '"9999999999.0"', "[tool.pipeline] base-version", "'9999999999.0'"),
-        ('"2.0"', "2.0", "[tool.pipeline] base-version", "2.0 is not a text"),
-        ('"GitTag"', '"CalVer"', "[tool.pipeline] version-strategy", "'CalVer'"),
-        ('"python3.13"', '"python2.7"', f"[{FUNCTION}] runtime", "'python2.7'"),
-        ('"arm64"', '"arm"', f"[{FUNCTION}] architecture", "'arm'"),
-        ('"orders.handler.handle"', '"handle"', f"[{FUNCTION}] handler", "'handle'"),
-        ('"orders.handler.handle"', '"a.b c"', f"[{FUNCTION}] handler", "'a.b c'"),
-        ('"#{Orders.Queue}"', "5", f"[{FUNCTION}] environment.QUEUE", "5 is not a text"),
-        ('["boto3>=1.40"]', '"boto3"', "[project] dependencies", "'boto3'"),
+def test_a_bad_setting_is_named(tmp_path: Path) -> None:
+    """The error names file, table and key, repeats the value, and says what to write."""
+    said: list[str] = []
+    for old, new, where in (
+        ('name = "orders"', "", "[project] name"),
+        ('package-id = "Acme.Orders"', "", "[tool.pipeline] package-id"),
+        ('package-id = "Acme.Orders"', 'package-id = ""', "[tool.pipeline] package-id"),
+        ('"2.0"', '"2"', "[tool.pipeline] base-version"),
+        ('"2.0"', '"2.0.0"', "[tool.pipeline] base-version"),
+        ('"2.0"', '"02.0"', "[tool.pipeline] base-version"),
+        ('"2.0"', '"9999999999.0"', "[tool.pipeline] base-version"),
+        ('"2.0"', "2.0", "[tool.pipeline] base-version"),
+        ('"GitTag"', '"CalVer"', "[tool.pipeline] version-strategy"),
+        ('"python3.13"', '"python2.7"', f"[{FUNCTION}] runtime"),
+        ('"arm64"', '"arm"', f"[{FUNCTION}] architecture"),
+        ('"orders.handler.handle"', '"handle"', f"[{FUNCTION}] handler"),
+        ('"orders.handler.handle"', '"a.b c"', f"[{FUNCTION}] handler"),
+        ('"#{Orders.Queue}"', "5", f"[{FUNCTION}] environment.QUEUE"),
+        ('["boto3>=1.40"]', '"boto3"', "[project] dependencies"),
         (
             'account = "123456789012"',
             "account = 123456789012",
             "[tool.pipeline.environments.CI] account",
-            "123456789012 is not a text",
         ),
         (
             'permanent = true\nregion = "eu-west-1"',
             'permanent = "yes"',
             "[tool.pipeline.environments.CI] permanent",
-            "'yes' is neither true nor false",
         ),
-    ],
-)
-def test_a_bad_setting_is_named(tmp_path: Path, old: str, new: str, where: str, what: str) -> None:
-    """The error names file, table and key, repeats the value, and says what to write."""
-    error = refused(tmp_path, old, new)
-    assert error.where == f"pyproject.toml {where}"
-    assert what in error.what
+    ):
+        refuses(tmp_path, old, new, where, said)
+    assert_said("\n".join(said))
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "key", "near"),
-    [
-        ("package-id", "package_id = 1\npackage-id", "package_id", "package-id"),
-        ("handler =", 'handlers = ""\nhandler =', "handlers", "handler"),
-        ('region = "eu-west-1"', 'regions = "eu-west-1"', "regions", "region"),
-        ("package-id", "octpus = {}\npackage-id", "octpus", "octopus"),
-        ("package-id", "pushh = {}\npackage-id", "pushh", "push"),
-    ],
-)
-def test_an_unknown_key_gets_a_suggestion(
-    tmp_path: Path, old: str, new: str, key: str, near: str
-) -> None:
-    """A misspelt key is refused, with the one that was probably meant."""
-    error = refused(tmp_path, old, new)
-    assert error.where.endswith(f" {key}")
-    assert error.then == f"Did you mean {near}?"
+def test_an_unknown_key_gets_a_suggestion(tmp_path: Path) -> None:
+    """A misspelt key is refused, with the one that was probably meant, else with all there are."""
+    said: list[str] = []
+    for old, new, where in (
+        ("package-id", "package_id = 1\npackage-id", "[tool.pipeline] package_id"),
+        ("handler =", 'handlers = ""\nhandler =', f"[{FUNCTION}] handlers"),
+        (
+            'region = "eu-west-1"',
+            'regions = "eu-west-1"',
+            "[tool.pipeline.environments.CI] regions",
+        ),
+        ("package-id", "octpus = {}\npackage-id", "[tool.pipeline] octpus"),
+        ("package-id", "pushh = {}\npackage-id", "[tool.pipeline] pushh"),
+        ("architecture =", "zzz = 1\narchitecture =", f"[{FUNCTION}] zzz"),
+    ):
+        refuses(tmp_path, old, new, where, said)
+    assert_said("\n".join(said))
 
 
-def test_an_unknown_key_like_no_other_gets_the_list(tmp_path: Path) -> None:
-    """Without a near one the error names all keys of the table."""
-    error = refused(tmp_path, "architecture =", "zzz = 1\narchitecture =")
-    assert error.then.startswith("Known are ")
-    assert {"architecture", "handler", "runtime"} <= set(error.then[10:-1].split(", "))
-
-
-@pytest.mark.parametrize(
-    ("text", "where"),
-    [
+def test_a_value_where_a_table_belongs_is_named(tmp_path: Path) -> None:
+    """A file of another shape is an error with a place, not a bug with a traceback."""
+    said: list[str] = []
+    for text, where in (
         ("project = 1", "[project]"),
         ("tool = 1", "[tool]"),
         ("[tool]\npipeline = 1", "[tool.pipeline]"),
         ("dependency-groups = 1", "[dependency-groups]"),
-    ],
-)
-def test_a_value_where_a_table_belongs_is_named(tmp_path: Path, text: str, where: str) -> None:
-    """A file of another shape is an error with a place, not a bug with a traceback."""
-    with pytest.raises(PipelineError, match="1 is not a table") as error:
-        Project.load(write_settings(tmp_path, text))
-    assert error.value.where == f"pyproject.toml {where}"
+    ):
+        with refused(f"pyproject.toml {where}", PipelineError, said=said):
+            Project.load(write_settings(tmp_path, text))
+    assert_said("\n".join(said))
 
 
 @pytest.mark.parametrize("text", ["x =\n", "a = 1\na = 2\n"])
 def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, text: str) -> None:
     """The parser's own words, with line and column, are passed on."""
-    with pytest.raises(PipelineError, match="cannot be read") as error:
+    with pytest.raises(PipelineError) as error:
         Project.load(write_settings(tmp_path, text))
+    assert error.value.where == "pyproject.toml"
     assert "line" in error.value.what
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "where"),
-    [
+def test_control_characters_are_refused(tmp_path: Path) -> None:
+    """No process, no XML and no API takes them, wherever they are; the key is named."""
+    said: list[str] = []
+    for old, new, where in (
         ('"#{Orders.Queue}"', '"a\\u0000b"', f"[{FUNCTION}] environment.QUEUE"),
         ("QUEUE =", '"Q\\u0000" =', f"[{FUNCTION}] environment"),
         ('"Takes orders"', '"Takes\\u001b[2J orders"', f"[{FUNCTION}] description"),
         ('"Acme.Orders"', '"Acme\\u007f"', "[tool.pipeline] package-id"),
         ('["pytest>=8"]', '["pytest>=8\\u0000"]', "[dependency-groups] test"),
         (".Production]", '."Prod\\u0000"]', "[tool.pipeline] environments"),
-    ],
-)
-def test_control_characters_are_refused(tmp_path: Path, old: str, new: str, where: str) -> None:
-    """No process, no XML and no API takes them, wherever they are; the key is named."""
-    error = refused(tmp_path, old, new)
-    assert error.where == f"pyproject.toml {where}"
-    assert "control character" in error.what
+    ):
+        refuses(tmp_path, old, new, where, said)
+    assert_said("\n".join(said))
 
 
 def test_lines_and_tabs_are_text(tmp_path: Path) -> None:
@@ -206,18 +186,16 @@ def test_a_byte_order_mark_is_named(tmp_path: Path, encoding: str) -> None:
     """Ours could read on, but pytest and others read the file too, and call line 1 wrong."""
     marked = SETTINGS.encode(encoding.replace("UTF-8", "utf-8-sig"))
     (tmp_path / "pyproject.toml").write_bytes(marked)
-    with pytest.raises(PipelineError, match=f"byte order mark of {encoding}") as error:
+    with refused("pyproject.toml", PipelineError):
         Project.load(tmp_path)
-    assert error.value.then == "Save it as UTF-8 without a byte order mark."
 
 
 def test_another_encoding_names_its_line(tmp_path: Path) -> None:
     """What an editor of the nineties writes is found."""
     text = SETTINGS.replace("Takes orders", "Für Züge").encode("latin-1")
     (tmp_path / "pyproject.toml").write_bytes(text)
-    with pytest.raises(PipelineError, match="byte 0xfc, as Windows-1252") as error:
+    with refused("pyproject.toml:18", PipelineError):
         Project.load(tmp_path)
-    assert error.value.where == "pyproject.toml:18"
 
 
 @pytest.mark.parametrize(
@@ -236,9 +214,8 @@ def test_the_runtime_is_a_python_that_the_project_takes(
     if fits:
         assert Project.load(tmp_path).function.runtime.version == "3.13"
         return
-    with pytest.raises(PipelineError, match=re.escape(asked)) as error:
+    with refused("pyproject.toml [project] requires-python", PipelineError):
         Project.load(tmp_path)
-    assert error.value.where == "pyproject.toml [project] requires-python"
 
 
 def grouped(folder: Path, text: str) -> tuple[str, ...]:
@@ -261,58 +238,49 @@ unused = [{include-group = "missing"}]
 
 
 @pytest.mark.parametrize(
-    ("line", "then"),
+    "line",
     [
-        ("requests=2.0", "Write it like"),
-        ("requests >= two", "Write it like"),
-        ("", "Write it like"),
-        ("tool @ file:///home/me/tool", "UV_FIND_LINKS"),
-        ("tool @ git+https://git.example.com/tool.git", "UV_FIND_LINKS"),
-        ("./libs/tool", "UV_FIND_LINKS"),
-        ("-e tool", "UV_FIND_LINKS"),
-        ("libs\\\\tool", "UV_FIND_LINKS"),
+        "requests=2.0",
+        "requests >= two",
+        "",
+        "tool @ file:///home/me/tool",
+        "tool @ git+https://git.example.com/tool.git",
+        "./libs/tool",
+        "-e tool",
+        "libs\\\\tool",
     ],
 )
-def test_a_requirement_that_no_lock_can_hold(tmp_path: Path, line: str, then: str) -> None:
+def test_a_requirement_that_no_lock_can_hold(tmp_path: Path, line: str) -> None:
     """Its place, the requirement and a way out are named, wherever it is written."""
+    said: list[str] = []
     for old, where in (
         ('dependencies = ["boto3>=1.40"]', "[project] dependencies"),
         ('test = ["pytest>=8"]', "[dependency-groups] test"),
     ):
         text = SETTINGS.replace(old, f'{old.partition(" ")[0]} = ["{line}"]')
-        with pytest.raises(PipelineError) as error:
+        with refused(f"pyproject.toml {where}", PipelineError, said=said):
             Project.load(write_settings(tmp_path, text))
-        assert error.value.where == f"pyproject.toml {where}"
-        assert repr(line.replace("\\\\", "\\")) in error.value.what
-        assert then in error.value.then
+    assert said[0].replace("[project] dependencies", "[dependency-groups] test") == said[1]
+    assert_said(said[0])
 
 
-@pytest.mark.parametrize(
-    ("text", "where", "what"),
-    [
-        ('test = [{include-group = "test"}]', "test", "it includes itself: test -> test"),
-        (
-            """test = [{include-group = "a"}]
-            a = [{include-group = "B"}]
-            b = [{include-group = "A"}]""",
-            "a",
-            "it includes itself: a -> b -> a",
-        ),
-        ('test = [{include-group = "lint"}]', "test", "there is no group 'lint'"),
-        ('test = [{include-group = "a"}]\na = "ruff"', "a", "'ruff' is not a list"),
-        ('test = ["x", 5]', "test", "5 is neither a requirement nor a group"),
-        ('test = [{include-groups = "a"}]', "test", "is neither a requirement nor a group"),
-        ('test = [{include-group = ["a"]}]', "test", "is neither a requirement nor a group"),
-        ("test = []\nTest = []", "Test", "'test' and 'Test' are the same group"),
-    ],
-)
-def test_a_bad_group_is_named(tmp_path: Path, text: str, where: str, what: str) -> None:
+def test_a_bad_group_is_named(tmp_path: Path) -> None:
     """Circles, unknown groups, and what is no group at all."""
-    with pytest.raises(PipelineError) as error:
-        grouped(tmp_path, text)
-    assert error.value.where == f"pyproject.toml [dependency-groups] {where}"
-    assert what in error.value.what
-    assert error.value.then
+    circle = 'test = [{include-group = "a"}]\na = [{include-group = "B"}]\nb = '
+    said: list[str] = []
+    for text, where in (
+        ('test = [{include-group = "test"}]', "test"),
+        (circle + '[{include-group = "A"}]', "a"),
+        ('test = [{include-group = "lint"}]', "test"),
+        ('test = [{include-group = "a"}]\na = "ruff"', "a"),
+        ('test = ["x", 5]', "test"),
+        ('test = [{include-groups = "a"}]', "test"),
+        ('test = [{include-group = ["a"]}]', "test"),
+        ("test = []\nTest = []", "Test"),
+    ):
+        with refused(f"pyproject.toml [dependency-groups] {where}", PipelineError, said=said):
+            grouped(tmp_path, text)
+    assert_said("\n".join(said))
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -329,16 +297,13 @@ def test_what_only_aws_refuses_is_left_to_the_check(tmp_path: Path) -> None:
     assert (len(function.name), len(function.description)) == (99, 264)
 
 
-@pytest.mark.parametrize("name", ["ci", "Local"])
-def test_environments_that_differ_in_case_only_are_refused(tmp_path: Path, name: str) -> None:
+def test_environments_that_differ_in_case_only_are_refused(tmp_path: Path) -> None:
     """Case does not matter where people type them; `local` is always the embedded AWS."""
-    error = refused(
-        tmp_path,
-        "[tool.pipeline.environments.Production]",
-        f"[tool.pipeline.environments.{name}]",
-    )
-    assert error.where == "pyproject.toml [tool.pipeline.environments]"
-    assert repr(name) in error.what
+    said: list[str] = []
+    for name in ("ci", "Local"):
+        old, new = (f"[tool.pipeline.environments.{each}]" for each in ("Production", name))
+        refuses(tmp_path, old, new, "[tool.pipeline.environments]", said)
+    assert_said("\n".join(said))
 
 
 @pytest.mark.parametrize("typed", ["production", "PRODUCTION", "Production", "pRODUCTION"])
@@ -407,10 +372,8 @@ def test_mistakes_about_traffic_are_named_by_table_and_key(
 
 def test_an_unknown_environment_names_the_declared_ones(tmp_path: Path) -> None:
     """The error lists them and says where a new one is declared."""
-    with pytest.raises(PipelineError, match="'Stagging'") as error:
+    with refused("environment", PipelineError):
         Project.load(write_settings(tmp_path)).environment("Stagging")
-    assert "CI, Production, local" in error.value.then
-    assert "[tool.pipeline.environments.Stagging]" in error.value.then
 
 
 @given(st.lists(st.text("abcXYZ", min_size=1), min_size=1, unique_by=str.lower), st.data())
@@ -424,6 +387,5 @@ def test_case_never_matters(project: Project, declared: list[str], data: st.Data
 def test_an_unknown_environment_is_told_each_declared_one_once(project: Project) -> None:
     """`local` is always known, and is not named twice when it is declared as well."""
     changed = replace(project, environments=(Environment("CI"), Environment("local")))
-    with pytest.raises(PipelineError) as caught:
+    with refused("environment", PipelineError):
         changed.environment("prod")
-    assert "Declared are CI, local. Add" in caught.value.then

@@ -71,14 +71,13 @@ def _release(template: Path) -> None:
     git(template, "tag", _NEXT)
 
 
-def test_update_to_the_same_version_changes_nothing(repository: Path) -> None:
-    """After an update to the version it is already at, git sees no difference."""
+def test_update_leaves_yours_alone(template: Path, repository: Path) -> None:
+    """What the team edited, deleted, moved or added stays so; ours and shared files arrive.
+
+    An update to the version it is already at changes nothing.
+    """
     _update(repository)
     assert git(repository, "status", "--porcelain") == ""
-
-
-def test_update_leaves_yours_alone(template: Path, repository: Path) -> None:
-    """What the team edited, deleted, moved or added stays so; ours and shared files arrive."""
     for name in _EDITED:
         (repository / name).write_text("# The team's own.\n", encoding="utf-8")
     for name in _DELETED:

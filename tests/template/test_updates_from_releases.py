@@ -77,17 +77,8 @@ def test_the_history_is_there() -> None:
     assert {"v0.1.0", "v0.2.0", "v0.3.0"} <= RELEASES.keys(), "clone with the whole history"
 
 
-# The oldest and the newest say most.
-_ENDS = {next(iter(RELEASES), None), next(reversed(RELEASES), None)}
-
-
-@pytest.mark.parametrize(
-    "release",
-    [
-        pytest.param(release, marks=[] if release in _ENDS else pytest.mark.slow)
-        for release in RELEASES
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("release", RELEASES)
 def test_an_update_keeps_the_teams_edits_and_leaves_nothing_old_behind(
     releases: Path, tmp_path: Path, release: str
 ) -> None:
