@@ -32,8 +32,8 @@ def test_every_reason_at_once(repository: Repository) -> None:
     repository.edit(
         "pyproject.toml",
         "[tool.pipeline.function.environment]\n",
-        '[tool.pipeline.function.tags]\n"aws:team" = "a"\n'
-        '[tool.pipeline.function.environment]\nAWS_REGION = "x"\nB = "y"\n'
+        '[tool.pipeline.function.tags]\n"aws:team" = "a\\u0001"\n'
+        '[tool.pipeline.function.environment]\nAWS_REGION = "x"\nB = "y"\nNULL = "a\\u0000b"\n'
         f'GOOD = "#{{if X}}y#{{/if}}"\nLONG = "{"x" * 4200}"\n',
     )
     repository.edit("pyproject.toml", '\ndescription = "', f'\ndescription = "{"x" * 300}')
@@ -59,8 +59,10 @@ def test_every_reason_at_once(repository: Repository) -> None:
         f"Lambda refuses '{environments[0]}-{'x' * 60}",
         "the description has 3",
         "the tag aws:team",
+        "the tag 'aws:team': its value holds the control character '\\x01'",
         "AWS_REGION is set by Lambda itself",
         "'B' is no name for an environment variable",
+        "NULL holds the control character '\\x00'",
         "GOOD holds #{if X}",
         *(f"the environment for {name} is 42" for name in environments),
         "Octopus would run PreDeploy.ps1, at the package's root, beside deploy.py",

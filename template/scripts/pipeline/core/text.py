@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable
 
 from .events import Achieved, Event, Failed, Finished, Line, Output, Progressed, Sink, Warned
@@ -11,6 +12,8 @@ from .foreign import harmless
 STAGE_WIDTH = 9
 END_COLUMN = 73
 _KILO = 1 << 10
+# TOML can spell them; no process, no XML and no API takes them. Tabs and line ends are text.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def event_text(event: Event) -> str | None:
@@ -60,6 +63,12 @@ def stage_line(stage: str, text: str, end: str) -> str:
     """Return a line of the table that a verb's stages make."""
     row = f"  {stage:<{STAGE_WIDTH}} {text}"
     return f"{row:<{END_COLUMN - 1}} {end}".rstrip()
+
+
+def control_in(text: str) -> str:
+    """Name the control character that a text of settings holds, or return ""."""
+    found = _CONTROL.search(text)
+    return f"the control character {found[0]!r}" if found else ""
 
 
 def few(names: Collection[str], most: int = 3) -> str:

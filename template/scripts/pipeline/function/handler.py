@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..core.errors import PipelineError
 from ..core.templates import declared_values, names_in, resolve
+from ..core.text import control_in
 from ..project.project import Environment
 from .elf import Binary
 
@@ -90,6 +91,9 @@ def fillable(templates: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """Return the templates that can be filled once the values are known, and why others cannot."""
     good, reasons = {}, []
     for key, template in templates.items():
+        if found := control_in(template):
+            reasons.append(f"{key} holds {found}: remove it")
+            continue
         every = dict.fromkeys(names_in({key: template}), "")
         try:
             resolve({key: template}, every, where="check")
