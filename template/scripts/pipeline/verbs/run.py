@@ -106,8 +106,8 @@ def run_settings(
 ) -> FunctionConfig:  # fmt: skip
     """Return how the embedded AWS would run a function, with that AWS where one is `started`.
 
-    Memory, time and logging are the stack's. Variables are filled with those of `local`; the stack's own
-    are there where it was made.
+    Memory, time and logging are the stack's. Variables are filled with those of `local`; the
+    stack's own are there where it was made.
     """
     templates, local = function.environment, project.environment(LOCAL_ENVIRONMENT)
     _, unfit = fillable(templates)
