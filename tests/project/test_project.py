@@ -96,6 +96,7 @@ def test_a_strategy_may_be_written_in_any_case(tmp_path: Path) -> None:
         ('"2.0"', '"9999999999.0"', "[tool.pipeline] base-version", "'9999999999.0'"),
         ('"2.0"', "2.0", "[tool.pipeline] base-version", "2.0 is not a text"),
         ('"GitTag"', '"CalVer"', "[tool.pipeline] version-strategy", "'CalVer'"),
+        ('"GitTag"', '"GitTag"\ntag-prefix = "a*"', "[tool.pipeline] tag-prefix", "'a*'"),
         ('"python3.13"', '"python2.7"', f"[{FUNCTION}] runtime", "'python2.7'"),
         ('"arm64"', '"arm"', f"[{FUNCTION}] architecture", "'arm'"),
         ('"orders.handler.handle"', '"handle"', f"[{FUNCTION}] handler", "'handle'"),

@@ -91,7 +91,7 @@ def push(
         if opened.manifest is None:
             reporter.line(f"{package.name} was not built here: no build information", verbose=True)
         else:
-            _send_information(space, opened.manifest, Git.at(project.root), environ, reporter)
+            _send_information(space, opened.manifest, project.git, environ, reporter)
     return Pushed(candidate.id, candidate.version, feed.name, done.sent)
 
 
