@@ -212,7 +212,8 @@ def test_untracked_files_are_named_and_join_with_git_add(watching: Watching) -> 
 def test_what_a_hook_makes_is_there(watching: Watching) -> None:
     """It runs when it was saved; what it has made stays, and is none that git has to know."""
     hook, made = "scripts/hooks_build.py", watching.root / "src/app/made.py"
-    write = "import pathlib\n\n\ndef before_build(stage):\n    made = pathlib.Path('src/app/made.py')\n"
+    write = "import pathlib\n\n\ndef before_build(stage):\n"
+    write += "    made = pathlib.Path('src/app/made.py')\n"
     write += "    made.exists() or made.write_text('NUMBER = 9')\n"
     assert '["first", "here", 1]' in watching.save(hook, write)
     imports = "from app.made import NUMBER\n\n\ndef handle(*_):\n    return NUMBER\n"
