@@ -71,9 +71,7 @@ def own_files(root: Path, git: Git | None) -> tuple[OwnFile, ...]:
     return tuple(sorted(files, key=lambda file: file.path))
 
 
-def with_made(
-    root: Path, files: tuple[OwnFile, ...], made: Iterable[str]
-) -> tuple[OwnFile, ...]:
+def with_made(root: Path, files: tuple[OwnFile, ...], made: Iterable[str]) -> tuple[OwnFile, ...]:
     """Return the files, and those besides that a hook has `made`, which git need not know."""
     known = {file.path for file in files}
     return (*files, *(file for path in made if path not in known for file in _on_disk(root, path)))
