@@ -127,7 +127,7 @@ def test_a_handler_is_read_with_the_functions_python(repository: Repository) -> 
     memory = repository.root / ".pipeline" / "cache" / "python-3.14.json"
     memory.write_text(json.dumps(sys.executable), encoding="utf-8")
     done = repository.verb("package", "--force").err
-    assert f"1. {module}/handler.py:3: 'return' outside function" in done
+    assert f"1. src/{module}/handler.py:3: 'return' outside function" in done
     git(repository.root, "rm", "-q", "--cached", f"src/{module}/handler.py")
     advice = f"src/{module}/handler.py is not in git: `git add src/{module}/handler.py`"
     assert advice in repository.verb("package", "--force").err

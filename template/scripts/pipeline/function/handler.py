@@ -38,6 +38,10 @@ class FunctionFiles:
             for name in self.names
         )
 
+    def shown(self, place: str) -> str:
+        """Return `file:line` in the zip as the place where a person finds the file."""
+        return f"{'src/' if place.partition(':')[0] in self.own else 'function.zip '}{place}"
+
     def advice(self, module: str) -> str:
         """Return what to do where git does not know a module that lies there, else nothing."""
         path = module.replace(".", "/")
