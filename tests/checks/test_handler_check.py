@@ -301,6 +301,13 @@ def test_layers(check: Check) -> None:
     assert check({"app.py": source}).reason
 
 
+def test_a_warning_names_the_repositorys_line(check: Check) -> None:
+    """What a dependency raises was asked for by a line that its author can move."""
+    files = {"lib.py": "def connect():\n    raise OSError('no route')\n"}
+    files["app.py"] = f"import lib\nCONNECTION = lib.connect()\n{FINE}"
+    assert check(files, brought=("lib.py",)).note == f"{WARNED}src/app.py:2: OSError: no route"
+
+
 def test_files_for_another_machine(tmp_path: Path, runtime: LocalRuntime) -> None:
     """What cannot be loaded here is a word and no warning; what is missing anywhere is refused."""
     other, code = ("x86_64", X86_64) if MACHINE == "arm64" else ("arm64", ARM64)

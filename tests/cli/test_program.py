@@ -42,6 +42,32 @@ def test_a_letter_means_the_same_flag_everywhere(tmp_path: Path) -> None:
     assert meanings["p"] == {"package"}
 
 
+@pytest.mark.parametrize("columns", [20, 42])
+def test_help_fits_a_narrow_terminal(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    columns: int,
+) -> None:
+    """A flag's text is below the flag where beside it there is no room for words."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(sys, "argv", ["tasks.py", "own", "--help"])
+
+    @verb({"a-flag-of-a-long-name": "What it is for is told in words that are whole"})
+    def own(run: Session, a_flag_of_a_long_name: str = "") -> None:
+        """Do nothing."""
+
+    verbs = namespace(tmp_path)
+    verbs.add_task(own)
+    with pytest.raises(SystemExit) as end:
+        main(verbs, tmp_path)
+    told = capsys.readouterr().out
+    assert end.value.code == 0
+    lines = told.partition("--a-flag-of-a-long-name=STRING\n")[2].partition("  -j")[0].splitlines()
+    assert "".join(f"{line.strip()} " for line in lines).startswith("What it is for is told in")
+    assert max(map(len, lines)) <= max(columns, 28)
+
+
 def test_invokes_settings_on_this_machine_change_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

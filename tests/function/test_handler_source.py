@@ -163,7 +163,8 @@ def test_a_compiled_module_is_taken_on_trust() -> None:
 def test_a_module_that_is_no_python_is_named_with_its_line(source: str) -> None:
     """The reason gives file and line, for a function on this Python or an older one."""
     for version in (MINOR, "3.0"):
-        assert check_handler(zipped(source), "app.handle", version).reason.startswith("app.py:2: ")
+        reason = check_handler(zipped(source), "app.handle", version).reason
+        assert reason.startswith("src/app.py:2: ")
 
 
 @pytest.mark.parametrize(
@@ -193,7 +194,7 @@ def test_what_the_handler_loads_has_to_be_python(module: str, statement: str) ->
     code = zipped_files({**sound, path: handler})
     assert check_handler(code, f"{module}.handle") == FOUND
     code = zipped_files({**sound, path: handler, broken: "x = 1\nif:\n"})
-    assert check_handler(code, f"{module}.handle").reason.startswith(f"{broken}:2: ")
+    assert check_handler(code, f"{module}.handle").reason.startswith(f"src/{broken}:2: ")
 
 
 def test_a_null_byte_is_an_error_for_people() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import bootstrap
 import pytest
 from pipeline.core.errors import PipelineError
-from pipeline.core.events import Event, Reporter
+from pipeline.core.events import Event, Reporter, Warned
 from pipeline.edge.machine import Machine
 from pipeline.function.python.locking import write_locks
 from pipeline.project.project import Project
@@ -69,6 +69,12 @@ def test_a_yanked_release_is_told(workshop: Workshop) -> None:
     for word in ("requirements/function.txt", "old==1.0", "it was broken"):
         assert word in said
     assert "old==1.0" in (workshop.folder / "requirements/function.txt").read_text(encoding="utf-8")
+
+
+def test_no_dependencies_are_nothing_to_warn_of(workshop: Workshop) -> None:
+    """The scratch files of uv are no news with each lock of a function that has none."""
+    workshop.lock([], ["good"])
+    assert not [event for event in workshop.said if isinstance(event, Warned)]
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,8 @@ def test_every_reason_at_once(repository: Repository) -> None:
     repository.edit(
         "pyproject.toml",
         "[tool.pipeline.function.environment]\n",
-        '[tool.pipeline.function.tags]\n"aws:team" = "a"\n'
-        '[tool.pipeline.function.environment]\nAWS_REGION = "x"\nB = "y"\n'
+        '[tool.pipeline.function.tags]\n"aws:team" = "a\\u0001"\n'
+        '[tool.pipeline.function.environment]\nAWS_REGION = "x"\nB = "y"\nNULL = "a\\u0000b"\n'
         f'GOOD = "#{{if X}}y#{{/if}}"\nLONG = "{"x" * 4200}"\n',
     )
     repository.edit("pyproject.toml", '\ndescription = "', f'\ndescription = "{"x" * 300}')

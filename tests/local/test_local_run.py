@@ -69,6 +69,28 @@ def test_run_fills_the_variables_as_for_local(tmp_path: Path) -> None:
     bare = Project.load(write_settings(tmp_path))
     with pytest.raises(PipelineError, match=r"Orders\.Queue"):
         run_settings(bare, bare.function.facts(), {}, seen.reporter)
+    unfit = replace(project.function.facts(), environment={"QUEUE": "a\0b"})
+    with pytest.raises(PipelineError, match="QUEUE holds the control character"):
+        run_settings(project, unfit, {}, seen.reporter)
+
+
+@pytest.mark.parametrize(
+    ("logging", "expected"),
+    [
+        ("{LogFormat: JSON}", ("JSON", "INFO", "INFO")),
+        ("{LogFormat: JSON, ApplicationLogLevel: DEBUG}", ("JSON", "DEBUG", "INFO")),
+        ("{LogFormat: Text, LogGroup: !Ref Logs}", ("Text", "", "INFO")),
+    ],
+)
+def test_run_logs_as_the_stack_says(
+    tmp_path: Path, logging: str, expected: tuple[str, str, str]
+) -> None:
+    """In JSON from the levels that are named there, or from Lambda's own."""
+    project = Project.load(write_settings(tmp_path, SETTINGS + LOCAL))
+    stack = f"Resources: {{F: {{Type: {FUNCTION}, Properties: {{LoggingConfig: {logging}}}}}}}\n"
+    written(tmp_path, {"environment/stack.yaml": stack})
+    made = run_settings(project, project.function.facts(), {}, Seen().reporter)
+    assert (made.log_format, made.log_level, made.system_log_level) == expected
 
 
 @pytest.mark.parametrize(

@@ -352,7 +352,7 @@ def test_a_stack_that_is_missing_or_wrong_is_named(
     stack.write_text("Resources: {", encoding="utf-8")
     function = Function("Other", RUNTIMES[0], "arm64", "app.handle", "", {}, {})
     wrong = dataclasses.replace(_project(tmp_path), function=function)
-    with pytest.raises(PipelineError, match="local stack local-Other"):
+    with pytest.raises(PipelineError, match=r"stack\.yaml:1: it is not well-formed YAML"):
         start_local(wrong, tools, Seen().reporter)
     stack.write_text(STACK.replace("Timeout: 60", "Timeout: 5"), encoding="utf-8")
     with pytest.raises(PipelineError, match="5 seconds is less than Function timeout: 20 seconds"):

@@ -105,7 +105,7 @@ def repository(root: Path, *, linked: bool) -> Path:
     """Make a repository, or a linked work tree, with a function that answers with its event."""
     files = {
         "pyproject.toml": SETTINGS,
-        ".gitignore": "*.log\nscripts\n",
+        ".gitignore": "*.log\nscripts\nmade.py\n",
         HANDLER: ECHO.format(1),
         "requirements/function.txt": "# dependencies: none\n",
         STACK: STACK_TEXT.format(300),
@@ -118,7 +118,10 @@ def repository(root: Path, *, linked: bool) -> Path:
     commit_all(home, "A function")
     if linked:
         git(home, "worktree", "add", "--quiet", "--detach", str(root))
-    (root / "scripts").symlink_to(SCRIPTS)
+    (root / "scripts").mkdir()
+    for path in SCRIPTS.iterdir():
+        if path.name != "hooks_build.py":
+            (root / "scripts" / path.name).symlink_to(path)
     (root / EVENT).write_text('"first"', encoding="utf-8")
     return root
 
@@ -203,6 +206,21 @@ def test_untracked_files_are_named_and_join_with_git_add(watching: Watching) -> 
     assert "\n7\n" in said
     git(watching.root, "rm", "--quiet", "--force", other)
     assert "No module named 'app.deep'" in watching.run()
+    assert "1 answered" in watching.save(HANDLER, ECHO.format(1))
+
+
+def test_what_a_hook_makes_is_there(watching: Watching) -> None:
+    """It runs when it was saved; what it has made stays, and is none that git has to know."""
+    hook, made = "scripts/hooks_build.py", watching.root / "src/app/made.py"
+    write = "import pathlib\n\n\ndef before_build(stage):\n"
+    write += "    made = pathlib.Path('src/app/made.py')\n"
+    write += "    made.exists() or made.write_text('NUMBER = 9')\n"
+    assert '["first", "here", 1]' in watching.save(hook, write)
+    imports = "from app.made import NUMBER\n\n\ndef handle(*_):\n    return NUMBER\n"
+    assert "\n9\n" in watching.save(HANDLER, imports)
+    assert "\n9\n" in watching.save(hook, f"{write}\n")
+    (watching.root / hook).unlink()
+    made.unlink()
     assert "1 answered" in watching.save(HANDLER, ECHO.format(1))
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +12,24 @@ import pytest
 from pipeline.core.errors import Conflict, PipelineError, UsageError
 from pipeline.octopus.client import Access
 from pipeline.octopus.projects import Choice
+from pipeline.octopus.waiting import Patience
+from pipeline.package.inputs import Inputs, file_digest
+from pipeline.project.buildserver import BuildServer
+from pipeline.project.last_build import Latest
+from pipeline.project.project import Project
+from pipeline.project.worktree import WorkTree
 from pipeline.verbs.build import BuildOptions
 from pipeline.verbs.build_and_deploy import build_and_deploy
 from pipeline.verbs.env import create_environment, list_environments
 from pipeline.verbs.push import PushOptions
-from pipeline.verbs.release import OctopusOptions, release_package
+from pipeline.verbs.release import OctopusOptions, Released, release, release_package
 from pipeline.verbs.version import VersionOptions
+from pipeline.verbs.which_package import OUTPUT, write_last_build
 
 from tests.octopus.octopus_support import (
     DEPLOYED,
     UNPACK,
+    Clock,
     Events,
     Release,
     built,
@@ -27,6 +38,7 @@ from tests.octopus.octopus_support import (
     project_in,
 )
 from tests.project.values_support import machine
+from tests.repositories import ROOT
 from tests.standins.octopus_server import KEY, Fault, OctopusServer
 from tests.standins.octopus_state import DEPLOYED as DONE
 from tests.standins.octopus_state import FAILED, Document, Moment, Space
@@ -86,6 +98,72 @@ def test_names_are_looked_up_before_anything_is_built(
             machine(tmp_path), events.reporter,
         )  # fmt: skip
     assert not (tmp_path / "build-output").exists()
+    assert not [request for request in server.requests if request.startswith("POST")]
+
+
+def last_built(root: Path, *, verified: bool) -> Project:
+    """Return a project whose last build is there, of the files that lie there now."""
+    project, folder = project_in(root), root / OUTPUT / "2.0.7"
+    folder.mkdir(parents=True)
+    tools = "scripts/requirements-build.txt"
+    (root / "scripts").mkdir()
+    shutil.copy(ROOT / "template" / tools, root / tools)
+    package = built(root).rename(folder / "a.nupkg")
+    with zipfile.ZipFile(package) as archive:
+        for name in ("build.json", "function.zip"):
+            archive.extract(name, folder)
+    made = Latest(
+        version="2.0.7",
+        package=f"{OUTPUT}/2.0.7/a.nupkg",
+        package_sha256=file_digest(package).hex(),
+        inputs=Inputs.read(root, None, WorkTree.read(None, BuildServer())).digest,
+        dirty=None,
+        tested=True,
+        verified=verified,
+        why_not="" if verified else "it is dirty",
+    )
+    write_last_build(root, made)
+    return project
+
+
+@pytest.mark.usefixtures("space")
+@pytest.mark.parametrize("deploys", [True, False], ids=["build --deploy", "release"])
+def test_a_build_that_is_not_verified_goes_to_no_permanent_environment(
+    server: OctopusServer, clock: Clock, events: Events, tmp_path: Path, *, deploys: bool
+) -> None:
+    """It is said before anything is pushed or released; `release` can be told to all the same."""
+    project, here = last_built(tmp_path, verified=False), machine(tmp_path)
+    options = OctopusOptions(Access(server.url, KEY), environments=("ci",))
+
+    def go(options: OctopusOptions) -> Released:
+        if not deploys:
+            return release(project, None, options, here, events.reporter)
+        feed = PushOptions(octopus=options.access)
+        return build_and_deploy(project, BuildOptions(), feed, options, here, events.reporter)[2]
+
+    with pytest.raises(PipelineError) as error:
+        go(options)
+    assert error.value.where == "deploy CI"
+    assert "2.0.7 is not verified: it is dirty" in error.value.what
+    assert "--allow-dirty" in error.value.then
+    assert not [request for request in server.requests if request.startswith("POST")]
+    if not deploys:
+        patience = Patience(clock=clock, sleep=clock.sleep)
+        taken = replace(options, allow_dirty=True, patience=patience)
+        assert go(taken).deployed == ("CI",)
+
+
+@pytest.mark.usefixtures("space")
+def test_a_stale_build_is_not_released(
+    server: OctopusServer, events: Events, tmp_path: Path
+) -> None:
+    """A file was saved since: nothing is asked of Octopus but what is there."""
+    project = last_built(tmp_path, verified=True)
+    (tmp_path / "new.txt").touch()
+    options = OctopusOptions(Access(server.url, KEY), environments=("CI",))
+    with pytest.raises(PipelineError, match=r"files have changed since 2\.0\.7") as error:
+        release(project, None, options, machine(tmp_path), events.reporter)
+    assert "python3 tasks.py build" in error.value.then
     assert not [request for request in server.requests if request.startswith("POST")]
 
 

@@ -41,6 +41,14 @@ def test_ours_fits_one_screen(tmp_path: Path) -> None:
         assert part in text
 
 
+def test_a_narrow_screen_has_more_lines(tmp_path: Path) -> None:
+    """The same words in 56 columns; only what is in one piece, like a hash, is longer."""
+    found = inspect_package(packed(tmp_path / "a.nupkg"))
+    wide, narrow = found.lines(), found.lines(56)
+    assert " ".join(wide).split() == " ".join(narrow).split()
+    assert [line for line in narrow if len(line) > 56 and len(line.split()) > 2] == []
+
+
 def test_a_foreign_package_is_shown_too(tmp_path: Path) -> None:
     """No manifest: what the nuspec and the listing say, a dependency of two groups once."""
     files = {"A.nuspec": FOREIGN, "lib/net8.0/a.dll": b"MZ" * 9_000, "readme.md": b"# A"}

@@ -13,7 +13,7 @@ from pipeline.project.project import Project
 from pipeline.project.worktree import WorkTree
 from pipeline.verbs.version import VersionOptions, next_version
 
-from tests.project.values_support import machine, write_settings
+from tests.project.values_support import SETTINGS, machine, write_settings
 from tests.repositories import commit_all, git
 from tests.words import refused
 
@@ -57,6 +57,26 @@ def test_other_tags_do_not_count(repository: Path) -> None:
     commit_all(repository, "Second")
     git(repository, "tag", "deployed-to-production")
     assert version(repository).startswith("1.4.1-p00001-g")
+
+
+def test_projects_of_one_git_repository_have_tags_of_their_own(repository: Path) -> None:
+    """Each goes by the tags that begin with its prefix, and says so where there is none."""
+    roots = [repository / name for name in ("orders", "bills")]
+    for root in roots:
+        root.mkdir()
+        setting = f'[tool.pipeline]\ntag-prefix = "{root.name}/"\n'
+        write_settings(root, SETTINGS.replace("[tool.pipeline]\n", setting))
+    commit_all(repository, "Two projects")
+    for tag in ("orders/v3.0.1", "v1.4.0"):
+        git(repository, "tag", tag)
+    assert version(roots[0]) == "3.0.1"
+    with pytest.raises(PipelineError) as error:
+        version(roots[1])
+    assert error.value.then == "Make the first one: git tag bills/v1.0.0"
+    git(repository, "tag", "bills/v2.x.0")
+    with pytest.raises(PipelineError) as error:
+        version(roots[1])
+    assert error.value.then == "Name tags bills/vMAJOR.MINOR.PATCH."
 
 
 def test_a_repository_without_tags_says_how_to_make_one(repository: Path) -> None:

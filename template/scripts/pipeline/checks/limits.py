@@ -22,7 +22,7 @@ from ..core.lambda_limits import (
 )
 from ..core.manifest import ZipFacts
 from ..core.names import LONGEST_ENVIRONMENT, resource_name
-from ..core.text import readable_size
+from ..core.text import control_in, readable_size
 from ..function.compiled import owner
 from ..project.project import FROM_RUNTIME, TEST_FOLDERS, Function
 from ..zip.reader import Entry
@@ -115,6 +115,8 @@ def tag_reasons(tags: Mapping[str, str]) -> list[str]:
             reasons.append(f"the tag {key}: names that start with aws: are AWS's own")
         if not 0 < len(key) <= _TAG_KEY_LIMIT:
             reasons.append(f"the tag {key[:40]!r}: its name has {_of(key, _TAG_KEY_LIMIT)}")
+        if found := control_in(value):
+            reasons.append(f"the tag {key[:40]!r}: its value holds {found}: remove it")
         if len(value) > _TAG_VALUE_LIMIT:
             reasons.append(f"the tag {key[:40]!r}: its value has {_of(value, _TAG_VALUE_LIMIT)}")
     return reasons

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -27,7 +28,8 @@ def inspect(run: Session, package: str | None = None) -> None:
     from ..verbs.which_package import chosen_package
 
     found = inspect_package(chosen_package(package, run.root))
-    run.result("\n".join(found.lines()), found.document())
+    width = min(80, shutil.get_terminal_size().columns)
+    run.result("\n".join(found.lines(width)), found.document())
     if refused := refusal(found):
         run.reporter.emit(Failed("", refused))
         raise Exit(code=refused.exit_code)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shutil
 import sys
+import textwrap
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -16,12 +18,13 @@ import bootstrap
 from invoke import Collection, Config, Program, Task
 from invoke.exceptions import Exit, ParseError, UnexpectedExit
 from invoke.parser.context import ParserContext
+from invoke.terminals import pty_size
 
 from ..core.errors import Interrupted, PipelineError, UsageError
 from ..edge.files import read_text
 from .argv import OLD_FLAGS, Shape, normalise, rebuild_request
 from .build import rebuild
-from .printers import writer
+from .printers import show, writer
 from .session import error_document, print_document
 
 # The one spelling of all messages, whichever was typed.
@@ -36,6 +39,8 @@ _OWN_FLAGS = ("help", "list", "version", "complete", "print-completion-script")
 # Bare words behind a verb are the values of the first of these rows that the verb has.
 _BARE_WORDS = (("--environment",), ("--package",), ("--file", "--key"))
 _PASS_ON = ("test",)
+# Columns for the texts of a help, beside what they are about.
+_NARROW = 24
 _STOPPED = "Interrupted. Nothing was left half-written."
 _LOOK = "Look at the permissions and the free space there, and where temporary files go (TMPDIR)."
 _REPORT_IT = (
@@ -70,6 +75,18 @@ class _Program(Program):
         args = ParserContext(args=self.core_args()).args
         args.update(super().args)
         return args
+
+    def print_columns(self, tuples: Sequence[tuple[str, str | None]]) -> None:
+        """Print names and their texts side by side, or one below the other where it is narrow."""
+        columns = min(shutil.get_terminal_size().columns, pty_size()[0])
+        if columns - max(len(name) for name, _ in tuples) > _NARROW:
+            super().print_columns(tuples)
+            return
+        for name, text in tuples:
+            indent = " " * (2 * self.leading_indent_width)
+            lines = textwrap.wrap(text or "", max(columns - len(indent) - 1, _NARROW))
+            show(sys.stdout, "\n".join([self.leading_indent + name, *(indent + x for x in lines)]))
+        show(sys.stdout, "")
 
 
 def main(namespace: Collection, root: Path) -> None:

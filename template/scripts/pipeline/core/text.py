@@ -16,6 +16,8 @@ END_COLUMN = 73
 _KILO = 1 << 10
 _SPAN = re.compile(r"([0-9]{1,5})(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
+# TOML can spell them; no process, no XML and no API takes them. Tabs and line ends are text.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def event_text(event: Event) -> str | None:
@@ -65,6 +67,12 @@ def stage_line(stage: str, text: str, end: str) -> str:
     """Return a line of the table that a verb's stages make."""
     row = f"  {stage:<{STAGE_WIDTH}} {text}"
     return f"{row:<{END_COLUMN - 1}} {end}".rstrip()
+
+
+def control_in(text: str) -> str:
+    """Name the control character that a text of settings holds, or return ""."""
+    found = _CONTROL.search(text)
+    return f"the control character {found[0]!r}" if found else ""
 
 
 def few(names: Collection[str], most: int = 3) -> str:

@@ -47,10 +47,12 @@ class Git:
     """The part of a work tree at `root`, the repository's folder; paths are relative to that.
 
     `within` is the way from the work tree's top, with a `/` at its end: empty for the top itself.
+    Its version tags begin with `tag_prefix`.
     """
 
     root: Path
     within: str = ""
+    tag_prefix: str = ""
 
     @classmethod
     def at(cls, root: Path) -> Git | None:
@@ -126,9 +128,8 @@ class Git:
 
     def nearest_tag(self) -> tuple[str, int] | None:
         """Return the nearest version tag, annotated or not, and the commits since, or None."""
-        done = self._git(
-            "describe", "--tags", "--long", "--match", "[v0-9]*.*", "HEAD", accept=(0, 128)
-        )
+        words = ("describe", "--tags", "--long", "--match", self._version_tags(), "HEAD")
+        done = self._git(*words, accept=(0, 128))
         if done.code:
             return None
         tag, distance, _sha = done.stdout.strip().rsplit("-", 2)
@@ -136,8 +137,11 @@ class Git:
 
     def tag_before(self, commit: str) -> str | None:
         """Return the nearest version tag that is older than a commit, or None."""
-        words = ("describe", "--tags", "--abbrev=0", "--match", "[v0-9]*.*", f"{commit}^")
+        words = ("describe", "--tags", "--abbrev=0", "--match", self._version_tags(), f"{commit}^")
         return self._git(*words, accept=(0, 128)).stdout.strip() or None
+
+    def _version_tags(self) -> str:
+        return f"{self.tag_prefix}[v0-9]*.*"
 
     def is_ancestor(self, older: str, newer: str) -> bool:
         """Tell whether a commit is in another one's history; unknown ones are not."""

@@ -22,8 +22,10 @@ _PROGRESS = re.compile(
 
 # The place of errors when it resolves.
 COMPILE = "uv pip compile"
-# What a resolver warns of, in one line; uv repeats there which Python it has not.
-_WARNING = re.compile(r"^warning: (?!The requested Python)(.+)", re.MULTILINE)
+# What a resolver warns of, in one line. Which Python it has not is known, and a function without
+# dependencies is none to warn of.
+_KNOWN = r"The requested Python|Requirements file .* does not contain any dependencies"
+_WARNING = re.compile(rf"^warning: (?!{_KNOWN})(.+)", re.MULTILINE)
 # Its own settings, and where the user's and the machine's are.
 _SETTINGS = ("UV_", "XDG_CONFIG_")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..core.errors import PipelineError
 from ..core.templates import declared_values, names_in, resolve
+from ..core.text import control_in
 from ..project.project import Environment
 from .elf import Binary
 
@@ -36,6 +37,10 @@ class FunctionFiles:
             or (name.startswith(f"{path}.") and name.endswith(".so"))
             for name in self.names
         )
+
+    def shown(self, place: str) -> str:
+        """Return `file:line` in the zip as the place where a person finds the file."""
+        return f"{'src/' if place.partition(':')[0] in self.own else 'function.zip '}{place}"
 
     def advice(self, module: str) -> str:
         """Return what to do where git does not know a module that lies there, else nothing."""
@@ -90,6 +95,9 @@ def fillable(templates: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """Return the templates that can be filled once the values are known, and why others cannot."""
     good, reasons = {}, []
     for key, template in templates.items():
+        if found := control_in(template):
+            reasons.append(f"{key} holds {found}: remove it")
+            continue
         every = dict.fromkeys(names_in({key: template}), "")
         try:
             resolve({key: template}, every, where="check")

@@ -160,8 +160,8 @@ class Access:
         """
         if self.missing:
             then = (
-                "Set it in the environment; OCTOPUS_API_KEY=- reads the key from standard input. "
-                "OCTOPUS_ACCESS_TOKEN does instead of a key."
+                "Set what is missing in the environment; OCTOPUS_API_KEY=- reads the key from "
+                "standard input. OCTOPUS_ACCESS_TOKEN does instead of a key."
             )
             raise PipelineError(
                 "Octopus", f"not set: {self.missing}", f"{then}\n{otherwise}".rstrip()

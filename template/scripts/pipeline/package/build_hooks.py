@@ -10,13 +10,16 @@ from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
 
 from ..deploy.hooks import load_hooks
+from ..edge.files import read_json, write_json
 from ..edge.git import Git
 from ..project.project import Project
 from ..project.sources import Sources, walk
 
 Say = Callable[[str], None]
 _Looks = dict[str, tuple[int, int, int]]
-_HOOKS = "scripts/hooks_build.py"
+HOOKS = "scripts/hooks_build.py"
+# A hook may leave alone what it has made before.
+_MEMORY = Path(".pipeline") / "hook-files.json"
 _STDOUT = 1
 
 
@@ -27,19 +30,25 @@ def run_build_hook(stage: str, value: object, root: Path, say: Say) -> None:
     `load_hooks` does.
     """
     with _printed(say), chdir(root):
-        load_hooks(root / _HOOKS, _HOOKS)(stage, value)
+        load_hooks(root / HOOKS, HOOKS)(stage, value)
 
 
 def before_build(project: Project, git: Git | None, say: Say) -> Sources:
     """Run the stage of that name; return the repository's files, those that it wrote included.
 
-    What it writes is packaged whether git knows it or not: `verify` runs the stage as well.
+    What it writes, or has written before and left there, is packaged whether git knows it or not:
+    `verify` runs the stage as well.
     """
     # Before it too: what is wrong with them is not to become the hook's problem.
     sources, before = Sources.read(project.root, git), _look(project.root)
     run_build_hook("before_build", project, project.root, say)
-    made = sorted(path for path, _ in _look(project.root).items() - before.items())
-    return Sources.read(project.root, git, made) if made else sources
+    after, memory = _look(project.root), project.root / _MEMORY
+    made = {path for path, _ in after.items() - before.items()}
+    kept = {str(path) for path in read_json(memory) or ()} & after.keys()
+    found = made | kept.difference(file.path for file in sources.files)
+    if found != kept:
+        write_json(memory, sorted(found))
+    return Sources.read(project.root, git, sorted(found)) if found else sources
 
 
 def _look(root: Path) -> _Looks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from ..core.manifest import KEEP_VERSIONS, FunctionFacts
 from ..core.text import seconds_of
 from ..deploy.traffic import Rollout
 from ..edge.files import decoded, refuse_mark
+from ..edge.git import Git
 from .runtimes import ARCHITECTURES, Runtime, runtime_named
 from .tables import Table, normal
 from .versions import strategy_named
@@ -32,6 +33,8 @@ OTHER_WAYS = (
 # How a dependency group takes another one in.
 _INCLUDE = "include-group"
 _BASE_VERSION = re.compile(r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\Z")
+# A folder or a name, and nothing that git's patterns or its names of branches give a meaning.
+_TAG_PREFIX = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._/-]*)?\Z")
 _HANDLER = re.compile(r"[A-Za-z0-9_./-]+\.[A-Za-z_][A-Za-z0-9_]*\Z")
 # Where the function's boto3 comes from: the function zip, or Lambda's runtime.
 BUNDLED, FROM_RUNTIME = "bundled", "runtime"
@@ -157,7 +160,8 @@ class Project:
     `feed` is where `push` publishes: BUILT_IN_FEED, a URL, or a folder; `trust_hosts` may have its
     key besides its own host. `secrets_allowed` are the reasons, by path, why a file may be packed
     that looks as if it held a secret. `advice` says what to write instead of settings that are
-    still read. `mypy` are its arguments, and None where no `[tool.mypy]` asks for it.
+    still read. `mypy` are its arguments, and None where no `[tool.mypy]` asks for it. The version
+    tags of the strategy `GitTag` begin with `tag_prefix`.
     """
 
     root: Path
@@ -176,6 +180,13 @@ class Project:
     secrets_allowed: Mapping[str, str] = field(default_factory=dict)
     trust_hosts: tuple[str, ...] = ()
     mypy: tuple[str, ...] | None = None
+    tag_prefix: str = ""
+
+    @property
+    def git(self) -> Git | None:
+        """The work tree, which knows the project's version tags; None without git."""
+        git = Git.at(self.root)
+        return git and replace(git, tag_prefix=self.tag_prefix)
 
     @classmethod
     def load(cls, root: Path) -> Project:
@@ -199,6 +210,7 @@ class Project:
             package_id=pipeline.text("package-id"),
             base_version=_base_version(pipeline),
             version_strategy=_strategy(pipeline),
+            tag_prefix=_tag_prefix(pipeline),
             release_branches=pipeline.texts("release-branches", ("main", "master")),
             function=_function(pipeline.table("function")),
             advice=_advice(pipeline.table("function")),
@@ -321,6 +333,15 @@ def _base_version(pipeline: Table) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def _tag_prefix(pipeline: Table) -> str:
+    prefix = pipeline.text("tag-prefix", "")
+    if not _TAG_PREFIX.match(prefix):
+        what = f"{prefix!r} does not fit before a version tag"
+        then = "It has letters, digits and . _ - / and begins with a letter, digit or _."
+        raise pipeline.error("tag-prefix", what, then)
+    return prefix
+
+
 def _function(table: Table) -> Function:
     function = Function(
         name=table.text("name"),
@@ -328,8 +349,8 @@ def _function(table: Table) -> Function:
         architecture=table.choice("architecture", ARCHITECTURES),
         handler=table.text("handler"),
         description=table.text("description", ""),
-        environment=table.mapping("environment"),
-        tags=table.mapping("tags"),
+        environment=table.mapping("environment", any_text=True),
+        tags=table.mapping("tags", any_text=True),
         boto3=table.choice("boto3", (BUNDLED, FROM_RUNTIME), BUNDLED),
         exclude=(*table.texts("exclude", ()), *(TEST_FOLDERS if _leaves_out_tests(table) else ())),
         bucket=table.text("bucket", ""),

@@ -71,6 +71,12 @@ def own_files(root: Path, git: Git | None) -> tuple[OwnFile, ...]:
     return tuple(sorted(files, key=lambda file: file.path))
 
 
+def with_made(root: Path, files: tuple[OwnFile, ...], made: Iterable[str]) -> tuple[OwnFile, ...]:
+    """Return the files, and those besides that a hook has `made`, which git need not know."""
+    known = {file.path for file in files}
+    return (*files, *(file for path in made if path not in known for file in _on_disk(root, path)))
+
+
 def function_files(files: Iterable[OwnFile], nuspec: str) -> tuple[OwnFile, ...]:
     """Return the files below `src` that go into the function zip: all but the nuspec."""
     found = tuple(file for file in files if file.path.startswith(_BELOW) and file.path != nuspec)
@@ -104,10 +110,8 @@ class Sources:
                     refuse_mark(text.read(_LONGEST_MARK), file.path, "Python", but="UTF-8")
         if git is None:
             return cls(root, files, made=tuple(made))
-        tracked = frozenset(file.path for file in files)
-        new = (file for path in made if path not in tracked for file in _on_disk(root, path))
-        committed = tracked.difference(git.status().changed)
-        return cls(root, (*files, *new), git, committed, tuple(made))
+        committed = frozenset(file.path for file in files).difference(git.status().changed)
+        return cls(root, with_made(root, files, made), git, committed, tuple(made))
 
     def contents(self, paths: Sequence[str]) -> dict[str, bytes]:
         """Return the bytes of files by path."""
@@ -132,7 +136,7 @@ def walk(root: Path) -> Iterator[str]:
 def _on_disk(root: Path, path: str) -> Iterator[OwnFile]:
     """Yield the file with the disk's mode; a link is none, and refused below `src`."""
     file = root / path
-    if not file.is_symlink():
+    if file.is_file() and not file.is_symlink():
         yield OwnFile(path, bool(file.stat().st_mode & 0o111))
-    elif path.startswith(_BELOW):
+    elif file.is_symlink() and path.startswith(_BELOW):
         raise PipelineError(path, "is a link", "Lambda takes plain files: put a copy there.")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,20 @@ from ..edge.files import read_text
 from .sources import STACK
 
 _FUNCTION = "AWS::Lambda::Function"
+# Where logs are JSON, and no level is named.
+_JSON_LEVELS = {"ApplicationLogLevel": "INFO", "SystemLogLevel": "INFO"}
 
 
 @dataclass(frozen=True)
 class StackFunction:
-    """How the stack runs the function: `memory` in MB, `timeout` in seconds.
+    """How the stack runs the function: `memory` in MB, `timeout` in seconds, `logging` as it says.
 
     Lambda's own are taken where the stack says none; `unclear` tells what could not be read off.
     """
 
     memory: int = 128
     timeout: int = 3
+    logging: Mapping[str, str] = field(default_factory=dict)
     unclear: str = ""
 
 
@@ -46,7 +50,11 @@ def stack_function(root: Path) -> StackFunction:
     timeout = _number(properties.get("Timeout", 3), parameters)
     if memory is None or timeout is None:
         return StackFunction(unclear=f"{STACK} computes its function's memory or time")
-    return StackFunction(memory, timeout)
+    logging = _table(properties, "LoggingConfig")
+    if logging.get("LogFormat") == "JSON":
+        logging = {**_JSON_LEVELS, **logging}
+    plain = {key: value for key, value in logging.items() if isinstance(value, str)}
+    return StackFunction(memory, timeout, plain)
 
 
 def _number(value: Any, parameters: dict[str, Any]) -> int | None:

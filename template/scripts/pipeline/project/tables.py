@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.errors import PipelineError
+from ..core.text import control_in
 
 _REQUIRED = object()
-# TOML can spell them; no process, no XML and no API takes them. Tabs and line ends are text.
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 @dataclass
@@ -72,13 +71,17 @@ class Table:
             raise self.error(key, f"{value!r} is not known", f"Choose one of {', '.join(choices)}.")
         return value
 
-    def mapping(self, key: str) -> dict[str, str]:
-        """Return a table of texts, in the order of the file."""
+    def mapping(self, key: str, *, any_text: bool = False) -> dict[str, str]:
+        """Return a table of texts, in the order of the file.
+
+        With `any_text` its values are judged by who uses them.
+        """
         values = self.table(key, {}).values
         for name, item in values.items():
             if not isinstance(item, str):
                 raise self.error(f"{key}.{name}", f"{item!r} is not a text", "Put it in quotes.")
-            self._check(f"{key}.{name}", item)
+            if not any_text:
+                self._check(f"{key}.{name}", item)
         return dict(values)
 
     def table(self, key: str, default: object = _REQUIRED) -> Table:
@@ -109,9 +112,8 @@ class Table:
     def _check(self, key: str, value: Any) -> None:
         """Refuse control characters in a text, in the texts of a list, in the names of a table."""
         for text in value if isinstance(value, (list, Mapping)) else (value,):
-            if isinstance(text, str) and (found := _CONTROL.search(text)):
-                what = f"it holds the control character {found[0]!r}"
-                raise self.error(key, what, "Remove it.")
+            if isinstance(text, str) and (found := control_in(text)):
+                raise self.error(key, f"it holds {found}", "Remove it.")
 
 
 def normal(name: str) -> str:

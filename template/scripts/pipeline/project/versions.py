@@ -26,11 +26,15 @@ _UNNAMED = "prerelease"
 
 @dataclass(frozen=True)
 class TagFacts:
-    """What git knows of version tags: the nearest one (name, commits since) and HEAD's sha."""
+    """What git knows of version tags: the nearest one (name, commits since) and HEAD's sha.
+
+    All of them begin with `prefix`.
+    """
 
     nearest: tuple[str, int] | None
     short_sha: str
     shallow: bool
+    prefix: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class VersionRequest:
     build_number: int | None = None
     prerelease_tag: str | None = None
     prerelease: bool = False
-    tags: Callable[[], TagFacts] | None = None
+    tags: Callable[[], TagFacts | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -130,10 +134,10 @@ def _git_tag(request: VersionRequest) -> Version:
     if facts is None or facts.nearest is None:
         raise _no_tag(facts)
     name, distance = facts.nearest
-    match = _GIT_TAG.match(name)
+    match = _GIT_TAG.match(name.removeprefix(facts.prefix))
     if not match:
         what = f"the nearest tag {name!r} is not a version"
-        raise PipelineError("version", what, "Name tags vMAJOR.MINOR.PATCH.")
+        raise PipelineError("version", what, f"Name tags {facts.prefix}vMAJOR.MINOR.PATCH.")
     major, minor, patch, tag = int(match[1]), int(match[2]), int(match[3]), match[4] or ""
     if tag:
         _check_tag(tag)
@@ -156,7 +160,7 @@ def _no_tag(facts: TagFacts | None) -> PipelineError:
         then = "Fetch the whole history with its tags (a fetch depth of 0)."
         return PipelineError("version", what, then)
     what = "the strategy GitTag found no version tag"
-    return PipelineError("version", what, "Make the first one: git tag v1.0.0")
+    return PipelineError("version", what, f"Make the first one: git tag {facts.prefix}v1.0.0")
 
 
 def _refuse_tag(request: VersionRequest) -> None:

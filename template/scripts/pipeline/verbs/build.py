@@ -79,7 +79,7 @@ def build(project: Project, options: BuildOptions, machine: Machine, reporter: R
         if last and last.inputs == began.digest and _is_reusable(last, options, server, root):
             reporter.line(_headline(project, last.version, tree))
             return _reuse(last, root, reporter, full=full)
-        version = choose_version(project, options.version, tree, server, git, machine.now()).text
+        version = choose_version(project, options.version, tree, server, machine.now()).text
         reporter.line(_headline(project, version, tree))
         reporter.emit(BuildNumber(version))
         sources = before_build(project, git, reporter.line)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,14 +20,17 @@ from ..package.sbom import SBOM_NAME
 from ..package.statement import STATEMENT_NAME, mismatches
 
 _PLACES = 6  # folders and files named before the rest are counted
+_WIDTH = 80
 _NAME_WIDTH = 12
-_TEXT_WIDTH = 80 - _NAME_WIDTH - 2
+_NARROWEST = 24  # columns of text
 _LONGEST_TEXT = 240
 # `one_line` leaves none of these in a text.
 _UNBROKEN = "\N{NO-BREAK SPACE}"
-_WRAP = partial(
-    wrap, width=_TEXT_WIDTH, placeholder=" ...", break_long_words=False, break_on_hyphens=False
-)
+_wrap = partial(wrap, placeholder=" ...", break_long_words=False, break_on_hyphens=False)
+
+
+# The lines of one row of the screen, for its columns.
+_Row = Callable[[int], list[str]]
 
 
 @dataclass(frozen=True)
@@ -37,15 +40,15 @@ class Inspection:
     contents: Package
     mismatches: tuple[str, ...] | None = None
 
-    def lines(self) -> list[str]:
-        """Return what people read, as lines that fit a screen."""
+    def lines(self, width: int = _WIDTH) -> list[str]:
+        """Return what people read, as lines that fit a screen of so many columns."""
         contents = self.contents
         nuspec, manifest = contents.listing.nuspec, contents.manifest
         head = f"{one_line(nuspec.id)} {one_line(nuspec.version)}"
-        first = f"{head}   {readable_size(contents.size)}, {_count(len(contents.listing.files))}"
+        size = f"{readable_size(contents.size)}, {_count(len(contents.listing.files))}"
+        first = f"{head}   {size}"
         sizes = ((name, entry.size) for name, entry in contents.listing.files.items())
-        return [
-            first,
+        rows = [
             *_row("says", nuspec.text("description"), most=2),
             *_row("by", nuspec.text("authors")),
             *(_function_lines(contents, manifest) if manifest else _foreign_lines(contents)),
@@ -55,6 +58,8 @@ class Inspection:
             *_row("holds", _holds(contents)),
             *_row("provenance", self._provenance()),
         ]
+        start = [first] if len(first) <= width else [head, f"    {size}"]
+        return [*start, *(line for row in rows for line in row(width))]
 
     def document(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -106,7 +111,7 @@ def refusal(found: Inspection) -> NotTheSame | None:
     return NotTheSame(f"inspect {found.contents.path.name}", what, then)
 
 
-def _function_lines(contents: Package, manifest: Manifest) -> list[str]:
+def _function_lines(contents: Package, manifest: Manifest) -> list[_Row]:
     function, source = manifest.function, manifest.source
     commit = (source.commit or "no commit")[:12]
     state = {None: "not known whether clean", True: "dirty", False: "clean"}[source.dirty]
@@ -126,7 +131,7 @@ def _function_lines(contents: Package, manifest: Manifest) -> list[str]:
     return lines + _needs(needs, "nothing but Python")
 
 
-def _foreign_lines(contents: Package) -> list[str]:
+def _foreign_lines(contents: Package) -> list[_Row]:
     nuspec = contents.listing.nuspec
     needs = [f"{item['name']} {item['version']}".strip() for item in _dependencies(contents)]
     urls = [nuspec.text("projectUrl"), nuspec.text("repository")]
@@ -175,7 +180,7 @@ def _places(files: Iterable[tuple[str, int]]) -> list[str]:
     return listed
 
 
-def _needs(names: Iterable[str], nothing: str) -> list[str]:
+def _needs(names: Iterable[str], nothing: str) -> list[_Row]:
     *first, last = [*map(one_line, names)] or [nothing]
     return _rows("needs", [*(f"{name}," for name in first), last], gap=1)
 
@@ -191,18 +196,26 @@ def one_line(text: str) -> str:
     return shown if len(shown) <= _LONGEST_TEXT else f"{shown[: _LONGEST_TEXT - 3]}..."
 
 
-def _row(name: str, text: str, most: int = 1) -> list[str]:
+def _row(name: str, text: str, most: int = 1) -> list[_Row]:
     """Return a text's words as at most `most` lines; none without text."""
     return _rows(name, one_line(text).split(), gap=1, most=most)
 
 
-def _rows(name: str, parts: Iterable[str], *, gap: int = 3, most: int = 4) -> list[str]:
-    """Return lines of parts, never broken inside one; after `most` lines the rest is dropped."""
+def _rows(name: str, parts: Iterable[str], *, gap: int = 3, most: int = 4) -> list[_Row]:
+    """Return lines of parts, never broken inside one; after `most` lines the rest is dropped.
+
+    That many are they on a whole screen; a narrower one has more.
+    """
     text = (" " * gap).join(part.replace(" ", _UNBROKEN) for part in parts)
-    # A single part is shown whole, however long it is.
-    lines = [text] if text and " " not in text else _WRAP(text, max_lines=most)
-    names = [name, *[""] * len(lines)]
-    return [
-        f"  {label:<{_NAME_WIDTH}}{line.replace(_UNBROKEN, ' ')}"
-        for label, line in zip(names, lines, strict=False)
-    ]
+
+    def lines(width: int) -> list[str]:
+        room = max(width - _NAME_WIDTH - 2, _NARROWEST)
+        many = most * -(-(_WIDTH - _NAME_WIDTH - 2) // room)
+        # A single part is shown whole, however long it is.
+        shown = [text] if text and " " not in text else _wrap(text, room, max_lines=many)
+        return [
+            f"  {label:<{_NAME_WIDTH}}{line.replace(_UNBROKEN, ' ')}"
+            for label, line in zip([name, *[""] * len(shown)], shown, strict=False)
+        ]
+
+    return [lines]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_plus
 
+from ..checks.stack_template import stack_reasons
 from ..core.errors import PipelineError
 from ..core.events import Reporter
 from ..core.manifest import BUCKET
@@ -249,7 +250,8 @@ def _put_stack(cloudformation: Any, template: str, name: str, *, is_new: bool) -
     except ClientError as error:
         again = "`python3 tasks.py local.stop` and `python3 tasks.py local.start`"
         then = f"Correct {STACK}, then {again}."
-        raise PipelineError(f"{_WHERE} stack {name}", str(error), then) from error
+        what = "; ".join(stack_reasons(template)) or str(error)
+        raise PipelineError(f"{_WHERE} stack {name}", what, then) from error
 
 
 def _make_bucket(project: Project, environ: Mapping[str, str], s3: Any) -> None:

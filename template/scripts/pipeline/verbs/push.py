@@ -11,7 +11,6 @@ from pathlib import Path
 from ..core.errors import PipelineError, UsageError
 from ..core.events import Reporter
 from ..core.text import readable_size
-from ..edge.git import Git
 from ..edge.http import Http
 from ..edge.urls import origin, plain_http_host, without_user
 from ..feeds.builtin import BuiltInFeed
@@ -88,9 +87,8 @@ def push(
     elif opened.manifest is None:
         reporter.line(f"{package.name} was not built here: no build information", verbose=True)
     else:
-        git = Git.at(project.root)
         try:
-            text = send_build_information(space(), opened.manifest, git, environ)
+            text = send_build_information(space(), opened.manifest, project.git, environ)
             reporter.line(f"  build information: {text}")
         except PipelineError as error:
             reporter.warn(

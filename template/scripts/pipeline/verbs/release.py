@@ -139,7 +139,7 @@ def release_package(
     octopus, projects = there.octopus, there.projects
     used, left_out = _until_prerelease(manifest.version, there.environments, reporter)
     _check_processes(there, used[1:])
-    notes = release_notes(octopus, manifest, machine.git, machine.environ)
+    notes = release_notes(octopus, manifest, project.git, machine.environ)
     wanted = Wanted(package_id, manifest.version, notes)
     releases = []
     for octopus_project in projects:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ..core.errors import PipelineError
 from ..core.events import Reporter
@@ -18,6 +19,7 @@ from ..deploy.smoke import SMOKE_FILE, Smoke
 from ..edge.files import read_text, remove_folder
 from ..edge.machine import Machine
 from ..function.engine import engine_for
+from ..function.handler import fillable
 from ..local.background import running
 from ..package.contents import Package
 from ..package.native import native_zip
@@ -33,6 +35,12 @@ from .local import Started, aws_at_hand, background, lay_out
 
 # Who has one of these will call AWS. An embedded one takes seconds to start: others do without.
 _SDKS = ("boto3", "botocore", "@aws-sdk/")
+# What a function's logging configuration decides, as Lambda calls it and as we do.
+_LOGGING = {
+    "LogFormat": "log_format",
+    "ApplicationLogLevel": "log_level",
+    "SystemLogLevel": "system_log_level",
+}
 
 
 def read_event(path: Path) -> bytes:
@@ -104,10 +112,14 @@ def run_settings(
 ) -> FunctionConfig:  # fmt: skip
     """Return how the embedded AWS would run a function, with that AWS where one is `started`.
 
-    Memory and time are the stack's. Variables are filled with those of `local`; the stack's own
-    are there where it was made.
+    Memory, time and logging are the stack's. Variables are filled with those of `local`; the
+    stack's own are there where it was made.
     """
     templates, local = function.environment, project.environment(LOCAL_ENVIRONMENT)
+    _, unfit = fillable(templates)
+    if unfit:
+        then = "Correct it in pyproject.toml, [tool.pipeline.function.environment]."
+        raise PipelineError("run", "; ".join(unfit), then)
     values = resolve(templates, declared_values(templates, local.declared(), environ), where="run")
     config = FunctionConfig(function.name, runtime=function.runtime, environment=values)
     if started is None:
@@ -116,7 +128,8 @@ def run_settings(
             reporter.line(
                 f"  run       {said.unclear}: Lambda's own are taken, 128 MB and 3 seconds"
             )
-        return replace(config, memory=said.memory, timeout=said.timeout)
+        logging = _logging(said.logging)
+        return replace(config, memory=said.memory, timeout=said.timeout, **logging)
     made, aws = started.function(), started.aws
     return replace(
         config,
@@ -127,7 +140,12 @@ def run_settings(
         region=aws.region,
         access_key=aws.function_key,
         secret_key=aws.function_secret,
+        **_logging(made.get("LoggingConfig", {})),
     )
+
+
+def _logging(given: Mapping[str, str]) -> dict[str, Any]:
+    return {ours: given[theirs] for theirs, ours in _LOGGING.items() if theirs in given}
 
 
 def run_events(

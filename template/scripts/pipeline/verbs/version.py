@@ -40,13 +40,12 @@ def next_version(
     project: Project, options: VersionOptions, environ: Mapping[str, str], now: datetime
 ) -> Version:
     """Return the version that a build would have now."""
-    git, server = Git.at(project.root), BuildServer.from_environ(environ)
-    return choose_version(project, options, WorkTree.read(git, server), server, git, now)
+    git, server = project.git, BuildServer.from_environ(environ)
+    return choose_version(project, options, WorkTree.read(git, server), server, now)
 
 
 def choose_version(
-    project: Project, options: VersionOptions, tree: WorkTree, server: BuildServer,
-    git: Git | None, now: datetime,
+    project: Project, options: VersionOptions, tree: WorkTree, server: BuildServer, now: datetime,
 ) -> Version:  # fmt: skip
     """Return the build's version: flags first, then the build server, then the clock.
 
@@ -69,7 +68,7 @@ def choose_version(
             build_number=number,
             prerelease_tag=tag,
             prerelease=options.prerelease,
-            tags=(lambda: _tag_facts(git)) if git else None,
+            tags=lambda: _tag_facts(project.git),
         )
     )
 
@@ -86,5 +85,7 @@ def _number(server: BuildServer) -> int | None:
     return int(server.build_number)
 
 
-def _tag_facts(git: Git) -> TagFacts:
-    return TagFacts(git.nearest_tag(), git.commit() or "", git.is_shallow())
+def _tag_facts(git: Git | None) -> TagFacts | None:
+    if git is None:
+        return None
+    return TagFacts(git.nearest_tag(), git.commit() or "", git.is_shallow(), git.tag_prefix)

@@ -19,10 +19,11 @@ from ..edge.machine import Machine
 from ..function.engine import Restored, engine_for
 from ..function.function_zip import make_function_zip
 from ..local.background import running
+from ..package.build_hooks import HOOKS, before_build
 from ..package.make import function_sources, restore_dependencies
 from ..package.native import native_dependencies
 from ..project.project import Project
-from ..project.sources import SOURCE, STACK, Sources, own_files
+from ..project.sources import SOURCE, STACK, Sources, own_files, with_made
 from ..runtime.function_code import FunctionCode, FunctionConfig, LocalRuntime, unpack_function
 from .local import Started, aws_at_hand, background, lay_out
 from .run import calls_aws, read_event, run_events, run_settings
@@ -65,8 +66,9 @@ def watch(
 ) -> NoReturn:
     """Run the events, and again at each save of what they depend on, until interrupted.
 
-    What runs is a function zip like a build's, without tests, hooks and package, and nothing is
-    left of it. Errors are shown, and the next save tries again.
+    What runs is a function zip like a build's, without tests and package, and nothing is left of
+    it. The stage before a build runs at first, and when it or a setting was saved. Errors are
+    shown, and the next save tries again.
     """
     reporter.line(stage_line("watch", f"{SOURCE}, {_PYPROJECT} and the events", "Ctrl-C ends"))
     with ExitStack() as held:
@@ -102,6 +104,7 @@ class _Watcher:
         self._inputs: dict[str, object] = {}
         self._setup: _Setup | None = None
         self._locks = _locks(machine.root)
+        self._made: tuple[str, ...] = ()
 
     def look(self, wait: Callable[[float], None]) -> None:
         """Run the events if anything that they depend on was saved since the last look."""
@@ -120,11 +123,14 @@ class _Watcher:
     def _react(self, appeared: set[str]) -> None:
         began = self._machine.seconds()
         before, self._inputs = self._inputs, {}
-        every = own_files(self._machine.root, self._machine.git)
+        settings = (_PYPROJECT, STACK, HOOKS, *self._locks)
+        if any(self._seen.get(name) != before.get(name) for name in settings):
+            self._run_hook()
+        root, git = self._machine.root, self._machine.git
+        every = with_made(root, own_files(root, git), self._made)
         files = [file for file in every if file.path.startswith(_BELOW)]
         self._name_untracked(appeared - {file.path for file in files})
         # Neither git's index, which it rewrites for many reasons, nor what it does not track.
-        settings = (_PYPROJECT, STACK, *self._locks)
         others = (*settings, *map(str, self._watched.files))
         self._inputs = {name: self._seen.get(name) for name in others}
         self._inputs |= {file.path: (self._seen.get(file.path), file) for file in files}
@@ -138,6 +144,12 @@ class _Watcher:
         failed, count = self._run(Sources(self._machine.root, tuple(files)))
         text = f"{failed} of {count} events failed" if failed else f"{count} answered"
         self._reporter.line(stage_line("watch", text, f"{self._machine.seconds() - began:.2f} s"))
+
+    def _run_hook(self) -> None:
+        """Let the stage before a build write its files, which is no save."""
+        root, git = self._machine.root, self._machine.git
+        self._made = before_build(Project.load(root), git, self._reporter.line).made
+        self._seen = _look(root, self._locks, self._beside)
 
     def _name_untracked(self, names: set[str]) -> None:
         git = self._machine.git
@@ -190,7 +202,7 @@ class _Watcher:
 
 
 def _look(root: Path, locks: Sequence[str], files: Sequence[Path]) -> _Looks:
-    named = {name: root / name for name in (_PYPROJECT, STACK, *locks)}
+    named = {name: root / name for name in (_PYPROJECT, STACK, HOOKS, *locks)}
     named |= {str(path): path for path in files}
     named |= {path.relative_to(root).as_posix(): path for path in _walk(root / SOURCE)}
     found = {}

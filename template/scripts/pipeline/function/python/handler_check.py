@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,16 +40,16 @@ class Facts:
     """What became of an import.
 
     `kind` is what the handler is, empty when it could not be imported. Then `error` is the type
-    of what was raised and `place` the innermost line of the package. `absent` is a module, or a
-    name in the module of the file `origin`, that an import did not find; `standard` tells that
-    it belongs to Python, `syntax` that a file of the package is no Python.
+    of what was raised and `places` the lines of the package on the way there. `absent` is a
+    module, or a name in the module of the file `origin`, that an import did not find; `standard`
+    tells that it belongs to Python, `syntax` that a file of the package is no Python.
     """
 
     kind: str = ""
     seconds: float = 0
     error: str = ""
     message: str = ""
-    place: str = ""
+    places: Sequence[str] = ()
     syntax: bool = False
     absent: str = ""
     is_module: bool = False
@@ -133,12 +133,16 @@ def outcome(facts: Facts, function: Function, files: FunctionFiles, here: Here) 
     if foreign and (not certain or facts.standard):
         # Nothing that anybody could put right here, so no warning with each build.
         return _quiet(f"its files are for {wanted}, here is {here.system}")
-    what = masked_text(_told(facts, files), here.known.private)
+    private = here.known.private
     if _is_wrong_inside(facts, files, here):
+        what = masked_text(_told(facts, files, facts.places[-1:]), private)
         hint = _hint(facts, files)
         return HandlerCheck(
             reason=f"the handler {function.handler} cannot be imported: {what}{hint}"
         )
+    # Where the team's own code asks for what is not here: that line can be moved into a function.
+    own = [place for place in facts.places if place.partition(":")[0] in files.own]
+    what = masked_text(_told(facts, files, own[-1:] or facts.places[-1:]), private)
     advice = _advice(facts, here)
     return HandlerCheck(
         "handler found, not imported",
@@ -198,9 +202,8 @@ def _is_wrong_inside(facts: Facts, files: FunctionFiles, here: Here) -> bool:
     return not brought and not (facts.standard and not here.system.startswith("linux"))
 
 
-def _told(facts: Facts, files: FunctionFiles) -> str:
-    file = facts.place.rpartition(":")[0]
-    place = f"{'src/' if file in files.own else 'function.zip '}{facts.place}: " if file else ""
+def _told(facts: Facts, files: FunctionFiles, places: Sequence[str]) -> str:
+    place = "".join(f"{files.shown(place)}: " for place in places)
     said = " ".join(facts.message.split())
     if len(said) > _LONGEST:
         said = f"{said[:_LONGEST]}..."

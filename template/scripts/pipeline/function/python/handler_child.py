@@ -37,7 +37,7 @@ def main(task: str, handler: str, report: str, limit: str, *brought: str) -> Non
 
     def late() -> None:
         frames = [*traceback.walk_stack(sys._current_frames()[thread])]  # noqa: SLF001
-        tell({"error": "timeout", "place": _place(reversed(frames), task)})
+        tell({"error": "timeout", "places": _places(reversed(frames), task)})
 
     timer = threading.Timer(float(limit), late)
     timer.daemon = True
@@ -71,15 +71,15 @@ def _failure(error: BaseException, task: str) -> dict[str, object]:
     # Half of a surrogate pair could not be written as UTF-8, nor read as JSON by everybody.
     message = message.encode("utf-8", "backslashreplace").decode()
     facts: dict[str, object] = {"error": type(error).__name__, "message": message}
-    place = _place(traceback.walk_tb(error.__traceback__), task)
+    places = _places(traceback.walk_tb(error.__traceback__), task)
     if isinstance(error, SyntaxError):
         inside = _inside(error.filename or "", error.lineno or 0, task)
         # One in a text that the module itself has compiled is none of its source.
         facts |= {"message": error.msg, "syntax": bool(inside)}
-        place = inside or place
+        places += [inside] if inside else []
     elif isinstance(error, ImportError) and error.name:
         facts |= _absent(error, error.name)
-    return {**facts, "place": place}
+    return {**facts, "places": places}
 
 
 def _absent(error: ImportError, name: str) -> dict[str, object]:
@@ -93,10 +93,10 @@ def _absent(error: ImportError, name: str) -> dict[str, object]:
     return {}
 
 
-def _place(frames: Iterable[tuple[FrameType, int]], task: str) -> str:
-    """Return `file:line` of the last of the frames that is in the package."""
+def _places(frames: Iterable[tuple[FrameType, int]], task: str) -> list[str]:
+    """Return `file:line` of those of the frames that are in the package."""
     inside = [_inside(frame.f_code.co_filename, line, task) for frame, line in frames]
-    return next(filter(None, reversed(inside)), "")
+    return [place for place in inside if place]
 
 
 def _inside(file: str, line: int, task: str) -> str:

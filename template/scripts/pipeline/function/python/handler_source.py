@@ -54,7 +54,8 @@ def check(function: Function, files: FunctionFiles, read: Callable[[str], bytes]
         here = sys.version_info[:2]
         if here < tuple(map(int, function.runtime.version.split("."))):
             return HandlerCheck(f"{error.filename} not read: here is Python {here[0]}.{here[1]}")
-        return HandlerCheck(reason=f"{error.filename}:{error.lineno}: {error.msg}")
+        place = files.shown(f"{error.filename}:{error.lineno}")
+        return HandlerCheck(reason=f"{place}: {error.msg}")
     names = _top_level_names(modules[file])
     missing = f"is missing: {file} defines no {name}"
     wrong = "" if names is None else names.get(name, missing)
@@ -77,7 +78,8 @@ def check_syntax(
         return None
     modules, error = _loaded(file, files, read)
     paths = [*modules, error.filename or ""] if error else [*modules]
-    return HandlerCheck("handler found", syntax_problem(python, files.path, paths))
+    problem = syntax_problem(python, files.path, paths)
+    return HandlerCheck("handler found", problem and files.shown(problem))
 
 
 def handler_file(names: Collection[str], handler: str) -> str:

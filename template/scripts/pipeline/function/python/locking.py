@@ -107,7 +107,7 @@ def _lock_one(
             machine.uv.resolve(text.splitlines(), place)
             text = with_wheels(text, wheels.read_text(encoding="utf-8"))
     check_lock(file, text, requirements)
-    if text != before:
+    if text != before or not target.is_file():
         write_whole(target, text.encode())
     return _change(file, locked(before), locked(text)), [*dict.fromkeys(warned)]
 
