@@ -93,7 +93,8 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
         found = folder / "shared by all" / name
         with found.with_suffix(".lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not lock.tell():
+            # What is there now: another worker may have written while this one waited.
+            if not os.fstat(lock.fileno()).st_size:
                 make(found)
                 lock.write("made")
         return found
