@@ -89,38 +89,83 @@ def release(
         "name": "The environment's name",
         "projects": RELEASE_FLAGS["projects"],
         "expires": "When env.reap may remove it: a number of hours or days, like 8h or 3d",
+        "like": "The declared environment whose account, region and settings its stack gets",
+        "package": "What is deployed at the end; the last build by default",
+        "keep-on-failure": "Leave what was made when something fails",
+        "confirm": "Its name again, where a permanent stack would lose or replace something",
+        "dry-run": "Show how the stack would change, change nothing",
+        "local": "In the embedded AWS, without Octopus",
     }
 )
 def create(
-    run: Session, name: str, projects: str | None = None, expires: str | None = None
-) -> None:
-    """Make a temporary environment in Octopus, with a machine that its releases deploy to."""
-    from ..verbs.env import create_environment
+    run: Session, name: str, projects: str | None = None, expires: str | None = None,
+    like: str = "", package: str | None = None, keep_on_failure: bool = False,
+    confirm: str = "", dry_run: bool = False, local: bool = False,
+) -> None:  # fmt: skip
+    """Make an environment: its place in Octopus, its stack in AWS, and the first deploy."""
+    from ..verbs.env import create_environment, is_permanent
+    from ..verbs.env_stack import StackOptions, create_stack, is_placed
 
-    octopus = octopus_options(octopus_access(run), projects=projects)
-    made = create_environment(
-        run.project, name, octopus, run.machine.environ, run.reporter,
-        expires=_expiry(run.machine.now(), expires),
-    )  # fmt: skip
-    end = made.expires.isoformat() if made.expires else ""
-    run.answer = {"environment": made.name, "id": made.id, "expires": end}
+    end = _expiry(run.machine.now(), expires)
+    options = StackOptions(name, local, like, package, end, keep_on_failure, confirm, dry_run)
+    run.answer = {"environment": name}
+    if not (local or dry_run or is_permanent(run.project, name)):
+        octopus = octopus_options(octopus_access(run), projects=projects)
+        made = create_environment(
+            run.project, name, octopus, run.machine.environ, run.reporter, expires=end
+        )
+        ends = made.expires.isoformat() if made.expires else ""
+        run.answer = {"environment": made.name, "id": made.id, "expires": ends}
+    if is_placed(run.project, options):
+        outputs = create_stack(run.project, options, run.machine, run.reporter)
+        for key, value in outputs.items():
+            run.reporter.line(f"            {key:<14}{value}")
+        run.answer = {**run.answer, "outputs": outputs}
+    else:
+        run.reporter.line(f"    no stack: --like names the environment that {name} is like in AWS")
 
 
 @verb(
     {
         "name": "The environment's name",
-        "confirm": "Its name again, for one that env.create did not make",
+        "confirm": "Its name again, for a permanent one or one that env.create did not make",
+        "like": "The declared environment that it was made like",
+        "dry-run": "List what would go from AWS, remove nothing",
+        "local": "From the embedded AWS",
     }
 )
-def delete(run: Session, name: str, confirm: str = "") -> None:
-    """Deregister a temporary environment's machines and remove it from Octopus."""
-    from ..verbs.env import delete_environment
+def delete(
+    run: Session, name: str, confirm: str = "", like: str = "", dry_run: bool = False,
+    local: bool = False,
+) -> None:  # fmt: skip
+    """Take an environment away: sources, machine, Octopus environment, buckets, stack."""
+    from invoke import Exit
 
-    octopus = octopus_options(octopus_access(run))
-    done = delete_environment(
-        run.project, name, octopus, run.machine.environ, run.reporter, confirm=confirm
-    )
-    run.answer = {"environment": name, "removed": done}
+    from ..verbs.env import delete_environment, is_permanent
+    from ..verbs.env_stack import StackOptions, delete_stack, is_placed
+
+    options = StackOptions(name, local, like, confirm=confirm, dry_run=dry_run)
+    removed = []
+
+    def octopus_half() -> None:
+        if not (local or is_permanent(run.project, name)):
+            octopus = octopus_options(octopus_access(run))
+            environ, reporter = run.machine.environ, run.reporter
+            done = delete_environment(
+                run.project, name, octopus, environ, reporter, confirm=confirm
+            )
+            removed.extend([name] if done else [])
+
+    left: list[str] = []
+    if is_placed(run.project, options):
+        left = delete_stack(run.project, options, run.machine, run.reporter, octopus_half)
+    elif not dry_run:
+        octopus_half()
+    for text in left:
+        run.reporter.line(f"    left: {text}")
+    run.answer = {"environment": name, "removed": bool(removed), "left": left}
+    if left:
+        raise Exit(code=1)
 
 
 @verb(name="list")

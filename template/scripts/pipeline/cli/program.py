@@ -37,7 +37,7 @@ _LIBRARY = Path(__file__).parents[1]
 # The flags that stand in front of a verb.
 _OWN_FLAGS = ("help", "list", "version", "complete", "print-completion-script")
 # Bare words behind a verb are the values of the first of these rows that the verb has.
-_BARE_WORDS = (("--environment",), ("--package",), ("--file", "--key"))
+_BARE_WORDS = (("--environment",), ("--name",), ("--package",), ("--file", "--key"))
 _PASS_ON = ("test",)
 # Columns for the texts of a help, beside what they are about.
 _NARROW = 24

@@ -20,7 +20,8 @@ from urllib.parse import quote_plus, unquote_plus
 from flask import has_request_context, request
 from moto.awslambda.models import LambdaFunction
 from moto.cloudformation.exceptions import ValidationError
-from moto.cloudformation.models import CloudFormationBackend
+from moto.cloudformation.models import Change, ChangeSet, CloudFormationBackend
+from moto.cloudformation.responses import CloudFormationResponse
 from moto.core.exceptions import JsonRESTError
 from moto.s3 import notifications
 from moto.s3.models import FakeBucket, Notification
@@ -55,6 +56,10 @@ def replace_dropped(patches: Patches) -> None:
     patches.replace(Notification, "_key_matches", _key_matches)
     patches.wrap(notifications, "send_event", _send_event)
     patches.wrap(notifications, "_get_s3_event", _event)
+    patches.wrap(CloudFormationBackend, "create_change_set", _create_change_set)
+    patches.replace(CloudFormationBackend, "execute_change_set", _execute_change_set)
+    patches.replace(ChangeSet, "diff", _changes)
+    patches.wrap(CloudFormationResponse, "_validate_different_update", _different_update)
     # Again by the same thread: a stack within a stack.
     turn = threading.RLock()
     for change in ("create_stack", "update_stack", "delete_stack"):
@@ -73,6 +78,61 @@ def _in_turn(turn: threading.RLock, original: _Wrap) -> _Wrap:
                 raise ValidationError(message=error.message) from error
 
     return change
+
+
+def _create_change_set(original: _Wrap) -> _Wrap:
+    @wraps(original)
+    def create_change_set(self: Any, **request: Any) -> Any:
+        # moto would make a second stack of the name.
+        for stack in list(self.stacks.values()):
+            if stack.name == request["stack_name"] and request["change_set_type"] == "CREATE":
+                if stack.status != "REVIEW_IN_PROGRESS":
+                    raise ValidationError(message=f"Stack [{stack.name}] already exists")
+                del self.stacks[stack.stack_id]
+        return original(self, **request)
+
+    return create_change_set
+
+
+def _execute_change_set(self: Any, change_set_name: str, stack_name: str | None = None) -> None:
+    """Make the change as a call without a change set does; moto's own way stops half-way."""
+    change = self.describe_change_set(change_set_name)
+    name = stack_name if stack_name and ":" not in stack_name else change.stack_name
+    if change.change_set_type == "CREATE":
+        del self.stacks[change.stack_id]
+        made = self.create_stack(name, change.template, change.parameters, tags=change.tags)
+        # The stack that the change set named.
+        self.stacks[change.stack_id] = self.stacks.pop(made.stack_id)
+        made.stack_id = change.stack_id
+    else:
+        given = [
+            {"ParameterKey": key, "ParameterValue": value}
+            for key, value in change.parameters.items()
+        ]
+        self.update_stack(name, change.template, None, given, change.tags)
+    change.execution_status = "EXECUTE_COMPLETE"
+
+
+def _changes(self: Any) -> list[Change]:
+    """Return what changes, changed parameters included."""
+    there = self.stack.resource_map
+    by_action = there.build_resource_diff(self.template_dict, self.parameters)
+    known = {**self.stack.template_dict.get("Resources", {}), **self.template_dict["Resources"]}
+    return [
+        Change(action=action, logical_resource_id=name, resource_type=known[name]["Type"])
+        for action, names in by_action.items()
+        for name in names
+    ]
+
+
+def _different_update(original: _Wrap) -> _Wrap:
+    @wraps(original)
+    def validate(self: Any, *arguments: Any) -> None:
+        # A change set without changes is made, and says so itself.
+        if self._get_action() != "CreateChangeSet":
+            original(self, *arguments)
+
+    return validate
 
 
 def _init(original: _Wrap) -> _Wrap:

@@ -84,7 +84,7 @@ class Environment:
 
     A deploy removes all versions but the `keep_versions` newest and those in use; 0 means none.
     `traffic` is how calls move to a new version there, as the texts of deploy/traffic.py's Rollout
-    and of its connection.
+    and of its connection. `parameters` are those of its stack that are not the template's defaults.
     """
 
     name: str
@@ -97,6 +97,7 @@ class Environment:
     variables: Mapping[str, str] = field(default_factory=dict)
     keep_versions: int = 0
     traffic: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_local(self) -> bool:
@@ -413,6 +414,7 @@ def _environments(pipeline: Table) -> tuple[Environment, ...]:
             variables=table.mapping("variables"),
             keep_versions=table.count(KEEP_VERSIONS, 0),
             traffic=_traffic(table),
+            parameters=table.mapping("parameters"),
         )
         table.refuse_unknown()
         found.append(environment)

@@ -208,6 +208,11 @@ def _register(
     return add_to_machine(octopus, environment, machine_named(octopus, settings.machine))
 
 
+def is_permanent(project: Project, name: str) -> bool:
+    """Tell whether an environment is declared as permanent: its Octopus side is not ours."""
+    return name.casefold() in _permanent(project)
+
+
 def _permanent(project: Project) -> Sequence[str]:
     return [env.name.casefold() for env in project.environments if env.permanent]
 

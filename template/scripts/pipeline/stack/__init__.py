@@ -1,0 +1,1 @@
+"""CloudFormation, from a developer's machine or build server."""

@@ -1,0 +1,312 @@
+"""A change of a stack: made as a change set, read, judged, shown, and applied."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..core.errors import Conflict, PipelineError
+from ..core.events import Reporter
+from ..deploy.aws_errors import explained_errors
+
+SERVICE, ENVIRONMENT, EXPIRES = "pipeline:service", "pipeline:environment", "pipeline:expires"
+_CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"]
+_REVIEW = "REVIEW_IN_PROGRESS"
+_ALIAS = "AWS::Lambda::Alias"
+_ACTIONS = {"Add": "+", "Modify": "~", "Remove": "-", "Import": "<"}
+_NOTHING = ("didn't contain changes", "no updates are to be performed")
+_SECONDS_BETWEEN = 3.0
+# A distribution or a network interface takes its time, and nothing else takes an hour.
+_LONGEST = 3600.0
+
+
+@dataclass(frozen=True)
+class Stacks:
+    """A CloudFormation client, and how to wait; `sleep` takes seconds."""
+
+    client: Any
+    sleep: Callable[[float], None]
+
+    def call(self, where: str, method: str, **request: Any) -> Any:
+        """Call the client. Raises PipelineError with AWS's words that is at `where`."""
+        permission = "cloudformation:" + "".join(part.capitalize() for part in method.split("_"))
+        with explained_errors(where, permission):
+            return getattr(self.client, method)(**request)
+
+    def find(self, name: str) -> dict[str, Any] | None:
+        """Return a stack by name as CloudFormation describes it, None where there is none."""
+        from botocore.exceptions import ClientError  # noqa: PLC0415 - slow to import
+
+        with explained_errors(f"stack {name}", "cloudformation:DescribeStacks"):
+            try:
+                found = self.client.describe_stacks(StackName=name)["Stacks"]
+            except ClientError as error:
+                if error.response["Error"]["Code"] == "ValidationError":
+                    return None  # that is how CloudFormation says "not found"
+                raise
+        return dict(found[0]) if found else None
+
+    def pages(self, where: str, method: str, part: str, **request: Any) -> Iterator[dict[str, Any]]:
+        """Yield what a call lists, page by page."""
+        token: dict[str, str] = {}
+        while True:
+            answer = self.call(where, method, **request, **token)
+            yield from answer.get(part, ())
+            if not answer.get("NextToken"):
+                return
+            token = {"NextToken": answer["NextToken"]}
+
+    def settled(self, where: str, stack_id: str, reporter: Reporter, seen: set[str]) -> str:
+        """Wait for the end of an operation, show its events, and return the stack's status.
+
+        `seen` has the ids of events that are shown, or older than the operation.
+        """
+        waited = 0.0
+        while True:
+            found = self.find(stack_id)
+            for event in self.events(where, stack_id, seen):
+                _show(event, reporter)
+            status = str(found["StackStatus"]) if found else "DELETE_COMPLETE"
+            if not status.endswith("_IN_PROGRESS"):
+                return status
+            if waited >= _LONGEST:
+                what = f"the stack is {status} after an hour"
+                raise PipelineError(where, what, "Look at it in AWS; run this again when it ended.")
+            self.sleep(_SECONDS_BETWEEN)
+            waited += _SECONDS_BETWEEN
+
+    def events(self, where: str, stack_id: str, seen: set[str]) -> list[dict[str, Any]]:
+        """Return a stack's events that are not in `seen`, oldest first, and add them to it."""
+        found = self.pages(where, "describe_stack_events", "StackEvents", StackName=stack_id)
+        new = [event for event in found if event["EventId"] not in seen]
+        seen.update(event["EventId"] for event in new)
+        return new[::-1]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a stack is to be: `template` is its text, `tags` are those of all its resources.
+
+    `protected` ones can only be deleted after their protection was taken away.
+    """
+
+    name: str
+    template: str
+    parameters: Mapping[str, str]
+    tags: Mapping[str, str]
+    protected: bool = False
+    where: str = field(default="")
+
+
+@dataclass(frozen=True)
+class ChangeSet:
+    """A change that CloudFormation has worked out: without `changes` there is nothing to do."""
+
+    wanted: Wanted
+    id: str
+    stack_id: str
+    is_new: bool
+    changes: tuple[Mapping[str, Any], ...]
+
+    @property
+    def destructive(self) -> list[str]:
+        """Return the logical ids of the resources that go, or are, or may be, replaced."""
+        return [
+            str(one["LogicalResourceId"])
+            for one in self.changes
+            if one["Action"] == "Remove" or one.get("Replacement") in ("True", "Conditional")
+        ]
+
+    def lines(self) -> list[str]:
+        """Return the screen: a line for each resource, what is replaced or deleted first."""
+        first = self.destructive
+        ordered = sorted(self.changes, key=lambda one: one["LogicalResourceId"] not in first)
+        return [_line(one) for one in ordered]
+
+
+def owned_by(stack: Mapping[str, Any]) -> str:
+    """Return the package id of the service that a stack was made for, "" where nobody says."""
+    return tags_of(stack).get(SERVICE, "")
+
+
+def tags_of(stack: Mapping[str, Any]) -> dict[str, str]:
+    """Return a stack's tags."""
+    return {tag["Key"]: tag["Value"] for tag in stack.get("Tags", ())}
+
+
+def parameters_for(
+    stacks: Stacks, where: str, template: str, known: Mapping[str, str], settings: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the parameters of a template: of `known` those that it has, and all of `settings`.
+
+    Raises PipelineError that names the settings it does not have.
+    """
+    summary = stacks.call(where, "get_template_summary", TemplateBody=template)
+    declared = [parameter["ParameterKey"] for parameter in summary.get("Parameters", ())]
+    if unknown := sorted(set(settings) - set(declared)):
+        raise PipelineError(
+            where,
+            f"the stack has no parameter {', '.join(unknown)}",
+            f"It has {', '.join(sorted(declared)) or 'none'}: correct `parameters` in "
+            "pyproject.toml, or add it to environment/stack.yaml.",
+        )
+    return {key: value for key, value in known.items() if key in declared} | dict(settings)
+
+
+def make_change_set(stacks: Stacks, wanted: Wanted, *, keep_on_failure: bool) -> ChangeSet:
+    """Let CloudFormation work out a change; nothing of it is made yet.
+
+    Raises PipelineError where it refuses, Conflict while another operation is under way.
+    """
+    there = stacks.find(wanted.name)
+    status = str(there["StackStatus"]) if there else ""
+    is_new = not there or status == _REVIEW
+    if status.endswith("_IN_PROGRESS") and not is_new:
+        what = f"another operation is under way: {status}"
+        raise Conflict(wanted.where, what, "Wait for its end, then run this again.")
+    made = stacks.call(
+        wanted.where, "create_change_set",
+        StackName=wanted.name,
+        ChangeSetName=f"pipeline-{uuid.uuid4().hex[:12]}",
+        ChangeSetType="CREATE" if is_new else "UPDATE",
+        TemplateBody=wanted.template,
+        Capabilities=_CAPABILITIES,
+        OnStackFailure="DO_NOTHING" if keep_on_failure else "DELETE" if is_new else "ROLLBACK",
+        Parameters=[
+            {"ParameterKey": key, "ParameterValue": value}
+            for key, value in wanted.parameters.items()
+        ],
+        Tags=[{"Key": key, "Value": value} for key, value in wanted.tags.items()],
+    )  # fmt: skip
+    described = _described(stacks, wanted, made["Id"])
+    found = [dict(one["ResourceChange"]) for one in described["Changes"] if "ResourceChange" in one]
+    change = ChangeSet(wanted, made["Id"], made["StackId"], is_new, tuple(found))
+    if described["Status"] == "FAILED":
+        reason = str(described.get("StatusReason", ""))
+        discard(stacks, change)
+        if not any(text in reason.casefold() for text in _NOTHING):
+            then = "Correct environment/stack.yaml or its parameters, then run this again."
+            raise PipelineError(wanted.where, f"CloudFormation refuses the change: {reason}", then)
+        return ChangeSet(wanted, "", made["StackId"], is_new, ())
+    return change
+
+
+def refuse_losses(change: ChangeSet, confirm: str, environment: str) -> None:
+    """Raise PipelineError for what a permanent stack would lose, unless `confirm` names it."""
+    lost = change.destructive
+    if change.wanted.protected and lost and confirm != environment:
+        what = f"the change takes away or replaces {', '.join(lost)}"
+        then = f"If it is meant, pass --confirm {environment}; nothing was changed."
+        raise PipelineError(change.wanted.where, what, then)
+
+
+def refuse_lost_alias(change: ChangeSet) -> None:
+    """Raise PipelineError for a change that would move the alias back, or make another one.
+
+    What CloudFormation knows only while it runs is no reason: an alias that stays as it is written
+    stays where a deploy moved it.
+    """
+    for one in () if change.is_new else change.changes:
+        if one["ResourceType"] != _ALIAS or one["Action"] == "Add":
+            continue
+        details = one.get("Details") or ()
+        is_certain = one["Action"] == "Remove" or one.get("Replacement") == "True"
+        if is_certain or not details or any(_is_static(detail) for detail in details):
+            raise PipelineError(
+                change.wanted.where,
+                f"the change touches the alias {one['LogicalResourceId']}: it would lead calls "
+                "away from the release that is deployed",
+                "Take back what environment/stack.yaml changes of it; nothing was changed.",
+            )
+
+
+def discard(stacks: Stacks, change: ChangeSet) -> None:
+    """Take a change set back, and the empty stack that was made to hold it."""
+    where, name = change.wanted.where, change.wanted.name
+    if change.id:
+        stacks.call(where, "delete_change_set", StackName=name, ChangeSetName=change.id)
+    found = stacks.find(name)
+    if change.is_new and found and found["StackStatus"] == _REVIEW:
+        stacks.call(where, "delete_stack", StackName=name)
+
+
+def apply_change_set(stacks: Stacks, change: ChangeSet, reporter: Reporter) -> dict[str, str]:
+    """Make the change, show its events, and return the stack's outputs.
+
+    Raises PipelineError that names the first resource that failed, in AWS's words.
+    """
+    where, name = change.wanted.where, change.wanted.name
+    if change.id:
+        seen: set[str] = set()
+        stacks.events(where, change.stack_id, seen)
+        before = set(seen)
+        stacks.call(where, "execute_change_set", StackName=name, ChangeSetName=change.id)
+        status = stacks.settled(where, change.stack_id, reporter, seen)
+        if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+            all_events = stacks.events(where, change.stack_id, set())
+            what = _first_failure(all_events[len(all_events) - len(seen - before) :], status)
+            raise PipelineError(where, what, "Correct it, then run this again.")
+    if change.wanted.protected:
+        stacks.call(
+            where, "update_termination_protection", StackName=name, EnableTerminationProtection=True
+        )
+    found = stacks.find(name) or {}
+    return {item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", ())}
+
+
+def _described(stacks: Stacks, wanted: Wanted, identity: str) -> dict[str, Any]:
+    request = {"StackName": wanted.name, "ChangeSetName": identity}
+    while True:
+        described = dict(stacks.call(wanted.where, "describe_change_set", **request))
+        if described["Status"] not in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
+            break
+        stacks.sleep(_SECONDS_BETWEEN)
+    described["Changes"] = list(described.get("Changes", ()))
+    with contextlib.suppress(KeyError):
+        while token := described.pop("NextToken"):
+            page = stacks.call(wanted.where, "describe_change_set", **request, NextToken=token)
+            described["Changes"] += page.get("Changes", ())
+            described["NextToken"] = page.get("NextToken")
+    return described
+
+
+def _is_static(detail: Mapping[str, Any]) -> bool:
+    target = detail.get("Target", {})
+    before, after = target.get("BeforeValue"), target.get("AfterValue")
+    return detail.get("Evaluation") != "Dynamic" or before != after
+
+
+def _line(one: Mapping[str, Any]) -> str:
+    sign = _ACTIONS.get(one["Action"], "?")
+    names = sorted({_property(detail) for detail in one.get("Details") or ()} - {""})
+    text = f"    {sign} {one['LogicalResourceId']}  {one['ResourceType']}"
+    if one["Action"] == "Remove":
+        return f"{text}  GOES"
+    mark = {"True": "  REPLACED", "Conditional": "  MAY BE REPLACED"}
+    properties = f"  {', '.join(names)}" if names else ""
+    return text + mark.get(str(one.get("Replacement")), "") + properties
+
+
+def _property(detail: Mapping[str, Any]) -> str:
+    target = detail.get("Target", {})
+    return str(target.get("Name") or target.get("Attribute") or "")
+
+
+def _show(event: Mapping[str, Any], reporter: Reporter) -> None:
+    status, name = str(event["ResourceStatus"]), str(event["LogicalResourceId"])
+    reason = f": {event['ResourceStatusReason']}" if event.get("ResourceStatusReason") else ""
+    if status.endswith("_FAILED"):
+        reporter.line(f"    {name}  {status}{reason}")
+    else:
+        reporter.line(f"    {name}  {status}", verbose=True)
+
+
+def _first_failure(events: Sequence[Mapping[str, Any]], status: str) -> str:
+    for event in events:
+        reason = str(event.get("ResourceStatusReason", ""))
+        if event["ResourceStatus"].endswith("_FAILED") and "cancelled" not in reason:
+            return f"{event['LogicalResourceId']} ({event['ResourceType']}): {reason}"
+    return f"the stack ended as {status}"

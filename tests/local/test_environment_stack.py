@@ -1,0 +1,68 @@
+"""An environment's stack in the embedded AWS: from nothing to a deployed function, and back."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from functools import partial
+
+import pytest
+from pipeline.core.errors import PipelineError
+from pipeline.local.state import LocalAws
+from pipeline.stack.change_set import (
+    SERVICE,
+    Stacks,
+    Wanted,
+    apply_change_set,
+    make_change_set,
+    parameters_for,
+    refuse_lost_alias,
+)
+from pipeline.stack.removal import Removal, audit, remove_stack, stop_sources, what_would_go
+
+from tests.local.local_support import Seen, client
+from tests.local.test_local_verbs import STACK
+
+NAME = "test-1-Logs"
+RETAINED = STACK.replace("  Bucket:\n", "  Bucket:\n    DeletionPolicy: Retain\n", 1)
+
+
+def test_a_stack_is_made_changed_and_taken_away_with_all_in_it(aws: LocalAws) -> None:
+    """Made once, changed by what differs, never at the alias; afterwards nothing is left."""
+    there = replace(aws, region="eu-central-1")
+    clients, seen = partial(client, there), Seen()
+    stacks = Stacks(clients("cloudformation"), time.sleep)
+    known = {"FunctionName": NAME, "Runtime": "not a parameter of this one"}
+    with pytest.raises(PipelineError, match="no parameter Memroy"):
+        parameters_for(stacks, "env", RETAINED, known, {"Memroy": "512"})
+    wanted = Wanted(
+        NAME, RETAINED, parameters_for(stacks, "env", RETAINED, known, {}), {SERVICE: "Acme"}
+    )
+    make = partial(make_change_set, stacks, keep_on_failure=False)
+    make(wanted)  # left in review by a run that was killed
+    change = make(wanted)
+    assert change.is_new
+    outputs = apply_change_set(stacks, change, seen.reporter)
+    assert outputs["FunctionName"] == NAME
+    same = make(wanted)
+    assert (same.is_new, same.changes) == (False, ())
+    larger = make(replace(wanted, parameters={**wanted.parameters, "Memory": "512"}))
+    assert [one["LogicalResourceId"] for one in larger.changes] == ["Function"]
+    refuse_lost_alias(larger)
+    apply_change_set(stacks, larger, seen.reporter)
+    function = clients("lambda").get_function_configuration(FunctionName=NAME)
+    assert function["MemorySize"] == 512
+    moved = make(replace(wanted, template=RETAINED.replace("Name: live", "Name: other")))
+    with pytest.raises(PipelineError, match="touches the alias Live"):
+        refuse_lost_alias(moved)
+    bucket, s3 = outputs["BucketName"], clients("s3")
+    for _ in range(2):
+        s3.put_object(Bucket=bucket, Key="kept.txt", Body=b"x")
+    s3.delete_object(Bucket=bucket, Key="kept.txt")
+    removal = Removal(NAME, clients, stacks)
+    assert any("Bucket" in line for line in what_would_go(removal))
+    for _ in range(2):  # again on what is gone
+        stop_sources(removal, seen.reporter)
+        remove_stack(removal, seen.reporter)
+        assert audit(removal) == []
+    assert bucket not in [one["Name"] for one in s3.list_buckets()["Buckets"]]
