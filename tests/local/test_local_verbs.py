@@ -452,6 +452,7 @@ def _at_once(root: Path, *each: tuple[str, ...]) -> list[Any]:
     return [json.loads(answer) for answer in answers]
 
 
+@pytest.mark.slow
 def test_starts_and_a_stop_at_once(
     tmp_path: Path, python: Path, ric: Path, runtimes: dict[str, LocalRuntime]
 ) -> None:
