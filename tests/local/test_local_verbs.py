@@ -167,7 +167,7 @@ def tools(aws: LocalAws, runtimes: dict[str, LocalRuntime], project: Path) -> Ba
     """
     state_file(project).parent.mkdir(parents=True)
     write_state(state_file(project), dataclasses.replace(aws, region="eu-west-1"))
-    return Background(state_file(project), runtimes, {}, "eu-west-1")
+    return Background(state_file(project), runtimes, {}, "eu-west-1", settle=0)
 
 
 def test_start_local_makes_the_projects_stack(project: Path, tools: Background) -> None:
