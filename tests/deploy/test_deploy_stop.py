@@ -17,7 +17,7 @@ from pipeline.edge.shell import stream
 
 from tests.deploy.deploy_support import NAME, Clock
 from tests.deploy.deploying import Deploy
-from tests.deploy.fake_lambda import FakeLambda
+from tests.deploy.fake_lambda import FakeLambda, Killed
 from tests.words import assert_wording
 
 CALLS = {
@@ -57,6 +57,22 @@ def test_whenever_a_deploy_is_stopped_it_says_where_things_stand(
     one.fake.calls.clear()
     assert one.run().steps == ()
     assert len(one.fake.versions) == 1
+
+
+def test_a_version_whose_worker_died_is_waited_for_by_the_next_deploy(tmp_path: Path) -> None:
+    """It is found in the list of versions, which has no states: it may still be pending."""
+    one = Deploy(tmp_path)
+    one.fake.after["publish_version"] = [Killed()]
+    with pytest.raises(Killed):
+        one.run()
+    one.fake.versions["1"]["State"] = "Pending"
+    ready: Callable[[FakeLambda], None] = lambda f: f.versions["1"].update(State="Active")  # noqa: E731
+    one.fake.before["get_function of a version"] = [lambda _: None, ready]
+    states: list[str] = []
+    note: Callable[[FakeLambda], None] = lambda f: states.append(f.versions["1"]["State"])  # noqa: E731
+    one.fake.before["update_alias"] = [note]
+    one.run()
+    assert (states, len(one.fake.versions)) == (["Active"], 1)
 
 
 def test_before_the_first_write_nothing_was_changed(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ from .observe import Alias, Wait
 from .traffic import Canary, Thresholds, canary_in
 
 _MINUTE, _LONGEST_PERIOD = 60, 86400
-_MOST_DAYS = timedelta(days=14)  # minutes older than 15 days are gone
+# Minutes older than 15 days are gone; of seven counts one answer holds no more than ten days.
+_MOST_DAYS = timedelta(days=9)
 _LOOK_EVERY = 30.0  # seconds; a short canary is looked at ten times
 _COUNTED = {"calls": "Invocations", "errors": "Errors", "throttles": "Throttles"}
 _SUM, _P99 = "Sum", "p99"
