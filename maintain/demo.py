@@ -120,7 +120,8 @@ class _Demo:
         import boto3  # noqa: PLC0415 - slow to import
 
         state = json.loads(self._state.read_text(encoding="utf-8"))
-        return boto3.client(
+        make: Any = boto3.client
+        return make(
             service,
             endpoint_url=state["endpoint"],
             region_name=state["region"],
