@@ -30,3 +30,13 @@ def tests(session: nox.Session, copier: str) -> None:
         session.install(f"copier=={copier}")
     arguments = session.posargs or ["-n", "2", "--dist", "worksteal"]
     session.run("python", "-m", "pytest", *arguments)
+
+
+@nox.session(default=False)
+def three_awses(session: nox.Session) -> None:
+    """Run the stack, deploys and a rollback on an AWS that nobody here wrote."""
+    # Its AWS client is another one than ours: it has an environment for itself.
+    session.install("--require-hashes", "-r", "requirements/ministack.txt")
+    tests = ["-n", "0", "-m", "slow", "-k", "ministack", "tests/local/test_other_aws.py"]
+    program = {"MINISTACK": str(Path(session.bin) / "ministack")}
+    session.run(sys.executable, "-m", "pytest", *tests, env=program, external=True)

@@ -16,6 +16,8 @@ from pipeline.package.aws_client import DISTRIBUTIONS
 _SCRIPTS = "template/scripts/requirements-{}.txt"
 # Later ones are locked to fit the earlier ones: all of them share one .venv.
 _ORDER = ("build", "local", "check", "dev")
+# An environment of its own, with another client of AWS.
+_ALONE = "ministack"
 _OLDEST_PYTHON = "3.11"
 _FUNCTION = "template/requirements/function.txt.jinja"
 
@@ -24,8 +26,9 @@ def write_locks(machine: Machine, reporter: Reporter, *, upgrade: bool) -> None:
     """Compile requirements/*.in: universal, with hashes, without addresses."""
     uv = Uv(bootstrap.find_uv(machine.root, "requirements/dev.txt"), machine.environ)
     done: list[Path] = []
-    for name in _ORDER:
-        target = machine.root / (_SCRIPTS.format(name) if name != "dev" else "requirements/dev.txt")
+    for name in (*_ORDER, _ALONE):
+        here = f"requirements/{name}.txt" if name in {"dev", _ALONE} else _SCRIPTS.format(name)
+        target = machine.root / here
         with reporter.stage("lock") as stage, tempfile.TemporaryDirectory() as scratch:
             kept = Path(scratch) / "lock.txt"
             kept.write_bytes(b"" if upgrade or not target.is_file() else target.read_bytes())
@@ -35,7 +38,7 @@ def write_locks(machine: Machine, reporter: Reporter, *, upgrade: bool) -> None:
                 "--output-file",
                 kept,
             ]
-            for constraint in done:
+            for constraint in done if name != _ALONE else ():
                 arguments += ["--constraint", constraint]
             source = machine.root / "requirements" / f"{name}.in"
             uv.lock([f"-r {source}"], arguments)

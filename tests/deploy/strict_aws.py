@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -60,12 +61,13 @@ class StrictAws:
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def client(self, endpoint: str, service: str = "lambda") -> Any:
-        """Return a client that tries each call once; it is made once, which takes a while."""
+        """Return a client that is made once, which takes a while."""
         if (endpoint, service) not in self._clients:
-            self._clients[endpoint, service] = self._client(endpoint, service)
+            self._clients[endpoint, service] = self.new_client(endpoint, service)
         return self._clients[endpoint, service]
 
-    def _client(self, endpoint: str, service: str) -> Any:
+    def new_client(self, endpoint: str, service: str) -> Any:
+        """Return one more client of a service, that tries each call once."""
         return botocore.session.Session().create_client(
             service,
             region_name=REGION,
@@ -105,9 +107,22 @@ class StrictAws:
     ) -> tuple[Applied, Recorder]:
         """Deploy a release; return what came of it and what was said, or raise as the deploy."""
         functions = self.client(through.url) if through else self.lambdas
+        return self.deploy_by(functions, release, name, **variables)
+
+    def deploy_by(
+        self, functions: Any, release: str, name: str, **variables: str
+    ) -> tuple[Applied, Recorder]:
+        """Deploy a release with this Lambda client."""
 
         def connect(_: Credentials, __: Mapping[str, str]) -> Connection:
-            return Connection(functions, lambda: functions, REGION)
+            return Connection(
+                functions,
+                lambda: functions,
+                REGION,
+                metrics=lambda: self.client(self.endpoint, "cloudwatch"),
+                now=lambda: datetime.now(UTC) + timedelta(seconds=self.clock.seconds),
+                metric_delay=0.0,
+            )
 
         given = {"AWS_Lambda_Function_Name": name, "Octopus_Release_Number": release, **variables}
         script = {"octopusvariables": octopus_variables(**given)}

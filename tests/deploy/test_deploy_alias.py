@@ -133,7 +133,7 @@ def test_a_version_that_fails_gets_no_traffic() -> None:
         deploy(fake, "2.0.8")
     assert "accepted configure" in caught.value.then
     assert "publish (version) before that" in caught.value.then
-    assert "Traffic goes to version 1." in caught.value.then
+    assert "Traffic goes to version 1 as before." in caught.value.then
     assert serving(fake)["Version"] == "1"
 
 

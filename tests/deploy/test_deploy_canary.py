@@ -408,7 +408,7 @@ def test_a_wrong_answer_leaves_traffic_where_it_was(world: World, answer: Any, w
     assert caught.value.where == f"{NAME}:2"
     assert why in caught.value.what
     assert "Traceback of it" in caught.value.what
-    assert "Traffic goes to version 1." in caught.value.then
+    assert "Traffic goes to version 1 as before." in caught.value.then
     assert "tests/events/smoke.json" in caught.value.then
     assert world.live() == ("1", {})
 

@@ -12,8 +12,10 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from pipeline.deploy.verdict import Held
 
 from tests.deploy.deploy_support import (
     PYTHON,
@@ -94,6 +96,60 @@ def test_a_worker_that_is_killed_is_run_again(aws: StrictAws) -> None:
         aws.faults.forget()
         aws.deploy("2.0.8", name, aws.faults)
         assert not [call for call in aws.faults.calls if writes(call)]
+
+
+class Died(BaseException):
+    """What nobody catches, as nobody catches SIGKILL."""
+
+
+def mortal(aws: StrictAws, number: int, *, carried_out: bool) -> tuple[Any, list[str]]:
+    """Return a client whose user dies at that call, and the calls so far."""
+    client, calls = aws.new_client(aws.endpoint, "lambda"), list[str]()
+
+    def before(model: Any, **_: Any) -> None:
+        calls.append(model.name)
+        if len(calls) > number and not carried_out:
+            raise Died
+
+    def after(**_: Any) -> None:
+        if len(calls) > number:
+            raise Died
+
+    client.meta.events.register("before-call", before)
+    client.meta.events.register("after-call", after)
+    return client, calls
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("then", ["2.0.8", "2.0.9"], ids=["the same", "another"])
+def test_a_canary_whose_worker_died_is_finished_or_undone(aws: StrictAws, then: str) -> None:
+    """Wherever it died: old and new version are whole, and the next deploy ends the weights.
+
+    Nobody calls meanwhile, so that the canary is held in the end where nobody dies.
+    """
+    canary = {"AWS_Lambda_Strategy": "canary:10:40s"}
+    living, calls = mortal(aws, 1000, carried_out=False)
+    with pytest.raises(Held):
+        aws.deploy_by(living, "2.0.8", aws.fresh(), **canary)
+    moments = [(number, False) for number in range(len(calls))]
+    moments += [(number, True) for number, call in enumerate(calls) if writes(call)]
+    weighted = 0
+    for number, carried_out in moments:
+        name = aws.fresh()
+        dying, _ = mortal(aws, number, carried_out=carried_out)
+        with pytest.raises(Died):
+            aws.deploy_by(dying, "2.0.8", name, **canary)
+        alias = aws.lambdas.get_alias(FunctionName=name, Name="live")
+        weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+        assert (alias["FunctionVersion"], weights) in [("1", {}), ("1", {"2": 0.1})], calls[number]
+        weighted += bool(weights)
+        aws.edit(name, EDITED="then")
+        aws.deploy(then, name, AWS_Lambda_Strategy="all-at-once")
+        assert aws.release_served(name) == then
+        aws.faults.forget()
+        aws.deploy(then, name, aws.faults, AWS_Lambda_Strategy="all-at-once")
+        assert not [call for call in aws.faults.calls if writes(call)]
+    assert 0 < weighted < len(moments)
 
 
 def _kill(running: list[subprocess.Popen[bytes]], *, carried_out: bool) -> Fault:

@@ -75,6 +75,7 @@ def test_the_package_opens(repository: Repository) -> None:
         inside = archive.read("function.zip")
         # What stands at the root is what Octopus runs: our script, and nothing that wins over it.
         assert {name for name in names if "/" not in name} >= {"deploy.py", "build.json"}
+        assert "smoke/smoke.json" in names
     assert inside == (package.parent / "function.zip").read_bytes()
     assert {"pipeline/deploy/main.py", "client/boto3/__init__.py"} <= names
     assert "environment/stack.yaml" in names

@@ -177,6 +177,12 @@ def test_a_hook_that_no_worker_can_read(repository: Repository) -> None:
     refused(repository, "a deploy hook with a syntax error", "scripts/hooks_deploy.py:3")
 
 
+def test_a_smoke_test_that_is_none(repository: Repository) -> None:
+    """An event alone says nothing of its answer, and would be found on a worker only."""
+    repository.write("tests/events/smoke.json", '{"name": "Lambda"}\n')
+    refused(repository, "a smoke test that is none", "tests/events/smoke.json")
+
+
 @pytest.mark.parametrize("path", ["scripts/hooks_build.py", "src/{}/handler.py"])
 def test_python_in_another_encoding(repository: Repository, path: str) -> None:
     """A source that PowerShell wrote is refused by its encoding, before anything reads it."""

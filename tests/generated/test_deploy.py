@@ -130,6 +130,7 @@ def test_a_function_for_another_machine_runs_here(local: Repository, tmp_path: P
     local.write("pyproject.toml", set_to)
     source = "import compiled\n\n\ndef handle(*_):\n    return compiled.FOR\n"
     local.write(f"src/{local.module()}/handler.py", source)
+    local.write("tests/events/smoke.json", json.dumps({"event": {}, "answer": here}))
     local.must("lock", extra=settings)
     package = local.must("package", "--json", extra=settings).document["package"]
     with zipfile.ZipFile(Path(package).parent / "function.zip") as zipped:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import uuid
 from collections import Counter
@@ -26,6 +27,7 @@ from pipeline.runtime.function_code import FunctionConfig
 from pipeline.runtime.invocation import Figures, Invocation
 
 from tests.local.local_support import APP, ROLE, TRUST, client, eventually, zipped
+from tests.repositories import Render
 
 Create = Callable[..., str]
 
@@ -144,6 +146,29 @@ def test_reserved_concurrency_throttles(aws: LocalAws, lambdas: Any, live: str) 
     assert total(aws, "Invocations", live) is None
     lambdas.delete_function_concurrency(FunctionName=live)
     eventually(lambda: total(aws, "Invocations", live, alias, "1") == 1)
+
+
+def test_a_stack_sets_reserved_concurrency_and_takes_it_away(
+    aws: LocalAws, render_function: Render
+) -> None:
+    """0, the default's -1, and 0 again: events stop, run, and stop."""
+    body = (render_function(function_kind="empty") / "environment" / "stack.yaml").read_text(
+        "utf-8"
+    )
+    there = dataclasses.replace(aws, region="ap-south-1")
+    stacks, lambdas = client(there, "cloudformation"), client(there, "lambda")
+    put = stacks.create_stack
+    for reserved in ("0", "-1", "0"):
+        given = {"FunctionName": "fn", "ReservedConcurrency": reserved}
+        parameters = [{"ParameterKey": key, "ParameterValue": one} for key, one in given.items()]
+        put(StackName="fn", TemplateBody=body, Parameters=parameters)
+        if reserved == "0":
+            with pytest.raises(ClientError, match="Rate Exceeded"):
+                lambdas.invoke(FunctionName="fn", Qualifier="live")
+        else:
+            assert lambdas.invoke(FunctionName="fn", Qualifier="live")["StatusCode"] == 200
+        put = stacks.update_stack
+    stacks.delete_stack(StackName="fn")
 
 
 def test_an_alarm_of_a_stack_is_judged(aws: LocalAws, lambdas: Any, live: str) -> None:

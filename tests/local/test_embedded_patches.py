@@ -102,9 +102,9 @@ class Recording(Patches):
         super().__init__()
         self.replaced: list[tuple[Any, str]] = []
 
-    def replace(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
+    def wrap(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
         """Replace, and remember it."""
-        super().replace(owner, name, make)
+        super().wrap(owner, name, make)
         self.replaced.append((owner, name))
 
 
@@ -185,9 +185,9 @@ def test_a_moved_function_is_refused_by_name() -> None:
 
     with Patches() as patches:
         with pytest.raises(PipelineError, match="Owner.gone of moto " + version("moto")):
-            patches.replace(Owner, "gone", lambda _: lambda: None)
+            patches.replace(Owner, "gone", lambda: None)
         with pytest.raises(PipelineError, match="takes self, one"):
-            patches.replace(Owner, "method", lambda _: lambda self, other: (self, other))
-        patches.replace(Owner, "method", lambda original: lambda self, one: original(self, one) + 1)
+            patches.replace(Owner, "method", lambda self, other: (self, other))
+        patches.wrap(Owner, "method", lambda original: lambda self, one: original(self, one) + 1)
         assert Owner().method(1) == 2
     assert Owner().method(1) == 1

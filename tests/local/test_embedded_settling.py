@@ -95,7 +95,7 @@ def test_a_second_update_is_refused_while_one_is_under_way(slow: Slow) -> None:
 
 
 def test_an_update_has_another_revision_when_it_has_settled(slow: Slow) -> None:
-    """As on AWS (aws-sdk issue 377): the one in the answer to the update is stale by then."""
+    """As users of AWS report it: the one in the answer to the update is stale by then."""
     slow.settle()
     given = slow.lambdas.update_function_configuration(**FN, Timeout=50)["RevisionId"]
     assert slow.read()["RevisionId"] == given

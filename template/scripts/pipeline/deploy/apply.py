@@ -28,6 +28,7 @@ from .traffic import TOOK_BACK, alarm_states, canary_mark, metric_delay, moment
 from .verdict import Held, Outcome, Verdict, figures_in, judge, watch
 
 GO_ON = "Deploy again: a deploy continues where it stopped."
+_LOOK = "Look at the difference with `--dry-run`, then deploy again."
 
 
 def apply(
@@ -223,7 +224,7 @@ def _moved(name: str, now: Alias | None, there: Alias) -> Conflict:
         f"somebody moved {ALIAS} after this deploy was planned.\n"
         f"  live now     {now or 'no alias'}\n"
         f"  planned on   {there}",
-        "Look at the difference with `--dry-run`, then deploy again.",
+        _LOOK,
     )
 
 
@@ -327,16 +328,15 @@ def _prove(step: Step, before: Observed, after: Observed) -> None:
 
 def _refuse_tags(step: Step, now: Observed) -> None:
     """Compare the tags that a step changes with what was planned on, where they can be read."""
-    tags = now.tags or {}
-    there = {change: tags.get(change.what.removeprefix(TAG), "") for change in step.changes}
     theirs = [
-        change.what for change, tag in there.items() if tag not in (change.now, change.planned)
+        change.what
+        for change in step.changes
+        if now.tags is not None
+        and now.tags.get(change.what.removeprefix(TAG), "") not in (change.now, change.planned)
     ]
-    if theirs and now.tags is not None:
+    if theirs:
         what = f"somebody changed the {', '.join(theirs)} after this deploy was planned"
-        raise Conflict(
-            now.name, what, "Look at the difference with `--dry-run`, then deploy again."
-        )
+        raise Conflict(now.name, what, _LOOK)
 
 
 def _refuse_changes(planned_on: Observed, expected: Observed, live: Observed) -> None:
@@ -351,7 +351,7 @@ def _refuse_changes(planned_on: Observed, expected: Observed, live: Observed) ->
         f"somebody changed {live.name} after this deploy was planned.\n"
         f"  live now     {now or 'as planned on'}{when}\n"
         f"  planned on   {then or 'the same'}",
-        "Look at the difference with `--dry-run`, then deploy again.",
+        _LOOK,
     )
 
 
@@ -381,7 +381,10 @@ def _with_outcome(
         if work.taken_back:
             outcome = f"All calls go to {work.alias} again."
         elif work.alias and work.accepted:
-            outcome += f" Traffic goes to {work.alias}."
+            # What calls an alias on $LATEST meets what was accepted.
+            moved = any(one.of is Of.ALIAS for one in work.accepted)
+            same = "" if moved or work.alias.version == "$LATEST" else " as before"
+            outcome += f" Traffic goes to {work.alias}{same}."
         if as_left and isinstance(error, Unanswered):
             outcome += " A request that is still on its way would be refused: its revision is old."
     except PipelineError as second:

@@ -16,10 +16,8 @@ class Stop:
         return bool(self.signals)
 
     def request(self, number: int, _frame: object = None) -> None:
-        """Take a signal. The same one a second time stops at once: it raises KeyboardInterrupt.
-
-        A terminal's Ctrl-C comes in two ways, from it and from the program that waits for the end.
-        """
+        """Take a signal. The same one a second time stops at once: it raises KeyboardInterrupt."""
+        # A terminal's Ctrl-C comes in two ways: from it, and from the program that waits.
         if number in self.signals:
             raise KeyboardInterrupt
         self.signals.add(number)

@@ -19,8 +19,6 @@ from ..core.errors import PipelineError
 
 _LAST_LINES = 20
 _GRACE_SECONDS = 10.0
-# How many interrupts are handed on.
-_PATIENCE = 2
 # What a program needs to work at all; everything else, and every secret, stays behind.
 _KEPT = (
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "NO_COLOR", "TERM",
@@ -120,7 +118,7 @@ def stream(
     except OSError as error:
         raise _cannot_start(words[0], Path(words[0]).name, cwd, error) from error
     try:
-        _pump(child, stdin, take, patience=_PATIENCE if patient else 0)
+        _pump(child, stdin, take, patience=2 if patient else 0)
         return child.wait()
     finally:
         _end(child)

@@ -26,13 +26,14 @@ _Wrap = Callable[..., Any]
 
 def replace_qualifiers(patches: Patches) -> None:
     """Let every lookup in moto see aliases, and let versions keep their number for ever."""
-    patches.replace(LambdaStorage, "get_function_by_name_with_qualifier", _lookup)
+    patches.wrap(LambdaStorage, "get_function_by_name_with_qualifier", _lookup)
     patches.replace(LambdaStorage, "get_arn", _get_arn)
     patches.replace(LambdaStorage, "publish_version", _publish_version)
-    for name, make in _RETRY_SETTINGS.items():
-        patches.replace(LambdaBackend, f"{name}_function_event_invoke_config", make)
+    patches.wrap(LambdaBackend, "put_function_event_invoke_config", _put_retry_settings)
+    patches.replace(LambdaBackend, "update_function_event_invoke_config", _update_retry_settings)
+    patches.replace(LambdaBackend, "delete_function_event_invoke_config", _delete_retry_settings)
     patches.replace(LambdaBackend, "list_function_event_invoke_configs", _list_retry_settings)
-    patches.replace(LambdaBackend, "list_event_source_mappings", _list_mappings)
+    patches.wrap(LambdaBackend, "list_event_source_mappings", _list_mappings)
 
 
 def chosen_version(alias: Any, draw: Callable[[], float]) -> str:
@@ -71,36 +72,30 @@ def _lookup(original: _Wrap) -> _Wrap:
     return get_function_by_name_with_qualifier
 
 
-def _get_arn(_: _Wrap) -> _Wrap:
-    def get_arn(self: Any, arn: str) -> Any:
-        return self.get_function_by_name_or_arn_with_qualifier(arn)
-
-    return get_arn
+def _get_arn(self: Any, arn: str) -> Any:
+    return self.get_function_by_name_or_arn_with_qualifier(arn)
 
 
-def _publish_version(_: _Wrap) -> _Wrap:
-    def publish_version(self: Any, name_or_arn: str, description: str = "") -> Any:
-        latest = self.get_function_by_name_or_arn_forbid_qualifier(name_or_arn)
-        versions = self._functions[latest.function_name]["versions"]
-        published = {
-            name: value for name, value in latest.get_configuration().items() if name not in STATE
-        }
-        if versions and versions[-1].published == published:
-            return versions[-1]
-        # Numbers outlive versions, and functions too.
-        numbers = vars(self).setdefault("numbers", Counter())
-        numbers[latest.function_name] += 1
-        version = copy.copy(latest)
-        version.set_version(numbers[latest.function_name])
-        version.published = copy.deepcopy(published)
-        version.policy, version.event_invoke_config = Policy(version), []
-        if description:
-            version.description = description
-        versions.append(version)
-        self._arns[version.function_arn] = version
-        return version
-
-    return publish_version
+def _publish_version(self: Any, name_or_arn: str, description: str = "") -> Any:
+    latest = self.get_function_by_name_or_arn_forbid_qualifier(name_or_arn)
+    versions = self._functions[latest.function_name]["versions"]
+    published = {
+        name: value for name, value in latest.get_configuration().items() if name not in STATE
+    }
+    if versions and versions[-1].published == published:
+        return versions[-1]
+    # Numbers outlive versions, and functions too.
+    numbers = vars(self).setdefault("numbers", Counter())
+    numbers[latest.function_name] += 1
+    version = copy.copy(latest)
+    version.set_version(numbers[latest.function_name])
+    version.published = copy.deepcopy(published)
+    version.policy, version.event_invoke_config = Policy(version), []
+    if description:
+        version.description = description
+    versions.append(version)
+    self._arns[version.function_arn] = version
+    return version
 
 
 def _put_retry_settings(original: _Wrap) -> _Wrap:
@@ -114,42 +109,24 @@ def _put_retry_settings(original: _Wrap) -> _Wrap:
     return put_function_event_invoke_config
 
 
-def _update_retry_settings(_: _Wrap) -> _Wrap:
-    def update_function_event_invoke_config(
-        self: Any, function_name: str, config: dict[str, Any]
-    ) -> Any:
-        before = self.get_function(function_name).event_invoke_config
-        merged = {**before[0].config, **config} if before else config
-        return self.put_function_event_invoke_config(function_name, merged)
-
-    return update_function_event_invoke_config
+def _update_retry_settings(self: Any, function_name: str, config: dict[str, Any]) -> Any:
+    before = self.get_function(function_name).event_invoke_config
+    merged = {**before[0].config, **config} if before else config
+    return self.put_function_event_invoke_config(function_name, merged)
 
 
-def _delete_retry_settings(_: _Wrap) -> _Wrap:
-    def delete_function_event_invoke_config(self: Any, function_name: str) -> None:
-        self.get_function_event_invoke_config(function_name)  # or 404
-        self.get_function(function_name).event_invoke_config.clear()
-
-    return delete_function_event_invoke_config
+def _delete_retry_settings(self: Any, function_name: str) -> None:
+    self.get_function_event_invoke_config(function_name)  # or 404
+    self.get_function(function_name).event_invoke_config.clear()
 
 
-def _list_retry_settings(_: _Wrap) -> _Wrap:
-    def list_function_event_invoke_configs(self: Any, function_name: str) -> Any:
-        latest = self.get_function(function_name)
-        found = [*self.list_versions_by_function(latest.function_name)]
-        aliases = self.list_aliases(function_name)
-        found += [self.get_function(latest.function_name, alias.name) for alias in aliases]
-        configs = [config.response() for one in found for config in one.event_invoke_config]
-        return {"FunctionEventInvokeConfigs": configs}
-
-    return list_function_event_invoke_configs
-
-
-_RETRY_SETTINGS = {
-    "put": _put_retry_settings,
-    "update": _update_retry_settings,
-    "delete": _delete_retry_settings,
-}
+def _list_retry_settings(self: Any, function_name: str) -> Any:
+    latest = self.get_function(function_name)
+    found = [*self.list_versions_by_function(latest.function_name)]
+    aliases = self.list_aliases(function_name)
+    found += [self.get_function(latest.function_name, alias.name) for alias in aliases]
+    configs = [config.response() for one in found for config in one.event_invoke_config]
+    return {"FunctionEventInvokeConfigs": configs}
 
 
 def _list_mappings(original: _Wrap) -> _Wrap:

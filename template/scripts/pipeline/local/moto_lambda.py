@@ -123,9 +123,9 @@ class Execution:
 
 def replace_execution(patches: Patches, execution: Execution) -> None:
     """Let every invocation, however it comes, run through `execution`."""
-    patches.replace(LambdaResponse, "invoke", lambda _: _http_invoke(execution))
-    patches.replace(LambdaBackend, "invoke", lambda _: _waiting_invoke(execution))
-    patches.replace(LambdaFunction, "invoke", lambda _: _sending_invoke(execution))
+    patches.replace(LambdaResponse, "invoke", _http_invoke(execution))
+    patches.replace(LambdaBackend, "invoke", _waiting_invoke(execution))
+    patches.replace(LambdaFunction, "invoke", _sending_invoke(execution))
     serve_sources(patches, execution.queue.add)
     serve_metrics(patches)
 

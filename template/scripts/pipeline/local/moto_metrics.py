@@ -112,10 +112,10 @@ class Calls:
 
 def serve_metrics(patches: Patches) -> None:
     """Let moto's CloudWatch answer with statistics as they are defined, and judge its alarms."""
-    patches.replace(CloudWatchBackend, "get_metric_data", _get_metric_data)
+    patches.wrap(CloudWatchBackend, "get_metric_data", _get_metric_data)
     patches.replace(CloudWatchResponse, "get_metric_statistics", _get_metric_statistics)
     for name in ("describe_alarms", "describe_alarms_for_metric"):
-        patches.replace(CloudWatchResponse, name, _judged)
+        patches.wrap(CloudWatchResponse, name, _judged)
 
 
 def _dimensions(function: Any) -> list[list[dict[str, str]]]:
@@ -171,37 +171,32 @@ def _get_metric_data(original: _Wrap) -> _Wrap:
     return get_metric_data
 
 
-def _get_metric_statistics(_: _Wrap) -> _Wrap:
-    def get_metric_statistics(self: Any) -> ActionResult:
-        asked = self._get_params()
-        plain, extended = asked.get("Statistics", []), asked.get("ExtendedStatistics", [])
-        if not plain and not extended:
-            raise InvalidParameterCombination(
-                "Must specify either Statistics or ExtendedStatistics"
-            )
-        if asked["StartTime"] >= asked["EndTime"]:
-            raise InvalidParameterValue(
-                "The parameter StartTime must be less than the parameter EndTime."
-            )
-        found = _series(
-            self.cloudwatch_backend.get_all_metrics(),
-            (asked["Namespace"], asked["MetricName"], asked.get("Dimensions", ())),
-            (asked["StartTime"], asked["EndTime"]),
-            int(asked["Period"]),
-            asked.get("Unit"),
+def _get_metric_statistics(self: Any) -> ActionResult:
+    asked = self._get_params()
+    plain, extended = asked.get("Statistics", []), asked.get("ExtendedStatistics", [])
+    if not plain and not extended:
+        raise InvalidParameterCombination("Must specify either Statistics or ExtendedStatistics")
+    if asked["StartTime"] >= asked["EndTime"]:
+        raise InvalidParameterValue(
+            "The parameter StartTime must be less than the parameter EndTime."
         )
-        datapoints = [
-            {
-                "Timestamp": moment,
-                "Unit": asked.get("Unit") or _UNITS.get(asked["MetricName"], "Count"),
-                **{stat: _statistic(stat, values) for stat in plain},
-                "ExtendedStatistics": {stat: _statistic(stat, values) for stat in extended} or None,
-            }
-            for moment, values in found
-        ]
-        return ActionResult({"Label": asked["MetricName"], "Datapoints": datapoints})
-
-    return get_metric_statistics
+    found = _series(
+        self.cloudwatch_backend.get_all_metrics(),
+        (asked["Namespace"], asked["MetricName"], asked.get("Dimensions", ())),
+        (asked["StartTime"], asked["EndTime"]),
+        int(asked["Period"]),
+        asked.get("Unit"),
+    )
+    datapoints = [
+        {
+            "Timestamp": moment,
+            "Unit": asked.get("Unit") or _UNITS.get(asked["MetricName"], "Count"),
+            **{stat: _statistic(stat, values) for stat in plain},
+            "ExtendedStatistics": {stat: _statistic(stat, values) for stat in extended} or None,
+        }
+        for moment, values in found
+    ]
+    return ActionResult({"Label": asked["MetricName"], "Datapoints": datapoints})
 
 
 def _series(

@@ -53,7 +53,7 @@ def add_resources(patches: Patches) -> None:
     """Let moto look again for the resources it knows; it remembers what it found before."""
     parsing.get_model_map.cache_clear()
     parsing.get_name_type_map.cache_clear()
-    patches.replace(parsing, "resource_class_from_type", _class_or_left_out)
+    patches.wrap(parsing, "resource_class_from_type", _class_or_left_out)
 
 
 def _class_or_left_out(original: Callable[[str], Any]) -> Callable[[str], Any]:

@@ -97,9 +97,9 @@ class Queues:
 
 def serve_sources(patches: Patches, send: Callable[[Any, bytes], object]) -> None:
     """Leave queues to `Queues`, and let rules `send` their events to functions."""
-    patches.replace(LambdaBackend, "create_event_source_mapping", _create_mapping)
-    patches.replace(LambdaBackend, "update_event_source_mapping", _update_mapping)
-    patches.replace(Rule, "send_to_targets", lambda original: _send_to_targets(original, send))
+    patches.wrap(LambdaBackend, "create_event_source_mapping", _create_mapping)
+    patches.wrap(LambdaBackend, "update_event_source_mapping", _update_mapping)
+    patches.wrap(Rule, "send_to_targets", lambda original: _send_to_targets(original, send))
 
 
 def _queue(mapping: Any) -> Any:

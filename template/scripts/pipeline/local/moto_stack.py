@@ -44,21 +44,21 @@ _Wrap = Callable[..., Any]
 def replace_dropped(patches: Patches) -> None:
     """Make moto keep what stacks and function calls say."""
     add_resources(patches)
-    patches.replace(LambdaFunction, "create_from_cloudformation_json", _create_function)
+    patches.wrap(LambdaFunction, "create_from_cloudformation_json", _create_function)
     patches.replace(LambdaFunction, "update_from_cloudformation_json", _update_function)
-    patches.replace(LambdaFunction, "__init__", _init)
-    patches.replace(LambdaFunction, "get_configuration", _get_configuration)
-    patches.replace(LambdaFunction, "update_configuration", _update_configuration)
-    patches.replace(LambdaFunction, "update_function_code", _update_code)
-    patches.replace(FakeBucket, "create_from_cloudformation_json", _create_bucket)
-    patches.replace(FakeBucket, "update_from_cloudformation_json", _update_bucket)
+    patches.wrap(LambdaFunction, "__init__", _init)
+    patches.wrap(LambdaFunction, "get_configuration", _get_configuration)
+    patches.wrap(LambdaFunction, "update_configuration", _update_configuration)
+    patches.wrap(LambdaFunction, "update_function_code", _update_code)
+    patches.wrap(FakeBucket, "create_from_cloudformation_json", _put_bucket)
+    patches.wrap(FakeBucket, "update_from_cloudformation_json", _put_bucket)
     patches.replace(Notification, "_key_matches", _key_matches)
-    patches.replace(notifications, "send_event", _send_event)
-    patches.replace(notifications, "_get_s3_event", _event)
+    patches.wrap(notifications, "send_event", _send_event)
+    patches.wrap(notifications, "_get_s3_event", _event)
     # Again by the same thread: a stack within a stack.
     turn = threading.RLock()
     for change in ("create_stack", "update_stack", "delete_stack"):
-        patches.replace(CloudFormationBackend, change, partial(_in_turn, turn))
+        patches.wrap(CloudFormationBackend, change, partial(_in_turn, turn))
 
 
 def _in_turn(turn: threading.RLock, original: _Wrap) -> _Wrap:
@@ -133,52 +133,41 @@ def _keep(function: Any, settings: Mapping[str, Any]) -> None:
 
 
 def _create_function(original: _Wrap) -> _Wrap:
-    def create_from_cloudformation_json(
-        cls: Any,
-        resource_name: str,
-        cloudformation_json: Any,
-        account_id: str,
-        region_name: str,
-        **kwargs: Any,
-    ) -> Any:
-        properties = cloudformation_json["Properties"]
+    @wraps(original)
+    def create(cls: Any, name: str, resource: Any, *where: Any, **named: Any) -> Any:
+        properties = resource["Properties"]
         # moto turns the text of inline code into a zip in place.
         written = json.dumps(properties["Code"], sort_keys=True)
         _as_numbers(properties)
-        function = original(
-            cls, resource_name, cloudformation_json, account_id, region_name, **kwargs
-        )
+        function = original(cls, name, resource, *where, **named)
         function.stack_code = written
         _apply(function, properties)
         return function
 
-    return create_from_cloudformation_json
+    return create
 
 
-def _update_function(_: _Wrap) -> _Wrap:
-    def update_from_cloudformation_json(
-        cls: Any,
-        original_resource: Any,
-        new_resource_name: str,  # noqa: ARG001
-        cloudformation_json: Any,
-        account_id: str,  # noqa: ARG001
-        region_name: str,  # noqa: ARG001
-    ) -> Any:
-        properties = cloudformation_json["Properties"]
-        _as_numbers(properties)
-        original_resource.update_configuration(properties)
-        _apply(original_resource, properties)
-        written = json.dumps(properties["Code"], sort_keys=True)
-        if written != getattr(original_resource, "stack_code", written):
-            code = dict(properties["Code"])
-            if "ZipFile" in code:
-                zipped = cls._create_zipfile_from_plaintext_code(code["ZipFile"])
-                code["ZipFile"] = base64.b64encode(zipped).decode()
-            original_resource.update_function_code(code)
-            original_resource.stack_code = written
-        return original_resource
-
-    return update_from_cloudformation_json
+def _update_function(
+    cls: Any,
+    original_resource: Any,
+    new_resource_name: str,  # noqa: ARG001
+    cloudformation_json: Any,
+    account_id: str,  # noqa: ARG001
+    region_name: str,  # noqa: ARG001
+) -> Any:
+    properties = cloudformation_json["Properties"]
+    _as_numbers(properties)
+    original_resource.update_configuration(properties)
+    _apply(original_resource, properties)
+    written = json.dumps(properties["Code"], sort_keys=True)
+    if written != getattr(original_resource, "stack_code", written):
+        code = dict(properties["Code"])
+        if "ZipFile" in code:
+            zipped = cls._create_zipfile_from_plaintext_code(code["ZipFile"])
+            code["ZipFile"] = base64.b64encode(zipped).decode()
+        original_resource.update_function_code(code)
+        original_resource.stack_code = written
+    return original_resource
 
 
 def _as_numbers(properties: dict[str, Any]) -> None:
@@ -190,46 +179,23 @@ def _as_numbers(properties: dict[str, Any]) -> None:
 
 def _apply(function: Any, properties: Mapping[str, Any]) -> None:
     _keep(function, properties)
+    function.reserved_concurrency = properties.get("ReservedConcurrentExecutions")
     if properties.get("Architectures"):
         function.architectures = list(properties["Architectures"])
     if "Tags" in properties:
         function.tags = {tag["Key"]: tag["Value"] for tag in properties["Tags"]}
 
 
-def _create_bucket(original: _Wrap) -> _Wrap:
-    def create_from_cloudformation_json(
-        cls: Any,
-        resource_name: str,
-        cloudformation_json: Any,
-        account_id: str,
-        region_name: str,
-        **kwargs: Any,
-    ) -> Any:
-        bucket = original(
-            cls, resource_name, cloudformation_json, account_id, region_name, **kwargs
-        )
-        _apply_to_bucket(bucket, cloudformation_json.get("Properties") or {})
+def _put_bucket(original: _Wrap) -> _Wrap:
+    @wraps(original)
+    def put(cls: Any, *arguments: Any, **named: Any) -> Any:
+        bucket = original(cls, *arguments, **named)
+        # Made with arguments by their place, changed with arguments by their names.
+        resource = named.get("cloudformation_json") or arguments[1]
+        _apply_to_bucket(bucket, resource.get("Properties") or {})
         return bucket
 
-    return create_from_cloudformation_json
-
-
-def _update_bucket(original: _Wrap) -> _Wrap:
-    def update_from_cloudformation_json(
-        cls: Any,
-        original_resource: Any,
-        new_resource_name: str,
-        cloudformation_json: Any,
-        account_id: str,
-        region_name: str,
-    ) -> Any:
-        bucket = original(
-            cls, original_resource, new_resource_name, cloudformation_json, account_id, region_name
-        )
-        _apply_to_bucket(bucket, cloudformation_json.get("Properties") or {})
-        return bucket
-
-    return update_from_cloudformation_json
+    return put
 
 
 def _apply_to_bucket(bucket: Any, properties: Mapping[str, Any]) -> None:
@@ -255,15 +221,12 @@ def _filter(item: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"S3Key": {"FilterRule": named}}
 
 
-def _key_matches(_: _Wrap) -> _Wrap:
-    def _key_matches(self: Any, key_name: str) -> bool:
-        rules = self.filters.get("S3Key", {}).get("FilterRule", ())
-        # Blanks and special characters stand in a filter as they do in an address.
-        values = {rule["Name"]: unquote_plus(rule["Value"]) for rule in rules}
-        starts = key_name.startswith(values.get("prefix", ""))
-        return starts and key_name.endswith(values.get("suffix", ""))
-
-    return _key_matches
+def _key_matches(self: Any, key_name: str) -> bool:
+    rules = self.filters.get("S3Key", {}).get("FilterRule", ())
+    # Blanks and special characters stand in a filter as they do in an address.
+    values = {rule["Name"]: unquote_plus(rule["Value"]) for rule in rules}
+    starts = key_name.startswith(values.get("prefix", ""))
+    return starts and key_name.endswith(values.get("suffix", ""))
 
 
 def _send_event(original: _Wrap) -> _Wrap:

@@ -18,7 +18,11 @@ from ..core.errors import PipelineError
 class Patches(ExitStack):
     """A stack of replacements, taken back in reverse order."""
 
-    def replace(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
+    def replace(self, owner: Any, name: str, ours: Callable[..., Any]) -> None:
+        """Put `ours` in the place of `owner.name`, as `wrap` does."""
+        self.wrap(owner, name, lambda _: ours)
+
+    def wrap(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
         """Put `make(original)` in the place of `owner.name`.
 
         The replacement must have the original's parameter names. Raises PipelineError when the

@@ -13,16 +13,10 @@ from ..core.errors import PipelineError
 from ..core.events import Artifact, Event, Output, Progressed, Reporter, Sink
 from ..core.names import resource_name
 from ..core.templates import declared_values
+from ..deploy import worker
 from ..deploy.aws_session import Credentials
 from ..deploy.main import CHANGES, PLAN
 from ..deploy.traffic import STRATEGY_VARIABLE, Strategy
-from ..deploy.worker import (
-    DRY_RUN_VARIABLE,
-    PACKAGES_VARIABLE,
-    PLAIN_VARIABLE,
-    PLAN_VARIABLE,
-    POLICY_VARIABLE,
-)
 from ..edge.files import read_text, write_whole
 from ..edge.machine import Machine
 from ..edge.pythons import base_python
@@ -127,12 +121,12 @@ def deploy_package(
     templates = manifest.function.templates()
     values = declared_values(templates, environment.declared(), environ)
     given = {
-        DRY_RUN_VARIABLE: str(options.is_dry),
-        POLICY_VARIABLE: str(options.print_policy),
-        PLAN_VARIABLE: _saved(options.from_plan),
+        worker.DRY_RUN_VARIABLE: str(options.is_dry),
+        worker.POLICY_VARIABLE: str(options.print_policy),
+        worker.PLAN_VARIABLE: _saved(options.from_plan),
         # What stands in pyproject.toml is no secret.
-        PLAIN_VARIABLE: ",".join(environment.variables),
-        PACKAGES_VARIABLE: json.dumps(_packages(project)),
+        worker.PLAIN_VARIABLE: ",".join(environment.variables),
+        worker.PACKAGES_VARIABLE: json.dumps(_packages(project)),
         **({STRATEGY_VARIABLE: options.strategy} if options.strategy else {}),
     }
     outputs: dict[str, str] = {}
