@@ -312,7 +312,7 @@ def _summarise(demo: _Demo) -> None:
     say = demo.reporter.line
     say("\nWhat you saw")
     for number, step in enumerate(demo.steps, 1):
-        say(f"  {number:>2}. {step.title:<68}{step.seconds:5.1f} s")
+        say(f"  {number:>2}. {step.title:<66}{step.seconds:5.1f} s")
     say(
         "\nThe bytes that were built are the bytes that ran: the deploy script inside the\n"
         "package checked the function zip against the manifest, and AWS's answer against\n"
