@@ -80,7 +80,7 @@ def test_traffic_follows_the_release_and_goes_back_with_it(local: Repository) ->
     assert served() == numbers[:1]
     (now,) = local.must("status", "local", "--json").document["environments"]
     assert (now["release"], now["function_version"], now["drift"]) == (releases[0], numbers[0], [])
-    assert now["note"].endswith("tried")
+    assert now["deployed"].endswith(f"rolled back from {releases[1]}: tried")
     local.reset()
 
 
