@@ -195,6 +195,7 @@ def _try_and_go_back(demo: _Demo) -> None:
         demo.say(f"{_CHANGED}: + {_MEMBER}")
         demo.say("and a port of Logstash where nobody listens: tests cannot know that")
         with _nobody() as port, _calling(demo):
+            demo.verb("package", since="build-output/")
             demo.verb(
                 "deploy", "local", "--strategy", _CANARY, expect=1, since="  files ", port=port
             )
