@@ -58,7 +58,8 @@ class Figures:
 
     def __str__(self) -> str:
         p99 = "" if self.p99 is None else f", p99 {self.p99:,.0f} ms"
-        return f"{self.calls} calls, {self.errors} failed, {self.throttles} throttled{p99}"
+        calls = "1 call" if self.calls == 1 else f"{self.calls} calls"
+        return f"{calls}, {self.errors} failed, {self.throttles} throttled{p99}"
 
 
 @dataclass(frozen=True)
