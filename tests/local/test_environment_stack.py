@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.local.state import LocalAws
+from pipeline.project.project import Project
 from pipeline.stack.change_set import (
     SERVICE,
     Stacks,
@@ -19,9 +21,11 @@ from pipeline.stack.change_set import (
     refuse_lost_alias,
 )
 from pipeline.stack.removal import Removal, audit, remove_stack, stop_sources, what_would_go
+from pipeline.verbs.env_stack import StackOptions, delete_stack
 
 from tests.local.local_support import Seen, client
 from tests.local.test_local_verbs import STACK
+from tests.project.values_support import machine, write_settings
 
 NAME = "test-1-Logs"
 RETAINED = STACK.replace("  Bucket:\n", "  Bucket:\n    DeletionPolicy: Retain\n", 1)
@@ -66,3 +70,12 @@ def test_a_stack_is_made_changed_and_taken_away_with_all_in_it(aws: LocalAws) ->
         remove_stack(removal, seen.reporter)
         assert audit(removal) == []
     assert bucket not in [one["Name"] for one in s3.list_buckets()["Buckets"]]
+
+
+def test_a_permanent_environment_goes_only_when_its_name_is_repeated(tmp_path: Path) -> None:
+    """Refused before AWS is asked for anything."""
+    project = Project.load(write_settings(tmp_path))
+    with pytest.raises(PipelineError) as refused:
+        delete_stack(project, StackOptions("production"), machine(tmp_path), Seen().reporter)
+    assert refused.value.where == "env.delete Production"
+    assert "--confirm Production" in refused.value.then

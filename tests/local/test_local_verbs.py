@@ -170,7 +170,7 @@ def tools(aws: LocalAws, runtimes: dict[str, LocalRuntime], project: Path) -> Ba
     """
     state_file(project).parent.mkdir(parents=True)
     write_state(state_file(project), dataclasses.replace(aws, region="eu-west-1"))
-    return Background(state_file(project), runtimes, {}, "eu-west-1")
+    return Background(state_file(project), runtimes, {}, "eu-west-1", settle=0)
 
 
 def test_start_local_makes_the_projects_stack(project: Path, tools: Background) -> None:
@@ -457,6 +457,7 @@ def _at_once(root: Path, *each: tuple[str, ...]) -> list[Any]:
     return [json.loads(answer) for answer in answers]
 
 
+@pytest.mark.slow
 def test_starts_and_a_stop_at_once(
     tmp_path: Path, python: Path, ric: Path, runtimes: dict[str, LocalRuntime]
 ) -> None:

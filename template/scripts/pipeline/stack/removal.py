@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -57,7 +58,9 @@ class Removal:
         import yaml  # noqa: PLC0415 - takes a while
 
         body = self.stacks.call(self.where, "get_template", StackName=self.name)["TemplateBody"]
-        root: Any = yaml.compose(body if isinstance(body, str) else str(body), Loader=yaml.SafeLoader)
+        # The client has read a template that is JSON.
+        text = body if isinstance(body, str) else json.dumps(body)
+        root: Any = yaml.compose(text, Loader=yaml.SafeLoader)
         members = {key.value: value for key, value in root.value}
         return {
             str(name.value)
