@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from pipeline.local.state import LocalAws
 from pipeline.project.project import Project
 from pipeline.stack.change_set import (
     SERVICE,
+    ChangeSet,
     Stacks,
     Wanted,
     apply_change_set,
@@ -79,3 +81,35 @@ def test_a_permanent_environment_goes_only_when_its_name_is_repeated(tmp_path: P
         delete_stack(project, StackOptions("production"), machine(tmp_path), Seen().reporter)
     assert refused.value.where == "env.delete Production"
     assert "--confirm Production" in refused.value.then
+
+
+@pytest.mark.parametrize(
+    ("detail", "refused"),
+    [
+        ({"Evaluation": "Static", "Target": {"Name": "FunctionVersion"}}, True),
+        ({"Evaluation": "Dynamic", "Target": {"BeforeValue": "7", "AfterValue": "8"}}, True),
+        ({"Evaluation": "Dynamic", "Target": {"Name": "FunctionName"}}, False),
+        (
+            {
+                "Evaluation": "Dynamic",
+                "Target": {"BeforeValue": "f", "AfterValue": "{{changeSet:KNOWN_AFTER_APPLY}}"},
+            },
+            False,
+        ),
+    ],
+)
+def test_a_change_of_the_alias_is_refused_unless_it_is_only_evaluated_later(
+    detail: dict[str, object], *, refused: bool
+) -> None:
+    """What is static, or has another value, would move `live`; the rest is shown."""
+    one = {
+        "Action": "Modify",
+        "LogicalResourceId": "Live",
+        "ResourceType": "AWS::Lambda::Alias",
+        "Replacement": "False",
+        "Details": [detail],
+    }
+    change = ChangeSet(Wanted(NAME, "", {}, {}), "id", "stack", is_new=False, changes=(one,))
+    assert "Live" in change.lines()[0]
+    with pytest.raises(PipelineError) if refused else nullcontext():
+        refuse_lost_alias(change)

@@ -109,19 +109,23 @@ def create(
     end = _expiry(run.machine.now(), expires)
     options = StackOptions(name, local, like, package, end, keep_on_failure, confirm, dry_run)
     run.answer = {"environment": name}
-    if not (local or dry_run or is_permanent(run.project, name)):
+
+    def octopus_half() -> None:
+        if local or dry_run or is_permanent(run.project, name):
+            return
         octopus = octopus_options(octopus_access(run), projects=projects)
-        made = create_environment(
-            run.project, name, octopus, run.machine.environ, run.reporter, expires=end
-        )
+        environ, reporter = run.machine.environ, run.reporter
+        made = create_environment(run.project, name, octopus, environ, reporter, expires=end)
         ends = made.expires.isoformat() if made.expires else ""
         run.answer = {"environment": made.name, "id": made.id, "expires": ends}
+
     if is_placed(run.project, options):
-        outputs = create_stack(run.project, options, run.machine, run.reporter)
+        outputs = create_stack(run.project, options, run.machine, run.reporter, octopus_half)
         for key, value in outputs.items():
             run.reporter.line(f"            {key:<14}{value}")
         run.answer = {**run.answer, "outputs": outputs}
     else:
+        octopus_half()
         run.reporter.line(f"    no stack: --like names the environment that {name} is like in AWS")
 
 

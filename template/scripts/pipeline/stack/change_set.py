@@ -18,6 +18,8 @@ _REVIEW = "REVIEW_IN_PROGRESS"
 _ALIAS = "AWS::Lambda::Alias"
 _ACTIONS = {"Add": "+", "Modify": "~", "Remove": "-", "Import": "<"}
 _NOTHING = ("didn't contain changes", "no updates are to be performed")
+# What stands for a value that is known only while the change is made.
+_KNOWN_LATER = "{{changeSet:"
 _SECONDS_BETWEEN = 3.0
 # A distribution or a network interface takes its time, and nothing else takes an hour.
 _LONGEST = 3600.0
@@ -258,7 +260,9 @@ def apply_change_set(stacks: Stacks, change: ChangeSet, reporter: Reporter) -> d
 
 
 def _described(stacks: Stacks, wanted: Wanted, identity: str) -> dict[str, Any]:
-    request = {"StackName": wanted.name, "ChangeSetName": identity}
+    request = {
+        "StackName": wanted.name, "ChangeSetName": identity, "IncludePropertyValues": True
+    }  # fmt: skip
     while True:
         described = dict(stacks.call(wanted.where, "describe_change_set", **request))
         if described["Status"] not in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
@@ -276,6 +280,8 @@ def _described(stacks: Stacks, wanted: Wanted, identity: str) -> dict[str, Any]:
 def _is_static(detail: Mapping[str, Any]) -> bool:
     target = detail.get("Target", {})
     before, after = target.get("BeforeValue"), target.get("AfterValue")
+    if str(after).startswith(_KNOWN_LATER):
+        return False
     return detail.get("Evaluation") != "Dynamic" or before != after
 
 

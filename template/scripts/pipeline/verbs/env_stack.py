@@ -81,10 +81,15 @@ def is_placed(project: Project, options: StackOptions) -> bool:
 
 
 def create_stack(
-    project: Project, options: StackOptions, machine: Machine, reporter: Reporter
+    project: Project,
+    options: StackOptions,
+    machine: Machine,
+    reporter: Reporter,
+    octopus_half: Callable[[], object] = lambda: None,
 ) -> dict[str, str]:
     """Make or update an environment's stack, deploy a package to it, and return the outputs.
 
+    `octopus_half` runs once everything is checked that can be before anything is made.
     A new stack is undone where something fails, unless `keep_on_failure` says otherwise. Raises
     PipelineError for a stack of somebody else, and for what CloudFormation or the deploy refuses.
     """
@@ -108,6 +113,7 @@ def create_stack(
         name, template, parameters_for(stacks, where, template, known, settings), tags,
         environment.permanent, where,
     )  # fmt: skip
+    octopus_half()
     change = make_change_set(stacks, wanted, keep_on_failure=options.keep_on_failure)
     for line in change.lines():
         reporter.line(line)
