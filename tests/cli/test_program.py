@@ -19,6 +19,7 @@ def test_every_verb_has_a_shape(tmp_path: Path) -> None:
     assert "--json" not in found["build"].valued
     assert found["run"].positional == ("--package",)
     assert found["deploy"].positional == ("--environment",)
+    assert found["env.create"].positional == ("--name",)
     assert found["test"].passes_on
 
 

@@ -12,6 +12,7 @@ import moto.awslambda.models
 import moto.awslambda.responses
 import moto.cloudformation.models
 import moto.cloudformation.parsing
+import moto.cloudformation.responses
 import moto.cloudwatch.models
 import moto.cloudwatch.responses
 import moto.events.models
@@ -86,6 +87,15 @@ REPLACED = {
     (moto.s3.notifications, "send_event"): "account_id event_name bucket key",
     (moto.s3.notifications, "_get_s3_event"): "event_name bucket key notification_id",
     (moto.cloudformation.parsing, "resource_class_from_type"): "resource_type",
+    (STACKS, "create_change_set"): (
+        "self stack_name change_set_name template parameters description change_set_type"
+        " notification_arns tags role_arn"
+    ),
+    (STACKS, "execute_change_set"): "self change_set_name stack_name",
+    (moto.cloudformation.models.ChangeSet, "diff"): "self",
+    (moto.cloudformation.responses.CloudFormationResponse, "_validate_different_update"): (
+        "self incoming_params stack_body old_stack"
+    ),
     (STACKS, "create_stack"): (
         "self name template parameters notification_arns tags role_arn "
         "enable_termination_protection timeout_in_mins stack_policy_body"
