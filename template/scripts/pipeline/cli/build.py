@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from invoke import Context, Exit, task
 
 from ..core.errors import UsageError
+from ..core.text import quoted
 from .octopus import RELEASE_FLAGS, octopus_access, octopus_options, push_options
 from .session import Session, root_of, session, verb
 
@@ -203,7 +204,7 @@ def _whole_number(flag: str, text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        what = f"{text!r} is not a whole number"
+        what = f"{quoted(text)} is not a whole number"
         raise UsageError(flag, what, "Pass one, like 7.") from None
 
 

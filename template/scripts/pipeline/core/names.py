@@ -10,6 +10,7 @@ import re
 
 from .errors import PipelineError
 from .lambda_limits import DESCRIPTION_LIMIT, FUNCTION_NAME_LIMIT
+from .text import quoted
 
 # Files at the root of every package made here.
 DEPLOY_SCRIPT = "deploy.py"
@@ -38,14 +39,14 @@ def package_id_problem(value: str) -> str:
     """Say why no NuGet reader takes a package id, or give ""."""
     if len(value) <= LONGEST_ID and _ID.fullmatch(value):
         return ""
-    return f"the package id {_quoted(value)} is not valid"
+    return f"the package id {quoted(value)} is not valid"
 
 
 def package_version_problem(value: str) -> str:
     """Say why no NuGet reader takes a package version, of any age, or give ""."""
     if len(value) <= _LONGEST_VERSION and _VERSION.fullmatch(value):
         return ""
-    return f"the package version {_quoted(value)} is not valid"
+    return f"the package version {quoted(value)} is not valid"
 
 
 def release_description(version: str, commit: str, text: str) -> str:
@@ -61,10 +62,6 @@ def release_in(description: str) -> tuple[str, str]:
     """Return version and commit of the release that a description names, or two empty texts."""
     found = _RELEASE.match(description)
     return (found[1], found[2]) if found else ("", "")
-
-
-def _quoted(value: str) -> str:
-    return repr(value[:LONGEST_ID]) + ("..." if len(value) > LONGEST_ID else "")
 
 
 def resource_name(environment: str, function: str) -> str:

@@ -14,6 +14,7 @@ from .foreign import harmless
 STAGE_WIDTH = 9
 END_COLUMN = 73
 _KILO = 1 << 10
+_SHOWN = 100
 _SPAN = re.compile(r"([0-9]{1,5})(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 # TOML can spell them; no process, no XML and no API takes them. Tabs and line ends are text.
@@ -73,6 +74,11 @@ def control_in(text: str) -> str:
     """Name the control character that a text of settings holds, or return ""."""
     found = _CONTROL.search(text)
     return f"the control character {found[0]!r}" if found else ""
+
+
+def quoted(text: str) -> str:
+    """Return a text of others as messages quote it: it cannot steer a terminal, or fill it."""
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
 def few(names: Collection[str], most: int = 3) -> str:

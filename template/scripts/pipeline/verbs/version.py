@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ..core.errors import UsageError
+from ..core.text import quoted
 from ..edge.git import Git
 from ..project.buildserver import BuildServer
 from ..project.project import Project
@@ -79,7 +80,7 @@ def _number(server: BuildServer) -> int | None:
     if not _NUMBER.fullmatch(server.build_number):
         raise UsageError(
             server.name,
-            f"its build number {server.build_number!r} is not a whole number",
+            f"its build number {quoted(server.build_number)} is not a whole number",
             "Set the build number's format to the bare counter, or pass --build-number.",
         )
     return int(server.build_number)
