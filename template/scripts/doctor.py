@@ -231,7 +231,10 @@ def main(words: Sequence[str], root: Path) -> int:
         at = options.index("--root")
         root = Path(options[at + 1]).resolve()
         del options[at : at + 2]
-    as_json, flags = "--json" in options, {*options} - {"--json", "-j"}
+    as_json, flags = (
+        bool({"--json", "-j"} & {*options}),
+        {*options} - {"--json", "-j", "--verbose", "-v"},
+    )
     if flags & {"--help", "-h"}:
         sys.stdout.write(f"{_USAGE}\n\n{__doc__}")
         return 0

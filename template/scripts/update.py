@@ -63,6 +63,8 @@ def _options(words: Sequence[str]) -> Options:
     rest = [part for word in words for part in (word.split("=", 1) if _is_equal(word) else [word])]
     while rest:
         word = rest.pop(0)
+        if word in ("--verbose", "-v"):
+            continue  # Every verb has it; here all is said as it is.
         if word in ("--preview", "--json", "-j"):
             given["json" if word == "-j" else word[2:]] = True
         elif word in ("--to", "--root", "--apply") and rest:
@@ -283,8 +285,8 @@ def _between(changelog: str, old: str, new: str) -> str:
     wanted = []
     for section in sections:
         version = re.match(r"## (\d+)\.(\d+)\.(\d+)", section)
-        new = version and low and _numbers(version) > _numbers(low)
-        if version and new and (high is None or _numbers(version) <= _numbers(high)):
+        above = version and low and _numbers(version) > _numbers(low)
+        if version and above and (high is None or _numbers(version) <= _numbers(high)):
             wanted.append(section.strip())
     return "\n\n".join(wanted)
 

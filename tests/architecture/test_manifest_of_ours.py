@@ -36,8 +36,11 @@ def test_the_manifest_names_what_git_has() -> None:
         if path.is_relative_to(ROOT / "template" / "scripts")
     }
     yours = {
-        "scripts/hooks_build.py", "scripts/hooks_deploy.py", "scripts/allowed-changes.toml", MANIFEST,
-    }  # fmt: skip
+        "scripts/hooks_build.py",
+        "scripts/hooks_deploy.py",
+        "scripts/allowed-changes.toml",
+        MANIFEST,
+    }
     assert {name for name in listed if name.startswith("scripts/")} == scripts - yours
 
 

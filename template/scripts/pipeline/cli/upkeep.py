@@ -17,7 +17,7 @@ from .session import Verb, root_of
 @task(klass=Verb, auto_shortflags=False)
 def doctor(
     c: Context, fix: bool = False, yes: bool = False, against_template: bool = False,
-    json: bool = False,
+    json: bool = False, verbose: bool = False,  # noqa: ARG001 - every verb has it
 ) -> None:  # fmt: skip
     """Look for edited and missing files of the template's, and for conflicts that are left."""
     flags = {"fix": fix, "yes": yes, "against-template": against_template, "json": json}
@@ -27,7 +27,7 @@ def doctor(
 @task(klass=Verb, auto_shortflags=False, iterable=["answer"])
 def update(
     c: Context, to: str | None = None, preview: bool = False, answer: Sequence[str] = (),
-    json: bool = False,
+    json: bool = False, verbose: bool = False,  # noqa: ARG001 - every verb has it
 ) -> None:  # fmt: skip
     """Update to another release of the template, or change an answer, with proof."""
     words = [*(["--to", to] if to else []), *(["--preview"] if preview else [])]
