@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from invoke import Collection, Context, Exit, task
-from pipeline.cli.session import root_of, session
+from pipeline.cli.session import Session, root_of, session, verb
 from pipeline.edge.shell import attach
 
 _PYTHON_FILES = (
@@ -27,13 +27,12 @@ def namespace(root: Path) -> Collection:
     return collection
 
 
-@task(help={"verbose": "More lines"})
-def demo(c: Context, verbose: bool = False) -> None:
+@verb()
+def demo(run: Session) -> None:
     """Generate a repository, build it, deploy it to an embedded AWS, and watch it work."""
     from .demo import run_demo
 
-    with session(root_of(c), json=False, verbose=verbose) as run:
-        run_demo(run.root, run.reporter)
+    run.answer = run_demo(run.root, run.reporter)
 
 
 @task

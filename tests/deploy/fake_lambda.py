@@ -158,6 +158,7 @@ class FakeLambda:
         """Answer like GetFunction; an update settles after some reads."""
         self._enter("get_function", {"FunctionName": FunctionName})
         if Qualifier:
+            self._happens(self.before, "get_function of a version")
             return {"Configuration": copy.deepcopy(self.versions[Qualifier]), "Code": {}}
         if self.configuration["LastUpdateStatus"] == "InProgress":
             self._reads += 1
@@ -325,11 +326,18 @@ class FakeLambda:
         self._happens(self.after, "update_alias")
         return copy.deepcopy(self.alias or {})
 
-    def list_provisioned_concurrency_configs(self, *, FunctionName: str) -> dict[str, Any]:  # noqa: N803
-        """Answer like ListProvisionedConcurrencyConfigs."""
+    def list_provisioned_concurrency_configs(
+        self,
+        *,
+        FunctionName: str,  # noqa: N803
+        Marker: str = "0",  # noqa: N803
+    ) -> dict[str, Any]:
+        """Answer like ListProvisionedConcurrencyConfigs, with one on a page."""
         self._enter("list_provisioned_concurrency_configs", {"FunctionName": FunctionName})
         found = [{"FunctionArn": f"{ARN}:{qualifier}"} for qualifier in self.provisioned]
-        return {"ProvisionedConcurrencyConfigs": found}
+        following = int(Marker) + 1
+        more = {"NextMarker": str(following)} if following < len(found) else {}
+        return {"ProvisionedConcurrencyConfigs": found[int(Marker) : following], **more}
 
     def invoke(
         self,

@@ -55,7 +55,13 @@ class FakeMetrics:
         self.asked.append((StartTime, EndTime, period))
         return {"MetricDataResults": results}
 
-    def describe_alarms(self, *, AlarmNames: list[str], AlarmTypes: list[str]) -> dict[str, Any]:  # noqa: N803
+    def describe_alarms(
+        self,
+        *,
+        AlarmNames: list[str],  # noqa: N803
+        AlarmTypes: list[str],  # noqa: N803
+        MaxRecords: int = 50,  # noqa: N803
+    ) -> dict[str, Any]:
         """Answer like DescribeAlarms; what is not there is left out."""
         assert AlarmTypes == ["MetricAlarm", "CompositeAlarm"]
         found = [
@@ -63,7 +69,7 @@ class FakeMetrics:
             for name, (state, since) in self.alarms.items()
             if name in AlarmNames
         ]
-        return {"MetricAlarms": found, "CompositeAlarms": []}
+        return {"MetricAlarms": found[:MaxRecords], "CompositeAlarms": []}
 
     def _value(self, metric: str, version: str | None, end: datetime) -> float | None:
         if version is None:

@@ -182,12 +182,36 @@ def test_a_person_decides_about_a_held_canary(
     else:
         place = Place(Environment("CI"), NAME, world.connection())
         assert end_canary(place, word, world.recorder.reporter).function_version == serves
+        tags = {key: one.split()[-1] for key, one in world.fake.tags.items()}
+        version = "2.0.8" if word == "promote" else "2.0.7"
+        assert (tags["pipeline:package"], tags["pipeline:release"]) == (version, version)
     assert world.fake.writes()[0] == "update_alias"
     assert (world.live(), len(world.metrics.asked)) == ((serves, {}), asked)
     with pytest.raises(PipelineError, match=f"no canary is under way to {word}"):
         world.deploy("2.0.8", AWS_Lambda_Traffic=word)
     with pytest.raises(UsageError, match=r"AWS\.Lambda\.Traffic"):
         world.deploy("2.0.8", AWS_Lambda_Traffic="finish")
+
+
+def test_a_canary_that_was_held_for_long_is_judged_by_what_one_answer_holds(world: World) -> None:
+    """Seven counts a minute, 100,800 of them: the rest would be on a page that nobody reads."""
+    with pytest.raises(Held):
+        world.deploy("2.0.8")
+    world.clock.seconds += 12 * 86400
+    with pytest.raises(Held):
+        world.deploy("2.0.8")
+    start, end, _ = world.metrics.asked[-1]
+    assert 7 * (end - start) / timedelta(minutes=1) < 100_800
+
+
+def test_more_alarms_than_aws_gives_by_default_are_read(world: World) -> None:
+    """A page has fifty of them; what is on no page is not missing."""
+    names = [f"alarm-{number}" for number in range(60)]
+    world.place["alarms"] = "\n".join(names)
+    world.metrics.alarms = dict.fromkeys(names, ("OK", START))
+    world.metrics.figures = {"1": BUSY, "2": GOOD}
+    world.deploy("2.0.8")
+    assert world.live() == ("2", {})
 
 
 def test_only_the_release_of_the_canary_is_promoted(world: World) -> None:
@@ -296,7 +320,7 @@ def test_a_right_that_a_canary_lacks_is_named_before_anything_is_written(world: 
 BLOCKS = {
     "Role": lambda w: w.fake.touch(Role="arn:aws:iam::123456789012:role/other"),
     "DeadLetterConfig": lambda w: w.fake.touch(DeadLetterConfig={"TargetArn": "arn:of:a:queue"}),
-    "provisioned concurrency": lambda w: w.fake.provisioned.append("live"),
+    "provisioned concurrency": lambda w: w.fake.provisioned.extend(["1", "live"]),
     "which CodeDeploy": lambda w: w.fake.move("1", v1=0.5),
     "take 8m or more": lambda w: w.fake.touch(Timeout=300),
     "no alarm latency": lambda w: w.place.update(alarms="latency"),

@@ -17,7 +17,7 @@ from pipeline.edge.shell import stream
 
 from tests.deploy.deploy_support import NAME, Clock
 from tests.deploy.deploying import Deploy
-from tests.deploy.fake_lambda import FakeLambda
+from tests.deploy.fake_lambda import FakeLambda, Killed
 from tests.words import assert_wording
 
 CALLS = {
@@ -59,6 +59,22 @@ def test_whenever_a_deploy_is_stopped_it_says_where_things_stand(
     assert len(one.fake.versions) == 1
 
 
+def test_a_version_whose_worker_died_is_waited_for_by_the_next_deploy(tmp_path: Path) -> None:
+    """It is found in the list of versions, which has no states: it may still be pending."""
+    one = Deploy(tmp_path)
+    one.fake.after["publish_version"] = [Killed()]
+    with pytest.raises(Killed):
+        one.run()
+    one.fake.versions["1"]["State"] = "Pending"
+    ready: Callable[[FakeLambda], None] = lambda f: f.versions["1"].update(State="Active")  # noqa: E731
+    one.fake.before["get_function of a version"] = [lambda _: None, ready]
+    states: list[str] = []
+    note: Callable[[FakeLambda], None] = lambda f: states.append(f.versions["1"]["State"])  # noqa: E731
+    one.fake.before["update_alias"] = [note]
+    one.run()
+    assert (states, len(one.fake.versions)) == (["Active"], 1)
+
+
 def test_before_the_first_write_nothing_was_changed(tmp_path: Path) -> None:
     """While it plans, too."""
     one, _ = stopped_at(tmp_path, "before", "list_versions_by_function")
@@ -69,11 +85,11 @@ def test_before_the_first_write_nothing_was_changed(tmp_path: Path) -> None:
 
 
 def test_a_long_wait_ends_soon(tmp_path: Path) -> None:
-    """An update that AWS has not ended after ten seconds more is left to the next deploy."""
+    """An update that AWS has not ended after some ten seconds more is left to the next deploy."""
     one, _ = stopped_at(tmp_path, "before", "update_function_code", ceiling=300)
     one.fake.busy_reads = 1
     one.fake.after["update_function_code"] = [lambda fake: setattr(fake, "busy_reads", 1000)]
-    with pytest.raises(Interrupted, match="after 10 s it still has State Active") as caught:
+    with pytest.raises(Interrupted, match="after 11 s it still has State Active") as caught:
         one.run()
     assert "what is live now is not known" in caught.value.then
 

@@ -57,15 +57,20 @@ def endpoint() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a whole package, on a path with a space; tests may replace its data files."""
+def whole_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a whole package, on a path with a space."""
     return write_whole_package(tmp_path_factory.mktemp("a worker") / "2.0.7", manifest(CODE), CODE)
+
+
+@pytest.fixture
+def package(whole_package: Path) -> Path:
+    """Return it with data files of its own, whatever another test has made of them."""
+    return write_package(whole_package, manifest(CODE), CODE)
 
 
 @pytest.fixture
 def aws(endpoint: str, package: Path) -> Any:
     """Return moto's Lambda client with a fresh function as a stack would make it."""
-    write_package(package, manifest(CODE), CODE)
     (package / "hooks_deploy.py").write_bytes((SCRIPTS / "hooks_deploy.py").read_bytes())
     session = boto3.session.Session(CREDENTIALS.key, CREDENTIALS.secret, region_name="eu-west-1")
     config = Config(retries={"max_attempts": 0})
@@ -219,7 +224,6 @@ def test_the_wrong_region_is_refused(package: Path) -> None:
     write_package(package, manifest(CODE, environments={"CI": {"region": "eu-north-1"}}), CODE)
     with pytest.raises(PipelineError, match="eu-north-1, the credentials say eu-west-1"):
         run(job(package))
-    write_package(package, manifest(CODE), CODE)
 
 
 def test_a_server_that_is_not_there(package: Path) -> None:

@@ -155,6 +155,14 @@ def test_since_is_a_period_or_a_moment(since: str, seconds: int) -> None:
     assert logs.calls[0]["startTime"] == (int(NOW.timestamp()) - seconds) * 1000
 
 
+@pytest.mark.parametrize("since", ["999999w", "0001-01-01"])
+def test_since_may_be_before_there_was_any_log(since: str) -> None:
+    """AWS takes no moment before 1970, and Python none before the year 1."""
+    logs = FakeLogs()
+    list(log(logs, since=since))
+    assert 0 <= logs.calls[0]["startTime"] < MOMENT
+
+
 @pytest.mark.parametrize("since", ["15", "yesterday", "2026-11-26T09:06", "1y"])
 def test_what_is_no_time_before_now_is_refused(since: str) -> None:
     """A misspelt period must not become another one."""
@@ -232,6 +240,7 @@ def test_json_is_readable_too() -> None:
         {"_aws": {"Timestamp": 1, "CloudWatchMetrics": []}, "Lines": 3},
         {"time": "", "type": "platform.runtimeDone", "record": {"requestId": REQUEST}},
         {"time": "", "type": "platform.report", "record": PLATFORM},
+        {"message": "counted", "stackTrace": 5},
     ]
     at = f"09:04:00.000 v12 {REQUEST[:8]}"
     assert shown(*map(json.dumps, documents), "{no json")[1:] == [
@@ -242,6 +251,8 @@ def test_json_is_readable_too() -> None:
         f'{at} counted lines=3 of="two words"',
         f"{at} metrics Lines=3",
         f"{at} ERROR took 3000.0 ms, 70 of 256 MB, timeout",
+        f"{at} counted",
+        "    5",
         f"{at} {{no json",
     ]
 

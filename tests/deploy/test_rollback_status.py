@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from pipeline.core.errors import Conflict, PipelineError, UsageError
+from pipeline.core.errors import Conflict, Interrupted, PipelineError, UsageError
 from pipeline.deploy.aws_session import Connection
+from pipeline.deploy.stop import Stop
 from pipeline.project.project import Environment
 from pipeline.verbs.rollback import RolledBack, rollback
 from pipeline.verbs.status import Elsewhere, status, texts
 from pipeline.verbs.which_function import Place
 
-from tests.deploy.deploy_support import NAME, OLD, Recorder
+from tests.deploy.deploy_support import NAME, OLD, Clock, Recorder
 from tests.deploy.fake_lambda import FakeLambda
 from tests.deploy.test_deploy_alias import deploy, serving
 
@@ -42,6 +44,24 @@ def fake() -> FakeLambda:
     fake.touch(Timeout=60)
     deploy(fake, "2.0.8")
     return fake
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_rollback_that_is_stopped_says_what_serves(fake: FakeLambda, moment: str) -> None:
+    """The call that moves the traffic is made whole or not at all."""
+    stop, call = Stop(), {"before": "get_alias", "after": "update_alias"}[moment]
+    getattr(fake, moment)[call] = [lambda _: stop.request(signal.SIGINT)]
+    wait = replace(Clock().wait(), stopped=stop)
+    with pytest.raises(Interrupted) as caught:
+        rollback(place(fake), "", "", NOW, Recorder().reporter, wait)
+    assert ("Nothing was changed" in caught.value.then) is (moment == "before")
+    assert (fake.alias or {})["FunctionVersion"] == {"before": "3", "after": "1"}[moment]
+
+
+def test_a_reason_of_several_lines_is_read_back(fake: FakeLambda) -> None:
+    """The description of an alias is one line, and tells that a release was taken back."""
+    back(fake, "2.0.7", "wrong totals,\n  see the report")
+    assert status(place(fake)).deployed.endswith("from 2.0.8: wrong totals, see the report")
 
 
 @pytest.mark.parametrize("to", ["", "2.0.7"])

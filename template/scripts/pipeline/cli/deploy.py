@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
 from .session import Session, error_document, verb
+
+if TYPE_CHECKING:
+    from ..deploy.observe import Wait
 
 LOG_FLAGS = {
     "since": "From when: 15m, 2h, 1d, or a moment like 2026-11-26T09:05 (UTC)",
@@ -16,6 +23,22 @@ LOG_FLAGS = {
 }
 _AT_ONCE = 8  # environments
 _WHERE = "Where: an environment of pyproject.toml in any case, or `local`"
+
+
+@contextmanager
+def _wait() -> Iterator[Wait]:
+    """Wait so that Ctrl-C ends what moves traffic between two steps, and not within a call."""
+    from ..deploy.observe import Wait
+    from ..deploy.stop import Stop
+
+    stop = Stop()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, stop.request) for number in numbers}
+    try:
+        yield Wait(time.sleep, time.monotonic, stopped=stop)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @verb(
@@ -62,7 +85,8 @@ def deploy(
             raise UsageError("deploy", what, "Name one of them, and nothing but the environment.")
         word = PROMOTE if promote else ABORT
         place = place_of(run.project, environment, run.machine)
-        run.answer = asdict(end_canary(place, word, run.reporter))
+        with _wait() as wait:
+            run.answer = asdict(end_canary(place, word, run.reporter, wait))
         return
     done = deploy(run.project, options, run.machine, run.reporter)
     if print_policy:
@@ -86,7 +110,8 @@ def rollback(run: Session, environment: str = "", to: str = "", reason: str = ""
     from ..verbs.which_function import place_of
 
     place = place_of(run.project, environment, run.machine)
-    run.answer = asdict(rollback(place, to, reason, run.machine.now(), run.reporter))
+    with _wait() as wait:
+        run.answer = asdict(rollback(place, to, reason, run.machine.now(), run.reporter, wait))
 
 
 @verb({"environment": "Which; all declared ones by default"}, iterable=["environment"])

@@ -418,7 +418,7 @@ def _summary(step: Step, work: _Work, after: Observed) -> str:
     if step.of is Of.OBJECT:
         return step.changes[0].planned
     if "code_sha256" in step.sets:
-        return f"{readable_size(len(work.code))}, CodeSha256 {after.code_sha256}"
-    changed = ", ".join(change.what for change in step.changes)
+        return f"{readable_size(len(work.code))}, with the CodeSha256 of the build"
+    changed = ", ".join(change.what.rpartition(" ")[2] for change in step.changes)
     unread = "tags" in step.sets and after.tags is None
     return f"{changed}; not read back, as lambda:ListTags is not allowed" if unread else changed

@@ -169,5 +169,5 @@ def _report_result(applied: Applied, reporter: Reporter) -> None:
         reporter.emit(Output(WEIGHT, "100"))
     reporter.emit(Output("CodeSha256", function.code_sha256))
     where = f"{function.name}:{ALIAS}" if alias else function.name
-    done = f"{where} runs {applied.version} as version {function.version}"
-    reporter.emit(Achieved(f"{done}, CodeSha256 {function.code_sha256}"))
+    reporter.emit(Achieved(f"{where} runs {applied.version} as version {function.version}"))
+    reporter.line(f"CodeSha256 {function.code_sha256}")

@@ -29,6 +29,7 @@ _AFTER_FAILURE = {
 _READY_STATES = ("Active", "Inactive")
 # How long what is under way may still take when somebody asks to stop.
 _GRACE_SECONDS = 10.0
+_FIRST_PAUSE = 0.125  # of the interval; each pause is twice as long, up to all of it
 
 
 @dataclass(frozen=True)
@@ -119,9 +120,9 @@ class Wait:
     jitter: Callable[[], float] = random.random
     stopped: Callable[[], bool] = lambda: False
 
-    def pause(self) -> None:
-        """Sleep for half to one and a half of the interval."""
-        self.sleep(self.interval * (0.5 + self.jitter()))
+    def pause(self, part: float = 1.0) -> None:
+        """Sleep for half to one and a half of the interval, or of a part of it."""
+        self.sleep(part * self.interval * (0.5 + self.jitter()))
 
 
 def observe(client: Any, name: str, version: str = _LATEST) -> Observed:
@@ -292,7 +293,7 @@ def settled(client: Any, name: str, wait: Wait, stage: Stage, version: str = _LA
     are waited for. A version with SnapStart is ready when that is. Raises PipelineError for a
     failed function and after the ceiling, Interrupted soon after somebody has asked to stop.
     """
-    start, ceiling = wait.now(), wait.ceiling
+    start, ceiling, part = wait.now(), wait.ceiling, _FIRST_PAUSE
     kind: type[PipelineError] = PipelineError
     what = name if version == _LATEST else f"version {version} of {name}"
     while True:
@@ -317,7 +318,8 @@ def settled(client: Any, name: str, wait: Wait, stage: Stage, version: str = _LA
             )
         text = f"waiting for {what}: {found.status}"
         stage.progress(text, round(waited), math.ceil(ceiling))
-        wait.pause()
+        wait.pause(part)
+        part = min(2 * part, 1.0)
 
 
 def _reason(configuration: Mapping[str, Any], field: str) -> str:

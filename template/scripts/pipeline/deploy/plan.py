@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from types import MappingProxyType
 from typing import Any
 
 from ..core.manifest import Manifest
@@ -27,6 +28,8 @@ from .verdict import metric_queries
 _SETTINGS = {"runtime": "Runtime", "handler": "Handler", "description": "Description"}
 # What a change of a tag is called, in front of its key.
 TAG = "tag "
+# The tags of a function that say which release it was deployed with.
+PACKAGE_TAG, RELEASE_TAG, COMMIT_TAG = "pipeline:package", "pipeline:release", "pipeline:commit"
 # An output of a deploy: how many percent of the calls go to its version.
 WEIGHT = "Weight"
 _SHORT = 12  # digits of a commit, in a description
@@ -72,9 +75,9 @@ class Wanted:
             shown=readable(function.environment, environment, plain),
             tags={
                 **function.tags,
-                "pipeline:package": f"{manifest.package_id} {manifest.version}",
-                "pipeline:release": release,
-                "pipeline:commit": f"{commit}{state}",
+                PACKAGE_TAG: f"{manifest.package_id} {manifest.version}",
+                RELEASE_TAG: release,
+                COMMIT_TAG: f"{commit}{state}",
             },
         )
 
@@ -230,14 +233,24 @@ class Plan:
 
     @classmethod
     def back_to(
-        cls, made: Observed, observed: Observed, alias: Alias, description: str | Later
+        cls,
+        made: Observed,
+        observed: Observed,
+        alias: Alias,
+        description: str | Later,
+        tags: Mapping[str, str] = MappingProxyType({}),
     ) -> Plan:
-        """Plan to let the alias point to a version that is there; all else stays as it is."""
+        """Plan to let the alias point to a version that is there; all else but `tags` stays."""
         wanted = Wanted(
-            made.runtime, made.handler, made.description, made.architecture, made.code_sha256
+            made.runtime,
+            made.handler,
+            made.description,
+            made.architecture,
+            made.code_sha256,
+            tags=tags,
         )
-        step = _move(observed, alias, made, description)
-        return cls(observed, wanted, (step,) if step else (), alias, made)
+        steps = (_move(observed, alias, made, description), _tag(observed, wanted))
+        return cls(observed, wanted, tuple(step for step in steps if step), alias, made)
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -256,6 +269,8 @@ class Plan:
             reads.append(Permission("lambda:ListEventSourceMappings", "*"))
         if self.canary:
             reads.append(Permission("lambda:ListProvisionedConcurrencyConfigs", function))
+        if self.made and self.steps:
+            reads.append(Permission("lambda:GetFunction", f"{function}:*"))
         if key := json.loads(self.observed.rest.get("KMSKeyArn", '""')):
             # Lambda reads and writes the environment with the caller's right to the key.
             reads.append(Permission("kms:Decrypt", key))

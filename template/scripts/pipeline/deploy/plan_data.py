@@ -108,11 +108,13 @@ def refuse_moved(saved: str, now: Mapping[str, Any], where: str) -> None:
     if not moved:
         return
     # What is to be done follows from what it was planned on, and a revision only says that
-    # something is another: they are told where nothing else is.
+    # something is another: they are told where nothing else is. The hash of the values is salted
+    # with the package's version.
     steps = [name for name in moved if name.startswith("steps ")]
     causes = [name for name in moved if name not in steps]
     causes = causes or [name for name in steps if name.endswith(" name")] or steps
-    causes = [name for name in causes if not name.endswith("RevisionId")] or causes
+    told = ("RevisionId", "environment_values") if "package version" in moved else "RevisionId"
+    causes = [name for name in causes if not name.endswith(told)] or causes
     changes = [change_text(name, was.get(name), is_now.get(name)) for name in causes]
     lines = "\n".join(changes).splitlines()
     what = "something has moved since the plan was saved.\n  " + "\n  ".join(lines)

@@ -11,13 +11,13 @@ from ..core.errors import PipelineError
 from ..core.events import Reporter
 from ..core.lambda_limits import DESCRIPTION_LIMIT
 from ..core.manifest import BUCKET, KEEP_VERSIONS, Manifest
-from ..core.names import FUNCTION_ZIP, resource_name
+from ..core.names import FUNCTION_ZIP, release_in, resource_name
 from ..core.templates import resolve
 from ..core.text import readable_size
 from .aws_session import Connect, Connection
 from .hooks import load_hooks
 from .observe import Observed, Wait, published_versions, read_alias, settled
-from .plan import Bucket, Later, Of, Plan, Wanted
+from .plan import COMMIT_TAG, PACKAGE_TAG, RELEASE_TAG, Bucket, Later, Of, Plan, Wanted
 from .plan_data import as_data
 from .releases import moved
 from .smoke import SMOKE_FOLDER, smoke_tests
@@ -107,6 +107,9 @@ def planned(
                 smoke=smoke,
                 rollout=rollout,
             )
+        if plan.made and plan.steps:
+            # A worker may have died before it was ready; the list of versions has no states.
+            settled(functions, name, wait, stage, plan.made.version)
         if context.traffic == PROMOTE:
             refuse_other(plan.made, ended(PROMOTE, plan.alias, versions, where)[0], where)
         red = _refuse_canary(plan, connection, where)
@@ -127,11 +130,20 @@ def plan_end(word: str, observed: Observed, connection: Connection, where: str) 
     functions, name = connection.functions, observed.name
     to, alias = ended(word, read_alias(functions, name), published_versions(functions, name), where)
     if word == PROMOTE:
-        return Plan.back_to(to, observed, alias, Later.MOVED)
+        return Plan.back_to(to, observed, alias, Later.MOVED, _tags(to, observed))
     tried = canary_in(alias)[0] or "a canary"
     description = f"{TOOK_BACK} {tried}, {moved(connection.now(), connection.caller)}"
     description = description[:DESCRIPTION_LIMIT]
     return Plan.back_to(to, observed, alias, description)
+
+
+def _tags(to: Observed, observed: Observed) -> Mapping[str, str]:
+    """Return what the deploy of a release would have left, as far as its version tells that."""
+    package = (observed.tags or {}).get(PACKAGE_TAG, "").partition(" ")[0]
+    version, commit = release_in(to.description)
+    if not package or not version:
+        return {}
+    return {PACKAGE_TAG: f"{package} {version}", RELEASE_TAG: version, COMMIT_TAG: commit}
 
 
 def _refuse_canary(plan: Plan, connection: Connection, where: str) -> list[str]:

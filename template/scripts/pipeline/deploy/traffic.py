@@ -15,7 +15,7 @@ from ..core.names import ALIAS, release_in
 from ..core.text import seconds_of, span
 from .aws_errors import explained_errors
 from .aws_session import Connection
-from .observe import Alias, Observed
+from .observe import Alias, Observed, listed
 
 LATEST = "$LATEST"
 # Octopus variables: a strategy for this once, and a decision about a canary.
@@ -25,6 +25,7 @@ PROMOTE, ABORT = "promote", "abort"
 FEWEST_CALLS = 20
 # Lambda sends its figures each minute, for the minute in which a call began; one more to arrive.
 _UNTIL_SENT = 120
+_MOST_ALARMS = 100  # in one answer, and in one question
 _LONGEST = 24 * 3600  # seconds; figures of one day come in one answer
 _STRATEGY = re.compile(r"canary:([0-9]{1,2}(?:\.[0-9]{1,2})?):([0-9]{1,5}[smh])")
 # How thresholds are written, with an example.
@@ -240,16 +241,17 @@ def _too_short(canary: Canary, target: Observed, connection: Connection) -> list
 
 
 def _provisioned(client: Any, name: str) -> list[str]:
-    with explained_errors(name, "lambda:ListProvisionedConcurrencyConfigs"):
-        answer = client.list_provisioned_concurrency_configs(FunctionName=name)
-        return [str(one["FunctionArn"]) for one in answer["ProvisionedConcurrencyConfigs"]]
+    method, part = "list_provisioned_concurrency_configs", "ProvisionedConcurrencyConfigs"
+    return [str(one["FunctionArn"]) for one in listed(client, method, part, name)]
 
 
 def alarm_states(client: Any, names: tuple[str, ...]) -> dict[str, tuple[str, datetime]]:
     """Return state and time of the last change of each alarm that is there, by name."""
     with explained_errors("CloudWatch", "cloudwatch:DescribeAlarms"):
         kinds = ["MetricAlarm", "CompositeAlarm"]
-        answer = client.describe_alarms(AlarmNames=[*names], AlarmTypes=kinds)
+        answer = client.describe_alarms(
+            AlarmNames=[*names], AlarmTypes=kinds, MaxRecords=_MOST_ALARMS
+        )
         found = [*answer.get("MetricAlarms", ()), *answer.get("CompositeAlarms", ())]
         return {
             one["AlarmName"]: (

@@ -23,7 +23,8 @@ from .observe import Alias, Wait
 from .traffic import Canary, Thresholds, canary_in
 
 _MINUTE, _LONGEST_PERIOD = 60, 86400
-_MOST_DAYS = timedelta(days=14)  # minutes older than 15 days are gone
+# Minutes older than 15 days are gone; of seven counts one answer holds no more than ten days.
+_MOST_DAYS = timedelta(days=9)
 _LOOK_EVERY = 30.0  # seconds; a short canary is looked at ten times
 _COUNTED = {"calls": "Invocations", "errors": "Errors", "throttles": "Throttles"}
 _SUM, _P99 = "Sum", "p99"
@@ -57,7 +58,8 @@ class Figures:
 
     def __str__(self) -> str:
         p99 = "" if self.p99 is None else f", p99 {self.p99:,.0f} ms"
-        return f"{self.calls} calls, {self.errors} failed, {self.throttles} throttled{p99}"
+        calls = "1 call" if self.calls == 1 else f"{self.calls} calls"
+        return f"{calls}, {self.errors} failed, {self.throttles} throttled{p99}"
 
 
 @dataclass(frozen=True)

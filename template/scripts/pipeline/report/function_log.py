@@ -198,8 +198,9 @@ def _json(document: Mapping[str, Any]) -> tuple[str, str, str]:
     message = document.get("message", document.get("msg", ""))
     text = message if isinstance(message, str) else json.dumps(message)
     trace = document.get("stackTrace") or ()
-    lines = [trace] if isinstance(trace, str) else map(str, trace)
-    text = "\n".join([f"{text} {_pairs(document, _SAID)}".strip(), *lines])
+    # A function may write anything there.
+    lines = trace if isinstance(trace, list) else [trace] * bool(trace)
+    text = "\n".join([f"{text} {_pairs(document, _SAID)}".strip(), *map(str, lines)])
     return request, _LEVELS.get(level, level), text
 
 

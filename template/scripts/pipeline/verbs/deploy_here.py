@@ -80,14 +80,15 @@ def deploy(
         Strategy.parse(options.strategy, "--strategy")
     environment = project.environment(options.environment)
     reporter.emit(Progressed("deploy", f"to {environment.name}"))
-    if environment.is_local:
-        path = fresh_package(project, options.package, machine, reporter)
-    elif options.package:
+    if options.package or (environment.is_local and options.from_plan):
         path = chosen_package(options.package, project.root)
+    elif environment.is_local:
+        path = fresh_package(project, None, machine, reporter)
     else:
         latest = refuse_unfit(
-            project, environment, machine.environ, allow_dirty=options.allow_dirty
-        )
+            project, environment, machine.environ, allow_dirty=options.allow_dirty,
+            is_planned=bool(options.from_plan),
+        )  # fmt: skip
         path = latest.package_path(project.root)
     # A damaged package is refused before anything is started for it.
     package = Package.open(path)
@@ -168,16 +169,20 @@ def _packages(project: Project) -> dict[str, str]:
 
 
 def refuse_unfit(
-    project: Project, environment: Environment, environ: Mapping[str, str], *, allow_dirty: bool
-) -> Latest:
-    """Return the last build. Raises PipelineError where it must not go to this environment."""
+    project: Project, environment: Environment, environ: Mapping[str, str], *,
+    allow_dirty: bool, is_planned: bool = False,
+) -> Latest:  # fmt: skip
+    """Return the last build. Raises PipelineError where it must not go to this environment.
+
+    A saved plan names its package: for that the files may have changed since, by the plan's own.
+    """
     latest = last_build(project.root)
     where = f"deploy {environment.name}"
     if latest is None:
         raise PipelineError(
             where, "nothing has been built here yet", "Run `python3 tasks.py build`."
         )
-    if is_stale(latest, project.root, environ):
+    if not is_planned and is_stale(latest, project.root, environ):
         raise PipelineError(
             where,
             f"the files have changed since {latest.version} was built",

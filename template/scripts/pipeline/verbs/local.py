@@ -96,7 +96,7 @@ def next_step(root: Path, started: Started) -> str:
     words = f"local.invoke --event {sample}" if sample else "local.invoke < EVENT.json"
     text = f"`python3 tasks.py {words}` calls it"
     if "BucketName" in started.outputs:
-        text += ", `python3 tasks.py local.put FILE` gives it a file"
+        text += "\n            `python3 tasks.py local.put FILE` gives it a file"
     return text
 
 

@@ -20,6 +20,7 @@ from .which_function import Place
 _PERIOD = re.compile(r"([1-9][0-9]{0,5})([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _BY_DEFAULT = timedelta(hours=1)
+_FIRST = datetime(2014, 11, 13, tzinfo=UTC)
 # AWS allows five of these calls a second in an account; here nobody else calls.
 _BETWEEN_LOOKS, _BETWEEN_LOCAL_LOOKS, _LONGEST = 2.0, 0.3, 30.0
 # A line may arrive after younger ones of another stream.
@@ -137,7 +138,9 @@ def _moment(since: str, now: datetime, *, is_local: bool) -> int:
     if not since and is_local:
         return 0
     if period := _PERIOD.fullmatch(since):
-        moment = now - timedelta(**{_UNITS[period[2]]: int(period[1])})
+        # Nothing is older than Lambda itself.
+        length = timedelta(**{_UNITS[period[2]]: int(period[1])})
+        moment = now - min(length, now - _FIRST)
     elif since:
         try:
             moment = datetime.fromisoformat(since)
@@ -147,4 +150,4 @@ def _moment(since: str, now: datetime, *, is_local: bool) -> int:
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     if moment > now:
         raise UsageError("--since", f"{since} is yet to come", "Without an offset it is UTC.")
-    return int(moment.timestamp() * 1000)
+    return max(0, int(moment.timestamp() * 1000))

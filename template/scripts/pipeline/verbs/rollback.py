@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..core.errors import Conflict, PipelineError
+from ..core.errors import Conflict, Interrupted, PipelineError
 from ..core.events import Reporter
 from ..core.lambda_limits import DESCRIPTION_LIMIT
 from ..deploy.apply import apply
@@ -29,16 +29,22 @@ class RolledBack:
     changed: bool
 
 
-def rollback(place: Place, to: str, reason: str, now: datetime, reporter: Reporter) -> RolledBack:
+def rollback(
+    place: Place,
+    to: str,
+    reason: str,
+    now: datetime,
+    reporter: Reporter,
+    wait: Wait = Wait(time.sleep, time.monotonic),  # noqa: B008 - frozen
+) -> RolledBack:
     """Let the alias point to the release `to`, a package's version or commit, or the one before.
 
     One call moves the traffic; who, when and why are kept in the alias's description. Raises
     UsageError for a bare number, PipelineError for a release that is not there, Conflict when
-    somebody else moves the alias meanwhile.
+    somebody else moves the alias meanwhile, Interrupted where somebody asked to stop.
     """
     where, name = f"rollback {place.environment.name}", place.function
     functions = place.connection.functions
-    wait = Wait(time.sleep, time.monotonic)
     with reporter.stage("plan") as stage:
         observed, alias = observe(functions, name), read_alias(functions, name)
         if alias is None:
@@ -53,6 +59,8 @@ def rollback(place: Place, to: str, reason: str, now: datetime, reporter: Report
         settled(functions, name, wait, stage, chosen.function.version)
         before = serving.version if serving else f"version {tried}"
         description = f"rollback from {before}, {moved(now, caller(place))}"
+        # What is read back is one line.
+        reason = " ".join(reason.split())
         description = f"{description}: {reason}".removesuffix(": ")[:DESCRIPTION_LIMIT]
         plan = Plan.back_to(chosen.function, observed, alias, description)
         stage.text = str(plan.changes[0]) if plan.changes else f"{chosen} serves already"
@@ -63,6 +71,8 @@ def rollback(place: Place, to: str, reason: str, now: datetime, reporter: Report
         then = "Nothing was changed. Look with `python3 tasks.py status`, then roll back again."
         raise Conflict(where, what, then) from error
     reporter.line(f"{name} serves {chosen}. Data and stack stay as they are.")
+    if wait.stopped():
+        raise Interrupted(where, "all was done before it could be stopped")
     return RolledBack(
         place.environment.name,
         name,

@@ -22,7 +22,7 @@ from ..deploy.observe import (
 )
 from ..deploy.plan_screen import row
 from ..deploy.releases import Move, Release, releases
-from ..deploy.traffic import LATEST, canary_in, decide, moment
+from ..deploy.traffic import CANARY, LATEST, canary_in, decide, moment
 from ..deploy.triggers import off_the_alias
 from ..edge.http import Http
 from ..edge.machine import Machine
@@ -173,6 +173,7 @@ def _deployed(serving: Observed, alias: Alias | None) -> str:
     move = Move.read(alias.description if alias else "")
     if not move.when:
         words = alias.description if alias and not release_in(alias.description)[0] else ""
+        words = "" if words.startswith(CANARY) else words  # told with the traffic
         return f"{serving.modified[:16].replace('T', ' ')} UTC{words and f': {words}'}"
     who = f"{move.when}{f' by {move.who}' if move.who else ''}"
     back = f", rolled back from {move.back_from}" if move.back_from else ""
