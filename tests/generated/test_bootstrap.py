@@ -265,7 +265,7 @@ def test_a_lock_that_is_missing(clone: Repository) -> None:
     for flag in ("--json", "-j"):
         error = clone.verb("build", flag).document["error"]
         assert error["where"] == "setup"
-        assert "scripts/requirements-build.txt", "doctor --fix" in error["what"]
+        assert "doctor --fix" in error["what"]
 
 
 def test_a_lock_that_is_no_text(clone: Repository) -> None:
