@@ -112,11 +112,11 @@ def ours(root: Path, today: str, manifest: str | None = None) -> list[Finding]:
         what = "it is not as the template has it" if own else "it is missing or empty"
         found.append(Finding("changed", MANIFEST, what, FIX))
     listed = entries(own if manifest is None else manifest)
-    chosen = answers(root).get("build_servers", list(SERVERS.values()))
+    chosen = answers(root).get("build_servers", [])
     for name, digest in listed.items():
         path = root / name
-        if name in SERVERS and (SERVERS[name] not in chosen or not os.path.lexists(path)):
-            continue  # It is the team's own, or the answers are what is wrong.
+        if name in SERVERS and SERVERS[name] not in chosen:
+            continue  # It is the team's own.
         if not os.path.lexists(path):
             found.append(Finding("missing", name, "the template's file is missing", FIX, "missing"))
         elif path.is_symlink() or not path.is_file():
@@ -348,11 +348,6 @@ def _answers(root: Path) -> Iterator[Finding]:
         if name in known and isinstance(value, str) and value != known[name]:
             what = f"{name} is {known[name]!r} there, and {value!r} in pyproject.toml"
             then = f"Say which: python3 tasks.py update --answer {name}={value}"
-            yield Finding("answers", ANSWERS, what, then)
-    for name, server in SERVERS.items():
-        if server in known.get("build_servers", []) and not (root / name).exists():
-            what = f"build_servers has {server}, and {name} is not there"
-            then = f"{FIX}, or take the answer back: python3 tasks.py update --answer build_servers"
             yield Finding("answers", ANSWERS, what, then)
 
 
