@@ -15,7 +15,7 @@ from pipeline.package.aws_client import DISTRIBUTIONS
 
 _SCRIPTS = "template/scripts/requirements-{}.txt"
 # Later ones are locked to fit the earlier ones: all of them share one .venv.
-_ORDER = ("build", "local", "check", "dev")
+_ORDER = ("build", "local", "check", "update", "dev")
 # An environment of its own, with another client of AWS.
 _ALONE = "ministack"
 _OLDEST_PYTHON = "3.11"

@@ -35,7 +35,7 @@ _DIMENSIONS: dict[str, tuple[Any, ...]] = {
 
 def is_ours(path: str) -> bool:
     """Tell whether a path of a rendered repository is in the zone that nobody edits."""
-    return path.startswith(_OURS) and not path.startswith("scripts/hooks_")
+    return path.startswith(_OURS) and not path.startswith(("scripts/hooks_", "scripts/allowed-"))
 
 
 def label(answers: Mapping[str, Any]) -> str:
@@ -48,6 +48,7 @@ def expected_files(template: Path, answers: Mapping[str, Any]) -> dict[str, Path
     names = {
         "module_name": MODULE,
         "package_id": "ELB.Logs.Processor",
+        "code_owner": "",
         "_copier_conf": {"answers_file": ANSWERS_FILE},
         **answers,
     }

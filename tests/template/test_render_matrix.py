@@ -200,7 +200,7 @@ def test_template_needs_no_trust() -> None:
 
 def test_every_question_says_where_its_answer_goes_and_fits_a_terminal() -> None:
     """Each help names a file or folder of the repository; 80 columns hold its lines and choices."""
-    places = re.compile(r"pyproject\.toml|README\.md|nuspec|\bsrc\b|\.teamcity")
+    places = re.compile(r"pyproject\.toml|README\.md|nuspec|\bsrc\b|\.teamcity|CODEOWNERS")
     asked = _computed_or_asked(asked=True)
     assert [name for name, question in asked.items() if not places.search(question["help"])] == []
     # Copier writes a sign, two columns wide, before a help, and a cursor before a choice.

@@ -150,8 +150,9 @@ def _run(words: Sequence[str], namespace: Collection, root: Path) -> int:
             # A fault of the machine that no verb explains.
             where, what = error.filename or "this machine", error.strerror or repr(error)
             return _report(words, PipelineError(str(where), what, _LOOK))
-        bug = PipelineError("bug", repr(error), _REPORT_IT)
-        return _report(words, bug, f"{traceback.format_exc()}{_REPORT_IT}")
+        then = bootstrap.blame(root) or _REPORT_IT
+        bug = PipelineError("bug", repr(error), then)
+        return _report(words, bug, f"{traceback.format_exc()}{then}")
     return 0
 
 

@@ -67,5 +67,5 @@ def code_digest(library: Path) -> str:
 
 def read_lf(path: Path) -> bytes:
     """Return a file of the library with LF line ends."""
-    with reading(str(path), "Restore it: git checkout scripts"):
+    with reading(str(path), "Bring it back: python3 tasks.py doctor --fix"):
         return path.read_bytes().replace(b"\r\n", b"\n")

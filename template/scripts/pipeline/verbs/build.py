@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from ..checks.ours import refuse_changed_files
 from ..checks.preflight import preflight
 from ..core.events import Artifact, BuildNumber, Reporter
 from ..core.manifest import MANIFEST_NAME, Manifest
@@ -68,6 +69,7 @@ def build(project: Project, options: BuildOptions, machine: Machine, reporter: R
     waiting = partial(reporter.line, "another build is running in this folder; waiting for it")
     with exclusive(root / ".pipeline" / "build.lock", waiting):
         sweep(root / OUTPUT)
+        refuse_changed_files(root, server, machine.now(), reporter.warn)
         if "PIPELINE_SIGNING_KEY" in machine.environ:
             reporter.warn(
                 "PIPELINE_SIGNING_KEY is not used any more: the build server signs what it built, "
