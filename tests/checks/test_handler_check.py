@@ -369,7 +369,7 @@ def test_syntax_in_the_eyes_of_a_python(runtime: LocalRuntime) -> None:
     """Line and message where it cannot be compiled, nothing where it can."""
 
     def problem(source: bytes) -> str:
-        return syntax_problem(runtime.python, {"app.py": b"import a\n", "a/b.py": source})
+        return syntax_problem(runtime.program, {"app.py": b"import a\n", "a/b.py": source})
 
     assert problem(b"x = 1\nreturn x\n") == "a/b.py:2: 'return' outside function"
     assert problem(b"x = 1\n") == ""

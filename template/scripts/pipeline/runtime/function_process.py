@@ -32,8 +32,8 @@ from .invocation import (
 from .surroundings import function_environment, start_command
 from .system_log import SystemLog
 
-# Where Lambda has the code: what its log says instead of a folder of this machine.
-_TASK_ROOT = "/var/task"
+# Where Lambda has the code and the client: what its log says instead of folders of this machine.
+_TASK_ROOT, _RUNTIME_ROOT = "/var/task", "/var/runtime"
 _STARTED: tuple[Kind, ...] = ("ready", "init-error", "exit")
 # A file in the process's own folder, there once a debugger has stopped it.
 _DEBUGGED = ".debugged"
@@ -91,7 +91,7 @@ class FunctionProcess:
         """Run the function on a JSON document and wait for what comes of it.
 
         `invoked_arn` is what the caller called, made up when none is given.
-        Raises PipelineError only when the function's Python cannot be started at all.
+        Raises PipelineError only when what runs the function cannot be started at all.
         """
         with self._lock:
             request_id = request_id or str(uuid.uuid4())
@@ -107,6 +107,7 @@ class FunctionProcess:
             seconds = time.monotonic() - began
             figures = Figures(seconds, start.seconds, child.peak_memory())
             log = (log + _text(child)).replace(str(self.code.folder), _TASK_ROOT)
+            log = log.replace(str(self.code.runtime.ric), _RUNTIME_ROOT)
             if ending.kind not in {"answer", "error"}:
                 self._discard()
             return self._invocation(request_id, log, figures, ending)
@@ -164,7 +165,9 @@ class FunctionProcess:
         env = function_environment(
             self.code, self.config, api=api.address, scratch=scratch, log_stream=self._log_stream
         )
-        command = start_command(self.code, self._bytecode, self._terminal, scratch / _DEBUGGED)
+        command = start_command(
+            self.code, self.config.memory, self._bytecode, self._terminal, scratch / _DEBUGGED
+        )
         try:
             self._child = Child(api, command, env, self.code.folder)
         except OSError as error:
@@ -173,7 +176,7 @@ class FunctionProcess:
             raise PipelineError(
                 f"function {self.config.name}",
                 f"{command[0]} cannot be started in {self.code.folder}: {error.strerror}",
-                f"Check the Python for {self.config.runtime} and the unpacked package.",
+                f"Check what stands for {self.config.runtime} and the unpacked package.",
             ) from error
         return self._child
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ...core.events import Reporter
 from ...edge.machine import Machine
-from ...project.project import Project
+from ...project.project import Function, Project
 from ...runtime.function_code import LocalRuntime
-from ..engine import Restored, ZipFile
+from ..engine import Own, Restored, ZipFile
 from ..handler import FunctionFiles, HandlerCheck
 from . import restore as wheels
 from .handler_source import check, check_syntax, handler_file
@@ -20,6 +20,7 @@ from .locking import write_locks as lock
 from .tests import test_command as tests
 
 __all__ = [
+    "beside",
     "check_handler",
     "ecosystem",
     "handler_file",
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 locks: tuple[str, ...] = (FUNCTION_LOCK, TEST_LOCK)
+beside: tuple[str, ...] = ()
 ecosystem = "pypi"
 
 
@@ -44,10 +46,13 @@ def restore(
     return wheels.restore(project, lambda: machine.uv, cache, tools, warn, here)
 
 
-def own_files(files: Sequence[ZipFile], restored: Restored) -> Sequence[ZipFile]:
+def own_files(
+    function: Function, files: Sequence[ZipFile], beside: Mapping[str, bytes],
+    restored: Restored, machine: Machine,
+) -> Own:  # fmt: skip
     """Return the files below `src` as they are."""
-    del restored
-    return files
+    del function, beside, machine
+    return Own(files, restored.dependencies)
 
 
 def check_handler(

@@ -103,7 +103,7 @@ def _make(
 def _platform(function: Function, here: LocalRuntime | None) -> tuple[str, tuple[str, ...]]:
     """Return what the wheels are for, and uv's options that choose them."""
     if here:
-        return f"this machine's {here.python}", ("--python", str(here.python))
+        return f"this machine's {here.program}", ("--python", str(here.program))
     platform = function.runtime.platform(function.architecture)
     options = ("--python-platform", platform, "--python-version", function.runtime.version)
     return f"{function.runtime.name} on {function.architecture}", options
