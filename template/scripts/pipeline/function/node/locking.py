@@ -10,6 +10,7 @@ from ...core.errors import PipelineError
 from ...core.events import Reporter
 from ...edge.files import write_whole
 from ...edge.machine import Machine
+from ...edge.npm import Npm
 from ...project.project import Project
 from ..engine import LockChange
 from .interpreter import npm
@@ -29,15 +30,10 @@ def write_lock(
     target, package = project.root / LOCK, read_package(project.root)
     before = target.read_bytes() if target.is_file() else b""
     runner = npm(machine, project.function.runtime.version)
-    with reporter.stage("lock") as stage, tempfile.TemporaryDirectory(prefix="lock-") as scratch:
+    words = ("install",) if upgrade is None else ("update", *upgrade)
+    with reporter.stage("lock") as stage:
         stage.progress(f"{LOCK}   resolving")
-        folder = Path(scratch)
-        (folder / PACKAGE).write_bytes(package)
-        if before:
-            (folder / LOCK).write_bytes(before)
-        words = ["install"] if upgrade is None else ["update", *upgrade]
-        runner.run([*words, *_LOCKING], folder, where=f"lock {PACKAGE}")
-        text = (folder / LOCK).read_bytes()
+        text = lock_of(package, before, words, runner)
         found = Packages.of(package, text)
         found.reached(Platform.of_lambda(project.function.architecture))
         if text != before:
@@ -48,6 +44,17 @@ def write_lock(
         if reason := entry.get("deprecated"):
             reporter.warn(f"{LOCK}: {name_of(path)} {entry['version']} is deprecated: {reason}")
     return (change,)
+
+
+def lock_of(package: bytes, before: bytes, words: Sequence[str], runner: Npm) -> bytes:
+    """Return the lock of a `package.json`, made from the one of before by npm's verb in `words`."""
+    with tempfile.TemporaryDirectory(prefix="lock-") as scratch:
+        folder = Path(scratch)
+        (folder / PACKAGE).write_bytes(package)
+        if before:
+            (folder / LOCK).write_bytes(before)
+        runner.run([*words, *_LOCKING], folder, where=f"lock {PACKAGE}")
+        return (folder / LOCK).read_bytes()
 
 
 def _versions(lock: bytes, package: bytes) -> dict[str, str]:
