@@ -67,10 +67,11 @@ def bench(c: Context) -> None:
 @task(help={"upgrade": "Take the newest versions"})
 def lock(c: Context, upgrade: bool = False) -> None:
     """Write the tooling locks from requirements/*.in, and the generated functions' ones."""
-    from .locks import write_locks
+    from .locks import write_locks, write_package_lock
 
     with session(root_of(c), json=False, verbose=False) as run:
         write_locks(run.machine, run.reporter, upgrade=upgrade)
+        write_package_lock(run.machine, run.reporter, upgrade=upgrade)
 
 
 @task

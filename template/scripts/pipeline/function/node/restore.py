@@ -72,7 +72,7 @@ def restore(
     cache: Path,
     tools: bytes,
     warn: Callable[[str], None],
-    here: LocalRuntime | None,
+    here: LocalRuntime | None = None,
 ) -> Restored:
     """Return the packages that lie beside the function's own files in its zip.
 
