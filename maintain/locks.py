@@ -12,7 +12,7 @@ from pipeline.core.events import Reporter
 from pipeline.edge.files import write_whole
 from pipeline.edge.machine import Machine
 from pipeline.edge.uv import Uv
-from pipeline.function.node.interpreter import npm
+from pipeline.function.node.install import npm
 from pipeline.function.node.locking import lock_of
 from pipeline.function.python.hash_lock import pick, with_wheels
 from pipeline.package.aws_client import DISTRIBUTIONS

@@ -29,7 +29,7 @@ from .invocation import (
     size_error,
     timeout_error,
 )
-from .surroundings import function_environment, start_command
+from .surroundings import function_environment, placed, start_command
 from .system_log import SystemLog
 
 # Where Lambda has the code and the client: what its log says instead of folders of this machine.
@@ -73,6 +73,7 @@ class FunctionProcess:
         self.config = config
         self._system_log = SystemLog(config)
         self._log_stream = ""
+        self._task = str(code.folder)
         self._bytecode = bytecode
         self._terminal = terminal
         self._child: Child | None = None
@@ -106,7 +107,7 @@ class FunctionProcess:
                 ending = self._awaited(child.api, request_id, start.deadline)
             seconds = time.monotonic() - began
             figures = Figures(seconds, start.seconds, child.peak_memory())
-            log = (log + _text(child)).replace(str(self.code.folder), _TASK_ROOT)
+            log = (log + _text(child)).replace(self._task, _TASK_ROOT)
             log = log.replace(str(self.code.runtime.ric), _RUNTIME_ROOT)
             if ending.kind not in {"answer", "error"}:
                 self._discard()
@@ -162,14 +163,16 @@ class FunctionProcess:
         self._log_stream = f"{day}/[{self.config.version}]{secrets.token_hex(16)}"
         self._scratch = scratch
         api = RuntimeApi()
+        code = placed(self.code, scratch)
+        self._task = str(code.folder)
         env = function_environment(
-            self.code, self.config, api=api.address, scratch=scratch, log_stream=self._log_stream
+            code, self.config, api=api.address, scratch=scratch, log_stream=self._log_stream
         )
         command = start_command(
-            self.code, self.config.memory, self._bytecode, self._terminal, scratch / _DEBUGGED
+            code, self.config.memory, self._bytecode, self._terminal, scratch / _DEBUGGED
         )
         try:
-            self._child = Child(api, command, env, self.code.folder)
+            self._child = Child(api, command, env, code.folder)
         except OSError as error:
             api.close()
             self._discard()

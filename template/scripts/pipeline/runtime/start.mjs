@@ -62,20 +62,5 @@ Module._load = (wanted, ...rest) => {
   return compiled;
 };
 
-// Where the runtime's own packages are, which `import` would not find by NODE_PATH alone.
-if (process.env.NODE_PATH && Module.registerHooks) {
-  const beside = pathToFileURL(`${process.env.NODE_PATH}/`).href;
-  Module.registerHooks({
-    resolve(wanted, context, next) {
-      try {
-        return next(wanted, context);
-      } catch (error) {
-        if (error.code !== "ERR_MODULE_NOT_FOUND" || /^[./]|:/.test(wanted)) throw error;
-        return next(wanted, { ...context, parentURL: beside });
-      }
-    },
-  });
-}
-
 const client = await import("./index.mjs");
 await client.run?.(process.env.LAMBDA_TASK_ROOT, handler);

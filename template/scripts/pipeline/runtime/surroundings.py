@@ -6,7 +6,7 @@ machine's environment is passed on, so no secret of its user can be read by acci
 
 from __future__ import annotations
 
-import os
+from dataclasses import replace
 from pathlib import Path
 
 from ..core.errors import UsageError
@@ -37,9 +37,25 @@ main(sys.argv)
 """
 _DEBUGGER = Path(__file__).with_name("debugger.py")
 # As Lambda starts its Node: `require` takes no ES module, and `export` needs `.mjs` or a type.
-NODE_FLAGS = ("--no-experimental-require-module", "--no-experimental-detect-module")
+_NODE_FLAGS = ("--no-experimental-require-module", "--no-experimental-detect-module")
 # The shares of the function's memory that Lambda gives to new and to old objects.
 _YOUNG, _OLD = 0.05, 0.9
+
+
+def placed(code: FunctionCode, scratch: Path) -> FunctionCode:
+    """Return the code where its process finds nothing that Lambda has not.
+
+    Node looks for packages in every folder above a file, and the code may lie in a repository. So
+    it gets a place in the process's own folder, `scratch`, beside what the runtime offers.
+    """
+    if code.runtime.language != "node":
+        return code
+    place = scratch / "var"
+    place.mkdir()
+    (place / "task").symlink_to(code.folder, target_is_directory=True)
+    for folder in code.runtime.extra_paths:
+        (place / folder.name).symlink_to(folder, target_is_directory=True)
+    return replace(code, folder=place / "task")
 
 
 def start_command(
@@ -66,8 +82,9 @@ def start_command(
 
 
 def _start_node(code: FunctionCode, memory: int, address: str, mark: Path) -> list[str]:
-    old = f"--max-old-space-size={round(memory * _OLD)}"
-    options = [*NODE_FLAGS, f"--max-semi-space-size={max(1, round(memory * _YOUNG))}", old]
+    young, old = max(1, round(memory * _YOUNG)), round(memory * _OLD)
+    options = [*_NODE_FLAGS, "--preserve-symlinks"]
+    options += [f"--max-semi-space-size={young}", f"--max-old-space-size={old}"]
     if address:
         options.append(f"--inspect-wait={address}")
         mark.touch()
@@ -115,6 +132,4 @@ def function_environment(
         "HOME": str(scratch),
         "TMPDIR": str(scratch),
     }
-    if code.runtime.language == "node" and code.runtime.extra_paths:
-        defaults["NODE_PATH"] = os.pathsep.join(map(str, code.runtime.extra_paths))
     return {**defaults, **config.environment, **reserved}

@@ -16,8 +16,9 @@ from ...project.project import FROM_RUNTIME, Bundling, Function
 from ...project.sources import SOURCE
 from ..engine import Own, Restored, ZipFile
 from .handler_file import module_of
+from .install import modules, this_platform
 from .packages import MODULES, PACKAGE, Packages, dependencies_of, name_of
-from .restore import SDK, modules, this_platform
+from .restore import SDK
 
 LICENCES = "THIRD-PARTY-LICENSES.txt"
 # What a handler's file may be written as, in the order in which it is looked for.
@@ -94,7 +95,8 @@ def bundle(
         ]
     inputs = frozenset(meta["inputs"])
     inside = packages.owners(inputs)
-    made.append((LICENCES, False, _licences(installed, inside)))
+    if inside:
+        made.append((LICENCES, False, _licences(installed, inside)))
     kept = [
         file
         for file in files

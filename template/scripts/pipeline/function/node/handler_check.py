@@ -19,7 +19,7 @@ from ...project.project import FROM_RUNTIME, Project
 from ...runtime.api import ProcessEvent, RuntimeApi
 from ...runtime.child import Child
 from ...runtime.function_code import FunctionCode, FunctionConfig, LocalRuntime
-from ...runtime.surroundings import function_environment, start_command
+from ...runtime.surroundings import function_environment, placed, start_command
 from ...zip.extract import mirror
 from ...zip.reader import FUNCTION_LIMITS, open_archive
 from ..handler import FunctionFiles, HandlerCheck, has_layers, known_here
@@ -47,12 +47,12 @@ def load_handler(
         mirror(open_archive(files.path, FUNCTION_LIMITS), home / "task")
         code = FunctionCode(home / "task", function.handler, runtime)
         began = time.monotonic()
-        event, log = _load(code, config)
+        event, said = _load(code, config)
         seconds = time.monotonic() - began
     if event.kind == "ready":
         return HandlerCheck(f"handler imported in {seconds:.1f} s")
-    kind, message = _said(event, log)
-    message = masked_text(_plain(message, code.folder), known.private)
+    kind, message = _said(event, said)
+    message = masked_text(_plain(message), known.private)
     wanted = f"linux {function.architecture}"
     if this_system() != wanted and files.binaries and kind not in _CERTAIN:
         return HandlerCheck(f"handler found, not imported: its files are for {wanted}")
@@ -67,33 +67,38 @@ def load_handler(
 def _load(code: FunctionCode, config: FunctionConfig) -> tuple[ProcessEvent, str]:
     with tempfile.TemporaryDirectory(prefix="import-", ignore_cleanup_errors=True) as folder:
         api, scratch = RuntimeApi(), Path(folder)
+        code = placed(code, scratch)
         env = function_environment(
             code, config, api=api.address, scratch=scratch, log_stream="check"
         )
         child = Child(api, start_command(code, config.memory, None, "", scratch), env, code.folder)
         try:
             event = api.first(("ready", "init-error", "exit"), _SECONDS)
-            return event, child.take_log().decode("utf-8", "replace")
+            here = str(code.folder).encode()
+            body, log = (
+                text.replace(here, b"/var/task").decode("utf-8", "replace")
+                for text in (event.body, child.take_log())
+            )
+            return event, body or log
         finally:
             child.end()
 
 
-def _said(event: ProcessEvent, log: str) -> tuple[str, str]:
-    """Return the kind of an error, without `Runtime.`, and what it says."""
+def _said(event: ProcessEvent, said: str) -> tuple[str, str]:
+    """Return the kind of an error, without `Runtime.`, and what it says: a document, or a log."""
     if event.kind == "timeout":
         return "", f"loading it took more than {_SECONDS:g} s, which is Lambda's limit"
     if event.kind == "init-error":
-        error = json.loads(event.body)
+        error = json.loads(said)
         kind = str(error.get("errorType", "")).removeprefix("Runtime.")
         return kind, f"{kind}: {error.get('errorMessage', '')}"
     how = f"exit code {event.code}" if event.code >= 0 else f"signal {-event.code}"
-    lines = [line.strip() for line in log.splitlines() if line.strip()][-3:]
+    lines = [line.strip() for line in said.splitlines() if line.strip()][-3:]
     return "", f"its process ended with {how}: {' / '.join(lines)}"
 
 
-def _plain(message: str, folder: Path) -> str:
-    text = _PATH.sub("", message.replace(str(folder), "/var/task")).partition("Require stack")[0]
-    text = " ".join(text.split())
+def _plain(message: str) -> str:
+    text = " ".join(_PATH.sub("", message).partition("Require stack")[0].split())
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 

@@ -10,7 +10,7 @@ from ...core.events import Reporter
 from ...edge.machine import Machine
 from ...project.project import Project
 from ..engine import Linter
-from .interpreter import node_of
+from .install import node_of
 from .packages import Packages
 from .tests import CHECK, own_modules, type_checker
 

@@ -13,7 +13,7 @@ from ...edge.machine import Machine
 from ...edge.npm import Npm
 from ...project.project import Project
 from ..engine import LockChange
-from .interpreter import npm
+from .install import npm
 from .packages import LOCK, PACKAGE, Packages, Platform, name_of, read_package
 
 _LOCKING = ("--package-lock-only", "--omit-lockfile-registry-resolved", "--lockfile-version=3")

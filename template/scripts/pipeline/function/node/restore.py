@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import PipelineError
-from ...edge.cache import Sealed, keep, kept_folder, seal, sealed
+from ...edge.cache import Sealed, keep, seal, sealed
 from ...edge.files import read_json, writing
 from ...edge.locks import exclusive
-from ...edge.machine import Machine, this_system
+from ...edge.machine import Machine
 from ...project.project import FROM_RUNTIME, Function, Project
 from ...runtime.function_code import LocalRuntime
 from ...zip.globs import path_matcher
@@ -22,11 +22,10 @@ from ...zip.writer import Member, compress, write_zip
 from ..compiled import compiled_files
 from ..elf import Binary
 from ..engine import Installed, Restored
-from .interpreter import npm
+from .install import modules, this_platform
 from .packages import (
     LOCK,
     MODULES,
-    PACKAGE,
     Packages,
     Platform,
     dependencies_of,
@@ -43,27 +42,6 @@ SDK = ("@aws-sdk/", "@smithy/", "@aws-crypto/")
 def is_of_sdk(name: str) -> bool:
     """Tell whether Lambda's runtime brings a package."""
     return name.startswith(SDK)
-
-
-def this_platform() -> Platform:
-    """Return what npm installs for on this machine."""
-    system, cpu = this_system().split()
-    libc = "musl" if any(Path("/lib").glob("ld-musl-*")) else "glibc"
-    return Platform(system, {"x86_64": "x64"}.get(cpu, cpu), libc if system == "linux" else "")
-
-
-def modules(packages: Packages, platform: Platform, machine: Machine, version: str) -> Path:
-    """Return a folder with the `node_modules` of a lock, those of its tests too."""
-
-    def fill(folder: Path) -> None:
-        (folder / PACKAGE).write_bytes(packages.package)
-        (folder / LOCK).write_bytes(packages.lock)
-        options = ("ci", "--prefer-offline", *platform.options)
-        npm(machine, version).run(options, folder, where=f"restore {LOCK}")
-        (folder / MODULES).mkdir(exist_ok=True)
-
-    facts = (packages.package, packages.lock, platform, version)
-    return kept_folder(machine.cache, "node-modules", repr(facts), fill)
 
 
 def restore(

@@ -18,15 +18,16 @@ from ...edge.shell import run, scrubbed
 from ...project.project import Project
 from ...project.sources import SOURCE, walk
 from ..engine import POST_DEPLOYMENT, TestCommand, TestRequest
-from .interpreter import node_of
+from .install import modules, node_of, this_platform
 from .packages import MODULES, Packages
-from .restore import modules, this_platform
 
 CHECK = ("--project", ".", "--noEmit")
 _JUNIT = Path(__file__).with_name("junit.mjs")
 _STAMP = ".made-from.json"
 _ENDINGS = tuple(f".test.{kind}js" for kind in ("", "m", "c"))
 _TYPESCRIPT = tuple(f".test.{kind}ts" for kind in ("", "m", "c"))
+# The last is about Node's own reporters, where there are three of them.
+_WARNINGS = ("ExperimentalWarning", "MaxListenersExceededWarning")
 _NO_TESTS = 5  # as pytest ends without any
 _STRIPS_TYPES = 22  # the first major of Node that takes TypeScript
 
@@ -114,8 +115,9 @@ def _own_runner(root: Path, request: TestRequest, version: int) -> list[str]:
     if not files:
         return ["--eval", f"process.exit({_NO_TESTS})"]
     reports = {"spec": "stdout", _JUNIT.as_uri(): str(request.results)}
+    options += [f"--disable-warning={name}" for name in _WARNINGS]
     if version >= _STRIPS_TYPES:
-        options += ["--experimental-strip-types", "--disable-warning=ExperimentalWarning"]
+        options.append("--experimental-strip-types")
     if not request.after_deployment:
         options.append("--experimental-test-coverage")
         reports["lcov"] = str(request.results.with_name("coverage.lcov"))
