@@ -129,7 +129,7 @@ class FunctionProcess:
 
     def _ready(self) -> tuple[_Start, Child]:
         """Make sure that a process waits for work, starting one where needed."""
-        if self._child is not None and not self._child.has_exited():
+        if self._child is not None and self._asks_again(self._child):
             return _Start(time.monotonic() + self.config.timeout), self._child
         self._discard()
         limit = self.config.init_timeout
@@ -149,6 +149,11 @@ class FunctionProcess:
         started = child.api.first(_STARTED, self.config.timeout)
         ending = None if started.kind == "ready" else started
         return _Start(ready + self.config.timeout, log + _text(child), None, ending), child
+
+    def _asks_again(self, child: Child) -> bool:
+        """Tell whether a process waits for the next event: it may end after it has answered."""
+        ready = child.api.first(("ready", "exit"), self.config.timeout).kind == "ready"
+        return ready and not child.has_exited()
 
     def _spawn(self) -> Child:
         if self._closed:

@@ -15,6 +15,7 @@ from ...edge.cache import Sealed, keep, seal, sealed
 from ...edge.files import read_json, writing
 from ...edge.locks import exclusive
 from ...edge.machine import Machine
+from ...edge.npm import read_settings
 from ...project.project import FROM_RUNTIME, Function, Project
 from ...runtime.function_code import LocalRuntime
 from ...zip.globs import path_matcher
@@ -57,6 +58,7 @@ def restore(
     Those are all that it needs, or, where it is bundled, only what cannot be made part of a file.
     """
     packages, function = Packages.read(project.root), project.function
+    read_settings(project.root)  # which refuses a token in plain, whether npm is needed or not
     platform = this_platform() if here else Platform.of_lambda(function.architecture)
     stop = is_of_sdk if function.boto3 == FROM_RUNTIME else lambda _: False
     found = packages.reached(platform, stop=stop)
