@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,25 @@ _ARRIVAL_SECONDS = 60.0
 _SOURCE = "the demo's own log"
 
 
+@dataclass(frozen=True)
+class Language:
+    """The answers that choose a language, and how a manifest's handler is misspelt in it."""
+
+    answers: Mapping[str, str]
+    misspelt: tuple[tuple[bytes, bytes], ...]
+
+
+LANGUAGES = {
+    "python": Language(
+        {}, ((b".handler.handle", b".handel.handle"), (b"/handler.py", b"/handel.py"))
+    ),
+    "node": Language(
+        {"runtime": "nodejs24.x"},
+        ((b'"index.handler"', b'"indeks.handler"'), (b'"index.mjs"', b'"indeks.mjs"')),
+    ),
+}
+
+
 @dataclass
 class _Demo:
     """A demo under way: the repository, and how long each step took."""
@@ -33,6 +52,7 @@ class _Demo:
     repository: Generated
     reporter: Reporter
     port: int
+    language: Language
     steps: list[tuple[str, float]] = field(default_factory=list)
 
     @contextmanager
@@ -58,13 +78,13 @@ class _Demo:
             )
 
 
-def run_demo(template: Path, reporter: Reporter) -> None:
+def run_demo(template: Path, reporter: Reporter, language: Language) -> None:
     """Run the demo in a temporary folder; everything it started and wrote is gone at the end."""
     with (
         tempfile.TemporaryDirectory(prefix="copier lambda demo ") as folder,
         listening() as listener,
     ):
-        demo = _Demo(Generated(Path(folder) / "elb logs"), reporter, listener.port)
+        demo = _Demo(Generated(Path(folder) / "elb logs"), reporter, listener.port, language)
         try:
             _generate_and_build(demo, template)
             _deploy_and_trigger(demo, listener)
@@ -78,7 +98,8 @@ def run_demo(template: Path, reporter: Reporter) -> None:
 def _generate_and_build(demo: _Demo, template: Path) -> None:
     root = demo.repository.root
     with demo.step("Generate a repository with the defaults"):
-        generate(template, root, {"permanent_environments": "CI, Staging, Production"})
+        answers = {"permanent_environments": "CI, Staging, Production", **demo.language.answers}
+        generate(template, root, answers)
         settings = root / "pyproject.toml"
         # The listener's port is free, not fixed: it comes from the process environment here.
         text = settings.read_text(encoding="utf-8")
@@ -123,17 +144,18 @@ def _fail(demo: _Demo) -> None:
     with demo.step("Deploy a package whose handler is missing, and read what is said"):
         output = demo.repository.root / "build-output"
         latest = json.loads((output / "latest.json").read_text(encoding="utf-8"))
-        _misspell(demo.repository.root / latest["package"], output / "misspelt.nupkg")
+        package = demo.repository.root / latest["package"]
+        _misspell(package, output / "misspelt.nupkg", demo.language)
         demo.reporter.line("   No build makes one, so this is a copy with another manifest in it.")
         demo.verb("deploy", "local", "--package", "build-output/misspelt.nupkg", expect=1)
 
 
-def _misspell(package: Path, copy: Path) -> None:
+def _misspell(package: Path, copy: Path, language: Language) -> None:
     """Copy a package whose manifest names a handler that the function does not have."""
     archive = open_archive(package)
     members = {member.name: member for member in members_of(archive)}
     manifest = plain(members[MANIFEST_NAME].payload)
-    for right, wrong in ((b".handler.handle", b".handel.handle"), (b"/handler.py", b"/handel.py")):
+    for right, wrong in language.misspelt:
         manifest = manifest.replace(right, wrong)
     members[MANIFEST_NAME] = Member(MANIFEST_NAME, 0o644, compress(manifest))
     write_zip(copy, members.values())

@@ -27,13 +27,15 @@ def namespace(root: Path) -> Collection:
     return collection
 
 
-@task(help={"verbose": "More lines"})
-def demo(c: Context, verbose: bool = False) -> None:
+@task(help={"verbose": "More lines", "language": "The function's: python or node"})
+def demo(c: Context, language: str = "python", verbose: bool = False) -> None:
     """Generate a repository, build it, deploy it to an embedded AWS, and watch it work."""
-    from .demo import run_demo
+    from .demo import LANGUAGES, run_demo
 
+    if language not in LANGUAGES:
+        raise Exit(f"demo --language {language}: choose one of {', '.join(LANGUAGES)}", code=2)
     with session(root_of(c), json=False, verbose=verbose) as run:
-        run_demo(run.root, run.reporter)
+        run_demo(run.root, run.reporter, LANGUAGES[language])
 
 
 @task

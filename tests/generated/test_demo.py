@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.generated.repository import PYTHON, environment
+from tests.tools import tool
 
 STEPS = (
     "Generate a repository with the defaults",
@@ -41,14 +42,20 @@ def processes_of(folder: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_the_demo(template_clone: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("language", "missing"),
+    [("python", "elb_logs_processor/handel.py"), ("node", "indeks.mjs")],
+)
+def test_the_demo(template_clone: Path, tmp_path: Path, language: str, missing: str) -> None:
     """`python3 tasks.py demo` works from an empty home, shows every step, and leaves nothing."""
+    if language == "node":
+        tool("npm")
     temporary = tmp_path / "temporary files"
     home = tmp_path / "home"
     temporary.mkdir()
     home.mkdir()
     done = subprocess.run(
-        [PYTHON, "tasks.py", "demo"],
+        [PYTHON, "tasks.py", "demo", "--language", language],
         cwd=template_clone,
         env=environment({"TMPDIR": str(temporary), "HOME": str(home)}),
         capture_output=True,
@@ -65,7 +72,7 @@ def test_the_demo(template_clone: Path, tmp_path: Path) -> None:
     assert "the same bytes" in lines
     assert re.search(r"^   all (\d+) lines arrived, each the same as in", lines, re.MULTILINE)
     assert re.search(r"GET +/products +200  \d", lines)
-    assert "there is no elb_logs_processor/handel.py in function.zip" in lines
+    assert f"there is no {missing} in function.zip" in lines
     assert "Traceback" not in lines
     # All that stays is where the temporary folders of later verbs will be, and its lock.
     assert [path.name for path in temporary.rglob("*") if path.is_file()] == [".lock"]

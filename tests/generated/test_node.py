@@ -124,7 +124,7 @@ def test_the_same_bytes_on_another_machine(made: Repository, tmp_path: Path) -> 
 
 
 def test_typescript_with_a_module_in_the_older_format(repository: Repository) -> None:
-    """It is bundled, with `require` and `__filename` at work; other files stay, tests and types run."""
+    """It is bundled, with `require` and `__filename` at work; other files stay, and tests run."""
     (repository.root / "src" / "index.mjs").unlink()
     (repository.root / "src" / "records.mjs").unlink()
     shutil.rmtree(repository.root / "tests")
@@ -172,7 +172,7 @@ def test_other_shapes_of_the_zip_run_too(
 
 
 def test_what_would_fail_on_lambda_is_refused(repository: Repository) -> None:
-    """A handler with a callback, a name that is not there, an import of nothing, a token in plain."""
+    """A handler with a callback, a name that is missing, an import of nothing, a token in plain."""
     path = repository.root / "src" / "index.mjs"
     before = path.read_text(encoding="utf-8")
     for text, said in (
@@ -222,7 +222,7 @@ def test_locking(repository: Repository) -> None:
 
 
 def test_packages_with_compiled_files_lie_beside_the_bundle(repository: Repository) -> None:
-    """They are the function's platform's, whatever this machine is; what runs here is this one's."""
+    """They are the function's platform's, whatever this machine is; here run this one's."""
     path = repository.root / "package.json"
     asked = json.loads(path.read_text(encoding="utf-8"))
     asked["dependencies"]["sharp"] = "^0.34.5"
