@@ -178,8 +178,6 @@ def _timed(process: FunctionProcess) -> float:
 
 
 def _lines(repository: Path, count: int) -> None:
-    from elb_log_lines import application, classic  # noqa: PLC0415 - a script of its own
-
     print(f"\n| log lines | a second | at least |\n{'|---' * 3}|")
     node = local_runtime(
         Project.load(repository).function,
@@ -197,7 +195,16 @@ def _lines(repository: Path, count: int) -> None:
         for name, lines in {"classic": classic, "application": application}.items():
             file = Path(scratch, f"{name}.gz")
             file.write_bytes(gzip.compress("\n".join(lines(count)).encode()))
-            words = [node, "--input-type=module", "--eval", _LINES, "--", folder, file, str(count)]
+            words: list[str | Path] = [
+                node,
+                "--input-type=module",
+                "--eval",
+                _LINES,
+                "--",
+                folder,
+                file,
+                str(count),
+            ]
             done = subprocess.run(words, capture_output=True, encoding="utf-8", check=True)
             print(f"| {name} | {done.stdout.strip()} | {_LEAST_LINES} |")
 

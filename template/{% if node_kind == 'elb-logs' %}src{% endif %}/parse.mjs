@@ -27,6 +27,7 @@ const APPLICATION_MEMBERS = [
   "RequestTransformStatus",
 ].map((name) => `,"${name}":"`);
 const MOST_AFTER_AGENT = 2; // in a classic line: cipher and protocol
+const [BLANK, HYPHEN] = [32, 45];
 
 const TIME = String.raw`(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)`;
 const SECONDS = String.raw`(-1|\d{1,9}(?:\.\d+)?)`;
@@ -61,22 +62,19 @@ export function jsonMembers(line) {
   const requestEnd = closingQuote(line, head[0].length);
   if (requestEnd < 0) throw complaint(line);
   const request = line.slice(head[0].length, requestEnd);
-  const [agent, columns, afterAgent] = rest(line, requestEnd + 1);
-  const isPlain = !NOT_IN_JSON.test(line);
-  const text = isPlain ? (column) => column : escaped;
-  const kind = head[1];
-  let others = "";
-  if (kind) others = application(kind, columns, text);
-  else if (columns.length) refuseLong(line.slice(afterAgent));
-  const message = isPlain ? line.replaceAll('"', '\\"') : JSON.stringify(line).slice(1, -1);
+  // Null where every column is JSON text as it stands.
+  const text = NOT_IN_JSON.test(line) ? escaped : null;
+  const plain = (column) => (text ? text(column) : column);
+  const [agent, others] = afterRequest(line, requestEnd + 1, head[1], text);
   return (
-    `"@timestamp":"${head[2]}","LoadBalancerName":"${text(head[3])}",` +
-    `"PublicIpAndPort":"${text(head[4])}","InternalIpAndPort":"${text(head[5])}",` +
-    `"Status":"${text(head[9])}","BackendStatus":"${text(head[10])}",` +
+    `"@timestamp":"${head[2]}","LoadBalancerName":"${plain(head[3])}",` +
+    `"PublicIpAndPort":"${plain(head[4])}","InternalIpAndPort":"${plain(head[5])}",` +
+    `"Status":"${plain(head[9])}","BackendStatus":"${plain(head[10])}",` +
     `"BytesUploadedFromClient":${head[11]},"BytesDownloadedByClient":${head[12]}` +
-    `${verbAndPath(request, text)}${agent && `,"UserAgent":"${text(agent)}"`}` +
+    `${verbAndPath(request, plain)}${agent && `,"UserAgent":"${plain(agent)}"`}` +
     `${milliseconds("TimeToForwardRequest", head[6])}${milliseconds("TimeTaken", head[7])}` +
-    `${milliseconds("TimeToForwardResponse", head[8])}${others},"message":"${message}"`
+    `${milliseconds("TimeToForwardResponse", head[8])}${others},` +
+    `"message":${JSON.stringify(line)}`
   );
 }
 
@@ -87,32 +85,48 @@ function closingQuote(line, start) {
   return at;
 }
 
-/** Returns the user agent, the columns after it, and where these begin. */
-function rest(line, start) {
-  if (start === line.length) return ["", [], start];
+/** Returns the user agent, and the members of the columns after it: an application line has some. */
+function afterRequest(line, start, kind, text) {
+  const members = kind ? `,"RequestType":"${kind}"` : "";
+  if (start === line.length) return ["", members];
   if (!line.startsWith(' "', start)) throw complaint(line);
   const agentEnd = closingQuote(line, start + 2);
   if (agentEnd < 0) throw complaint(line);
-  const columns = [];
-  let at = agentEnd + 1;
-  while (at < line.length) {
-    if (line[at] !== " ") throw complaint(line);
-    const isQuoted = line[at + 1] === '"';
-    const begin = isQuoted ? at + 2 : at + 1;
-    const end = isQuoted ? closingQuote(line, begin) : endOfWord(line, begin);
-    if (end < 0 || (!isQuoted && end === begin)) throw complaint(line);
-    columns.push(line.slice(begin, end));
-    at = isQuoted ? end + 1 : end;
-  }
-  return [line.slice(start + 2, agentEnd), columns, agentEnd + 1];
+  const agent = line.slice(start + 2, agentEnd);
+  const columns = columnsFrom(line, agentEnd + 1, kind, text);
+  if (!kind) refuseLong(line.slice(agentEnd + 1));
+  return [agent, members + columns];
 }
 
-function endOfWord(line, start) {
-  const blank = line.indexOf(" ", start);
-  const end = blank < 0 ? line.length : blank;
-  // A quote in a word ends it; what follows is then no column.
-  const quote = line.slice(start, end).indexOf('"');
-  return quote < 0 ? end : start + quote;
+/** Returns the members of an application line's columns, and refuses what is no column. */
+function columnsFrom(line, start, kind, text) {
+  let members = "";
+  let at = start;
+  let quote = at;
+  for (let index = 0; at < line.length; index += 1) {
+    if (line.charCodeAt(at) !== BLANK) throw complaint(line);
+    let begin = at + 1;
+    let end;
+    if (quote >= 0 && quote < begin) quote = line.indexOf('"', begin);
+    if (quote === begin) {
+      begin += 1;
+      end = closingQuote(line, begin);
+      if (end < 0) throw complaint(line);
+      at = end + 1;
+    } else {
+      end = line.indexOf(" ", begin);
+      if (end < 0) end = line.length;
+      // No word at all, or a quote in one.
+      if (end === begin || (quote >= 0 && quote < end)) throw complaint(line);
+      at = end;
+    }
+    const isNamed = kind && index < APPLICATION_MEMBERS.length;
+    if (isNamed && (end !== begin + 1 || line.charCodeAt(begin) !== HYPHEN)) {
+      const column = line.slice(begin, end);
+      members += `${APPLICATION_MEMBERS[index]}${text ? text(column) : column}"`;
+    }
+  }
+  return members;
 }
 
 /** Returns the members of a request: all between the verb and the version is the URL, blanks too. */
@@ -124,15 +138,6 @@ function verbAndPath(request, text) {
   const verb = request.slice(0, first);
   const path = request.slice(first + 1, last).replace(ORIGIN_OR_QUERY, "");
   return `,"Verb":"${text(verb)}","Path":"${text(path) || (verb === "-" ? "-" : "/")}"`;
-}
-
-function application(kind, columns, text) {
-  let members = `,"RequestType":"${kind}"`;
-  const count = Math.min(columns.length, APPLICATION_MEMBERS.length);
-  for (let index = 0; index < count; index += 1) {
-    if (columns[index] !== "-") members += `${APPLICATION_MEMBERS[index]}${text(columns[index])}"`;
-  }
-  return members;
 }
 
 function refuseLong(rest) {

@@ -14,6 +14,7 @@ from pipeline.package.contents import Package
 from pipeline.zip.reader import FUNCTION_LIMITS, open_archive
 
 from tests.generated.repository import Repository
+from tests.local.local_support import eventually
 from tests.repositories import Render, git
 from tests.tools import tool
 
@@ -97,12 +98,11 @@ def test_an_event_in_the_embedded_aws(repository: Repository) -> None:
         repository.must("local.start")
         repository.must("deploy", "local")
         done = repository.must("local.invoke", "--event", EVENT, "--json")
-        assert done.document["answer"][0]["bytes"] == 57
+        assert done.document["invocations"][0]["answer"][0]["bytes"] == 57
         (repository.root / "a b+\u00fc.txt").write_text("hello\n", encoding="utf-8")
         repository.must("local.put", "a b+\u00fc.txt")
-        log = ""
-        while '"key":"a b+\u00fc.txt","bytes":6' not in log:
-            log = repository.must("local.logs").err + repository.must("local.logs").out
+        wanted = '"key":"a b+\u00fc.txt","bytes":6'
+        eventually(lambda: wanted in repository.must("local.logs").out)
     finally:
         repository.verb("local.stop")
 

@@ -86,8 +86,9 @@ class Packages:
         if not isinstance(entries, dict) or "" not in entries:
             what = f"its lockfileVersion is {document.get('lockfileVersion')!r}, not 3"
             raise PipelineError(LOCK, what, _LOCK_AGAIN)
-        for path, entry in entries.items():
-            _refuse(path, entry)
+        # A link before the folder that it leads to: its name is the one that was asked for.
+        for path in sorted(entries, key=lambda path: not path.startswith(_BELOW)):
+            _refuse(path, entries[path])
         return cls(asked, entries, package, lock)
 
     @property
