@@ -22,10 +22,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "template" / "scripts")]
 
 import bootstrap
-from build_times import ROOT, Case, install_sam, measure, quiet, version
 from pipeline.core.events import Reporter
 from pipeline.edge.machine import Machine, utc_now
 from pipeline.function.node.interpreter import local_runtime
@@ -33,6 +33,8 @@ from pipeline.project.project import Project
 from pipeline.runtime.function_code import FunctionCode, FunctionConfig
 from pipeline.runtime.function_process import FunctionProcess
 
+from benchmarks.build_times import Case, install_sam, measure, quiet, version
+from benchmarks.elb_log_lines import application, classic
 from maintain.generated import generate
 
 _RUNTIME = "nodejs24.x"
