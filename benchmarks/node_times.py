@@ -22,8 +22,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "template" / "scripts")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(1, str(Path(sys.path[0], "template", "scripts")))
 
 import bootstrap
 from pipeline.core.events import Reporter
@@ -33,7 +33,7 @@ from pipeline.project.project import Project
 from pipeline.runtime.function_code import FunctionCode, FunctionConfig
 from pipeline.runtime.function_process import FunctionProcess
 
-from benchmarks.build_times import Case, install_sam, measure, quiet, version
+from benchmarks.build_times import ROOT, Case, install_sam, measure, quiet, version
 from benchmarks.elb_log_lines import application, classic
 from maintain.generated import generate
 
