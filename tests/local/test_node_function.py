@@ -16,8 +16,10 @@ import pytest
 from pipeline.core.events import Reporter
 from pipeline.edge.machine import Machine
 from pipeline.edge.nodes import find_node
+from pipeline.function.handler import FunctionFiles
+from pipeline.function.node.handler_check import load_handler
 from pipeline.function.node.interpreter import local_runtime
-from pipeline.project.project import Function
+from pipeline.project.project import Function, Project
 from pipeline.project.runtimes import RUNTIMES, Runtime
 from pipeline.runtime.function_code import FunctionCode, FunctionConfig, LocalRuntime
 from pipeline.runtime.function_process import FunctionProcess
@@ -25,6 +27,7 @@ from pipeline.runtime.invocation import Invocation
 from pipeline.runtime.pool import Pool, Target
 
 from tests.local.local_support import written, zipped
+from tests.project.values_support import SETTINGS, write_settings
 from tests.tools import lacking, tool
 
 # One function that does what its event says.
@@ -263,3 +266,60 @@ def test_the_pool_runs_it_and_refuses_another_language(
     other = replace(target, config=replace(config, runtime="python3.13"))
     assert pool.invoke(other, b"{}", request_id="2").error_type == "Runtime.NotAvailable"
     pool.close()
+
+
+_HANDLER = "export const handler = async () => 1;\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "found", "reason", "note"),
+    [
+        (_HANDLER, "handler imported in", "", ""),
+        ("export const other = 1;", "", "HandlerNotFound: index.handler is undefined", ""),
+        ("this is no JavaScript", "", "UserCodeSyntaxError: SyntaxError", ""),
+        ('import "nowhere";' + _HANDLER, "", "Cannot find package 'nowhere'", ""),
+        (
+            _HANDLER + "throw new Error(`no ${process.env.QUEUE}`);",
+            "handler found, not imported",
+            "",
+            "index.mjs:2: Error: no fast",
+        ),
+        (_HANDLER + "process.exit(4);", "handler found, not imported", "", "exit code 4"),
+        (
+            _HANDLER + 'import net from "node:net";'
+            "await new Promise((_, no) => net.connect(1, '127.0.0.1').on('error', no));",
+            "handler found, not imported",
+            "",
+            "ECONNREFUSED",
+        ),
+    ],
+)
+def test_a_build_loads_the_handler(
+    tmp_path: Path,
+    machine: Machine,
+    node: LocalRuntime,
+    runtime: Runtime,
+    source: str,
+    found: str,
+    reason: str,
+    note: str,
+) -> None:
+    """What is wrong inside the package is refused, with its line; the world is only warned of."""
+    text = SETTINGS.replace('"python3.13"', f'"{runtime.name}"')
+    text = text.replace("orders.handler.handle", "index.handler")
+    text += '\n[tool.pipeline.environments.local.variables]\n"Orders.Queue" = "fast"\n'
+    project = Project.load(write_settings(tmp_path, text))
+    zipped_function = tmp_path / "function.zip"
+    zipped_function.write_bytes(zipped({"index.mjs": source}))
+    files = FunctionFiles(zipped_function, ["index.mjs"], ["index.mjs"], {})
+    here = replace(machine, root=tmp_path, cache_folder=lambda: tmp_path / "cache")
+    done = load_handler(project, files, here, node)
+    assert (bool(done.found), bool(done.reason), bool(done.note)) == (
+        bool(found),
+        bool(reason),
+        bool(note),
+    ), done
+    assert found in done.found
+    assert reason in done.reason
+    assert note in done.note
+    assert "/var/task" not in done.reason + done.note

@@ -31,6 +31,7 @@ _LONGEST = 400
 _CERTAIN = ("HandlerNotFound", "CallbackHandlerDeprecated", "MalformedHandlerName",
             "MalformedStreamingHandler", "UserCodeSyntaxError")  # fmt: skip
 _ABSENT = re.compile(r"Cannot find (?:module|package) '([^']+)'")
+_PLACE = re.compile(r"/var/task/([^\s():]+:\d+)")
 _PATH = re.compile(r"(?:file://)?/var/task/")
 
 
@@ -91,7 +92,9 @@ def _said(event: ProcessEvent, said: str) -> tuple[str, str]:
     if event.kind == "init-error":
         error = json.loads(said)
         kind = str(error.get("errorType", "")).removeprefix("Runtime.")
-        return kind, f"{kind}: {error.get('errorMessage', '')}"
+        place = _PLACE.search("\n".join(map(str, error.get("trace") or ())))
+        where = f"{place[1]}: " if place else ""
+        return kind, f"{where}{kind}: {error.get('errorMessage', '')}"
     how = f"exit code {event.code}" if event.code >= 0 else f"signal {-event.code}"
     lines = [line.strip() for line in said.splitlines() if line.strip()][-3:]
     return "", f"its process ended with {how}: {' / '.join(lines)}"

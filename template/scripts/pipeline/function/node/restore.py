@@ -27,6 +27,7 @@ from .install import modules, this_platform
 from .packages import (
     LOCK,
     MODULES,
+    PACKAGE,
     Packages,
     Platform,
     dependencies_of,
@@ -58,6 +59,10 @@ def restore(
     Those are all that it needs, or, where it is bundled, only what cannot be made part of a file.
     """
     packages, function = Packages.read(project.root), project.function
+    if project.dependencies:
+        what = f"a function in Node has its packages in {PACKAGE}"
+        then = "Move them there, and remove the line."
+        raise PipelineError("pyproject.toml [project] dependencies", what, then)
     read_settings(project.root)  # which refuses a token in plain, whether npm is needed or not
     platform = this_platform() if here else Platform.of_lambda(function.architecture)
     stop = is_of_sdk if function.boto3 == FROM_RUNTIME else lambda _: False
