@@ -7,6 +7,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ...core.errors import PipelineError
 from ...core.text import few
@@ -155,14 +156,17 @@ def _run(words: Sequence[str | Path], folder: Path, entry: str, machine: Machine
         raise PipelineError(error.where, f"esbuild: {error.then or error.what}", then) from error
 
 
-def _licences(installed: Path, inside: Iterable[str]) -> bytes:
+def _licences(installed: Path, inside: Mapping[str, Mapping[str, Any]]) -> bytes:
     """Return the licences of packages, each text once: a bundle has lost them."""
     names: dict[str, list[str]] = {}
-    for path in inside:
-        for file in sorted((installed / path).iterdir()):
-            if file.is_file() and _LICENCE.match(file.name):
-                text = file.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n").strip()
-                names.setdefault(text, []).append(name_of(path))
+    for path, entry in inside.items():
+        texts = [
+            file.read_bytes().decode("utf-8", "replace").replace("\r\n", "\n").strip()
+            for file in sorted((installed / path).iterdir())
+            if file.is_file() and _LICENCE.match(file.name)
+        ]
+        for text in texts or [f"{entry.get('license', 'no licence')}, without a text of it"]:
+            names.setdefault(text, []).append(name_of(path))
     rule = "-" * 72
     parts = [f"{', '.join(sorted({*owners}))}\n\n{text}\n" for text, owners in names.items()]
     return f"\n{rule}\n\n".join(parts).encode()
