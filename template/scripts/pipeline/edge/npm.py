@@ -19,6 +19,8 @@ from .files import decoded
 from .shell import Result, run, scrubbed
 
 SETTINGS = ".npmrc"
+# Else npm and others keep what they have compiled in the folder of temporary files.
+LEAVE_NOTHING = {"NODE_DISABLE_COMPILE_CACHE": "1"}
 _QUIET = ("--no-audit", "--no-fund", "--no-update-notifier", "--ignore-scripts", "--loglevel=error")
 # Its settings, and the variables that settings usually take a token from.
 PASSED_TO_NPM = re.compile(r"(?i)npm_config_|NODE_AUTH_TOKEN\Z|NPM_TOKEN\Z|NODE_EXTRA_CA_CERTS\Z")
@@ -46,7 +48,7 @@ class Npm:
         names = {name for name in self.environ if PASSED_TO_NPM.match(name)}
         names |= {*_REFERENCE.findall(self.settings)} & self.environ.keys()
         path = os.pathsep.join([str(self.node.parent), self.environ.get("PATH", "")])
-        passed = {name: self.environ[name] for name in names} | {"PATH": path}
+        passed = {name: self.environ[name] for name in names} | {"PATH": path, **LEAVE_NOTHING}
         if self.settings:
             (folder / SETTINGS).write_text(self.settings, encoding="utf-8")
         env = scrubbed(self.environ, passed)

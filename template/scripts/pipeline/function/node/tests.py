@@ -14,6 +14,7 @@ from ...core.events import Reporter
 from ...edge.files import new_folder, read_json, write_json
 from ...edge.locks import exclusive, shared
 from ...edge.machine import Machine
+from ...edge.npm import LEAVE_NOTHING
 from ...edge.shell import run, scrubbed
 from ...project.project import Project
 from ...project.sources import SOURCE, walk
@@ -128,7 +129,7 @@ def _own_runner(root: Path, request: TestRequest, version: int) -> list[str]:
 
 def _check_types(words: list[str | Path], root: Path, machine: Machine) -> None:
     try:
-        run(words, cwd=root, env=scrubbed(machine.environ), where="test")
+        run(words, cwd=root, env=scrubbed(machine.environ, LEAVE_NOTHING), where="test")
     except PipelineError as error:
         then = "Nothing was tested. Correct the types, or take typescript out of package.json."
         raise PipelineError("test", f"the types are wrong\n{error.then}", then) from error
