@@ -7,6 +7,7 @@ from pathlib import Path
 
 from invoke import Collection, Context, Exit, task
 from pipeline.cli.session import Session, root_of, session, verb
+from pipeline.core.errors import UsageError
 from pipeline.edge.shell import attach
 
 _PYTHON_FILES = (
@@ -27,12 +28,14 @@ def namespace(root: Path) -> Collection:
     return collection
 
 
-@verb()
-def demo(run: Session) -> None:
+@verb({"language": "The function's: python or node"})
+def demo(run: Session, language: str = "python") -> None:
     """Generate a repository, build it, deploy it to an embedded AWS, and watch it work."""
-    from .demo import run_demo
+    from .demo import LANGUAGES, run_demo
 
-    run.answer = run_demo(run.root, run.reporter)
+    if language not in LANGUAGES:
+        raise UsageError("demo", f"--language {language}", f"Choose one of {', '.join(LANGUAGES)}.")
+    run.answer = run_demo(run.root, run.reporter, LANGUAGES[language])
 
 
 @task
@@ -66,10 +69,11 @@ def bench(c: Context) -> None:
 @task(help={"upgrade": "Take the newest versions"})
 def lock(c: Context, upgrade: bool = False) -> None:
     """Write the tooling locks from requirements/*.in, and the generated functions' ones."""
-    from .locks import write_locks
+    from .locks import write_locks, write_package_lock
 
     with session(root_of(c), json=False, verbose=False) as run:
         write_locks(run.machine, run.reporter, upgrade=upgrade)
+        write_package_lock(run.machine, run.reporter, upgrade=upgrade)
 
 
 @task

@@ -64,6 +64,8 @@ def isolated_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
                 environment.delenv(name)
         for name, folder in (("UV_CACHE_DIR", "uv"), ("PIP_CACHE_DIR", "pip")):
             environment.setenv(name, os.environ.get(name, str(real_home / ".cache" / folder)))
+        kept = os.environ.get("NPM_CONFIG_CACHE", str(real_home / ".npm"))
+        environment.setenv("NPM_CONFIG_CACHE", kept)
         # The uv that the locks name, by its hash: else every run would begin with its 20 MB.
         fetched = Path(os.environ.get("XDG_CACHE_HOME", real_home / ".cache")) / "copier-lambda"
         if fetched.is_dir():

@@ -58,7 +58,7 @@ def code_digest(library: Path) -> str:
     Other code may make other bytes of the same inputs.
     """
     digest = hashlib.sha256()
-    for path in sorted(library.rglob("*.py")):
+    for path in sorted([*library.rglob("*.py"), *library.rglob("*.mjs")]):
         data = read_lf(path)
         digest.update(f"{path.relative_to(library).as_posix()} {len(data)}\n".encode())
         digest.update(data)

@@ -1,0 +1,44 @@
+"""What `check` runs: ruff over the hooks, and the linters that the function's own lock has."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ...core.events import Reporter
+from ...edge.machine import Machine
+from ...project.project import Project
+from ..engine import Linter
+from .install import node_of
+from .packages import Packages
+from .tests import CHECK, own_modules, type_checker
+
+_RUFF = (sys.executable, "-m", "ruff")
+# Programs of packages: the stage's name, what checks, and what corrects.
+_KNOWN = (
+    ("eslint", "eslint", (".",), (".", "--fix")),
+    ("prettier", "prettier", ("--check", "src", "tests"), ("--write", "src", "tests")),
+    ("biome", "@biomejs/biome", ("check",), ("check", "--write")),
+)
+
+
+@contextmanager
+def linters(
+    project: Project, machine: Machine, reporter: Reporter, *, fix: bool
+) -> Iterator[tuple[Linter, ...]]:
+    """Give ruff for the hooks, and of eslint, prettier, biome and tsc those that are locked."""
+    found = [
+        Linter("lint", (*_RUFF, "check", *(["--fix"] if fix else []), "."), "ruff found nothing"),
+        Linter("format", (*_RUFF, "format", *([] if fix else ["--check"]), "."), "as ruff has it"),
+    ]
+    packages = Packages.read(project.root)
+    node = node_of(project.function.runtime.version, machine)
+    with own_modules(project, packages, machine, reporter) as modules:
+        for name, package, checks, corrects in _KNOWN:
+            if program := packages.program(package, name):
+                words = (node, modules / program, *(corrects if fix else checks))
+                found.append(Linter(name, words, f"{name} found nothing"))
+        if tsc := type_checker(project, packages):
+            found.append(Linter("types", (node, modules / tsc, *CHECK), "tsc found nothing"))
+        yield tuple(found)
