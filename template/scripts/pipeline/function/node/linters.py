@@ -33,12 +33,23 @@ def linters(
         Linter("format", (*_RUFF, "format", *([] if fix else ["--check"]), "."), "as ruff has it"),
     ]
     packages = Packages.read(project.root)
+    locked = [
+        (name, program, corrects if fix else checks, f"{name} found nothing")
+        for name, package, checks, corrects in _KNOWN
+        if (program := packages.program(package, name))
+    ]
+    if tsc := type_checker(project, packages):
+        locked.append(("types", tsc, CHECK, "tsc found nothing"))
+    if not locked:
+        # Neither Node nor packages are fetched for nothing.
+        yield tuple(found)
+        return
     node = node_of(project.function.runtime.version, machine)
     with own_modules(project, packages, machine, reporter) as modules:
-        for name, package, checks, corrects in _KNOWN:
-            if program := packages.program(package, name):
-                words = (node, modules / program, *(corrects if fix else checks))
-                found.append(Linter(name, words, f"{name} found nothing"))
-        if tsc := type_checker(project, packages):
-            found.append(Linter("types", (node, modules / tsc, *CHECK), "tsc found nothing"))
-        yield tuple(found)
+        yield (
+            *found,
+            *(
+                Linter(name, (node, modules / program, *words), done)
+                for name, program, words, done in locked
+            ),
+        )
