@@ -42,7 +42,7 @@ def demo(run: Session, language: str = "python") -> None:
 def test(c: Context) -> None:
     """Run the tests; everything after `test` goes to pytest."""
     # Neighbours share fixtures and stay together; who is done first takes from the other's end.
-    chosen = c.config.pipeline.passed_on or ("-q", "-n", "2", "--dist", "worksteal")
+    chosen = ("-q", "-n", "2", "--dist", "worksteal", *c.config.pipeline.passed_on)
     _attach(c, "-m", "pytest", "-p", "tests.progress", *chosen)
 
 
