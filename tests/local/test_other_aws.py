@@ -113,7 +113,9 @@ def ministack(tmp_path: Path) -> Iterator[Aws]:
     environment = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "HOME": str(tmp_path)}
     environment["PATH"] = f"{Path(MINISTACK).parent}{os.pathsep}{os.environ['PATH']}"
     with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen([MINISTACK], env=environment, stdout=log, stderr=log, cwd=tmp_path)
+        process = subprocess.Popen(
+            [MINISTACK], env=environment, stdout=log, stderr=log, cwd=tmp_path
+        )
 
     def answers() -> bool:
         with suppress(OSError), closing(socket.create_connection(("127.0.0.1", port))):
