@@ -225,6 +225,26 @@ def test_other_code_than_sent_is_not_the_same() -> None:
     assert "tag_resource" not in fake.writes()
 
 
+@pytest.mark.parametrize("call", ["update_function_configuration", "update_function_code"])
+def test_code_that_comes_after_ours_was_taken_is_somebody_elses(call: str) -> None:
+    """Another deploy while ours settles is a conflict, whichever of our updates that is."""
+    fake = FakeLambda.holding(OLD)
+    fake.before[call] = [lambda f: f.outcome.update(CodeSha256="theirs")]
+    with pytest.raises(Conflict, match=r"live now .*code_sha256 theirs"):
+        deploy_to(fake)
+    assert "publish_version" not in fake.writes()
+
+
+def test_an_edit_while_a_version_becomes_ready_is_a_conflict() -> None:
+    """The version does not have it, so traffic stays until somebody has looked."""
+    fake = FakeLambda.holding(OLD)
+    fake.after["publish_version"] = [lambda f: f.touch(MemorySize=1024)]
+    with pytest.raises(Conflict, match=r"live now .*MemorySize 1024") as caught:
+        deploy_to(fake)
+    assert "publish (version) before that" in caught.value.then
+    assert "update_alias" not in fake.writes()
+
+
 def test_a_service_that_ignores_the_architecture_is_told_by_the_value() -> None:
     """Ignoring Architectures is no conflict; the value that comes back says what is there."""
     fake = FakeLambda.holding(OLD)

@@ -142,7 +142,9 @@ def _carry_out(step: Step, before: Observed, work: _Work, stage: Stage) -> Obser
     if step.of is Of.VERSION:
         work.made = _publish(step, before, work, stage)
         # Publishing changes nothing of the function but its revision.
-        return work.settled(before.name, stage)
+        after = work.settled(before.name, stage)
+        _refuse_changes(before, before, after)
+        return after
     if step.of is Of.ALIAS:
         work.alias = _move(step, before, work, stage)
         return before
@@ -154,16 +156,16 @@ def _carry_out(step: Step, before: Observed, work: _Work, stage: Stage) -> Obser
         work.verdict = _judge(step, before, work, stage)
         return before
     if step.call.revised:
-        _send_under_revision(step, before, work, stage)
+        answer = _send_under_revision(step, before, work, stage)
     else:
         # No revision protects this call: what is there is compared before it.
         now = work.settled(before.name, stage)
         _refuse_changes(before, before, now)
         _refuse_tags(step, now)
-        _send_when_free(step, now, work, stage)
+        answer = _send_when_free(step, now, work, stage)
     work.accepted.append(step)
     after = work.settled(before.name, stage)
-    _prove(step, before, after)
+    _prove(step, before, after, answer)
     return after
 
 
@@ -269,15 +271,18 @@ def _judge(step: Step, before: Observed, work: _Work, stage: Stage) -> Verdict:
     raise PipelineError(before.name, f"the canary failed: {what}", "Correct that and build again.")
 
 
-def _send_under_revision(step: Step, before: Observed, work: _Work, stage: Stage) -> None:
+def _send_under_revision(
+    step: Step, before: Observed, work: _Work, stage: Stage
+) -> Mapping[str, Any]:
+    """Make a step's call and return its answer, an empty one where that was lost."""
     try:
-        _send_when_free(step, before, work, stage)
+        return _send_when_free(step, before, work, stage)
     except (Conflict, Unanswered):
         # The answer to an update of ours may have been lost, and the AWS client may have sent
         # it again: then what we wanted is there, and only the revision is another one.
         after = work.settled(before.name, stage)
         if not differences(_target_state(step, before), after):
-            return
+            return {}
         _refuse_changes(before, before, after)
         raise
 
@@ -302,19 +307,18 @@ def _target_state(step: Step, before: Observed) -> Observed:
     return replace(before, **{key: value for key, value in step.sets.items() if key != "tags"})
 
 
-def _prove(step: Step, before: Observed, after: Observed) -> None:
-    """Compare what the service says with what the step sets."""
+def _prove(step: Step, before: Observed, after: Observed, answer: Mapping[str, Any]) -> None:
+    """Compare what the service says with what the step sets, in its answer and afterwards."""
     if after.update == "Failed":
         what = f"AWS dropped the update: {after.update_reason or 'it gives no reason'}"
         raise PipelineError(after.name, what, hint(after.update_reason))
     target = _target_state(step, before)
-    if after.code_sha256 != target.code_sha256:
-        raise NotTheSame(
-            after.name,
-            f"the service runs CodeSha256 {after.code_sha256}, not {target.code_sha256}",
-            "Somebody deployed other code meanwhile, or code signing replaces it: look at the "
-            "function, then deploy again.",
-        )
+    taken = answer.get("CodeSha256", target.code_sha256)
+    if "code_sha256" in step.sets and taken != target.code_sha256:
+        # The answer to an upload is of that upload: what comes after it is somebody else's.
+        what = f"the service took CodeSha256 {taken}, not {target.code_sha256}"
+        then = "Does code signing or a proxy replace the code? Look at that, then deploy again."
+        raise NotTheSame(after.name, what, then)
     # A service that takes no architecture says so by its answer; the caller sees it in the value.
     _refuse_changes(before, replace(target, architecture=after.architecture), after)
     wanted: Mapping[str, str] = step.sets.get("tags", {})
