@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from pipeline.deploy.policy import policy
 from pipeline.deploy.verdict import Figures, Held
 from pipeline.deploy.worker import WorkerContext
 from pipeline.project.project import Environment
-from pipeline.verbs.end_canary import end_canary
+from pipeline.verbs.rollback import end_canary
 from pipeline.verbs.status import status
 from pipeline.verbs.which_function import Place
 
@@ -191,6 +192,25 @@ def test_a_person_decides_about_a_held_canary(
         world.deploy("2.0.8", AWS_Lambda_Traffic=word)
     with pytest.raises(UsageError, match=r"AWS\.Lambda\.Traffic"):
         world.deploy("2.0.8", AWS_Lambda_Traffic="finish")
+
+
+@pytest.mark.parametrize("word", ["promote", "abort"])
+def test_a_decision_that_comes_too_late_is_told_as_one(world: World, word: str) -> None:
+    """Of a decision the message speaks, not of a deploy; one that is made says by whom it was."""
+    with pytest.raises(Held):
+        world.deploy("2.0.8")
+    sts = SimpleNamespace(get_caller_identity=lambda: {"Arn": "arn:aws:iam::1:user/kim"})
+    there = replace(world.connection(), clients=lambda _: sts)
+    place = Place(Environment("CI"), NAME, there)
+    world.fake.before["update_alias"] = [lambda fake: fake.move("1")]
+    with pytest.raises(Conflict, match=f"after this --{word} was planned") as caught:
+        end_canary(place, word, world.recorder.reporter)
+    assert caught.value.where == "deploy CI"
+    assert "status`, then ask" in caught.value.then
+    assert "deploy again" not in caught.value.then
+    world.fake.move("1", v2=0.1)
+    end_canary(place, word, world.recorder.reporter)
+    assert " UTC by user/kim" in str(world.fake.alias)
 
 
 def test_a_canary_that_was_held_for_long_is_judged_by_what_one_answer_holds(world: World) -> None:

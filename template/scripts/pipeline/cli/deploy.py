@@ -68,7 +68,7 @@ def deploy(
     from ..core.errors import UsageError
     from ..deploy.traffic import ABORT, PROMOTE
     from ..verbs.deploy_here import DeployOptions, deploy
-    from ..verbs.end_canary import end_canary
+    from ..verbs.rollback import end_canary
     from ..verbs.which_function import place_of
 
     if detailed_exit_code and not (dry_run or plan):

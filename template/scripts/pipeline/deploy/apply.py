@@ -28,7 +28,7 @@ from .traffic import TOOK_BACK, alarm_states, canary_mark, metric_delay, moment
 from .verdict import Held, Outcome, Verdict, figures_in, judge, watch
 
 GO_ON = "Deploy again: a deploy continues where it stopped."
-_LOOK = "Look at the difference with `--dry-run`, then deploy again."
+LOOK = "Look at the difference with `--dry-run`, then deploy again."
 
 
 def apply(
@@ -226,7 +226,7 @@ def _moved(name: str, now: Alias | None, there: Alias) -> Conflict:
         f"somebody moved {ALIAS} after this deploy was planned.\n"
         f"  live now     {now or 'no alias'}\n"
         f"  planned on   {there}",
-        _LOOK,
+        LOOK,
     )
 
 
@@ -340,7 +340,7 @@ def _refuse_tags(step: Step, now: Observed) -> None:
     ]
     if theirs:
         what = f"somebody changed the {', '.join(theirs)} after this deploy was planned"
-        raise Conflict(now.name, what, _LOOK)
+        raise Conflict(now.name, what, LOOK)
 
 
 def _refuse_changes(planned_on: Observed, expected: Observed, live: Observed) -> None:
@@ -355,7 +355,7 @@ def _refuse_changes(planned_on: Observed, expected: Observed, live: Observed) ->
         f"somebody changed {live.name} after this deploy was planned.\n"
         f"  live now     {now or 'as planned on'}{when}\n"
         f"  planned on   {then or 'the same'}",
-        _LOOK,
+        LOOK,
     )
 
 
