@@ -15,16 +15,15 @@ from typing import Any
 
 from ..core.errors import Conflict, Interrupted, NotTheSame, PipelineError
 from ..core.events import Output, Reporter, Stage
-from ..core.lambda_limits import DESCRIPTION_LIMIT
 from ..core.names import ALIAS, release_in
 from ..core.text import readable_size
 from .aws_errors import Busy, Unanswered, explained_errors, hint
 from .aws_session import Connection
 from .observe import Alias, Observed, Wait, differences, read_alias, settled
 from .plan import TAG, WEIGHT, Call, Later, Of, Plan, Step
-from .releases import deployed_description, moved
+from .releases import TOOK_BACK, deployed_description, moved, taken_back
 from .smoke import refuse_answer
-from .traffic import TOOK_BACK, alarm_states, canary_mark, metric_delay, moment
+from .traffic import alarm_states, canary_mark, metric_delay
 from .verdict import Held, Outcome, Verdict, figures_in, judge, watch
 
 GO_ON = "Deploy again: a deploy continues where it stopped."
@@ -260,8 +259,8 @@ def _judge(step: Step, before: Observed, work: _Work, stage: Stage) -> Verdict:
     if verdict.outcome is Outcome.INCONCLUSIVE:
         stage.emit(Output(WEIGHT, f"{100 * sum(there.weights.values()):g}"))
         raise Held(before.name, f"held, {there}: {what}")
-    text = f"{TOOK_BACK} {release}, {moment(connection.now())}: {verdict.why}"
-    work.known[Later.TAKEN_BACK] = text[:DESCRIPTION_LIMIT]
+    when = moved(connection.now())
+    work.known[Later.TAKEN_BACK] = taken_back(TOOK_BACK, release, when, verdict.why)
     try:
         work.alias = _route(step, step.undo or step.call, before, work, stage)
     except PipelineError as error:

@@ -9,7 +9,6 @@ from typing import Any
 
 from ..core.errors import PipelineError
 from ..core.events import Reporter
-from ..core.lambda_limits import DESCRIPTION_LIMIT
 from ..core.manifest import BUCKET, KEEP_VERSIONS, Manifest
 from ..core.names import FUNCTION_ZIP, release_in, resource_name
 from ..core.templates import resolve
@@ -19,13 +18,12 @@ from .hooks import load_hooks
 from .observe import Observed, Wait, published_versions, read_alias, settled
 from .plan import COMMIT_TAG, PACKAGE_TAG, RELEASE_TAG, Bucket, Later, Of, Plan, Wanted
 from .plan_data import as_data
-from .releases import moved
+from .releases import TOOK_BACK, moved, taken_back
 from .smoke import SMOKE_FOLDER, smoke_tests
 from .traffic import (
     ABORT,
     LATEST,
     PROMOTE,
-    TOOK_BACK,
     Rollout,
     canary_in,
     ended,
@@ -131,9 +129,8 @@ def plan_end(word: str, observed: Observed, connection: Connection, where: str) 
     to, alias = ended(word, read_alias(functions, name), published_versions(functions, name), where)
     if word == PROMOTE:
         return Plan.back_to(to, observed, alias, Later.MOVED, _tags(to, observed))
-    tried = canary_in(alias)[0] or "a canary"
-    description = f"{TOOK_BACK} {tried}, {moved(connection.now(), connection.caller)}"
-    description = description[:DESCRIPTION_LIMIT]
+    when = moved(connection.now(), connection.caller)
+    description = taken_back(TOOK_BACK, canary_in(alias)[0] or "a canary", when)
     return Plan.back_to(to, observed, alias, description)
 
 

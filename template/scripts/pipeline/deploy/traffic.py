@@ -38,8 +38,8 @@ _WRITTEN = {
     "calls": (_COUNT, "100"),
 }
 _KNOWN = ", ".join(_WRITTEN)
-# How the alias's description begins while a canary is under way, and after it was taken back.
-CANARY, TOOK_BACK = "canary of", "took back"
+# How the alias's description begins while a canary is under way.
+CANARY = "canary of"
 _MARK = re.compile(rf"{CANARY} (\S+) .*since (\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -295,8 +295,3 @@ def refuse_other(made: Observed | None, tried: Observed, where: str) -> None:
     if made != tried:
         what = f"the canary is version {tried.version} ({tried.description}), not this release"
         raise PipelineError(where, what, "Promote the release of the canary.")
-
-
-def moment(now: datetime) -> str:
-    """Return a time for the alias's description."""
-    return f"{now:%Y-%m-%d %H:%M} UTC"

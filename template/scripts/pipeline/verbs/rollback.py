@@ -11,13 +11,12 @@ from datetime import datetime
 
 from ..core.errors import Conflict, Interrupted, PipelineError
 from ..core.events import Reporter
-from ..core.lambda_limits import DESCRIPTION_LIMIT
 from ..core.names import release_in
 from ..deploy.apply import GO_ON, LOOK, apply
 from ..deploy.observe import Wait, observe, published_versions, read_alias, settled
 from ..deploy.plan import Plan
 from ..deploy.planning import plan_end
-from ..deploy.releases import earlier_release, moved, releases
+from ..deploy.releases import ROLLED_BACK, earlier_release, moved, releases, taken_back
 from .which_function import Place, caller
 
 
@@ -69,10 +68,7 @@ def rollback(
         # It is there and ready: what it needs, like a network, may be gone.
         settled(functions, name, wait, stage, chosen.function.version)
         before = serving.version if serving else f"version {tried}"
-        description = f"rollback from {before}, {moved(now, caller(place))}"
-        # What is read back is one line.
-        reason = " ".join(reason.split())
-        description = f"{description}: {reason}".removesuffix(": ")[:DESCRIPTION_LIMIT]
+        description = taken_back(ROLLED_BACK, before, moved(now, caller(place)), reason)
         plan = Plan.back_to(chosen.function, observed, alias, description)
         stage.text = str(plan.changes[0]) if plan.changes else f"{chosen} serves already"
     serves = _carried_out(plan, place, "rollback", where, reporter, wait)

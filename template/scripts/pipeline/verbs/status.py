@@ -21,8 +21,8 @@ from ..deploy.observe import (
     read_alias,
 )
 from ..deploy.plan_screen import row
-from ..deploy.releases import Move, Release, releases
-from ..deploy.traffic import CANARY, LATEST, canary_in, decide, moment
+from ..deploy.releases import Move, Release, moved, releases
+from ..deploy.traffic import CANARY, LATEST, canary_in, decide
 from ..deploy.triggers import off_the_alias
 from ..edge.http import Http
 from ..edge.machine import Machine
@@ -199,7 +199,7 @@ def _drift(place: Place, latest: Observed, serving: Observed, alias: Alias | Non
         yield f"live is version {serving.version}, which is no release of ours"
     if alias.weights:
         tried, since = canary_in(alias)
-        what = f"a canary of {tried} since {moment(since)}" if since else "weights not of ours"
+        what = f"a canary of {tried} since {moved(since)}" if since else "weights not of ours"
         yield f"{what}: {alias}. {decide(place.environment.name)}"
     if found := off_the_alias(place.connection.functions, latest):
         yield f"not on the alias live: {', '.join(found)}"
