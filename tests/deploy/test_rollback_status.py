@@ -204,6 +204,9 @@ def test_releases_wait_in_aws_in_octopus_and_here(fake: FakeLambda) -> None:
         "2.0.8 is published", "2.0.10, 2.0.9 are in Octopus", "2.0.11 was built here",
     )  # fmt: skip
     assert found.drift == ()
+    many = [f"2.0.{number}" for number in range(14, 7, -1)]
+    there = Elsewhere(octopus=many)
+    assert "2.0.14, 2.0.13, 2.0.12 and 3 more are in Octopus" in status(place(fake), there).waiting
     fake.move("3")
     assert status(place(fake), Elsewhere("2.0.8", ["2.0.8"])).waiting == ()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from .errors import PipelineError
 from .events import Achieved, Event, Failed, Finished, Line, Output, Progressed, Sink, Warned
@@ -82,9 +82,9 @@ def quoted(text: str) -> str:
 
 
 def few(names: Collection[str], most: int = 3) -> str:
-    """Return the first names in words: `a, b, c and 184 more`."""
-    more = len(names) - most
-    return ", ".join(sorted(names)[:most]) + (f" and {more} more" if more > 0 else "")
+    """Return the first names in words: `a, b, c and 184 more`; a sequence keeps its order."""
+    more, ordered = len(names) - most, names if isinstance(names, Sequence) else sorted(names)
+    return ", ".join(ordered[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def readable_size(count: int) -> str:

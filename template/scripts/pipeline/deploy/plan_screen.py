@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from ..core.names import release_in
-from ..core.text import STAGE_WIDTH
+from ..core.text import STAGE_WIDTH, few
 
 _WIDTH = 80
 _LONGEST = 120
@@ -93,8 +93,7 @@ def _contents(contents: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     changed = contents["files"]
     counts = ", ".join(f"{len(names)} {how}" for how, names in changed.items() if names)
     names = [name for group in changed.values() for name in group]
-    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-    yield "files", f"{counts}: {', '.join(names[:_MOST])}{more}" if names else "the same"
+    yield "files", f"{counts}: {few(names, _MOST)}" if names else "the same"
     label = "libraries"
     for name, (was, now) in contents["libraries"].items():
         yield label, change_text(name, was, now)
