@@ -122,6 +122,16 @@ def test_a_healthy_canary_gets_all_calls_in_one_move(world: World) -> None:
     assert Output("Weight", "100") in world.recorder.of(Output)
 
 
+def test_a_part_of_a_percent_is_told_as_it_is(tmp_path: Path) -> None:
+    """Neither as nothing, nor rounded up, beside all of the others."""
+    world = World(tmp_path, strategy="canary:0.5:15m")
+    with pytest.raises(Held, match=r"held, version 1, 0\.5% to version 2"):
+        world.deploy("2.0.8")
+    found = status(Place(Environment("CI"), NAME, world.connection()))
+    shares = ["99.5% version 1 (2.0.7)", "0.5% version 2 (2.0.8)"]
+    assert [*map(str, found.traffic)] == shares
+
+
 def test_a_failed_canary_goes_back_by_itself_at_once(world: World) -> None:
     """With both versions' figures; the alias says what was taken back and why."""
     world.metrics.figures = {"1": BUSY, "2": BAD}

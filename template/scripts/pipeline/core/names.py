@@ -19,6 +19,8 @@ FUNCTION_ZIP = "function.zip"
 
 # The alias that a stack hangs everything on, and that a deploy moves to the version it published.
 ALIAS = "live"
+# What Lambda calls the function itself, among its versions.
+LATEST = "$LATEST"
 
 LONGEST_ENVIRONMENT = 50  # Octopus's own limit
 LONGEST_ID = 100  # NuGet's own limit
@@ -62,6 +64,11 @@ def release_in(description: str) -> tuple[str, str]:
     """Return version and commit of the release that a description names, or two empty texts."""
     found = _RELEASE.match(description)
     return (found[1], found[2]) if found else ("", "")
+
+
+def version_name(version: str) -> str:
+    """Return what a version of a function is called in messages."""
+    return version if version == LATEST else f"version {version}"
 
 
 def resource_name(environment: str, function: str) -> str:

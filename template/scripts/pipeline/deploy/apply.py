@@ -15,7 +15,7 @@ from typing import Any
 
 from ..core.errors import Conflict, Interrupted, NotTheSame, PipelineError
 from ..core.events import Output, Reporter, Stage
-from ..core.names import ALIAS, release_in
+from ..core.names import ALIAS, LATEST, release_in
 from ..core.text import readable_size
 from .aws_errors import Busy, Unanswered, explained_errors, hint
 from .aws_session import Connection
@@ -112,7 +112,7 @@ class _Work:
         self.known[Later.VERSION] = self.made and self.made.version
         return self.known[value]
 
-    def settled(self, name: str, stage: Stage, version: str = "$LATEST") -> Observed:
+    def settled(self, name: str, stage: Stage, version: str = LATEST) -> Observed:
         return settled(self.connection.functions, name, self.wait, stage, version)
 
     def send(self, call: Call, revision: str = "") -> Mapping[str, Any]:
@@ -386,7 +386,7 @@ def _with_outcome(
         elif work.alias and work.accepted:
             # What calls an alias on $LATEST meets what was accepted.
             moved = any(one.of is Of.ALIAS for one in work.accepted)
-            same = "" if moved or work.alias.version == "$LATEST" else " as before"
+            same = "" if moved or work.alias.version == LATEST else " as before"
             outcome += f" Traffic goes to {work.alias}{same}."
         if as_left and isinstance(error, Unanswered):
             outcome += " A request that is still on its way would be refused: its revision is old."

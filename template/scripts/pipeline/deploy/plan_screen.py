@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from ..core.names import release_in
+from ..core.names import release_in, version_name
 from ..core.text import STAGE_WIDTH, few
 
 _WIDTH = 80
@@ -83,10 +83,9 @@ def _short(value: object) -> str:
 
 def _release(one: Mapping[str, str]) -> str:
     release = f"{one['release']} ({one['commit']})" if one["release"] else "no release of ours"
-    version = one["version"] if one["version"] == "$LATEST" else f"version {one['version']}"
     by = f" by {one['by']}" if one["by"] else ""
     since = f"\nsince {one['since'][:16].replace('T', ' ')} UTC{by}" if one["since"] else ""
-    return f"{release}, {version}{since}"
+    return f"{release}, {version_name(one['version'])}{since}"
 
 
 def _contents(contents: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ from typing import Any
 from ..core.errors import PipelineError
 from ..core.events import Reporter
 from ..core.manifest import BUCKET, KEEP_VERSIONS, Manifest
-from ..core.names import FUNCTION_ZIP, release_in, resource_name
+from ..core.names import FUNCTION_ZIP, LATEST, release_in, resource_name
 from ..core.templates import resolve
 from ..core.text import readable_size
 from .aws_session import Connect, Connection
@@ -22,7 +22,6 @@ from .releases import TOOK_BACK, moved, taken_back
 from .smoke import SMOKE_FOLDER, smoke_tests
 from .traffic import (
     ABORT,
-    LATEST,
     PROMOTE,
     Rollout,
     canary_in,

@@ -11,13 +11,12 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ..core.errors import PipelineError, UsageError
-from ..core.names import ALIAS, release_in
+from ..core.names import ALIAS, LATEST, release_in
 from ..core.text import seconds_of, span
 from .aws_errors import explained_errors
 from .aws_session import Connection
 from .observe import Alias, Observed, listed
 
-LATEST = "$LATEST"
 # Octopus variables: a strategy for this once, and a decision about a canary.
 STRATEGY_VARIABLE, TRAFFIC_VARIABLE = "AWS.Lambda.Strategy", "AWS.Lambda.Traffic"
 PROMOTE, ABORT = "promote", "abort"

@@ -10,7 +10,7 @@ from itertools import takewhile
 from ..core.errors import PipelineError
 from ..core.events import Reporter
 from ..core.manifest import MANIFEST_NAME, Manifest
-from ..core.names import release_in
+from ..core.names import LATEST, release_in, version_name
 from ..core.text import few
 from ..deploy.observe import (
     Alias,
@@ -22,7 +22,7 @@ from ..deploy.observe import (
 )
 from ..deploy.plan_screen import row
 from ..deploy.releases import Move, Release, moved, releases
-from ..deploy.traffic import CANARY, LATEST, canary_in, decide
+from ..deploy.traffic import CANARY, canary_in, decide
 from ..deploy.triggers import off_the_alias
 from ..edge.http import Http
 from ..edge.machine import Machine
@@ -54,9 +54,8 @@ class Share:
     share: float
 
     def __str__(self) -> str:
-        name = self.function_version
-        there = name if name == LATEST else f"version {name}"
-        return f"{self.share:.0%} {there}{f' ({self.release})' if self.release else ''}"
+        release = f" ({self.release})" if self.release else ""
+        return f"{100 * self.share:g}% {version_name(self.function_version)}{release}"
 
 
 @dataclass(frozen=True)
@@ -86,8 +85,8 @@ class Status:
     @property
     def head(self) -> tuple[str, ...]:
         """The first line's columns."""
-        there = f"version {self.function_version}" if self.function_version else "no alias live"
-        there = LATEST if self.function_version == LATEST else there
+        version = self.function_version
+        there = version_name(version) if version else "no alias live"
         return self.environment, self.release or "no release of ours", self.commit, there
 
     def rows(self) -> Iterator[tuple[str, str]]:
