@@ -394,13 +394,21 @@ def test_whenever_somebody_edits_the_function_nothing_of_theirs_is_lost_and_noth
             assert fake.configuration[key] == value, (nth, said)
 
 
-def test_a_request_that_arrives_late_is_refused() -> None:
-    """An upload that AWS carries out after its answer was lost finds a newer revision."""
+@pytest.mark.parametrize(
+    ("call", "is_refused"),
+    [("update_function_configuration", False), ("update_function_code", True)],
+)
+def test_whether_a_request_that_arrives_late_is_refused_is_said(
+    call: str, *, is_refused: bool
+) -> None:
+    """What was taken back has a newer revision; where nothing was, it can still be carried out."""
     fake = FakeLambda.holding(OLD)
     lost = ReadTimeoutError(endpoint_url="https://lambda.eu-west-1.amazonaws.com")
-    fake.before["update_function_code"] = [lost]
+    fake.before[call] = [lost]
     with pytest.raises(PipelineError, match="could not be asked") as caught:
         deploy_to(fake)
-    assert "was taken back" in caught.value.then
-    late = dict(fake.calls)["update_function_code"]
-    assert late["RevisionId"] != fake.configuration["RevisionId"]
+    late = dict(fake.calls)[call]
+    assert (late["RevisionId"] != fake.configuration["RevisionId"]) is is_refused
+    assert ("was taken back" in caught.value.then) is is_refused
+    said = "would be refused" if is_refused else "may yet be carried out"
+    assert f"still on its way {said}" in caught.value.then

@@ -363,8 +363,8 @@ def _with_outcome(
 ) -> PipelineError:
     """Take back what can be, and return the error with where the function stands now.
 
-    Only what is exactly as the last step left it is taken back, under its revision: a request
-    of ours that arrives late is then refused, and no change of anybody else is overwritten.
+    Only what is exactly as the last step left it is taken back, under its revision: no change of
+    anybody else is overwritten, and a request of ours that arrives after that is refused.
     """
     accepted = " and ".join(_named(step) for step in work.accepted)
     try:
@@ -389,7 +389,9 @@ def _with_outcome(
             same = "" if moved or work.alias.version == LATEST else " as before"
             outcome += f" Traffic goes to {work.alias}{same}."
         if as_left and isinstance(error, Unanswered):
-            outcome += " A request that is still on its way would be refused: its revision is old."
+            is_stale = live.revision_id != found.revision_id
+            late = "would be refused: its revision is old" if is_stale else "may yet be carried out"
+            outcome += f" A request that is still on its way {late}."
     except PipelineError as second:
         outcome = f"{accepted or 'Perhaps an update'} was accepted; what is live now is not known "
         outcome += f"({second.what})."
