@@ -371,20 +371,30 @@ MOMENTS = [
 def test_whenever_somebody_edits_the_function_nothing_of_theirs_is_lost_and_nothing_false_said(
     edit: str, moment: str, call: str, *, refused: bool
 ) -> None:
-    """An edit around any call is kept; "Nothing was changed" is said only where that is so."""
+    """An edit around any call is kept, and told where it can be seen.
+
+    "Nothing was changed" is said only where that is so.
+    """
     for nth in range(12):
         fake = FakeLambda.holding(OLD)
         if refused:
             fake.refuses["update_function_code"] = refusal("ServiceException", "oops")
         plan_on = observe(fake, NAME)
-        edits = [lambda _: None] * nth + [lambda f: f.touch(**EDITS[edit])]
-        getattr(fake, moment)[call] = edits
+        edited: list[int] = []
+
+        def touch(there: FakeLambda, edited: list[int] = edited) -> None:
+            edited.append(len(there.calls) - (moment == "before"))
+            there.touch(**EDITS[edit])
+
+        getattr(fake, moment)[call] = [*[lambda _: None] * nth, touch]
         try:
             found = deploy_to(fake, planned_on=plan_on)
         except PipelineError as error:
             said = str(error)
         else:
             said = f"done {found.code_sha256}"
+            later = [name for at in edited for name, _ in fake.calls[at:]]
+            assert "get_function" not in later, f"{nth}: nobody was told of it"
         if "Nothing was changed." in said:
             assert fake.accepted == [], (nth, said)
         if getattr(fake, moment)[call]:
