@@ -31,7 +31,7 @@ def deploy_to(
 ) -> Observed:
     """Plan on what the fake holds, or held, and apply."""
     plan = planned(fake, WANTED, planned_on)
-    there = Connection(fake, lambda: fake, "eu-west-1")
+    there = Connection(fake, lambda _: fake)
     return apply(plan, NEW, there, (recorder or Recorder()).reporter, Clock().wait(**wait))
 
 

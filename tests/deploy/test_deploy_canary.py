@@ -82,9 +82,7 @@ class World:
         """Return a connection to it, by the clock that waiting moves."""
         return Connection(
             self.fake,
-            lambda: self.fake,
-            "eu-west-1",
-            metrics=lambda: self.metrics,
+            lambda _: self.metrics,
             now=lambda: START + timedelta(seconds=self.clock.seconds),
         )
 
@@ -210,8 +208,7 @@ def test_a_decision_that_comes_too_late_is_told_as_one(world: World, word: str) 
     with pytest.raises(Held):
         world.deploy("2.0.8")
     sts = SimpleNamespace(get_caller_identity=lambda: {"Arn": "arn:aws:iam::1:user/kim"})
-    there = replace(world.connection(), clients=lambda _: sts)
-    place = Place(Environment("CI"), NAME, there)
+    place = Place(Environment("CI"), NAME, replace(world.connection(), clients=lambda _: sts))
     world.fake.before["update_alias"] = [lambda fake: fake.move("1")]
     with pytest.raises(Conflict, match=f"after this --{word} was planned") as caught:
         end_canary(place, word, world.recorder.reporter)

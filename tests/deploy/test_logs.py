@@ -71,7 +71,7 @@ def log(
 ) -> Iterator[list[Entry]]:
     """Read the log; in each pause of following the next of `pauses` happens, then an end."""
     fake = fake or FakeLambda.holding(OLD)
-    there = Connection(fake, lambda: fake, "eu-west-1", clients=lambda _: logs)
+    there = Connection(fake, lambda _: logs)
     coming = list(pauses or ())
 
     def pause(seconds: float) -> None:

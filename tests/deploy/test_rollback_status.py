@@ -25,7 +25,7 @@ CALLER = "arn:aws:sts::123456789012:assumed-role/deployers/jane"
 
 def place(fake: FakeLambda) -> Place:
     """Return where the fake is."""
-    there = Connection(fake, lambda: fake, "eu-west-1", CALLER)
+    there = Connection(fake, lambda _: fake, CALLER)
     return Place(Environment("CI"), NAME, there)
 
 
@@ -115,12 +115,12 @@ def test_who_is_asked_for_where_no_account_is_declared(fake: FakeLambda) -> None
             """Answer like GetCallerIdentity."""
             return {"Account": "123456789012", "Arn": "arn:aws:iam::123456789012:user/kim"}
 
-    there = Connection(fake, lambda: fake, "eu-west-1", clients=lambda _: Sts())
+    there = Connection(fake, lambda _: Sts())
     rollback(Place(Environment("CI"), NAME, there), "", "", NOW, Recorder().reporter)
     assert (fake.alias or {})["Description"] == (
         "rollback from 2.0.8, 2026-11-26 09:05 UTC by user/kim"
     )
-    nobody = Connection(fake, lambda: fake, "eu-west-1", clients=lambda _: object())
+    nobody = Connection(fake, lambda _: object())
     rollback(Place(Environment("CI"), NAME, nobody), "2.0.8", "", NOW, Recorder().reporter)
     assert " by " not in (fake.alias or {})["Description"]
 

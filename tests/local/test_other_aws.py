@@ -151,7 +151,7 @@ def deployed(aws: Aws, folder: Path, release: str) -> None:
     lambdas = aws.client("lambda")
 
     def connect(_: Credentials, __: Mapping[str, str]) -> Connection:
-        return Connection(lambdas, lambda: aws.client("s3"), REGION)
+        return Connection(lambdas, aws.client)
 
     wait = Wait(time.sleep, time.monotonic, interval=0.1, ceiling=30)
     deploy(package(folder, release), context, Recorder().reporter, connect=connect, wait=wait)
@@ -214,7 +214,7 @@ def test_stack_deploys_and_rollback(
         assert (found["Version"], found["Description"][:5]) == (version, release)
         if bucket:
             assert runs(aws, bucket) == [release, version]
-    place = Place(Environment("CI"), NAME, Connection(lambdas, lambda: None, REGION))
+    place = Place(Environment("CI"), NAME, Connection(lambdas, lambda _: None))
     done = rollback(place, "2.0.7", "a test", datetime.now(UTC), Recorder().reporter)
     assert (done.version, done.function_version) == ("2.0.7", "1")
     if bucket:

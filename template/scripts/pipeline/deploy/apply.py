@@ -89,16 +89,13 @@ class _Work:
     made: Observed | None
     accepted: list[Step] = field(default_factory=list)
     known: dict[Enum, object] = field(default_factory=dict)
-    clients: dict[str, Any] = field(default_factory=dict)
     verdict: Verdict | None = None
     taken_back: bool = False
 
     def client(self, service: str) -> Any:
-        """Return the client of a service, made when it is first needed."""
-        makers = {"s3": self.connection.objects, "cloudwatch": self.connection.metrics}
-        if service in makers and service not in self.clients:
-            self.clients[service] = makers[service]()
-        return self.clients.get(service, self.connection.functions)
+        """Return the client of a service."""
+        there = self.connection
+        return there.functions if service == "lambda" else there.clients(service)
 
     def filled(self, value: Any) -> Any:
         """Return a part of a request with what is known in place of what stands for it."""

@@ -198,7 +198,7 @@ def refuse_canary(
     if alias.arn in _provisioned(connection.functions, target.name):
         reasons.append(f"{ALIAS} has provisioned concurrency, which cannot be managed meanwhile")
     alarms = canary.rollout.alarms
-    states = alarm_states(connection.metrics(), alarms) if alarms else {}
+    states = alarm_states(connection.clients("cloudwatch"), alarms) if alarms else {}
     reasons += [f"there is no alarm {name}" for name in alarms if name not in states]
     if reasons:
         raise PipelineError(

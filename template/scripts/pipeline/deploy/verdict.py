@@ -161,7 +161,7 @@ def refuse_unreadable(connection: Connection, function: str, version: str) -> No
     """Raise PipelineError where no figures may be read, before calls go to a new version."""
     now = connection.now()
     with explained_errors("CloudWatch", "cloudwatch:GetMetricData"):
-        connection.metrics().get_metric_data(
+        connection.clients("cloudwatch").get_metric_data(
             MetricDataQueries=metric_queries(function, version, version, _MINUTE),
             StartTime=now.replace(second=0, microsecond=0) - timedelta(minutes=1),
             EndTime=now,
