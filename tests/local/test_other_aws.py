@@ -11,7 +11,6 @@ import os
 import re
 import socket
 import subprocess
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
@@ -153,7 +152,7 @@ def deployed(aws: Aws, folder: Path, release: str) -> None:
     def connect(_: Credentials, __: Mapping[str, str]) -> Connection:
         return Connection(lambdas, aws.client)
 
-    wait = Wait(time.sleep, time.monotonic, interval=0.1, ceiling=30)
+    wait = Wait(interval=0.1, ceiling=30)
     deploy(package(folder, release), context, Recorder().reporter, connect=connect, wait=wait)
 
 

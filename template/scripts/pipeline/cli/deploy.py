@@ -35,7 +35,7 @@ def _wait() -> Iterator[Wait]:
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, stop.request) for number in numbers}
     try:
-        yield Wait(time.sleep, time.monotonic, stopped=stop)
+        yield Wait(stopped=stop)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

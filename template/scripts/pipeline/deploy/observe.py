@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import random
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -111,8 +112,8 @@ class Wait:
     `stopped` tells whether somebody has asked to stop.
     """
 
-    sleep: Callable[[float], None]
-    now: Callable[[], float]
+    sleep: Callable[[float], None] = time.sleep
+    now: Callable[[], float] = time.monotonic
     interval: float = 1.0
     ceiling: float = 300.0
     jitter: Callable[[], float] = random.random

@@ -5,7 +5,6 @@ The alias moves to a version that is there, with its code and its settings.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -45,7 +44,7 @@ def rollback(
     reason: str,
     now: datetime,
     reporter: Reporter,
-    wait: Wait = Wait(time.sleep, time.monotonic),  # noqa: B008 - frozen
+    wait: Wait = Wait(),  # noqa: B008 - frozen
 ) -> RolledBack:
     """Let the alias point to the release `to`, a package's version or commit, or the one before.
 
@@ -79,7 +78,7 @@ def end_canary(
     place: Place,
     word: str,
     reporter: Reporter,
-    wait: Wait = Wait(time.sleep, time.monotonic),  # noqa: B008 - frozen
+    wait: Wait = Wait(),  # noqa: B008 - frozen
 ) -> Serves:
     """Give all calls to the canary's version, or none; `word` is PROMOTE or ABORT.
 
