@@ -90,10 +90,17 @@ def test_a_release_is_named_by_its_commit_too(fake: FakeLambda) -> None:
 
 
 def test_it_goes_back_to_what_served_before(fake: FakeLambda) -> None:
-    """Not to a release that was taken back itself: the deploy has kept what it replaced."""
+    """Not to a release that was taken back itself: the deploy has kept what it replaced.
+
+    An earlier release that is deployed again leads back to none that is newer.
+    """
     back(fake, "2.0.7")
     deploy(fake, "2.0.9")
     assert back(fake).version == "2.0.7"
+    fake.touch(Timeout=30)
+    assert deploy(fake, "2.0.7").version == "1"
+    with pytest.raises(PipelineError, match="no release before"):
+        back(fake)
 
 
 def test_half_moved_traffic_is_taken_back_whole(fake: FakeLambda) -> None:

@@ -98,8 +98,8 @@ def earlier_release(known: list[Release], alias: Alias, to: str, where: str) -> 
     """Return the release that `to` names by its version or commit, else the one that served before.
 
     While a part of the calls goes to another version, that is what serves the others; after a
-    deploy, what its alias says; else the newest one before. Raises UsageError for a bare number,
-    PipelineError where there is no such release.
+    deploy, what its alias says, if that is an older one; else the newest one before. Raises
+    UsageError for a bare number, PipelineError where there is no such release.
     """
     if to:
         return named_releases(known, to, where)[0]
