@@ -24,7 +24,7 @@ _VARIABLES = {
 
 # What botocore takes for these settings: no setting, no variable, a default, no conversion. With
 # credentials that are given, AWS_PROFILE and the worker's own files say nothing, broken or not.
-_NO_FILES = {
+NO_FILES = {
     "profile": (None, None, None, None),
     "config_file": (None, None, os.devnull, None),
     "credentials_file": (None, None, os.devnull, None),
@@ -121,7 +121,7 @@ def _session(credentials: Credentials, region: str) -> Any:
 
     with explained_errors(_WHERE, ""):
         return boto3.session.Session(
-            botocore_session=Session(session_vars=_NO_FILES if credentials.key else None),
+            botocore_session=Session(session_vars=NO_FILES if credentials.key else None),
             aws_access_key_id=credentials.key or None,
             aws_secret_access_key=credentials.secret or None,
             aws_session_token=credentials.token or None,
