@@ -154,7 +154,7 @@ def test_waiting_for_an_update_has_a_ceiling_and_names_the_state() -> None:
     """An update that does not settle ends the deploy with its last state."""
     fake = FakeLambda.holding(OLD)
     fake.busy_reads = 1000
-    with pytest.raises(PipelineError, match=r"after 6 s .*LastUpdateStatus InProgress"):
+    with pytest.raises(PipelineError, match=r"after 5 s .*LastUpdateStatus InProgress"):
         deploy_to(fake, ceiling=5.0)
 
 

@@ -119,9 +119,9 @@ class Wait:
     jitter: Callable[[], float] = random.random
     stopped: Callable[[], bool] = lambda: False
 
-    def pause(self, part: float = 1.0) -> None:
-        """Sleep for half to one and a half of the interval, or of a part of it."""
-        self.sleep(part * self.interval * (0.5 + self.jitter()))
+    def pause(self, part: float = 1.0, most: float = math.inf) -> None:
+        """Sleep for half to one and a half of a part of the interval, at most `most` seconds."""
+        self.sleep(min(most, part * self.interval * (0.5 + self.jitter())))
 
 
 def observe(client: Any, name: str, version: str = LATEST) -> Observed:
@@ -317,7 +317,7 @@ def settled(client: Any, name: str, wait: Wait, stage: Stage, version: str = LAT
             )
         text = f"waiting for {what}: {found.status}"
         stage.progress(text, round(waited), math.ceil(ceiling))
-        wait.pause(part)
+        wait.pause(part, ceiling - waited)
         part = min(2 * part, 1.0)
 
 
