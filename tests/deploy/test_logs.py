@@ -226,6 +226,16 @@ def test_text_is_readable_and_belongs_to_its_request() -> None:
     assert max(map(len, lines)) <= 80
 
 
+def test_a_line_that_begins_with_an_id_of_the_functions_own_is_no_error() -> None:
+    """Lambda writes the time or a word before a request's id; a function may begin with any."""
+    order = "00000000-0000-4000-8000-00000000abcd"
+    lines = shown(
+        START.format(REQUEST), f"{order} was shipped\n", f"RequestId: {REQUEST} Error: killed\n"
+    )
+    at = f"09:04:00.000 v12 {REQUEST[:8]}"
+    assert lines[2:] == [f"{at} {order} was shipped", f"{at} ERROR killed"]
+
+
 def test_json_is_readable_too() -> None:
     """Of the function, of Lambda itself, and metrics; what is no object is shown as it is."""
     trace = ['  File "app.py", line 3, in handle', "LookupError: x"]
