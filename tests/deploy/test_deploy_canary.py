@@ -370,6 +370,14 @@ def test_what_a_canary_demands_is_checked_before_anything_is_written(
     assert world.live() == ("2", {})
 
 
+def test_a_strategy_of_octopus_that_is_none_is_named_by_its_variable(world: World) -> None:
+    """Nobody finds it under the name that it has in pyproject.toml."""
+    with pytest.raises(UsageError, match="'at once' is not a strategy") as caught:
+        world.deploy("2.0.8", AWS_Lambda_Strategy="at once")
+    assert caught.value.where == "AWS.Lambda.Strategy"
+    assert world.fake.writes() == []
+
+
 def test_the_first_deploy_moves_at_once_and_so_does_one_without_alias(world: World) -> None:
     """Nothing serves yet that could take the other calls."""
     # World's own deploy was the first one.

@@ -72,7 +72,8 @@ def deploy(
     from ..verbs.which_function import place_of
 
     if detailed_exit_code and not (dry_run or plan):
-        raise UsageError("deploy", "--detailed-exit-code is for --dry-run", "Name both.")
+        what = "--detailed-exit-code is for --dry-run and --plan"
+        raise UsageError("deploy", what, "Name one of them besides.")
     if sum(map(bool, (plan, from_plan, print_policy))) > 1:
         what = "--plan, --from-plan and --print-policy exclude each other"
         raise UsageError("deploy", what, "Name one.")

@@ -23,7 +23,9 @@ from .smoke import SMOKE_FOLDER, smoke_tests
 from .traffic import (
     ABORT,
     PROMOTE,
+    STRATEGY_VARIABLE,
     Rollout,
+    Strategy,
     canary_in,
     ended,
     refuse_canary,
@@ -77,8 +79,10 @@ def planned(
     bucket = _bucket(manifest, values.pop(BUCKET))
     name = context.function or resource_name(environment, manifest.function.name)
     # Who promotes a canary has judged already.
-    asked = {"strategy": context.strategy} if context.strategy else {}
-    rollout = Rollout() if context.traffic else Rollout.read({**place, **asked})
+    rollout = Rollout() if context.traffic else Rollout.read(place)
+    if context.strategy and not context.traffic:
+        strategy = Strategy.parse(context.strategy, STRATEGY_VARIABLE)
+        rollout = replace(rollout, strategy=strategy)
     reporter.line(f"{manifest.package_id} {manifest.version} to {name} ({environment})")
     with reporter.stage("check") as stage:
         code = package.code(where)
