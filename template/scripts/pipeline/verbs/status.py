@@ -181,11 +181,10 @@ def _deployed(serving: Observed, alias: Alias | None) -> str:
 
 def _traffic(alias: Alias | None, known: Iterable[Release]) -> Iterator[Share]:
     names = {one.function.version: one.version for one in known}
-    weights = {**alias.weights} if alias else {}
-    for version, share in (
-        {alias.version: 1 - sum(weights.values()), **weights} if alias else {}
-    ).items():
-        yield Share(version, names.get(version, ""), round(share, 4))
+    if alias:
+        shares = {alias.version: 1 - sum(alias.weights.values()), **alias.weights}
+        for version, share in shares.items():
+            yield Share(version, names.get(version, ""), round(share, 4))
 
 
 def _drift(place: Place, latest: Observed, serving: Observed, alias: Alias | None) -> Iterator[str]:
