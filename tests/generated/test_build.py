@@ -112,6 +112,22 @@ def test_a_change_makes_a_new_build(repository: Repository) -> None:
     assert not repository.must("package", "--json").document["reused"]
 
 
+def test_a_tag_on_the_last_builds_commit_makes_a_new_build(repository: Repository) -> None:
+    """With `GitTag` the tag is the version: `build` makes what `version` says."""
+    strategy = "SemVerWithPatchFilledAutomaticallyWithBuildNumber"
+    repository.edit("pyproject.toml", f'"{strategy}"', '"GitTag"')
+    repository.commit()
+    git(repository.root, "tag", "v1.0.0")
+    repository.must("package")
+    git(repository.root, "tag", "--annotate", "--message", "Next", "v1.1.0")
+    assert repository.must("version").out.strip() == "1.1.0"
+    tagged = repository.must("package", "--json").document
+    assert (tagged["version"], tagged["reused"]) == ("1.1.0", False)
+    again = repository.must("package", "--json").document
+    assert (again["version"], again["reused"]) == ("1.1.0", True)
+    git(repository.root, "tag", "--delete", "v1.0.0", "v1.1.0")
+
+
 def test_a_file_saved_during_the_build(repository: Repository) -> None:
     """A build that may hold the old and the new is none: the error names the file."""
     handler = f"src/{repository.module()}/handler.py"
