@@ -161,7 +161,7 @@ def clean(run: Session, keep: str = "3", all: bool = False) -> None:  # noqa: A0
     """Remove old builds, and what only they used of the cache."""
     from ..verbs.clean import clean
 
-    number = 0 if all else _whole_number("--keep", keep)
+    number = None if all else _whole_number("--keep", keep)
     removed = clean(run.root, run.cache, number, run.reporter)
     _removed(run, "build-output and .pipeline/cache", removed)
 
