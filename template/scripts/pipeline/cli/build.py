@@ -97,9 +97,10 @@ def build(
         _version_options(build_number, prerelease, prerelease_tag, version_strategy), force
     )
     where = (environments, projects, octopus_project_prefix, channel, git_ref)
-    if not deploy and any(where):
-        flags = "--environments, --projects, --channel and --git-ref"
-        raise UsageError("build", f"{flags} go with --deploy", "Add it.")
+    flags = [f"--{name}" for name, value in zip(RELEASE_FLAGS, where, strict=True) if value]
+    if flags and not deploy:
+        needs = "goes" if len(flags) == 1 else "go"
+        raise UsageError("build", f"{' and '.join(flags)} {needs} with --deploy", "Add it.")
     access = octopus_access(run, octopus_server_url, octopus_api_key, octopus_space)
     if not deploy:
         run.answer = _document(build(run.project, options, run.machine, run.reporter), run.root)
