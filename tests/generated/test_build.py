@@ -88,12 +88,14 @@ def test_the_package_opens(repository: Repository) -> None:
 
 
 def test_an_unchanged_build_is_the_last_build(repository: Repository) -> None:
-    """Without a change the version and the package stay; `--force` or a version flag asks anew."""
+    """Without a change both stay; `--force`, a version's flag or variable asks for a new one."""
     first = repository.must("build", "--json").document
     again = repository.must("build", "--json").document
     assert again == {**first, "reused": True}
     for flags in (["--force"], ["--build-number", "7"], ["--prerelease"]):
         assert not repository.must("package", "--json", *flags).document["reused"]
+    tagged = repository.must("package", "--json", extra={"PRERELEASE_TAG": "fix"}).document
+    assert (tagged["version"].partition("-")[2], tagged["reused"]) == ("fix", False)
 
 
 def test_a_change_makes_a_new_build(repository: Repository) -> None:

@@ -201,7 +201,8 @@ def _verify(built: Built, machine: Machine, reporter: Reporter) -> str:
 
 def _is_reusable(last: Latest, options: BuildOptions, server: BuildServer, root: Path) -> bool:
     """Tell whether the last build of the same inputs is what the options ask for."""
-    asked = options.force or options.version != VersionOptions() or server.build_number is not None
+    given = (server.build_number, server.prerelease_tag) != (None, None)
+    asked = options.force or options.version != VersionOptions() or given
     if asked or not (last.tested or options.only_package):
         return False
     return _is_whole(last.package_path(root), last.package_sha256)
