@@ -6,6 +6,7 @@ is the median of three whole processes; the ratios are what travels to another m
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import shutil
@@ -53,11 +54,12 @@ class Case:
 
 def main() -> None:
     """Measure and print the table."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     work = ROOT / ".pipeline" / "bench"
     shutil.rmtree(work / "fixtures", ignore_errors=True)
     uv = bootstrap.find_uv(ROOT, "requirements/dev.txt")
     sam = install_sam(work, uv)
-    print(f"{datetime.now(UTC):%Y-%m-%d}, {platform.platform()}, {os.cpu_count()} cores, ")
+    print(f"{datetime.now(UTC):%Y-%m-%d}, {platform.platform()}, {os.cpu_count()} cores")
     print(
         f"Python {platform.python_version()}, SAM CLI {version(sam)}; seconds, median of {_RUNS}\n"
     )

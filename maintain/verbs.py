@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from invoke import Collection, Context, Exit, task
@@ -19,6 +20,8 @@ _PYTHON_FILES = (
     "template/tasks.py",
     "template/scripts",
 )
+# A worker of xdist's has no terminal, and nobody sees what its tests print.
+_ONE_PROCESS = frozenset({"--pdb", "--trace", "-s", "--capture=no"})
 
 
 def namespace(root: Path) -> Collection:
@@ -41,9 +44,7 @@ def demo(run: Session, language: str = "python") -> None:
 @task
 def test(c: Context) -> None:
     """Run the tests; everything after `test` goes to pytest."""
-    # Neighbours share fixtures and stay together; who is done first takes from the other's end.
-    chosen = ("-q", "-n", "2", "--dist", "worksteal", *c.config.pipeline.passed_on)
-    _attach(c, "-m", "pytest", "-p", "tests.progress", *chosen)
+    _attach(c, "-m", *pytest_command(c.config.pipeline.passed_on))
 
 
 @task(help={"fix": "Correct what can be corrected"})
@@ -101,6 +102,13 @@ def release(c: Context, version: str) -> None:
 
     with session(root_of(c), json=False, verbose=False) as run:
         make_release(run.root, version, run.reporter)
+
+
+def pytest_command(passed_on: Sequence[str]) -> list[str]:
+    """Return pytest's words: two workers, but where somebody wants to talk to a test or hear it."""
+    # Neighbours share fixtures and stay together; who is done first takes from the other's end.
+    shared = () if _ONE_PROCESS.intersection(passed_on) else ("-n", "2", "--dist", "worksteal")
+    return ["pytest", "-p", "tests.progress", "-q", *shared, *passed_on]
 
 
 def _attach(c: Context, *words: str) -> None:

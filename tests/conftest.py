@@ -93,10 +93,12 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
 
     def made(name: str, make: Callable[[Path], object]) -> Path:
         found = folder / "shared by all" / name
-        with found.with_suffix(".lock").open("a") as lock:
+        with found.with_name(f"{name}.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             # What is there now: another worker may have written while this one waited.
             if not os.fstat(lock.fileno()).st_size:
+                # What one left that failed halfway would make the next fail for another reason.
+                shutil.rmtree(found, ignore_errors=True)
                 make(found)
                 lock.write("made")
         return found

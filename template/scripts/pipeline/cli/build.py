@@ -97,9 +97,10 @@ def build(
         _version_options(build_number, prerelease, prerelease_tag, version_strategy), force
     )
     where = (environments, projects, octopus_project_prefix, channel, git_ref)
-    if not deploy and any(where):
-        flags = "--environments, --projects, --channel and --git-ref"
-        raise UsageError("build", f"{flags} go with --deploy", "Add it.")
+    flags = [f"--{name}" for name, value in zip(RELEASE_FLAGS, where, strict=True) if value]
+    if flags and not deploy:
+        needs = "goes" if len(flags) == 1 else "go"
+        raise UsageError("build", f"{' and '.join(flags)} {needs} with --deploy", "Add it.")
     access = octopus_access(run, octopus_server_url, octopus_api_key, octopus_space)
     if not deploy:
         run.answer = _document(build(run.project, options, run.machine, run.reporter), run.root)
@@ -161,7 +162,7 @@ def clean(run: Session, keep: str = "3", all: bool = False) -> None:  # noqa: A0
     """Remove old builds, and what only they used of the cache."""
     from ..verbs.clean import clean
 
-    number = 0 if all else _whole_number("--keep", keep)
+    number = None if all else _whole_number("--keep", keep)
     removed = clean(run.root, run.cache, number, run.reporter)
     _removed(run, "build-output and .pipeline/cache", removed)
 

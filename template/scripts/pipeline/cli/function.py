@@ -59,6 +59,10 @@ def run(
 
     terminal = _INSPECTOR if inspect else _terminal(session)
     if inspect:
+        if not session.project.function.runtime.has_inspector:
+            what = f"on {session.project.function.runtime.name} no function waits for a debugger"
+            then = "Leave it out: in a terminal `breakpoint()` stops there."
+            raise UsageError("--inspect", what, then)
         session.reporter.line(f"  debugger  the function will wait for one on {_INSPECTOR}")
     if watch:
         _watch(session, event, package, terminal)

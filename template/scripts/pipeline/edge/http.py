@@ -36,7 +36,6 @@ _MOST_OF_AN_ERROR = 1 << 18
 _MOST_REDIRECTS = 5
 _DEEPEST = 100  # lists and objects inside each other; Octopus nests less than ten
 _NEVER_LEFT = (faults.NewConnectionError, faults.ConnectTimeoutError, faults.ProxyError)
-_MASK = "********"
 
 
 @dataclass(frozen=True)
@@ -380,9 +379,7 @@ def _is_about_trust(reason: BaseException) -> bool:
 def _refusal(
     request: Request, raw: urllib3.BaseHTTPResponse, body: bytes, location: str
 ) -> HttpError:
-    words = body_words(body)
-    for secret in sorted(filter(None, _secrets_of(request)), key=len, reverse=True):
-        words = words.replace(secret, _MASK)
+    words = body_words(body, _secrets_of(request))
     phrase = f"status {raw.status} {raw.reason or ''}".rstrip()
     what = f"{phrase}: {words}" if words else phrase
     return HttpError(

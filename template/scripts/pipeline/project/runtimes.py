@@ -43,6 +43,11 @@ class Runtime:
         return self.language == "node"
 
     @property
+    def has_inspector(self) -> bool:
+        """Whether its debugger is another program, which a function can wait for."""
+        return self.language == "node"
+
+    @property
     def python_tag(self) -> str:
         """Python's tag in a wheel's name, like `cp313`."""
         return "cp" + self.version.replace(".", "")

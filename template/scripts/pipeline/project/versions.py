@@ -16,6 +16,7 @@ from ..core.errors import PipelineError, UsageError
 from ..core.text import quoted
 
 DEFAULT_STRATEGY = "SemVerWithPatchFilledAutomaticallyWithBuildNumber"
+TAG_STRATEGY = "GitTag"
 _TAG_LIMIT = 20
 _TAG = re.compile(r"[A-Za-z][0-9A-Za-z-]*\Z")
 _GIT_TAG = re.compile(r"v?([0-9]{1,9})\.([0-9]{1,9})\.([0-9]{1,9})(?:-([0-9A-Za-z-]+))?\Z")
@@ -202,5 +203,5 @@ STRATEGIES: dict[str, Callable[[VersionRequest], Version]] = {
     DEFAULT_STRATEGY: _build_number,
     "AutomaticIncrementBasedOnCurrentUtcTimestamp": _timestamp,
     "DerivedFromYearMonthAndBuildNumber": _year_month,
-    "GitTag": _git_tag,
+    TAG_STRATEGY: _git_tag,
 }

@@ -26,6 +26,7 @@ from ..project.buildserver import BuildServer
 from ..project.last_build import Latest
 from ..project.project import Project
 from ..project.sources import Sources
+from ..project.versions import TAG_STRATEGY
 from ..project.worktree import WorkTree
 from ..zip.reader import OUR_LIMITS, read_member
 from .test import run_tests
@@ -78,10 +79,17 @@ def build(project: Project, options: BuildOptions, machine: Machine, reporter: R
         git = machine.git
         tree = WorkTree.read(git, server)
         began, last = Inputs.read(root, git, tree), last_build(root)
-        if last and last.inputs == began.digest and _is_reusable(last, options, server, root):
+        choose = partial(choose_version, project, options.version, tree, server, machine.now())
+        if (
+            last
+            and last.inputs == began.digest
+            and _is_reusable(last, options, server, root)
+            # A tag is no input, but it may have been set since.
+            and (project.version_strategy != TAG_STRATEGY or choose().text == last.version)
+        ):
             reporter.line(_headline(project, last.version, tree))
             return _reuse(last, root, reporter, full=full)
-        version = choose_version(project, options.version, tree, server, machine.now()).text
+        version = choose().text
         reporter.line(_headline(project, version, tree))
         reporter.emit(BuildNumber(version))
         sources = before_build(project, git, reporter.line)
@@ -193,7 +201,8 @@ def _verify(built: Built, machine: Machine, reporter: Reporter) -> str:
 
 def _is_reusable(last: Latest, options: BuildOptions, server: BuildServer, root: Path) -> bool:
     """Tell whether the last build of the same inputs is what the options ask for."""
-    asked = options.force or options.version != VersionOptions() or server.build_number is not None
+    given = (server.build_number, server.prerelease_tag) != (None, None)
+    asked = options.force or options.version != VersionOptions() or given
     if asked or not (last.tested or options.only_package):
         return False
     return _is_whole(last.package_path(root), last.package_sha256)

@@ -14,6 +14,7 @@ from ..project.buildserver import BuildServer
 from ..project.project import Project
 from ..project.versions import (
     DEFAULT_STRATEGY,
+    TAG_STRATEGY,
     TagFacts,
     Version,
     VersionRequest,
@@ -24,7 +25,7 @@ from ..project.worktree import WorkTree
 
 # More digits than any number of a version may have.
 _NUMBER = re.compile("[0-9]{1,20}")
-_TAGGED = (DEFAULT_STRATEGY, "GitTag")
+_TAGGED = (DEFAULT_STRATEGY, TAG_STRATEGY)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ Tests run in it, types are checked against it, and editors find it at its one pa
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -29,7 +28,6 @@ from .requirements import markers_here, refuse_misfits
 _PYTHON = ".pipeline/python"
 _STAMP = "made-from.json"
 _NO_TESTS = 5  # pytest's exit code when it collected none
-_RUFF = (sys.executable, "-m", "ruff")
 
 
 @contextmanager
@@ -149,20 +147,14 @@ def _python_in(venv: Path) -> Path:
 def linters(
     project: Project, machine: Machine, reporter: Reporter, *, fix: bool
 ) -> Iterator[tuple[Linter, ...]]:
-    """Give ruff as the tooling has it, and mypy as the tests' lock has it, beside the packages.
-
-    `[tool.mypy]` in `pyproject.toml` asks for types.
-    """
-    found = (
-        Linter("lint", (*_RUFF, "check", *(["--fix"] if fix else []), "."), "ruff found nothing"),
-        Linter("format", (*_RUFF, "format", *([] if fix else ["--check"]), "."), "as ruff has it"),
-    )
+    """Give mypy where `[tool.mypy]` asks for types, from the tests' lock, beside the packages."""
+    del fix
     if project.mypy is None:
-        yield found
+        yield ()
         return
     if not any(entry.name == "mypy" for entry in locked(read_lock(project.root, TEST_LOCK))):
         what = "[tool.mypy] asks for types, and mypy is not locked"
         then = "Add it to `test` in [dependency-groups], then run `python3 tasks.py lock`."
         raise PipelineError("pyproject.toml", what, then)
     with own_python(project, machine, reporter) as (python, _):
-        yield *found, Linter("types", (python, "-m", "mypy", *project.mypy), "mypy found nothing")
+        yield (Linter("types", (python, "-m", "mypy", *project.mypy), "mypy found nothing"),)
