@@ -34,7 +34,7 @@ SERVERS = {
 _YOURS = re.compile(r"scripts/(hooks_\w+\.py|allowed-changes\.toml|MANIFEST)\Z")
 _MADE = frozenset((".git", ".venv", ".pipeline", "build-output", "node_modules", "__pycache__"))
 _BY_ANSWER = re.compile(r"\{% if [^%]* %\}([^{}]+)\{% endif %\}")
-_MARKERS = re.compile(rb"^<{7} .*?^={7}\r?$.*?^>{7} ", re.MULTILINE | re.DOTALL)
+MARKERS = re.compile(rb"^<{7} .*?^={7}\r?$.*?^>{7} ", re.MULTILINE | re.DOTALL)
 _READABLE = 8 << 20  # A larger file is data: neither merged by git nor written by people.
 # What issuers say their keys look like; `build` knows many more, and looks at what it packages.
 _CREDENTIALS = re.compile(
@@ -52,6 +52,10 @@ _ANSWERED = {
 }
 _LOCKED = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;\\]+)(.*(?:\n[ \t].*)*)", re.MULTILINE)
 _REQUIRED = re.compile(r"\s*([A-Za-z0-9][\w.-]*)\s*(?:\[[^\]]*\]\s*)?(?:==\s*([^\s,;*]+)\s*\Z)?")
+_ANSWERS_BACK = (
+    f"Bring it back from git: git checkout HEAD -- {ANSWERS}\n"
+    "Where it never said so, the template was no git repository: generate from one."
+)
 _USAGE = "usage: doctor [--fix [--yes] | --against-template] [--json] [--root FOLDER]"
 
 
@@ -88,7 +92,7 @@ def conflicts(root: Path) -> list[Finding]:
     for name, path in _files(root):
         if name.endswith(".rej"):
             what, then = "a patch that did not apply", "Apply what is right in it, and delete it."
-        elif _MARKERS.search(_read(path)):
+        elif MARKERS.search(_read(path)):
             what, then = "it holds conflict markers", "Keep what is right between them."
         else:
             continue
@@ -171,9 +175,13 @@ def git_address(recorded: str) -> str:
 def fetch(root: Path, folder: Path, ref: str = "") -> Path:
     """Clone the template of a repository, its recorded release or `ref`; return the clone."""
     known = answers(root)
-    source, ref = str(known.get("_src_path", "")), ref or str(known.get("_commit", ""))
-    if not source or not ref or ref.startswith("-"):
-        raise DoctorError(f"{ANSWERS}: it does not say which template this is from, and which one.")
+    source, recorded = str(known.get("_src_path", "")), str(known.get("_commit", ""))
+    ref = ref or recorded
+    if not source or not recorded or ref.startswith("-"):
+        raise DoctorError(
+            f"{ANSWERS}: it does not say which template this is from, and which release of it.\n"
+            f"{_ANSWERS_BACK}"
+        )
     quiet = ["-c", "core.autocrlf=false", "-c", "advice.detachedHead=false"]
     address, clone = git_address(source), folder / "template"
     for words in (
@@ -332,8 +340,8 @@ def _answers(root: Path) -> Iterator[Finding]:
     known = answers(root)
     source = str(known.get("_src_path", ""))
     if not source or not known.get("_commit"):
-        then = f"Bring it back from git: git checkout HEAD -- {ANSWERS}"
-        yield Finding("answers", ANSWERS, "it does not say which template this is from", then)
+        what = "it does not say which template this is from, and which release of it"
+        yield Finding("answers", ANSWERS, what, _ANSWERS_BACK)
     elif source != _hidden(source):
         then = "Take the password out, change it, and use a credential helper of git's."
         yield Finding("credential", ANSWERS, f"the address {_hidden(source)} holds it", then)

@@ -24,8 +24,7 @@ _USAGE = "usage: update [--to VERSION] [--preview] [--answer NAME=VALUE ...] [--
 _RELEASE = re.compile(r"v(\d+)\.(\d+)\.(\d+)\Z")
 _SHARED = re.compile(r"(pyproject\.toml|tasks\.py|\.gitignore|\.gitattributes|src/[^/]+\.nuspec)\Z")
 _PATCH, _MESSAGE = ".pipeline/update/yours.patch", ".pipeline/update/message.txt"
-# Later than every entry of the allow-file: an update replaces what was allowed, and says so.
-_ALWAYS = "9999-99-99"
+_SOLVE = "Keep what is right between the markers, and say so with git add."
 
 
 class Options(NamedTuple):
@@ -109,11 +108,12 @@ def _newest(tags: Sequence[str]) -> str:
 def _apply(options: Options, root: Path, clone: Path) -> int:
     """Do it: this is the new release's half."""
     if left := doctor.conflicts(root):
-        raise DoctorError(f"conflicts are left: {', '.join(one.path for one in left)}", 4)
+        names = ", ".join(one.path for one in left)
+        raise DoctorError(f"conflicts are left: {names}\n{_SOLVE}", 4)
     if not options.preview:
         if status := _git(root, "status", "--porcelain"):
             raise DoctorError(
-                f"commit or remove this first, to see what the update does:\n{status}"
+                f"commit or remove this first, to see what the update does:\n{status.rstrip()}"
             )
         return _updated(options, root, clone)
     copy = clone.parent / "preview"
@@ -155,7 +155,7 @@ def _updated(options: Options, root: Path, clone: Path) -> int:
         say(f"  replaced   {name}: it was edited here, or missing")
     for name in saved:
         say(f"  saved      {name}: the release has no such file, and it was edited here")
-    if keep.exists():
+    if keep.exists() and not options.preview:
         say(f"  What was there is in {keep}.")
     if applied:
         say("  The files that are yours were changed as well: look at `git diff`.")
@@ -170,7 +170,9 @@ def _updated(options: Options, root: Path, clone: Path) -> int:
     if result["conflicts"]:
         for name in result["conflicts"]:
             say(f"  conflict   {name}")
-        say("Keep what is right between the markers, then run `python3 tasks.py build`.")
+        say(_SOLVE)
+        if not options.preview:
+            say(f"Then: python3 tasks.py build, and git commit --file {_MESSAGE}")
         return _end(options, result, 4)
     later, built = _packaged(root, "build", say)
     result["package"] = _compared(earlier, later, say)
