@@ -397,7 +397,7 @@ def _misfits(root: Path, lock: str, wanted: Iterable[Any]) -> Iterator[Finding]:
         if asked is None or ";" in requirement:
             continue  # With a marker it may be for other Pythons only.
         versions = locked.get(_normal(asked[1]), set())
-        if not versions or (asked[2] and asked[2] not in versions):
+        if not versions or (asked[2] and _same(asked[2]) not in map(_same, versions)):
             has = f"{' and '.join(sorted(versions))} is" if versions else "none of it is"
             what = f"pyproject.toml asks for {requirement}, and {has} locked"
             yield Finding("lock", lock, what, then)
@@ -433,7 +433,8 @@ def _toml(root: Path, name: str) -> tuple[dict[str, Any], list[Finding]]:
     except ImportError:
         return {}, []
     except ValueError as error:
-        return {}, [Finding("allowed" if name == ALLOWED else "answers", name, f"{error}")]
+        kind = "allowed" if name == ALLOWED else "answers"
+        return {}, [Finding(kind, name, f"{error}", "Correct that line.")]
 
 
 def _read(path: Path) -> bytes:
@@ -462,6 +463,11 @@ def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def _same(version: str) -> str:
+    """Return a version as an index would compare it: 1.17 is 1.17.0."""
+    return re.sub(r"(\.0)+\Z", "", version.lower())
+
+
 def _hidden(text: str) -> str:
     """Return a text with passwords and tokens in its addresses hidden; a name alone is none."""
     return re.sub(r"(\w://)([^\s/@:]*:[^\s/@]+|[^\s/@]{20,})@", r"\1********@", text)
@@ -469,18 +475,18 @@ def _hidden(text: str) -> str:
 
 def git(root: Path, *words: str) -> str:
     """Return what git says; nothing where it says no."""
-    try:
-        return run(["git", *words], root).stdout
-    except OSError:
-        return ""
+    return run(["git", *words], root).stdout
 
 
 def run(command: Sequence[str], root: Path) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end, in `root` and without anybody to ask."""
-    return subprocess.run(
-        command, cwd=root, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8",
-        errors="replace", check=False,
-    )  # fmt: skip
+    """Run a program to its end, in `root` and without anybody to ask; 127 where there is none."""
+    try:
+        return subprocess.run(
+            command, cwd=root, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8",
+            errors="replace", check=False,
+        )  # fmt: skip
+    except OSError as error:
+        return subprocess.CompletedProcess(command, 127, "", f"{command[0]}: {error.strerror}")
 
 
 if __name__ == "__main__":

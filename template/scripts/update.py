@@ -47,6 +47,7 @@ def main(words: Sequence[str], root: Path) -> int:
         options = _options(words)
         root = Path(options.root) if options.root else root
         if options.apply:
+            _refuse_answers(options.answers, root, Path(options.apply))
             return _apply(options, root, Path(options.apply))
         return _hand_over(options, words, root)
     except DoctorError as error:
@@ -103,6 +104,27 @@ def _newest(tags: Sequence[str]) -> str:
     if not releases:
         raise DoctorError("the template has no release yet: say which commit with --to.")
     return max(releases, key=lambda tag: releases[tag])
+
+
+def _refuse_answers(given: Sequence[str], root: Path, clone: Path) -> None:
+    """Refuse answers to what is not asked, and other ones to what is for good."""
+    known = doctor.answers(root)
+    questions = (clone / "copier.yml").read_text(encoding="utf-8")
+    blocks = re.findall(r"^([a-z]\w*):\n((?: .*\n|\n)*)", questions, re.MULTILINE)
+    asked = sorted(name for name, block in blocks if "when: false" not in block)
+    for pair in given:
+        name, _, value = pair.partition("=")
+        if name not in asked:
+            raise DoctorError(f"--answer {name}: the questions are {', '.join(asked)}.", 2)
+        # Of a runtime that is its language: python3.14.
+        kinds = {
+            re.sub(r"\d.*", "", text) if name == "runtime" else text
+            for text in (value, str(known.get(name, value)))
+        }
+        if name in ("function_kind", "runtime") and len(kinds) > 1:
+            what = "what the function starts from, and its language, are for good"
+            then = "Edit src, tests and environment: they are yours. Or generate a repository."
+            raise DoctorError(f"--answer {pair}: {what}.\n{then}", 2)
 
 
 def _apply(options: Options, root: Path, clone: Path) -> int:
@@ -196,7 +218,10 @@ def _copier(root: Path, clone: Path) -> Callable[..., None]:
         command = [str(python), "-m", "copier", verb, "--quiet", "--defaults", *words]
         done = doctor.run(command, root)
         if done.returncode:
-            raise DoctorError(f"copier {verb} failed:\n{done.stderr.strip()}")
+            said = done.stderr.strip()
+            # It shows a trace of an answer that it does not take, and says at its end why.
+            why = said.splitlines()[-1] if "Traceback (most recent call last)" in said else said
+            raise DoctorError(f"copier {verb} failed: {why}")
 
     return run
 

@@ -172,6 +172,27 @@ def test_what_else_is_wrong_is_named(repository: Path) -> None:
     assert "address" in {one.kind for one in doctor.examine(repository, _TODAY)}
 
 
+def test_a_lock_has_the_version_that_is_asked_for(repository: Path) -> None:
+    """However it is written: an index has 1.17 as 1.17.0."""
+    lock = repository / "requirements" / "function.txt"
+    lock.write_text(f"six==1.17.0 \\\n    --hash=sha256:{'0' * 64}\n", encoding="utf-8")
+    project = repository / "pyproject.toml"
+    _replaced(project, "dependencies = []", 'dependencies = ["six==1.17"]')
+    assert doctor.examine(repository, _TODAY) == []
+    _replaced(project, "six==1.17", "six==1.16")
+    assert [one.path for one in doctor.examine(repository, _TODAY)] == ["requirements/function.txt"]
+
+
+def test_without_git(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is named, not a trace."""
+    monkeypatch.setenv("PATH", "")
+    assert [one.path for one in doctor.examine(repository, _TODAY)] == ["git"]
+    assert doctor.main(["--fix"], repository) == 1
+    assert "git: No such file" in capsys.readouterr().err
+
+
 def test_against_the_template(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An edit that the MANIFEST was made to hide is found; so is a template nobody trusts."""
     monkeypatch.delenv(doctor.ADDRESSES, raising=False)

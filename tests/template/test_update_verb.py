@@ -14,7 +14,7 @@ import update
 
 from maintain.manifest import write_manifest
 from tests.generated.repository import PYTHON, RUNTIME, environment
-from tests.repositories import commit_all, copy_template, git
+from tests.repositories import Render, commit_all, copy_template, git
 
 _NEXT = "v999.1.0"
 
@@ -145,6 +145,16 @@ def test_a_wrong_command_line_is_refused(tmp_path: Path) -> None:
     """With exit code 2, before anything is fetched."""
     assert update.main(["--answer", "runtime"], tmp_path) == 2
     assert update.main(["--nonsense"], tmp_path) == 2
+
+
+@pytest.mark.parametrize("answer", ["nosuch=1", "language=node", "function_kind=s3-event",
+                                    "runtime=nodejs24.x"])  # fmt: skip
+def test_an_answer_that_changes_nothing_or_too_much_is_refused(
+    render: Render, template_clone: Path, answer: str
+) -> None:
+    """Copier takes any name, and makes half of another function beside the team's."""
+    words = ["--apply", str(template_clone), "--preview", "--answer", answer]
+    assert update.main(words, render(function_kind="empty")) == 2
 
 
 def test_an_unknown_origin_is_an_error(
