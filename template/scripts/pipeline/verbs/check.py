@@ -1,4 +1,6 @@
-"""`check`: look for faults without running anything: the language's linters, and the stack.
+"""`check`: look for faults without running anything: ruff, the language's linters, and the stack.
+
+ruff is the tooling's: the hooks are in Python in every language.
 
 The stack is read by cfn-lint, which knows AWS's resources and needs neither network nor account.
 """
@@ -15,6 +17,7 @@ from ..function.engine import Linter, engine_for
 from ..project.project import Project
 
 _STACK = "environment/stack.yaml"
+_RUFF = (sys.executable, "-m", "ruff")
 _CFN_LINT = "from cfnlint.runner import main; main()"
 _ANY = tuple(range(256))
 
@@ -26,8 +29,13 @@ def check(project: Project, machine: Machine, reporter: Reporter, *, fix: bool) 
     """
     machine.tooling("check")
     engine = engine_for(project.function.runtime)
+    lints, formats = (("--fix",), ()) if fix else ((), ("--check",))
     with engine.linters(project, machine, reporter, fix=fix) as linters:
-        checks = [*linters]
+        checks = [
+            Linter("lint", (*_RUFF, "check", *lints, "."), "ruff found nothing"),
+            Linter("format", (*_RUFF, "format", *formats, "."), "as ruff has it"),
+            *linters,
+        ]
         if (project.root / _STACK).is_file():
             # A warning of cfn-lint's is one of style; errors are what CloudFormation would refuse.
             options = ("--non-zero-exit-code", "error")

@@ -1,8 +1,7 @@
-"""What `check` runs: ruff over the hooks, and the linters that the function's own lock has."""
+"""What `check` runs of JavaScript: the linters that the function's own lock has."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,7 +13,6 @@ from .install import node_of
 from .packages import Packages
 from .tests import CHECK, own_modules, type_checker
 
-_RUFF = (sys.executable, "-m", "ruff")
 # Programs of packages: the stage's name, what checks, and what corrects.
 _KNOWN = (
     ("eslint", "eslint", (".",), (".", "--fix")),
@@ -27,11 +25,7 @@ _KNOWN = (
 def linters(
     project: Project, machine: Machine, reporter: Reporter, *, fix: bool
 ) -> Iterator[tuple[Linter, ...]]:
-    """Give ruff for the hooks, and of eslint, prettier, biome and tsc those that are locked."""
-    found = [
-        Linter("lint", (*_RUFF, "check", *(["--fix"] if fix else []), "."), "ruff found nothing"),
-        Linter("format", (*_RUFF, "format", *([] if fix else ["--check"]), "."), "as ruff has it"),
-    ]
+    """Give those of eslint, prettier, biome and tsc that are locked."""
     packages = Packages.read(project.root)
     locked = [
         (name, program, corrects if fix else checks, f"{name} found nothing")
@@ -42,14 +36,11 @@ def linters(
         locked.append(("types", tsc, CHECK, "tsc found nothing"))
     if not locked:
         # Neither Node nor packages are fetched for nothing.
-        yield tuple(found)
+        yield ()
         return
     node = node_of(project.function.runtime.version, machine)
     with own_modules(project, packages, machine, reporter) as modules:
-        yield (
-            *found,
-            *(
-                Linter(name, (node, modules / program, *words), done)
-                for name, program, words, done in locked
-            ),
+        yield tuple(
+            Linter(name, (node, modules / program, *words), done)
+            for name, program, words, done in locked
         )

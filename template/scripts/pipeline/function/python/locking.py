@@ -11,7 +11,6 @@ from packaging.requirements import Requirement
 
 from ...core.errors import PipelineError
 from ...core.events import Reporter
-from ...core.manifest import Dependency
 from ...edge.files import write_whole
 from ...edge.machine import Machine
 from ...edge.uv import COMPILE
@@ -109,20 +108,9 @@ def _lock_one(
     check_lock(file, text, requirements)
     if text != before or not target.is_file():
         write_whole(target, text.encode())
-    return _change(file, locked(before), locked(text)), [*dict.fromkeys(warned)]
+    change = LockChange.between(file, _versions(before), _versions(text))
+    return change, [*dict.fromkeys(warned)]
 
 
-def _change(file: str, before: Sequence[Dependency], after: Sequence[Dependency]) -> LockChange:
-    old = {item.name: item.version for item in before}
-    new = {item.name: item.version for item in after}
-    return LockChange(
-        file,
-        packages=len(new),
-        added=tuple(sorted(new.keys() - old.keys())),
-        removed=tuple(sorted(old.keys() - new.keys())),
-        moved=tuple(
-            f"{name} {old[name]} -> {new[name]}"
-            for name in sorted(new)
-            if name in old and old[name] != new[name]
-        ),
-    )
+def _versions(text: str) -> dict[str, str]:
+    return {item.name: item.version for item in locked(text)}
