@@ -35,6 +35,8 @@ _YOURS = re.compile(r"scripts/(hooks_\w+\.py|allowed-changes\.toml|MANIFEST)\Z")
 _MADE = frozenset((".git", ".venv", ".pipeline", "build-output", "node_modules", "__pycache__"))
 _BY_ANSWER = re.compile(r"\{% if [^%]* %\}([^{}]+)\{% endif %\}")
 MARKERS = re.compile(rb"^<{7} .*?^={7}\r?$.*?^>{7} ", re.MULTILINE | re.DOTALL)
+_QUOTED = re.compile(r"\\(?:(x\w\w|u\w{4}|U\w{8})|(\n[ \t]*)|(.))|[ \t]*\n[ \t]*")
+_ESCAPES = str.maketrans("0abtnvfreN_LP", "\0\a\b\t\n\v\f\r\x1b\x85\xa0\u2028\u2029")
 _READABLE = 8 << 20  # A larger file is data: neither merged by git nor written by people.
 # What issuers say their keys look like; `build` knows many more, and looks at what it packages.
 _CREDENTIALS = re.compile(
@@ -159,7 +161,7 @@ def answers(root: Path) -> dict[str, Any]:
         if re.match(r"\s*(\n\s*-|\[\]\s*\Z)", value):
             found[key] = [_plain(item) for item in re.findall(r"^\s*-\s+(.+)", value, re.MULTILINE)]
         else:
-            found[key] = _plain(re.sub(r"\s*\n\s+", " ", value))
+            found[key] = _plain(value)
     return found
 
 
@@ -453,10 +455,19 @@ def _sha256(data: bytes) -> str:
 
 
 def _plain(value: str) -> str:
-    value = value.strip()
-    if value[:1] == "'":
-        return value[1:-1].replace("''", "'")
-    return str(json.loads(value)) if value[:1] == '"' else value
+    value = value.strip(" \t\n")
+    if value[:1] == '"':
+        return _QUOTED.sub(_meant, value[1:-1])
+    value = re.sub(r"[ \t]*\n[ \t]+", " ", value)
+    return value[1:-1].replace("''", "'") if value[:1] == "'" else value
+
+
+def _meant(found: re.Match[str]) -> str:
+    """Return what YAML means by an escape, or by a line's end, between double quotes."""
+    code, end, sign = found.groups()
+    if code:
+        return chr(int(code[1:], 16))
+    return "" if end else (sign or " ").translate(_ESCAPES)
 
 
 def _normal(name: str) -> str:

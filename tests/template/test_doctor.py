@@ -11,6 +11,7 @@ from pathlib import Path
 
 import doctor
 import pytest
+import yaml
 from pipeline.checks.ours import refuse_changed_files
 from pipeline.core.errors import Conflict, NotTheSame
 from pipeline.project.buildserver import BuildServer
@@ -170,6 +171,14 @@ def test_what_else_is_wrong_is_named(repository: Path) -> None:
     assert not any(key in one.what or "hunter2" in one.what for one in found)
     _replaced(answers, "https://me:hunter2hunter2@example.com/template.git", "../template")
     assert "address" in {one.kind for one in doctor.examine(repository, _TODAY)}
+
+
+@pytest.mark.parametrize("value", ["a" * 70 + " \ufeff b  c" * 9, "\x07\x1f\U0001f600\\", "\xa0'"])
+def test_answers_are_read_as_they_were_written(tmp_path: Path, value: str) -> None:
+    """Also what YAML escapes, and breaks into lines."""
+    text = yaml.safe_dump({"before": value, "last": "x"}, allow_unicode=True)
+    (tmp_path / doctor.ANSWERS).write_text(text, encoding="utf-8")
+    assert doctor.answers(tmp_path) == {"before": value, "last": "x"}
 
 
 def test_a_lock_has_the_version_that_is_asked_for(repository: Path) -> None:

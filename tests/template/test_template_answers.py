@@ -46,6 +46,8 @@ def _assert_carried(repository: Path, answers: dict[str, str]) -> None:
     pipeline = document["tool"]["pipeline"]
     recorded = _recorded(repository)
     assert {name: recorded[name] for name in answers} == answers
+    known = doctor.answers(repository)
+    assert {name: known[name] for name in answers} == answers
     assert Project.load(repository).function.description == recorded["description"]
     assert pipeline["octopus"]["space"] == recorded["octopus_space"]
     assert pipeline["octopus"]["project"] == recorded["octopus_project"]
