@@ -139,8 +139,10 @@ def _apply(options: Options, root: Path, clone: Path) -> int:
             )
         return _updated(options, root, clone)
     copy = clone.parent / "preview"
-    _git(clone, "clone", "--quiet", "--no-local", "--", str(root), str(copy))
-    code = _updated(options, copy, clone)
+    # This may be a folder of a larger repository.
+    top, folder = _git(root, "rev-parse", "--show-toplevel", "--show-prefix").split("\n")[:2]
+    _git(clone, "clone", "--quiet", "--no-local", "--", top, str(copy))
+    code = _updated(options, copy / folder, clone)
     _git(copy, "add", "--all")
     sys.stderr.write(_git(copy, "diff", "--cached", "--stat", "HEAD"))
     sys.stderr.write("This was a preview in a clone: nothing was changed here.\n")
@@ -238,8 +240,8 @@ def _rendered(copier: Callable[..., None], clone: Path, ref: str, answers: bytes
 def _save_what_went(root: Path, before: Path, keep: Path) -> list[str]:
     """Keep files that the update removed and somebody had edited: copier loses them silently."""
     saved = []
-    for name in _git(root, "diff", "--name-only", "-z", "--diff-filter=D", "HEAD").split("\0"):
-        if name and _at_head(root, name) != _lf(before / name):
+    for name in _differing(root, "D", "HEAD"):
+        if _at_head(root, name) != _lf(before / name):
             _write(keep / name, _at_head(root, name))
             saved.append(name)
     return saved
@@ -262,8 +264,7 @@ def _put_back(root: Path, before: Path, after: Path, clone: Path, keep: Path) ->
         # Copier has merged or replaced it already; what was there is in git only.
         _write(keep / name, _at_head(root, name))
     doctor.replace(root, wrong, clone, keep)
-    unmerged = _git(root, "diff", "--name-only", "-z", "--diff-filter=U").split("\0")
-    if ours := sorted({*unmerged} & (now | gone)):
+    if ours := sorted({*_differing(root, "U")} & (now | gone)):
         _git(root, "reset", "--quiet", "--", *ours)
     if still := [name for name in sorted(now) if _lf(root / name) != _lf(after / name)]:
         raise DoctorError(f"not as a fresh render has it: {', '.join(still)}", 3)
@@ -273,6 +274,8 @@ def _put_back(root: Path, before: Path, after: Path, clone: Path, keep: Path) ->
 def _patch_of_yours(root: Path, before: Path, after: Path) -> str:
     """Return what two renders have changed in zone *yours*, as a patch; copy both sides beside."""
     sides = Path(tempfile.mkdtemp(dir=before.parent))
+    # Git takes no other names from a patch than those below the top of a larger repository.
+    folder = _git(root, "rev-parse", "--show-prefix").strip("\n")
     manifests = [_lf(side / doctor.MANIFEST).decode() for side in (before, after)]
     ours = {
         doctor.MANIFEST,
@@ -288,7 +291,7 @@ def _patch_of_yours(root: Path, before: Path, after: Path) -> str:
             # Who removed a file, or has the new one already, need not hear of it.
             wanted = (root / name).is_file() if (before / name).is_file() else True
             if wanted and _lf(path) != _lf(other / name) and _lf(root / name) != _lf(after / name):
-                _write(sides / short / name, path.read_bytes())
+                _write(sides / short / folder / name, path.read_bytes())
     words = ["diff", "--no-index", "--no-prefix", "--find-renames", "--binary", "a", "b"]
     patch = doctor.run(["git", *words], sides).stdout
     if patch:
@@ -376,8 +379,14 @@ def _printer(options: Options) -> Callable[[str], None]:
     return say
 
 
+def _differing(root: Path, how: str, *than: str) -> list[str]:
+    """Return the names of files that git's letter `how` is true of."""
+    found = _git(root, "diff", "--name-only", "--relative", "-z", f"--diff-filter={how}", *than)
+    return found.split("\0")[:-1]
+
+
 def _at_head(root: Path, name: str) -> bytes:
-    command = ["git", "show", f"HEAD:{name}"]
+    command = ["git", "show", f"HEAD:./{name}"]
     found = subprocess.run(command, cwd=root, capture_output=True, check=True).stdout
     return found.replace(b"\r\n", b"\n")
 

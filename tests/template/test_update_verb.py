@@ -28,16 +28,18 @@ def template(template_clone: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def repository(template: Path, tmp_path: Path) -> Path:
-    """Return a repository made from it, not committed yet."""
+    """Return a folder with a repository made from it, which is not git's yet."""
     answers = {"function_kind": "empty", "runtime": RUNTIME, "architecture": "arm64"}
-    folder = copy_template(template, tmp_path / "a repository", answers)
-    git(folder, "init", "--quiet")
-    return folder
+    return copy_template(template, tmp_path / "all" / "a repository", answers)
 
 
 @pytest.mark.slow
 def test_an_update_replaces_saves_and_proves(template: Path, repository: Path) -> None:
-    """Edits of ours are named and kept, yours is a patch, and another answer goes everywhere."""
+    """Edits of ours are named and kept, yours is a patch, and another answer goes everywhere.
+
+    The repository is a folder in a larger one.
+    """
+    git(repository.parent, "init", "--quiet")
     for name in ("scripts/deploy.py", "scripts/docs/feeds.md"):
         with (repository / name).open("a", encoding="utf-8") as file:
             file.write("# edited\n")
@@ -49,13 +51,17 @@ def test_an_update_replaces_saves_and_proves(template: Path, repository: Path) -
             file.write("# new\n")
     _release(template)
 
+    code, said = _update(repository, "--preview")
+    assert (code, ".editorconfig" in said["patch"]) == (0, True)
+    assert git(repository, "status", "--porcelain") == ""
     code, said = _update(repository)
     assert code == 0, said
     assert {*said["replaced"]} == {"scripts/deploy.py", "scripts/docs/plans.md"}
     assert (said["saved"], said["conflicts"]) == (["scripts/docs/feeds.md"], [])
     (kept,) = (repository / ".pipeline/replaced").glob("*/scripts/docs/feeds.md")
     assert kept.read_text(encoding="utf-8").endswith("# edited\n")
-    assert ".editorconfig" in (repository / said["patch"]).read_text(encoding="utf-8")
+    git(repository, "apply", "--3way", said["patch"])
+    assert (repository / ".editorconfig").read_text(encoding="utf-8").endswith("# new\n")
     assert doctor.main([], repository) == 0
     git(repository, "add", "--all")
     git(repository, "commit", "--quiet", "--file", said["message"])
@@ -75,12 +81,13 @@ def test_a_conflict_is_left_to_people_and_nothing_is_lost(
     The repository is a shallow clone with line ends of Windows, and has an edit of a file that the
     release takes away.
     """
+    git(repository, "init", "--quiet")
     with (repository / "scripts/docs/feeds.md").open("a", encoding="utf-8") as file:
         file.write("# edited\n")
     _replaced(repository / "tasks.py", "# Room for your own", "# Room for OUR own")
     commit_all(repository, "The team's work")
+    git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{repository}", "shallow")
     clone = tmp_path / "shallow"
-    git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{repository}", str(clone))
     git(clone, "config", "core.safecrlf", "false")
     for name in ("tasks.py", "pyproject.toml", "scripts/docs/feeds.md"):
         (clone / name).write_bytes((clone / name).read_bytes().replace(b"\n", b"\r\n"))
