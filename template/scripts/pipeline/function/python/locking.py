@@ -17,7 +17,7 @@ from ...edge.uv import COMPILE
 from ...project.project import OTHER_WAYS, Project
 from ...project.tables import normal
 from ..engine import LockChange
-from .hash_lock import FUNCTION_LOCK, TEST_LOCK, check_lock, locked, read_lock, with_wheels
+from .hash_lock import FUNCTION_LOCK, TEST_LOCK, check_lock, read_lock, versions, with_wheels
 
 # What uv says of a version that an index has, though not as a wheel that fits.
 _NO_WHEEL = re.compile(r"no (usable )?wheels|[Ww]heels are required|building from source")
@@ -108,9 +108,5 @@ def _lock_one(
     check_lock(file, text, requirements)
     if text != before or not target.is_file():
         write_whole(target, text.encode())
-    change = LockChange.between(file, _versions(before), _versions(text))
+    change = LockChange.between(file, versions(before), versions(text))
     return change, [*dict.fromkeys(warned)]
-
-
-def _versions(text: str) -> dict[str, str]:
-    return {item.name: item.version for item in locked(text)}
