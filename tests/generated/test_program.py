@@ -81,6 +81,11 @@ def test_a_bug_keeps_its_trace_and_its_document(repository: Repository) -> None:
     # The file of ours that was edited is named, and no bug to report.
     assert "scripts/pipeline/verbs/version.py: not as the template has it" in done.err
     assert "doctor --fix" in done.document["error"]["then"]
+    digest = hashlib.sha256(verb.read_bytes()).hexdigest()
+    entry = f'path = "scripts/pipeline/verbs/version.py"\nsha256 = "{digest}"\nreason = "tried"\n'
+    allowed = f"[[change]]\n{entry}expires = 2126-11-26\n"
+    repository.write("scripts/allowed-changes.toml", allowed)
+    assert "doctor --fix" in repository.verb("version", "--json").document["error"]["then"]
     # A release that has it so: then it is one.
     head, _, below = (repository.root / manifest).read_text(encoding="utf-8").partition("\n")
     changed = below.replace(released, hashlib.sha256(verb.read_bytes()).hexdigest())
