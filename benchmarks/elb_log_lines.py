@@ -106,9 +106,10 @@ def _function_module(name: str) -> Any:
 
 def _copy_function(folder: str) -> None:
     """Put the function's files under a plain name, as generating a repository does."""
-    (parse,) = _TEMPLATE.glob("*/parse.py")
-    ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(parse.parent, Path(folder, _PACKAGE), ignore=ignore)
+    package = Path(folder, _PACKAGE)
+    package.mkdir()
+    for file in _TEMPLATE.glob("*'elb-logs'*/*.py"):
+        shutil.copy2(file, package)
     sys.path.insert(0, folder)
 
 

@@ -188,8 +188,9 @@ def _lines(repository: Path, count: int) -> None:
     ).program
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, "function")
-        (source,) = (path.parent for path in (ROOT / "template").glob("*/parse.mjs"))
-        shutil.copytree(source, folder)
+        for file in (ROOT / "template").glob("*node_kind*'elb-logs'*src*/*.mjs"):
+            folder.mkdir(exist_ok=True)
+            shutil.copy2(file, folder)
         sdk = folder / "node_modules/@aws-sdk/client-s3"
         sdk.mkdir(parents=True)
         (sdk / "package.json").write_text('{"type": "module", "exports": "./sdk.js"}', "utf-8")

@@ -34,7 +34,9 @@ SERVERS = {
 _YOURS = re.compile(r"scripts/(hooks_\w+\.py|allowed-changes\.toml|MANIFEST)\Z")
 _MADE = frozenset((".git", ".venv", ".pipeline", "build-output", "node_modules", "__pycache__"))
 _BY_ANSWER = re.compile(r"\{% if [^%]* %\}([^{}]+)\{% endif %\}")
-_MARKERS = re.compile(rb"^<{7} .*?^={7}\r?$.*?^>{7} ", re.MULTILINE | re.DOTALL)
+MARKERS = re.compile(rb"^<{7} .*?^={7}\r?$.*?^>{7} ", re.MULTILINE | re.DOTALL)
+_QUOTED = re.compile(r"\\(?:(x\w\w|u\w{4}|U\w{8})|(\n[ \t]*)|(.))|[ \t]*\n[ \t]*")
+_ESCAPES = str.maketrans("0abtnvfreN_LP", "\0\a\b\t\n\v\f\r\x1b\x85\xa0\u2028\u2029")
 _READABLE = 8 << 20  # A larger file is data: neither merged by git nor written by people.
 # What issuers say their keys look like; `build` knows many more, and looks at what it packages.
 _CREDENTIALS = re.compile(
@@ -52,6 +54,10 @@ _ANSWERED = {
 }
 _LOCKED = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;\\]+)(.*(?:\n[ \t].*)*)", re.MULTILINE)
 _REQUIRED = re.compile(r"\s*([A-Za-z0-9][\w.-]*)\s*(?:\[[^\]]*\]\s*)?(?:==\s*([^\s,;*]+)\s*\Z)?")
+_ANSWERS_BACK = (
+    f"Bring it back from git: git checkout HEAD -- {ANSWERS}\n"
+    "Where it never said so, the template was no git repository: generate from one."
+)
 _USAGE = "usage: doctor [--fix [--yes] | --against-template] [--json] [--root FOLDER]"
 
 
@@ -88,7 +94,7 @@ def conflicts(root: Path) -> list[Finding]:
     for name, path in _files(root):
         if name.endswith(".rej"):
             what, then = "a patch that did not apply", "Apply what is right in it, and delete it."
-        elif _MARKERS.search(_read(path)):
+        elif MARKERS.search(_read(path)):
             what, then = "it holds conflict markers", "Keep what is right between them."
         else:
             continue
@@ -155,7 +161,7 @@ def answers(root: Path) -> dict[str, Any]:
         if re.match(r"\s*(\n\s*-|\[\]\s*\Z)", value):
             found[key] = [_plain(item) for item in re.findall(r"^\s*-\s+(.+)", value, re.MULTILINE)]
         else:
-            found[key] = _plain(re.sub(r"\s*\n\s+", " ", value))
+            found[key] = _plain(value)
     return found
 
 
@@ -171,9 +177,13 @@ def git_address(recorded: str) -> str:
 def fetch(root: Path, folder: Path, ref: str = "") -> Path:
     """Clone the template of a repository, its recorded release or `ref`; return the clone."""
     known = answers(root)
-    source, ref = str(known.get("_src_path", "")), ref or str(known.get("_commit", ""))
-    if not source or not ref or ref.startswith("-"):
-        raise DoctorError(f"{ANSWERS}: it does not say which template this is from, and which one.")
+    source, recorded = str(known.get("_src_path", "")), str(known.get("_commit", ""))
+    ref = ref or recorded
+    if not source or not recorded or ref.startswith("-"):
+        raise DoctorError(
+            f"{ANSWERS}: it does not say which template this is from, and which release of it.\n"
+            f"{_ANSWERS_BACK}"
+        )
     quiet = ["-c", "core.autocrlf=false", "-c", "advice.detachedHead=false"]
     address, clone = git_address(source), folder / "template"
     for words in (
@@ -332,8 +342,8 @@ def _answers(root: Path) -> Iterator[Finding]:
     known = answers(root)
     source = str(known.get("_src_path", ""))
     if not source or not known.get("_commit"):
-        then = f"Bring it back from git: git checkout HEAD -- {ANSWERS}"
-        yield Finding("answers", ANSWERS, "it does not say which template this is from", then)
+        what = "it does not say which template this is from, and which release of it"
+        yield Finding("answers", ANSWERS, what, _ANSWERS_BACK)
     elif source != _hidden(source):
         then = "Take the password out, change it, and use a credential helper of git's."
         yield Finding("credential", ANSWERS, f"the address {_hidden(source)} holds it", then)
@@ -389,7 +399,7 @@ def _misfits(root: Path, lock: str, wanted: Iterable[Any]) -> Iterator[Finding]:
         if asked is None or ";" in requirement:
             continue  # With a marker it may be for other Pythons only.
         versions = locked.get(_normal(asked[1]), set())
-        if not versions or (asked[2] and asked[2] not in versions):
+        if not versions or (asked[2] and _same(asked[2]) not in map(_same, versions)):
             has = f"{' and '.join(sorted(versions))} is" if versions else "none of it is"
             what = f"pyproject.toml asks for {requirement}, and {has} locked"
             yield Finding("lock", lock, what, then)
@@ -425,7 +435,8 @@ def _toml(root: Path, name: str) -> tuple[dict[str, Any], list[Finding]]:
     except ImportError:
         return {}, []
     except ValueError as error:
-        return {}, [Finding("allowed" if name == ALLOWED else "answers", name, f"{error}")]
+        kind = "allowed" if name == ALLOWED else "answers"
+        return {}, [Finding(kind, name, f"{error}", "Correct that line.")]
 
 
 def _read(path: Path) -> bytes:
@@ -444,14 +455,28 @@ def _sha256(data: bytes) -> str:
 
 
 def _plain(value: str) -> str:
-    value = value.strip()
-    if value[:1] == "'":
-        return value[1:-1].replace("''", "'")
-    return str(json.loads(value)) if value[:1] == '"' else value
+    value = value.strip(" \t\n")
+    if value[:1] == '"':
+        return _QUOTED.sub(_meant, value[1:-1])
+    value = re.sub(r"[ \t]*\n[ \t]+", " ", value)
+    return value[1:-1].replace("''", "'") if value[:1] == "'" else value
+
+
+def _meant(found: re.Match[str]) -> str:
+    """Return what YAML means by an escape, or by a line's end, between double quotes."""
+    code, end, sign = found.groups()
+    if code:
+        return chr(int(code[1:], 16))
+    return "" if end else (sign or " ").translate(_ESCAPES)
 
 
 def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _same(version: str) -> str:
+    """Return a version as an index would compare it: 1.17 is 1.17.0."""
+    return re.sub(r"(\.0)+\Z", "", version.lower())
 
 
 def _hidden(text: str) -> str:
@@ -461,18 +486,18 @@ def _hidden(text: str) -> str:
 
 def git(root: Path, *words: str) -> str:
     """Return what git says; nothing where it says no."""
-    try:
-        return run(["git", *words], root).stdout
-    except OSError:
-        return ""
+    return run(["git", *words], root).stdout
 
 
 def run(command: Sequence[str], root: Path) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end, in `root` and without anybody to ask."""
-    return subprocess.run(
-        command, cwd=root, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8",
-        errors="replace", check=False,
-    )  # fmt: skip
+    """Run a program to its end, in `root` and without anybody to ask; 127 where there is none."""
+    try:
+        return subprocess.run(
+            command, cwd=root, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8",
+            errors="replace", check=False,
+        )  # fmt: skip
+    except OSError as error:
+        return subprocess.CompletedProcess(command, 127, "", f"{command[0]}: {error.strerror}")
 
 
 if __name__ == "__main__":

@@ -24,8 +24,7 @@ _USAGE = "usage: update [--to VERSION] [--preview] [--answer NAME=VALUE ...] [--
 _RELEASE = re.compile(r"v(\d+)\.(\d+)\.(\d+)\Z")
 _SHARED = re.compile(r"(pyproject\.toml|tasks\.py|\.gitignore|\.gitattributes|src/[^/]+\.nuspec)\Z")
 _PATCH, _MESSAGE = ".pipeline/update/yours.patch", ".pipeline/update/message.txt"
-# Later than every entry of the allow-file: an update replaces what was allowed, and says so.
-_ALWAYS = "9999-99-99"
+_SOLVE = "Keep what is right between the markers, and say so with git add."
 
 
 class Options(NamedTuple):
@@ -48,6 +47,7 @@ def main(words: Sequence[str], root: Path) -> int:
         options = _options(words)
         root = Path(options.root) if options.root else root
         if options.apply:
+            _refuse_answers(options.answers, root, Path(options.apply))
             return _apply(options, root, Path(options.apply))
         return _hand_over(options, words, root)
     except DoctorError as error:
@@ -106,19 +106,43 @@ def _newest(tags: Sequence[str]) -> str:
     return max(releases, key=lambda tag: releases[tag])
 
 
+def _refuse_answers(given: Sequence[str], root: Path, clone: Path) -> None:
+    """Refuse answers to what is not asked, and other ones to what is for good."""
+    known = doctor.answers(root)
+    questions = (clone / "copier.yml").read_text(encoding="utf-8")
+    blocks = re.findall(r"^([a-z]\w*):\n((?: .*\n|\n)*)", questions, re.MULTILINE)
+    asked = sorted(name for name, block in blocks if "when: false" not in block)
+    for pair in given:
+        name, _, value = pair.partition("=")
+        if name not in asked:
+            raise DoctorError(f"--answer {name}: the questions are {', '.join(asked)}.", 2)
+        # Of a runtime that is its language: python3.14.
+        kinds = {
+            re.sub(r"\d.*", "", text) if name == "runtime" else text
+            for text in (value, str(known.get(name, value)))
+        }
+        if name in ("function_kind", "runtime") and len(kinds) > 1:
+            what = "what the function starts from, and its language, are for good"
+            then = "Edit src, tests and environment: they are yours. Or generate a repository."
+            raise DoctorError(f"--answer {pair}: {what}.\n{then}", 2)
+
+
 def _apply(options: Options, root: Path, clone: Path) -> int:
     """Do it: this is the new release's half."""
     if left := doctor.conflicts(root):
-        raise DoctorError(f"conflicts are left: {', '.join(one.path for one in left)}", 4)
+        names = ", ".join(one.path for one in left)
+        raise DoctorError(f"conflicts are left: {names}\n{_SOLVE}", 4)
     if not options.preview:
         if status := _git(root, "status", "--porcelain"):
             raise DoctorError(
-                f"commit or remove this first, to see what the update does:\n{status}"
+                f"commit or remove this first, to see what the update does:\n{status.rstrip()}"
             )
         return _updated(options, root, clone)
     copy = clone.parent / "preview"
-    _git(clone, "clone", "--quiet", "--no-local", "--", str(root), str(copy))
-    code = _updated(options, copy, clone)
+    # This may be a folder of a larger repository.
+    top, folder = _git(root, "rev-parse", "--show-toplevel", "--show-prefix").split("\n")[:2]
+    _git(clone, "clone", "--quiet", "--no-local", "--", top, str(copy))
+    code = _updated(options, copy / folder, clone)
     _git(copy, "add", "--all")
     sys.stderr.write(_git(copy, "diff", "--cached", "--stat", "HEAD"))
     sys.stderr.write("This was a preview in a clone: nothing was changed here.\n")
@@ -155,7 +179,7 @@ def _updated(options: Options, root: Path, clone: Path) -> int:
         say(f"  replaced   {name}: it was edited here, or missing")
     for name in saved:
         say(f"  saved      {name}: the release has no such file, and it was edited here")
-    if keep.exists():
+    if keep.exists() and not options.preview:
         say(f"  What was there is in {keep}.")
     if applied:
         say("  The files that are yours were changed as well: look at `git diff`.")
@@ -170,7 +194,9 @@ def _updated(options: Options, root: Path, clone: Path) -> int:
     if result["conflicts"]:
         for name in result["conflicts"]:
             say(f"  conflict   {name}")
-        say("Keep what is right between the markers, then run `python3 tasks.py build`.")
+        say(_SOLVE)
+        if not options.preview:
+            say(f"Then: python3 tasks.py build, and git commit --file {_MESSAGE}")
         return _end(options, result, 4)
     later, built = _packaged(root, "build", say)
     result["package"] = _compared(earlier, later, say)
@@ -194,7 +220,10 @@ def _copier(root: Path, clone: Path) -> Callable[..., None]:
         command = [str(python), "-m", "copier", verb, "--quiet", "--defaults", *words]
         done = doctor.run(command, root)
         if done.returncode:
-            raise DoctorError(f"copier {verb} failed:\n{done.stderr.strip()}")
+            said = done.stderr.strip()
+            # It shows a trace of an answer that it does not take, and says at its end why.
+            why = said.splitlines()[-1] if "Traceback (most recent call last)" in said else said
+            raise DoctorError(f"copier {verb} failed: {why}")
 
     return run
 
@@ -211,8 +240,8 @@ def _rendered(copier: Callable[..., None], clone: Path, ref: str, answers: bytes
 def _save_what_went(root: Path, before: Path, keep: Path) -> list[str]:
     """Keep files that the update removed and somebody had edited: copier loses them silently."""
     saved = []
-    for name in _git(root, "diff", "--name-only", "-z", "--diff-filter=D", "HEAD").split("\0"):
-        if name and _at_head(root, name) != _lf(before / name):
+    for name in _differing(root, "D", "HEAD"):
+        if _at_head(root, name) != _lf(before / name):
             _write(keep / name, _at_head(root, name))
             saved.append(name)
     return saved
@@ -235,8 +264,7 @@ def _put_back(root: Path, before: Path, after: Path, clone: Path, keep: Path) ->
         # Copier has merged or replaced it already; what was there is in git only.
         _write(keep / name, _at_head(root, name))
     doctor.replace(root, wrong, clone, keep)
-    unmerged = _git(root, "diff", "--name-only", "-z", "--diff-filter=U").split("\0")
-    if ours := sorted({*unmerged} & (now | gone)):
+    if ours := sorted({*_differing(root, "U")} & (now | gone)):
         _git(root, "reset", "--quiet", "--", *ours)
     if still := [name for name in sorted(now) if _lf(root / name) != _lf(after / name)]:
         raise DoctorError(f"not as a fresh render has it: {', '.join(still)}", 3)
@@ -246,6 +274,8 @@ def _put_back(root: Path, before: Path, after: Path, clone: Path, keep: Path) ->
 def _patch_of_yours(root: Path, before: Path, after: Path) -> str:
     """Return what two renders have changed in zone *yours*, as a patch; copy both sides beside."""
     sides = Path(tempfile.mkdtemp(dir=before.parent))
+    # Git takes no other names from a patch than those below the top of a larger repository.
+    folder = _git(root, "rev-parse", "--show-prefix").strip("\n")
     manifests = [_lf(side / doctor.MANIFEST).decode() for side in (before, after)]
     ours = {
         doctor.MANIFEST,
@@ -261,7 +291,7 @@ def _patch_of_yours(root: Path, before: Path, after: Path) -> str:
             # Who removed a file, or has the new one already, need not hear of it.
             wanted = (root / name).is_file() if (before / name).is_file() else True
             if wanted and _lf(path) != _lf(other / name) and _lf(root / name) != _lf(after / name):
-                _write(sides / short / name, path.read_bytes())
+                _write(sides / short / folder / name, path.read_bytes())
     words = ["diff", "--no-index", "--no-prefix", "--find-renames", "--binary", "a", "b"]
     patch = doctor.run(["git", *words], sides).stdout
     if patch:
@@ -349,8 +379,14 @@ def _printer(options: Options) -> Callable[[str], None]:
     return say
 
 
+def _differing(root: Path, how: str, *than: str) -> list[str]:
+    """Return the names of files that git's letter `how` is true of."""
+    found = _git(root, "diff", "--name-only", "--relative", "-z", f"--diff-filter={how}", *than)
+    return found.split("\0")[:-1]
+
+
 def _at_head(root: Path, name: str) -> bytes:
-    command = ["git", "show", f"HEAD:{name}"]
+    command = ["git", "show", f"HEAD:./{name}"]
     found = subprocess.run(command, cwd=root, capture_output=True, check=True).stdout
     return found.replace(b"\r\n", b"\n")
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pipeline.core.errors import PipelineError
+from pipeline.core.events import Reporter
+from pipeline.edge.machine import Machine
+from pipeline.function.handler import FunctionFiles
+from pipeline.function.node.engine import check_handler
 from pipeline.function.node.handler_file import handler_file, module_of
 from pipeline.function.node.packages import (
     LOCK,
@@ -18,6 +23,7 @@ from pipeline.function.node.packages import (
     distributions_of,
     name_of,
 )
+from pipeline.project.project import Project
 
 from tests.repositories import Render
 
@@ -110,6 +116,7 @@ def test_only_what_fits_the_platform(platform: Platform, expected: list[str]) ->
         ({"resolved": "https://registry.example.invalid/a.tgz"}, "holds an address"),
         ({"integrity": "sha1-AAAA"}, "no sha512"),
         ({"version": ""}, "no sha512 or no version"),
+        ({"version": "", "inBundle": True, "integrity": ""}, "no sha512 or no version"),
     ],
 )
 def test_what_a_lock_may_not_hold(entry: dict[str, Any], said: str) -> None:
@@ -174,6 +181,19 @@ def test_the_handlers_file_by_lambdas_rules(handler: str, file: str) -> None:
     """The last part is cut at its first dot; endings are tried in Lambda's order, never `.ts`."""
     names = ["index.mjs", "a/b/other.cjs", "both.mjs", "both.js", "plain", "typed.ts"]
     assert handler_file(names, handler) == file
+
+
+def test_a_missing_handler_is_named_by_the_file_that_lambda_looks_for(
+    render_function: Render,
+) -> None:
+    """It is the part before the first dot; what follows is a name in the module."""
+    loaded = Project.load(render_function(function_kind="empty", runtime="nodejs24.x"))
+    project = replace(loaded, function=replace(loaded.function, handler="a/other.object.handler"))
+    files = FunctionFiles(Path("function.zip"), (), (), {})
+    found = check_handler(
+        project, files, lambda _: b"", cast("Machine", None), cast("Reporter", None), imports=False
+    )
+    assert "there is no a/other.mjs, .cjs or .js" in found.reason
 
 
 def test_a_nested_name_stays_whole() -> None:

@@ -52,13 +52,12 @@ def test_npms_own_reason_is_what_is_said(tmp_path: Path) -> None:
     assert "network" in error.value.then
 
 
-def test_a_package_that_is_another_one_is_refused(tmp_path: Path) -> None:
+def test_a_package_that_is_another_one_is_refused() -> None:
     """What a registry gives is compared with the hash that is locked."""
     pack = "open('a-1.tgz', 'wb').write(b'other bytes')"
     with pytest.raises(PipelineError, match="not the one") as error:
         Npm(_NODE, (_NODE, "-c", pack), os.environ).fetch("a", "1", integrity_of(b"the bytes"))
     assert error.value.where == "fetch a@1"
-    assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.parametrize(

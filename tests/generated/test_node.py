@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -241,7 +240,18 @@ def test_packages_with_compiled_files_lie_beside_the_bundle(repository: Reposito
 
 
 def test_the_checks_know_the_linters_that_are_locked(made: Repository, tmp_path: Path) -> None:
-    """Ruff looks at the hooks, cfn-lint at the stack; a language server finds node_modules."""
-    repository = replace(made.copy(tmp_path / "checked"))
-    assert repository.must("check").code == 0
-    assert (repository.root / "node_modules" / "@aws-sdk" / "client-s3").is_dir()
+    """Ruff looks at the hooks, cfn-lint at the stack, prettier at JavaScript once it is locked."""
+    repository = made.copy(tmp_path / "checked")
+    assert "prettier" not in repository.must("check").err
+    path = repository.root / "package.json"
+    asked = json.loads(path.read_text(encoding="utf-8"))
+    asked["devDependencies"]["prettier"] = "^3"
+    path.write_text(json.dumps(asked), encoding="utf-8")
+    repository.must("lock")
+    repository.write("src/odd.mjs", "export const odd    = 1\n")
+    found = repository.verb("check", "--json")
+    assert (found.code, found.document["error"]["what"]) == (1, "found something: prettier")
+    assert "src/odd.mjs" in found.err
+    repository.must("check", "--fix")
+    assert "prettier found nothing" in repository.must("check").err
+    assert (repository.root / "src/odd.mjs").read_text("utf-8") == "export const odd = 1;\n"

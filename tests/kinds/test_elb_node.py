@@ -19,7 +19,7 @@ import pytest
 
 from tests.certificates import write_certificate
 from tests.kinds.shipping import TABLE, Load, content_of, damaged_files, own_fields, ship
-from tests.repositories import ROOT
+from tests.repositories import Render
 from tests.tools import tool
 
 _SETTINGS = {"environment": "CI", "application": "shop", "component": "web"}
@@ -51,11 +51,11 @@ def node() -> str:
 
 
 @pytest.fixture(scope="module")
-def function(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the function's files, which have no Jinja, and a bit of the SDK."""
+def function(render_function: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the function's files and a bit of the SDK."""
     folder = tmp_path_factory.mktemp("function in JavaScript")
-    (source,) = (path.parent for path in (ROOT / "template").glob("*/parse.mjs"))
-    shutil.copytree(source, folder, dirs_exist_ok=True)
+    rendered = render_function(function_kind="elb-logs", runtime="nodejs24.x")
+    shutil.copytree(rendered / "src", folder, dirs_exist_ok=True)
     sdk = folder / "node_modules" / "@aws-sdk" / "client-s3"
     sdk.mkdir(parents=True)
     (sdk / "package.json").write_text('{"type": "module", "exports": "./sdk.js"}', "utf-8")

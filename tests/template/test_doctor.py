@@ -11,6 +11,7 @@ from pathlib import Path
 
 import doctor
 import pytest
+import yaml
 from pipeline.checks.ours import refuse_changed_files
 from pipeline.core.errors import Conflict, NotTheSame
 from pipeline.project.buildserver import BuildServer
@@ -170,6 +171,35 @@ def test_what_else_is_wrong_is_named(repository: Path) -> None:
     assert not any(key in one.what or "hunter2" in one.what for one in found)
     _replaced(answers, "https://me:hunter2hunter2@example.com/template.git", "../template")
     assert "address" in {one.kind for one in doctor.examine(repository, _TODAY)}
+
+
+@pytest.mark.parametrize("value", ["a" * 70 + " \ufeff b  c" * 9, "\x07\x1f\U0001f600\\", "\xa0'"])
+def test_answers_are_read_as_they_were_written(tmp_path: Path, value: str) -> None:
+    """Also what YAML escapes, and breaks into lines."""
+    text = yaml.safe_dump({"before": value, "last": "x"}, allow_unicode=True)
+    (tmp_path / doctor.ANSWERS).write_text(text, encoding="utf-8")
+    assert doctor.answers(tmp_path) == {"before": value, "last": "x"}
+
+
+def test_a_lock_has_the_version_that_is_asked_for(repository: Path) -> None:
+    """However it is written: an index has 1.17 as 1.17.0."""
+    lock = repository / "requirements" / "function.txt"
+    lock.write_text(f"six==1.17.0 \\\n    --hash=sha256:{'0' * 64}\n", encoding="utf-8")
+    project = repository / "pyproject.toml"
+    _replaced(project, "dependencies = []", 'dependencies = ["six==1.17"]')
+    assert doctor.examine(repository, _TODAY) == []
+    _replaced(project, "six==1.17", "six==1.16")
+    assert [one.path for one in doctor.examine(repository, _TODAY)] == ["requirements/function.txt"]
+
+
+def test_without_git(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is named, not a trace."""
+    monkeypatch.setenv("PATH", "")
+    assert [one.path for one in doctor.examine(repository, _TODAY)] == ["git"]
+    assert doctor.main(["--fix"], repository) == 1
+    assert "git: No such file" in capsys.readouterr().err
 
 
 def test_against_the_template(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:

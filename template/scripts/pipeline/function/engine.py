@@ -145,6 +145,24 @@ class LockChange:
     removed: tuple[str, ...]
     moved: tuple[str, ...]
 
+    @classmethod
+    def between(
+        cls, file: str, old: Mapping[str, str], new: Mapping[str, str],
+        name_of: Callable[[str], str] = str,
+    ) -> LockChange:  # fmt: skip
+        """Return how versions by a key have changed; `name_of` gives the package of a key."""
+        return cls(
+            file,
+            packages=len(new),
+            added=tuple(sorted(map(name_of, new.keys() - old.keys()))),
+            removed=tuple(sorted(map(name_of, old.keys() - new.keys()))),
+            moved=tuple(
+                f"{name_of(key)} {old[key]} -> {version}"
+                for key, version in sorted(new.items())
+                if old.get(key, version) != version
+            ),
+        )
+
     def __str__(self) -> str:
         parts = [f"+{name}" for name in self.added] + [f"-{name}" for name in self.removed]
         parts += self.moved

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+import doctor
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from ..core.errors import PipelineError, UsageError
+from ..core.errors import Conflict, PipelineError, UsageError
 from ..core.manifest import KEEP_VERSIONS, FunctionFacts
 from ..core.text import seconds_of
 from ..deploy.traffic import Rollout
@@ -210,6 +211,10 @@ class Project:
             what = f"not found in {root}"
             raise PipelineError(_FILE, what, "Run this in the repository.") from error
         except tomllib.TOMLDecodeError as error:
+            if doctor.MARKERS.search(data):
+                what = "a merge has left conflict markers in it"
+                then = f"Keep what is right between them, and say so: git add {_FILE}"
+                raise Conflict(_FILE, what, then) from error
             raise PipelineError(_FILE, f"cannot be read: {error}", "Correct that line.") from error
         project = _section(document, "project")
         pipeline = _section(document, "tool", "pipeline")

@@ -1,5 +1,7 @@
 """`check`: look for faults without running anything: ruff, the language's linters, the stack.
 
+ruff is the tooling's: the hooks are in Python in every language.
+
 The stack is read by cfn-lint, which knows AWS's resources and needs neither network nor account.
 """
 

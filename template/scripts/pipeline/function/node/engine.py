@@ -11,7 +11,7 @@ from ...project.project import Function, Project
 from ..engine import Own, Restored, ZipFile
 from ..handler import FunctionFiles, HandlerCheck
 from .bundle import bundle
-from .handler_file import handler_file
+from .handler_file import handler_file, module_of
 from .interpreter import local_runtime as runtime
 from .linters import linters
 from .locking import write_lock as lock
@@ -66,7 +66,7 @@ def check_handler(
     del read
     handler = project.function.handler
     if not handler_file(files.names, handler):
-        stem = handler.rpartition(".")[0]
+        stem, _ = module_of(handler)
         why = f"there is no {stem}.mjs, .cjs or .js in function.zip"
         return HandlerCheck(reason=f"the handler {handler} is missing: {why}")
     if not imports:

@@ -38,7 +38,8 @@ def write_lock(
         found.reached(Platform.of_lambda(project.function.architecture))
         if text != before:
             write_whole(target, text)
-        change = _change(_versions(before, package), _versions(text, package))
+        old, new = (_versions(lock, package) for lock in (before, text))
+        change = LockChange.between(LOCK, old, new, name_of)
         stage.text = f"{LOCK}   {change}"
     for path, entry in found.entries.items():
         if reason := entry.get("deprecated"):
@@ -64,17 +65,3 @@ def _versions(lock: bytes, package: bytes) -> dict[str, str]:
     except PipelineError:
         return {}
     return {path: str(entry["version"]) for path, entry in entries.items() if path}
-
-
-def _change(old: dict[str, str], new: dict[str, str]) -> LockChange:
-    return LockChange(
-        LOCK,
-        packages=len(new),
-        added=tuple(sorted(map(name_of, new.keys() - old.keys()))),
-        removed=tuple(sorted(map(name_of, old.keys() - new.keys()))),
-        moved=tuple(
-            f"{name_of(path)} {old[path]} -> {version}"
-            for path, version in sorted(new.items())
-            if old.get(path, version) != version
-        ),
-    )

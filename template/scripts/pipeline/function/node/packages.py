@@ -205,7 +205,7 @@ def _refuse(path: str, entry: Any) -> None:
         what = "is a link to a folder: what is locked are packages of a registry, by hash"
     elif str(entry.get("resolved", "")).startswith(("git", "file:")) or _is_place(entry):
         what = f"comes from {entry.get('resolved') or entry['version']}, not from a registry"
-    elif entry.get("inBundle"):
+    elif entry.get("inBundle") and entry.get("version"):
         return  # inside another package, whose hash is that of its bytes too
     elif "://" in str(entry.get("resolved", "")):
         raise PipelineError(LOCK, f"it holds an address, that of {name}", _LOCK_AGAIN)

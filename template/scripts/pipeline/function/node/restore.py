@@ -65,8 +65,7 @@ def restore(
         raise PipelineError("pyproject.toml [project] dependencies", what, then)
     read_settings(project.root)  # which refuses a token in plain, whether npm is needed or not
     platform = this_platform() if here else Platform.of_lambda(function.architecture)
-    stop = is_of_sdk if function.boto3 == FROM_RUNTIME else lambda _: False
-    found = packages.reached(platform, stop=stop)
+    found = packages.reached(platform, stop=_stop(function))
     target = cache / f"{_key(packages, platform, function, tools)}.zip"
     facts = read_json(target.with_suffix(".json"))
     whole = sealed(target) if facts else None
@@ -88,6 +87,11 @@ def restore(
         from_cache,
         outside=tuple(facts["packages"]) if function.bundling else (),
     )
+
+
+def _stop(function: Function) -> Callable[[str], bool]:
+    """Return what tells which packages the runtime brings, and nobody else has to."""
+    return is_of_sdk if function.boto3 == FROM_RUNTIME else lambda _: False
 
 
 def _install_for(found: Mapping[str, Mapping[str, Any]], platform: Platform) -> Platform:
@@ -121,9 +125,8 @@ def _outside(
         or any(name.endswith(_COMPILED) for name, _ in _files(folder, path))
     ]
     # Who needs a package with compiled files looks for it in its own folder.
-    stop = is_of_sdk if function.boto3 == FROM_RUNTIME else lambda _: False
     whole = {path: found[path] for path in start}
-    return {**whole, **packages.reached(platform, start, stop)}
+    return {**whole, **packages.reached(platform, start, _stop(function))}
 
 
 def _make(

@@ -12,7 +12,7 @@ from pathlib import Path
 from ...core.errors import PipelineError
 from ...core.events import Reporter
 from ...edge.files import new_folder, read_json, write_json
-from ...edge.locks import exclusive, shared
+from ...edge.locks import shared_once_made
 from ...edge.machine import Machine
 from ...edge.npm import LEAVE_NOTHING
 from ...edge.shell import run, scrubbed
@@ -74,8 +74,11 @@ def own_modules(
     lock = project.root / ".pipeline" / f"{MODULES}.lock"
     waiting = partial(reporter.line, f"another process makes or uses {MODULES}; waiting for it")
 
+    def is_made() -> bool:
+        return bool(read_json(folder / _STAMP) == digest)
+
     def make() -> None:
-        if read_json(folder / _STAMP) == digest:
+        if is_made():
             return
         reporter.line("  installing what the tests need ...")
         installed = modules(packages, this_platform(), machine, version)
@@ -83,13 +86,8 @@ def own_modules(
             shutil.copytree(installed / MODULES, part, symlinks=True, dirs_exist_ok=True)
             write_json(part / _STAMP, digest)
 
-    while True:
-        with shared(lock, waiting, make):
-            if read_json(folder / _STAMP) == digest:
-                yield folder
-                return
-        with exclusive(lock, waiting):
-            make()
+    with shared_once_made(lock, waiting, make, is_made):
+        yield folder
 
 
 def _vitest(request: TestRequest) -> list[str]:

@@ -14,7 +14,7 @@ from ...edge.machine import Machine
 from ...edge.pythons import base_python, how_to_install
 from ...project.project import FROM_RUNTIME, Function
 from ...runtime.function_code import LocalRuntime
-from .hash_lock import FUNCTION_LOCK, locked, pick, read_lock
+from .hash_lock import FUNCTION_LOCK, pick, read_lock, versions
 from .install import Place, install, own_folder
 from .requirements import SDK
 
@@ -59,12 +59,12 @@ def runtime_sdk(python: Path, machine: Machine) -> tuple[Path, str]:
     """
     text = pick(read_lock(machine.root, FUNCTION_LOCK), SDK)
     source = FUNCTION_LOCK
-    if "boto3" not in _versions(text):
+    if "boto3" not in versions(text):
         source = _LOCAL_LOCK
         text = pick(read_lock(machine.root, source), SDK)
     into = partial(_install, text, machine, python)
     folder = kept_folder(machine.cache, "runtime-sdk", f"{python}\n{text}", into)
-    return folder, f"boto3 {_versions(text).get('boto3')} of {source} stands for the runtime's"
+    return folder, f"boto3 {versions(text).get('boto3')} of {source} stands for the runtime's"
 
 
 def runtime_client(python: Path, machine: Machine) -> Path:
@@ -89,10 +89,6 @@ def runtime_client(python: Path, machine: Machine) -> Path:
     return kept_folder(machine.cache, "runtime-client", made_from, fill)
 
 
-def _versions(text: str) -> dict[str, str]:
-    return {entry.name: entry.version for entry in locked(text)}
-
-
 def _install(lock: str, machine: Machine, python: Path, folder: Path, *options: str) -> None:
     """Install what a lock names into a folder, from wheels."""
     with tempfile.TemporaryDirectory(prefix="install-") as scratch:
@@ -103,6 +99,6 @@ def _install(lock: str, machine: Machine, python: Path, folder: Path, *options: 
             machine.uv,
             [*wanted, *options, "-r", file],
             Place(lambda: own_folder(folder)),
-            where=f"install {', '.join(_versions(lock))}",
+            where=f"install {', '.join(versions(lock))}",
         )
     (folder / ".lock").unlink(missing_ok=True)

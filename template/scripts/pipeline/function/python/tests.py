@@ -15,7 +15,7 @@ from ...core.errors import PipelineError
 from ...core.events import Reporter
 from ...edge.cache import is_whole_folder, seal_folder
 from ...edge.files import new_folder, read_json, remove_folder, write_json
-from ...edge.locks import exclusive, shared
+from ...edge.locks import shared_once_made
 from ...edge.machine import Machine
 from ...edge.pythons import base_python, how_to_install, is_program
 from ...project.project import FROM_RUNTIME, Project
@@ -64,14 +64,8 @@ def own_python(
     lock = folder.with_name(f"{folder.name}.lock")
     waiting = partial(reporter.line, f"another process makes or uses {_PYTHON}; waiting for it")
     make = partial(_make, folder, wanted, fill, reporter)
-    while True:
-        with shared(lock, waiting, make):
-            if read_json(folder / _STAMP) == wanted:
-                yield _python_in(folder), note
-                return
-        # Who shares it with us has it for locks as they were before.
-        with exclusive(lock, waiting):
-            make()
+    with shared_once_made(lock, waiting, make, lambda: read_json(folder / _STAMP) == wanted):
+        yield _python_in(folder), note
 
 
 def _wanted(
