@@ -285,7 +285,7 @@ def _fix(root: Path, *, as_json: bool, sure: bool) -> int:
         keep = kept_folder(root)
         replace(root, [one.path for one in found], clone, keep)
         what = f"What was there is in {keep}." if keep.exists() else "Nothing was lost."
-        out.write(f"{len(found)} files are as the template has them. {what}\n")
+        out.write(f"Brought back: {len(found)}. {what}\n")
     return _show(examine(root, today_utc()), as_json=as_json)
 
 

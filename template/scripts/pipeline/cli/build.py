@@ -176,10 +176,10 @@ def clear(run: Session) -> None:
 
 
 def _removed(run: Session, where: str, removed: tuple[int, int]) -> None:
-    from ..core.text import readable_size
+    from ..core.text import counted, readable_size
 
     files, size = removed
-    run.reporter.line(f"{where}: {readable_size(size)} in {files} files removed")
+    run.reporter.line(f"{where}: {readable_size(size)} in {counted(files, 'file')} removed")
     run.answer = {"files": files, "size": size}
 
 

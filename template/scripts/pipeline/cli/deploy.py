@@ -122,6 +122,7 @@ def status(run: Session, environment: list[str]) -> None:
 
     from ..core.errors import NotTheSame, PipelineError
     from ..core.events import Failed
+    from ..core.text import counted
     from ..verbs.status import Status, elsewhere, status, texts
     from ..verbs.which_function import place_of
     from .octopus import octopus_access
@@ -141,7 +142,7 @@ def status(run: Session, environment: list[str]) -> None:
         for number, one in enumerate(pool.map(look, names), 1):
             stage.progress("environments", number, len(names))
             found.append(one)
-        stage.text = f"{len(names)} environment{'' if len(names) == 1 else 's'}"
+        stage.text = counted(len(names), "environment")
     blocks = iter(texts([one for one in found if isinstance(one, Status)]))
     answers, code = [], 0
     for name, one in zip(names, found, strict=True):

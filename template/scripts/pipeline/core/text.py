@@ -87,6 +87,11 @@ def few(names: Collection[str], most: int = 3) -> str:
     return ", ".join(ordered[:most]) + (f" and {more} more" if more > 0 else "")
 
 
+def counted(count: int, name: str) -> str:
+    """Return a number of things in words: `1 file`, `2 files`."""
+    return f"{count} {name}{'' if count == 1 else 's'}"
+
+
 def readable_size(count: int) -> str:
     """Return a number of bytes for people: 1 kB is 1024 bytes, 1 MB 1024 kB, as AWS counts."""
     if count < _KILO:

@@ -12,7 +12,7 @@ from ..core.events import Reporter
 from ..core.manifest import BUCKET, KEEP_VERSIONS, Manifest
 from ..core.names import FUNCTION_ZIP, LATEST, release_in, resource_name
 from ..core.templates import resolve
-from ..core.text import readable_size
+from ..core.text import counted, readable_size
 from .aws_session import Connect, Connection
 from .hooks import load_hooks
 from .observe import Observed, Wait, published_versions, read_alias, settled
@@ -168,7 +168,7 @@ def _summary(plan: Plan) -> str:
     if not plan.steps:
         return "nothing to change: the function is as the package has it"
     names = ", ".join(dict.fromkeys(step.name for step in plan.steps))
-    return f"{count} change{'' if count == 1 else 's'}: {names}"
+    return f"{counted(count, 'change')}: {names}"
 
 
 def _events_warning(plan: Plan, functions: Any) -> str:

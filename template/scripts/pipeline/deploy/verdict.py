@@ -16,7 +16,7 @@ from typing import Any
 from ..core.errors import Conflict, Interrupted, PipelineError
 from ..core.events import Stage
 from ..core.names import ALIAS
-from ..core.text import span
+from ..core.text import counted, span
 from .aws_errors import explained_errors
 from .aws_session import Connection
 from .observe import Alias, Wait
@@ -58,8 +58,9 @@ class Figures:
 
     def __str__(self) -> str:
         p99 = "" if self.p99 is None else f", p99 {self.p99:,.0f} ms"
-        calls = "1 call" if self.calls == 1 else f"{self.calls} calls"
-        return f"{calls}, {self.errors} failed, {self.throttles} throttled{p99}"
+        return (
+            f"{counted(self.calls, 'call')}, {self.errors} failed, {self.throttles} throttled{p99}"
+        )
 
 
 @dataclass(frozen=True)

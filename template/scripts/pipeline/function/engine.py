@@ -16,6 +16,7 @@ from typing import Protocol, cast
 
 from ..core.events import Reporter
 from ..core.manifest import Dependency
+from ..core.text import counted
 from ..edge.machine import Machine
 from ..project.project import Function, Project
 from ..project.runtimes import Runtime
@@ -167,7 +168,7 @@ class LockChange:
         parts = [f"+{name}" for name in self.added] + [f"-{name}" for name in self.removed]
         parts += self.moved
         changes = f": {', '.join(parts)}" if parts else ", nothing changed"
-        return f"{self.packages} packages{changes}"
+        return f"{counted(self.packages, 'package')}{changes}"
 
 
 class Engine(Protocol):

@@ -12,7 +12,7 @@ from ..checks.preflight import preflight
 from ..core.events import Artifact, BuildNumber, Reporter
 from ..core.manifest import MANIFEST_NAME, Manifest
 from ..core.names import FUNCTION_ZIP
-from ..core.text import few, readable_size
+from ..core.text import counted, few, readable_size
 from ..edge.files import new_folder, sweep
 from ..edge.locks import exclusive
 from ..edge.machine import Machine
@@ -156,7 +156,7 @@ def _restore(project: Project, machine: Machine, reporter: Reporter) -> Restored
         stage.progress("fetching what is not in the cache")
         restored = restore_dependencies(project, machine, reporter.warn)
         origin = "from cache" if restored.from_cache else "fetched"
-        stage.text = f"{restored.locked} packages, locked, {origin}"
+        stage.text = f"{counted(restored.locked, 'package')}, locked, {origin}"
     return restored
 
 
@@ -166,9 +166,9 @@ def _package(
     with reporter.stage("package") as stage:
         built = make_package(project, order, restored, machine)
         facts, changed = built.function_zip.facts, built.function_zip.changed
-        stage.text = f"{FUNCTION_ZIP} {readable_size(facts.size)}, {facts.files} files" + (
-            f", {changed} changed" if changed is not None else ""
-        )
+        more = "" if changed is None else f", {changed} changed"
+        files = f"{counted(facts.files, 'file')}{more}"
+        stage.text = f"{FUNCTION_ZIP} {readable_size(facts.size)}, {files}"
     for note in built.notes:
         reporter.warn(note)
     return built

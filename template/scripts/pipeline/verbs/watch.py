@@ -13,7 +13,7 @@ from typing import NoReturn
 from ..core.errors import PipelineError
 from ..core.events import Failed, Reporter
 from ..core.names import FUNCTION_ZIP
-from ..core.text import few, stage_line
+from ..core.text import counted, few, stage_line
 from ..edge.files import remove_folder
 from ..edge.machine import Machine
 from ..function.engine import Restored, engine_for
@@ -187,7 +187,7 @@ class _Watcher:
         runtime = engine.runtime(project.function, self._machine, self._reporter)
         with self._reporter.stage("restore") as stage:
             restored = restore_dependencies(project, self._machine, self._reporter.warn)
-            stage.text = f"{restored.locked} packages, locked"
+            stage.text = f"{counted(restored.locked, 'package')}, locked"
         facts, binaries = project.function.facts(), restored.installed.binaries
         native = native_dependencies(
             project, facts, binaries, runtime, self._machine, self._reporter
