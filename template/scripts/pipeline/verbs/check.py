@@ -1,6 +1,4 @@
-"""`check`: look for faults without running anything: ruff, the language's linters, and the stack.
-
-ruff is the tooling's: the hooks are in Python in every language.
+"""`check`: look for faults without running anything: ruff, the language's linters, the stack.
 
 The stack is read by cfn-lint, which knows AWS's resources and needs neither network nor account.
 """
@@ -15,8 +13,8 @@ from ..edge.machine import Machine
 from ..edge.shell import run
 from ..function.engine import Linter, engine_for
 from ..project.project import Project
+from ..project.sources import STACK
 
-_STACK = "environment/stack.yaml"
 _RUFF = (sys.executable, "-m", "ruff")
 _CFN_LINT = "from cfnlint.runner import main; main()"
 _ANY = tuple(range(256))
@@ -29,18 +27,18 @@ def check(project: Project, machine: Machine, reporter: Reporter, *, fix: bool) 
     """
     machine.tooling("check")
     engine = engine_for(project.function.runtime)
-    lints, formats = (("--fix",), ()) if fix else ((), ("--check",))
     with engine.linters(project, machine, reporter, fix=fix) as linters:
+        lint, form = (["--fix"], []) if fix else ([], ["--check"])
         checks = [
-            Linter("lint", (*_RUFF, "check", *lints, "."), "ruff found nothing"),
-            Linter("format", (*_RUFF, "format", *formats, "."), "as ruff has it"),
+            Linter("lint", (*_RUFF, "check", *lint, "."), "ruff found nothing"),
+            Linter("format", (*_RUFF, "format", *form, "."), "as ruff has it"),
             *linters,
         ]
-        if (project.root / _STACK).is_file():
+        if (project.root / STACK).is_file():
             # A warning of cfn-lint's is one of style; errors are what CloudFormation would refuse.
             options = ("--non-zero-exit-code", "error")
-            words = (sys.executable, "-c", _CFN_LINT, *options, _STACK)
-            checks.append(Linter("stack", words, f"cfn-lint found nothing in {_STACK}"))
+            words = (sys.executable, "-c", _CFN_LINT, *options, STACK)
+            checks.append(Linter("stack", words, f"cfn-lint found nothing in {STACK}"))
         failed = [linter.name for linter in checks if not _passes(linter, project, reporter)]
     if failed:
         then = "Correct what the lines above name" + (

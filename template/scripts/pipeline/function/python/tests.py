@@ -141,10 +141,7 @@ def _python_in(venv: Path) -> Path:
 def linters(
     project: Project, machine: Machine, reporter: Reporter, *, fix: bool
 ) -> Iterator[tuple[Linter, ...]]:
-    """Give mypy as the tests' lock has it, beside the packages.
-
-    `[tool.mypy]` in `pyproject.toml` asks for types.
-    """
+    """Give mypy where `[tool.mypy]` asks for types, from the tests' lock, beside the packages."""
     del fix
     if project.mypy is None:
         yield ()
