@@ -1,4 +1,4 @@
-"""What `check` runs of JavaScript: the linters that the function's own lock has."""
+"""What `check` runs besides: the linters that the function's own lock has."""
 
 from __future__ import annotations
 
