@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.generated.repository import set_up_child
 from tests.repositories import ROOT
 
 # Longer than subprocess gives a program after an interrupt.
@@ -42,6 +43,7 @@ def test_what_is_interrupted_may_tidy_up(tmp_path: Path, theirs: int, ours: int)
         env={**os.environ, "PYTHONPATH": str(ROOT / "template" / "scripts")},
         stdout=subprocess.PIPE,
         process_group=0,
+        preexec_fn=set_up_child,  # noqa: PLW1509 - no thread of ours runs here
     )
     assert child.stdout
     with child.stdout:
