@@ -17,7 +17,6 @@ from ..function.engine import Linter, engine_for
 from ..project.project import Project
 from ..project.sources import STACK
 
-_RUFF = (sys.executable, "-m", "ruff")
 _CFN_LINT = "from cfnlint.runner import main; main()"
 _ANY = tuple(range(256))
 
@@ -29,11 +28,12 @@ def check(project: Project, machine: Machine, reporter: Reporter, *, fix: bool) 
     """
     machine.tooling("check")
     engine = engine_for(project.function.runtime)
+    ruff = (sys.executable, "-m", "ruff")
     with engine.linters(project, machine, reporter, fix=fix) as linters:
         lint, form = (["--fix"], []) if fix else ([], ["--check"])
         checks = [
-            Linter("lint", (*_RUFF, "check", *lint, "."), "ruff found nothing"),
-            Linter("format", (*_RUFF, "format", *form, "."), "as ruff has it"),
+            Linter("lint", (*ruff, "check", *lint, "."), "ruff found nothing"),
+            Linter("format", (*ruff, "format", *form, "."), "as ruff has it"),
             *linters,
         ]
         if (project.root / STACK).is_file():
