@@ -16,7 +16,7 @@ nox.options.default_venv_backend = "virtualenv"
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_existing_virtualenvs = True
 
-PYTHONS = [runtime.version for runtime in RUNTIMES]
+PYTHONS = [runtime.version for runtime in RUNTIMES if runtime.language == "python"]
 # The oldest that copier.yml allows, and the one in the lock.
 COPIERS = ["9.15.0", "locked"]
 

@@ -6,6 +6,7 @@ is the median of three whole processes; the ratios are what travels to another m
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import shutil
@@ -48,17 +49,19 @@ class Case:
     run: Callable[[], None]
     output: Path
     source: Path
+    comment: str = "#"
 
 
 def main() -> None:
     """Measure and print the table."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     work = ROOT / ".pipeline" / "bench"
     shutil.rmtree(work / "fixtures", ignore_errors=True)
     uv = bootstrap.find_uv(ROOT, "requirements/dev.txt")
-    sam = _install_sam(work, uv)
-    print(f"{datetime.now(UTC):%Y-%m-%d}, {platform.platform()}, {os.cpu_count()} cores, ")
+    sam = install_sam(work, uv)
+    print(f"{datetime.now(UTC):%Y-%m-%d}, {platform.platform()}, {os.cpu_count()} cores")
     print(
-        f"Python {platform.python_version()}, SAM CLI {_version(sam)}; seconds, median of {_RUNS}\n"
+        f"Python {platform.python_version()}, SAM CLI {version(sam)}; seconds, median of {_RUNS}\n"
     )
     print("| dependencies | tool | warm | no change | edit | warm, ours = 1 |")
     print("|---|---|---|---|---|---|")
@@ -66,7 +69,7 @@ def main() -> None:
         cases = _cases(work / "fixtures" / name.replace(", ", "-"), requirements, uv, sam)
         ours = 0.0
         for case in cases:
-            warm, same, edit = _measure(case)
+            warm, same, edit = measure(case)
             ours = ours or warm
             figures = f"{warm:.2f} | {same:.2f} | {edit:.2f} | {warm / ours:.1f}"
             print(f"| {name} | {case.name} | {figures} |")
@@ -102,13 +105,13 @@ def _cases(folder: Path, requirements: Sequence[str], uv: Path, sam: Path) -> li
 
 
 def _verb(repository: Generated, *words: str) -> None:
-    _quiet([sys.executable, repository.root / "tasks.py", *words], repository.root)
+    quiet([sys.executable, repository.root / "tasks.py", *words], repository.root)
 
 
 def _sam_case(folder: Path, runtime: str, lock: str, sam: Path) -> Case:
     source = _plain_function(folder, lock)
     (folder / "template.yaml").write_text(_TEMPLATE.format(runtime=runtime), encoding="utf-8")
-    return Case("sam build", lambda: _quiet([sam, "build"], folder), folder / ".aws-sam", source)
+    return Case("sam build", lambda: quiet([sam, "build"], folder), folder / ".aws-sam", source)
 
 
 def _uv_case(folder: Path, lock: str, uv: Path) -> Case:
@@ -127,11 +130,11 @@ def _uv_case(folder: Path, lock: str, uv: Path) -> Case:
             "--python",
             sys.executable,
         ]
-        _quiet([uv, *words, "-r", str(folder / "src" / "requirements.txt")], folder)
+        quiet([uv, *words, "-r", str(folder / "src" / "requirements.txt")], folder)
         shutil.copy2(source, site)
         shutil.rmtree(folder / "out", ignore_errors=True)
         (folder / "out").mkdir()
-        _quiet(["zip", "-q", "-r", "-X", folder / "out" / "function.zip", "."], site)
+        quiet(["zip", "-q", "-r", "-X", folder / "out" / "function.zip", "."], site)
 
     return Case("uv + Info-ZIP", run, folder / "out", source)
 
@@ -144,7 +147,8 @@ def _plain_function(folder: Path, lock: str) -> Path:
     return source
 
 
-def _measure(case: Case) -> tuple[float, float, float]:
+def measure(case: Case) -> tuple[float, float, float]:
+    """Return the seconds of a build without its output, of one without a change, and of an edit."""
     case.run()
     warm, same, edit = [], [], []
     for number in range(_RUNS):
@@ -152,7 +156,7 @@ def _measure(case: Case) -> tuple[float, float, float]:
         warm.append(_timed(case.run))
         same.append(_timed(case.run))
         with case.source.open("a", encoding="utf-8") as file:
-            file.write(f"# {number}\n")
+            file.write(f"{case.comment} {number}\n")
         edit.append(_timed(case.run))
     return statistics.median(warm), statistics.median(same), statistics.median(edit)
 
@@ -165,12 +169,12 @@ def _starts(repository: Path) -> None:
         "from invoke import task\n@task\ndef x(c): ...\n", encoding="utf-8"
     )
     runs: dict[str, Callable[[], None]] = {
-        "invoke's own `--list`": lambda: _quiet([python, "-m", "invoke", "--list"], bare),
-        "`--list` in `.venv`": lambda: _quiet([python, "tasks.py", "--list"], repository),
-        "`python3 tasks.py --list`": lambda: _quiet(
+        "invoke's own `--list`": lambda: quiet([python, "-m", "invoke", "--list"], bare),
+        "`--list` in `.venv`": lambda: quiet([python, "tasks.py", "--list"], repository),
+        "`python3 tasks.py --list`": lambda: quiet(
             [sys.executable, "tasks.py", "--list"], repository
         ),
-        "unchanged `python3 tasks.py package`": lambda: _quiet(
+        "unchanged `python3 tasks.py package`": lambda: quiet(
             [sys.executable, "tasks.py", "package"], repository
         ),
     }
@@ -189,7 +193,8 @@ def _timed(run: Callable[[], None]) -> float:
     return time.perf_counter() - start
 
 
-def _quiet(command: Sequence[str | Path], cwd: Path) -> None:
+def quiet(command: Sequence[str | Path], cwd: Path) -> None:
+    """Run a program without a word; end with what it said when it fails."""
     path = os.pathsep.join([str(Path(sys.base_prefix) / "bin"), os.environ.get("PATH", "")])
     environ = {**os.environ, "PATH": path, "SAM_CLI_TELEMETRY": "0"}
     # With it every start compiles every module again: nobody works like that.
@@ -206,16 +211,18 @@ def _quiet(command: Sequence[str | Path], cwd: Path) -> None:
         raise SystemExit(f"{command}: {done.stderr[-2000:]}{done.stdout[-2000:]}")
 
 
-def _install_sam(work: Path, uv: Path) -> Path:
+def install_sam(work: Path, uv: Path) -> Path:
+    """Return the SAM CLI, installed into a folder of its own the first time."""
     venv = work / "sam"
     if not (venv / "bin" / "sam").is_file():
         work.mkdir(parents=True, exist_ok=True)
-        _quiet([uv, "venv", "--quiet", "--python", sys.executable, venv], work)
-        _quiet([uv, "pip", "install", "--quiet", "--python", venv / "bin" / "python", _SAM], work)
+        quiet([uv, "venv", "--quiet", "--python", sys.executable, venv], work)
+        quiet([uv, "pip", "install", "--quiet", "--python", venv / "bin" / "python", _SAM], work)
     return venv / "bin" / "sam"
 
 
-def _version(sam: Path) -> str:
+def version(sam: Path) -> str:
+    """Return the SAM CLI's version."""
     done = subprocess.run([str(sam), "--version"], capture_output=True, text=True, check=True)
     return done.stdout.split()[-1]
 

@@ -40,7 +40,8 @@ _split_outside_quotes = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[^ "]+').findall
 Side = tuple[str, Callable[[], object]]
 
 
-def _classic(count: int) -> Iterator[str]:
+def classic(count: int) -> Iterator[str]:
+    """Yield lines of a classic load balancer."""
     draw = random.Random(1)  # noqa: S311 (the same lines each time, nothing secret)
     for number in range(count):
         yield (
@@ -53,8 +54,9 @@ def _classic(count: int) -> Iterator[str]:
         )
 
 
-def _application(count: int) -> Iterator[str]:
-    for number, line in enumerate(_classic(count)):
+def application(count: int) -> Iterator[str]:
+    """Yield lines of an application load balancer."""
+    for number, line in enumerate(classic(count)):
         yield (
             f'https {line} {_GROUP} "Root=1-58337281-{number:024x}" "www.example.com" '
             f'"{_CERTIFICATE}" 1 2015-05-13T23:38:48.364000Z "authenticate,forward" "-" "-" '
@@ -104,9 +106,10 @@ def _function_module(name: str) -> Any:
 
 def _copy_function(folder: str) -> None:
     """Put the function's files under a plain name, as generating a repository does."""
-    (parse,) = _TEMPLATE.glob("*/parse.py")
-    ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(parse.parent, Path(folder, _PACKAGE), ignore=ignore)
+    package = Path(folder, _PACKAGE)
+    package.mkdir()
+    for file in _TEMPLATE.glob("*'elb-logs'*/*.py"):
+        shutil.copy2(file, package)
     sys.path.insert(0, folder)
 
 
@@ -170,7 +173,7 @@ def main() -> None:
         listener = multiprocessing.get_context("fork").Process(target=_swallow, args=(server,))
         listener.start()
         try:
-            for title, make in (("classic lines", _classic), ("application lines", _application)):
+            for title, make in (("classic lines", classic), ("application lines", application)):
                 content = gzip.compress("\n".join(make(options.lines)).encode())
                 sides = [*_splits(content), *_ships(content, server.getsockname()[1])]
                 _report(title, options.lines, sides, options.rounds)

@@ -10,7 +10,7 @@ import tempfile
 import textwrap
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -36,8 +36,7 @@ _FUNCTION = "local-ElbLogsProcessor"
 _LIVE = {"FunctionName": _FUNCTION, "Name": "live"}
 _KEY = "AWSLogs/123456789012/elasticloadbalancing/demo balancer.log"
 # The second release: each line says whose the balancer is.
-_CHANGED = "src/elb_logs_processor/shipping.py"
-_BEFORE, _MEMBER = '        "type": settings.type,\n', '"Team": "shop",'
+_MEMBER = '"Team": "shop",'
 # It ends as soon as 20 calls of the new version are seen; the time is for slow machines.
 _CANARY, _BETWEEN_LOOKS, _BETWEEN_CALLS = "canary:50:20s", 0.2, 0.02
 
@@ -55,6 +54,35 @@ class Step:
     shipped: list[dict[str, Any]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Language:
+    """The answers that choose a language, and how a manifest's handler is misspelt in it.
+
+    The second release has one line more in the file `changed`, before the line `before`.
+    """
+
+    answers: Mapping[str, str]
+    misspelt: tuple[tuple[bytes, bytes], ...]
+    changed: str
+    before: str
+
+
+LANGUAGES = {
+    "python": Language(
+        {},
+        ((b".handler.handle", b".handel.handle"), (b"/handler.py", b"/handel.py")),
+        "src/elb_logs_processor/shipping.py",
+        '        "type": settings.type,\n',
+    ),
+    "node": Language(
+        {"runtime": "nodejs24.x"},
+        ((b'"index.handler"', b'"indeks.handler"'), (b'"index.mjs"', b'"indeks.mjs"')),
+        "src/shipping.mjs",
+        "    type: settings.type,\n",
+    ),
+}
+
+
 @dataclass
 class _Demo:
     """A demo under way: the repository, its listener, and what was shown so far."""
@@ -62,6 +90,7 @@ class _Demo:
     repository: Generated
     listener: Listener
     reporter: Reporter
+    language: Language
     steps: list[Step] = field(default_factory=list)
     calls: Counter[str] = field(default_factory=Counter)
 
@@ -134,7 +163,7 @@ class _Demo:
         return self.repository.root / ".pipeline" / "local" / "state.json"
 
 
-def run_demo(template: Path, reporter: Reporter) -> dict[str, Any]:
+def run_demo(template: Path, reporter: Reporter, language: Language) -> dict[str, Any]:
     """Run the demo in a temporary folder; everything it started and wrote is gone at the end.
 
     Returns its steps, and the calls that came while a canary was tried: how many ran in which
@@ -144,7 +173,7 @@ def run_demo(template: Path, reporter: Reporter) -> dict[str, Any]:
         tempfile.TemporaryDirectory(prefix="copier lambda demo ") as folder,
         listening() as listener,
     ):
-        demo = _Demo(Generated(Path(folder) / "elb logs"), listener, reporter)
+        demo = _Demo(Generated(Path(folder) / "elb logs"), listener, reporter, language)
         try:
             _generate_and_build(demo, template)
             _deploy_and_trigger(demo)
@@ -160,7 +189,8 @@ def run_demo(template: Path, reporter: Reporter) -> dict[str, Any]:
 def _generate_and_build(demo: _Demo, template: Path) -> None:
     root = demo.repository.root
     with demo.step("Generate a repository with the defaults"):
-        generate(template, root, {"permanent_environments": "CI, Staging, Production"})
+        answers = {"permanent_environments": "CI, Staging, Production", **demo.language.answers}
+        generate(template, root, answers)
         settings = root / "pyproject.toml"
         # The listener's port is free, not fixed: it comes from the process environment here.
         text = settings.read_text(encoding="utf-8")
@@ -188,11 +218,12 @@ def _deploy_and_trigger(demo: _Demo) -> None:
 
 def _try_and_go_back(demo: _Demo) -> None:
     with demo.step("Change the function, try it on half of the calls: it goes wrong"):
-        path = demo.repository.root / _CHANGED
-        text = path.read_text(encoding="utf-8")
-        path.write_text(text.replace(_BEFORE, f"        {_MEMBER}\n{_BEFORE}"), encoding="utf-8")
+        changed, before = demo.language.changed, demo.language.before
+        path = demo.repository.root / changed
+        added = f"{before[: len(before) - len(before.lstrip())]}{_MEMBER}\n{before}"
+        path.write_text(path.read_text(encoding="utf-8").replace(before, added), encoding="utf-8")
         demo.repository.commit("Say whose the balancer is")
-        demo.say(f"{_CHANGED}: + {_MEMBER}")
+        demo.say(f"{changed}: + {_MEMBER}")
         demo.say("and a port of Logstash where nobody listens: tests cannot know that")
         with _nobody() as port, _calling(demo):
             demo.verb("package", since="build-output/")
@@ -276,17 +307,18 @@ def _fail(demo: _Demo) -> None:
     with demo.step("Deploy a package whose handler is missing, and read what is said"):
         output = demo.repository.root / "build-output"
         latest = json.loads((output / "latest.json").read_text(encoding="utf-8"))
-        _misspell(demo.repository.root / latest["package"], output / "misspelt.nupkg")
+        package = demo.repository.root / latest["package"]
+        _misspell(package, output / "misspelt.nupkg", demo.language)
         demo.say("No build makes one, so this is a copy with another manifest in it.")
         demo.verb("deploy", "local", "--package", "build-output/misspelt.nupkg", expect=1)
 
 
-def _misspell(package: Path, copy: Path) -> None:
+def _misspell(package: Path, copy: Path, language: Language) -> None:
     """Copy a package whose manifest names a handler that the function does not have."""
     archive = open_archive(package)
     members = {member.name: member for member in members_of(archive)}
     manifest = plain(members[MANIFEST_NAME].payload)
-    for right, wrong in ((b".handler.handle", b".handel.handle"), (b"/handler.py", b"/handel.py")):
+    for right, wrong in language.misspelt:
         manifest = manifest.replace(right, wrong)
     members[MANIFEST_NAME] = Member(MANIFEST_NAME, 0o644, compress(manifest))
     write_zip(copy, members.values())

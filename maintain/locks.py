@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import bootstrap
+from jinja2 import Template
 from pipeline.core.events import Reporter
 from pipeline.edge.files import write_whole
 from pipeline.edge.machine import Machine
 from pipeline.edge.uv import Uv
+from pipeline.function.node.install import npm
+from pipeline.function.node.locking import lock_of
 from pipeline.function.python.hash_lock import pick, with_wheels
 from pipeline.package.aws_client import DISTRIBUTIONS
 
 _SCRIPTS = "template/scripts/requirements-{}.txt"
 # Later ones are locked to fit the earlier ones: all of them share one .venv.
-_ORDER = ("build", "local", "check", "dev")
+_ORDER = ("build", "local", "check", "update", "dev")
 # An environment of its own, with another client of AWS.
 _ALONE = "ministack"
 _OLDEST_PYTHON = "3.11"
-_FUNCTION = "template/requirements/function.txt.jinja"
+FUNCTION_LOCK = "template/{% if language == 'python' %}requirements{% endif %}/function.txt.jinja"
+_NODES = ("20", "22", "24")
+_PACKAGE = "template/{% if language == 'node' %}package.json{% endif %}.jinja"
+_PACKAGE_LOCK = "template/{% if language == 'node' %}package-lock.json{% endif %}.jinja"
+_NAME = "{{ module_name | replace('_', '-') }}"
 
 
 def write_locks(machine: Machine, reporter: Reporter, *, upgrade: bool) -> None:
@@ -47,10 +55,44 @@ def write_locks(machine: Machine, reporter: Reporter, *, upgrade: bool) -> None:
                 text = _with_client(text, uv, Path(scratch))
                 # A new function starts with the same boto3, unless it is an empty one.
                 client = "{% if function_kind != 'empty' -%}\n" + pick(text, DISTRIBUTIONS)
-                write_whole(machine.root / _FUNCTION, f"{client}{{% endif -%}}\n".encode())
+                write_whole(machine.root / FUNCTION_LOCK, f"{client}{{% endif -%}}\n".encode())
             write_whole(target, text.encode())
             stage.text = target.relative_to(machine.root).as_posix()
         done.append(target)
+    for version in _NODES:
+        with reporter.stage("lock") as stage:
+            target = machine.root / _SCRIPTS.format(f"node{version}")
+            source = machine.root / "requirements" / f"node{version}.in"
+            uv.lock([f"-r {source}"], ["--python-version", _OLDEST_PYTHON, "--output-file", target])
+            stage.text = target.relative_to(machine.root).as_posix()
+
+
+def write_package_lock(machine: Machine, reporter: Reporter, *, upgrade: bool) -> None:
+    """Write the locks that functions in Node start with: an empty one's, and the others'."""
+    with reporter.stage("lock") as stage:
+        target = machine.root / _PACKAGE_LOCK
+        source = (machine.root / _PACKAGE).read_text(encoding="utf-8")
+        runner = npm(replace(machine, root=machine.root / "template"), _NODES[-1])
+        locks = []
+        for kind in ("empty", "s3-event"):
+            values = {"module_name": "function", "function_kind": kind}
+            asked = Template(source, keep_trailing_newline=True).render(values)
+            before = ""
+            if target.is_file() and not upgrade:
+                before = Template(target.read_text(encoding="utf-8")).render(values)
+            text = lock_of(asked.encode(), before.encode(), ("install",), runner).decode()
+            locks.append(text.replace('"name": "function"', f'"name": "{_NAME}"').rstrip())
+        first, *others = locks
+        parts = (
+            "{% if function_kind == 'empty' -%}",
+            first,
+            "{%- else -%}",
+            *others,
+            "{%- endif %}",
+        )
+        text = "".join(f"{part}\n" for part in parts)
+        write_whole(target, text.encode())
+        stage.text = _PACKAGE_LOCK
 
 
 def _with_client(text: str, uv: Uv, scratch: Path) -> str:

@@ -14,7 +14,9 @@ from pipeline.core.errors import PipelineError
 MANIFEST = "scripts/MANIFEST"
 # Build servers' files are rendered for some answers only: a repository may lack them.
 _BY_ANSWER = re.compile(r"\A\{% if '[a-z]+' in build_servers %\}([^{}]+)\{% endif %\}")
-_YOURS = ("scripts/hooks_build.py", "scripts/hooks_deploy.py", MANIFEST)
+_YOURS = (
+    "scripts/hooks_build.py", "scripts/hooks_deploy.py", "scripts/allowed-changes.toml", MANIFEST,
+)  # fmt: skip
 
 
 def manifest_text(root: Path) -> str:

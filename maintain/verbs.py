@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from invoke import Collection, Context, Exit, task
 from pipeline.cli.session import Session, root_of, session, verb
+from pipeline.core.errors import UsageError
 from pipeline.edge.shell import attach
 
 _PYTHON_FILES = (
@@ -18,6 +20,8 @@ _PYTHON_FILES = (
     "template/tasks.py",
     "template/scripts",
 )
+# A worker of xdist's has no terminal, and nobody sees what its tests print.
+_ONE_PROCESS = frozenset({"--pdb", "--trace", "-s", "--capture=no"})
 
 
 def namespace(root: Path) -> Collection:
@@ -27,20 +31,20 @@ def namespace(root: Path) -> Collection:
     return collection
 
 
-@verb()
-def demo(run: Session) -> None:
+@verb({"language": "The function's: python or node"})
+def demo(run: Session, language: str = "python") -> None:
     """Generate a repository, build it, deploy it to an embedded AWS, and watch it work."""
-    from .demo import run_demo
+    from .demo import LANGUAGES, run_demo
 
-    run.answer = run_demo(run.root, run.reporter)
+    if language not in LANGUAGES:
+        raise UsageError("demo", f"--language {language}", f"Choose one of {', '.join(LANGUAGES)}.")
+    run.answer = run_demo(run.root, run.reporter, LANGUAGES[language])
 
 
 @task
 def test(c: Context) -> None:
     """Run the tests; everything after `test` goes to pytest."""
-    # Neighbours share fixtures and stay together; who is done first takes from the other's end.
-    chosen = c.config.pipeline.passed_on or ("-q", "-n", "2", "--dist", "worksteal")
-    _attach(c, "-m", "pytest", "-p", "tests.progress", *chosen)
+    _attach(c, "-m", *pytest_command(c.config.pipeline.passed_on))
 
 
 @task(help={"fix": "Correct what can be corrected"})
@@ -66,10 +70,11 @@ def bench(c: Context) -> None:
 @task(help={"upgrade": "Take the newest versions"})
 def lock(c: Context, upgrade: bool = False) -> None:
     """Write the tooling locks from requirements/*.in, and the generated functions' ones."""
-    from .locks import write_locks
+    from .locks import write_locks, write_package_lock
 
     with session(root_of(c), json=False, verbose=False) as run:
         write_locks(run.machine, run.reporter, upgrade=upgrade)
+        write_package_lock(run.machine, run.reporter, upgrade=upgrade)
 
 
 @task
@@ -97,6 +102,13 @@ def release(c: Context, version: str) -> None:
 
     with session(root_of(c), json=False, verbose=False) as run:
         make_release(run.root, version, run.reporter)
+
+
+def pytest_command(passed_on: Sequence[str]) -> list[str]:
+    """Return pytest's words: two workers, but where somebody wants to talk to a test or hear it."""
+    # Neighbours share fixtures and stay together; who is done first takes from the other's end.
+    shared = () if _ONE_PROCESS.intersection(passed_on) else ("-n", "2", "--dist", "worksteal")
+    return ["pytest", "-p", "tests.progress", "-q", *shared, *passed_on]
 
 
 def _attach(c: Context, *words: str) -> None:

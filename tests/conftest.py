@@ -64,6 +64,8 @@ def isolated_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
                 environment.delenv(name)
         for name, folder in (("UV_CACHE_DIR", "uv"), ("PIP_CACHE_DIR", "pip")):
             environment.setenv(name, os.environ.get(name, str(real_home / ".cache" / folder)))
+        kept = os.environ.get("NPM_CONFIG_CACHE", str(real_home / ".npm"))
+        environment.setenv("NPM_CONFIG_CACHE", kept)
         # The uv that the locks name, by its hash: else every run would begin with its 20 MB.
         fetched = Path(os.environ.get("XDG_CACHE_HOME", real_home / ".cache")) / "copier-lambda"
         if fetched.is_dir():
@@ -91,10 +93,12 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
 
     def made(name: str, make: Callable[[Path], object]) -> Path:
         found = folder / "shared by all" / name
-        with found.with_suffix(".lock").open("a") as lock:
+        with found.with_name(f"{name}.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             # What is there now: another worker may have written while this one waited.
             if not os.fstat(lock.fileno()).st_size:
+                # What one left that failed halfway would make the next fail for another reason.
+                shutil.rmtree(found, ignore_errors=True)
                 make(found)
                 lock.write("made")
         return found

@@ -31,7 +31,9 @@ _NAMES = {
     r"(?<=127\.0\.0\.1:)\d{4,}": "PORT",
     r"(?m) \d+\.\d s$": "",
     r"(.)\1{99,}": r"\1...",
-    r"\('Connection aborted\.', \w+\(.*?\)\)": "THE CONNECTION BREAKS",
+    r"Remote end closed connection without response|Connection reset by peer|Broken pipe": (
+        "THE CONNECTION BREAKS"
+    ),
 }
 # The words of others, which a new version of them may change.
 UV_SAYS = {r"No solution found .+": "WHAT UV SAYS"}

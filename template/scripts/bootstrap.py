@@ -19,6 +19,7 @@ def _without_interrupts(kind: type[BaseException], *rest: Any) -> None:
 sys.excepthook = _without_interrupts
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -34,7 +35,11 @@ LOCKS = {
     "build": "scripts/requirements-build.txt",
     "local": "scripts/requirements-local.txt",
     "check": "scripts/requirements-check.txt",
+    "update": "scripts/requirements-update.txt",
 }
+# Verbs that need no `.venv`: files beside this one that work when the library is broken.
+_STANDALONE = ("doctor", "update")
+_RESTORE = "Bring it back: python3 tasks.py doctor --fix"
 # What asks for a document on standard output, also when there is no verb yet that could give it.
 JSON = frozenset(("--json", "-j", "-jv", "-vj"))
 _WINDOWS = os.name == "nt"
@@ -62,8 +67,11 @@ def hand_over(root: Path, module: str, lock: str = LOCKS["build"]) -> None:
     A child, not an `exec`: on Windows that would return to the shell before the work is done.
     """
     try:
+        if lock == LOCKS["build"] and sys.argv[1:2] and sys.argv[1] in _STANDALONE:
+            raise SystemExit(_standalone(root, sys.argv[1], sys.argv[2:]))
         _ensure(root, lock, lock)
         if module == "__main__" and Path(sys.prefix).resolve() == (root / ".venv").resolve():
+            sys.excepthook = functools.partial(_explained, root)
             return
         # What git, uv and AWS say is UTF-8, whatever the locale of this machine is.
         python = [str(venv_python(root)), "-X", "utf8"]
@@ -77,6 +85,50 @@ def hand_over(root: Path, module: str, lock: str = LOCKS["build"]) -> None:
     except KeyboardInterrupt:
         code = 130
     raise SystemExit(code)
+
+
+def _standalone(root: Path, verb: str, words: Sequence[str]) -> int:
+    import importlib  # noqa: PLC0415 - see uv_settings
+
+    try:
+        return int(importlib.import_module(verb).main(words, root))
+    except (ImportError, SyntaxError) as error:
+        then = f"Bring it back: git checkout HEAD -- scripts/{verb}.py"
+        raise BootstrapError(f"scripts/{verb}.py: {error}\n{then}") from None
+
+
+def _explained(root: Path, kind: type[BaseException], *rest: Any) -> None:
+    _without_interrupts(kind, *rest)
+    if not issubclass(kind, KeyboardInterrupt) and (why := blame(root)):
+        _say(why)
+
+
+def blame(root: Path) -> str:
+    """Return what to do about files of ours that are not the template's; nothing if they are."""
+    try:
+        import doctor  # noqa: PLC0415 - a fault may be its own
+
+        # On that day nothing is allowed any more: an edit that is may be the cause as well.
+        found = [one.path for one in doctor.ours(root, "9999") if one.kind != "line-ends"]
+    except Exception:  # noqa: BLE001 - whatever it is, this only explains another error
+        return ""
+    more = f" and {len(found) - 3} more" if found[3:] else ""
+    what = f"{', '.join(found[:3])}{more}: not as the template has it"
+    return f"{what}.\nPerhaps that is why. {_RESTORE}" if found else ""
+
+
+def environment(source: Path, root: Path, name: str) -> Path:
+    """Return the Python of an environment with the lock of that name alone, made once a machine.
+
+    The lock is that below `source`; where packages come from is the settings of `root`.
+    """
+    text = (source / LOCKS[name]).read_text(encoding="utf-8")
+    folder = _cache(root) / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    (folder / "scripts").mkdir(parents=True, exist_ok=True)
+    (folder / LOCKS[name]).write_text(text, encoding="utf-8")
+    (folder / "uv.toml").write_text(uv_settings(root), encoding="utf-8")
+    _ensure(folder, LOCKS[name], LOCKS[name])
+    return venv_python(folder)
 
 
 def hold_interrupts(*, hold: bool) -> None:
@@ -99,7 +151,7 @@ def find_uv(root: Path, lock: str = LOCKS["build"]) -> Path:
     """
     block = _block((root / lock).read_text(encoding="utf-8"), "uv")
     if not block:
-        raise BootstrapError(f"{lock} does not name uv. Restore it: git checkout {lock}")
+        raise BootstrapError(f"{lock} does not name uv. {_RESTORE}")
     folder = _cache(root) / f"uv-{hashlib.sha256(block.encode()).hexdigest()[:16]}"
     program = folder / ("uv.exe" if _WINDOWS else "uv")
     if not _is_locked_uv(program, block):
@@ -164,7 +216,7 @@ def _ensure(root: Path, lock: str, primary: str) -> None:
         text = (root / lock).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "this is not UTF-8 text"
-        raise BootstrapError(f"{lock}: {why}. Restore it: git checkout {lock}") from None
+        raise BootstrapError(f"{lock}: {why}. {_RESTORE}") from None
     wanted = hashlib.sha256(text.encode()).hexdigest()
     if _is_made(root, stamp, wanted):
         return

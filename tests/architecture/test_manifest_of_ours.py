@@ -35,7 +35,12 @@ def test_the_manifest_names_what_git_has() -> None:
         for path in repository_files()
         if path.is_relative_to(ROOT / "template" / "scripts")
     }
-    yours = {"scripts/hooks_build.py", "scripts/hooks_deploy.py", MANIFEST}
+    yours = {
+        "scripts/hooks_build.py",
+        "scripts/hooks_deploy.py",
+        "scripts/allowed-changes.toml",
+        MANIFEST,
+    }
     assert {name for name in listed if name.startswith("scripts/")} == scripts - yours
 
 

@@ -46,7 +46,7 @@ def _make_last(root: Path, version: str) -> None:
     write_last_build(root, latest)
 
 
-def _clean(root: Path, number: int) -> tuple[int, int]:
+def _clean(root: Path, number: int | None) -> tuple[int, int]:
     return clean(root, root / ".pipeline" / "cache", number, Reporter(lambda _: None))
 
 
@@ -85,8 +85,15 @@ def test_the_last_build_stays(repository: Path) -> None:
 
 def test_everything_goes(repository: Path) -> None:
     """`--all` is no build and an empty cache; a second time there is nothing to do."""
-    _clean(repository, 0)
+    _clean(repository, None)
     assert _left(repository) == ([], [])
+    assert _clean(repository, None) == (0, 0)
+
+
+def test_none_of_the_newest_is_still_the_last(repository: Path) -> None:
+    """`--keep 0` is not `--all`: the last build stays, with what it used of the cache."""
+    _clean(repository, 0)
+    assert _left(repository) == (["1.0.4", "latest.json", "tests.xml"], ["1.0.4"])
     assert _clean(repository, 0) == (0, 0)
 
 

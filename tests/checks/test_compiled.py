@@ -52,6 +52,29 @@ def test_what_the_runtime_cannot_load(
     assert said in reason
 
 
+_MODULE = "node_modules/@s/native/prebuilds/"
+_NODE = runtime_named("nodejs24.x", where="test")
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (("linux-arm64/a.node", "linux-x64/a.node", "linux-arm64/a.musl.node"), ""),
+        (("linux-x64/a.node", "win32-x64/a.node"), "is for x86_64, the function runs on arm64"),
+        (("linux-arm64/a.musl.node",), "is for musl, Lambda has glibc"),
+    ],
+    ids=["one fits", "none of the machine", "none of the libc"],
+)
+def test_a_package_of_node_needs_one_that_fits(files: tuple[str, ...], said: str) -> None:
+    """It brings a file for each system, and chooses one when it is loaded."""
+    kinds = {"linux-arm64": GOOD, "linux-x64": Binary("ELF", "x86_64"), "win32-x64": Binary("PE")}
+    found = {_MODULE + name: kinds[name.partition("/")[0]] for name in files}
+    reasons = _reasons(found, _NODE)
+    assert bool(reasons) == bool(said)
+    assert not said or (reasons[0].startswith("@s/native: ") and said in "".join(reasons))
+    assert owner("node_modules/a/node_modules/b/c.node") == "b"
+
+
 @pytest.mark.parametrize(
     ("name", "runtime", "glibc"),
     [

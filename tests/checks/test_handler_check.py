@@ -378,7 +378,7 @@ def test_syntax_in_the_eyes_of_a_python(runtime: LocalRuntime, tmp_path: Path) -
     def problem(source: bytes) -> str:
         sources = {"app.py": b"import a\n", "a/b.py": source}
         zip_of(tmp_path / "function.zip", sources)
-        return syntax_problem(runtime.python, tmp_path / "function.zip", [*sources])
+        return syntax_problem(runtime.program, tmp_path / "function.zip", [*sources])
 
     assert problem(b"x = 1\nreturn x\n") == "a/b.py:2: 'return' outside function"
     assert problem(b"x = 1\n") == ""

@@ -65,4 +65,4 @@ class Deploy:
     def _connect(self, credentials: Credentials, place: Mapping[str, str]) -> Connection:
         self.connected.append((credentials, place))
         moment = datetime(2026, 11, 26, 9, 5, tzinfo=UTC)
-        return Connection(self.fake, lambda: self.fake, "eu-west-1", now=lambda: moment)
+        return Connection(self.fake, lambda _: self.fake, now=lambda: moment)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,9 +118,7 @@ class StrictAws:
         def connect(_: Credentials, __: Mapping[str, str]) -> Connection:
             return Connection(
                 functions,
-                lambda: functions,
-                REGION,
-                metrics=lambda: self.client(self.endpoint, "cloudwatch"),
+                partial(self.client, self.endpoint),
                 now=lambda: datetime.now(UTC) + timedelta(seconds=self.clock.seconds),
                 metric_delay=0.0,
             )

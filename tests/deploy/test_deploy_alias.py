@@ -33,7 +33,7 @@ def wanted(version: str) -> Wanted:
 def deploy(fake: FakeLambda, version: str) -> Observed:
     """Deploy that package, and forget the calls of before."""
     fake.calls.clear()
-    there = Connection(fake, lambda: fake, "eu-west-1")
+    there = Connection(fake, lambda _: fake)
     found = settled(fake, NAME, Clock().wait(), Stage("plan", print))
     plan = planned(fake, wanted(version), found)
     return apply(plan, CODES[version], there, Recorder().reporter, Clock().wait())

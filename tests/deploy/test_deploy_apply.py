@@ -31,7 +31,7 @@ def deploy_to(
 ) -> Observed:
     """Plan on what the fake holds, or held, and apply."""
     plan = planned(fake, WANTED, planned_on)
-    there = Connection(fake, lambda: fake, "eu-west-1")
+    there = Connection(fake, lambda _: fake)
     return apply(plan, NEW, there, (recorder or Recorder()).reporter, Clock().wait(**wait))
 
 
@@ -154,7 +154,7 @@ def test_waiting_for_an_update_has_a_ceiling_and_names_the_state() -> None:
     """An update that does not settle ends the deploy with its last state."""
     fake = FakeLambda.holding(OLD)
     fake.busy_reads = 1000
-    with pytest.raises(PipelineError, match=r"after 6 s .*LastUpdateStatus InProgress"):
+    with pytest.raises(PipelineError, match=r"after 5 s .*LastUpdateStatus InProgress"):
         deploy_to(fake, ceiling=5.0)
 
 
@@ -223,6 +223,26 @@ def test_other_code_than_sent_is_not_the_same() -> None:
         deploy_to(fake)
     assert WANTED.code_sha256 in caught.value.what
     assert "tag_resource" not in fake.writes()
+
+
+@pytest.mark.parametrize("call", ["update_function_configuration", "update_function_code"])
+def test_code_that_comes_after_ours_was_taken_is_somebody_elses(call: str) -> None:
+    """Another deploy while ours settles is a conflict, whichever of our updates that is."""
+    fake = FakeLambda.holding(OLD)
+    fake.before[call] = [lambda f: f.outcome.update(CodeSha256="theirs")]
+    with pytest.raises(Conflict, match=r"live now .*code_sha256 theirs"):
+        deploy_to(fake)
+    assert "publish_version" not in fake.writes()
+
+
+def test_an_edit_while_a_version_becomes_ready_is_a_conflict() -> None:
+    """The version does not have it, so traffic stays until somebody has looked."""
+    fake = FakeLambda.holding(OLD)
+    fake.after["publish_version"] = [lambda f: f.touch(MemorySize=1024)]
+    with pytest.raises(Conflict, match=r"live now .*MemorySize 1024") as caught:
+        deploy_to(fake)
+    assert "publish (version) before that" in caught.value.then
+    assert "update_alias" not in fake.writes()
 
 
 def test_a_service_that_ignores_the_architecture_is_told_by_the_value() -> None:
@@ -351,20 +371,30 @@ MOMENTS = [
 def test_whenever_somebody_edits_the_function_nothing_of_theirs_is_lost_and_nothing_false_said(
     edit: str, moment: str, call: str, *, refused: bool
 ) -> None:
-    """An edit around any call is kept; "Nothing was changed" is said only where that is so."""
+    """An edit around any call is kept, and told where it can be seen.
+
+    "Nothing was changed" is said only where that is so.
+    """
     for nth in range(12):
         fake = FakeLambda.holding(OLD)
         if refused:
             fake.refuses["update_function_code"] = refusal("ServiceException", "oops")
         plan_on = observe(fake, NAME)
-        edits = [lambda _: None] * nth + [lambda f: f.touch(**EDITS[edit])]
-        getattr(fake, moment)[call] = edits
+        edited: list[int] = []
+
+        def touch(there: FakeLambda, edited: list[int] = edited) -> None:
+            edited.append(len(there.calls) - (moment == "before"))
+            there.touch(**EDITS[edit])
+
+        getattr(fake, moment)[call] = [*[lambda _: None] * nth, touch]
         try:
             found = deploy_to(fake, planned_on=plan_on)
         except PipelineError as error:
             said = str(error)
         else:
             said = f"done {found.code_sha256}"
+            later = [name for at in edited for name, _ in fake.calls[at:]]
+            assert "get_function" not in later, f"{nth}: nobody was told of it"
         if "Nothing was changed." in said:
             assert fake.accepted == [], (nth, said)
         if getattr(fake, moment)[call]:
@@ -374,13 +404,21 @@ def test_whenever_somebody_edits_the_function_nothing_of_theirs_is_lost_and_noth
             assert fake.configuration[key] == value, (nth, said)
 
 
-def test_a_request_that_arrives_late_is_refused() -> None:
-    """An upload that AWS carries out after its answer was lost finds a newer revision."""
+@pytest.mark.parametrize(
+    ("call", "is_refused"),
+    [("update_function_configuration", False), ("update_function_code", True)],
+)
+def test_whether_a_request_that_arrives_late_is_refused_is_said(
+    call: str, *, is_refused: bool
+) -> None:
+    """What was taken back has a newer revision; where nothing was, it can still be carried out."""
     fake = FakeLambda.holding(OLD)
     lost = ReadTimeoutError(endpoint_url="https://lambda.eu-west-1.amazonaws.com")
-    fake.before["update_function_code"] = [lost]
+    fake.before[call] = [lost]
     with pytest.raises(PipelineError, match="could not be asked") as caught:
         deploy_to(fake)
-    assert "was taken back" in caught.value.then
-    late = dict(fake.calls)["update_function_code"]
-    assert late["RevisionId"] != fake.configuration["RevisionId"]
+    late = dict(fake.calls)[call]
+    assert (late["RevisionId"] != fake.configuration["RevisionId"]) is is_refused
+    assert ("was taken back" in caught.value.then) is is_refused
+    said = "would be refused" if is_refused else "may yet be carried out"
+    assert f"still on its way {said}" in caught.value.then

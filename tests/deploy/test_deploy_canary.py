@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from pipeline.deploy.policy import policy
 from pipeline.deploy.verdict import Figures, Held
 from pipeline.deploy.worker import WorkerContext
 from pipeline.project.project import Environment
-from pipeline.verbs.end_canary import end_canary
+from pipeline.verbs.rollback import end_canary
 from pipeline.verbs.status import status
 from pipeline.verbs.which_function import Place
 
@@ -81,9 +82,7 @@ class World:
         """Return a connection to it, by the clock that waiting moves."""
         return Connection(
             self.fake,
-            lambda: self.fake,
-            "eu-west-1",
-            metrics=lambda: self.metrics,
+            lambda _: self.metrics,
             now=lambda: START + timedelta(seconds=self.clock.seconds),
         )
 
@@ -119,6 +118,16 @@ def test_a_healthy_canary_gets_all_calls_in_one_move(world: World) -> None:
     assert timedelta() <= end - (START + timedelta(minutes=12, seconds=30)) < timedelta(seconds=5)
     assert any(event.total == 900 for event in world.recorder.of(Progressed))
     assert Output("Weight", "100") in world.recorder.of(Output)
+
+
+def test_a_part_of_a_percent_is_told_as_it_is(tmp_path: Path) -> None:
+    """Neither as nothing, nor rounded up, beside all of the others."""
+    world = World(tmp_path, strategy="canary:0.5:15m")
+    with pytest.raises(Held, match=r"held, version 1, 0\.5% to version 2"):
+        world.deploy("2.0.8")
+    found = status(Place(Environment("CI"), NAME, world.connection()))
+    shares = ["99.5% version 1 (2.0.7)", "0.5% version 2 (2.0.8)"]
+    assert [*map(str, found.traffic)] == shares
 
 
 def test_a_failed_canary_goes_back_by_itself_at_once(world: World) -> None:
@@ -191,6 +200,24 @@ def test_a_person_decides_about_a_held_canary(
         world.deploy("2.0.8", AWS_Lambda_Traffic=word)
     with pytest.raises(UsageError, match=r"AWS\.Lambda\.Traffic"):
         world.deploy("2.0.8", AWS_Lambda_Traffic="finish")
+
+
+@pytest.mark.parametrize("word", ["promote", "abort"])
+def test_a_decision_that_comes_too_late_is_told_as_one(world: World, word: str) -> None:
+    """Of a decision the message speaks, not of a deploy; one that is made says by whom it was."""
+    with pytest.raises(Held):
+        world.deploy("2.0.8")
+    sts = SimpleNamespace(get_caller_identity=lambda: {"Arn": "arn:aws:iam::1:user/kim"})
+    place = Place(Environment("CI"), NAME, replace(world.connection(), clients=lambda _: sts))
+    world.fake.before["update_alias"] = [lambda fake: fake.move("1")]
+    with pytest.raises(Conflict, match=f"after this --{word} was planned") as caught:
+        end_canary(place, word, world.recorder.reporter)
+    assert caught.value.where == "deploy CI"
+    assert "status`, then ask" in caught.value.then
+    assert "deploy again" not in caught.value.then
+    world.fake.move("1", v2=0.1)
+    end_canary(place, word, world.recorder.reporter)
+    assert " UTC by user/kim" in str(world.fake.alias)
 
 
 def test_a_canary_that_was_held_for_long_is_judged_by_what_one_answer_holds(world: World) -> None:
@@ -341,6 +368,14 @@ def test_what_a_canary_demands_is_checked_before_anything_is_written(
     assert "--strategy all-at-once" in caught.value.then
     world.deploy("2.0.8", AWS_Lambda_Strategy="all-at-once")
     assert world.live() == ("2", {})
+
+
+def test_a_strategy_of_octopus_that_is_none_is_named_by_its_variable(world: World) -> None:
+    """Nobody finds it under the name that it has in pyproject.toml."""
+    with pytest.raises(UsageError, match="'at once' is not a strategy") as caught:
+        world.deploy("2.0.8", AWS_Lambda_Strategy="at once")
+    assert caught.value.where == "AWS.Lambda.Strategy"
+    assert world.fake.writes() == []
 
 
 def test_the_first_deploy_moves_at_once_and_so_does_one_without_alias(world: World) -> None:

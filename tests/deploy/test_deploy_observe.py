@@ -33,7 +33,7 @@ def test_a_pending_function_is_waited_for() -> None:
 def test_a_state_nobody_knows_is_waited_for_and_reported() -> None:
     """A state that is newer than this library ends in an error only after the ceiling."""
     fake = FakeLambda.holding(OLD, State="Thawing")
-    with pytest.raises(PipelineError, match="after 6 s it still has State Thawing"):
+    with pytest.raises(PipelineError, match="after 5 s it still has State Thawing"):
         read_settled(fake)
 
 
@@ -65,7 +65,7 @@ def test_a_version_with_snap_start_is_ready_when_that_is() -> None:
     fake.versions["1"] = {**made, "State": "Inactive"}
     settled(fake, NAME, Clock().wait(ceiling=5.0), stage, "1")
     fake.versions["1"] = made
-    with pytest.raises(PipelineError, match=r"after 6 s it still has .*SnapStart"):
+    with pytest.raises(PipelineError, match=r"after 5 s it still has .*SnapStart"):
         settled(fake, NAME, Clock().wait(ceiling=5.0), stage, "1")
 
 

@@ -61,12 +61,11 @@ class RecordedDeploy(Deploy):
         self.metrics = FakeMetrics({"2": Figures(calls=50)}, {"errors": ("OK", START)})
 
     def _connect(self, *given: Any) -> Any:
-        metrics = Recorded(self.metrics, self.recorded.needed)
+        others = {"s3": self.recorded, "cloudwatch": Recorded(self.metrics, self.recorded.needed)}
         return replace(
             super()._connect(*given),
             functions=self.recorded,
-            objects=lambda: self.recorded,
-            metrics=lambda: metrics,
+            clients=others.__getitem__,
             now=lambda: START + timedelta(seconds=self.wait.now()),
         )
 

@@ -85,11 +85,11 @@ def test_before_the_first_write_nothing_was_changed(tmp_path: Path) -> None:
 
 
 def test_a_long_wait_ends_soon(tmp_path: Path) -> None:
-    """An update that AWS has not ended after some ten seconds more is left to the next deploy."""
+    """An update that AWS has not ended after ten seconds more is left to the next deploy."""
     one, _ = stopped_at(tmp_path, "before", "update_function_code", ceiling=300)
     one.fake.busy_reads = 1
     one.fake.after["update_function_code"] = [lambda fake: setattr(fake, "busy_reads", 1000)]
-    with pytest.raises(Interrupted, match="after 11 s it still has State Active") as caught:
+    with pytest.raises(Interrupted, match="after 10 s it still has State Active") as caught:
         one.run()
     assert "what is live now is not known" in caught.value.then
 

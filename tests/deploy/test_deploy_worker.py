@@ -7,10 +7,8 @@ import base64
 import hashlib
 import io
 import subprocess
-import threading
 import zipfile
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -42,6 +40,7 @@ from tests.deploy.deploy_support import (
     write_package,
     write_whole_package,
 )
+from tests.standins.loopback import Answer, serving
 
 CODE = function_zip()
 
@@ -196,26 +195,13 @@ def test_octopus_names_a_role_and_its_external_id(aws: Any, endpoint: str, packa
 
 def test_the_external_id_is_sent_with_the_role(monkeypatch: pytest.MonkeyPatch) -> None:
     """AWS gets it with the role that it belongs to, and nothing where there is none."""
-    sent = []
-
-    class Sts(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            sent.append(parse_qs(body))
-            self.send_error(403)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = HTTPServer(("127.0.0.1", 0), Sts)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
     place = {"role": "arn:aws:iam::123456789012:role/deploy"}
-    for given in (place, {**place, "external_id": "shared"}):
-        with pytest.raises(PipelineError, match="role/deploy"):
-            connect(CREDENTIALS, given)
-    server.shutdown()
-    server.server_close()
+    with serving(lambda _: Answer(403)) as sts:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", sts.url)
+        for given in (place, {**place, "external_id": "shared"}):
+            with pytest.raises(PipelineError, match="role/deploy"):
+                connect(CREDENTIALS, given)
+    sent = [parse_qs(asked.body.decode()) for asked in sts.asked]
     assert [request.get("ExternalId") for request in sent] == [None, ["shared"]]
 
 
@@ -283,19 +269,17 @@ def test_exit_codes_keep_the_kind_of_an_error(package: Path) -> None:
     with pytest.raises(NotTheSame, match="the manifest says") as caught:
         run(job(package))
     assert caught.value.then.startswith("Nothing was changed.")
-    (package / "function.zip").write_bytes(CODE)
 
 
-def test_a_bug_keeps_its_trace(package: Path) -> None:
+def test_a_bug_keeps_its_trace(tmp_path: Path) -> None:
     """An unexpected exception is the result, and its trace is in the log."""
-    library = package / "pipeline" / "deploy" / "hooks.py"
-    text = library.read_text(encoding="utf-8")
-    library.write_text(f"{text}\n\ndef load_hooks(path):\n    return path / 0\n", encoding="utf-8")
+    package = write_whole_package(tmp_path, manifest(CODE), CODE)
+    with (package / "pipeline" / "deploy" / "hooks.py").open("a", encoding="utf-8") as library:
+        library.write("\n\ndef load_hooks(path):\n    return path / 0\n")
     recorder = Recorder()
     with pytest.raises(PipelineError, match="unexpected TypeError"):
         launch(job(package), recorder.reporter)
     assert any("Traceback" in event.text for event in recorder.of(Line))
-    library.write_text(text, encoding="utf-8")
 
 
 def test_secrets_are_nowhere_in_the_output(aws: Any, endpoint: str, package: Path) -> None:

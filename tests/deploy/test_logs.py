@@ -71,7 +71,7 @@ def log(
 ) -> Iterator[list[Entry]]:
     """Read the log; in each pause of following the next of `pauses` happens, then an end."""
     fake = fake or FakeLambda.holding(OLD)
-    there = Connection(fake, lambda: fake, "eu-west-1", clients=lambda _: logs)
+    there = Connection(fake, lambda _: logs)
     coming = list(pauses or ())
 
     def pause(seconds: float) -> None:
@@ -224,6 +224,16 @@ def test_text_is_readable_and_belongs_to_its_request() -> None:
         f"{at} {request} took 12.34 ms, 70 of 256 MB, cold start 200.10 ms",
     ]
     assert max(map(len, lines)) <= 80
+
+
+def test_a_line_that_begins_with_an_id_of_the_functions_own_is_no_error() -> None:
+    """Lambda writes the time or a word before a request's id; a function may begin with any."""
+    order = "00000000-0000-4000-8000-00000000abcd"
+    lines = shown(
+        START.format(REQUEST), f"{order} was shipped\n", f"RequestId: {REQUEST} Error: killed\n"
+    )
+    at = f"09:04:00.000 v12 {REQUEST[:8]}"
+    assert lines[2:] == [f"{at} {order} was shipped", f"{at} ERROR killed"]
 
 
 def test_json_is_readable_too() -> None:

@@ -25,7 +25,7 @@ CALLER = "arn:aws:sts::123456789012:assumed-role/deployers/jane"
 
 def place(fake: FakeLambda) -> Place:
     """Return where the fake is."""
-    there = Connection(fake, lambda: fake, "eu-west-1", CALLER)
+    there = Connection(fake, lambda _: fake, CALLER)
     return Place(Environment("CI"), NAME, there)
 
 
@@ -90,10 +90,17 @@ def test_a_release_is_named_by_its_commit_too(fake: FakeLambda) -> None:
 
 
 def test_it_goes_back_to_what_served_before(fake: FakeLambda) -> None:
-    """Not to a release that was taken back itself: the deploy has kept what it replaced."""
+    """Not to a release that was taken back itself: the deploy has kept what it replaced.
+
+    An earlier release that is deployed again leads back to none that is newer.
+    """
     back(fake, "2.0.7")
     deploy(fake, "2.0.9")
     assert back(fake).version == "2.0.7"
+    fake.touch(Timeout=30)
+    assert deploy(fake, "2.0.7").version == "1"
+    with pytest.raises(PipelineError, match="no release before"):
+        back(fake)
 
 
 def test_half_moved_traffic_is_taken_back_whole(fake: FakeLambda) -> None:
@@ -115,12 +122,12 @@ def test_who_is_asked_for_where_no_account_is_declared(fake: FakeLambda) -> None
             """Answer like GetCallerIdentity."""
             return {"Account": "123456789012", "Arn": "arn:aws:iam::123456789012:user/kim"}
 
-    there = Connection(fake, lambda: fake, "eu-west-1", clients=lambda _: Sts())
+    there = Connection(fake, lambda _: Sts())
     rollback(Place(Environment("CI"), NAME, there), "", "", NOW, Recorder().reporter)
     assert (fake.alias or {})["Description"] == (
         "rollback from 2.0.8, 2026-11-26 09:05 UTC by user/kim"
     )
-    nobody = Connection(fake, lambda: fake, "eu-west-1", clients=lambda _: object())
+    nobody = Connection(fake, lambda _: object())
     rollback(Place(Environment("CI"), NAME, nobody), "2.0.8", "", NOW, Recorder().reporter)
     assert " by " not in (fake.alias or {})["Description"]
 
@@ -204,6 +211,9 @@ def test_releases_wait_in_aws_in_octopus_and_here(fake: FakeLambda) -> None:
         "2.0.8 is published", "2.0.10, 2.0.9 are in Octopus", "2.0.11 was built here",
     )  # fmt: skip
     assert found.drift == ()
+    many = [f"2.0.{number}" for number in range(14, 7, -1)]
+    there = Elsewhere(octopus=many)
+    assert "2.0.14, 2.0.13, 2.0.12 and 3 more are in Octopus" in status(place(fake), there).waiting
     fake.move("3")
     assert status(place(fake), Elsewhere("2.0.8", ["2.0.8"])).waiting == ()
 

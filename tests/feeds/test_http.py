@@ -144,6 +144,16 @@ def test_a_secret_that_the_server_repeats_is_hidden(server: Loopback) -> None:
         http().request(request)
 
 
+@pytest.mark.parametrize("before", [1_991, 1_995, 1_999])
+def test_no_part_of_a_secret_is_left_where_a_long_text_ends(server: Loopback, before: int) -> None:
+    """It is hidden before the text is cut."""
+    said = b"x" * before + b"API-SECRET and more"
+    server.faults.append(Fault("GET", answer=Answer(401, said)))
+    with pytest.raises(HttpError) as caught:
+        http().request(Request("GET", server.url, {"X-Octopus-ApiKey": "API-SECRET"}))
+    assert "A" not in caught.value.what.partition("xx")[2]
+
+
 def test_a_password_in_an_address_is_sent_and_never_shown(server: Loopback) -> None:
     """As basic authentication; errors name the address without it."""
     url = server.url.replace("//", "//me:pass%40word@") + "/x"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pipeline.function.node.engine as node
 import pipeline.function.python.engine as python
 from pipeline.function.engine import Engine, engine_for
 from pipeline.project.runtimes import RUNTIMES
 
 # mypy holds each module against the protocol here.
 PYTHON: Engine = python
-ENGINES = {"python": PYTHON}
+NODE: Engine = node
+ENGINES = {"python": PYTHON, "node": NODE}
 
 
 def test_every_runtime_has_its_languages_engine() -> None:

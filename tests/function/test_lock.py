@@ -20,7 +20,7 @@ from pipeline.function.python.hash_lock import check_lock, locked, pick, read_lo
 from pipeline.package.aws_client import DISTRIBUTIONS
 from pipeline.project.tables import normal
 
-from maintain.locks import write_locks
+from maintain.locks import FUNCTION_LOCK, write_locks
 from tests.generated.repository import PYTHON
 from tests.project.values_support import machine
 from tests.repositories import ROOT
@@ -216,7 +216,7 @@ def test_pip_and_uv_read_a_lock_with_wheels(tmp_path: Path) -> None:
 def test_our_locks_fit_what_they_are_made_from(tmp_path: Path) -> None:
     """Locking again changes nothing, and uses the uv of the development lock: the only one here."""
     shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
-    (tmp_path / "template" / "requirements").mkdir(parents=True)
+    (tmp_path / FUNCTION_LOCK).parent.mkdir(parents=True)
     (tmp_path / "template" / "scripts").mkdir()
     scripts = tmp_path / "template" / "scripts"
     for path in (ROOT / "template" / "scripts").glob("requirements-*.txt"):

@@ -52,6 +52,21 @@ def test_it_is_valid_cyclonedx() -> None:
         assert validator.validate_str(make_sbom(manifest, INSTALLED, CLIENT).decode()) is None
 
 
+def test_packages_of_npm() -> None:
+    """They have npm's URLs, both of two versions, and the SHA-512 of the lock."""
+    digest = "sha512:" + "0" * 128
+    packages = (("@s/a", "1.0.0"), ("b", "1.0.0"), ("b", "2.0.0"))
+    dependencies = tuple(Dependency(*package, (digest,)) for package in packages)
+    installed = {f"{name}@{number}": Distribution(number, "MIT") for name, number in packages}
+    manifest = replace(MANIFEST, dependencies=dependencies)
+    text = make_sbom(manifest, installed, CLIENT, ecosystem="npm").decode()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    found = {one["purl"]: one for one in document(text.encode())["components"]}
+    ours = {"pkg:npm/%40s/a@1.0.0", "pkg:npm/b@1.0.0", "pkg:npm/b@2.0.0"}
+    assert found.keys() == {*ours, "pkg:pypi/boto3@1.44.5"}
+    assert found["pkg:npm/b@2.0.0"]["hashes"] == [{"alg": "SHA-512", "content": "0" * 128}]
+
+
 def test_the_same_build_gives_the_same_bytes() -> None:
     """No clock, no random number, no order of insertion."""
     turned = dict(reversed(INSTALLED.items()))

@@ -261,11 +261,11 @@ def test_a_lock_that_is_missing(clone: Repository) -> None:
     """Without the tooling's lock the file is named, and how to get it back."""
     (clone.root / "scripts" / "requirements-build.txt").unlink()
     done = clone.verb("version")
-    assert is_one_sentence(done, "git checkout scripts/requirements-build.txt"), done
+    assert is_one_sentence(done, "scripts/requirements-build.txt", "doctor --fix"), done
     for flag in ("--json", "-j"):
         error = clone.verb("build", flag).document["error"]
         assert error["where"] == "setup"
-        assert "git checkout scripts/requirements-build.txt" in error["what"]
+        assert "doctor --fix" in error["what"]
 
 
 def test_a_lock_that_is_no_text(clone: Repository) -> None:
@@ -273,7 +273,7 @@ def test_a_lock_that_is_no_text(clone: Repository) -> None:
     lock = clone.root / "scripts" / "requirements-build.txt"
     lock.write_text(lock.read_text(encoding="utf-8"), encoding="utf-16")
     done = clone.verb("version")
-    assert is_one_sentence(done, "UTF-8", "git checkout scripts/requirements-build.txt"), done
+    assert is_one_sentence(done, "UTF-8", "scripts/requirements-build.txt", "doctor --fix"), done
 
 
 @pytest.mark.slow

@@ -88,12 +88,14 @@ def test_the_package_opens(repository: Repository) -> None:
 
 
 def test_an_unchanged_build_is_the_last_build(repository: Repository) -> None:
-    """Without a change the version and the package stay; `--force` or a version flag asks anew."""
+    """Without a change both stay; `--force`, a version's flag or variable asks for a new one."""
     first = repository.must("build", "--json").document
     again = repository.must("build", "--json").document
     assert again == {**first, "reused": True}
     for flags in (["--force"], ["--build-number", "7"], ["--prerelease"]):
         assert not repository.must("package", "--json", *flags).document["reused"]
+    tagged = repository.must("package", "--json", extra={"PRERELEASE_TAG": "fix"}).document
+    assert (tagged["version"].partition("-")[2], tagged["reused"]) == ("fix", False)
 
 
 def test_a_change_makes_a_new_build(repository: Repository) -> None:
@@ -110,6 +112,22 @@ def test_a_change_makes_a_new_build(repository: Repository) -> None:
     # Someone touches or removes the package itself: it is not taken for the build's.
     Path(clean["package"]).write_bytes(b"")
     assert not repository.must("package", "--json").document["reused"]
+
+
+def test_a_tag_on_the_last_builds_commit_makes_a_new_build(repository: Repository) -> None:
+    """With `GitTag` the tag is the version: `build` makes what `version` says."""
+    strategy = "SemVerWithPatchFilledAutomaticallyWithBuildNumber"
+    repository.edit("pyproject.toml", f'"{strategy}"', '"GitTag"')
+    repository.commit()
+    git(repository.root, "tag", "v1.0.0")
+    repository.must("package")
+    git(repository.root, "tag", "--annotate", "--message", "Next", "v1.1.0")
+    assert repository.must("version").out.strip() == "1.1.0"
+    tagged = repository.must("package", "--json").document
+    assert (tagged["version"], tagged["reused"]) == ("1.1.0", False)
+    again = repository.must("package", "--json").document
+    assert (again["version"], again["reused"]) == ("1.1.0", True)
+    git(repository.root, "tag", "--delete", "v1.0.0", "v1.1.0")
 
 
 def test_a_file_saved_during_the_build(repository: Repository) -> None:

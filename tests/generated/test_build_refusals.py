@@ -231,3 +231,10 @@ def test_a_broken_stack(repository: Repository) -> None:
     """It is named with its line by the build that packs it."""
     repository.write("environment/stack.yaml", "Resources:\n  Topic: Type: AWS::SNS::Topic\n")
     refused(repository, "a broken stack", "check")
+
+
+def test_flags_of_a_deployment_need_one(repository: Repository) -> None:
+    """Those that were typed are named, and nothing is built."""
+    repository.refused(2, "build", "build", "--octopus-project-prefix", "Elb")
+    repository.refused(2, "build", "build", "--environments", "CI", "--git-ref", "main")
+    assert repository.output() == []

@@ -10,6 +10,7 @@ import subprocess
 import time
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -106,7 +107,8 @@ def test_a_build_server_does_not_trust_what_is_kept(fresh: Fresh) -> None:
 @pytest.mark.slow
 def test_an_edited_client_is_not_packed(fresh: Fresh) -> None:
     """A file of .venv that is not as it was installed is named; nothing is built with it."""
-    repository = fresh()
+    # A process of its own: a fork of a started one remembers where it found its packages.
+    repository = replace(fresh(), starter=None)
     (session,) = repository.root.glob(".venv/lib/python*/site-packages/botocore/session.py")
     path = session.relative_to(repository.root).as_posix()
     repository.must("package", "--build-number", "7")

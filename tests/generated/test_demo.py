@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.generated.repository import PYTHON, environment
+from tests.tools import tool
 
 # The version that serves after each step, once there is one.
 SERVED = ["", "", "", "$LATEST", "1", "1", "1", "3", "1", "1", "1"]
@@ -35,17 +36,20 @@ def processes_of(folder: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_the_demo(template_clone: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("language", ["python", "node"])
+def test_the_demo(template_clone: Path, tmp_path: Path, language: str) -> None:
     """`demo` works from an empty home; each act leaves traffic where it should, and no trace.
 
     The demo itself ends where a verb's exit code is another one than is shown, or lines are lost.
     """
+    if language == "node":
+        tool("npm")
     temporary = tmp_path / "temporary files"
     home = tmp_path / "home"
     temporary.mkdir()
     home.mkdir()
     done = subprocess.run(
-        [PYTHON, "tasks.py", "demo", "--json"],
+        [PYTHON, "tasks.py", "demo", "--language", language, "--json"],
         cwd=template_clone,
         env=environment({"TMPDIR": str(temporary), "HOME": str(home), "TERM": "dumb"}),
         capture_output=True,

@@ -141,7 +141,7 @@ def test_a_function_for_another_machine_runs_here(local: Repository, tmp_path: P
     deployed = local.must("deploy", "local", extra=settings)
     for done in (local.must("run", *event, extra=settings), local.must("local.invoke", *event)):
         assert [one["answer"] for one in done.document["invocations"]] == [here]
-    line = f"this machine's wheels (linux {here}) of the same lock"
+    line = f"this machine's packages (linux {here}) of the same lock"
     assert (deployed.err.count(line), done.err.count(line)) == (1, 0)
     for made in (local.root / ".pipeline" / "cache").glob("made-*/dependencies"):
         shutil.rmtree(made)

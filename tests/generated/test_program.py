@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import signal
@@ -68,6 +69,8 @@ def test_errors_as_json(repository: Repository, words: str, code: int, where: st
 
 def test_a_bug_keeps_its_trace_and_its_document(repository: Repository) -> None:
     """What nobody foresaw says that it is a bug of ours, with its trace."""
+    verb, manifest = repository.root / "scripts/pipeline/verbs/version.py", "scripts/MANIFEST"
+    released = hashlib.sha256(verb.read_bytes()).hexdigest()
     repository.edit(
         "scripts/pipeline/verbs/version.py", "    strategy = ", "    1 / 0\n    strategy = "
     )
@@ -75,7 +78,31 @@ def test_a_bug_keeps_its_trace_and_its_document(repository: Repository) -> None:
     assert done.code == 1
     assert "ZeroDivisionError" in done.document["error"]["what"]
     assert "Traceback" in done.err
-    assert "not in your project" in done.err
+    # The file of ours that was edited is named, and no bug to report.
+    assert "scripts/pipeline/verbs/version.py: not as the template has it" in done.err
+    assert "doctor --fix" in done.document["error"]["then"]
+    digest = hashlib.sha256(verb.read_bytes()).hexdigest()
+    entry = f'path = "scripts/pipeline/verbs/version.py"\nsha256 = "{digest}"\nreason = "tried"\n'
+    allowed = f"[[change]]\n{entry}expires = 2126-11-26\n"
+    repository.write("scripts/allowed-changes.toml", allowed)
+    assert "doctor --fix" in repository.verb("version", "--json").document["error"]["then"]
+    # A release that has it so: then it is one.
+    head, _, below = (repository.root / manifest).read_text(encoding="utf-8").partition("\n")
+    changed = below.replace(released, hashlib.sha256(verb.read_bytes()).hexdigest())
+    assert hashlib.sha256(below.encode()).hexdigest() in head
+    head = f"# sha256 {hashlib.sha256(changed.encode()).hexdigest()} of the lines below"
+    repository.write(manifest, f"{head}\n{changed}")
+    done = repository.verb("version", "--json")
+    assert (done.code, "Traceback" in done.err) == (1, True)
+    assert "please report it" in done.document["error"]["then"]
+    assert "not as the template has it" not in done.err
+
+
+def test_what_a_merge_left_in_the_settings(repository: Repository) -> None:
+    """It ends every verb with 4, before anything is read of them."""
+    markers = "<<<<<<< before updating\na = 1\n=======\na = 2\n>>>>>>> after updating\n"
+    repository.write("pyproject.toml", markers)
+    repository.refused(4, "pyproject.toml", "build")
 
 
 def test_help_says_what_each_flag_does(repository: Repository) -> None:

@@ -161,7 +161,7 @@ def test_ctrl_c_cancels_the_deployment(repository: Repository, octopus: OctopusS
         code = child.wait(timeout=120)
     said = log.read_text(encoding="utf-8")
     assert code == 130, said
-    assert "task ServerTasks-1 and was cancelled" in said
+    assert "task ServerTasks-1 was cancelled" in said
     assert "Traceback" not in said
     assert octopus.space.tasks["ServerTasks-1"].state(time.monotonic()) == "Canceled"
 

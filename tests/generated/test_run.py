@@ -52,6 +52,12 @@ def test_events_from_standard_input(repository: Repository) -> None:
     repository.refused(1, "--event", "run", "--event", "tests/events/nothing.json")
 
 
+def test_a_function_in_python_waits_for_no_debugger(repository: Repository) -> None:
+    """`--inspect` would be without effect, and break `breakpoint()`: it is refused at once."""
+    repository.refused(2, "--inspect", "run", "--inspect", "--event", EVENT)
+    assert not (repository.root / "build-output").exists()
+
+
 def test_a_stale_build_is_built_again(repository: Repository) -> None:
     """What runs is what lies there now; a function that fails ends with 1 and its own error."""
     repository.must("package")

@@ -11,20 +11,17 @@ from pathlib import Path
 import pytest
 
 from tests.kinds.shipping import Load
-from tests.repositories import ROOT, Render
+from tests.repositories import Render
 
 _NAME = "elb_logs_under_test"
 
 
 @pytest.fixture(scope="session")
-def function_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder that holds the function's package as `elb_logs_under_test`.
-
-    Its files have no Jinja, so copying them is what rendering does.
-    """
-    (parse,) = (ROOT / "template" / "src").glob("*/parse.py")
+def function_folder(render_function: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that holds the function's package as `elb_logs_under_test`."""
+    (parse,) = render_function(function_kind="elb-logs").glob("src/*/parse.py")
     folder = tmp_path_factory.mktemp("function")
-    shutil.copytree(parse.parent, folder / _NAME, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(parse.parent, folder / _NAME)
     return folder
 
 

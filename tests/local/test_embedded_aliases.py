@@ -307,7 +307,7 @@ def test_a_release_is_taken_back_and_old_ones_go(lambdas: Any, create: Create) -
         lambdas.update_function_configuration(FunctionName=name, Description=text)
         lambdas.publish_version(FunctionName=name)
     lambdas.create_alias(FunctionName=name, Name="live", FunctionVersion="4")
-    there = Connection(lambdas, lambda: None, "us-east-1")
+    there = Connection(lambdas, lambda _: None)
     place, seen = Place(Environment("local"), name, there), Seen()
     done = prune(place, 1, seen.reporter, dry_run=False)
     assert [one.number for one in done.removed] == [1, 2]

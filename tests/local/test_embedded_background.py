@@ -124,5 +124,5 @@ def test_runtimes_travel_on_the_command_line(tmp_path: Path) -> None:
     texts = [made[at + 1] for at, word in enumerate(made) if word == "--runtime"]
     assert dict(map(parse_runtime, texts)) == {"python3.13": runtime, "python3.14": bare}
     for text in ("python3.13", "python3.13=/python"):
-        with pytest.raises(PipelineError, match="does not name a Python and a runtime client"):
+        with pytest.raises(PipelineError, match="does not name a program and a runtime client"):
             parse_runtime(text)

@@ -79,9 +79,7 @@ class Stage:
         """Return a connection whose clock waiting moves."""
         return Connection(
             self.lambdas,
-            partial(client, self.aws, "s3"),
-            self.aws.region,
-            metrics=partial(client, self.aws, "cloudwatch"),
+            partial(client, self.aws),
             now=lambda: datetime.now(UTC) + timedelta(seconds=self.ahead),
             metric_delay=0.0,
         )

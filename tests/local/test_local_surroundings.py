@@ -118,7 +118,7 @@ def test_initialisation_over_its_limit_is_repeated_within_the_invocation(
 
 def test_a_python_that_is_not_there_is_a_known_error(code: FunctionCode, tmp_path: Path) -> None:
     """An interpreter that cannot be started is named, with what to look at."""
-    runtime = replace(code.runtime, python=tmp_path / "no-python")
+    runtime = replace(code.runtime, program=tmp_path / "no-python")
     process = FunctionProcess(replace(code, runtime=runtime), CONFIG)
     with pytest.raises(PipelineError, match="no-python cannot be started"):
         process.invoke(b"{}")

@@ -118,7 +118,7 @@ name = "orders"
 [tool.pipeline]
 package-id = "Acme.Orders"
 base-version = "2.0"
-version-strategy = "GitTag"
+version-strategy = "SemVerWithPatchFilledAutomaticallyWithBuildNumber"
 
 [tool.pipeline.function]
 name = "Orders"

@@ -153,16 +153,24 @@ def test_a_build_that_is_not_verified_goes_to_no_permanent_environment(
         assert go(taken).deployed == ("CI",)
 
 
-@pytest.mark.usefixtures("space")
+@pytest.mark.parametrize(
+    ("names", "where"),
+    [(("CI",), "deploy CI"), (("Test-1",), "release"), ((), "release")],
+    ids=["permanent", "made by env.create", "the release alone"],
+)
 def test_a_stale_build_is_not_released(
-    server: OctopusServer, events: Events, tmp_path: Path
-) -> None:
-    """A file was saved since: nothing is asked of Octopus but what is there."""
+    server: OctopusServer, space: Space, clock: Clock, events: Events, tmp_path: Path,
+    names: tuple[str, ...], where: str,
+) -> None:  # fmt: skip
+    """A file was saved since: nothing is asked of Octopus but what is there, wherever it goes."""
+    environment(space, "Test-1")
     project = last_built(tmp_path, verified=True)
     (tmp_path / "new.txt").touch()
-    options = OctopusOptions(Access(server.url, KEY), environments=("CI",))
+    patience = Patience(clock=clock, sleep=clock.sleep)
+    options = OctopusOptions(Access(server.url, KEY), environments=names, patience=patience)
     with pytest.raises(PipelineError, match=r"files have changed since 2\.0\.7") as error:
         release(project, None, options, machine(tmp_path), events.reporter)
+    assert error.value.where == where
     assert "python3 tasks.py build" in error.value.then
     assert not [request for request in server.requests if request.startswith("POST")]
 

@@ -102,12 +102,11 @@ def test_a_manifest_without_one_of_its_parts_is_refused() -> None:
 
 def test_a_part_of_another_shape_is_refused() -> None:
     """A number, a list of numbers or a table of other keys is no manifest of ours."""
-    python_says = {r"manifest: .+": "manifest: WHAT PYTHON SAYS"}
     said: list[str] = []
     for key in ("source", "function", "function_zip", "dependencies", "tools"):
         for value in (7, [7], {"seven": 7}):
             document = {**json.loads(EXAMPLE.to_json()), key: value}
-            with refused("x", PipelineError, python_says, said):
+            with refused("x", PipelineError, said=said):
                 Manifest.from_json(json.dumps(document).encode(), where="x")
     assert_said("\n".join(dict.fromkeys(said)))
 

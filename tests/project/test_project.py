@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pipeline.core.errors import PipelineError
 from pipeline.deploy.traffic import Rollout, Strategy, Thresholds
-from pipeline.project.project import TEST_FOLDERS, Environment, Project
+from pipeline.project.project import TEST_FOLDERS, Bundling, Environment, Project
 
 from tests.project.values_support import SETTINGS, write_settings
 from tests.words import assert_said, refused
@@ -135,6 +135,36 @@ def test_an_unknown_key_gets_a_suggestion(tmp_path: Path) -> None:
     ):
         refuses(tmp_path, old, new, where, said)
     assert_said("\n".join(said))
+
+
+NODE = SETTINGS.replace('"python3.13"', '"nodejs24.x"').replace("orders.handler.", "index.")
+
+
+def test_a_function_in_node_is_bundled_unless_it_says_not(tmp_path: Path) -> None:
+    """The settings of the bundle arrive together, and the SDK's under its own name."""
+    function = Project.load(write_settings(tmp_path, NODE)).function
+    assert (function.bundling, function.boto3) == (Bundling(), "bundled")
+    name = 'name = "Orders"'
+    more = 'minify = true\nsource-map = false\nexternal = ["sharp"]\naws-sdk = "runtime"'
+    text = NODE.replace(name, f"{name}\n{more}")
+    function = Project.load(write_settings(tmp_path, text)).function
+    assert function.bundling == Bundling(minify=True, source_map=False, external=("sharp",))
+    assert function.boto3 == "runtime"
+    text = NODE.replace(name, f"{name}\nbundle = false")
+    assert Project.load(write_settings(tmp_path, text)).function.bundling is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [(SETTINGS, "bundle = false"), (SETTINGS, 'aws-sdk = "runtime"'), (NODE, 'boto3 = "runtime"')],
+)
+def test_a_setting_of_another_language_is_refused(tmp_path: Path, settings: str, key: str) -> None:
+    """What would have no effect is named, and not taken."""
+    name = 'name = "Orders"'
+    text = settings.replace(name, f"{name}\n{key}")
+    with pytest.raises(PipelineError, match="no such setting") as error:
+        Project.load(write_settings(tmp_path, text))
+    assert error.value.where.endswith(key.partition(" ")[0])
 
 
 def test_a_value_where_a_table_belongs_is_named(tmp_path: Path) -> None:

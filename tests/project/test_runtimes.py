@@ -6,17 +6,24 @@ from datetime import timedelta
 
 import pytest
 from pipeline.core.errors import PipelineError
-from pipeline.project.runtimes import ARCHITECTURES, RUNTIMES, Runtime, runtime_named
+from pipeline.project.runtimes import (
+    ARCHITECTURES,
+    RUNTIMES,
+    Runtime,
+    language_of,
+    runtime_named,
+)
 
 from tests.words import refused
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES, ids=lambda runtime: runtime.name)
 def test_a_runtime_is_found_by_its_name(runtime: Runtime) -> None:
-    """Name, Python and wheel tag belong together."""
+    """Name, language and version belong together."""
     assert runtime_named(runtime.name, where="here") is runtime
-    assert runtime.name == f"python{runtime.version}"
-    assert runtime.python_tag == f"cp3{runtime.version.removeprefix('3.')}"
+    assert language_of(runtime.name) == (runtime.language, runtime.version)
+    if runtime.language == "python":
+        assert runtime.python_tag == f"cp3{runtime.version.removeprefix('3.')}"
 
 
 def test_an_unknown_runtime_names_the_known_ones() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import jinja2
 import yaml
+from pipeline.project.runtimes import language_of
 
 from tests.repositories import ROOT
 
@@ -28,14 +29,14 @@ _OURS = ("scripts/", *SERVERS.values())
 _DIMENSIONS: dict[str, tuple[Any, ...]] = {
     "function_kind": KINDS,
     "architecture": ("arm64", "x86_64"),
-    "runtime": ("python3.11", "python3.12", "python3.13", "python3.14"),
+    "runtime": ("python3.11", "python3.12", "python3.13", "python3.14", "nodejs22.x", "nodejs24.x"),
     "build_servers": ((), ("teamcity",), ("github", "gitlab", "jenkins", "azure")),
 }
 
 
 def is_ours(path: str) -> bool:
     """Tell whether a path of a rendered repository is in the zone that nobody edits."""
-    return path.startswith(_OURS) and not path.startswith("scripts/hooks_")
+    return path.startswith(_OURS) and not path.startswith(("scripts/hooks_", "scripts/allowed-"))
 
 
 def label(answers: Mapping[str, Any]) -> str:
@@ -43,12 +44,22 @@ def label(answers: Mapping[str, Any]) -> str:
     return " ".join("+".join(v) or "none" if isinstance(v, list) else v for v in answers.values())
 
 
+def language_in(answers: Mapping[str, Any]) -> str:
+    """Return the language of the runtime that is answered, or of the default."""
+    return language_of(answers.get("runtime", QUESTIONS["runtime"]["default"]))[0]
+
+
 def expected_files(template: Path, answers: Mapping[str, Any]) -> dict[str, Path]:
     """Return the files that a render of `answers` must have, each with its source."""
+    language, kind = language_in(answers), answers["function_kind"]
     names = {
         "module_name": MODULE,
         "package_id": "ELB.Logs.Processor",
+        "code_owner": "",
         "_copier_conf": {"answers_file": ANSWERS_FILE},
+        "language": language,
+        "python_kind": kind if language == "python" else "",
+        "node_kind": kind if language == "node" else "",
         **answers,
     }
     expected = {}
@@ -81,9 +92,10 @@ def _pairs(answers: Mapping[str, Any]) -> set[frozenset[tuple[str, Any]]]:
 
 
 PAIRS = tuple(_every_pair_once())
-# Which files there are depends on these two alone, and on each by itself; a whole render takes a
-# second.
+# Which files there are depends on kind and language, and on the servers by themselves; a whole
+# render takes a second.
 COMBINATIONS = tuple(
-    {"function_kind": kind, "build_servers": list(servers)}
+    {"function_kind": kind, "build_servers": list(servers), "runtime": runtime}
+    for runtime in ("python3.13", "nodejs24.x")
     for kind, servers in zip(KINDS, _DIMENSIONS["build_servers"], strict=True)
 )

@@ -8,6 +8,7 @@ import runpy
 import shutil
 import tomllib
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -34,6 +35,7 @@ from tests.template.answers import (
     expected_files,
     is_ours,
     label,
+    language_in,
 )
 
 _NUSPEC = "{http://schemas.microsoft.com/packaging/2013/05/nuspec.xsd}"
@@ -64,7 +66,9 @@ def test_top_level_is_what_the_readme_describes(render: Render, answers: Mapping
     """A repository's first level holds these names; build servers' files by answer only."""
     expected = {".editorconfig", ".gitattributes", ".gitignore", ".vscode", ANSWERS_FILE}
     expected |= {"CHANGELOG.md", "README.md", "renovate.json"}
-    expected |= {"environment", "pyproject.toml", "requirements", "scripts", "src"}
+    expected |= {"environment", "pyproject.toml", "scripts", "src"}
+    node = {".npmrc", "package.json", "package-lock.json"}
+    expected |= node if language_in(answers) == "node" else {"requirements"}
     expected |= {"tasks.py", "tests"}
     expected |= {SERVERS[server].split("/")[0] for server in answers["build_servers"]}
     assert {path.name for path in render(**answers).iterdir()} == expected
@@ -101,13 +105,16 @@ def test_settings_say_what_was_answered(
     project = Project.load(copy_template(questions_alone, tmp_path / "repository", answers))
     assert project.function.runtime.name == answers["runtime"]
     assert project.function.architecture == answers["architecture"]
-    assert project.function.handler == f"{MODULE}.handler.handle"
+    is_node = language_in(answers) == "node"
+    handler = "index.handler" if is_node else f"{MODULE}.handler.handle"
+    assert project.function.handler == handler
     assert project.package_id == "ELB.Logs.Processor"
     assert project.base_version == (1, 0)
     permanent = [environment.name for environment in project.environments if environment.permanent]
     assert permanent == ["CI", "Staging", "Production"]
-    assert project.dependencies == (() if answers["function_kind"] == "empty" else ("boto3>=1.40",))
-    assert project.test_dependencies == ("pytest>=8",)
+    needs_nothing = is_node or answers["function_kind"] == "empty"
+    assert project.dependencies == (() if needs_nothing else ("boto3>=1.40",))
+    assert project.test_dependencies == (() if is_node else ("pytest>=8",))
 
 
 @each_combination
@@ -186,8 +193,9 @@ def test_renovate_leaves_alone_what_comes_otherwise(render: Render) -> None:
 
 
 def test_choices_are_the_librarys() -> None:
-    """The questions offer the runtimes and architectures of the library, no others."""
-    assert QUESTIONS["runtime"]["choices"] == [runtime.name for runtime in RUNTIMES]
+    """The questions offer the library's architectures, and the runtimes that get patches."""
+    offered = [runtime.name for runtime in RUNTIMES if runtime.deprecated_on >= date(2027, 1, 1)]
+    assert QUESTIONS["runtime"]["choices"] == offered
     assert set(QUESTIONS["architecture"]["choices"].values()) == set(ARCHITECTURES)
 
 
@@ -200,7 +208,7 @@ def test_template_needs_no_trust() -> None:
 
 def test_every_question_says_where_its_answer_goes_and_fits_a_terminal() -> None:
     """Each help names a file or folder of the repository; 80 columns hold its lines and choices."""
-    places = re.compile(r"pyproject\.toml|README\.md|nuspec|\bsrc\b|\.teamcity")
+    places = re.compile(r"pyproject\.toml|README\.md|nuspec|\bsrc\b|\.teamcity|CODEOWNERS")
     asked = _computed_or_asked(asked=True)
     assert [name for name, question in asked.items() if not places.search(question["help"])] == []
     # Copier writes a sign, two columns wide, before a help, and a cursor before a choice.
@@ -208,7 +216,8 @@ def test_every_question_says_where_its_answer_goes_and_fits_a_terminal() -> None
     shown = [f"   {text}" for each in texts for text in each]
     shown += [text for name, text in QUESTIONS.items() if name.startswith("_message")]
     assert [line for text in shown for line in text.splitlines() if len(line) > 79] == []
-    computed = ["ascii_name", "environment_names", "module_name"]
+    computed = ["ascii_name", "environment_names", "handler", "language", "module_name"]
+    computed += ["node_kind", "python_kind"]
     assert sorted(_computed_or_asked(asked=False)) == computed
 
 

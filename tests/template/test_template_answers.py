@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import copier
+import doctor
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipeline.project.project import Project
 
-from tests.repositories import copy_template
+from tests.repositories import commit_all, copy_template, git
 from tests.template.answers import ANSWERS_FILE, QUESTIONS
 
 _HOSTILE = "Ünï \"quoted\" 'single' \\n {{ project_name }} {% raw %} <b>&amp;</b> ]]> 日本 😀 `x` |"
@@ -43,6 +46,8 @@ def _assert_carried(repository: Path, answers: dict[str, str]) -> None:
     pipeline = document["tool"]["pipeline"]
     recorded = _recorded(repository)
     assert {name: recorded[name] for name in answers} == answers
+    known = doctor.answers(repository)
+    assert {name: known[name] for name in answers} == answers
     assert Project.load(repository).function.description == recorded["description"]
     assert pipeline["octopus"]["space"] == recorded["octopus_space"]
     assert pipeline["octopus"]["project"] == recorded["octopus_project"]
@@ -153,6 +158,7 @@ _ACCEPTED = [
     ("permanent_environments", " CI ,Prod-2 "),
     ("description", "d" * 256),
     ("authors", "A, B"),
+    ("code_owner", "@team/platform lead@example.com"),
     ("octopus_space", "x" * 200),
     ("octopus_project", "#{not a variable here}"),
     ("build_servers", []),
@@ -216,6 +222,8 @@ _REFUSED = [
     ("description", "#{Octopus}"),
     ("authors", ","),
     ("authors", "a$b$"),
+    ("code_owner", "team/platform"),
+    ("code_owner", "@team #x"),
     ("octopus_space", ""),
     ("octopus_space", "x" * 201),
     ("octopus_project", "x\x85y"),
@@ -260,6 +268,22 @@ def test_proposed_name_fits_beside_any_environment(
     answers = {"permanent_environments": "e" * length, "project_name": "word " * 19 + "end"}
     project = Project.load(_answered(questions_alone, tmp_path_factory, **answers))
     assert len(project.function.name) == 63 - max(length, len("local"))
+
+
+def test_a_template_is_found_again_from_everywhere(
+    questions_alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relative path is recorded whole; `update` and `doctor` run in another folder."""
+    monkeypatch.chdir(questions_alone.parent)
+    repository = copy_template(Path(questions_alone.name), tmp_path / "repository", {})
+    assert _recorded(repository)["_src_path"] == str(questions_alone)
+    assert "address" not in {one.kind for one in doctor.examine(repository, "2026-11-26")}
+    template = shutil.copytree(questions_alone, tmp_path / "template")
+    git(template, "init", "--quiet")
+    commit_all(template, "Only questions")
+    address = f"git+file://{template}"
+    copier.run_copy(address, tmp_path / "other", defaults=True, quiet=True)
+    assert _recorded(tmp_path / "other")["_src_path"] == address
 
 
 def test_every_validator_is_proven() -> None:

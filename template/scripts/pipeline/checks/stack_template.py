@@ -7,7 +7,9 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
+from ..core.errors import PipelineError
 from ..project.sources import STACK
+from ..project.stack import well_formed
 
 # AWS adds to both now and then, so only what looks like a misspelt one is refused.
 _SECTIONS = (
@@ -32,15 +34,10 @@ def stack_reasons(text: str) -> list[str]:
     import yaml  # noqa: PLC0415
 
     try:
-        root: Any = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line if error.problem_mark else 0
-        return [_reason(line, f"it is not well-formed YAML: {error.problem}")]
-    except yaml.reader.ReaderError as error:
-        what = f"it holds the control character {chr(error.character)!r}"
-        return [_reason(text.count("\n", 0, error.position), what)]
-    except RecursionError:
-        return [_reason(0, "it is nested too deep")]
+        with well_formed(text):
+            root: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+    except PipelineError as error:
+        return [f"{error.where}: {error.what}"]
     sections = _members(root)
     resources = _members(sections.get("Resources"))
     if not resources:

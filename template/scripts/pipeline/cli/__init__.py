@@ -6,7 +6,7 @@ from pathlib import Path
 
 from invoke import Collection
 
-from ..cli import build, deploy, function, local, octopus
+from ..cli import build, deploy, function, local, octopus, upkeep
 
 
 def namespace(root: Path) -> Collection:
@@ -20,6 +20,8 @@ def namespace(root: Path) -> Collection:
         build.verify,
         build.check,
         build.clean,
+        upkeep.doctor,
+        upkeep.update,
         function.inspect,
         function.run,
         octopus.push,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from invoke import Context, Exit, task
 
 from ..core.errors import UsageError
+from ..core.text import quoted
 from .octopus import RELEASE_FLAGS, octopus_access, octopus_options, push_options
 from .session import Session, root_of, session, verb
 
@@ -96,9 +97,10 @@ def build(
         _version_options(build_number, prerelease, prerelease_tag, version_strategy), force
     )
     where = (environments, projects, octopus_project_prefix, channel, git_ref)
-    if not deploy and any(where):
-        flags = "--environments, --projects, --channel and --git-ref"
-        raise UsageError("build", f"{flags} go with --deploy", "Add it.")
+    flags = [f"--{name}" for name, value in zip(RELEASE_FLAGS, where, strict=True) if value]
+    if flags and not deploy:
+        needs = "goes" if len(flags) == 1 else "go"
+        raise UsageError("build", f"{' and '.join(flags)} {needs} with --deploy", "Add it.")
     access = octopus_access(run, octopus_server_url, octopus_api_key, octopus_space)
     if not deploy:
         run.answer = _document(build(run.project, options, run.machine, run.reporter), run.root)
@@ -160,7 +162,7 @@ def clean(run: Session, keep: str = "3", all: bool = False) -> None:  # noqa: A0
     """Remove old builds, and what only they used of the cache."""
     from ..verbs.clean import clean
 
-    number = 0 if all else _whole_number("--keep", keep)
+    number = None if all else _whole_number("--keep", keep)
     removed = clean(run.root, run.cache, number, run.reporter)
     _removed(run, "build-output and .pipeline/cache", removed)
 
@@ -174,10 +176,10 @@ def clear(run: Session) -> None:
 
 
 def _removed(run: Session, where: str, removed: tuple[int, int]) -> None:
-    from ..core.text import readable_size
+    from ..core.text import counted, readable_size
 
     files, size = removed
-    run.reporter.line(f"{where}: {readable_size(size)} in {files} files removed")
+    run.reporter.line(f"{where}: {readable_size(size)} in {counted(files, 'file')} removed")
     run.answer = {"files": files, "size": size}
 
 
@@ -203,7 +205,7 @@ def _whole_number(flag: str, text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        what = f"{text!r} is not a whole number"
+        what = f"{quoted(text)} is not a whole number"
         raise UsageError(flag, what, "Pass one, like 7.") from None
 
 

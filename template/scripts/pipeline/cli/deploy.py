@@ -35,7 +35,7 @@ def _wait() -> Iterator[Wait]:
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, stop.request) for number in numbers}
     try:
-        yield Wait(time.sleep, time.monotonic, stopped=stop)
+        yield Wait(stopped=stop)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -68,11 +68,12 @@ def deploy(
     from ..core.errors import UsageError
     from ..deploy.traffic import ABORT, PROMOTE
     from ..verbs.deploy_here import DeployOptions, deploy
-    from ..verbs.end_canary import end_canary
+    from ..verbs.rollback import end_canary
     from ..verbs.which_function import place_of
 
     if detailed_exit_code and not (dry_run or plan):
-        raise UsageError("deploy", "--detailed-exit-code is for --dry-run", "Name both.")
+        what = "--detailed-exit-code is for --dry-run and --plan"
+        raise UsageError("deploy", what, "Name one of them besides.")
     if sum(map(bool, (plan, from_plan, print_policy))) > 1:
         what = "--plan, --from-plan and --print-policy exclude each other"
         raise UsageError("deploy", what, "Name one.")
@@ -121,6 +122,7 @@ def status(run: Session, environment: list[str]) -> None:
 
     from ..core.errors import NotTheSame, PipelineError
     from ..core.events import Failed
+    from ..core.text import counted
     from ..verbs.status import Status, elsewhere, status, texts
     from ..verbs.which_function import place_of
     from .octopus import octopus_access
@@ -140,7 +142,7 @@ def status(run: Session, environment: list[str]) -> None:
         for number, one in enumerate(pool.map(look, names), 1):
             stage.progress("environments", number, len(names))
             found.append(one)
-        stage.text = f"{len(names)} environment{'' if len(names) == 1 else 's'}"
+        stage.text = counted(len(names), "environment")
     blocks = iter(texts([one for one in found if isinstance(one, Status)]))
     answers, code = [], 0
     for name, one in zip(names, found, strict=True):

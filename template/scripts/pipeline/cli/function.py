@@ -19,6 +19,9 @@ from .session import Session, verb
 if TYPE_CHECKING:
     from ..runtime.invocation import Invocation
 
+# Where debuggers of Node look for one.
+_INSPECTOR = "127.0.0.1:9229"
+
 
 @verb({"package": "The package; the last build's by default"})
 def inspect(run: Session, package: str | None = None) -> None:
@@ -40,27 +43,37 @@ def inspect(run: Session, package: str | None = None) -> None:
         "package": "The package; the last build's by default",
         "event": "A file with the event, standard input without it; repeated, one process runs all",
         "watch": "Run the files in src instead, without a build, again at each save until Ctrl-C",
+        "inspect": "Let a function in Node wait for a debugger",
     },
     iterable=["event"],
 )
 def run(
-    session: Session, event: list[str], package: str | None = None, watch: bool = False
+    session: Session,
+    event: list[str],
+    package: str | None = None,
+    watch: bool = False,
+    inspect: bool = False,
 ) -> None:
     """Run the packaged function on this machine, under AWS's own runtime client."""
     from ..verbs.run import run
 
+    terminal = _INSPECTOR if inspect else _terminal(session)
+    if inspect:
+        if not session.project.function.runtime.has_inspector:
+            what = f"on {session.project.function.runtime.name} no function waits for a debugger"
+            then = "Leave it out: in a terminal `breakpoint()` stops there."
+            raise UsageError("--inspect", what, then)
+        session.reporter.line(f"  debugger  the function will wait for one on {_INSPECTOR}")
     if watch:
-        _watch(session, event, package)
-    done = run(
-        session.project, package, events_of(session, event), session.machine, session.reporter,
-        _terminal(session),
-    )  # fmt: skip
+        _watch(session, event, package, terminal)
+    events = events_of(session, event)
+    done = run(session.project, package, events, session.machine, session.reporter, terminal)
     session.answer = {"invocations": [document(invocation) for invocation in done]}
     if any(invocation.error for invocation in done):
         raise Exit(code=1)
 
 
-def _watch(run: Session, event: list[str], package: str | None) -> NoReturn:
+def _watch(run: Session, event: list[str], package: str | None, terminal: str) -> NoReturn:
     from ..verbs.watch import Watched, watch
 
     if package or run.json:
@@ -68,7 +81,7 @@ def _watch(run: Session, event: list[str], package: str | None) -> NoReturn:
         raise UsageError("--watch", what, f"Leave out {package or '--json'}.")
     given = () if event else (_standard_input(run.root),)
     run.machine.tooling("local")
-    watched = Watched(tuple(map(Path, event)), given, _terminal(run))
+    watched = Watched(tuple(map(Path, event)), given, terminal)
     watch(watched, run.machine, run.reporter, time.sleep)
 
 

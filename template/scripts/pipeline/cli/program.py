@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import bootstrap
+import doctor
 from invoke import Collection, Config, Program, Task
 from invoke.exceptions import Exit, ParseError, UnexpectedExit
 from invoke.parser.context import ParserContext
 from invoke.terminals import pty_size
 
 from ..core.errors import Interrupted, PipelineError, UsageError
-from ..edge.files import read_text
 from .argv import OLD_FLAGS, Shape, normalise, rebuild_request
 from .build import rebuild
 from .printers import show, writer
@@ -150,8 +150,9 @@ def _run(words: Sequence[str], namespace: Collection, root: Path) -> int:
             # A fault of the machine that no verb explains.
             where, what = error.filename or "this machine", error.strerror or repr(error)
             return _report(words, PipelineError(str(where), what, _LOOK))
-        bug = PipelineError("bug", repr(error), _REPORT_IT)
-        return _report(words, bug, f"{traceback.format_exc()}{_REPORT_IT}")
+        then = bootstrap.blame(root) or _REPORT_IT
+        bug = PipelineError("bug", repr(error), then)
+        return _report(words, bug, f"{traceback.format_exc()}{then}")
     return 0
 
 
@@ -196,11 +197,8 @@ def _execute(
 
 def _template_version(root: Path) -> str:
     """Return the version of the template that the repository's library is from."""
-    answers, text = root / ".copier-answers.yml", ""
-    with suppress(OSError, PipelineError):
-        text = read_text(answers, answers.name)
-    known = re.search(r"^_commit: *['\"]?([^'\"\s]+)", text, re.MULTILINE)
-    return known[1] if known else f"of an unknown version: {answers.name} does not name one"
+    unknown = f"of an unknown version: {doctor.ANSWERS} does not name one"
+    return str(doctor.answers(root).get("_commit") or unknown)
 
 
 def _explained(error: ParseError, known: Mapping[str, Shape]) -> UsageError:

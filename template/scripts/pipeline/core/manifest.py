@@ -10,8 +10,9 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from functools import cache
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -139,23 +140,20 @@ class Manifest:
             raise _invalid(where, "it is not an object")
         schema = document.get("schema")
         if type(schema) is not int or schema != _SCHEMA:
-            what = f"the manifest has schema {str(schema)[:40]!r}, this library reads {_SCHEMA}"
+            shown = json.dumps(schema)[:40]
+            what = f"the manifest has schema {shown}, this library reads {_SCHEMA}"
             then = "Use the library of the commit that the package was built from."
             raise PipelineError(where, what, then)
+        part = ""
         try:
-            manifest = cls(
-                package_id=document["package_id"],
-                version=document["version"],
-                source=Source(**document["source"]),
-                function=FunctionFacts(**document["function"]),
-                function_zip=ZipFacts(**document["function_zip"]),
-                dependencies=_dependencies(document["dependencies"]),
-                tools=_dependencies(document["tools"]),
-                environments=document["environments"],
-            )
-        except (KeyError, TypeError) as error:
-            why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
-            raise _invalid(where, why) from error
+            parts = {each.name: document[each.name] for each in fields(cls)}
+            for part, read in _PARTS.items():
+                parts[part] = read(parts[part])
+        except KeyError as error:
+            raise _invalid(where, f"it has no {error}") from error
+        except TypeError as error:
+            raise _invalid(where, f"{part!r} is of another shape") from error
+        manifest = cls(**parts)
         wrong = mistyped_part(manifest, cls, "")
         problem = f"{wrong} is of another type" if wrong else next(_problems(manifest), "")
         if problem:
@@ -204,13 +202,28 @@ def _dependencies(items: list[dict[str, Any]]) -> tuple[Dependency, ...]:
     return tuple(Dependency(item["name"], item["version"], tuple(item["hashes"])) for item in items)
 
 
+# How those parts are read that JSON has in another shape.
+_PARTS: Mapping[str, Callable[[Any], Any]] = {
+    "source": lambda facts: Source(**facts),
+    "function": lambda facts: FunctionFacts(**facts),
+    "function_zip": lambda facts: ZipFacts(**facts),
+    "dependencies": _dependencies,
+    "tools": _dependencies,
+}
+
+
+@cache
+def _hints(kind: Any) -> Mapping[str, Any]:
+    """Return the types of a class's parts, whose annotations are compiled at each look."""
+    return get_type_hints(kind)
+
+
 def mistyped_part(value: Any, kind: Any, name: str) -> str:
     """Name the first part of a value that is not of its declared type, or give ""."""
     origin, inner = get_origin(kind), get_args(kind)
     parts: list[tuple[Any, Any, str]]
-    if is_dataclass(kind):
-        hints = get_type_hints(kind)
-        parts = [(getattr(value, part), hint, part) for part, hint in hints.items()]
+    if isinstance(kind, type) and is_dataclass(kind):
+        parts = [(getattr(value, part), hint, part) for part, hint in _hints(kind).items()]
     elif origin is tuple and isinstance(value, tuple):
         parts = [(item, inner[0], name) for item in value]
     elif origin is Mapping and isinstance(value, Mapping):

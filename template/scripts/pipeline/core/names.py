@@ -10,6 +10,7 @@ import re
 
 from .errors import PipelineError
 from .lambda_limits import DESCRIPTION_LIMIT, FUNCTION_NAME_LIMIT
+from .text import quoted
 
 # Files at the root of every package made here.
 DEPLOY_SCRIPT = "deploy.py"
@@ -18,6 +19,8 @@ FUNCTION_ZIP = "function.zip"
 
 # The alias that a stack hangs everything on, and that a deploy moves to the version it published.
 ALIAS = "live"
+# What Lambda calls the function itself, among its versions.
+LATEST = "$LATEST"
 
 LONGEST_ENVIRONMENT = 50  # Octopus's own limit
 LONGEST_ID = 100  # NuGet's own limit
@@ -38,14 +41,14 @@ def package_id_problem(value: str) -> str:
     """Say why no NuGet reader takes a package id, or give ""."""
     if len(value) <= LONGEST_ID and _ID.fullmatch(value):
         return ""
-    return f"the package id {_quoted(value)} is not valid"
+    return f"the package id {quoted(value)} is not valid"
 
 
 def package_version_problem(value: str) -> str:
     """Say why no NuGet reader takes a package version, of any age, or give ""."""
     if len(value) <= _LONGEST_VERSION and _VERSION.fullmatch(value):
         return ""
-    return f"the package version {_quoted(value)} is not valid"
+    return f"the package version {quoted(value)} is not valid"
 
 
 def release_description(version: str, commit: str, text: str) -> str:
@@ -63,8 +66,9 @@ def release_in(description: str) -> tuple[str, str]:
     return (found[1], found[2]) if found else ("", "")
 
 
-def _quoted(value: str) -> str:
-    return repr(value[:LONGEST_ID]) + ("..." if len(value) > LONGEST_ID else "")
+def version_name(version: str) -> str:
+    """Return what a version of a function is called in messages."""
+    return version if version == LATEST else f"version {version}"
 
 
 def resource_name(environment: str, function: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from .errors import PipelineError
 from .events import Achieved, Event, Failed, Finished, Line, Output, Progressed, Sink, Warned
@@ -14,6 +14,7 @@ from .foreign import harmless
 STAGE_WIDTH = 9
 END_COLUMN = 73
 _KILO = 1 << 10
+_SHOWN = 100
 _SPAN = re.compile(r"([0-9]{1,5})(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 # TOML can spell them; no process, no XML and no API takes them. Tabs and line ends are text.
@@ -75,10 +76,20 @@ def control_in(text: str) -> str:
     return f"the control character {found[0]!r}" if found else ""
 
 
+def quoted(text: str) -> str:
+    """Return a text of others as messages quote it: it cannot steer a terminal, or fill it."""
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
+
+
 def few(names: Collection[str], most: int = 3) -> str:
-    """Return the first names in words: `a, b, c and 184 more`."""
-    more = len(names) - most
-    return ", ".join(sorted(names)[:most]) + (f" and {more} more" if more > 0 else "")
+    """Return the first names in words: `a, b, c and 184 more`; a sequence keeps its order."""
+    more, ordered = len(names) - most, names if isinstance(names, Sequence) else sorted(names)
+    return ", ".join(ordered[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def counted(count: int, name: str) -> str:
+    """Return a number of things in words: `1 file`, `2 files`."""
+    return f"{count} {name}{'' if count == 1 else 's'}"
 
 
 def readable_size(count: int) -> str:

@@ -15,20 +15,19 @@ from typing import Any
 
 from ..core.errors import Conflict, Interrupted, NotTheSame, PipelineError
 from ..core.events import Output, Reporter, Stage
-from ..core.lambda_limits import DESCRIPTION_LIMIT
-from ..core.names import ALIAS, release_in
+from ..core.names import ALIAS, LATEST, release_in
 from ..core.text import readable_size
 from .aws_errors import Busy, Unanswered, explained_errors, hint
 from .aws_session import Connection
 from .observe import Alias, Observed, Wait, differences, read_alias, settled
 from .plan import TAG, WEIGHT, Call, Later, Of, Plan, Step
-from .releases import deployed_description, moved
+from .releases import TOOK_BACK, deployed_description, moved, taken_back
 from .smoke import refuse_answer
-from .traffic import TOOK_BACK, alarm_states, canary_mark, metric_delay, moment
+from .traffic import alarm_states, canary_mark, metric_delay
 from .verdict import Held, Outcome, Verdict, figures_in, judge, watch
 
 GO_ON = "Deploy again: a deploy continues where it stopped."
-_LOOK = "Look at the difference with `--dry-run`, then deploy again."
+LOOK = "Look at the difference with `--dry-run`, then deploy again."
 
 
 def apply(
@@ -90,16 +89,13 @@ class _Work:
     made: Observed | None
     accepted: list[Step] = field(default_factory=list)
     known: dict[Enum, object] = field(default_factory=dict)
-    clients: dict[str, Any] = field(default_factory=dict)
     verdict: Verdict | None = None
     taken_back: bool = False
 
     def client(self, service: str) -> Any:
-        """Return the client of a service, made when it is first needed."""
-        makers = {"s3": self.connection.objects, "cloudwatch": self.connection.metrics}
-        if service in makers and service not in self.clients:
-            self.clients[service] = makers[service]()
-        return self.clients.get(service, self.connection.functions)
+        """Return the client of a service."""
+        there = self.connection
+        return there.functions if service == "lambda" else there.clients(service)
 
     def filled(self, value: Any) -> Any:
         """Return a part of a request with what is known in place of what stands for it."""
@@ -113,7 +109,7 @@ class _Work:
         self.known[Later.VERSION] = self.made and self.made.version
         return self.known[value]
 
-    def settled(self, name: str, stage: Stage, version: str = "$LATEST") -> Observed:
+    def settled(self, name: str, stage: Stage, version: str = LATEST) -> Observed:
         return settled(self.connection.functions, name, self.wait, stage, version)
 
     def send(self, call: Call, revision: str = "") -> Mapping[str, Any]:
@@ -142,7 +138,9 @@ def _carry_out(step: Step, before: Observed, work: _Work, stage: Stage) -> Obser
     if step.of is Of.VERSION:
         work.made = _publish(step, before, work, stage)
         # Publishing changes nothing of the function but its revision.
-        return work.settled(before.name, stage)
+        after = work.settled(before.name, stage)
+        _refuse_changes(before, before, after)
+        return after
     if step.of is Of.ALIAS:
         work.alias = _move(step, before, work, stage)
         return before
@@ -154,16 +152,16 @@ def _carry_out(step: Step, before: Observed, work: _Work, stage: Stage) -> Obser
         work.verdict = _judge(step, before, work, stage)
         return before
     if step.call.revised:
-        _send_under_revision(step, before, work, stage)
+        answer = _send_under_revision(step, before, work, stage)
     else:
         # No revision protects this call: what is there is compared before it.
         now = work.settled(before.name, stage)
         _refuse_changes(before, before, now)
         _refuse_tags(step, now)
-        _send_when_free(step, now, work, stage)
+        answer = _send_when_free(step, now, work, stage)
     work.accepted.append(step)
     after = work.settled(before.name, stage)
-    _prove(step, before, after)
+    _prove(step, before, after, answer)
     return after
 
 
@@ -224,7 +222,7 @@ def _moved(name: str, now: Alias | None, there: Alias) -> Conflict:
         f"somebody moved {ALIAS} after this deploy was planned.\n"
         f"  live now     {now or 'no alias'}\n"
         f"  planned on   {there}",
-        _LOOK,
+        LOOK,
     )
 
 
@@ -258,8 +256,8 @@ def _judge(step: Step, before: Observed, work: _Work, stage: Stage) -> Verdict:
     if verdict.outcome is Outcome.INCONCLUSIVE:
         stage.emit(Output(WEIGHT, f"{100 * sum(there.weights.values()):g}"))
         raise Held(before.name, f"held, {there}: {what}")
-    text = f"{TOOK_BACK} {release}, {moment(connection.now())}: {verdict.why}"
-    work.known[Later.TAKEN_BACK] = text[:DESCRIPTION_LIMIT]
+    when = moved(connection.now())
+    work.known[Later.TAKEN_BACK] = taken_back(TOOK_BACK, release, when, verdict.why)
     try:
         work.alias = _route(step, step.undo or step.call, before, work, stage)
     except PipelineError as error:
@@ -269,15 +267,18 @@ def _judge(step: Step, before: Observed, work: _Work, stage: Stage) -> Verdict:
     raise PipelineError(before.name, f"the canary failed: {what}", "Correct that and build again.")
 
 
-def _send_under_revision(step: Step, before: Observed, work: _Work, stage: Stage) -> None:
+def _send_under_revision(
+    step: Step, before: Observed, work: _Work, stage: Stage
+) -> Mapping[str, Any]:
+    """Make a step's call and return its answer, an empty one where that was lost."""
     try:
-        _send_when_free(step, before, work, stage)
+        return _send_when_free(step, before, work, stage)
     except (Conflict, Unanswered):
         # The answer to an update of ours may have been lost, and the AWS client may have sent
         # it again: then what we wanted is there, and only the revision is another one.
         after = work.settled(before.name, stage)
         if not differences(_target_state(step, before), after):
-            return
+            return {}
         _refuse_changes(before, before, after)
         raise
 
@@ -302,19 +303,18 @@ def _target_state(step: Step, before: Observed) -> Observed:
     return replace(before, **{key: value for key, value in step.sets.items() if key != "tags"})
 
 
-def _prove(step: Step, before: Observed, after: Observed) -> None:
-    """Compare what the service says with what the step sets."""
+def _prove(step: Step, before: Observed, after: Observed, answer: Mapping[str, Any]) -> None:
+    """Compare what the service says with what the step sets, in its answer and afterwards."""
     if after.update == "Failed":
         what = f"AWS dropped the update: {after.update_reason or 'it gives no reason'}"
         raise PipelineError(after.name, what, hint(after.update_reason))
     target = _target_state(step, before)
-    if after.code_sha256 != target.code_sha256:
-        raise NotTheSame(
-            after.name,
-            f"the service runs CodeSha256 {after.code_sha256}, not {target.code_sha256}",
-            "Somebody deployed other code meanwhile, or code signing replaces it: look at the "
-            "function, then deploy again.",
-        )
+    taken = answer.get("CodeSha256", target.code_sha256)
+    if "code_sha256" in step.sets and taken != target.code_sha256:
+        # The answer to an upload is of that upload: what comes after it is somebody else's.
+        what = f"the service took CodeSha256 {taken}, not {target.code_sha256}"
+        then = "Does code signing or a proxy replace the code? Look at that, then deploy again."
+        raise NotTheSame(after.name, what, then)
     # A service that takes no architecture says so by its answer; the caller sees it in the value.
     _refuse_changes(before, replace(target, architecture=after.architecture), after)
     wanted: Mapping[str, str] = step.sets.get("tags", {})
@@ -336,7 +336,7 @@ def _refuse_tags(step: Step, now: Observed) -> None:
     ]
     if theirs:
         what = f"somebody changed the {', '.join(theirs)} after this deploy was planned"
-        raise Conflict(now.name, what, _LOOK)
+        raise Conflict(now.name, what, LOOK)
 
 
 def _refuse_changes(planned_on: Observed, expected: Observed, live: Observed) -> None:
@@ -351,7 +351,7 @@ def _refuse_changes(planned_on: Observed, expected: Observed, live: Observed) ->
         f"somebody changed {live.name} after this deploy was planned.\n"
         f"  live now     {now or 'as planned on'}{when}\n"
         f"  planned on   {then or 'the same'}",
-        _LOOK,
+        LOOK,
     )
 
 
@@ -360,8 +360,8 @@ def _with_outcome(
 ) -> PipelineError:
     """Take back what can be, and return the error with where the function stands now.
 
-    Only what is exactly as the last step left it is taken back, under its revision: a request
-    of ours that arrives late is then refused, and no change of anybody else is overwritten.
+    Only what is exactly as the last step left it is taken back, under its revision: no change of
+    anybody else is overwritten, and a request of ours that arrives after that is refused.
     """
     accepted = " and ".join(_named(step) for step in work.accepted)
     try:
@@ -383,10 +383,12 @@ def _with_outcome(
         elif work.alias and work.accepted:
             # What calls an alias on $LATEST meets what was accepted.
             moved = any(one.of is Of.ALIAS for one in work.accepted)
-            same = "" if moved or work.alias.version == "$LATEST" else " as before"
+            same = "" if moved or work.alias.version == LATEST else " as before"
             outcome += f" Traffic goes to {work.alias}{same}."
         if as_left and isinstance(error, Unanswered):
-            outcome += " A request that is still on its way would be refused: its revision is old."
+            is_stale = live.revision_id != found.revision_id
+            late = "would be refused: its revision is old" if is_stale else "may yet be carried out"
+            outcome += f" A request that is still on its way {late}."
     except PipelineError as second:
         outcome = f"{accepted or 'Perhaps an update'} was accepted; what is live now is not known "
         outcome += f"({second.what})."

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from ..core.errors import PipelineError
@@ -24,7 +24,7 @@ _VARIABLES = {
 
 # What botocore takes for these settings: no setting, no variable, a default, no conversion. With
 # credentials that are given, AWS_PROFILE and the worker's own files say nothing, broken or not.
-_NO_FILES = {
+NO_FILES = {
     "profile": (None, None, None, None),
     "config_file": (None, None, os.devnull, None),
     "credentials_file": (None, None, os.devnull, None),
@@ -66,19 +66,15 @@ class Credentials:
 class Connection:
     """Boto3's Lambda client, and where it is: `caller` is empty unless it was asked for.
 
-    `objects` makes an S3 client and `metrics` a CloudWatch client, for those who need one, and
-    `clients` that of any service. `now` is the time there. The figures of a call are there
-    `metric_delay` seconds after it began; None means AWS's own delay.
+    `clients` gives the client of any other service, like `s3`. `now` is the time there. The figures
+    of a call are there `metric_delay` seconds after it began; None means AWS's own delay.
     """
 
     functions: Any
-    objects: Callable[[], Any]
-    region: str
+    clients: Callable[[str], Any]
     caller: str = ""
-    metrics: Callable[[], Any] = lambda: None
     now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)  # noqa: UP017 - Python 3.10
     metric_delay: float | None = None
-    clients: Callable[[str], Any] = lambda _: None
 
 
 # What makes a Connection of credentials and a place: `connect` below, or a stand-in.
@@ -100,16 +96,9 @@ def connect(credentials: Credentials, place: Mapping[str, str]) -> Connection:
     if place.get("account"):
         caller = _check_account(session, place["account"])
     delay = place.get("metric-delay", "")
-    clients = partial(_client, session)
-    return Connection(
-        clients("lambda"),
-        partial(clients, "s3"),
-        region,
-        caller,
-        partial(clients, "cloudwatch"),
-        metric_delay=seconds_of("metric-delay", delay) if delay else None,
-        clients=clients,
-    )
+    seconds = seconds_of("metric-delay", delay) if delay else None
+    clients = cache(partial(_client, session))
+    return Connection(clients("lambda"), clients, caller, metric_delay=seconds)
 
 
 def _region(credentials: Credentials, place: Mapping[str, str]) -> str:
@@ -132,7 +121,7 @@ def _session(credentials: Credentials, region: str) -> Any:
 
     with explained_errors(_WHERE, ""):
         return boto3.session.Session(
-            botocore_session=Session(session_vars=_NO_FILES if credentials.key else None),
+            botocore_session=Session(session_vars=NO_FILES if credentials.key else None),
             aws_access_key_id=credentials.key or None,
             aws_secret_access_key=credentials.secret or None,
             aws_session_token=credentials.token or None,

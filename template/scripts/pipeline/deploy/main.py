@@ -51,7 +51,7 @@ def run_on_worker(
     try:
         context = WorkerContext.from_globals(script, environ)
         sink = masked(sink, context.secrets)
-        wait = Wait(time.sleep, time.monotonic, stopped=stop)
+        wait = Wait(stopped=stop)
         deploy(package, context, Reporter(sink, time.monotonic), wait=wait)
     except (PipelineError, KeyboardInterrupt) as error:
         what = "stopped in the middle of a step: how far AWS came with it is not known"
@@ -72,7 +72,7 @@ def deploy(
     reporter: Reporter,
     *,
     connect: Connect = connect,
-    wait: Wait | None = None,
+    wait: Wait = Wait(),  # noqa: B008 - frozen
 ) -> Applied:
     """Bring the function of the context's environment to what the package holds.
 
@@ -81,7 +81,6 @@ def deploy(
     already changes nothing. Raises Conflict, before anything is written, where the context has a
     saved plan that is not the one made now.
     """
-    wait = wait or Wait(time.sleep, time.monotonic)
     ready = planned(package, context, reporter, connect, wait)
     plan, screen = ready.plan, as_lines(ready.data)
     # Of a canary that is taken back it is not the package's.

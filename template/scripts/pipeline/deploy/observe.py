@@ -6,13 +6,14 @@ import contextlib
 import json
 import math
 import random
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.errors import Interrupted, PipelineError
 from ..core.events import Stage
-from ..core.names import ALIAS
+from ..core.names import ALIAS, LATEST, version_name
 from .aws_errors import Missing, explained_errors, hint
 
 # What the stack owns. Compared to notice somebody else's change, never written.
@@ -20,7 +21,6 @@ _STACK_OWNS = (
     "Role", "Timeout", "MemorySize", "EphemeralStorage", "VpcConfig", "DeadLetterConfig",
     "Layers", "FileSystemConfigs", "KMSKeyArn", "TracingConfig", "SnapStart", "LoggingConfig",
 )  # fmt: skip
-_LATEST = "$LATEST"
 _COMPARED = ("runtime", "handler", "description", "architecture", "code_sha256")
 _AFTER_FAILURE = {
     True: "Delete it and have its stack make it again.",
@@ -59,7 +59,7 @@ class Observed:
     state_reason: str = ""
     update: str = "Successful"
     update_reason: str = ""
-    version: str = _LATEST
+    version: str = LATEST
     snap_start: str = ""
     reserved: int | None = None
 
@@ -69,7 +69,7 @@ class Observed:
         if self.state not in _READY_STATES or self.update == "InProgress":
             return False
         # The snapshot of an idle version is made when it is called.
-        has_snapshot = self.version != _LATEST and self.state == "Active"
+        has_snapshot = self.version != LATEST and self.state == "Active"
         return not has_snapshot or self.snap_start in ("", "On")
 
     @property
@@ -81,7 +81,7 @@ class Observed:
     def status(self) -> str:
         """How AWS calls its state, with the reason."""
         status = f"State {self.state}, LastUpdateStatus {self.update}"
-        if self.snap_start and self.version != _LATEST:
+        if self.snap_start and self.version != LATEST:
             status += f", SnapStart OptimizationStatus {self.snap_start}"
         return f"{status} ({self.reason})" if self.reason else status
 
@@ -100,9 +100,8 @@ class Alias:
     revision_id: str = ""
 
     def __str__(self) -> str:
-        there = self.version if self.version == _LATEST else f"version {self.version}"
-        parts = [f"{weight:.0%} to version {version}" for version, weight in self.weights.items()]
-        return ", ".join([there, *parts])
+        parts = (f"{100 * part:g}% to {version_name(one)}" for one, part in self.weights.items())
+        return ", ".join([version_name(self.version), *parts])
 
 
 @dataclass(frozen=True)
@@ -113,19 +112,19 @@ class Wait:
     `stopped` tells whether somebody has asked to stop.
     """
 
-    sleep: Callable[[float], None]
-    now: Callable[[], float]
+    sleep: Callable[[float], None] = time.sleep
+    now: Callable[[], float] = time.monotonic
     interval: float = 1.0
     ceiling: float = 300.0
     jitter: Callable[[], float] = random.random
     stopped: Callable[[], bool] = lambda: False
 
-    def pause(self, part: float = 1.0) -> None:
-        """Sleep for half to one and a half of the interval, or of a part of it."""
-        self.sleep(part * self.interval * (0.5 + self.jitter()))
+    def pause(self, part: float = 1.0, most: float = math.inf) -> None:
+        """Sleep for half to one and a half of a part of the interval, at most `most` seconds."""
+        self.sleep(min(most, part * self.interval * (0.5 + self.jitter())))
 
 
-def observe(client: Any, name: str, version: str = _LATEST) -> Observed:
+def observe(client: Any, name: str, version: str = LATEST) -> Observed:
     """Read a function, or one of its versions.
 
     Raises PipelineError when it is not there or cannot be deployed to.
@@ -162,7 +161,7 @@ def published_versions(client: Any, name: str) -> Iterator[Observed]:
         # Its key may be gone; and whatever cannot be compared is none to go back to.
         with contextlib.suppress(PipelineError):
             version = _observed(name, configuration, {})
-            if version.version != _LATEST:
+            if version.version != LATEST:
                 yield version
 
 
@@ -229,7 +228,7 @@ def _observed(
         state_reason=_reason(configuration, "State"),
         update=_text(configuration, "LastUpdateStatus", "Successful"),
         update_reason=_reason(configuration, "LastUpdateStatus"),
-        version=_text(configuration, "Version", _LATEST),
+        version=_text(configuration, "Version", LATEST),
         snap_start=_snap_start(configuration.get("SnapStart")),
         reserved=configuration.get("ReservedConcurrentExecutions"),
     )
@@ -250,7 +249,7 @@ def _setting(value: Any) -> Any:
 def _read(
     client: Any, name: str, version: str
 ) -> tuple[Mapping[str, Any], Mapping[str, str] | None]:
-    of_version = {} if version == _LATEST else {"Qualifier": version}
+    of_version = {} if version == LATEST else {"Qualifier": version}
     with explained_errors(name, "lambda:GetFunction"):
         answer = client.get_function(FunctionName=name, **of_version)
     configuration = answer.get("Configuration")
@@ -286,7 +285,7 @@ def _environment(name: str, configuration: Mapping[str, Any]) -> Mapping[str, st
     raise PipelineError(name, f"its environment cannot be read: {reason}", then)
 
 
-def settled(client: Any, name: str, wait: Wait, stage: Stage, version: str = _LATEST) -> Observed:
+def settled(client: Any, name: str, wait: Wait, stage: Stage, version: str = LATEST) -> Observed:
     """Read a function, or a version, until it is ready and no update of it is under way.
 
     A failed update is not an error here: it may be an earlier one. States that are not known
@@ -295,14 +294,14 @@ def settled(client: Any, name: str, wait: Wait, stage: Stage, version: str = _LA
     """
     start, ceiling, part = wait.now(), wait.ceiling, _FIRST_PAUSE
     kind: type[PipelineError] = PipelineError
-    what = name if version == _LATEST else f"version {version} of {name}"
+    what = name if version == LATEST else f"version {version} of {name}"
     while True:
         found = observe(client, name, version)
         if found.state == "Failed":
             raise PipelineError(
                 what,
                 f"it has failed: {found.state_reason}",
-                f"{hint(found.state_reason)} {_AFTER_FAILURE[version == _LATEST]}".strip(),
+                f"{hint(found.state_reason)} {_AFTER_FAILURE[version == LATEST]}".strip(),
             )
         if found.is_ready:
             return found
@@ -318,7 +317,7 @@ def settled(client: Any, name: str, wait: Wait, stage: Stage, version: str = _LA
             )
         text = f"waiting for {what}: {found.status}"
         stage.progress(text, round(waited), math.ceil(ceiling))
-        wait.pause(part)
+        wait.pause(part, ceiling - waited)
         part = min(2 * part, 1.0)
 
 

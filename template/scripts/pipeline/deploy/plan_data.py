@@ -19,8 +19,8 @@ from .contents import Contents
 from .observe import Alias, Observed, differences
 from .plan import Plan
 from .plan_screen import change_text
-from .releases import Move, Release, releases
-from .traffic import CANARY, TOOK_BACK
+from .releases import ROLLED_BACK, TOOK_BACK, Move, Release, releases
+from .traffic import CANARY
 from .unpacked import Unpacked
 from .worker import WorkerContext
 
@@ -171,7 +171,7 @@ def _drift(
         return
     release = release_in(serving.description)
     is_release = release[0] and release_in(alias.description) == release
-    if not is_release and not alias.description.startswith(("rollback ", CANARY, TOOK_BACK)):
+    if not is_release and not alias.description.startswith((ROLLED_BACK, CANARY, TOOK_BACK)):
         yield ALIAS, f"version {last.number}", str(alias)
 
 

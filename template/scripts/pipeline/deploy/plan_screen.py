@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from ..core.names import release_in
-from ..core.text import STAGE_WIDTH
+from ..core.names import release_in, version_name
+from ..core.text import STAGE_WIDTH, few
 
 _WIDTH = 80
 _LONGEST = 120
@@ -83,18 +83,16 @@ def _short(value: object) -> str:
 
 def _release(one: Mapping[str, str]) -> str:
     release = f"{one['release']} ({one['commit']})" if one["release"] else "no release of ours"
-    version = one["version"] if one["version"] == "$LATEST" else f"version {one['version']}"
     by = f" by {one['by']}" if one["by"] else ""
     since = f"\nsince {one['since'][:16].replace('T', ' ')} UTC{by}" if one["since"] else ""
-    return f"{release}, {version}{since}"
+    return f"{release}, {version_name(one['version'])}{since}"
 
 
 def _contents(contents: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     changed = contents["files"]
     counts = ", ".join(f"{len(names)} {how}" for how, names in changed.items() if names)
     names = [name for group in changed.values() for name in group]
-    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-    yield "files", f"{counts}: {', '.join(names[:_MOST])}{more}" if names else "the same"
+    yield "files", f"{counts}: {few(names, _MOST)}" if names else "the same"
     label = "libraries"
     for name, (was, now) in contents["libraries"].items():
         yield label, change_text(name, was, now)

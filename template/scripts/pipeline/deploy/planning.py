@@ -9,24 +9,23 @@ from typing import Any
 
 from ..core.errors import PipelineError
 from ..core.events import Reporter
-from ..core.lambda_limits import DESCRIPTION_LIMIT
 from ..core.manifest import BUCKET, KEEP_VERSIONS, Manifest
-from ..core.names import FUNCTION_ZIP, release_in, resource_name
+from ..core.names import FUNCTION_ZIP, LATEST, release_in, resource_name
 from ..core.templates import resolve
-from ..core.text import readable_size
+from ..core.text import counted, readable_size
 from .aws_session import Connect, Connection
 from .hooks import load_hooks
 from .observe import Observed, Wait, published_versions, read_alias, settled
 from .plan import COMMIT_TAG, PACKAGE_TAG, RELEASE_TAG, Bucket, Later, Of, Plan, Wanted
 from .plan_data import as_data
-from .releases import moved
+from .releases import TOOK_BACK, moved, taken_back
 from .smoke import SMOKE_FOLDER, smoke_tests
 from .traffic import (
     ABORT,
-    LATEST,
     PROMOTE,
-    TOOK_BACK,
+    STRATEGY_VARIABLE,
     Rollout,
+    Strategy,
     canary_in,
     ended,
     refuse_canary,
@@ -80,8 +79,10 @@ def planned(
     bucket = _bucket(manifest, values.pop(BUCKET))
     name = context.function or resource_name(environment, manifest.function.name)
     # Who promotes a canary has judged already.
-    asked = {"strategy": context.strategy} if context.strategy else {}
-    rollout = Rollout() if context.traffic else Rollout.read({**place, **asked})
+    rollout = Rollout() if context.traffic else Rollout.read(place)
+    if context.strategy and not context.traffic:
+        strategy = Strategy.parse(context.strategy, STRATEGY_VARIABLE)
+        rollout = replace(rollout, strategy=strategy)
     reporter.line(f"{manifest.package_id} {manifest.version} to {name} ({environment})")
     with reporter.stage("check") as stage:
         code = package.code(where)
@@ -131,9 +132,8 @@ def plan_end(word: str, observed: Observed, connection: Connection, where: str) 
     to, alias = ended(word, read_alias(functions, name), published_versions(functions, name), where)
     if word == PROMOTE:
         return Plan.back_to(to, observed, alias, Later.MOVED, _tags(to, observed))
-    tried = canary_in(alias)[0] or "a canary"
-    description = f"{TOOK_BACK} {tried}, {moved(connection.now(), connection.caller)}"
-    description = description[:DESCRIPTION_LIMIT]
+    when = moved(connection.now(), connection.caller)
+    description = taken_back(TOOK_BACK, canary_in(alias)[0] or "a canary", when)
     return Plan.back_to(to, observed, alias, description)
 
 
@@ -168,7 +168,7 @@ def _summary(plan: Plan) -> str:
     if not plan.steps:
         return "nothing to change: the function is as the package has it"
     names = ", ".join(dict.fromkeys(step.name for step in plan.steps))
-    return f"{count} change{'' if count == 1 else 's'}: {names}"
+    return f"{counted(count, 'change')}: {names}"
 
 
 def _events_warning(plan: Plan, functions: Any) -> str:

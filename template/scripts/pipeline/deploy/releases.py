@@ -16,8 +16,10 @@ from ..core.names import release_in
 from .observe import Alias, Observed
 
 _SHOWN = 10
+# How the alias's description begins after a release was taken back: by a person, or of a canary.
+ROLLED_BACK, TOOK_BACK = "rollback from", "took back"
 _MOVE = re.compile(
-    r"(?:(?:rollback from|took back) (?P<back_from>.+?),|\S+ \S+: deployed) "
+    rf"(?:(?:{ROLLED_BACK}|{TOOK_BACK}) (?P<back_from>.+?),|\S+ \S+: deployed) "
     r"(?P<when>\d{4}-\d\d-\d\d \d\d:\d\d UTC)(?: by (?P<who>.+?))?"
     r"(?: after version (?P<after>\d+))?(?:: (?P<why>.*))?"
 )
@@ -44,10 +46,16 @@ class Move:
         return cls(**found.groupdict("")) if found else cls()
 
 
-def moved(now: datetime, caller: str) -> str:
+def moved(now: datetime, caller: str = "") -> str:
     """Return when and by whom, in an alias's description; `caller` is an ARN or a name."""
     who = caller.rpartition(":")[2]
     return f"{now:%Y-%m-%d %H:%M} UTC{f' by {who}' if who else ''}"
+
+
+def taken_back(how: str, release: str, when: str, why: str = "") -> str:
+    """Return the alias's description after a release was taken back: one line, for Move to read."""
+    text = f"{how} {release}, {when}: {' '.join(why.split())}"
+    return text.removesuffix(": ")[:DESCRIPTION_LIMIT]
 
 
 def deployed_description(
@@ -90,8 +98,8 @@ def earlier_release(known: list[Release], alias: Alias, to: str, where: str) -> 
     """Return the release that `to` names by its version or commit, else the one that served before.
 
     While a part of the calls goes to another version, that is what serves the others; after a
-    deploy, what its alias says; else the newest one before. Raises UsageError for a bare number,
-    PipelineError where there is no such release.
+    deploy, what its alias says, if that is an older one; else the newest one before. Raises
+    UsageError for a bare number, PipelineError where there is no such release.
     """
     if to:
         return named_releases(known, to, where)[0]

@@ -11,13 +11,12 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ..core.errors import PipelineError, UsageError
-from ..core.names import ALIAS, release_in
+from ..core.names import ALIAS, LATEST, release_in
 from ..core.text import seconds_of, span
 from .aws_errors import explained_errors
 from .aws_session import Connection
 from .observe import Alias, Observed, listed
 
-LATEST = "$LATEST"
 # Octopus variables: a strategy for this once, and a decision about a canary.
 STRATEGY_VARIABLE, TRAFFIC_VARIABLE = "AWS.Lambda.Strategy", "AWS.Lambda.Traffic"
 PROMOTE, ABORT = "promote", "abort"
@@ -38,8 +37,8 @@ _WRITTEN = {
     "calls": (_COUNT, "100"),
 }
 _KNOWN = ", ".join(_WRITTEN)
-# How the alias's description begins while a canary is under way, and after it was taken back.
-CANARY, TOOK_BACK = "canary of", "took back"
+# How the alias's description begins while a canary is under way.
+CANARY = "canary of"
 _MARK = re.compile(rf"{CANARY} (\S+) .*since (\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -199,7 +198,7 @@ def refuse_canary(
     if alias.arn in _provisioned(connection.functions, target.name):
         reasons.append(f"{ALIAS} has provisioned concurrency, which cannot be managed meanwhile")
     alarms = canary.rollout.alarms
-    states = alarm_states(connection.metrics(), alarms) if alarms else {}
+    states = alarm_states(connection.clients("cloudwatch"), alarms) if alarms else {}
     reasons += [f"there is no alarm {name}" for name in alarms if name not in states]
     if reasons:
         raise PipelineError(
@@ -295,8 +294,3 @@ def refuse_other(made: Observed | None, tried: Observed, where: str) -> None:
     if made != tried:
         what = f"the canary is version {tried.version} ({tried.description}), not this release"
         raise PipelineError(where, what, "Promote the release of the canary.")
-
-
-def moment(now: datetime) -> str:
-    """Return a time for the alias's description."""
-    return f"{now:%Y-%m-%d %H:%M} UTC"

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..core.names import LATEST
 from .aws_errors import Missing, explained_errors
 from .observe import Observed, listed
 
@@ -46,5 +47,5 @@ def _event_sources(client: Any, function: Observed) -> Iterator[str]:
 def _retry_settings(client: Any, function: Observed) -> Iterator[str]:
     name, method = function.name, "list_function_event_invoke_configs"
     found = listed(client, method, "FunctionEventInvokeConfigs", name)
-    if any(one.get("FunctionArn") in (function.arn, f"{function.arn}:$LATEST") for one in found):
+    if any(one.get("FunctionArn") in (function.arn, f"{function.arn}:{LATEST}") for one in found):
         yield "retry settings and destinations (EventInvokeConfig)"

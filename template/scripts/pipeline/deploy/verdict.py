@@ -16,7 +16,7 @@ from typing import Any
 from ..core.errors import Conflict, Interrupted, PipelineError
 from ..core.events import Stage
 from ..core.names import ALIAS
-from ..core.text import span
+from ..core.text import counted, span
 from .aws_errors import explained_errors
 from .aws_session import Connection
 from .observe import Alias, Wait
@@ -58,8 +58,9 @@ class Figures:
 
     def __str__(self) -> str:
         p99 = "" if self.p99 is None else f", p99 {self.p99:,.0f} ms"
-        calls = "1 call" if self.calls == 1 else f"{self.calls} calls"
-        return f"{calls}, {self.errors} failed, {self.throttles} throttled{p99}"
+        return (
+            f"{counted(self.calls, 'call')}, {self.errors} failed, {self.throttles} throttled{p99}"
+        )
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def refuse_unreadable(connection: Connection, function: str, version: str) -> No
     """Raise PipelineError where no figures may be read, before calls go to a new version."""
     now = connection.now()
     with explained_errors("CloudWatch", "cloudwatch:GetMetricData"):
-        connection.metrics().get_metric_data(
+        connection.clients("cloudwatch").get_metric_data(
             MetricDataQueries=metric_queries(function, version, version, _MINUTE),
             StartTime=now.replace(second=0, microsecond=0) - timedelta(minutes=1),
             EndTime=now,

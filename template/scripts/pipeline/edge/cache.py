@@ -22,7 +22,7 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from .files import sweep, write_whole
+from .files import new_folder, sweep, write_whole
 from .locks import exclusive, shared
 
 _SEAL = ".sha256"
@@ -79,6 +79,21 @@ def is_whole_folder(folder: Path) -> bool:
         return folder.is_dir() and _fits(folder, _seal_of(folder).read_bytes(), _listing(folder))
     except OSError:
         return False
+
+
+def kept_folder(cache: Path, name: str, made_from: str, fill: Callable[[Path], None]) -> Path:
+    """Return a folder of a cache that stands for what it is made from, filled unless it is whole.
+
+    Processes that want the same `name` at the same time wait for each other.
+    """
+    folder = cache / f"{name}-{hashlib.sha256(made_from.encode()).hexdigest()[:16]}"
+    if not is_whole_folder(folder):
+        with exclusive(cache / f"{name}.lock", lambda: None):
+            if not is_whole_folder(folder):
+                with new_folder(folder) as part:
+                    fill(part)
+                    seal_folder(part, folder)
+    return folder
 
 
 def clear(folder: Path) -> tuple[int, int]:

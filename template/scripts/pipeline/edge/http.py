@@ -36,7 +36,6 @@ _MOST_OF_AN_ERROR = 1 << 18
 _MOST_REDIRECTS = 5
 _DEEPEST = 100  # lists and objects inside each other; Octopus nests less than ten
 _NEVER_LEFT = (faults.NewConnectionError, faults.ConnectTimeoutError, faults.ProxyError)
-_MASK = "********"
 
 
 @dataclass(frozen=True)
@@ -232,7 +231,7 @@ class Http:
         except EndlessError as error:
             raise _over_bounds(request, error) from error
         except faults.HTTPError as error:
-            what = f"the answer broke off: {error}"
+            what = f"the answer broke off: {_words(error)}"
             raise NoAnswerError(request.where, what, "Try again.") from error
         finally:
             raw.release_conn() if whole else raw.close()
@@ -311,7 +310,7 @@ def _error_body(request: Request, raw: urllib3.BaseHTTPResponse) -> bytes:
             body += block
     except (EndlessError, faults.HTTPError) as error:
         if not body:
-            what = f"status {raw.status}, and the answer broke off: {error}"
+            what = f"status {raw.status}, and the answer broke off: {_words(error)}"
             raise NoAnswerError(request.where, what, "Try again.") from error
     finally:
         raw.close()
@@ -334,10 +333,18 @@ def _turned_away(
     return wait if wait <= _LONGEST_PAUSE else None
 
 
+def _words(error: BaseException) -> str:
+    """Return what the system said, in the place of how the client wraps it."""
+    cause = error.__cause__
+    if isinstance(cause, OSError):
+        return cause.strerror or str(cause)
+    return str(error.args[-1] if error.args else error)
+
+
 def _failure(request: Request, error: faults.HTTPError) -> tuple[PipelineError, bool]:
     """Return the error for an attempt that failed, and whether the request may be repeated."""
     reason = error.reason if isinstance(error, faults.MaxRetryError) else error
-    text = str(reason or error)
+    text = _words(reason or error)
     if isinstance(reason, faults.LocationValueError):
         return no_address(without_user(request.url)), False
     if isinstance(reason, faults.SSLError) and _is_about_trust(reason):
@@ -372,9 +379,7 @@ def _is_about_trust(reason: BaseException) -> bool:
 def _refusal(
     request: Request, raw: urllib3.BaseHTTPResponse, body: bytes, location: str
 ) -> HttpError:
-    words = body_words(body)
-    for secret in sorted(filter(None, _secrets_of(request)), key=len, reverse=True):
-        words = words.replace(secret, _MASK)
+    words = body_words(body, _secrets_of(request))
     phrase = f"status {raw.status} {raw.reason or ''}".rstrip()
     what = f"{phrase}: {words}" if words else phrase
     return HttpError(

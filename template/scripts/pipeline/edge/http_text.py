@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
+
+from ..core.masking import MASK
 
 _LONGEST = 2000
 _MOST_MARKUP = 16_000  # characters of markup, of which scripts and styles are a part
@@ -23,8 +25,11 @@ _HINTS = {
 }
 
 
-def body_words(body: bytes) -> str:
-    """Return the words of a body: a JSON document's messages, the text in markup, or all of it."""
+def body_words(body: bytes, secrets: Iterable[str] = ()) -> str:
+    """Return the words of a body: a JSON document's messages, the text in markup, or all of it.
+
+    Secrets in them are hidden, also one that the end of a long text would be cut through.
+    """
     text = body.decode("utf-8", "replace").strip()
     try:
         messages = list(dict.fromkeys(_messages(json.loads(text))))
@@ -34,6 +39,8 @@ def body_words(body: bytes) -> str:
         text = "\n".join(messages)
     elif text.startswith("<"):
         text = " ".join(_MARKUP.sub(" ", text[:_MOST_MARKUP]).split())
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        text = text.replace(secret, MASK)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
 
 

@@ -55,6 +55,21 @@ def shared(path: Path, waiting: Callable[[], None], first: Callable[[], None]) -
 
 
 @contextmanager
+def shared_once_made(
+    path: Path, waiting: Callable[[], None], make: Callable[[], None], is_made: Callable[[], bool]
+) -> Iterator[None]:
+    """Share a lock file once what it is for is as wanted: it is made while no process uses it."""
+    while True:
+        with shared(path, waiting, make):
+            if is_made():
+                yield
+                return
+        # Who shares it with us has it as it was wanted before.
+        with exclusive(path, waiting):
+            make()
+
+
+@contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes]]:
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)

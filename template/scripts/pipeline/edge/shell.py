@@ -81,12 +81,27 @@ def run(
 
 
 def attach(command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str]) -> int:
-    """Run a program on this process's own input and output, and return its exit code."""
+    """Run a program on this process's own input and output, and return its exit code.
+
+    A Ctrl-C is the program's, which may tidy up or go back to its prompt. Raises KeyboardInterrupt
+    where one came and the program did not end well.
+    """
     words = [str(word) for word in command]
     try:
-        return subprocess.run(words, cwd=cwd, env=dict(env), check=False).returncode
+        child = subprocess.Popen(words, cwd=cwd, env=dict(env))
     except OSError as error:
         raise _cannot_start(words[0], Path(words[0]).name, cwd, error) from error
+    is_told = False
+    while True:
+        try:
+            code = child.wait()
+        except KeyboardInterrupt:
+            # The terminal has sent the signal to the program as well.
+            is_told = True
+            continue
+        if is_told and code:
+            raise KeyboardInterrupt
+        return code
 
 
 def stream(

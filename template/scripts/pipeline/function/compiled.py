@@ -11,13 +11,15 @@ from ..zip.writer import DEFLATED, Member, plain
 from .elf import START, Binary, is_binary, read_binary
 
 # Never compiled, and nearly all there is; the others are looked at whatever their names are.
-_TEXT = (".py", ".pyi", ".json", ".gz", ".txt", ".typed")
+_TEXT = (".py", ".pyi", ".json", ".gz", ".txt", ".typed", ".js", ".mjs", ".cjs", ".ts", ".map")
+# Where packages of Node lie, each with files for every system that it knows.
+_MODULES = re.compile(r"(?:.*/)?node_modules/((?:@[^/]+/)?[^/]+)/")
 # Launchers that setuptools and others carry as data: no Linux would ever start them.
 _WINDOWS_PROGRAM = ".exe"
 _TAGGED = re.compile(r"\.(?:cpython-(\d\d+[a-z]*)|(pypy|pp)[\w.-]*)-[\w-]+\.so\Z")
-# What Linux's Python imports, and what its loader looks for.
-_LOADED = re.compile(r"(?<!-darwin)\.so(\.\d+)*\Z")
-_MUSL = re.compile(r"-linux-musl[\w]*\.so\Z")
+# What Linux's Python and Node load, and what the loader looks for.
+_LOADED = re.compile(r"(?<!-darwin)\.so(\.\d+)*\Z|\.node\Z")
+_MUSL = re.compile(r"-linux-musl[\w]*\.so\Z|\bmusl\b.*\.node\Z")
 
 
 def compiled_files(members: Iterable[Member]) -> dict[str, Binary]:
@@ -46,12 +48,18 @@ def compiled_reasons(
     package has one that fits.
     """
     fitting = {owner(name) for name, binary in files.items() if binary.machine == architecture}
+    # A package of Node chooses one of its files when it is loaded.
+    chosen = {
+        owner(name)
+        for name, binary in files.items()
+        if _MODULES.match(name) and not _cause(name, binary, runtime, architecture)
+    }
     grouped: dict[tuple[str, str], list[str]] = {}
     for name, binary in sorted(files.items()):
         cause = _cause(name, binary, runtime, architecture)
         elsewhere = binary.machine != architecture and not binary.problem
         helper = elsewhere and (owner(name) in fitting or not _LOADED.search(name))
-        if cause and (name in own or not helper):
+        if cause and (name in own or not (helper or owner(name) in chosen)):
             grouped.setdefault((owner(name, own), cause), []).append(name)
     return [
         f"{package}: {names[0]}{_more(names)} {cause}; take {_remedy(package)}"
@@ -63,6 +71,8 @@ def owner(name: str, own: Container[str] = ()) -> str:
     """Return what a person calls the part of the function zip that a file belongs to."""
     if name in own:
         return f"src/{name.partition('/')[0]}"
+    if package := _MODULES.match(name):
+        return package[1]
     top = name.partition("/")[0]
     return re.sub(r"(\.libs|-[^-]*\.dist-info|\.py|(\.[\w-]+)?\.so)\Z", "", top)
 

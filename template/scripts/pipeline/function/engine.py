@@ -16,9 +16,11 @@ from typing import Protocol, cast
 
 from ..core.events import Reporter
 from ..core.manifest import Dependency
+from ..core.text import counted
 from ..edge.machine import Machine
 from ..project.project import Function, Project
 from ..project.runtimes import Runtime
+from ..project.tables import normal
 from ..runtime.function_code import LocalRuntime
 from ..zip.reader import OUR_LIMITS, Archive, open_archive
 from ..zip.writer import Block, Listed, block_of, read_directory
@@ -41,9 +43,17 @@ class Distribution:
     tags: tuple[str, ...] = ()
 
 
+def distribution_of(item: Dependency, found: Mapping[str, Distribution]) -> Distribution:
+    """Return a locked dependency's among those of an `Installed`."""
+    return found.get(f"{item.name}@{item.version}") or found[normal(item.name)]
+
+
 @dataclass(frozen=True)
 class Installed:
-    """What lies in a dependency zip: packages by normalised name, compiled files by path."""
+    """What lies in a dependency zip: packages by normalised name, compiled files by path.
+
+    Where there may be several versions of a package, they go by `name@version`.
+    """
 
     distributions: Mapping[str, Distribution]
     binaries: Mapping[str, Binary]
@@ -53,7 +63,8 @@ class Installed:
 class Restored:
     """The dependencies for the function's platform, deflated once: the bytes of a dependency zip.
 
-    `locked` counts the packages of the lock, `dependencies` are those that were installed.
+    `locked` counts the packages of the lock, `dependencies` are those that were installed. Where
+    own files become a bundle, `outside` are the packages beside it, by their places in the lock.
     """
 
     zip: bytes
@@ -61,6 +72,7 @@ class Restored:
     dependencies: tuple[Dependency, ...]
     locked: int
     from_cache: bool
+    outside: tuple[str, ...] = ()
 
     @cached_property
     def block(self) -> Block:
@@ -76,6 +88,14 @@ class Restored:
     def archive(self) -> Archive:
         """The dependency zip, to look into."""
         return open_archive(self.zip, OUR_LIMITS, where="dependency zip")
+
+
+@dataclass(frozen=True)
+class Own:
+    """The function's own files as they are in the zip, and the dependencies of that zip."""
+
+    files: Sequence[ZipFile]
+    dependencies: tuple[Dependency, ...]
 
 
 # Tests of what was deployed: a build leaves them out, each deployment through Octopus runs them.
@@ -126,20 +146,40 @@ class LockChange:
     removed: tuple[str, ...]
     moved: tuple[str, ...]
 
+    @classmethod
+    def between(
+        cls, file: str, old: Mapping[str, str], new: Mapping[str, str],
+        name_of: Callable[[str], str] = str,
+    ) -> LockChange:  # fmt: skip
+        """Return how versions by a key have changed; `name_of` gives the package of a key."""
+        return cls(
+            file,
+            packages=len(new),
+            added=tuple(sorted(map(name_of, new.keys() - old.keys()))),
+            removed=tuple(sorted(map(name_of, old.keys() - new.keys()))),
+            moved=tuple(
+                f"{name_of(key)} {old[key]} -> {version}"
+                for key, version in sorted(new.items())
+                if old.get(key, version) != version
+            ),
+        )
+
     def __str__(self) -> str:
         parts = [f"+{name}" for name in self.added] + [f"-{name}" for name in self.removed]
         parts += self.moved
         changes = f": {', '.join(parts)}" if parts else ", nothing changed"
-        return f"{self.packages} packages{changes}"
+        return f"{counted(self.packages, 'package')}{changes}"
 
 
 class Engine(Protocol):
     """A language. `locks` are the files that its packages are locked in, by path.
 
+    `beside` are files that say, where they are there, how those below `src` are taken.
     `ecosystem` is the type of its packages in package URLs, like `pypi`.
     """
 
     locks: tuple[str, ...]
+    beside: tuple[str, ...]
     ecosystem: str
 
     def restore(
@@ -159,7 +199,14 @@ class Engine(Protocol):
         """
         ...
 
-    def own_files(self, files: Sequence[ZipFile], restored: Restored) -> Sequence[ZipFile]:
+    def own_files(
+        self,
+        function: Function,
+        files: Sequence[ZipFile],
+        beside: Mapping[str, bytes],
+        restored: Restored,
+        machine: Machine,
+    ) -> Own:
         """Return what the function's own files are in the zip: as they are, or bundled."""
         ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,9 @@ from pathlib import Path
 from ..core.errors import PipelineError
 from ..core.templates import declared_values, names_in, resolve
 from ..core.text import control_in
-from ..project.project import Environment
+from ..edge.files import read_text
+from ..project.project import LOCAL_ENVIRONMENT, Environment, Project
+from ..project.sources import STACK
 from .elf import Binary
 
 
@@ -89,6 +92,23 @@ def known_values(
     others = {key: template for key, template in templates.items() if key not in complete}
     private = [value for name, value in variables.items() if name not in declared]
     return Known(resolve(complete, variables, where="check"), others, private)
+
+
+def known_here(project: Project, environ: Mapping[str, str]) -> Known:
+    """Return what is known of the function's variables for running it here."""
+    templates, _ = fillable(project.function.environment)
+    # A name that Lambda refuses is a reason already, and some cannot be given to a process.
+    given = {key: value for key, value in templates.items() if not {"=", "\0"} & {*key}}
+    return known_values(given, project.environment(LOCAL_ENVIRONMENT), environ)
+
+
+def has_layers(root: Path) -> bool:
+    """Tell whether the repository's stack gives the function layers."""
+    try:
+        stack = read_text(root / STACK, STACK)
+    except OSError:
+        return False
+    return re.search(r"^\s*Layers:", stack, re.MULTILINE) is not None
 
 
 def fillable(templates: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:

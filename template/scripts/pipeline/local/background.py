@@ -64,7 +64,7 @@ class Background:
         words += ["--cache", str(self.cache)] if self.cache else []
         words += ["--until-stdin-ends"] if self.ends_with_us else []
         for name, runtime in self.runtimes.items():
-            places = [runtime.python, runtime.ric, *runtime.extra_paths]
+            places = [runtime.program, runtime.ric, *runtime.extra_paths]
             label = f"{name}@{runtime.version}" if runtime.version else name
             words += ["--runtime", f"{label}={os.pathsep.join(map(str, places))}"]
         return words

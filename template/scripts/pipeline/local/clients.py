@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
+from ..deploy.aws_session import NO_FILES
 from .state import LocalAws
 
 # The id, and each attribute, of what a stack has and the embedded AWS has not.
@@ -21,13 +21,8 @@ def client(aws: LocalAws, service: str, config: Any = None) -> Any:
     import botocore.session  # noqa: PLC0415 - comes with the tooling for the embedded AWS
     from botocore.config import Config  # noqa: PLC0415 - comes with the tooling for the embedded AWS
 
-    nothing = {
-        "profile": (None, None, None, None),
-        "config_file": (None, None, os.devnull, None),
-        "credentials_file": (None, None, os.devnull, None),
-    }
     session = boto3.Session(
-        botocore_session=botocore.session.Session(session_vars=nothing),
+        botocore_session=botocore.session.Session(session_vars=NO_FILES),
         aws_access_key_id=aws.access_key,
         aws_secret_access_key=aws.secret_key,
         region_name=aws.region,

@@ -23,6 +23,7 @@ from ..edge.cache import shared_use
 from ..edge.files import remove_folder, sweep
 from ..edge.locks import exclusive_if_free
 from ..edge.scratch import own_temporary_folder
+from ..project.runtimes import language_of
 from ..runtime.function_code import LocalRuntime
 from .aws_http import Environ, Start, scope
 from .state import LocalAws, work_folder, write_state
@@ -57,22 +58,22 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def parse_runtime(text: str) -> tuple[str, LocalRuntime]:
-    """Read `python3.13=PYTHON:RIC[:EXTRA...]`, separated like PATH on this machine.
+    """Read `python3.13=PROGRAM:RIC[:EXTRA...]`, separated like PATH on this machine.
 
-    `python3.13@3.12=...` says that the Python is another minor than the runtime's.
+    `python3.13@3.12=...` says that the program is of another version than the runtime.
     """
     name, equals, places = text.partition("=")
     name, _, version = name.partition("@")
-    python, _, others = places.partition(os.pathsep)
-    if not (equals and name and python and others):
+    program, _, others = places.partition(os.pathsep)
+    if not (equals and name and program and others):
         raise PipelineError(
             "--runtime",
-            f"{text!r} does not name a Python and a runtime client",
+            f"{text!r} does not name a program and a runtime client",
             f"Write --runtime python3.13=/path/to/python{os.pathsep}/path/to/client.",
         )
     ric, *extra = map(Path, others.split(os.pathsep))
-    version = version or name.removeprefix("python")
-    return name, LocalRuntime(Path(python), ric, version, tuple(extra))
+    language, wanted = language_of(name)
+    return name, LocalRuntime(Path(program), ric, version or wanted, tuple(extra), language)
 
 
 def _serve(

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from ..core.manifest import Manifest
 from ..core.names import FULL_COMMIT
+from ..core.text import counted
 from ..edge.git import Git
 from ..edge.http import HttpError
 from ..project.buildserver import BuildServer
@@ -83,7 +84,7 @@ def send_build_information(
             return "Octopus has it already"
         raise
     count = len(build["Commits"])
-    return f"{count} commit{'' if count == 1 else 's'}, {build.get('Branch', 'no branch')}"
+    return f"{counted(count, 'commit')}, {build.get('Branch', 'no branch')}"
 
 
 def release_notes(

@@ -199,8 +199,8 @@ def _timeout(
     found = []
     for task in tasks:
         state = "waiting for a person" if task.waits else task.state
-        then = _cancel(octopus, task.run) if patience.cancel_on_timeout else "and goes on"
-        found.append(f"{task} is {state} after {patience.seconds:.0f} s {then}")
+        then = _cancel(octopus, task.run) if patience.cancel_on_timeout else "goes on"
+        found.append(f"{task} is {state} after {patience.seconds:.0f} s and {then}")
     links = _links(task.run for task in tasks)
     return PipelineError(where, "; ".join(found), f"{links}\nWait longer with --wait SECONDS.")
 
@@ -209,8 +209,8 @@ def _cancel(octopus: Octopus, run: Run) -> str:
     try:
         octopus.whole_server.post(f"tasks/{run.task}/cancel", {})
     except PipelineError as error:
-        return f"and cannot be cancelled: {error.what}"
-    return "and was cancelled"
+        return f"cannot be cancelled: {error.what}"
+    return "was cancelled"
 
 
 def _is_temporary(status: int) -> bool:

@@ -17,9 +17,10 @@ from ..core.errors import PipelineError
 from ..core.manifest import MANIFEST_NAME, Manifest, ZipFacts
 from ..core.names import DEPLOY_SCRIPT, FUNCTION_ZIP
 from ..core.strict_json import LARGEST_DOCUMENT
+from ..core.text import quoted
 from ..edge.files import reading
 from ..zip.extract import extract
-from ..zip.member_names import first_clash, name_problem, quoted_name
+from ..zip.member_names import first_clash, name_problem
 from ..zip.reader import (
     DEFAULT_LIMITS,
     DISTRUST,
@@ -137,8 +138,8 @@ def list_package(path: Path, limits: Limits = DEFAULT_LIMITS) -> PackageListing:
     named = [(_decoded(entry.name, str(path)), entry) for entry in archive.entries]
     clash = first_clash(name for name, _ in named)
     if clash:
-        what = f"{quoted_name(clash[0])} and {quoted_name(clash[1])} clash when extracted"
-        raise PipelineError(str(path), what)
+        what = f"{quoted(clash[0])} and {quoted(clash[1])} clash when extracted"
+        raise PipelineError(str(path), what, DISTRUST)
     roots = [name for name, _ in named if _is_root_nuspec(name)]
     if len(roots) != 1:
         names = ", ".join(roots) or "none"
@@ -208,9 +209,10 @@ def _decoded(name: str, where: str) -> str:
     try:
         decoded = unquote_to_bytes(name).decode()
     except UnicodeDecodeError as error:
-        raise PipelineError(where, f"{quoted_name(name)} does not decode to a file name") from error
+        what = f"{quoted(name)} does not decode to a file name"
+        raise PipelineError(where, what, DISTRUST) from error
     problem = name_problem(decoded)
     if problem:
-        what = f"{quoted_name(name)} decodes to {quoted_name(decoded)}: {problem}"
-        raise PipelineError(where, what)
+        what = f"{quoted(name)} decodes to {quoted(decoded)}: {problem}"
+        raise PipelineError(where, what, DISTRUST)
     return decoded

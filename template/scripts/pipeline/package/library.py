@@ -58,7 +58,7 @@ def code_digest(library: Path) -> str:
     Other code may make other bytes of the same inputs.
     """
     digest = hashlib.sha256()
-    for path in sorted(library.rglob("*.py")):
+    for path in sorted([*library.rglob("*.py"), *library.rglob("*.mjs")]):
         data = read_lf(path)
         digest.update(f"{path.relative_to(library).as_posix()} {len(data)}\n".encode())
         digest.update(data)
@@ -67,5 +67,5 @@ def code_digest(library: Path) -> str:
 
 def read_lf(path: Path) -> bytes:
     """Return a file of the library with LF line ends."""
-    with reading(str(path), "Restore it: git checkout scripts"):
+    with reading(str(path), "Bring it back: python3 tasks.py doctor --fix"):
         return path.read_bytes().replace(b"\r\n", b"\n")

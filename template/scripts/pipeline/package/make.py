@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -16,7 +16,7 @@ from ..core.text import few
 from ..deploy.smoke import SMOKE_FILE, SMOKE_FOLDER, Smoke
 from ..edge.files import write_whole
 from ..edge.machine import Machine
-from ..function.engine import Distribution, Restored, ZipFile, engine_for
+from ..function.engine import Distribution, Own, Restored, engine_for
 from ..function.function_zip import FunctionZip, make_function_zip
 from ..function.python.distributions import distributions
 from ..function.python.hash_lock import locked, read_lock
@@ -124,13 +124,14 @@ def make_package(project: Project, order: Order, restored: Restored, machine: Ma
 
     The same project, order, dependencies and tools give the same bytes on any machine.
     """
-    own = function_sources(project, order.sources, restored)
-    zipped = make_function_zip(own, restored, order.folder / FUNCTION_ZIP, order.last)
+    read, own = function_sources(project, order.sources, restored, machine)
+    zipped = make_function_zip(own.files, restored, order.folder / FUNCTION_ZIP, order.last)
     installed = restored.installed.distributions
     archive = client_zip(tools(project.root), _kept(machine))
     client = distributions(archive, CLIENT_FOLDER)
-    manifest = _manifest(project, order, zipped, restored, client)
-    sbom = make_sbom(manifest, installed, client, _kept(machine))
+    manifest = _manifest(project, order, zipped, restored, own.dependencies, client)
+    ecosystem = engine_for(project.function.runtime).ecosystem
+    sbom = make_sbom(manifest, installed, client, _kept(machine), ecosystem=ecosystem)
     deployed = deploy_half(project.root / "scripts")
     smoke = _smoke_tests(order.sources)
     staged = _staged(manifest, sbom, zipped, deployed)
@@ -138,23 +139,27 @@ def make_package(project: Project, order: Order, restored: Restored, machine: Ma
         f"{SMOKE_FOLDER}/{PurePosixPath(name).name}": compress(data) for name, data in smoke.items()
     }
     staged |= {member.name: member.payload for member in members_of(archive)}
-    origin = Origin(manifest, library_digest(project.root), _tags(installed))
+    origin = Origin(manifest, library_digest(project.root), _tags(installed), ecosystem)
     package = order.folder / f"{project.package_id}.{manifest.version}.nupkg"
-    ours = {f"{SOURCE}/{name}": data for name, _, data in own}
-    ours |= {**{f"scripts/{name}": data for name, data in deployed}, **smoke}
+    ours = {**read, **{f"scripts/{name}": data for name, data in deployed}, **smoke}
     contents = _Contents(order.sources, staged, ours)
     digest, packed, notes = _pack(project, origin, package, contents)
     return Built(package, digest, zipped, manifest, packed, notes)
 
 
-def function_sources(project: Project, sources: Sources, restored: Restored) -> Sequence[ZipFile]:
-    """Return the function's own files as they are in the function zip."""
-    own = function_files(sources.files, _nuspec_name(project))
-    data = sources.contents([file.path for file in own])
+def function_sources(
+    project: Project, sources: Sources, restored: Restored, machine: Machine
+) -> tuple[Mapping[str, bytes], Own]:
+    """Return the repository's files that make the function, by path, and what they are in it."""
+    engine, nuspec = engine_for(project.function.runtime), _nuspec_name(project)
+    below = function_files(sources.files, nuspec)
+    others = [file.path for file in sources.files if file.path in engine.beside]
+    data = sources.contents([*(file.path for file in below), *others])
     files = [
-        (file.path.removeprefix(f"{SOURCE}/"), file.executable, data[file.path]) for file in own
+        (file.path.removeprefix(f"{SOURCE}/"), file.executable, data[file.path]) for file in below
     ]
-    return engine_for(project.function.runtime).own_files(files, restored)
+    beside = {path: data[path] for path in others}
+    return data, engine.own_files(project.function, files, beside, restored, machine)
 
 
 def _kept(machine: Machine) -> Path:
@@ -171,6 +176,7 @@ def _manifest(
     order: Order,
     zipped: FunctionZip,
     restored: Restored,
+    dependencies: tuple[Dependency, ...],
     client: Mapping[str, Distribution],
 ) -> Manifest:
     engine, function = engine_for(project.function.runtime), project.function.facts()
@@ -181,7 +187,7 @@ def _manifest(
         source=order.source,
         function=replace(function, handler_file=engine.handler_file(names, function.handler)),
         function_zip=zipped.facts,
-        dependencies=restored.dependencies,
+        dependencies=dependencies,
         tools=tools(project.root, client),
         environments={
             environment.name: environment.place()

@@ -1,7 +1,7 @@
 """A function on this machine, where its compiled dependencies are for another one.
 
-What is packaged fits Lambda. Here the same lock gives wheels for this machine, and for the Python
-that runs the function.
+What is packaged fits Lambda. Here the same lock gives packages for this machine, and for what runs
+the function.
 """
 
 from __future__ import annotations
@@ -31,13 +31,14 @@ def native_dependencies(
 ) -> Restored | None:  # fmt: skip
     """Return the project's locked dependencies for this machine, and say so in a line.
 
-    None where those with the compiled files `binaries` fit as they are, or where there are no
-    wheels for this machine, which is warned of.
+    None where those with the compiled files `binaries` fit as they are, or where there are none
+    for this machine, which is warned of.
     """
     wanted = runtime_named(facts.runtime, where="manifest").version
     target, here = f"linux {facts.architecture}", this_system()
     if runtime.version and runtime.version != wanted:
-        target, here = f"{target} Python {wanted}", f"{here} Python {runtime.version}"
+        name = runtime.language.title()
+        target, here = f"{target} {name} {wanted}", f"{here} {name} {runtime.version}"
     if not binaries or target == here:
         return None
     try:
@@ -45,11 +46,11 @@ def native_dependencies(
     except PipelineError as error:
         reporter.warn(
             f"the package has files for {target} ({min(binaries)}), this machine is {here}, and "
-            f"has no wheels for it: {error.what}"
+            f"has no packages for it: {error.what}"
         )
         return None
     reporter.line(
-        f"  native    this machine's wheels ({here}) of the same lock; "
+        f"  native    this machine's packages ({here}) of the same lock; "
         f"packaged are those for {target}"
     )
     return found

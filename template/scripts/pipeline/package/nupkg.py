@@ -47,7 +47,7 @@ def pack(
     lose, and where `write_zip` does.
     """
     if not files:
-        raise PipelineError(str(output), "a package without files is refused by NuGet")
+        raise PipelineError(str(output), "NuGet refuses a package without files", "Add a <file>.")
     for name in files:
         problem = _unpackable(name)
         if problem:

@@ -27,6 +27,7 @@ _REQUIRED = ("id", "version", "authors", "description")
 _LARGEST = 1 << 20
 _DEEPEST = 12
 _LONGEST_TAG = 20
+_SHORTEN = "Leave in it what NuGet knows."
 _LARGEST_NUMBER = 2**31 - 1
 _VERSION = re.compile(r"([0-9]{1,10}(?:\.[0-9]{1,10}){2,3})(?:-([A-Za-z][0-9A-Za-z-]*))?")
 _TOKEN = re.compile(r"\$(\w*)\$")
@@ -106,7 +107,8 @@ def parse(data: bytes, where: str) -> Nuspec:
     root = _tree(data, where)
     parts = {child.name: child for child in root.children}
     if root.name != "package" or "metadata" not in parts:
-        raise PipelineError(where, "there is no <package><metadata> in it")
+        what = "there is no <package><metadata> in it"
+        raise PipelineError(where, what, "Begin with the nuspec that the template renders.")
     for item in root.children:
         if item.name not in ("metadata", "files"):
             raise item.error(f"<package> holds <{item.name}>", "It holds <metadata> and <files>.")
@@ -211,7 +213,7 @@ def render_for_package(nuspec: Nuspec, source: Source | None = None) -> bytes:
 
 def _tree(data: bytes, where: str) -> Element:
     if len(data) > _LARGEST:
-        raise PipelineError(where, f"{len(data)} bytes are too many for a nuspec")
+        raise PipelineError(where, f"{len(data)} bytes are too many for a nuspec", _SHORTEN)
     text = decoded(data, where)
     # The declared encoding is that of the file, and no longer matters.
     parser = expat.ParserCreate("utf-8", "}")
@@ -220,7 +222,8 @@ def _tree(data: bytes, where: str) -> Element:
     def start(name: str, attributes: dict[str, str]) -> None:
         place = f"{where}:{parser.CurrentLineNumber}"
         if len(opened) > _DEEPEST:
-            raise PipelineError(place, f"its elements are nested more than {_DEEPEST} deep")
+            what = f"its elements are nested more than {_DEEPEST} deep"
+            raise PipelineError(place, what, _SHORTEN)
         named = sorted((key.rpartition("}")[2], value) for key, value in attributes.items())
         namespace, _, local = name.rpartition("}")
         if len(opened) == 1:

@@ -202,7 +202,8 @@ def _expression_problem(text: str) -> str:
         parsed = spdx.parse(text, strict=True)
         names = spdx.license_keys(parsed)
     except Exception as error:  # noqa: BLE001 - of many kinds, an IndexError for () among them
-        return f"{text!r}: {error}"
+        # The one that has no words is about two brackets with nothing in them.
+        return f"{text!r}: {'it names no licence' if isinstance(error, IndexError) else error}"
     # A licence that is newer than its list is taken; what it would write in another way is not.
     for name in names:
         if not _LICENCE_ID.fullmatch(name):

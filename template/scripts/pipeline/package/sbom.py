@@ -8,18 +8,29 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from ..core.manifest import Dependency, Manifest, json_bytes
 from ..edge.cache import keep, sealed
-from ..function.engine import Distribution
+from ..function.engine import Distribution, distribution_of
 from ..project.tables import normal
 
 SBOM_NAME = "sbom.cdx.json"
 # The property that says which part of the package has a component, and its two values.
 PART = "copier-lambda:part"
 FUNCTION, CLIENT = "function", "client"
+# The AWS client's packages are these, whatever the function's are.
+PYTHON = "pypi"
+# A part, and a package of it: its URL, what is locked, its licence.
+_Known = tuple[str, str, Dependency, str]
 _ROOT = "the package"  # until it has its name
 _NAMESPACE = uuid.UUID("6f1f1d0e-4b7e-5d52-9f5f-0a9f3e0c7a11")
+
+
+def package_url(ecosystem: str, dependency: Dependency) -> str:
+    """Return the package URL of a dependency; `ecosystem` is its type there, like `pypi`."""
+    name = normal(dependency.name) if ecosystem == PYTHON else dependency.name
+    return f"pkg:{ecosystem}/{quote(name)}@{quote(dependency.version, safe='')}"
 
 
 def make_sbom(
@@ -27,19 +38,25 @@ def make_sbom(
     installed: Mapping[str, Distribution],
     client: Mapping[str, Distribution],
     memory: Path | None = None,
+    *,
+    ecosystem: str = PYTHON,
 ) -> bytes:
     """Return a build's bill of materials as sorted JSON: the same build gives the same bytes.
 
-    `installed` and `client` are the function's distributions and the AWS client's. What it says
+    `installed` and `client` are the function's distributions, of packages of `ecosystem`, and the
+    AWS client's. What it says
     of them is kept in the folder `memory`, for the library that knows CycloneDX takes longer to
     import than a whole package takes to be made.
     """
-    parts = ((FUNCTION, manifest.dependencies, installed), (CLIENT, manifest.tools, client))
+    theirs = [tool for tool in manifest.tools if normal(tool.name) in client]
+    parts = (
+        (FUNCTION, ecosystem, manifest.dependencies, installed),
+        (CLIENT, PYTHON, theirs, client),
+    )
     known = [
-        (part, item, found[normal(item.name)].licence)
-        for part, items, found in parts
+        (part, package_url(kind, item), item, distribution_of(item, found).licence)
+        for part, kind, items, found in parts
         for item in sorted(items, key=lambda item: (item.name, item.version))
-        if part == FUNCTION or normal(item.name) in client
     ]
     document = _remembered(known, memory) if memory else _described(known)
     ref = f"{manifest.package_id}@{manifest.version}"
@@ -54,7 +71,7 @@ def make_sbom(
     return json_bytes(document)
 
 
-def _remembered(known: list[tuple[str, Dependency, str]], memory: Path) -> dict[str, Any]:
+def _remembered(known: list[_Known], memory: Path) -> dict[str, Any]:
     digest = hashlib.sha256(repr(known).encode()).hexdigest()[:32]
     path = memory / f"sbom-{digest}.json"
     if kept := sealed(path):
@@ -65,7 +82,7 @@ def _remembered(known: list[tuple[str, Dependency, str]], memory: Path) -> dict[
     return document
 
 
-def _described(known: list[tuple[str, Dependency, str]]) -> dict[str, Any]:
+def _described(known: list[_Known]) -> dict[str, Any]:
     """Return the bill of materials of a component without a name, as CycloneDX has it."""
     from cyclonedx.model.bom import Bom  # noqa: PLC0415 - slow to import, needed by builds only
     from cyclonedx.model.component import Component, ComponentType  # noqa: PLC0415
@@ -84,24 +101,30 @@ def _described(known: list[tuple[str, Dependency, str]]) -> dict[str, Any]:
     return document
 
 
-def _component(part: str, dependency: Dependency, licence: str) -> Any:
-    from cyclonedx.model import HashAlgorithm, HashType, Property  # noqa: PLC0415
+def _component(part: str, url: str, dependency: Dependency, licence: str) -> Any:
+    from cyclonedx.model import HashType, Property  # noqa: PLC0415
     from cyclonedx.model.component import Component, ComponentType  # noqa: PLC0415
     from packageurl import PackageURL  # noqa: PLC0415
 
-    purl = PackageURL("pypi", name=normal(dependency.name), version=dependency.version)
     # Several hashes are those that the lock accepts; only a single one is that of the file used.
-    only = dependency.hashes[0].removeprefix("sha256:") if len(dependency.hashes) == 1 else None
+    only = dependency.hashes if len(dependency.hashes) == 1 else ()
+    pairs = [digest.split(":") for digest in only]
     return Component(
         name=dependency.name,
         version=dependency.version,
         type=ComponentType.LIBRARY,
-        purl=purl,
-        bom_ref=str(purl) if part == FUNCTION else f"{part}:{purl}",
-        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=only)] if only else [],
+        purl=PackageURL.from_string(url),
+        bom_ref=url if part == FUNCTION else f"{part}:{url}",
+        hashes=[HashType(alg=_algorithm(name), content=content) for name, content in pairs],
         licenses=[_license(licence)] if licence else [],
         properties=[Property(name=PART, value=part)],
     )
+
+
+def _algorithm(name: str) -> Any:
+    from cyclonedx.model import HashAlgorithm  # noqa: PLC0415
+
+    return HashAlgorithm[f"SHA_{name.removeprefix('sha')}"]
 
 
 def _license(text: str) -> Any:

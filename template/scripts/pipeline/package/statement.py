@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from ..core.errors import PipelineError
 from ..core.manifest import Dependency, Manifest
@@ -22,6 +21,7 @@ from ..zip.writer import Raw, plain
 from .contents import Package
 from .library import read_lf
 from .nupkg import SIGNATURE, package_parts
+from .sbom import PYTHON, package_url
 
 STATEMENT_NAME = "provenance.json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -37,12 +37,13 @@ class Origin:
     """What a package was made from.
 
     `library` is the SHA-256 in hex of the list of the pipeline's own files; `wheels` has the
-    tags of each wheel that was installed, by normalised name.
+    tags of each wheel that was installed, by normalised name. Its packages are `ecosystem`'s.
     """
 
     manifest: Manifest
     library: str
     wheels: Mapping[str, tuple[str, ...]]
+    ecosystem: str = PYTHON
 
 
 def make_statement(digests: Mapping[str, str], predicate: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,7 +73,7 @@ def make_predicate(origin: Origin) -> dict[str, Any]:
             "resolvedDependencies": [
                 *_source(manifest),
                 {"name": LIBRARY, "digest": {"sha256": origin.library}},
-                *(_resolved(item, origin.wheels) for item in manifest.dependencies),
+                *(_resolved(item, origin) for item in manifest.dependencies),
             ],
         },
         "runDetails": {
@@ -147,16 +148,13 @@ def _source(manifest: Manifest) -> list[dict[str, Any]]:
     return [{"name": "source", "digest": {"gitCommit": source.commit}, "annotations": known}]
 
 
-def _resolved(item: Dependency, wheels: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
-    described: dict[str, Any] = {
-        "uri": f"pkg:pypi/{normal(item.name)}@{quote(item.version, safe='')}"
-    }
-    accepted = [digest.removeprefix("sha256:") for digest in item.hashes]
-    facts: dict[str, Any] = {"wheelTags": list(wheels.get(normal(item.name), ()))}
-    if len(accepted) == 1:
-        described["digest"] = {"sha256": accepted[0]}
+def _resolved(item: Dependency, origin: Origin) -> dict[str, Any]:
+    described: dict[str, Any] = {"uri": package_url(origin.ecosystem, item)}
+    facts: dict[str, Any] = {"wheelTags": list(origin.wheels.get(normal(item.name), ()))}
+    if len(item.hashes) == 1:
+        described["digest"] = dict(digest.split(":") for digest in item.hashes)
     else:
         # A digest here would claim that this file was installed. uv does not say which it took,
         # and this lock does not say which of its hashes is that of a wheel with these tags.
-        facts["acceptedSha256"] = accepted
+        facts["acceptedSha256"] = [digest.removeprefix("sha256:") for digest in item.hashes]
     return {**described, "annotations": {name: fact for name, fact in facts.items() if fact}}

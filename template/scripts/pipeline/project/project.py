@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+import doctor
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from ..core.errors import PipelineError, UsageError
+from ..core.errors import Conflict, PipelineError, UsageError
 from ..core.manifest import KEEP_VERSIONS, FunctionFacts
 from ..core.text import seconds_of
 from ..deploy.traffic import Rollout
@@ -53,11 +54,21 @@ _MOST_ALARMS = 50  # in one answer of DescribeAlarms
 
 
 @dataclass(frozen=True)
+class Bundling:
+    """How a function's files and what they import become one; `external` packages stay outside."""
+
+    minify: bool = False
+    source_map: bool = True
+    external: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Function:
     """The Lambda function as the deploy sets it.
 
-    `environment` values and `bucket` may hold `#{Variable}`. `boto3` is BUNDLED or FROM_RUNTIME;
-    `exclude` has globs of the dependencies' files that are not packaged.
+    `environment` values and `bucket` may hold `#{Variable}`. `boto3` is BUNDLED or FROM_RUNTIME, of
+    Node's AWS SDK too; `exclude` has globs of the dependencies' files that are not packaged.
+    `bundling` says how a function in Node is made one file; None where it stays as it is.
     """
 
     name: str
@@ -70,6 +81,7 @@ class Function:
     boto3: str = BUNDLED
     exclude: tuple[str, ...] = ()
     bucket: str = ""
+    bundling: Bundling | None = None
 
     def facts(self) -> FunctionFacts:
         """Return what a manifest says of it, but for the handler's file, which a build finds."""
@@ -200,6 +212,10 @@ class Project:
             what = f"not found in {root}"
             raise PipelineError(_FILE, what, "Run this in the repository.") from error
         except tomllib.TOMLDecodeError as error:
+            if doctor.MARKERS.search(data):
+                what = "a merge has left conflict markers in it"
+                then = f"Keep what is right between them, and say so: git add {_FILE}"
+                raise Conflict(_FILE, what, then) from error
             raise PipelineError(_FILE, f"cannot be read: {error}", "Correct that line.") from error
         project = _section(document, "project")
         pipeline = _section(document, "tool", "pipeline")
@@ -344,15 +360,17 @@ def _tag_prefix(pipeline: Table) -> str:
 
 
 def _function(table: Table) -> Function:
+    runtime = runtime_named(table.text("runtime"), where=f"{table.file} [{table.name}] runtime")
     function = Function(
         name=table.text("name"),
-        runtime=runtime_named(table.text("runtime"), where=f"{table.file} [{table.name}] runtime"),
+        runtime=runtime,
         architecture=table.choice("architecture", ARCHITECTURES),
         handler=table.text("handler"),
         description=table.text("description", ""),
         environment=table.mapping("environment", any_text=True),
         tags=table.mapping("tags", any_text=True),
-        boto3=table.choice("boto3", (BUNDLED, FROM_RUNTIME), BUNDLED),
+        boto3=table.choice(runtime.sdk, (BUNDLED, FROM_RUNTIME), BUNDLED),
+        bundling=_bundling(table) if runtime.is_bundled else None,
         exclude=(*table.texts("exclude", ()), *(TEST_FOLDERS if _leaves_out_tests(table) else ())),
         bucket=table.text("bucket", ""),
     )
@@ -361,6 +379,15 @@ def _function(table: Table) -> Function:
         what = f"{function.handler!r} is not a handler"
         raise table.error("handler", what, "It is module.function, like app.handler.handle.")
     return function
+
+
+def _bundling(table: Table) -> Bundling | None:
+    bundling = Bundling(
+        table.flag("minify", default=False),
+        table.flag("source-map", default=True),
+        table.texts("external", ()),
+    )
+    return bundling if table.flag("bundle", default=True) else None
 
 
 def _leaves_out_tests(table: Table) -> bool:

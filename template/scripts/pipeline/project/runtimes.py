@@ -1,11 +1,12 @@
 """The Lambda runtimes a function may choose, with their dates.
 
-Facts as of 2026-11-23: AWS's runtime list and the dates it announced. Dates move, so a
+Facts as of 2026-11-25: AWS's runtime list and the dates it announced. Dates move, so a
 runtime that is near its end is a warning, never an error.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -14,6 +15,7 @@ from ..core.errors import PipelineError
 ARCHITECTURES = ("arm64", "x86_64")
 _MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 _NOTICE = timedelta(days=180)
+_SDKS = {"python": "boto3", "node": "aws-sdk"}
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,21 @@ class Runtime:
     glibc: tuple[int, int]
     wheels: str
     deprecated_on: date
+
+    @property
+    def sdk(self) -> str:
+        """The setting that says where the AWS SDK comes from."""
+        return _SDKS[self.language]
+
+    @property
+    def is_bundled(self) -> bool:
+        """Whether a function's files and packages may be made one file."""
+        return self.language == "node"
+
+    @property
+    def has_inspector(self) -> bool:
+        """Whether its debugger is another program, which a function can wait for."""
+        return self.language == "node"
 
     @property
     def python_tag(self) -> str:
@@ -55,7 +72,19 @@ RUNTIMES = (
     Runtime("python3.12", "python", "3.12", (2, 34), "manylinux_2_34", date(2028, 10, 31)),
     Runtime("python3.13", "python", "3.13", (2, 34), "manylinux_2_34", date(2029, 6, 30)),
     Runtime("python3.14", "python", "3.14", (2, 34), "manylinux_2_34", date(2029, 6, 30)),
+    Runtime("nodejs20.x", "node", "20", (2, 34), "manylinux_2_34", date(2026, 4, 30)),
+    Runtime("nodejs22.x", "node", "22", (2, 34), "manylinux_2_34", date(2027, 4, 30)),
+    Runtime("nodejs24.x", "node", "24", (2, 34), "manylinux_2_34", date(2028, 4, 30)),
 )
+# Lambda's words, and those for what runs a function here.
+_LANGUAGES = {"python": "python", "nodejs": "node"}
+_SPELLING = re.compile(r"([a-z]+)(\d+(?:\.\d+)?)")
+
+
+def language_of(name: str) -> tuple[str, str]:
+    """Return the language and version that a runtime's name says, of one not listed here too."""
+    match = _SPELLING.match(name)
+    return (_LANGUAGES.get(match[1], match[1]), match[2]) if match else (name, "")
 
 
 def runtime_named(name: str, *, where: str) -> Runtime:

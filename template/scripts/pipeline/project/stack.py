@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,8 +72,8 @@ def _table(document: Any, key: str) -> dict[str, Any]:
 def _document(text: str) -> Any:
     import yaml  # noqa: PLC0415 - slow to import
 
-    class Loader(yaml.SafeLoader):
-        """Reads CloudFormation's short forms, like `!Ref Name`, as their long ones."""
+    class Loader(yaml.BaseLoader):
+        """Reads scalars as texts, and CloudFormation's short forms, like `!Ref Name`, as long."""
 
     def long_form(loader: Any, name: str, node: Any) -> Any:
         if isinstance(node, yaml.ScalarNode):
@@ -82,10 +83,26 @@ def _document(text: str) -> Any:
         return {name: loader.construct_mapping(node, deep=True)}
 
     Loader.add_multi_constructor("!", long_form)
+    with well_formed(text):
+        return yaml.load(text, Loader)  # noqa: S506 - it makes texts, lists and tables only
+
+
+@contextmanager
+def well_formed(text: str) -> Iterator[None]:
+    """Turn what the block finds to be no YAML in a stack's text into the error with its line."""
+    import yaml  # noqa: PLC0415 - slow to import
+
+    line = 0
     try:
-        return yaml.load(text, Loader)  # noqa: S506 - a safe loader with more tags
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{STACK}:{mark.line + 1}" if mark else STACK
-        what = getattr(error, "problem", None) or str(error)
-        raise PipelineError(where, what, "Correct the stack.") from error
+        yield
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line if error.problem_mark else 0
+        what = f"it is not well-formed YAML: {error.problem}"
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position)
+        what = f"it holds the control character {chr(error.character)!r}"
+    except RecursionError:
+        what = "it is nested too deep"
+    else:
+        return
+    raise PipelineError(f"{STACK}:{line + 1}", what, "Correct the stack.")

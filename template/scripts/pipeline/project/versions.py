@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ..core.errors import PipelineError, UsageError
+from ..core.text import quoted
 
 DEFAULT_STRATEGY = "SemVerWithPatchFilledAutomaticallyWithBuildNumber"
+TAG_STRATEGY = "GitTag"
 _TAG_LIMIT = 20
 _TAG = re.compile(r"[A-Za-z][0-9A-Za-z-]*\Z")
 _GIT_TAG = re.compile(r"v?([0-9]{1,9})\.([0-9]{1,9})\.([0-9]{1,9})(?:-([0-9A-Za-z-]+))?\Z")
@@ -97,7 +99,7 @@ def _check_tag(tag: str) -> None:
     if len(tag) > _TAG_LIMIT or not _TAG.match(tag):
         raise UsageError(
             "version",
-            f"{tag!r} is not a prerelease tag"
+            f"{quoted(tag)} is not a prerelease tag"
             + (f" ({len(tag)} characters)" if len(tag) > _TAG_LIMIT else ""),
             f"It has at most {_TAG_LIMIT} letters, digits and hyphens and starts with a letter: "
             "old NuGet readers refuse the rest.",
@@ -136,7 +138,7 @@ def _git_tag(request: VersionRequest) -> Version:
     name, distance = facts.nearest
     match = _GIT_TAG.match(name.removeprefix(facts.prefix))
     if not match:
-        what = f"the nearest tag {name!r} is not a version"
+        what = f"the nearest tag {quoted(name)} is not a version"
         raise PipelineError("version", what, f"Name tags {facts.prefix}vMAJOR.MINOR.PATCH.")
     major, minor, patch, tag = int(match[1]), int(match[2]), int(match[3]), match[4] or ""
     if tag:
@@ -157,7 +159,7 @@ def _no_tag(facts: TagFacts | None) -> PipelineError:
         return PipelineError("version", what, "Check out with git on the build agent.")
     if facts.shallow:
         what = "the strategy GitTag found no tag: this clone is shallow"
-        then = "Fetch the whole history with its tags (a fetch depth of 0)."
+        then = "Fetch the whole history with its tags: on a build server, set the fetch depth to 0."
         return PipelineError("version", what, then)
     what = "the strategy GitTag found no version tag"
     return PipelineError("version", what, f"Make the first one: git tag {facts.prefix}v1.0.0")
@@ -201,5 +203,5 @@ STRATEGIES: dict[str, Callable[[VersionRequest], Version]] = {
     DEFAULT_STRATEGY: _build_number,
     "AutomaticIncrementBasedOnCurrentUtcTimestamp": _timestamp,
     "DerivedFromYearMonthAndBuildNumber": _year_month,
-    "GitTag": _git_tag,
+    TAG_STRATEGY: _git_tag,
 }

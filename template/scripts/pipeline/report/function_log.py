@@ -27,7 +27,7 @@ _LEVEL = "(TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL|CRITICAL)"
 # The formats of the runtime clients' loggers: level, time and request in their own order.
 _PYTHON = re.compile(rf"\[{_LEVEL}\]\s+(?:\S+Z\s+({_ID})\s+)?(.*)", re.DOTALL)
 _NODE = re.compile(rf"\S+Z\t({_ID}|undefined)\t{_LEVEL}\t(.*)", re.DOTALL)
-_SAID_BY_LAMBDA = re.compile(rf"(?:\S+Z )?(?:RequestId: )?({_ID}) (?:Error: )?(.*)", re.DOTALL)
+_SAID_BY_LAMBDA = re.compile(rf"(?:[0-9T:.-]+Z |RequestId: )+({_ID}) (?:Error: )?(.*)", re.DOTALL)
 _STARTED = re.compile(rf"START RequestId: ({_ID})")
 _COLD = re.compile(r"(?:INIT|RESTORE)_START Runtime Version: (.*?)(?:\tRuntime Version ARN.*)?\Z")
 _REPORT = re.compile(rf"REPORT RequestId: ({_ID})\t(.*)", re.DOTALL)

@@ -14,17 +14,18 @@ _ACCOUNT = "123456789012"
 
 @dataclass(frozen=True)
 class LocalRuntime:
-    """What stands for a managed runtime: a Python, and the folder with AWS's runtime client for it.
+    """What stands for a managed runtime: a program, and a folder with AWS's runtime client for it.
 
-    `version` is the Python's own `major.minor`. `extra_paths` stand for what the runtime itself
-    offers, like boto3; they and `ric` come last on the path, as on Lambda, so that the package's
-    own files win.
+    `version` is the program's own, as runtimes name it. `extra_paths` stand for what the runtime
+    itself offers, like boto3; they and `ric` come last on the path, as on Lambda, so that the
+    package's own files win. `language` is that of `Runtime`.
     """
 
-    python: Path
+    program: Path
     ric: Path
     version: str = ""
     extra_paths: tuple[Path, ...] = ()
+    language: str = "python"
 
 
 @dataclass(frozen=True)

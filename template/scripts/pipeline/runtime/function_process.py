@@ -29,11 +29,11 @@ from .invocation import (
     size_error,
     timeout_error,
 )
-from .surroundings import function_environment, start_command
+from .surroundings import function_environment, placed, start_command
 from .system_log import SystemLog
 
-# Where Lambda has the code: what its log says instead of a folder of this machine.
-_TASK_ROOT = "/var/task"
+# Where Lambda has the code and the client: what its log says instead of folders of this machine.
+_TASK_ROOT, _RUNTIME_ROOT = "/var/task", "/var/runtime"
 _STARTED: tuple[Kind, ...] = ("ready", "init-error", "exit")
 # A file in the process's own folder, there once a debugger has stopped it.
 _DEBUGGED = ".debugged"
@@ -73,6 +73,7 @@ class FunctionProcess:
         self.config = config
         self._system_log = SystemLog(config)
         self._log_stream = ""
+        self._task = str(code.folder)
         self._bytecode = bytecode
         self._terminal = terminal
         self._child: Child | None = None
@@ -91,7 +92,7 @@ class FunctionProcess:
         """Run the function on a JSON document and wait for what comes of it.
 
         `invoked_arn` is what the caller called, made up when none is given.
-        Raises PipelineError only when the function's Python cannot be started at all.
+        Raises PipelineError only when what runs the function cannot be started at all.
         """
         with self._lock:
             request_id = request_id or str(uuid.uuid4())
@@ -106,7 +107,8 @@ class FunctionProcess:
                 ending = self._awaited(child.api, request_id, start.deadline)
             seconds = time.monotonic() - began
             figures = Figures(seconds, start.seconds, child.peak_memory())
-            log = (log + _text(child)).replace(str(self.code.folder), _TASK_ROOT)
+            log = (log + _text(child)).replace(self._task, _TASK_ROOT)
+            log = log.replace(str(self.code.runtime.ric), _RUNTIME_ROOT)
             if ending.kind not in {"answer", "error"}:
                 self._discard()
             return self._invocation(request_id, log, figures, ending)
@@ -127,7 +129,7 @@ class FunctionProcess:
 
     def _ready(self) -> tuple[_Start, Child]:
         """Make sure that a process waits for work, starting one where needed."""
-        if self._child is not None and not self._child.has_exited():
+        if self._child is not None and self._asks_again(self._child):
             return _Start(time.monotonic() + self.config.timeout), self._child
         self._discard()
         limit = self.config.init_timeout
@@ -148,6 +150,11 @@ class FunctionProcess:
         ending = None if started.kind == "ready" else started
         return _Start(ready + self.config.timeout, log + _text(child), None, ending), child
 
+    def _asks_again(self, child: Child) -> bool:
+        """Tell whether a process waits for the next event: it may end after it has answered."""
+        ready = child.api.first(("ready", "exit"), self.config.timeout).kind == "ready"
+        return ready and not child.has_exited()
+
     def _spawn(self) -> Child:
         if self._closed:
             raise PipelineError(f"function {self.config.name}", "its process was closed")
@@ -161,19 +168,23 @@ class FunctionProcess:
         self._log_stream = f"{day}/[{self.config.version}]{secrets.token_hex(16)}"
         self._scratch = scratch
         api = RuntimeApi()
+        code = placed(self.code, scratch)
+        self._task = str(code.folder)
         env = function_environment(
-            self.code, self.config, api=api.address, scratch=scratch, log_stream=self._log_stream
+            code, self.config, api=api.address, scratch=scratch, log_stream=self._log_stream
         )
-        command = start_command(self.code, self._bytecode, self._terminal, scratch / _DEBUGGED)
+        command = start_command(
+            code, self.config.memory, self._bytecode, self._terminal, scratch / _DEBUGGED
+        )
         try:
-            self._child = Child(api, command, env, self.code.folder)
+            self._child = Child(api, command, env, code.folder)
         except OSError as error:
             api.close()
             self._discard()
             raise PipelineError(
                 f"function {self.config.name}",
                 f"{command[0]} cannot be started in {self.code.folder}: {error.strerror}",
-                f"Check the Python for {self.config.runtime} and the unpacked package.",
+                f"Check what stands for {self.config.runtime} and the unpacked package.",
             ) from error
         return self._child
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..core.errors import PipelineError
 from ..edge.files import remove_folder
+from ..project.runtimes import language_of
 from .function_code import FunctionCode, FunctionConfig, LocalRuntime, unpack_function
 from .function_process import FunctionProcess
 from .invocation import UNHANDLED, Figures, Invocation
@@ -132,18 +133,15 @@ class Pool:
 
     def _runtime(self, name: str) -> tuple[LocalRuntime | None, str]:
         """Return what runs a runtime, and what to say about it in the log."""
-        runtime = self._runtimes.get(name)
-        if runtime is None and name.startswith("python") and self._runtimes:
-            runtime = next(iter(self._runtimes.values()))
+        language, wanted = language_of(name)
+        others = [other for other in self._runtimes.values() if other.language == language]
+        runtime = self._runtimes.get(name) or next(iter(others), None)
         if runtime is None:
             known = ", ".join(sorted(self._runtimes)) or "none"
             return None, f"{name} cannot run here: the embedded AWS was started with {known}"
-        wanted = name.removeprefix("python")
         if runtime.version and runtime.version != wanted:
-            return (
-                runtime,
-                f"NOTE: {name} is not on this machine, this ran on Python {runtime.version}",
-            )
+            here = f"{language.title()} {runtime.version}"
+            return runtime, f"NOTE: {name} is not on this machine, this ran on {here}"
         return runtime, ""
 
 

@@ -6,8 +6,10 @@ machine's environment is passed on, so no secret of its user can be read by acci
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+from ..core.errors import UsageError
 from .function_code import FunctionCode, FunctionConfig
 
 # Nothing listens there: a call to AWS fails at once instead of leaving this machine.
@@ -34,23 +36,59 @@ if terminal:
 main(sys.argv)
 """
 _DEBUGGER = Path(__file__).with_name("debugger.py")
+# As Lambda starts its Node: `require` takes no ES module, and `export` needs `.mjs` or a type.
+_NODE_FLAGS = ("--no-experimental-require-module", "--no-experimental-detect-module")
+# The shares of the function's memory that Lambda gives to new and to old objects.
+_YOUNG, _OLD = 0.05, 0.9
+
+
+def placed(code: FunctionCode, scratch: Path) -> FunctionCode:
+    """Return the code where its process finds nothing that Lambda has not.
+
+    Node looks for packages in every folder above a file, and the code may lie in a repository. So
+    it gets a place in the process's own folder, `scratch`, beside what the runtime offers.
+    """
+    if code.runtime.language != "node":
+        return code
+    place = scratch / "var"
+    place.mkdir()
+    (place / "task").symlink_to(code.folder, target_is_directory=True)
+    for folder in code.runtime.extra_paths:
+        (place / folder.name).symlink_to(folder, target_is_directory=True)
+    return replace(code, folder=place / "task")
 
 
 def start_command(
-    code: FunctionCode, bytecode: Path | None, terminal: str, mark: Path
+    code: FunctionCode, memory: int, bytecode: Path | None, terminal: str, mark: Path
 ) -> list[str]:
-    """Return the command line of the function's process.
+    """Return the command line of the function's process; `memory` is the function's, in MB.
 
     Compiled modules go to `bytecode`, else beside their sources where that can be written.
-    `breakpoint()` stops at `terminal`, the name of a device; empty without one. `mark` is the
-    file that is there once it did.
+    `breakpoint()` stops at `terminal`, the name of a device; empty without one. Node waits for a
+    debugger where that is an address. `mark` is the file that is there once one is at it.
     """
+    address = terminal if ":" in terminal else ""
+    if code.runtime.language == "node":
+        return _start_node(code, memory, address, mark)
+    if address:
+        then = "Python stops at `breakpoint()`, without any option."
+        raise UsageError("--inspect", "it is for functions in Node", then)
     options = ["-I", "-S", "-X", "utf8"]
     if bytecode is not None:
         options += ["-X", f"pycache_prefix={bytecode}"]
     last = [*code.runtime.extra_paths, code.runtime.ric]
     words = [_STARTER, _DEBUGGER, terminal, mark, code.folder, code.handler, *last]
-    return [str(code.runtime.python), *options, "-c", *map(str, words)]
+    return [str(code.runtime.program), *options, "-c", *map(str, words)]
+
+
+def _start_node(code: FunctionCode, memory: int, address: str, mark: Path) -> list[str]:
+    young, old = max(1, round(memory * _YOUNG)), round(memory * _OLD)
+    options = [*_NODE_FLAGS, "--preserve-symlinks"]
+    options += [f"--max-semi-space-size={young}", f"--max-old-space-size={old}"]
+    if address:
+        options.append(f"--inspect-wait={address}")
+        mark.touch()
+    return [str(code.runtime.program), *options, str(code.runtime.ric / "start.mjs")]
 
 
 def function_environment(

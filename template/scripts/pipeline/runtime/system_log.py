@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from ..project.runtimes import language_of
 from .function_code import FunctionConfig
 from .invocation import Figures
 
@@ -25,7 +26,8 @@ class SystemLog:
     def init_start(self) -> str:
         """Return how the start of a process begins."""
         config = self.config
-        text = f"INIT_START Runtime Version: {config.runtime} (this machine's Python)\n"
+        language = language_of(config.runtime)[0].title()
+        text = f"INIT_START Runtime Version: {config.runtime} (this machine's {language})\n"
         names = {"functionName": config.name, "functionVersion": config.version}
         record = {**_ON_DEMAND, "runtimeVersion": config.runtime, **names}
         return self._told(text, ("INFO", "initStart", record))

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from ..checks.ours import refuse_changed_files
 from ..checks.preflight import preflight
 from ..core.events import Artifact, BuildNumber, Reporter
 from ..core.manifest import MANIFEST_NAME, Manifest
 from ..core.names import FUNCTION_ZIP
-from ..core.text import few, readable_size
+from ..core.text import counted, few, readable_size
 from ..edge.files import new_folder, sweep
 from ..edge.locks import exclusive
 from ..edge.machine import Machine
@@ -25,6 +26,7 @@ from ..project.buildserver import BuildServer
 from ..project.last_build import Latest
 from ..project.project import Project
 from ..project.sources import Sources
+from ..project.versions import TAG_STRATEGY
 from ..project.worktree import WorkTree
 from ..zip.reader import OUR_LIMITS, read_member
 from .test import run_tests
@@ -68,6 +70,7 @@ def build(project: Project, options: BuildOptions, machine: Machine, reporter: R
     waiting = partial(reporter.line, "another build is running in this folder; waiting for it")
     with exclusive(root / ".pipeline" / "build.lock", waiting):
         sweep(root / OUTPUT)
+        refuse_changed_files(root, server, machine.now(), reporter.warn)
         if "PIPELINE_SIGNING_KEY" in machine.environ:
             reporter.warn(
                 "PIPELINE_SIGNING_KEY is not used any more: the build server signs what it built, "
@@ -76,10 +79,17 @@ def build(project: Project, options: BuildOptions, machine: Machine, reporter: R
         git = machine.git
         tree = WorkTree.read(git, server)
         began, last = Inputs.read(root, git, tree), last_build(root)
-        if last and last.inputs == began.digest and _is_reusable(last, options, server, root):
+        choose = partial(choose_version, project, options.version, tree, server, machine.now())
+        if (
+            last
+            and last.inputs == began.digest
+            and _is_reusable(last, options, server, root)
+            # A tag is no input, but it may have been set since.
+            and (project.version_strategy != TAG_STRATEGY or choose().text == last.version)
+        ):
             reporter.line(_headline(project, last.version, tree))
             return _reuse(last, root, reporter, full=full)
-        version = choose_version(project, options.version, tree, server, machine.now()).text
+        version = choose().text
         reporter.line(_headline(project, version, tree))
         reporter.emit(BuildNumber(version))
         sources = before_build(project, git, reporter.line)
@@ -146,7 +156,7 @@ def _restore(project: Project, machine: Machine, reporter: Reporter) -> Restored
         stage.progress("fetching what is not in the cache")
         restored = restore_dependencies(project, machine, reporter.warn)
         origin = "from cache" if restored.from_cache else "fetched"
-        stage.text = f"{restored.locked} packages, locked, {origin}"
+        stage.text = f"{counted(restored.locked, 'package')}, locked, {origin}"
     return restored
 
 
@@ -156,9 +166,9 @@ def _package(
     with reporter.stage("package") as stage:
         built = make_package(project, order, restored, machine)
         facts, changed = built.function_zip.facts, built.function_zip.changed
-        stage.text = f"{FUNCTION_ZIP} {readable_size(facts.size)}, {facts.files} files" + (
-            f", {changed} changed" if changed is not None else ""
-        )
+        more = "" if changed is None else f", {changed} changed"
+        files = f"{counted(facts.files, 'file')}{more}"
+        stage.text = f"{FUNCTION_ZIP} {readable_size(facts.size)}, {files}"
     for note in built.notes:
         reporter.warn(note)
     return built
@@ -191,7 +201,8 @@ def _verify(built: Built, machine: Machine, reporter: Reporter) -> str:
 
 def _is_reusable(last: Latest, options: BuildOptions, server: BuildServer, root: Path) -> bool:
     """Tell whether the last build of the same inputs is what the options ask for."""
-    asked = options.force or options.version != VersionOptions() or server.build_number is not None
+    given = (server.build_number, server.prerelease_tag) != (None, None)
+    asked = options.force or options.version != VersionOptions() or given
     if asked or not (last.tested or options.only_package):
         return False
     return _is_whole(last.package_path(root), last.package_sha256)

@@ -1,4 +1,6 @@
-"""`check`: look for faults without running anything: the language's linters, and the stack.
+"""`check`: look for faults without running anything: ruff, the language's linters, the stack.
+
+ruff is the tooling's: the hooks are in Python in every language.
 
 The stack is read by cfn-lint, which knows AWS's resources and needs neither network nor account.
 """
@@ -13,8 +15,8 @@ from ..edge.machine import Machine
 from ..edge.shell import run
 from ..function.engine import Linter, engine_for
 from ..project.project import Project
+from ..project.sources import STACK
 
-_STACK = "environment/stack.yaml"
 _CFN_LINT = "from cfnlint.runner import main; main()"
 _ANY = tuple(range(256))
 
@@ -26,13 +28,19 @@ def check(project: Project, machine: Machine, reporter: Reporter, *, fix: bool) 
     """
     machine.tooling("check")
     engine = engine_for(project.function.runtime)
+    ruff = (sys.executable, "-m", "ruff")
     with engine.linters(project, machine, reporter, fix=fix) as linters:
-        checks = [*linters]
-        if (project.root / _STACK).is_file():
+        lint, form = (["--fix"], []) if fix else ([], ["--check"])
+        checks = [
+            Linter("lint", (*ruff, "check", *lint, "."), "ruff found nothing"),
+            Linter("format", (*ruff, "format", *form, "."), "as ruff has it"),
+            *linters,
+        ]
+        if (project.root / STACK).is_file():
             # A warning of cfn-lint's is one of style; errors are what CloudFormation would refuse.
             options = ("--non-zero-exit-code", "error")
-            words = (sys.executable, "-c", _CFN_LINT, *options, _STACK)
-            checks.append(Linter("stack", words, f"cfn-lint found nothing in {_STACK}"))
+            words = (sys.executable, "-c", _CFN_LINT, *options, STACK)
+            checks.append(Linter("stack", words, f"cfn-lint found nothing in {STACK}"))
         failed = [linter.name for linter in checks if not _passes(linter, project, reporter)]
     if failed:
         then = "Correct what the lines above name" + (

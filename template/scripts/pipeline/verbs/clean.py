@@ -28,17 +28,17 @@ def clear_cache(root: Path, folder: Path, reporter: Reporter) -> tuple[int, int]
         return clear(folder)
 
 
-def clean(root: Path, folder: Path, keep: int, reporter: Reporter) -> tuple[int, int]:
+def clean(root: Path, folder: Path, keep: int | None, reporter: Reporter) -> tuple[int, int]:
     """Remove all builds but the `keep` newest and the last, and what no later one used of a cache.
 
-    With `keep` 0 everything in `build-output` and in the cache `folder` goes. Returns and raises as
+    With None for `keep` all of `build-output` and of the cache `folder` goes. Returns and raises as
     `clear_cache` does.
     """
-    if keep < 0:
+    if keep is not None and keep < 0:
         raise UsageError("--keep", f"{keep} builds cannot be kept", "Pass a number, like 3.")
     output = root / OUTPUT
     with _alone("clean", root, folder, reporter):
-        if not keep:
+        if keep is None:
             found = [remove([*output.iterdir()] if output.is_dir() else ()), clear(folder)]
         else:
             last = last_build(root)

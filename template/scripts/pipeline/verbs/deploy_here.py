@@ -86,9 +86,13 @@ def deploy(
         path = fresh_package(project, None, machine, reporter)
     else:
         latest = refuse_unfit(
-            project, environment, machine.environ, allow_dirty=options.allow_dirty,
-            is_planned=bool(options.from_plan),
-        )  # fmt: skip
+            project,
+            f"deploy {environment.name}",
+            machine.environ,
+            verified=environment.permanent and not options.allow_dirty,
+            # A saved plan names its package; the files may have changed since, by the plan's own.
+            current=not options.from_plan,
+        )
         path = latest.package_path(project.root)
     # A damaged package is refused before anything is started for it.
     package = Package.open(path)
@@ -169,26 +173,25 @@ def _packages(project: Project) -> dict[str, str]:
 
 
 def refuse_unfit(
-    project: Project, environment: Environment, environ: Mapping[str, str], *,
-    allow_dirty: bool, is_planned: bool = False,
+    project: Project, where: str, environ: Mapping[str, str], *,
+    verified: bool, current: bool = True,
 ) -> Latest:  # fmt: skip
-    """Return the last build. Raises PipelineError where it must not go to this environment.
+    """Return the last build, which has to be `verified` and `current` if they say so.
 
-    A saved plan names its package: for that the files may have changed since, by the plan's own.
+    Raises PipelineError at `where` for one that is not, or not there.
     """
     latest = last_build(project.root)
-    where = f"deploy {environment.name}"
     if latest is None:
         raise PipelineError(
             where, "nothing has been built here yet", "Run `python3 tasks.py build`."
         )
-    if not is_planned and is_stale(latest, project.root, environ):
+    if current and is_stale(latest, project.root, environ):
         raise PipelineError(
             where,
             f"the files have changed since {latest.version} was built",
             "Run `python3 tasks.py build`, or name a package with --package.",
         )
-    if environment.permanent and not allow_dirty and not latest.verified:
+    if verified and not latest.verified:
         raise PipelineError(
             where,
             f"{latest.version} is not verified: {latest.why_not}",

@@ -235,7 +235,8 @@ def _package(
     elif options.package:
         path = chosen_package(options.package, project.root)
     else:
-        latest = refuse_unfit(project, environment, machine.environ, allow_dirty=False)
+        where, verified = f"env.create {environment.name}", environment.permanent
+        latest = refuse_unfit(project, where, machine.environ, verified=verified)
         path = latest.package_path(project.root)
     package = Package.open(path)
     package.own_manifest()

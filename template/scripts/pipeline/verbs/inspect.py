@@ -13,7 +13,7 @@ from typing import Any
 from ..core.errors import NotTheSame
 from ..core.manifest import MANIFEST_NAME, Manifest
 from ..core.names import FUNCTION_ZIP
-from ..core.text import readable_size
+from ..core.text import counted, readable_size
 from ..package.contents import Package
 from ..package.nupkg import SIGNATURE
 from ..package.sbom import SBOM_NAME
@@ -45,7 +45,7 @@ class Inspection:
         contents = self.contents
         nuspec, manifest = contents.listing.nuspec, contents.manifest
         head = f"{one_line(nuspec.id)} {one_line(nuspec.version)}"
-        size = f"{readable_size(contents.size)}, {_count(len(contents.listing.files))}"
+        size = f"{readable_size(contents.size)}, {counted(len(contents.listing.files), 'file')}"
         first = f"{head}   {size}"
         sizes = ((name, entry.size) for name, entry in contents.listing.files.items())
         rows = [
@@ -89,7 +89,7 @@ class Inspection:
         if self.mismatches is None:
             return "there is no statement in it"
         if not self.mismatches:
-            return f"its statement fits all {_count(len(self.contents.listing.files))}"
+            return f"its statement fits all {counted(len(self.contents.listing.files), 'file')}"
         more = f", and {len(self.mismatches) - 1} more" if self.mismatches[1:] else ""
         return f"its statement does not fit: {one_line(self.mismatches[0])}{more}"
 
@@ -125,7 +125,7 @@ def _function_lines(contents: Package, manifest: Manifest) -> list[_Row]:
         entries = contents.function.entries
         unzipped = readable_size(sum(entry.size for entry in entries))
         packed = readable_size(contents.listing.files[FUNCTION_ZIP].size)
-        lines += _row("code", f"{packed}, {unzipped} unzipped, {_count(len(entries))}")
+        lines += _row("code", f"{packed}, {unzipped} unzipped, {counted(len(entries), 'file')}")
         sizes = ((entry.name, entry.size) for entry in entries)
         lines += _rows("", _places(sizes), most=2)
     return lines + _needs(needs, "nothing but Python")
@@ -171,22 +171,18 @@ def _places(files: Iterable[tuple[str, int]]) -> list[str]:
     ordered = sorted(sizes.items(), key=lambda item: (-sum(item[1]), item[0]))
     listed = [
         f"{one_line(name)} {readable_size(sum(found))}"
-        + (f" ({_count(len(found))})" if name.endswith("/") else "")
+        + (f" ({counted(len(found), 'file')})" if name.endswith("/") else "")
         for name, found in ordered[:_PLACES]
     ]
     rest = [count for _, found in ordered[_PLACES:] for count in found]
     if rest:
-        listed.append(f"and {_count(len(rest))} more, {readable_size(sum(rest))}")
+        listed.append(f"and {counted(len(rest), 'file')} more, {readable_size(sum(rest))}")
     return listed
 
 
 def _needs(names: Iterable[str], nothing: str) -> list[_Row]:
     *first, last = [*map(one_line, names)] or [nothing]
     return _rows("needs", [*(f"{name}," for name in first), last], gap=1)
-
-
-def _count(files: int) -> str:
-    return f"{files} file" + ("" if files == 1 else "s")
 
 
 def one_line(text: str) -> str:

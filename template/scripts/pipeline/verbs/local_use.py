@@ -11,6 +11,7 @@ from typing import Any
 from ..core.errors import PipelineError
 from ..core.events import Reporter
 from ..core.names import ALIAS, resource_name
+from ..deploy.plan import RELEASE_TAG
 from ..edge.machine import Machine
 from ..local.background import running
 from ..local.clients import client
@@ -22,7 +23,6 @@ from .run import check_event, show
 
 # What would lead a client elsewhere, whatever else it is told.
 FOREIGN = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN")
-_RELEASE_TAG = "pipeline:release"  # every deploy writes it
 # Longer than any function may take; the embedded AWS itself ends those that take too long.
 _LONGEST_CALL = 1000
 _TAIL = 4096
@@ -56,7 +56,7 @@ def invoke_local(
     lay_out(events, project.root, aws, reporter)
     lambdas = client(aws, "lambda", Config(read_timeout=_LONGEST_CALL))
     with _explained(project):
-        if _RELEASE_TAG not in lambdas.get_function(FunctionName=name).get("Tags", {}):
+        if RELEASE_TAG not in lambdas.get_function(FunctionName=name).get("Tags", {}):
             then = "Run `python3 tasks.py deploy local`."
             raise PipelineError("local.invoke", f"nothing is deployed to {name} yet", then)
         aliases = [one["Name"] for one in lambdas.list_aliases(FunctionName=name)["Aliases"]]

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..core.errors import PipelineError, UsageError
 from ..core.events import Reporter
-from ..core.names import ALIAS
+from ..core.names import ALIAS, LATEST
 from ..deploy.aws_errors import Missing, Throttled, Unanswered, explained_errors
 from ..deploy.observe import published_versions, read_alias
 from ..deploy.releases import named_releases, releases
@@ -123,11 +123,11 @@ def _group(functions: Any, name: str) -> str:
 
 def _versions(functions: Any, name: str, wanted: str) -> set[str]:
     """Return the function's versions that are meant: by number, as `live`, or by their release."""
-    if not wanted or wanted == "$LATEST" or wanted.isdecimal():
+    if not wanted or wanted == LATEST or wanted.isdecimal():
         return {wanted} - {""}
     if wanted == ALIAS:
         alias = read_alias(functions, name)
-        return {alias.version, *alias.weights} if alias else {"$LATEST"}
+        return {alias.version, *alias.weights} if alias else {LATEST}
     known = releases(published_versions(functions, name))
     return {one.function.version for one in named_releases(known, wanted, f"logs of {name}")}
 

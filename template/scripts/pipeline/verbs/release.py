@@ -118,9 +118,13 @@ def refuse_unfit_build(
 ) -> None:
     """Raise PipelineError for a last build that is stale, or must not go to one of these."""
     wanted = {environment.name.casefold() for environment in destination.environments}
-    for environment in project.environments:
-        if environment.name.casefold() in wanted:
-            refuse_unfit(project, environment, environ, allow_dirty=options.allow_dirty)
+    permanent = [
+        environment.name
+        for environment in project.environments
+        if environment.permanent and environment.name.casefold() in wanted
+    ]
+    where = f"deploy {permanent[0]}" if permanent else "release"
+    refuse_unfit(project, where, environ, verified=bool(permanent) and not options.allow_dirty)
 
 
 def release_package(

@@ -1,31 +1,40 @@
-"""`rollback`: the alias points to an earlier release again, with its code and its settings."""
+"""`rollback`, and `deploy --promote` and `--abort`: a person decides which release serves.
+
+The alias moves to a version that is there, with its code and its settings.
+"""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ..core.errors import Conflict, Interrupted, PipelineError
 from ..core.events import Reporter
-from ..core.lambda_limits import DESCRIPTION_LIMIT
-from ..deploy.apply import apply
+from ..core.names import release_in
+from ..deploy.apply import GO_ON, LOOK, apply
 from ..deploy.observe import Wait, observe, published_versions, read_alias, settled
 from ..deploy.plan import Plan
-from ..deploy.releases import earlier_release, moved, releases
+from ..deploy.planning import plan_end
+from ..deploy.releases import ROLLED_BACK, earlier_release, moved, releases, taken_back
 from .which_function import Place, caller
 
 
 @dataclass(frozen=True)
-class RolledBack:
-    """A rollback: the release that served, the one that serves now, and Lambda's version of it."""
+class Serves:
+    """The release that serves all calls now, and Lambda's version of it."""
 
     environment: str
     function: str
-    before: str
     version: str
     commit: str
     function_version: str
+
+
+@dataclass(frozen=True)
+class RolledBack(Serves):
+    """A rollback: the release that served before, and whether that is another one."""
+
+    before: str
     changed: bool
 
 
@@ -35,7 +44,7 @@ def rollback(
     reason: str,
     now: datetime,
     reporter: Reporter,
-    wait: Wait = Wait(time.sleep, time.monotonic),  # noqa: B008 - frozen
+    wait: Wait = Wait(),  # noqa: B008 - frozen
 ) -> RolledBack:
     """Let the alias point to the release `to`, a package's version or commit, or the one before.
 
@@ -58,27 +67,46 @@ def rollback(
         # It is there and ready: what it needs, like a network, may be gone.
         settled(functions, name, wait, stage, chosen.function.version)
         before = serving.version if serving else f"version {tried}"
-        description = f"rollback from {before}, {moved(now, caller(place))}"
-        # What is read back is one line.
-        reason = " ".join(reason.split())
-        description = f"{description}: {reason}".removesuffix(": ")[:DESCRIPTION_LIMIT]
+        description = taken_back(ROLLED_BACK, before, moved(now, caller(place)), reason)
         plan = Plan.back_to(chosen.function, observed, alias, description)
         stage.text = str(plan.changes[0]) if plan.changes else f"{chosen} serves already"
+    serves = _carried_out(plan, place, "rollback", where, reporter, wait)
+    return RolledBack(**vars(serves), before=before, changed=bool(plan.steps))
+
+
+def end_canary(
+    place: Place,
+    word: str,
+    reporter: Reporter,
+    wait: Wait = Wait(),  # noqa: B008 - frozen
+) -> Serves:
+    """Give all calls to the canary's version, or none; `word` is PROMOTE or ABORT.
+
+    Raises PipelineError where no canary is under way, Conflict when somebody else moves the
+    alias, Interrupted where somebody asked to stop.
+    """
+    where = f"deploy {place.environment.name}"
+    place = replace(place, connection=replace(place.connection, caller=caller(place)))
+    with reporter.stage("plan") as stage:
+        observed = observe(place.connection.functions, place.function)
+        plan = plan_end(word, observed, place.connection, where)
+        stage.text = str(plan.changes[0])
+    return _carried_out(plan, place, f"--{word}", where, reporter, wait)
+
+
+def _carried_out(
+    plan: Plan, place: Place, name: str, where: str, reporter: Reporter, wait: Wait
+) -> Serves:
+    """Apply a plan that moves the alias; what ends it is told of what it is, `name`: no deploy."""
     try:
-        apply(plan, b"", place.connection, reporter, wait)
-    except Conflict as error:
-        what = error.what.replace("this deploy", "this rollback")
-        then = "Nothing was changed. Look with `python3 tasks.py status`, then roll back again."
-        raise Conflict(where, what, then) from error
-    reporter.line(f"{name} serves {chosen}. Data and stack stay as they are.")
+        made = apply(plan, b"", place.connection, reporter, wait)
+    except (Conflict, Interrupted) as error:
+        again = f"Look with `python3 tasks.py status`, then ask for the {name} again."
+        then = error.then.replace(LOOK, again).replace(GO_ON, again)
+        raise type(error)(where, error.what.replace("this deploy", f"this {name}"), then) from error
+    version, commit = release_in(made.description)
+    release = f"{version} ({commit}, version {made.version})" if version else made.version
+    reporter.line(f"{place.function} serves {release}. Data and stack stay as they are.")
     if wait.stopped():
         raise Interrupted(where, "all was done before it could be stopped")
-    return RolledBack(
-        place.environment.name,
-        name,
-        before,
-        chosen.version,
-        chosen.commit,
-        chosen.function.version,
-        bool(plan.steps),
-    )
+    return Serves(place.environment.name, place.function, version, commit, made.version)

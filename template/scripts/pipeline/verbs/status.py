@@ -10,7 +10,7 @@ from itertools import takewhile
 from ..core.errors import PipelineError
 from ..core.events import Reporter
 from ..core.manifest import MANIFEST_NAME, Manifest
-from ..core.names import release_in
+from ..core.names import LATEST, release_in, version_name
 from ..core.text import few
 from ..deploy.observe import (
     Alias,
@@ -21,8 +21,8 @@ from ..deploy.observe import (
     read_alias,
 )
 from ..deploy.plan_screen import row
-from ..deploy.releases import Move, Release, releases
-from ..deploy.traffic import CANARY, LATEST, canary_in, decide, moment
+from ..deploy.releases import Move, Release, moved, releases
+from ..deploy.traffic import CANARY, canary_in, decide
 from ..deploy.triggers import off_the_alias
 from ..edge.http import Http
 from ..edge.machine import Machine
@@ -54,9 +54,8 @@ class Share:
     share: float
 
     def __str__(self) -> str:
-        name = self.function_version
-        there = name if name == LATEST else f"version {name}"
-        return f"{self.share:.0%} {there}{f' ({self.release})' if self.release else ''}"
+        release = f" ({self.release})" if self.release else ""
+        return f"{100 * self.share:g}% {version_name(self.function_version)}{release}"
 
 
 @dataclass(frozen=True)
@@ -86,8 +85,8 @@ class Status:
     @property
     def head(self) -> tuple[str, ...]:
         """The first line's columns."""
-        there = f"version {self.function_version}" if self.function_version else "no alias live"
-        there = LATEST if self.function_version == LATEST else there
+        version = self.function_version
+        there = version_name(version) if version else "no alias live"
         return self.environment, self.release or "no release of ours", self.commit, there
 
     def rows(self) -> Iterator[tuple[str, str]]:
@@ -182,11 +181,10 @@ def _deployed(serving: Observed, alias: Alias | None) -> str:
 
 def _traffic(alias: Alias | None, known: Iterable[Release]) -> Iterator[Share]:
     names = {one.function.version: one.version for one in known}
-    weights = {**alias.weights} if alias else {}
-    for version, share in (
-        {alias.version: 1 - sum(weights.values()), **weights} if alias else {}
-    ).items():
-        yield Share(version, names.get(version, ""), round(share, 4))
+    if alias:
+        shares = {alias.version: 1 - sum(alias.weights.values()), **alias.weights}
+        for version, share in shares.items():
+            yield Share(version, names.get(version, ""), round(share, 4))
 
 
 def _drift(place: Place, latest: Observed, serving: Observed, alias: Alias | None) -> Iterator[str]:
@@ -199,7 +197,7 @@ def _drift(place: Place, latest: Observed, serving: Observed, alias: Alias | Non
         yield f"live is version {serving.version}, which is no release of ours"
     if alias.weights:
         tried, since = canary_in(alias)
-        what = f"a canary of {tried} since {moment(since)}" if since else "weights not of ours"
+        what = f"a canary of {tried} since {moved(since)}" if since else "weights not of ours"
         yield f"{what}: {alias}. {decide(place.environment.name)}"
     if found := off_the_alias(place.connection.functions, latest):
         yield f"not on the alias live: {', '.join(found)}"

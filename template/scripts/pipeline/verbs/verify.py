@@ -15,6 +15,7 @@ from ..core.names import FULL_COMMIT, FUNCTION_ZIP
 from ..edge.files import read_text
 from ..edge.git import Git
 from ..edge.machine import Machine
+from ..edge.npm import PASSED_TO_NPM
 from ..edge.pythons import base_python
 from ..edge.shell import run, scrubbed
 from ..package.build_hooks import Say, before_build, run_build_hook
@@ -73,7 +74,7 @@ def verify_package(
     """Rebuild any package of this repository from the commit its manifest names, and compare.
 
     Returns the manifest. Raises NotTheSame with the first difference. `cold` uses no cache:
-    wheels are fetched again, compared with the lock's hashes, and deflated again.
+    packages are fetched again, compared with the lock's hashes, and deflated again.
     """
     manifest = _manifest(package)
     reason = unverifiable(manifest, machine.git)
@@ -139,8 +140,12 @@ def _without_caches(machine: Machine, scratch: Path) -> Machine:
 
     uv compares with the lock only what it fetches, and not what is in its cache already.
     """
-    environ = {**machine.environ, "UV_CACHE_DIR": str(scratch / "uv")}
-    return replace(machine, cache_folder=lambda: scratch / "cache", environ=environ)
+    caches = {"UV_CACHE_DIR": str(scratch / "uv"), "NPM_CONFIG_CACHE": str(scratch / "npm")}
+    kept = {name: value for name, value in machine.environ.items() if name.upper() not in caches}
+    environ = {**kept, **caches}
+    made = scratch / "cache"
+    tools = machine.cache_folder
+    return replace(machine, cache_folder=lambda: made, tools_folder=tools, environ=environ)
 
 
 def _unknown(manifest: Manifest, git: Git, machine: Machine) -> PipelineError:
@@ -172,7 +177,11 @@ def _rebuild_in_child(clone: Path, facts: Path, folder: Path, machine: Machine) 
     # The clone makes its own .venv, so its tasks.py is started outside ours.
     script: list[str | Path] = [base_python(), clone / "tasks.py"]
     command = [*script, "package", "--rebuild", facts, "--into", folder]
-    settings = {name: value for name, value in machine.environ.items() if name.startswith("UV_")}
+    settings = {
+        name: value
+        for name, value in machine.environ.items()
+        if name.startswith("UV_") or PASSED_TO_NPM.match(name)
+    }
     run(command, cwd=clone, env=scrubbed(machine.environ, settings), where="verify")
     made = list(folder.glob("*.nupkg"))
     if len(made) != 1:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ..core.errors import UsageError
+from ..core.text import quoted
 from ..edge.git import Git
 from ..project.buildserver import BuildServer
 from ..project.project import Project
 from ..project.versions import (
     DEFAULT_STRATEGY,
+    TAG_STRATEGY,
     TagFacts,
     Version,
     VersionRequest,
@@ -23,7 +25,7 @@ from ..project.worktree import WorkTree
 
 # More digits than any number of a version may have.
 _NUMBER = re.compile("[0-9]{1,20}")
-_TAGGED = (DEFAULT_STRATEGY, "GitTag")
+_TAGGED = (DEFAULT_STRATEGY, TAG_STRATEGY)
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def _number(server: BuildServer) -> int | None:
     if not _NUMBER.fullmatch(server.build_number):
         raise UsageError(
             server.name,
-            f"its build number {server.build_number!r} is not a whole number",
+            f"its build number {quoted(server.build_number)} is not a whole number",
             "Set the build number's format to the bare counter, or pass --build-number.",
         )
     return int(server.build_number)

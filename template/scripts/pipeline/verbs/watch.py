@@ -13,7 +13,7 @@ from typing import NoReturn
 from ..core.errors import PipelineError
 from ..core.events import Failed, Reporter
 from ..core.names import FUNCTION_ZIP
-from ..core.text import few, stage_line
+from ..core.text import counted, few, stage_line
 from ..edge.files import remove_folder
 from ..edge.machine import Machine
 from ..function.engine import Restored, engine_for
@@ -52,7 +52,7 @@ class Watched:
 
 @dataclass(frozen=True)
 class _Setup:
-    """What pyproject.toml, lock and stack decide; made again only when one of them was saved."""
+    """What pyproject.toml, locks and stack decide; made again only when one of them was saved."""
 
     project: Project
     runtime: LocalRuntime
@@ -128,7 +128,7 @@ class _Watcher:
             self._run_hook()
         root, git = self._machine.root, self._machine.git
         every = with_made(root, own_files(root, git), self._made)
-        files = [file for file in every if file.path.startswith(_BELOW)]
+        files = [file for file in every if file.path.startswith(_BELOW) or file.path in self._locks]
         self._name_untracked(appeared - {file.path for file in files})
         # Neither git's index, which it rewrites for many reasons, nor what it does not track.
         others = (*settings, *map(str, self._watched.files))
@@ -164,8 +164,8 @@ class _Watcher:
         """Return how many of the events failed, and how many there were."""
         setup = self._setup = self._setup or self._set_up()
         zipped = self._scratch / FUNCTION_ZIP
-        own = function_sources(setup.project, sources, setup.restored)
-        make_function_zip(own, setup.restored, zipped)
+        _, own = function_sources(setup.project, sources, setup.restored, self._machine)
+        make_function_zip(own.files, setup.restored, zipped)
         unpack_function(zipped, self.task)
         events = [*map(read_event, self._watched.files), *self._watched.given]
         if setup.started:
@@ -183,11 +183,11 @@ class _Watcher:
     def _set_up(self) -> _Setup:
         project = Project.load(self._machine.root)
         engine = engine_for(project.function.runtime)
-        self._locks = engine.locks
+        self._locks = (*engine.locks, *engine.beside)
         runtime = engine.runtime(project.function, self._machine, self._reporter)
         with self._reporter.stage("restore") as stage:
             restored = restore_dependencies(project, self._machine, self._reporter.warn)
-            stage.text = f"{restored.locked} packages, locked"
+            stage.text = f"{counted(restored.locked, 'package')}, locked"
         facts, binaries = project.function.facts(), restored.installed.binaries
         native = native_dependencies(
             project, facts, binaries, runtime, self._machine, self._reporter
@@ -223,9 +223,10 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 def _locks(root: Path) -> tuple[str, ...]:
     try:
-        return engine_for(Project.load(root).function.runtime).locks
+        engine = engine_for(Project.load(root).function.runtime)
     except PipelineError:  # which the first run says
         return ()
+    return (*engine.locks, *engine.beside)
 
 
 def _settled(look: Callable[[], _Looks], found: _Looks, wait: Callable[[float], None]) -> _Looks:

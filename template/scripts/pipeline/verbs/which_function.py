@@ -49,5 +49,4 @@ def place_of(project: Project, named: str, machine: Machine, connect: Connect = 
         return Place(environment, function, connect(credentials, environment.place()))
     aws = local_aws(project, machine)
     clients = partial(client, aws)
-    there = Connection(clients("lambda"), partial(clients, "s3"), aws.region, clients=clients)
-    return Place(environment, function, there)
+    return Place(environment, function, Connection(clients("lambda"), clients))

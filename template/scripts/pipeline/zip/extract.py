@@ -17,7 +17,7 @@ from pathlib import Path
 from ..core.errors import PipelineError
 from ..edge.files import remove_folder, replacing_folder
 from .member_names import first_clash, name_problem
-from .reader import Archive, Entry, read_member
+from .reader import DISTRUST, Archive, Entry, read_member
 
 _LATEST = 0x7FFFFFFF  # the last second that every file system knows
 
@@ -68,10 +68,11 @@ def _check(archive: Archive, targets: Mapping[str, str]) -> None:
     for name, target in targets.items():
         problem = name_problem(target)
         if problem:
-            raise PipelineError(archive.where, f"{name!r} as {target!r}: {problem}")
+            raise PipelineError(archive.where, f"{name!r} as {target!r}: {problem}", DISTRUST)
     clash = first_clash(targets.values())
     if clash:
-        raise PipelineError(archive.where, f"{clash[0]!r} and {clash[1]!r} clash when extracted")
+        what = f"{clash[0]!r} and {clash[1]!r} clash when extracted"
+        raise PipelineError(archive.where, what, DISTRUST)
 
 
 def _follow(archive: Archive, folder: str, *, read_only: bool) -> int:

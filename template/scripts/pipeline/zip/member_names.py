@@ -11,7 +11,6 @@ from collections.abc import Iterable
 _LONGEST_NAME = 1_024
 _LONGEST_PART = 255
 _DEEPEST = 64
-_SHOWN = 200
 _DRIVE = re.compile(r"[A-Za-z]:")
 # What nearly every name looks like. Thousands are checked a build, so these are let through
 # at once; others take the checks one by one.
@@ -44,11 +43,6 @@ def name_problem(name: str) -> str:
         ),
     )
     return next((problem for wrong, problem in checks if wrong), "")
-
-
-def quoted_name(name: str) -> str:
-    """Return a name as messages show it: nothing in it can steer a terminal, or fill it."""
-    return repr(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}...")
 
 
 def first_clash(names: Iterable[str]) -> tuple[str, str] | None:

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from ..core.errors import PipelineError
-from .member_names import first_clash, name_problem, quoted_name
+from ..core.text import quoted
+from .member_names import first_clash, name_problem
 from .writer import CENTRAL, DEFLATED, END, LOCAL, STORED, UTF8_NAME, Member, Raw
 
 _LONGEST_COMMENT = 0xFFFF
@@ -151,7 +152,8 @@ def _opened(source: Path | bytes, where: str) -> Iterator[BinaryIO]:
         with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
             yield file
     except OSError as error:
-        raise PipelineError(where, f"could not be read: {error.strerror or error}") from error
+        what = f"could not be read: {error.strerror or error}"
+        raise PipelineError(where, what, "Look at the path, and at its permissions.") from error
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,7 @@ def _entries(file: BinaryIO, limits: Limits, where: str) -> tuple[Entry, ...]:
 
 def _refused(where: str, member: str, what: str) -> PipelineError:
     """Make the error for a member that must not be trusted."""
-    return PipelineError(where, f"{quoted_name(member)}: {what}", DISTRUST)
+    return PipelineError(where, f"{quoted(member)}: {what}", DISTRUST)
 
 
 def _broken(where: str, what: str) -> PipelineError:
@@ -214,7 +216,8 @@ def _directory(file: BinaryIO, limits: Limits, where: str) -> tuple[int, bytes, 
     if disk or first_disk or count_here != count or start + length != tail_start + found[0]:
         raise _broken(where, "the end record does not fit the central directory")
     if count > limits.count:
-        raise PipelineError(where, f"{count} entries, more than the limit of {limits.count}")
+        what = f"{count} entries, more than the limit of {limits.count}"
+        raise PipelineError(where, what, DISTRUST)
     if length > _LARGEST_DIRECTORY:
         raise _broken(where, f"a central directory of {length} bytes is too large")
     return start, _exactly(file, start, length, where), count
@@ -299,7 +302,7 @@ def _decoded(name: bytes, flags: int, where: str) -> str:
 def _check_listing(headers: Sequence[_Header], limits: Limits, where: str) -> None:
     clash = first_clash(header.entry.name for header in headers if not header.folder)
     if clash:
-        raise _refused(where, clash[1], f"it clashes with {quoted_name(clash[0])}")
+        raise _refused(where, clash[1], f"it clashes with {quoted(clash[0])}")
     total = packed = 0
     for entry in (header.entry for header in headers):
         if entry.size > limits.small and entry.size > limits.ratio * entry.packed:

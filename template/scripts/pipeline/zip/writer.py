@@ -147,7 +147,7 @@ def _check(members: Sequence[Member], begin: Block, where: str) -> None:
             raise PipelineError(where, f"{member.name!r}: {problem}", "Rename the file.")
         if member.mode not in _MODES:
             what = f"{member.name}: mode {member.mode:04o} is neither 0644 nor 0755"
-            raise PipelineError(where, what)
+            raise PipelineError(where, what, "Give it one of these two.")
     clash = first_clash([*read_directory(begin.directory), *(member.name for member in members)])
     if clash:
         what = f"{clash[0]} and {clash[1]} clash where case does not count"

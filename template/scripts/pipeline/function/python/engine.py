@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ...core.events import Reporter
 from ...edge.machine import Machine
-from ...project.project import Project
-from ..engine import Restored, ZipFile
+from ...project.project import Function, Project
+from ..engine import Own, Restored, ZipFile
 from ..handler import FunctionFiles, HandlerCheck
 from .handler_source import check, check_syntax, handler_file
 from .hash_lock import FUNCTION_LOCK, TEST_LOCK
@@ -18,6 +18,7 @@ from .tests import linters
 from .tests import test_command as tests
 
 __all__ = [
+    "beside",
     "check_handler",
     "ecosystem",
     "handler_file",
@@ -31,13 +32,17 @@ __all__ = [
 ]
 
 locks: tuple[str, ...] = (FUNCTION_LOCK, TEST_LOCK)
+beside: tuple[str, ...] = ()
 ecosystem = "pypi"
 
 
-def own_files(files: Sequence[ZipFile], restored: Restored) -> Sequence[ZipFile]:
+def own_files(
+    function: Function, files: Sequence[ZipFile], beside: Mapping[str, bytes],
+    restored: Restored, machine: Machine,
+) -> Own:  # fmt: skip
     """Return the files below `src` as they are."""
-    del restored
-    return files
+    del function, beside, machine
+    return Own(files, restored.dependencies)
 
 
 def check_handler(

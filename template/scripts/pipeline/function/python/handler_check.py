@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...core.masking import masked_text
 from ...core.templates import names_in
-from ...edge.files import read_json, read_text
+from ...edge.files import read_json
 from ...edge.locks import exclusive
 from ...edge.machine import Machine, this_system
 from ...project.project import LOCAL_ENVIRONMENT, Function, Project
-from ...project.sources import STACK
 from ...project.tables import normal
 from ...runtime.api import RuntimeApi
 from ...runtime.child import Child
@@ -26,7 +25,7 @@ from ...runtime.function_code import FunctionCode, FunctionConfig, LocalRuntime
 from ...runtime.surroundings import function_environment
 from ...zip.extract import mirror
 from ...zip.reader import FUNCTION_LIMITS, open_archive
-from ..handler import FunctionFiles, HandlerCheck, Known, fillable, known_values
+from ..handler import FunctionFiles, HandlerCheck, Known, has_layers, known_here
 from .handler_source import ASYNC, GENERATOR
 
 _CHILD = Path(__file__).with_name("handler_child.py")
@@ -74,7 +73,8 @@ def import_handler(
     project: Project, files: FunctionFiles, machine: Machine, runtime: LocalRuntime
 ) -> HandlerCheck:
     """Import the handler with the variables that are known here."""
-    here = Here(runtime, this_system(), _known(project, machine.environ), _has_layers(project.root))
+    known = known_here(project, machine.environ)
+    here = Here(runtime, this_system(), known, has_layers(project.root))
     return check_import(project.function, files, here, machine.cache / "import")
 
 
@@ -93,22 +93,6 @@ def check_import(
         code = FunctionCode(home / "task", function.handler, here.runtime)
         facts = _import(code, config, home / "bytecode")
     return outcome(facts, function, files, here)
-
-
-def _known(project: Project, environ: Mapping[str, str]) -> Known:
-    templates, _ = fillable(project.function.environment)
-    # A name that Lambda refuses is a reason already, and some cannot be given to a process.
-    given = {key: value for key, value in templates.items() if not {"=", "\0"} & {*key}}
-    local = project.environment(LOCAL_ENVIRONMENT)
-    return known_values(given, local, environ)
-
-
-def _has_layers(root: Path) -> bool:
-    try:
-        stack = read_text(root / STACK, STACK)
-    except OSError:
-        return False
-    return re.search(r"^\s*Layers:", stack, re.MULTILINE) is not None
 
 
 def outcome(facts: Facts, function: Function, files: FunctionFiles, here: Here) -> HandlerCheck:
@@ -163,7 +147,7 @@ def _import(code: FunctionCode, config: FunctionConfig, bytecode: Path) -> Facts
         api, scratch = RuntimeApi(), Path(folder)
         report = scratch / "report.json"
         options = ["-I", "-S", "-u", "-X", "utf8", "-X", f"pycache_prefix={bytecode}"]
-        words = [code.runtime.python, *options, _CHILD, code.folder, code.handler, report, limit]
+        words = [code.runtime.program, *options, _CHILD, code.folder, code.handler, report, limit]
         env = function_environment(
             code, config, api=api.address, scratch=scratch, log_stream="check"
         )
@@ -171,7 +155,7 @@ def _import(code: FunctionCode, config: FunctionConfig, bytecode: Path) -> Facts
             child = Child(api, [str(word) for word in (*words, *last)], env, code.folder)
         except OSError as error:
             api.close()
-            said = f"{code.runtime.python} cannot be started: {error.strerror}"
+            said = f"{code.runtime.program} cannot be started: {error.strerror}"
             return Facts(error="exit", message=said)
         try:
             ending = api.first(("exit",), limit + _GRACE_SECONDS)

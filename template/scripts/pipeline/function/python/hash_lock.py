@@ -45,6 +45,11 @@ def locked(
     return tuple(sorted(entries, key=lambda entry: (entry.name, entry.version)))
 
 
+def versions(text: str) -> dict[str, str]:
+    """Return the version of each package of a lock by its name."""
+    return {entry.name: entry.version for entry in locked(text)}
+
+
 def with_wheels(text: str, pylock: str) -> str:
     """Return a lock that says, in comments, which hash is which wheel's of a `pylock.toml`."""
     names = {}
@@ -85,11 +90,11 @@ def check_lock(file: str, text: str, requirements: Sequence[str]) -> None:
                 f"a lock holds names, versions and hashes only, not {line.strip()!r}",
                 "Run `python3 tasks.py lock`.",
             )
-    versions: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {}
     for entry in locked(text):
-        versions.setdefault(normal(entry.name), []).append(entry.version)
+        found.setdefault(normal(entry.name), []).append(entry.version)
         if not entry.hashes:
             raise PipelineError(
                 file, f"{entry.name} {entry.version} has no hash", "Run `python3 tasks.py lock`."
             )
-    refuse_unlocked(file, versions, requirements)
+    refuse_unlocked(file, found, requirements)

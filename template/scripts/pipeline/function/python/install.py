@@ -176,11 +176,9 @@ def _refuse_two_owners(
         if not whole and not name.endswith(_CODE):
             continue
         if len({*wheels.values()}) > 1 and not is_launcher(name, (site / name).read_bytes()):
-            raise PipelineError(
-                where,
-                f"{' and '.join(wheels)} bring {name}, each another one: which is packed is luck",
-                "Leave one of them out, or lock versions that do not.",
-            )
+            what = f"{' and '.join(wheels)} each bring another {name}: only one can be there"
+            then = "Leave one of them out, or lock versions that do not clash."
+            raise PipelineError(where, what, then)
 
 
 def _name(wheel: str) -> str:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from ...core.errors import PipelineError
 from ...core.events import Reporter
-from ...edge.cache import is_whole_folder, seal_folder
-from ...edge.files import new_folder
-from ...edge.locks import exclusive
+from ...edge.cache import kept_folder
 from ...edge.machine import Machine
 from ...edge.pythons import base_python, how_to_install
 from ...project.project import FROM_RUNTIME, Function
 from ...runtime.function_code import LocalRuntime
-from .hash_lock import FUNCTION_LOCK, locked, pick, read_lock
+from .hash_lock import FUNCTION_LOCK, pick, read_lock, versions
 from .install import Place, install, own_folder
 from .requirements import SDK
 
@@ -63,12 +59,12 @@ def runtime_sdk(python: Path, machine: Machine) -> tuple[Path, str]:
     """
     text = pick(read_lock(machine.root, FUNCTION_LOCK), SDK)
     source = FUNCTION_LOCK
-    if "boto3" not in _versions(text):
+    if "boto3" not in versions(text):
         source = _LOCAL_LOCK
         text = pick(read_lock(machine.root, source), SDK)
     into = partial(_install, text, machine, python)
-    folder = _kept("runtime-sdk", (str(python), text), machine, into)
-    return folder, f"boto3 {_versions(text).get('boto3')} of {source} stands for the runtime's"
+    folder = kept_folder(machine.cache, "runtime-sdk", f"{python}\n{text}", into)
+    return folder, f"boto3 {versions(text).get('boto3')} of {source} stands for the runtime's"
 
 
 def runtime_client(python: Path, machine: Machine) -> Path:
@@ -89,11 +85,8 @@ def runtime_client(python: Path, machine: Machine) -> Path:
                 compiled.unlink()
             (folder / _COMPILED_PART.name).write_text(ours, encoding="utf-8")
 
-    return _kept("runtime-client", (str(python), text, ours), machine, fill)
-
-
-def _versions(text: str) -> dict[str, str]:
-    return {entry.name: entry.version for entry in locked(text)}
+    made_from = f"{python}\n{text}\n{ours}"
+    return kept_folder(machine.cache, "runtime-client", made_from, fill)
 
 
 def _install(lock: str, machine: Machine, python: Path, folder: Path, *options: str) -> None:
@@ -106,23 +99,6 @@ def _install(lock: str, machine: Machine, python: Path, folder: Path, *options: 
             machine.uv,
             [*wanted, *options, "-r", file],
             Place(lambda: own_folder(folder)),
-            where=f"install {', '.join(_versions(lock))}",
+            where=f"install {', '.join(versions(lock))}",
         )
     (folder / ".lock").unlink(missing_ok=True)
-
-
-def _kept(
-    name: str, made_from: Sequence[str], machine: Machine, fill: Callable[[Path], None]
-) -> Path:
-    """Return a folder of the cache, filled unless it is there and whole."""
-    digest = hashlib.sha256("\n".join(made_from).encode()).hexdigest()[:16]
-    folder = machine.cache / f"{name}-{digest}"
-    if is_whole_folder(folder):
-        return folder
-    with exclusive(machine.cache / f"{name}.lock", lambda: None):
-        if is_whole_folder(folder):
-            return folder
-        with new_folder(folder) as part:
-            fill(part)
-            seal_folder(part, folder)
-    return folder

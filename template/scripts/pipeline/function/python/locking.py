@@ -11,14 +11,13 @@ from packaging.requirements import Requirement
 
 from ...core.errors import PipelineError
 from ...core.events import Reporter
-from ...core.manifest import Dependency
 from ...edge.files import write_whole
 from ...edge.machine import Machine
 from ...edge.uv import COMPILE
 from ...project.project import OTHER_WAYS, Project
 from ...project.tables import normal
 from ..engine import LockChange
-from .hash_lock import FUNCTION_LOCK, TEST_LOCK, check_lock, locked, read_lock, with_wheels
+from .hash_lock import FUNCTION_LOCK, TEST_LOCK, check_lock, read_lock, versions, with_wheels
 
 # What uv says of a version that an index has, though not as a wheel that fits.
 _NO_WHEEL = re.compile(r"no (usable )?wheels|[Ww]heels are required|building from source")
@@ -109,20 +108,5 @@ def _lock_one(
     check_lock(file, text, requirements)
     if text != before or not target.is_file():
         write_whole(target, text.encode())
-    return _change(file, locked(before), locked(text)), [*dict.fromkeys(warned)]
-
-
-def _change(file: str, before: Sequence[Dependency], after: Sequence[Dependency]) -> LockChange:
-    old = {item.name: item.version for item in before}
-    new = {item.name: item.version for item in after}
-    return LockChange(
-        file,
-        packages=len(new),
-        added=tuple(sorted(new.keys() - old.keys())),
-        removed=tuple(sorted(old.keys() - new.keys())),
-        moved=tuple(
-            f"{name} {old[name]} -> {new[name]}"
-            for name in sorted(new)
-            if name in old and old[name] != new[name]
-        ),
-    )
+    change = LockChange.between(file, versions(before), versions(text))
+    return change, [*dict.fromkeys(warned)]

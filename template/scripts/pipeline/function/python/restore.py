@@ -81,8 +81,8 @@ class _Platform:
 def _platform(function: Function, here: LocalRuntime | None) -> _Platform:
     runtime, architecture = function.runtime, function.architecture
     if here:
-        chosen = ("--python", str(here.python))
-        return _Platform(f"this machine's {here.python}", chosen, markers_here(here.version))
+        chosen = ("--python", str(here.program))
+        return _Platform(f"this machine's {here.program}", chosen, markers_here(here.version))
     platform = runtime.platform(architecture)
     options = ("--python-platform", platform, "--python-version", runtime.version)
     name = f"{runtime.name} on {architecture}"

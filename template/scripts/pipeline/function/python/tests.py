@@ -6,7 +6,6 @@ Tests run in it, types are checked against it, and editors find it at its one pa
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -16,7 +15,7 @@ from ...core.errors import PipelineError
 from ...core.events import Reporter
 from ...edge.cache import is_whole_folder, seal_folder
 from ...edge.files import new_folder, read_json, remove_folder, write_json
-from ...edge.locks import exclusive, shared
+from ...edge.locks import shared_once_made
 from ...edge.machine import Machine
 from ...edge.pythons import base_python, how_to_install, is_program
 from ...project.project import FROM_RUNTIME, Project
@@ -29,7 +28,6 @@ from .requirements import markers_here, refuse_misfits
 _PYTHON = ".pipeline/python"
 _STAMP = "made-from.json"
 _NO_TESTS = 5  # pytest's exit code when it collected none
-_RUFF = (sys.executable, "-m", "ruff")
 
 
 @contextmanager
@@ -66,14 +64,8 @@ def own_python(
     lock = folder.with_name(f"{folder.name}.lock")
     waiting = partial(reporter.line, f"another process makes or uses {_PYTHON}; waiting for it")
     make = partial(_make, folder, wanted, fill, reporter)
-    while True:
-        with shared(lock, waiting, make):
-            if read_json(folder / _STAMP) == wanted:
-                yield _python_in(folder), note
-                return
-        # Who shares it with us has it for locks as they were before.
-        with exclusive(lock, waiting):
-            make()
+    with shared_once_made(lock, waiting, make, lambda: read_json(folder / _STAMP) == wanted):
+        yield _python_in(folder), note
 
 
 def _wanted(
@@ -149,20 +141,14 @@ def _python_in(venv: Path) -> Path:
 def linters(
     project: Project, machine: Machine, reporter: Reporter, *, fix: bool
 ) -> Iterator[tuple[Linter, ...]]:
-    """Give ruff as the tooling has it, and mypy as the tests' lock has it, beside the packages.
-
-    `[tool.mypy]` in `pyproject.toml` asks for types.
-    """
-    found = (
-        Linter("lint", (*_RUFF, "check", *(["--fix"] if fix else []), "."), "ruff found nothing"),
-        Linter("format", (*_RUFF, "format", *([] if fix else ["--check"]), "."), "as ruff has it"),
-    )
+    """Give mypy where `[tool.mypy]` asks for types, from the tests' lock, beside the packages."""
+    del fix
     if project.mypy is None:
-        yield found
+        yield ()
         return
     if not any(entry.name == "mypy" for entry in locked(read_lock(project.root, TEST_LOCK))):
         what = "[tool.mypy] asks for types, and mypy is not locked"
         then = "Add it to `test` in [dependency-groups], then run `python3 tasks.py lock`."
         raise PipelineError("pyproject.toml", what, then)
     with own_python(project, machine, reporter) as (python, _):
-        yield *found, Linter("types", (python, "-m", "mypy", *project.mypy), "mypy found nothing")
+        yield (Linter("types", (python, "-m", "mypy", *project.mypy), "mypy found nothing"),)

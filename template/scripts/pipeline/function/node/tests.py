@@ -1,0 +1,133 @@
+"""The function's tests: Node's own runner, or vitest where it is locked, after the types."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from ...core.errors import PipelineError
+from ...core.events import Reporter
+from ...edge.files import new_folder, read_json, write_json
+from ...edge.locks import shared_once_made
+from ...edge.machine import Machine
+from ...edge.npm import LEAVE_NOTHING
+from ...edge.shell import run, scrubbed
+from ...project.project import Project
+from ...project.sources import SOURCE, walk
+from ..engine import POST_DEPLOYMENT, TestCommand, TestRequest
+from .install import modules, node_of, this_platform
+from .packages import MODULES, Packages
+
+CHECK = ("--project", ".", "--noEmit")
+_JUNIT = Path(__file__).with_name("junit.mjs")
+_STAMP = ".made-from.json"
+_ENDINGS = tuple(f".test.{kind}js" for kind in ("", "m", "c"))
+_TYPESCRIPT = tuple(f".test.{kind}ts" for kind in ("", "m", "c"))
+# The last is about Node's own reporters, where there are three of them.
+_WARNINGS = ("ExperimentalWarning", "MaxListenersExceededWarning")
+_NO_TESTS = 5  # as pytest ends without any
+_STRIPS_TYPES = 22  # the first major of Node that takes TypeScript
+
+
+@contextmanager
+def test_command(
+    project: Project, request: TestRequest, machine: Machine, reporter: Reporter
+) -> Iterator[TestCommand]:
+    """Give the command, with exactly what is locked in `node_modules`.
+
+    Raises PipelineError for wrong types, where TypeScript is locked and configured.
+    """
+    packages, version = Packages.read(project.root), project.function.runtime.version
+    node = node_of(version, machine)
+    with own_modules(project, packages, machine, reporter) as folder:
+        if (tsc := type_checker(project, packages)) and not request.after_deployment:
+            _check_types([node, folder / tsc, *CHECK], project.root, machine)
+        if vitest := packages.program("vitest", "vitest"):
+            words: tuple[str | Path, ...] = (node, folder / vitest, *_vitest(request))
+        else:
+            words = (node, *_own_runner(project.root, request, int(version)))
+        yield TestCommand(words, "", _NO_TESTS)
+
+
+def type_checker(project: Project, packages: Packages) -> str:
+    """Return TypeScript's compiler below `node_modules`; empty where no types are asked for."""
+    if not (project.root / "tsconfig.json").is_file():
+        return ""
+    return packages.program("typescript", "tsc")
+
+
+@contextmanager
+def own_modules(
+    project: Project, packages: Packages, machine: Machine, reporter: Reporter
+) -> Iterator[Path]:
+    """Give the repository's `node_modules`, which editors know; made anew when the lock changed.
+
+    It waits for processes that use it as it was.
+    """
+    folder, version = project.root / MODULES, project.function.runtime.version
+    facts = (packages.package, packages.lock, this_platform(), version)
+    digest = hashlib.sha256(repr(facts).encode()).hexdigest()
+    lock = project.root / ".pipeline" / f"{MODULES}.lock"
+    waiting = partial(reporter.line, f"another process makes or uses {MODULES}; waiting for it")
+
+    def is_made() -> bool:
+        return bool(read_json(folder / _STAMP) == digest)
+
+    def make() -> None:
+        if is_made():
+            return
+        reporter.line("  installing what the tests need ...")
+        installed = modules(packages, this_platform(), machine, version)
+        with new_folder(folder) as part:
+            shutil.copytree(installed / MODULES, part, symlinks=True, dirs_exist_ok=True)
+            write_json(part / _STAMP, digest)
+
+    with shared_once_made(lock, waiting, make, is_made):
+        yield folder
+
+
+def _vitest(request: TestRequest) -> list[str]:
+    words = ["run", "--passWithNoTests", "--reporter=default", "--reporter=junit"]
+    words.append(f"--outputFile.junit={request.results}")
+    if request.after_deployment:
+        words.append(POST_DEPLOYMENT)
+    elif not any(POST_DEPLOYMENT in argument for argument in request.arguments):
+        words.append(f"--exclude={POST_DEPLOYMENT}/**")
+    return [*words, *request.arguments]
+
+
+def _own_runner(root: Path, request: TestRequest, version: int) -> list[str]:
+    """Return Node's options and the files that are meant: without any it would look everywhere."""
+    files = [argument for argument in request.arguments if not argument.startswith("-")]
+    options = [argument for argument in request.arguments if argument.startswith("-")]
+    files = files or [
+        path
+        for path in walk(root)
+        if path.endswith((*_ENDINGS, *(_TYPESCRIPT if version >= _STRIPS_TYPES else ())))
+        and path.startswith(("tests/", f"{SOURCE}/"))
+        and path.startswith(f"{POST_DEPLOYMENT}/") == request.after_deployment
+    ]
+    if not files:
+        return ["--eval", f"process.exit({_NO_TESTS})"]
+    reports = {"spec": "stdout", _JUNIT.as_uri(): str(request.results)}
+    options += [f"--disable-warning={name}" for name in _WARNINGS]
+    if version >= _STRIPS_TYPES:
+        options.append("--experimental-strip-types")
+    if not request.after_deployment:
+        options.append("--experimental-test-coverage")
+        reports["lcov"] = str(request.results.with_name("coverage.lcov"))
+    for reporter, target in reports.items():
+        options += [f"--test-reporter={reporter}", f"--test-reporter-destination={target}"]
+    return ["--test", *options, *files]
+
+
+def _check_types(words: list[str | Path], root: Path, machine: Machine) -> None:
+    try:
+        run(words, cwd=root, env=scrubbed(machine.environ, LEAVE_NOTHING), where="test")
+    except PipelineError as error:
+        then = "Nothing was tested. Correct the types, or take typescript out of package.json."
+        raise PipelineError("test", f"the types are wrong\n{error.then}", then) from error

@@ -1,0 +1,411 @@
+"""Update this repository to another release of the template, or change an answer, with proof.
+
+Standalone: standard library only, and of ours nothing but doctor.py. It fetches the release and
+hands over to *that* release's update.py, in a new process: a fault of an old one can be mended.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 ours are not the release's, 4 conflicts are left.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import doctor
+from doctor import DoctorError
+
+_USAGE = "usage: update [--to VERSION] [--preview] [--answer NAME=VALUE ...] [--json]"
+_RELEASE = re.compile(r"v(\d+)\.(\d+)\.(\d+)\Z")
+_SHARED = re.compile(r"(pyproject\.toml|tasks\.py|\.gitignore|\.gitattributes|src/[^/]+\.nuspec)\Z")
+_PATCH, _MESSAGE = ".pipeline/update/yours.patch", ".pipeline/update/message.txt"
+_SOLVE = "Keep what is right between the markers, and say so with git add."
+
+
+class Options(NamedTuple):
+    """The command line. `apply` is the clone of the release that runs; then `to` is its name."""
+
+    to: str = ""
+    answers: tuple[str, ...] = ()
+    preview: bool = False
+    json: bool = False
+    root: str = ""
+    apply: str = ""
+
+
+def main(words: Sequence[str], root: Path) -> int:
+    """Run a command line; return the exit code."""
+    if {"--help", "-h"} & {*words}:
+        sys.stdout.write(f"{_USAGE}\n\n{__doc__}")
+        return 0
+    try:
+        options = _options(words)
+        root = Path(options.root) if options.root else root
+        if options.apply:
+            _refuse_answers(options.answers, root, Path(options.apply))
+            return _apply(options, root, Path(options.apply))
+        return _hand_over(options, words, root)
+    except DoctorError as error:
+        sys.stderr.write(f"update: {error}\n")
+        if {"--json", "-j"} & {*words}:
+            document = {"error": {"where": "update", "what": str(error), "then": ""}}
+            sys.stdout.write(json.dumps(document, indent=2) + "\n")
+        return error.code
+
+
+def _options(words: Sequence[str]) -> Options:
+    given: dict[str, Any] = {}
+    rest = [part for word in words for part in (word.split("=", 1) if _is_equal(word) else [word])]
+    while rest:
+        word = rest.pop(0)
+        if word in ("--verbose", "-v"):
+            continue  # Every verb has it; here all is said as it is.
+        if word in ("--preview", "--json", "-j"):
+            given["json" if word == "-j" else word[2:]] = True
+        elif word in ("--to", "--root", "--apply") and rest:
+            given[word[2:]] = rest.pop(0)
+        elif word == "--answer" and rest and "=" in rest[0]:
+            given["answers"] = (*given.get("answers", ()), rest.pop(0))
+        else:
+            raise DoctorError(f"{word!r} is not understood.\n{_USAGE}", 2)
+    return Options(**given)
+
+
+def _is_equal(word: str) -> bool:
+    return word.startswith("--") and "=" in word
+
+
+def _hand_over(options: Options, words: Sequence[str], root: Path) -> int:
+    """Fetch the release that is asked for, and run its update.py."""
+    now = str(doctor.answers(root).get("_commit", ""))
+    with tempfile.TemporaryDirectory(prefix="update-") as folder:
+        clone = doctor.fetch(root, Path(folder), "HEAD")
+        to = options.to or (now if options.answers else _newest(_git(clone, "tag").split()))
+        if to == now and not options.answers:
+            sys.stderr.write(f"update: {now} is the newest release, and this repository has it.\n")
+            return _end(options, {"from": now, "to": now})
+        if doctor.run(["git", "checkout", "--quiet", "--detach", to, "--"], clone).returncode:
+            raise DoctorError(f"the template has no release {to!r}.", 2)
+        theirs = clone / "template" / "scripts" / "update.py"
+        if not theirs.is_file():
+            raise DoctorError(f"{to} is older than this verb: take a newer one.", 2)
+        kept = [word for word in words if word not in ("--to", options.to, f"--to={options.to}")]
+        given = ["--apply", str(clone), "--root", str(root), "--to", to]
+        return subprocess.call([sys.executable, str(theirs), *kept, *given])
+
+
+def _newest(tags: Sequence[str]) -> str:
+    releases = {tag: tuple(map(int, m.groups())) for tag in tags if (m := _RELEASE.match(tag))}
+    if not releases:
+        raise DoctorError("the template has no release yet: say which commit with --to.")
+    return max(releases, key=lambda tag: releases[tag])
+
+
+def _refuse_answers(given: Sequence[str], root: Path, clone: Path) -> None:
+    """Refuse answers to what is not asked, and other ones to what is for good."""
+    known = doctor.answers(root)
+    questions = (clone / "copier.yml").read_text(encoding="utf-8")
+    blocks = re.findall(r"^([a-z]\w*):\n((?: .*\n|\n)*)", questions, re.MULTILINE)
+    asked = sorted(name for name, block in blocks if "when: false" not in block)
+    for pair in given:
+        name, _, value = pair.partition("=")
+        if name not in asked:
+            raise DoctorError(f"--answer {name}: the questions are {', '.join(asked)}.", 2)
+        # Of a runtime that is its language: python3.14.
+        kinds = {
+            re.sub(r"\d.*", "", text) if name == "runtime" else text
+            for text in (value, str(known.get(name, value)))
+        }
+        if name in ("function_kind", "runtime") and len(kinds) > 1:
+            what = "what the function starts from, and its language, are for good"
+            then = "Edit src, tests and environment: they are yours. Or generate a repository."
+            raise DoctorError(f"--answer {pair}: {what}.\n{then}", 2)
+
+
+def _apply(options: Options, root: Path, clone: Path) -> int:
+    """Do it: this is the new release's half."""
+    if left := doctor.conflicts(root):
+        names = ", ".join(one.path for one in left)
+        raise DoctorError(f"conflicts are left: {names}\n{_SOLVE}", 4)
+    if not options.preview:
+        if status := _git(root, "status", "--porcelain"):
+            raise DoctorError(
+                f"commit or remove this first, to see what the update does:\n{status.rstrip()}"
+            )
+        return _updated(options, root, clone)
+    copy = clone.parent / "preview"
+    # This may be a folder of a larger repository.
+    top, folder = _git(root, "rev-parse", "--show-toplevel", "--show-prefix").split("\n")[:2]
+    _git(clone, "clone", "--quiet", "--no-local", "--", top, str(copy))
+    code = _updated(options, copy / folder, clone)
+    _git(copy, "add", "--all")
+    sys.stderr.write(_git(copy, "diff", "--cached", "--stat", "HEAD"))
+    sys.stderr.write("This was a preview in a clone: nothing was changed here.\n")
+    return code
+
+
+def _updated(options: Options, root: Path, clone: Path) -> int:
+    say = _printer(options)
+    copier = _copier(root, clone)
+    old, known = str(doctor.answers(root)["_commit"]), (root / doctor.ANSWERS).read_bytes()
+    say(f"update: {old} to {options.to}")
+    earlier, _ = _packaged(root, "package", say)
+
+    before = _rendered(copier, clone, old, known)
+    data = [word for pair in options.answers for word in ("--data", pair)]
+    to = ":current:" if options.to == old else options.to
+    copier("update", "--skip-answered", "--vcs-ref", to, *data, str(root))
+    after = _rendered(copier, clone, options.to, (root / doctor.ANSWERS).read_bytes())
+
+    keep = doctor.kept_folder(root)
+    saved = _save_what_went(root, before, keep)
+    replaced = _put_back(root, before, after, clone, keep)
+    patch = _patch_of_yours(root, before, after)
+    applied = bool(patch) and options.to == old and _applies(root, patch)
+    changes = _between((clone / "CHANGELOG.md").read_text(encoding="utf-8"), old, options.to)
+    title = f"Update the template from {old} to {options.to}"
+    if options.answers:
+        title = f"Change what was answered: {', '.join(options.answers)}"
+    _write(root / _MESSAGE, f"{title}\n\n{changes}".rstrip().encode() + b"\n")
+
+    if changes:
+        say(f"\nWhat the template says of it\n\n{changes}")
+    for name in replaced:
+        say(f"  replaced   {name}: it was edited here, or missing")
+    for name in saved:
+        say(f"  saved      {name}: the release has no such file, and it was edited here")
+    if keep.exists() and not options.preview:
+        say(f"  What was there is in {keep}.")
+    if applied:
+        say("  The files that are yours were changed as well: look at `git diff`.")
+    elif patch:
+        say("  Some of what is new is in files that are yours. To take it over, look at the patch:")
+        say(patch if options.preview else f"  git apply --3way {_PATCH}")
+    result: dict[str, Any] = {
+        "from": old, "to": options.to, "replaced": replaced, "saved": saved, "applied": applied,
+        "patch": "" if not patch else patch if options.preview else _PATCH, "message": _MESSAGE,
+    }  # fmt: skip
+    result["conflicts"] = [one.path for one in doctor.conflicts(root)]
+    if result["conflicts"]:
+        for name in result["conflicts"]:
+            say(f"  conflict   {name}")
+        say(_SOLVE)
+        if not options.preview:
+            say(f"Then: python3 tasks.py build, and git commit --file {_MESSAGE}")
+        return _end(options, result, 4)
+    later, built = _packaged(root, "build", say)
+    result["package"] = _compared(earlier, later, say)
+    if built:
+        say("The update is in the work tree, and the build of it fails: the lines above say why.")
+    elif not options.preview:
+        say(f"To keep it: git add --all && git commit --file {_MESSAGE}")
+    return _end(options, result, 1 if built else 0)
+
+
+def _copier(root: Path, clone: Path) -> Callable[..., None]:
+    """Return what runs copier, from the release's own lock."""
+    import bootstrap  # noqa: PLC0415 - the release's; the first half must do without
+
+    try:
+        python = bootstrap.environment(clone / "template", root, "update")
+    except bootstrap.BootstrapError as error:
+        raise DoctorError(str(error)) from None
+
+    def run(verb: str, *words: str) -> None:
+        command = [str(python), "-m", "copier", verb, "--quiet", "--defaults", *words]
+        done = doctor.run(command, root)
+        if done.returncode:
+            said = done.stderr.strip()
+            # It shows a trace of an answer that it does not take, and says at its end why.
+            why = said.splitlines()[-1] if "Traceback (most recent call last)" in said else said
+            raise DoctorError(f"copier {verb} failed: {why}")
+
+    return run
+
+
+def _rendered(copier: Callable[..., None], clone: Path, ref: str, answers: bytes) -> Path:
+    """Render a release with the answers of a repository; return the folder."""
+    folder = Path(tempfile.mkdtemp(dir=clone.parent))
+    (folder / "answers.yml").write_bytes(answers)
+    given = ["--vcs-ref", ref, "--data-file", str(folder / "answers.yml")]
+    copier("copy", *given, str(clone), str(folder / "render"))
+    return folder / "render"
+
+
+def _save_what_went(root: Path, before: Path, keep: Path) -> list[str]:
+    """Keep files that the update removed and somebody had edited: copier loses them silently."""
+    saved = []
+    for name in _differing(root, "D", "HEAD"):
+        if _at_head(root, name) != _lf(before / name):
+            _write(keep / name, _at_head(root, name))
+            saved.append(name)
+    return saved
+
+
+def _put_back(root: Path, before: Path, after: Path, clone: Path, keep: Path) -> list[str]:
+    """Make ours those of the release, prove it, and return what had to be replaced or removed."""
+    now = {name for name in doctor.template_files(clone) if (after / name).is_file()}
+    old = {*doctor.entries((before / doctor.MANIFEST).read_text(encoding="utf-8"))}
+    gone = {name for name in old - now if (before / name).is_file()}
+    wrong = [name for name in now if _lf(root / name) != _lf(after / name)]
+    wrong += [name for name in gone if (root / name).is_file()]
+    head = {*_git(root, "ls-tree", "-r", "--name-only", "-z", "HEAD").split("\0")}
+    edited = [
+        name
+        for name in sorted(old & now)
+        if name not in head or _at_head(root, name) != _lf(before / name)
+    ]
+    for name in {*edited} & head - {*wrong}:
+        # Copier has merged or replaced it already; what was there is in git only.
+        _write(keep / name, _at_head(root, name))
+    doctor.replace(root, wrong, clone, keep)
+    if ours := sorted({*_differing(root, "U")} & (now | gone)):
+        _git(root, "reset", "--quiet", "--", *ours)
+    if still := [name for name in sorted(now) if _lf(root / name) != _lf(after / name)]:
+        raise DoctorError(f"not as a fresh render has it: {', '.join(still)}", 3)
+    return sorted({*edited, *wrong})
+
+
+def _patch_of_yours(root: Path, before: Path, after: Path) -> str:
+    """Return what two renders have changed in zone *yours*, as a patch; copy both sides beside."""
+    sides = Path(tempfile.mkdtemp(dir=before.parent))
+    # Git takes no other names from a patch than those below the top of a larger repository.
+    folder = _git(root, "rev-parse", "--show-prefix").strip("\n")
+    manifests = [_lf(side / doctor.MANIFEST).decode() for side in (before, after)]
+    ours = {
+        doctor.MANIFEST,
+        doctor.ANSWERS,
+        *(n for text in manifests for n in doctor.entries(text)),
+    }
+    for side, other, short in ((before, after, "a"), (after, before, "b")):
+        (sides / short).mkdir()
+        for path in side.rglob("*"):
+            name = path.relative_to(side).as_posix()
+            if not path.is_file() or name in ours or _SHARED.match(name):
+                continue
+            # Who removed a file, or has the new one already, need not hear of it.
+            wanted = (root / name).is_file() if (before / name).is_file() else True
+            if wanted and _lf(path) != _lf(other / name) and _lf(root / name) != _lf(after / name):
+                _write(sides / short / folder / name, path.read_bytes())
+    words = ["diff", "--no-index", "--no-prefix", "--find-renames", "--binary", "a", "b"]
+    patch = doctor.run(["git", *words], sides).stdout
+    if patch:
+        _write(root / _PATCH, patch.encode())
+    return patch
+
+
+def _applies(root: Path, patch: str) -> bool:
+    """Apply a patch whole, or not at all."""
+    done = subprocess.run(
+        ["git", "apply", "--whitespace=nowarn", "-"],
+        cwd=root, input=patch.encode(), capture_output=True, check=False,
+    )  # fmt: skip
+    return done.returncode == 0
+
+
+def _between(changelog: str, old: str, new: str) -> str:
+    """Return the changelog's sections above one release up to another."""
+    low, high = (re.match(r"v(\d+)\.(\d+)\.(\d+)", name) for name in (old, new))
+    sections = re.split(r"^(?=## )", changelog, flags=re.MULTILINE)
+    wanted = []
+    for section in sections:
+        version = re.match(r"## (\d+)\.(\d+)\.(\d+)", section)
+        above = version and low and _numbers(version) > _numbers(low)
+        if version and above and (high is None or _numbers(version) <= _numbers(high)):
+            wanted.append(section.strip())
+    return "\n\n".join(wanted)
+
+
+def _numbers(found: re.Match[str]) -> tuple[int, ...]:
+    return tuple(map(int, found.groups()))
+
+
+def _packaged(root: Path, verb: str, say: Callable[[str], None]) -> tuple[Mapping[str, int], int]:
+    """Run a verb that makes the package; return the checksums of what is in it, and its code."""
+    done = doctor.run([sys.executable, str(root / "tasks.py"), verb, "--json"], root)
+    try:
+        package = Path(json.loads(done.stdout)["package"])
+    except (ValueError, LookupError):
+        say(f"{verb} of this repository fails:\n{done.stderr.strip()}")
+        return {}, done.returncode or 1
+    with zipfile.ZipFile(package) as outer:
+        found = {info.filename: info.CRC for info in outer.infolist()}
+        with outer.open("function.zip") as inner, zipfile.ZipFile(inner) as function:
+            found.update({f"function.zip/{i.filename}": i.CRC for i in function.infolist()})
+    return found, done.returncode
+
+
+def _compared(
+    earlier: Mapping[str, int], later: Mapping[str, int], say: Callable[[str], None]
+) -> dict[str, list[str]]:
+    """Say what is different in the package, by what that comes from."""
+    origins = {
+        "function.zip/": "the function and its dependencies: src, requirements",
+        "pipeline/": "the deploy half, which the template brings",
+        "client/": "the AWS client, which scripts/requirements-build.txt names",
+        "": "what the package says of itself, and what the nuspec adds",
+    }
+    found: dict[str, list[str]] = {}
+    if earlier and later:
+        for name in sorted(earlier.keys() | later.keys()):
+            # Each build has its own version and date in these.
+            if earlier.get(name) != later.get(name) and not re.search(r"\.psmdcp\Z|^_rels/", name):
+                origin = next(text for start, text in origins.items() if name.startswith(start))
+                if name != "function.zip":
+                    found.setdefault(origin, []).append(name)
+        same = earlier["function.zip"] == later["function.zip"]
+        say(f"In the package, function.zip {'has the same bytes' if same else 'is another one'}.")
+        for origin, names in found.items():
+            more = f" and {len(names) - 4} more" if names[4:] else ""
+            say(f"  {origin}: {', '.join(names[:4])}{more}")
+    return found
+
+
+def _end(options: Options, result: Mapping[str, Any], code: int = 0) -> int:
+    if options.json:
+        sys.stdout.write(json.dumps(result, indent=2) + "\n")
+    return code
+
+
+def _printer(options: Options) -> Callable[[str], None]:
+    def say(text: str) -> None:
+        (sys.stderr if options.json else sys.stdout).write(f"{text}\n")
+
+    return say
+
+
+def _differing(root: Path, how: str, *than: str) -> list[str]:
+    """Return the names of files that git's letter `how` is true of."""
+    found = _git(root, "diff", "--name-only", "--relative", "-z", f"--diff-filter={how}", *than)
+    return found.split("\0")[:-1]
+
+
+def _at_head(root: Path, name: str) -> bytes:
+    command = ["git", "show", f"HEAD:./{name}"]
+    found = subprocess.run(command, cwd=root, capture_output=True, check=True).stdout
+    return found.replace(b"\r\n", b"\n")
+
+
+def _lf(path: Path) -> bytes:
+    return path.read_bytes().replace(b"\r\n", b"\n") if path.is_file() else b""
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def _git(folder: Path, *words: str) -> str:
+    done = doctor.run(["git", *words], folder)
+    if done.returncode:
+        raise DoctorError(f"git {words[0]}: {done.stderr.strip()}")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:], Path(__file__).resolve().parent.parent))

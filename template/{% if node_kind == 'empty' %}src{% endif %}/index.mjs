@@ -1,0 +1,11 @@
+// The Lambda handler.
+//
+// Structured logging, tracing and idempotency come with Powertools for AWS Lambda, if you want them:
+// add `@aws-lambda-powertools/logger` and its sisters to the dependencies in package.json and run
+// `python3 tasks.py lock`.
+
+/** Greets whom the event names. Throws a TypeError when `name` is there and not text. */
+export async function handler({ name = "world" }) {
+  if (typeof name !== "string") throw new TypeError(`\`name\` is ${JSON.stringify(name)}, not text`);
+  return { message: `Hello, ${name}!` };
+}

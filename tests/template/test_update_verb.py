@@ -1,0 +1,173 @@
+"""`update`: the release's own script does it, nothing is lost, ours are to the byte."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import doctor
+import pytest
+import update
+
+from maintain.manifest import write_manifest
+from tests.generated.repository import PYTHON, RUNTIME, environment
+from tests.repositories import Render, commit_all, copy_template, git
+
+_NEXT = "v999.1.0"
+
+
+@pytest.fixture
+def template(template_clone: Path, tmp_path: Path) -> Path:
+    """Return a clone of the template that a test may change."""
+    git(tmp_path, "clone", "--quiet", str(template_clone), "the template")
+    return tmp_path / "the template"
+
+
+@pytest.fixture
+def repository(template: Path, tmp_path: Path) -> Path:
+    """Return a folder with a repository made from it, which is not git's yet."""
+    answers = {"function_kind": "empty", "runtime": RUNTIME, "architecture": "arm64"}
+    return copy_template(template, tmp_path / "all" / "a repository", answers)
+
+
+@pytest.mark.slow
+def test_an_update_replaces_saves_and_proves(template: Path, repository: Path) -> None:
+    """Edits of ours are named and kept, yours is a patch, and another answer goes everywhere.
+
+    The repository is a folder in a larger one.
+    """
+    git(repository.parent, "init", "--quiet")
+    for name in ("scripts/deploy.py", "scripts/docs/feeds.md"):
+        with (repository / name).open("a", encoding="utf-8") as file:
+            file.write("# edited\n")
+    (repository / "scripts/docs/plans.md").unlink()
+    commit_all(repository, "The team's work")
+    (template / "template/scripts/docs/feeds.md").unlink()
+    for name in ("template/scripts/deploy.py", "template/.editorconfig"):
+        with (template / name).open("a", encoding="utf-8") as file:
+            file.write("# new\n")
+    _release(template)
+
+    code, said = _update(repository, "--preview")
+    assert (code, ".editorconfig" in said["patch"]) == (0, True)
+    assert git(repository, "status", "--porcelain") == ""
+    code, said = _update(repository)
+    assert code == 0, said
+    assert {*said["replaced"]} == {"scripts/deploy.py", "scripts/docs/plans.md"}
+    assert (said["saved"], said["conflicts"]) == (["scripts/docs/feeds.md"], [])
+    (kept,) = (repository / ".pipeline/replaced").glob("*/scripts/docs/feeds.md")
+    assert kept.read_text(encoding="utf-8").endswith("# edited\n")
+    git(repository, "apply", "--3way", said["patch"])
+    assert (repository / ".editorconfig").read_text(encoding="utf-8").endswith("# new\n")
+    assert doctor.main([], repository) == 0
+    git(repository, "add", "--all")
+    git(repository, "commit", "--quiet", "--file", said["message"])
+
+    code, said = _update(repository, "--answer", "architecture=x86_64")
+    assert (code, said["applied"], said["to"]) == (0, True, _NEXT)
+    assert "x86_64" in (repository / "environment/stack.yaml").read_text(encoding="utf-8")
+    assert doctor.main([], repository) == 0
+
+
+@pytest.mark.slow
+def test_a_conflict_is_left_to_people_and_nothing_is_lost(
+    template: Path, repository: Path, tmp_path: Path
+) -> None:
+    """Exit 4 names it, a preview too; what it says to do then ends in a build.
+
+    The repository is a shallow clone with line ends of Windows, and has an edit of a file that the
+    release takes away.
+    """
+    git(repository, "init", "--quiet")
+    with (repository / "scripts/docs/feeds.md").open("a", encoding="utf-8") as file:
+        file.write("# edited\n")
+    _replaced(repository / "tasks.py", "# Room for your own", "# Room for OUR own")
+    commit_all(repository, "The team's work")
+    git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{repository}", "shallow")
+    clone = tmp_path / "shallow"
+    git(clone, "config", "core.safecrlf", "false")
+    for name in ("tasks.py", "pyproject.toml", "scripts/docs/feeds.md"):
+        (clone / name).write_bytes((clone / name).read_bytes().replace(b"\n", b"\r\n"))
+    git(clone, "add", "--all")
+    (template / "template/scripts/docs/feeds.md").unlink()
+    _replaced(template / "template/tasks.py", "# Room for your own", "# Room for your")
+    _release(template)
+
+    notes = clone / "notes.txt"
+    notes.write_text("Not committed.\n", encoding="utf-8")
+    code, said = _update(clone)
+    assert code == 1
+    assert notes.name in said["error"]["what"]
+    notes.unlink()
+
+    before = git(clone, "status", "--porcelain")
+    code, said = _update(clone, "--preview")
+    assert (code, said["conflicts"]) == (4, ["tasks.py"])
+    assert git(clone, "status", "--porcelain") == before
+
+    code, said = _update(clone)
+    assert (code, said["conflicts"], said["saved"]) == (
+        4, ["tasks.py"], ["scripts/docs/feeds.md"],
+    )  # fmt: skip
+    assert "say so with git add" in said["lines"]
+    (kept,) = (clone / ".pipeline/replaced").glob("*/scripts/docs/feeds.md")
+    assert kept.read_text(encoding="utf-8").endswith("# edited\n")
+    assert doctor.main([], clone) == 4
+
+    text = (clone / "tasks.py").read_bytes().decode()
+    solved = re.sub(r"(?s)<{7}[^\n]*\n(.*?)={7}.*?>{7}[^\n]*\n", r"\1", text)
+    (clone / "tasks.py").write_bytes(solved.encode())
+    assert "# Room for OUR own" in solved
+    assert doctor.main([], clone) == 4, "git has it as unmerged"
+    git(clone, "add", "--all")
+    subprocess.run([PYTHON, "tasks.py", "build"], cwd=clone, env=environment(), check=True)
+    git(clone, "commit", "--quiet", "--file", said["message"])
+    assert doctor.main([], clone) == 0
+
+
+def _replaced(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def _release(template: Path) -> None:
+    write_manifest(template)
+    commit_all(template, "The next release")
+    git(template, "tag", _NEXT)
+
+
+def _update(repository: Path, *words: str) -> tuple[int, dict[str, Any]]:
+    done = subprocess.run(
+        [PYTHON, "tasks.py", "update", "--json", *words],
+        cwd=repository, env=environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.returncode, {"lines": done.stderr, **json.loads(done.stdout or "{}")}
+
+
+def test_a_wrong_command_line_is_refused(tmp_path: Path) -> None:
+    """With exit code 2, before anything is fetched."""
+    assert update.main(["--answer", "runtime"], tmp_path) == 2
+    assert update.main(["--nonsense"], tmp_path) == 2
+
+
+@pytest.mark.parametrize("answer", ["nosuch=1", "language=node", "function_kind=s3-event",
+                                    "runtime=nodejs24.x"])  # fmt: skip
+def test_an_answer_that_changes_nothing_or_too_much_is_refused(
+    render: Render, template_clone: Path, answer: str
+) -> None:
+    """Copier takes any name, and makes half of another function beside the team's."""
+    words = ["--apply", str(template_clone), "--preview", "--answer", answer]
+    assert update.main(words, render(function_kind="empty")) == 2
+
+
+def test_an_unknown_origin_is_an_error(
+    tmp_path: Path, template_clone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Copier records no release of a template that is no git repository."""
+    (tmp_path / doctor.ANSWERS).write_text(f"_src_path: {template_clone}\n", encoding="utf-8")
+    assert update.main(["--preview"], tmp_path) == 1
+    assert doctor.ANSWERS in capsys.readouterr().err
