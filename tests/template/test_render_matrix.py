@@ -36,6 +36,7 @@ from tests.template.answers import (
     is_ours,
     label,
     language_in,
+    WITH_BUCKET,
 )
 
 _NUSPEC = "{http://schemas.microsoft.com/packaging/2013/05/nuspec.xsd}"
@@ -112,7 +113,7 @@ def test_settings_say_what_was_answered(
     assert project.base_version == (1, 0)
     permanent = [environment.name for environment in project.environments if environment.permanent]
     assert permanent == ["CI", "Staging", "Production"]
-    needs_nothing = is_node or answers["function_kind"] == "empty"
+    needs_nothing = is_node or answers["function_kind"] not in WITH_BUCKET
     assert project.dependencies == (() if needs_nothing else ("boto3>=1.40",))
     assert project.test_dependencies == (() if is_node else ("pytest>=8",))
 
