@@ -125,7 +125,7 @@ def test_no_message_is_lost(render: Render) -> None:
     assert queue["RedrivePolicy"]["deadLetterTargetArn"] == {"GetAtt": "DeadLetters.Arn"}
     assert dead["MessageRetentionPeriod"] > queue["MessageRetentionPeriod"]
     assert dead["RedriveAllowPolicy"]["redrivePermission"] == "byQueue"
-    assert queue["SqsManagedSseEnabled"] and dead["SqsManagedSseEnabled"]
+    assert [one["SqsManagedSseEnabled"] for one in (queue, dead)] == [True, True]
     closed = {
         queue["Ref"]
         for body in resources.values()

@@ -18,6 +18,7 @@ import moto.cloudwatch.responses
 import moto.events.models
 import moto.s3.models
 import moto.s3.notifications
+import moto.sqs.models
 import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.local.embedded import embedded_aws, new_keys
@@ -51,6 +52,7 @@ REPLACED = {
     ),
     (LAMBDA.LambdaBackend, "create_event_source_mapping"): "self spec",
     (LAMBDA.LambdaBackend, "update_event_source_mapping"): "self uuid spec",
+    (LAMBDA.LambdaBackend, "delete_event_source_mapping"): "self uuid",
     (LAMBDA.LambdaFunction, "invoke"): "self body request_headers response_headers",
     (LAMBDA.LambdaFunction, "__init__"): "self account_id spec region version",
     (LAMBDA.LambdaFunction, "get_configuration"): "self on_create",
@@ -81,6 +83,9 @@ REPLACED = {
         "cls resource_name cloudformation_json account_id region_name kwargs"
     ),
     (moto.s3.models.FakeBucket, "update_from_cloudformation_json"): (
+        "cls original_resource new_resource_name cloudformation_json account_id region_name"
+    ),
+    (moto.sqs.models.Queue, "update_from_cloudformation_json"): (
         "cls original_resource new_resource_name cloudformation_json account_id region_name"
     ),
     (moto.s3.models.Notification, "_key_matches"): "self key_name",

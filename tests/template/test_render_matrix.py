@@ -32,11 +32,11 @@ from tests.template.answers import (
     PAIRS,
     QUESTIONS,
     SERVERS,
+    WITH_BUCKET,
     expected_files,
     is_ours,
     label,
     language_in,
-    WITH_BUCKET,
 )
 
 _NUSPEC = "{http://schemas.microsoft.com/packaging/2013/05/nuspec.xsd}"

@@ -44,5 +44,6 @@ def _message(record: Mapping[str, Any]) -> Message:
             group=attributes["MessageGroupId"] if is_fifo else "",
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        message = f"not an SQS record ({error!r} is wrong)"  # without its body: logs are read by many
+        # Without its body: logs are read by many.
+        message = f"not an SQS record ({error!r} is wrong)"
         raise ValueError(message) from error

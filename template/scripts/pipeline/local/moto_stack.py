@@ -1,9 +1,9 @@
 """What moto silently drops of an ordinary stack, and of a function: put back.
 
-CloudFormation: a bucket's notifications and versioning; a function's architecture, tags, dead
-letters, storage, logging. A stack update leaves deployed code alone unless the template's own
-`Code` changed, as CloudFormation does. S3 events: one for each object that is made, filters with
-escapes, slashes, object version and sequencer.
+CloudFormation: a bucket's notifications and versioning; a queue's attributes that change; a
+function's architecture, tags, dead letters, storage, logging. A stack update leaves deployed code
+alone unless the template's own `Code` changed, as CloudFormation does. S3 events: one for each
+object that is made, filters with escapes, slashes, object version and sequencer.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from moto.cloudformation.responses import CloudFormationResponse
 from moto.core.exceptions import JsonRESTError
 from moto.s3 import notifications
 from moto.s3.models import FakeBucket, Notification
+from moto.sqs.models import Queue
 
 from .moto_resources import add_resources
 from .patches import Patches
@@ -53,6 +54,7 @@ def replace_dropped(patches: Patches) -> None:
     patches.wrap(LambdaFunction, "update_function_code", _update_code)
     patches.wrap(FakeBucket, "create_from_cloudformation_json", _put_bucket)
     patches.wrap(FakeBucket, "update_from_cloudformation_json", _put_bucket)
+    patches.replace(Queue, "update_from_cloudformation_json", _update_queue)
     patches.replace(Notification, "_key_matches", _key_matches)
     patches.wrap(notifications, "send_event", _send_event)
     patches.wrap(notifications, "_get_s3_event", _event)
@@ -256,6 +258,21 @@ def _put_bucket(original: _Wrap) -> _Wrap:
         return bucket
 
     return put
+
+
+def _update_queue(
+    cls: Any,  # noqa: ARG001
+    original_resource: Any,
+    new_resource_name: str,  # noqa: ARG001
+    cloudformation_json: Any,
+    account_id: str,  # noqa: ARG001
+    region_name: str,  # noqa: ARG001
+) -> Any:
+    properties = dict(cloudformation_json["Properties"])
+    original_resource.tags = {tag["Key"]: tag["Value"] for tag in properties.pop("Tags", ())}
+    properties.pop("QueueName", None)
+    original_resource._set_attributes({"Policy": original_resource.policy, **properties})  # noqa: SLF001
+    return original_resource
 
 
 def _apply_to_bucket(bucket: Any, properties: Mapping[str, Any]) -> None:
