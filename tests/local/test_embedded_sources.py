@@ -105,6 +105,7 @@ def test_the_queues_kind_handles_messages_and_gives_up_on_poison(
     assert "local.put FILE` sends it a message" in next_step(tmp_path, started)
     lambdas, sqs = client(there, "lambda"), client(there, "sqs")
     handler, url = project.function.handler.rpartition(".")[0], started.outputs["QueueUrl"]
+    assert url.startswith(f"{aws.endpoint}/"), "there are clients that send to its host"
     code = {
         path.relative_to(repository / "src").as_posix(): path.read_text(encoding="utf-8")
         for path in (repository / "src").glob("*/*.py")

@@ -19,8 +19,9 @@ def start(run: Session) -> None:
 
     started = start_for_project(run.project, run.machine, run.reporter)
     run.reporter.line(f"  local     embedded AWS on {started.aws.endpoint}")
+    width = max(map(len, started.outputs), default=0) + 2
     for name, value in started.outputs.items():
-        run.reporter.line(f"            {name:<14}{value}")
+        run.reporter.line(f"            {name:<{width}}{value}")
     run.answer = {
         "endpoint": started.aws.endpoint, "region": started.aws.region, "stack": started.stack,
         "outputs": dict(started.outputs), "log": started.aws.log,

@@ -55,6 +55,7 @@ def replace_dropped(patches: Patches) -> None:
     patches.wrap(FakeBucket, "create_from_cloudformation_json", _put_bucket)
     patches.wrap(FakeBucket, "update_from_cloudformation_json", _put_bucket)
     patches.replace(Queue, "update_from_cloudformation_json", _update_queue)
+    patches.wrap(Queue, "physical_resource_id", _address)
     patches.replace(Notification, "_key_matches", _key_matches)
     patches.wrap(notifications, "send_event", _send_event)
     patches.wrap(notifications, "_get_s3_event", _event)
@@ -258,6 +259,16 @@ def _put_bucket(original: _Wrap) -> _Wrap:
         return bucket
 
     return put
+
+
+def _address(original: _Wrap) -> _Wrap:
+    def physical_resource_id(self: Any) -> str:
+        # Some clients (JavaScript's) send to wherever a queue's address leads.
+        if has_request_context():
+            return f"{request.host_url}{self.account_id}/{self.name}"
+        return str(original(self))
+
+    return physical_resource_id
 
 
 def _update_queue(
