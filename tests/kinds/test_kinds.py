@@ -94,7 +94,7 @@ def test_stack_can_be_made(render: Render, kind: str) -> None:
     assert stack["StackStatus"] == "CREATE_COMPLETE"
     assert {resource["LogicalResourceId"] for resource in made} == declared.keys()
     outputs = {output["OutputKey"] for output in stack["Outputs"]}
-    own = {"QueueUrl", "QueueArn", "DeadLettersUrl", "DeadLettersArn"}
+    own = {"LogGroupName", "QueueUrl", "QueueArn", "DeadLettersUrl", "DeadLettersArn"}
     own = own if kind == "sqs-queue" else {"BucketName"} if kind in WITH_BUCKET else set()
     assert outputs == {"FunctionName", "FunctionArn", "LiveArn", *own}
     assert function["Runtime"] == "python3.13"
