@@ -13,6 +13,8 @@ import boto3
 import pytest
 import yaml
 from moto import mock_aws
+from moto.awslambda.models import lambda_backends
+from moto.sqs.models import sqs_backends
 from pipeline.deploy.smoke import Smoke, difference
 from pipeline.local.moto_aliases import replace_qualifiers
 from pipeline.local.moto_resources import add_resources
@@ -112,6 +114,30 @@ def test_bucket_is_kept_and_closed(render: Render, kind: str) -> None:
     (target,) = properties["NotificationConfiguration"]["LambdaConfigurations"]
     assert target == {"Event": "s3:ObjectCreated:*", "Function": {"Ref": "Live"}}
     assert bucket["DependsOn"] == "BucketMayInvoke"
+
+
+@pytest.mark.parametrize("fifo", ["false", "true"])
+def test_dead_letters_come_from_the_queue_alone(render: Render, fifo: str) -> None:
+    """What the stack computes is the queue's own ARN, of either sort of queue."""
+    with Patches() as patches, mock_aws():
+        add_resources(patches)
+        replace_qualifiers(patches)
+        serve_sources(patches, lambda *_: None)
+        boto3.client("cloudformation", region_name="eu-west-1").create_stack(
+            StackName="CI-Example",
+            TemplateBody=_stack(render, "sqs-queue"),
+            Parameters=[
+                {"ParameterKey": "FunctionName", "ParameterValue": "CI-Example"},
+                {"ParameterKey": "Fifo", "ParameterValue": fifo},
+            ],
+        )
+        made: dict[str, Any] = sqs_backends["123456789012"]["eu-west-1"].queues  # type: ignore[assignment]
+        (queue,) = [one for one in made.values() if one.redrive_policy]
+        (dead,) = [one for one in made.values() if not one.redrive_policy]
+        assert {queue.name.endswith(".fifo"), dead.name.endswith(".fifo")} == {fifo == "true"}
+        assert dead.redrive_allow_policy["sourceQueueArns"] == [queue.queue_arn]
+        (mapping,) = lambda_backends["123456789012"]["eu-west-1"].list_event_source_mappings("", "")
+        assert mapping.max_batch_window == (None if fifo == "true" else 1)
 
 
 def test_no_message_is_lost(render: Render) -> None:

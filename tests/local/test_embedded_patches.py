@@ -93,6 +93,9 @@ REPLACED = {
     (moto.s3.notifications, "send_event"): "account_id event_name bucket key",
     (moto.s3.notifications, "_get_s3_event"): "event_name bucket key notification_id",
     (moto.cloudformation.parsing, "resource_class_from_type"): "resource_type",
+    (moto.cloudformation.parsing.ResourceMap, "build_resource_diff"): (
+        "self other_template parameters"
+    ),
     (STACKS, "create_change_set"): (
         "self stack_name change_set_name template parameters description change_set_type"
         " notification_arns tags role_arn"

@@ -145,11 +145,14 @@ def handle(event, context):
     assert not messages(there, group, "$LATEST")
     wanted = {"AttributeNames": ["All"], "QueueUrl": url}
     assert "OnlyOverTls" in sqs.get_queue_attributes(**wanted)["Attributes"]["Policy"]
-    written(tmp_path, {"environment/stack.yaml": stack.replace(": 345600", ": 600")})
+    more = stack.replace(": 345600", ": 600").replace("Default: 10\n", "Default: 9\n")
+    written(tmp_path, {"environment/stack.yaml": more})
     start_local(project, tools, seen.reporter)
     changed = sqs.get_queue_attributes(**wanted)["Attributes"]
     assert changed["MessageRetentionPeriod"] == "600"
     assert "OnlyOverTls" in changed["Policy"]
+    (source,) = lambdas.list_event_source_mappings()["EventSourceMappings"]
+    assert source["BatchSize"] == 9, "a default that changes is another value"
     assert lambdas.get_alias(FunctionName=started.stack, Name="live")["FunctionVersion"] == "1"
     client(there, "cloudformation").delete_stack(StackName=started.stack)
     assert not lambdas.list_event_source_mappings()["EventSourceMappings"]
