@@ -131,7 +131,7 @@ def test_dead_letters_come_from_the_queue_alone(render: Render, fifo: str) -> No
                 {"ParameterKey": "Fifo", "ParameterValue": fifo},
             ],
         )
-        made: dict[str, Any] = sqs_backends["123456789012"]["eu-west-1"].queues  # type: ignore[assignment]
+        made: dict[str, Any] = sqs_backends["123456789012"]["eu-west-1"].queues
         (queue,) = [one for one in made.values() if one.redrive_policy]
         (dead,) = [one for one in made.values() if not one.redrive_policy]
         assert {queue.name.endswith(".fifo"), dead.name.endswith(".fifo")} == {fifo == "true"}
