@@ -132,12 +132,12 @@ def read_fleet(path: Path, environ: Mapping[str, str], ask: Ask | None = None) -
         _repository(_table(whole, f"repository {number}", entry))
         for number, entry in enumerate(whole.items("repository"), 1)
     )
-    named = {_same(one.url) for one in own}
+    named = {same_address(one.url) for one in own}
     found: tuple[Repository, ...] = ()
     if "organisation" in values:
         table = _table(whole, "organisation", values["organisation"])
         found = tuple(_organisation(table, host, environ, ask or _run))
-    repositories = (*own, *(one for one in found if _same(one.url) not in named))
+    repositories = (*own, *(one for one in found if same_address(one.url) not in named))
     _refuse_twice(path.name, repositories)
     name = template.rstrip("/").removesuffix(".git").rpartition("/")[2]
     fleet = Fleet(
@@ -256,8 +256,8 @@ def _name(table: Table, key: str, default: str) -> str:
     return name
 
 
-def _same(url: str) -> str:
-    """Return an address as two spellings of it are the same."""
+def same_address(url: str) -> str:
+    """Return what two spellings of an address have in common."""
     plain = re.sub(r"\A(?:\w+://)?(?:[^@/]+@)?", "", url).replace(":", "/", 1)
     return plain.rstrip("/").removesuffix(".git").lower()
 

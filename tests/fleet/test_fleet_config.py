@@ -54,8 +54,8 @@ folder = "functions/bills/"
         (
             "github",
             (
-                '[{"full_name": "org/a", "clone_url": "https://github.com/org/a.git"}, {"full_name": '
-                '"org/old", "archived": true, "clone_url": "https://github.com/org/old.git"}]\n[{'
+                '[{"full_name": "org/a", "clone_url": "https://github.com/org/a.git"}, '
+                '{"full_name": "org/old", "archived": true, "clone_url": "https://github.com/org/old.git"}]\n[{'
                 '"full_name": "org/own", "clone_url": "https://github.com/Org/own.git"}]'
             ),
             ("gh", "api", "--paginate", "orgs/org/repos?per_page=100"),
