@@ -1,0 +1,220 @@
+"""`fleet.update`: bring the fleet to a release, ring by ring, by requests that its owners merge.
+
+Nothing is kept of a run: what was done is read from the host's branches, requests and issues, so
+that a run that was stopped goes on, and a second one does nothing twice.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import doctor
+from pipeline.core.errors import PipelineError
+from pipeline.core.text import counted
+
+from . import texts, updating
+from .clones import Gate, Mirror, git, git_environment, mirrors
+from .config import FILE, RINGS, Fleet, Repository, same
+from .hosts import GREEN, NONE, PENDING, RED, Host, Said
+from .updating import BRANCH, ForeignCommit, Release
+
+# What became of a repository, and whether it is an error that the release may have caused.
+CURRENT, OPENED, CHANGED, STANDS = "current", "opened", "changed", "stands"
+CONFLICT, DECLINED, FOREIGN, BROKEN, FAILED = (
+    "conflict", "declined", "foreign", "broken", "failed",
+)  # fmt: skip
+_WORDS = {
+    CURRENT: "has the release",
+    OPENED: "a request is open",
+    CHANGED: "the open request is brought up to date",
+    STANDS: "the open request stands as it is",
+    CONFLICT: "it conflicts: there is an issue",
+    DECLINED: "its people closed the request: the next release asks again",
+    FOREIGN: "somebody works on the branch",
+    BROKEN: "it cannot be updated",
+    FAILED: "the update fails",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a repository: `state` is one of the words above, `what` says more.
+
+    `url` is the request's or the issue's, `build` green, red, pending, none, or empty where no
+    commit was asked about. A `text` is what a dry run would have written.
+    """
+
+    name: str
+    ring: str
+    state: str
+    what: str = ""
+    then: str = ""
+    url: str = ""
+    build: str = ""
+    old: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Fleetwide:
+    """What a run needs: the fleet, the release, the host, and `environ` with the token in it.
+
+    With `dry_run` nothing is pushed and nothing written at the host; with `build` each repository
+    is built before and after, in a sandbox. `tell` gets a line per repository.
+    """
+
+    fleet: Fleet
+    release: Release
+    host: Host
+    environ: Mapping[str, str]
+    dry_run: bool = False
+    build: bool = False
+    gate: Gate | None = None
+    tell: Callable[[str], None] = lambda _: None
+
+
+@dataclass(frozen=True)
+class Report:
+    """The end of a run. `stopped` says why a ring kept the next ones from being begun."""
+
+    release: str
+    outcomes: tuple[Outcome, ...]
+    stopped: str = ""
+    dry_run: bool = False
+
+    @property
+    def code(self) -> int:
+        """1 where something failed or a build is red, 4 where there are conflicts, else 0."""
+        states = {one.state for one in self.outcomes}
+        if states & {BROKEN, FAILED} or any(one.build == RED for one in self.outcomes):
+            return 1
+        return 4 if CONFLICT in states else 0
+
+    def document(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return asdict(self)
+
+
+def run_update(run: Fleetwide, *, ring: str = "", only: Sequence[str] = ()) -> Report:
+    """Update ring after ring, each only when the one before builds; `ring` is the last one.
+
+    `only` names repositories that are updated whatever their ring is, and whatever it builds.
+    """
+    if ring and ring not in RINGS:
+        raise PipelineError("--ring", f"{ring!r} is no ring", f"They are {', '.join(RINGS)}.")
+    if only:
+        outcomes = _together(run, run.fleet.only(tuple(only)).repositories)
+        return Report(run.release.name, tuple(outcomes), dry_run=run.dry_run)
+    done: list[Outcome] = []
+    for name in RINGS[: RINGS.index(ring) + 1] if ring else RINGS:
+        of_ring = [one for one in run.fleet.repositories if one.ring == name]
+        outcomes = _together(run, of_ring)
+        done += outcomes
+        later = [one for one in RINGS[RINGS.index(name) + 1 :] if not ring or one == ring]
+        if outcomes and later and (why := _why_not_on(name, outcomes)):
+            return Report(run.release.name, tuple(done), why, run.dry_run)
+    return Report(run.release.name, tuple(done), dry_run=run.dry_run)
+
+
+def _why_not_on(ring: str, outcomes: Sequence[Outcome]) -> str:
+    """Say why the next ring is not begun; nothing where this one proves the release."""
+    found: dict[str, list[str]] = {}
+    for one in outcomes:
+        found.setdefault(FAILED if one.state == FAILED else one.build, []).append(one.name)
+    for kind, what in (
+        (RED, "the build is red of"),
+        (FAILED, "the update fails of"),
+        (PENDING, "a build is not done yet of"),
+        (NONE, "no build was seen of"),
+    ):
+        if kind in found:
+            return f"ring {ring}: {what} {', '.join(found[kind])}"
+    return "" if GREEN in found else f"ring {ring}: nothing in it has the release and builds"
+
+
+def _together(run: Fleetwide, repositories: Sequence[Repository]) -> list[Outcome]:
+    """Update repositories, several at once, in the order of the list."""
+    chosen = replace(run.fleet, repositories=tuple(repositories))
+    waiting: dict[str, Future[Outcome]] = {}
+    found: dict[str, Outcome] = {}
+    telling = threading.Lock()
+
+    def one(mirror: Mirror) -> Outcome:
+        outcome = _outcome(run, mirror)
+        with telling:
+            run.tell(_line(outcome))
+        return outcome
+
+    with ThreadPoolExecutor(max(1, run.fleet.parallel)) as pool:
+        for repository, mirror in mirrors(chosen, run.environ, run.gate):
+            if isinstance(mirror, PipelineError):
+                found[repository.name] = _failed(repository, BROKEN, mirror)
+                run.tell(_line(found[repository.name]))
+            else:
+                waiting[repository.name] = pool.submit(one, mirror)
+    found |= {name: future.result() for name, future in waiting.items()}
+    return [found[one.name] for one in repositories]
+
+
+def _outcome(run: Fleetwide, mirror: Mirror) -> Outcome:
+    """Update one repository; whatever goes wrong with it is its outcome."""
+    repository = mirror.repository
+    with tempfile.TemporaryDirectory(prefix="fleet-") as folder:
+        try:
+            return _updated(run, mirror, Path(folder))
+        except ForeignCommit as error:
+            return _failed(repository, FOREIGN, error)
+        except Unfit as error:
+            return _failed(repository, BROKEN, error)
+        except PipelineError as error:
+            return _failed(repository, FAILED, error)
+
+
+class Unfit(PipelineError):
+    """A repository that no release could update: it is not the release's fault."""
+
+
+def _updated(run: Fleetwide, mirror: Mirror, scratch: Path) -> Outcome:
+    repository, release, slug = mirror.repository, run.release.name, mirror.repository.slug
+    old, source = _origin(run, mirror, scratch)
+    outcome = Outcome(repository.name, repository.ring, CURRENT, old=old)
+    if old == release or updating.numbers(old) > updating.numbers(release):
+        what = f"has {old}" if old != release else ""
+        return replace(outcome, what=what, build=run.host.builds(slug, mirror.commit))
+    before = run.host.requests(slug, BRANCH)
+    asked = next((one for one in before if one.release == release and one.state != "open"), None)
+    standing = next((one for one in before if one.state == "open"), None)
+    if asked and not standing:
+        what = f"the request for {release} was {asked.state}, and {mirror.branch} has {old}"
+        return replace(outcome, state=DECLINED, what=what, url=asked.url)
+    branch = updating.pushed(mirror, scratch)
+    if standing and standing.release == release and branch and branch == (release, True):
+        build = run.host.builds(slug, mirror.heads[BRANCH], standing.number)
+        return replace(outcome, state=STANDS, url=standing.url, build=build)
+    done = updating.update(mirror, run.release, source, scratch)
+    issue = run.host.issue(slug)
+    if done.conflicts or not done.commit:
+        return _conflict(run, outcome, slug, done, issue)
+    package = None
+    if run.build:
+        package = updating.proof(mirror, run.release, source, scratch / "proof")
+    number = issue.number if issue else 0
+    title, text = texts.title(old, release), texts.request_text(
+        done, mirror.commit, release, package, number
+    )  # fmt: skip
+    state = CHANGED if standing else OPENED
+    if run.dry_run:
+        return replace(outcome, state=state, url=standing.url if standing else "", text=text)
+    _push(run, mirror, done)
+    if standing:
+        request = run.host.change_request(slug, standing.number, title, text)
+    else:
+        request = run.host.open_request(slug, BRANCH, mirror.branch, title, text)
+    build = run.host.builds(slug, done.commit, request.number)
+    return replace(outcome, state=state, url=request.url, build=build)
