@@ -41,7 +41,7 @@ def from_octopus(http: Http, access: Access, survey: Survey) -> tuple[Versions, 
     wrong = []
     for space in dict.fromkeys(one.octopus[0] for one in survey.repositories if any(one.octopus)):
         try:
-            octopus = connect(http, replace(access, space=space), lambda _: None)
+            octopus = connect(http, replace(access, space=space or access.space), lambda _: None)
             versions = _on(octopus.get("dashboard"))
         except PipelineError as error:
             wrong.append(f"{error.where}: {error.what}")

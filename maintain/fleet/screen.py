@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.core.foreign import harmless
-from pipeline.core.text import counted
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -51,7 +50,7 @@ def show(survey: Survey, console: Console) -> None:
         some = "of all" if len(names) == len(survey.repositories) else f"of {len(names)}"
         console.print(Text(f"unknown {some}: {harmless(what)}", "dim"), soft_wrap=True)
     if survey.left_out:
-        left = counted(len(survey.left_out), "repository")
+        left = _count(len(survey.left_out))
         console.print(Text(f"{left} of no template left out", "dim"))
     console.print()
     console.print(summary(survey), highlight=False, soft_wrap=True)
@@ -59,8 +58,10 @@ def show(survey: Survey, console: Console) -> None:
 
 def summary(survey: Survey) -> Text:
     """Return the counts in one line."""
-    parts = [(f"{count} {state}", COLOURS[state]) for state, count in survey.counts.items() if count]
-    text = Text(f"{counted(len(survey.repositories), 'repository')}: ")
+    parts = [
+        (f"{count} {state}", COLOURS[state]) for state, count in survey.counts.items() if count
+    ]
+    text = Text(f"{_count(len(survey.repositories))}: ")
     text.append_text(Text(", ").join(Text(*part) for part in parts))
     return text.append(f"; the newest release is {survey.newest or 'none'}")
 
@@ -97,3 +98,5 @@ def _runtime(runtime: Mapping[str, Any]) -> Text:
     return Text(f"{short} {left}", "red" if days <= 0 else "yellow" if days <= _SOON else "")
 
 
+def _count(number: int) -> str:
+    return "1 repository" if number == 1 else f"{number} repositories"

@@ -22,9 +22,9 @@ from pipeline.project.runtimes import RUNTIMES
 from .clones import Gate, Mirror, each, forget, git_environment, mirror
 from .config import Fleet, Repository
 from .content import Content, Judge, text_at
-from .host import HostApi
 from .objects import MissingObjectError, Objects, Trees, objects
 from .releases import Releases, numbers_of
+from .signs import Signs
 
 # The worst first: a repository is the first of these that is true of it.
 STATES = ("broken", "conflicted", "changed", "silent", "behind", "current")
@@ -119,7 +119,7 @@ class Source:
 
     environ: Mapping[str, str]
     now: datetime
-    host: HostApi | None = None
+    host: Signs | None = None
     gate: Gate = field(default_factory=Gate)
     offline: bool = False
     tell: Callable[[str], None] = lambda _: None

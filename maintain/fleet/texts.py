@@ -12,7 +12,10 @@ _MOST = 60_000  # characters; GitHub takes 65,536
 _SHOWN = 40  # names in a list
 # What a changed file has to do with the package, where nothing was built.
 _CAUSES = (
-    (r"scripts/(deploy\.py|pipeline/(__init__\.py|core/|deploy/))", "the deploy half, which is in it"),
+    (
+        r"scripts/(deploy\.py|pipeline/(__init__\.py|core/|deploy/))",
+        "the deploy half, which is in it",
+    ),
     (r"scripts/requirements-build\.txt", "the AWS client, which is in it, and the build's tools"),
     (r"src/|requirements/|package(-lock)?\.json", "the function, its dependencies and the nuspec"),
     (r"scripts/pipeline/(function|package|zip)/", "how the function and the package are made"),

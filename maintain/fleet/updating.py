@@ -225,7 +225,14 @@ def sandboxed(
     words += ["--bind", scratch, scratch]
     for path, place in instead.items():
         words += ["--bind", path, place]
-    words += ["--unshare-pid", "--unshare-ipc", "--die-with-parent", "--new-session", "--chdir", cwd]
+    words += [
+        "--unshare-pid",
+        "--unshare-ipc",
+        "--die-with-parent",
+        "--new-session",
+        "--chdir",
+        cwd,
+    ]
     given = scrubbed(os.environ, {"HOME": str(home), "TMPDIR": "/tmp", **env})  # noqa: S108
     return run([*words, *command], cwd=scratch, env=given, accept=_ANY_CODE)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke import Exit
-from pipeline.cli.session import Session, verb
+from pipeline.cli.session import Session, secret, verb
 from pipeline.core.errors import PipelineError, UsageError
 
 if TYPE_CHECKING:
@@ -29,29 +29,32 @@ _PAGE = "Write the page for people to this file"
         "deployed": "A JSON file of versions, by repository, then environment; Octopus otherwise",
         "offline": "Take the mirrors as they are: fetch nothing, ask no host",
     },
-    name="fleet.status",
+    name="status",
 )
 def status(
     run: Session, fleet: str = "fleet.toml", only: str = "", html: str = "", deployed: str = "",
     offline: bool = False,
 ) -> None:  # fmt: skip
     """Say where each repository stands: current, behind, changed, conflicted, broken or silent."""
-    from functools import partial
     from itertools import count
 
-    from pipeline.cli.octopus import octopus_access
     from pipeline.edge.http import Http
+    from pipeline.octopus.client import Access
 
     from .deployed import from_file, from_octopus, with_versions
-    from .host import HostApi
+    from .hosts import api_of
+    from .signs import Signs
     from .status import Source, survey
 
     read = fleet_of(run, fleet, only)
     environ = run.machine.environ
     token = read.host.secret(environ)
     run.hide(*filter(None, [token]))
-    connect = partial(Http, environ, tell=run.reporter.line)
-    host = HostApi(read.host, token, connect) if token and read.host.api and not offline else None
+    http = Http(environ, tell=run.reporter.line)
+    host = None
+    if token and read.host.api and not offline:
+        api = api_of(read.host, token, http, tell=run.reporter.line)
+        host = Signs(read.host.kind, api)
     with run.reporter.stage("status") as stage:
         done, total = count(1), len(read.repositories)
         source = Source(
@@ -63,14 +66,19 @@ def status(
     if deployed:
         found = with_versions(found, from_file(Path(deployed)))
     elif environ.get("OCTOPUS_URL") and not offline:
-        access = octopus_access(run)
-        found = with_versions(found, *from_octopus(connect(), access, found))
+        access = Access(
+            run.address(environ["OCTOPUS_URL"]),
+            secret(run, "OCTOPUS_API_KEY", None, "OCTOPUS_API_KEY"),
+            environ.get("OCTOPUS_SPACE", ""),
+            environ.get("OCTOPUS_ACCESS_TOKEN", ""),
+        )
+        found = with_versions(found, *from_octopus(http, access, found))
     else:
         found = with_versions(found, {}, "neither --deployed nor OCTOPUS_URL is there")
     _show(run, found, html)
 
 
-@verb({"html": _PAGE}, name="fleet.merge", iterable=["file"], positional=["file"])
+@verb({"html": _PAGE}, name="merge", iterable=["file"], positional=["file"])
 def merge(run: Session, file: list[str], html: str = "") -> None:
     """Make one result of those that several machines wrote with --json."""
     from pipeline.core.strict_json import parse_json
@@ -91,9 +99,9 @@ def merge(run: Session, file: list[str], html: str = "") -> None:
         **_FLEET,
         "matrix": "For whom: github or gitlab",
         "jobs": "How many at most; 10 by default",
-        "run": "What each job runs; fleet.status by default",
+        "command": "What each job runs, like fleet.update and its flags; fleet.status by default",
     },
-    name="fleet.plan",
+    name="plan",
 )
 def plan(
     run: Session, matrix: str = "github", jobs: int = 10, fleet: str = "fleet.toml",
