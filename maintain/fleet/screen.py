@@ -16,7 +16,7 @@ COLOURS = {
     "broken": "bold red", "conflicted": "red", "changed": "yellow", "silent": "magenta",
     "behind": "cyan", "current": "green",
 }  # fmt: skip
-_SOON = 180  # days before a runtime's end from which it is coloured
+SOON = 180  # days before a runtime's end from which it is coloured
 _UNKNOWN = "?"
 
 
@@ -95,7 +95,7 @@ def _runtime(runtime: Mapping[str, Any]) -> Text:
         return Text(_UNKNOWN)
     short = runtime["name"].replace("python", "py").replace("nodejs", "node").removesuffix(".x")
     left = "ended" if days <= 0 else age(days)
-    return Text(f"{short} {left}", "red" if days <= 0 else "yellow" if days <= _SOON else "")
+    return Text(f"{short} {left}", "red" if days <= 0 else "yellow" if days <= SOON else "")
 
 
 def _count(number: int) -> str:

@@ -74,8 +74,8 @@ class Fleet:
         for path, (mode, data) in self.renders[release].items() if folder else ():
             self._file(mode, f"{folder}/{path}", data)
         for path, edit in (edits or {}).items():
-            mode, old = self.renders[release].get(path, ("100644", b""))
-            data = edit(old) if callable(edit) else edit
+            mode, before = self.renders[release].get(path, ("100644", b""))
+            data = edit(before) if callable(edit) else edit
             if data is None:
                 self._stream.append(f"D {path}\n".encode())
             else:
