@@ -89,9 +89,9 @@ class UnfitError(PipelineError):
 
 
 def origin_of(mirror: Mirror, release: Release, template: str, scratch: Path) -> tuple[str, str]:
-    """Return which release a mirror's default branch has, and the template's address as it has it.
+    """Return the release that a mirror's default branch has, and the template's address there.
 
-    `template` is the address that it should have. Raises UnfitError where there is nothing to update.
+    `template` is what it should be. Raises UnfitError where no release could update it.
     """
     where, name = mirror.repository.name, doctor.ANSWERS
     if not mirror.commit:
