@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from pipeline.core.errors import PipelineError
 from pipeline.edge.files import write_whole
@@ -25,6 +26,8 @@ from pipeline.edge.shell import run, scrubbed
 from pipeline.edge.urls import without_user
 
 from .config import Fleet, Host, Repository
+
+T = TypeVar("T")
 
 _PAUSES = (1.0, 5.0, 30.0)  # seconds before the second, third and fourth attempt
 # How git logs in where there is nobody to ask: an agent, a helper, a proxy's settings.
@@ -101,8 +104,16 @@ def mirrors(
         except PipelineError as error:
             return error
 
+    yield from each(fleet, one)
+
+
+def each(fleet: Fleet, work: Callable[[Repository], T]) -> Iterator[tuple[Repository, T]]:
+    """Do something for every repository, several at once; yield each as it is done.
+
+    Who fails for one repository has to return that, or the others go undone.
+    """
     with ThreadPoolExecutor(fleet.parallel) as pool:
-        waiting = {pool.submit(one, repository): repository for repository in fleet.repositories}
+        waiting = {pool.submit(work, repository): repository for repository in fleet.repositories}
         try:
             for done in as_completed(waiting):
                 yield waiting[done], done.result()

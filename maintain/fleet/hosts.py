@@ -74,6 +74,12 @@ class Host(Protocol):
 
 def host_of(settings: Settings, token: str, http: Http, **clock: Any) -> Host:
     """Return the host that fleet.toml names. `clock` is Api's: now, sleep and tell."""
+    api = api_of(settings, token, http, **clock)
+    return GitLab(api) if settings.kind == "gitlab" else GitHub(api)
+
+
+def api_of(settings: Settings, token: str, http: Http, **clock: Any) -> Api:
+    """Return the API that fleet.toml names. `clock` is Api's: now, sleep and tell."""
     if settings.kind == "none":
         then = 'Write kind = "github" or "gitlab" in [host].'
         raise PipelineError(FILE, "a host of kind none takes no requests", then)
@@ -81,10 +87,9 @@ def host_of(settings: Settings, token: str, http: Http, **clock: Any) -> Host:
         then = f"Set {settings.token or 'a variable, and its name as `token` in [host]'}."
         raise PipelineError(FILE, f"there is no token for {settings.web}", then)
     headers = {"Authorization": f"Bearer {token}"}
-    if settings.kind == "gitlab":
-        return GitLab(Api(settings.api, headers, http, **clock))
-    headers |= {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
-    return GitHub(Api(settings.api, headers, http, **clock))
+    if settings.kind == "github":
+        headers |= {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+    return Api(settings.api, headers, http, **clock)
 
 
 @dataclass(frozen=True)

@@ -6,21 +6,18 @@ nothing is guessed: who asks gets an error that says why.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
-from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
 from pipeline.core.errors import PipelineError
-from pipeline.edge.http import Http, HttpError, Request
 
-from .config import Host, Repository
+from .api import Api
+from .config import Repository
 
-_PAGE, _MOST_PAGES = 100, 20
 _GOOD = ("success", "neutral", "skipped", "manual")
 _GOING = ("pending", "running", "created", "queued", "in_progress", "waiting_for_resource",
           "preparing", "scheduled", "waiting", "requested")  # fmt: skip
@@ -44,22 +41,21 @@ class OpenRequest:
     url: str = ""
 
 
-class HostApi:
-    """A host's API with a token. Any thread may ask; `connect` makes the connections of one."""
+@dataclass(frozen=True)
+class Signs:
+    """A host's API. Any thread may ask."""
 
-    def __init__(self, host: Host, token: str, connect: Callable[[], Http]) -> None:
-        self._host, self._token, self._connect = host, token, connect
-        self._own = threading.local()
-        self._refused: PipelineError | None = None
+    kind: str
+    api: Api
 
     def newest_build(self, repository: Repository, commit: str, branch: str) -> Build | None:
         """Return the newest build of a branch whose head is `commit`; None where there is none.
 
         GitHub: what reported a check or a status on the commit. GitLab: the branch's last pipeline.
         """
-        if self._host.kind == "gitlab":
-            query = f"pipelines?ref={quote(branch, safe='')}&order_by=id&sort=desc&per_page=1"
-            runs = list(self._get(f"{_project(repository)}/{query}"))
+        if self.kind == "gitlab":
+            query = {"ref": branch, "order_by": "id", "sort": "desc", "per_page": 1}
+            runs = _listed(self.api.get(f"{_project(repository)}/pipelines", **query))
             marks = [
                 (_time(run, "updated_at", "created_at"), str(run.get("status")), run.get("web_url"))
                 for run in runs
@@ -88,12 +84,16 @@ class HostApi:
 
     def open_requests(self, repository: Repository, globs: tuple[str, ...]) -> list[OpenRequest]:
         """Return the open requests from branches that fit one of the globs, the oldest first."""
-        if self._host.kind == "gitlab":
-            path, branch = f"{_project(repository)}/merge_requests?state=opened", "source_branch"
+        if self.kind == "gitlab":
+            path, branch, query = (
+                f"{_project(repository)}/merge_requests",
+                "source_branch",
+                "opened",
+            )
         else:
-            path, branch = f"repos/{repository.slug}/pulls?state=open", "head"
+            path, branch, query = f"repos/{repository.slug}/pulls", "head", "open"
         found = []
-        for one in self._pages(path):
+        for one in self._pages(path, state=query):
             head = one.get(branch)
             name = str(head.get("ref")) if isinstance(head, Mapping) else str(head)
             if any(fnmatchcase(name, glob) for glob in globs):
@@ -101,40 +101,18 @@ class HostApi:
                 found.append(OpenRequest(name, _time(one, "created_at"), url))
         return sorted(found, key=lambda one: one.since)
 
-    def _pages(self, path: str, key: str = "") -> Iterator[Mapping[str, Any]]:
-        sign = "&" if "?" in path else "?"
-        for page in range(1, _MOST_PAGES + 1):
-            found = list(self._get(f"{path}{sign}per_page={_PAGE}&page={page}", key))
-            yield from found
-            if len(found) < _PAGE:
-                return
-
-    def _get(self, path: str, key: str = "") -> Iterator[Mapping[str, Any]]:
-        """Yield the objects of a list, which is the answer or its property `key`."""
-        if self._refused:
-            raise self._refused
-        if not hasattr(self._own, "http"):
-            self._own.http = self._connect()
-        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
-        if self._host.kind == "github":
-            headers |= {
-                "Accept": "application/vnd.github+json",
-                "X-GitHub-Api-Version": "2022-11-28",
-            }
+    def _pages(self, path: str, inside: str = "", **query: Any) -> Iterator[Mapping[str, Any]]:
+        """Yield the objects of a list that may have several pages."""
         try:
-            answer = self._own.http.request(Request("GET", f"{self._host.api}/{path}", headers))
-        except HttpError as error:
-            said = error.text.lower()
-            if error.status == HTTPStatus.UNAUTHORIZED or "rate limit" in said:
-                # Asking once more for each repository would make it worse.
-                self._refused = error
-            raise
-        document = answer.json()
-        if key and isinstance(document, Mapping):
-            document = document.get(key)
-        if not isinstance(document, list):
-            raise PipelineError(answer.where, "the answer is strange: it has no list")
-        yield from (one for one in document if isinstance(one, Mapping))
+            yield from _listed(list(self.api.pages(path, inside, **query)))
+        except (KeyError, TypeError) as error:
+            raise PipelineError(path, "the answer is strange: it has no list") from error
+
+
+def _listed(document: Any) -> list[Mapping[str, Any]]:
+    return (
+        [one for one in document if isinstance(one, Mapping)] if isinstance(document, list) else []
+    )
 
 
 def _project(repository: Repository) -> str:

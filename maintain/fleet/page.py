@@ -1,0 +1,9 @@
+"""A survey as one page."""
+
+from __future__ import annotations
+
+from .status import Survey
+
+
+def page(survey: Survey) -> str:
+    return str(survey)
