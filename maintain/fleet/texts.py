@@ -14,11 +14,20 @@ _SHOWN = 40  # names in a list
 _CAUSES = (
     (
         r"scripts/(deploy\.py|pipeline/(__init__\.py|core/|deploy/))",
-        "the deploy half, which is in it",
+        "the deploy half, which it holds",
     ),
-    (r"scripts/requirements-build\.txt", "the AWS client, which is in it, and the build's tools"),
+    (r"scripts/requirements-build\.txt", "the AWS client, which it holds, and the build's tools"),
     (r"src/|requirements/|package(-lock)?\.json", "the function, its dependencies and the nuspec"),
     (r"scripts/pipeline/(function|package|zip)/", "how the function and the package are made"),
+)
+_LOOK = (
+    "- Look at this branch's build: it is the proof. Merge when it is green, or close this: the "
+    "next release asks again."
+)
+_YOURS = "- A commit of yours on this branch stays: the fleet then leaves the branch alone."
+_SOLVE = (
+    "Keep what is right between the markers, `git add` those files, build, and commit. Close this "
+    "when the default branch has the release."
 )
 
 
@@ -39,12 +48,7 @@ def request_text(
 
     `issue` is the number of the open one that merging this closes, 0 without one.
     """
-    head = [
-        "## What to do",
-        "- Look at this branch's build: it is the proof. Merge when it is green, or close this: "
-        "it comes back with the next release.",
-        "- A commit of yours on this branch stays: the fleet's next run leaves the branch alone.",
-    ]
+    head = ["## What to do", _LOOK, _YOURS]
     if one.replaced:
         head.append(
             "- These are the template's, and were edited or missing here. They are the template's "
@@ -72,18 +76,18 @@ def request_text(
     return marked(_short("\n".join([*head, "", "\n\n".join(rest)])), release)
 
 
-def issue_text(one: Updated, old: str, release: str, conflicts: Sequence[str]) -> str:
+def issue_text(one: Updated, old: str, release: str) -> str:
     """Return an issue's text: what conflicts, what to do, and the preview."""
     lines = [
-        f"The update of the template from {old} to {release} conflicts with what is here, so there "
-        "is no branch to merge:",
-        *_listed(conflicts),
+        f"The update of the template from {old} to {release} conflicts with what is here:",
+        *_listed(one.conflicts),
+        "",
+        "So there is no branch to merge.",
         "",
         "## What to do",
         "In a clean work tree:",
         _fenced(f"python3 tasks.py update --to {release}\n", "sh"),
-        "Keep what is right between the markers, `git add` those files, build, and commit. Once the "
-        "default branch has the release, or a request for it can be merged, close this.",
+        _SOLVE,
         "",
         "## Preview",
         _fenced(one.preview, "diff"),

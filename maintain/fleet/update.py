@@ -14,21 +14,19 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import doctor
 from pipeline.core.errors import PipelineError
-from pipeline.core.text import counted
 
 from . import texts, updating
 from .clones import Gate, Mirror, git, git_environment, mirrors
-from .config import FILE, RINGS, Fleet, Repository, same
+from .config import RINGS, Fleet, Repository
 from .hosts import GREEN, NONE, PENDING, RED, Host, Said
-from .updating import BRANCH, ForeignCommit, Release
+from .releases import numbers_of
+from .updating import BRANCH, ForeignCommitError, Release, UnfitError, Updated
 
-# What became of a repository, and whether it is an error that the release may have caused.
+# What became of a repository. `failed` may be the release's fault, `broken` is not.
 CURRENT, OPENED, CHANGED, STANDS = "current", "opened", "changed", "stands"
-CONFLICT, DECLINED, FOREIGN, BROKEN, FAILED = (
-    "conflict", "declined", "foreign", "broken", "failed",
-)  # fmt: skip
+CONFLICT, DECLINED, FOREIGN = "conflict", "declined", "foreign"
+BROKEN, FAILED, SKIPPED = "broken", "failed", "skipped"
 _WORDS = {
     CURRENT: "has the release",
     OPENED: "a request is open",
@@ -39,6 +37,7 @@ _WORDS = {
     FOREIGN: "somebody works on the branch",
     BROKEN: "it cannot be updated",
     FAILED: "the update fails",
+    SKIPPED: "it is not the template's",
 }
 
 
@@ -168,23 +167,20 @@ def _outcome(run: Fleetwide, mirror: Mirror) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="fleet-") as folder:
         try:
             return _updated(run, mirror, Path(folder))
-        except ForeignCommit as error:
+        except ForeignCommitError as error:
             return _failed(repository, FOREIGN, error)
-        except Unfit as error:
-            return _failed(repository, BROKEN, error)
+        except UnfitError as error:
+            # An organisation has others as well.
+            return _failed(repository, BROKEN if repository.is_listed else SKIPPED, error)
         except PipelineError as error:
             return _failed(repository, FAILED, error)
 
 
-class Unfit(PipelineError):
-    """A repository that no release could update: it is not the release's fault."""
-
-
 def _updated(run: Fleetwide, mirror: Mirror, scratch: Path) -> Outcome:
     repository, release, slug = mirror.repository, run.release.name, mirror.repository.slug
-    old, source = _origin(run, mirror, scratch)
+    old, source = updating.origin_of(mirror, run.release, run.fleet.template, scratch)
     outcome = Outcome(repository.name, repository.ring, CURRENT, old=old)
-    if old == release or updating.numbers(old) > updating.numbers(release):
+    if old == release or numbers_of(old) > numbers_of(release):
         what = f"has {old}" if old != release else ""
         return replace(outcome, what=what, build=run.host.builds(slug, mirror.commit))
     before = run.host.requests(slug, BRANCH)
@@ -218,3 +214,57 @@ def _updated(run: Fleetwide, mirror: Mirror, scratch: Path) -> Outcome:
         request = run.host.open_request(slug, BRANCH, mirror.branch, title, text)
     build = run.host.builds(slug, done.commit, request.number)
     return replace(outcome, state=state, url=request.url, build=build)
+
+
+def _conflict(
+    run: Fleetwide, outcome: Outcome, slug: str, done: Updated, issue: Said | None
+) -> Outcome:
+    """Open an issue, or bring the one up to date that is open."""
+    release = run.release.name
+    text = texts.issue_text(done, outcome.old, release)
+    outcome = replace(outcome, state=CONFLICT, what=", ".join(done.conflicts))
+    if run.dry_run:
+        return replace(outcome, url=issue.url if issue else "", text=text)
+    title = texts.conflict_title(release)
+    if issue is None:
+        return replace(outcome, url=run.host.open_issue(slug, title, text).url)
+    if (issue.title, issue.body.split()) != (title, text.split()):
+        run.host.change_issue(slug, issue.number, title, text)
+    return replace(outcome, url=issue.url)
+
+
+def _push(run: Fleetwide, mirror: Mirror, done: Updated) -> None:
+    """Push the commit, unless somebody has pushed to the branch since it was looked at.
+
+    Only this git knows the token; the clone it runs in has never run anything of the repository's.
+    """
+    seen = mirror.heads.get(BRANCH, "")
+    if seen == done.commit:
+        return
+    lease = f"--force-with-lease=refs/heads/{BRANCH}:{seen}"
+    words = ("push", "--quiet", "--no-verify", lease, "--", mirror.repository.url)
+    env = git_environment(run.fleet.host, run.environ)
+    try:
+        git((*words, f"{done.commit}:refs/heads/{BRANCH}"), done.clone, env)
+    except PipelineError as error:
+        where, said = mirror.repository.name, error.then
+        if "stale info" in said:
+            then = "It is left as it is; run this again to see whose commit it is."
+            raise ForeignCommitError(
+                where, f"somebody pushed to {BRANCH} meanwhile", then
+            ) from error
+        then = "docs/fleet-update.md says which permissions its token needs."
+        raise PipelineError(where, f"{BRANCH} cannot be pushed: {said}", then) from error
+
+
+def _failed(repository: Repository, state: str, error: PipelineError) -> Outcome:
+    what = error.what if error.where in ("", repository.name) else f"{error.where}: {error.what}"
+    return Outcome(repository.name, repository.ring, state, what, error.then)
+
+
+def _line(one: Outcome) -> str:
+    build = f" (build: {one.build})" if one.build else ""
+    more = [text for text in (one.what, one.url) if text]
+    said = f"{_WORDS[one.state]}{build}{': ' if more else ''}{'; '.join(more)}"
+    then = "".join(f"\n    {line}" for line in one.then.splitlines())
+    return f"  {one.ring:6}  {one.name:24}  {said}{then}"

@@ -21,13 +21,14 @@ from pipeline.core.errors import PipelineError
 from pipeline.edge.shell import run, scrubbed
 
 from .clones import Mirror, git
-from .config import UPDATES
+from .config import UPDATES, same_address
+from .releases import numbers_of
 
 BRANCH = f"{UPDATES}template"
 EMAIL = "fleet-update@copier-lambda.invalid"  # of commits that a later run may replace
 _NAME = "Template updates"
 _TRAILER = "Template-Release"
-_RELEASE = re.compile(r"v(\d+)\.(\d+)\.(\d+)\Z")
+_RELEASE = re.compile(r"v\d+\.\d+\.\d+\Z")
 # Where packages come from.
 _INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL", "NPM_CONFIG_REGISTRY")
 _CONFLICTS = 4
@@ -65,7 +66,7 @@ def release_of(root: Path, name: str, folder: Path, environ: Mapping[str, str]) 
     """Clone the template at `root` into `folder`, at a release: the newest one by default."""
     env = _isolated(folder, environ)
     tags = git(("tag",), root, env).split()
-    name = name or max(filter(numbers, tags), key=numbers, default="")
+    name = name or max(filter(_RELEASE.match, tags), key=numbers_of, default="")
     if name not in tags:
         what = f"the template has no release {name!r}" if name else "the template has no release"
         raise PipelineError("fleet.update", what, "Fetch its tags: git fetch --tags")
@@ -83,29 +84,39 @@ def release_of(root: Path, name: str, folder: Path, environ: Mapping[str, str]) 
     return Release(name, clone)
 
 
-def numbers(release: str) -> tuple[int, ...]:
-    """Return a release's numbers, to compare it; nothing for another name."""
-    found = _RELEASE.match(release)
-    return tuple(map(int, found.groups())) if found else ()
+class UnfitError(PipelineError):
+    """No release could update that repository: the release is not at fault."""
 
 
-def answers_of(mirror: Mirror, scratch: Path) -> dict[str, Any]:
-    """Return the answers that a mirror's default branch holds. Raises PipelineError without any."""
+def origin_of(mirror: Mirror, release: Release, template: str, scratch: Path) -> tuple[str, str]:
+    """Return the release that a mirror's default branch has, and the template's address there.
+
+    `template` is what it should be. Raises UnfitError where no release could update it.
+    """
     where, name = mirror.repository.name, doctor.ANSWERS
     if not mirror.commit:
-        raise PipelineError(where, "it has no commit yet", "Push one, or take it out.")
+        raise UnfitError(where, "it has no commit yet", "Push one, or take it out of the fleet.")
+    env = _isolated(scratch, os.environ)
     path = Path(mirror.repository.folder, name).as_posix()
     try:
-        text = git(("show", f"{mirror.commit}:{path}"), mirror.path, _isolated(scratch, os.environ))
+        text = git(("show", f"{mirror.commit}:{path}"), mirror.path, env)
     except PipelineError as error:
         then = "Was it made from the template, and is `folder` in fleet.toml right?"
-        raise PipelineError(where, f"{mirror.branch} has no {path}", then) from error
+        raise UnfitError(where, f"{mirror.branch} has no {path}", then) from error
     (scratch / name).write_text(text, encoding="utf-8")
-    found = doctor.answers(scratch)
-    if not found.get("_commit") or not found.get("_src_path"):
+    known = doctor.answers(scratch)
+    old, source = str(known.get("_commit", "")), str(known.get("_src_path", ""))
+    if not old or not source:
         what = f"{path} does not say which template this is from, and which release of it"
-        raise PipelineError(where, what, "Bring it back from its history.")
-    return found
+        raise UnfitError(where, what, "Bring it back from its history.")
+    if same_address(doctor.git_address(source)) != same_address(template):
+        what = f"it is from another template: {doctor.hidden(source)}"
+        raise UnfitError(where, what, f"Correct {path}, or take it out of the fleet.")
+    words = ["git", "cat-file", "-e", f"{old}^{{commit}}"]
+    if old.startswith("-") or run(words, cwd=release.clone, env=env, accept=_ANY_CODE).code:
+        what = f"it is from {old}, which the template does not have"
+        raise UnfitError(where, what, "Is the template's clone here whole? git fetch --tags")
+    return old, source
 
 
 class Pushed(NamedTuple):
@@ -116,7 +127,7 @@ class Pushed(NamedTuple):
 
 
 def pushed(mirror: Mirror, scratch: Path) -> Pushed | None:
-    """Return what is on the branch. Raises ForeignCommit where a commit is somebody else's."""
+    """Return what is on the branch. Raises ForeignCommitError where a commit is somebody else's."""
     tip = mirror.heads.get(BRANCH)
     if not tip:
         return None
@@ -127,13 +138,13 @@ def pushed(mirror: Mirror, scratch: Path) -> Pushed | None:
     if foreign := [name for name, email, _ in commits if email != EMAIL]:
         what = f"{BRANCH} has commits of somebody's: {', '.join(foreign[:3])}"
         then = "It is left as it is. Merge it, or delete the branch and run this again."
-        raise ForeignCommit(mirror.repository.name, what, then)
+        raise ForeignCommitError(mirror.repository.name, what, then)
     words = ["git", "merge-tree", "--write-tree", mirror.commit, tip]
     merges = run(words, cwd=mirror.path, env=env, accept=_ANY_CODE).code == 0
     return Pushed(commits[0][2] if commits else "", merges)
 
 
-class ForeignCommit(PipelineError):
+class ForeignCommitError(PipelineError):
     """Somebody works on the branch: it is not replaced."""
 
 
@@ -260,7 +271,7 @@ def _command(release: Release, scratch: Path, root: Path) -> list[str | Path]:
     beside = scratch / "template"
     beside.symlink_to(release.clone, target_is_directory=True)
     script = beside / "template/scripts/update.py"
-    given = ["--apply", beside, "--root", root, "--to", release.name, "--json"]
+    given: list[str | Path] = ["--apply", beside, "--root", root, "--to", release.name, "--json"]
     return [sys.executable, "-B", script, *given]
 
 
