@@ -31,13 +31,13 @@ def show(survey: Survey, console: Console) -> None:
     table.add_column("live", no_wrap=True, overflow="ellipsis", max_width=12)
     for one in survey.repositories:
         table.add_row(
-            harmless(one.name),
+            Text(harmless(one.name)),
             Text(one.state, COLOURS[one.state]),
-            harmless(one.release) or _UNKNOWN,
+            Text(harmless(one.release) or _UNKNOWN),
             age(one.sign_of_life),
             age(max((request["days"] for request in one.requests), default=None), "-"),
             _runtime(one.runtime),
-            harmless(live(one.deployed)),
+            Text(harmless(live(one.deployed))),
         )
     console.print(table, highlight=False)
     wrong = [one for one in survey.repositories if one.state != "current"]
