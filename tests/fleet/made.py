@@ -75,11 +75,11 @@ class Fleet:
             self._file(mode, f"{folder}/{path}", data)
         for path, edit in (edits or {}).items():
             mode, before = self.renders[release].get(path, ("100644", b""))
-            data = edit(before) if callable(edit) else edit
-            if data is None:
+            after = edit(before) if callable(edit) else edit
+            if after is None:
                 self._stream.append(f"D {path}\n".encode())
             else:
-                self._file("120000" if data.startswith(LINK) else mode, path, data)
+                self._file("120000" if after.startswith(LINK) else mode, path, after)
         self._branches[name] = [(branch, name)]
         if other:
             self._commit(f"refs/heads/{name}-update", timedelta(days=days / 2), NEW)
