@@ -30,7 +30,7 @@ def namespace(root: Path) -> Collection:
     """Return the verbs of the template repository at `root`."""
     collection = Collection(
         demo, test, check, bench, lock, manifest, picture, release,
-        Collection("fleet", fleet.status, fleet.merge, fleet.plan),
+        Collection("fleet", fleet.status, fleet.update, fleet.merge, fleet.plan),
     )  # fmt: skip
     collection.configure({"pipeline": {"root": str(root)}})
     return collection

@@ -19,32 +19,31 @@ from .config import FILE
 from .config import Host as Settings
 
 GREEN, RED, PENDING, NONE = "green", "red", "pending", "none"
-_MARK = re.compile(r"<!-- template-update (\S+) -->")
+_MARK = re.compile(r"<!-- template-update (\S+) (\w*) -->")
 _GOOD = frozenset({"success", "neutral", "skipped"})
 _PIPELINES = {"success": GREEN, "failed": RED, "canceled": RED, "skipped": NONE}
 
 
 @dataclass(frozen=True)
 class Said:
-    """A request or an issue. `state` is open, merged or closed; `commit` a request's newest one."""
+    """A request or an issue; `state` is open, merged or closed."""
 
     number: int
     url: str
     state: str
     title: str
     body: str
-    commit: str = ""
 
     @property
-    def release(self) -> str:
-        """The release of the template that it is about; empty where it is not the fleet's."""
+    def about(self) -> tuple[str, str]:
+        """The release of the template, and the commit that was to be updated; empty for others'."""
         found = _MARK.search(self.body)
-        return found[1] if found else ""
+        return (found[1], found[2]) if found else ("", "")
 
 
-def marked(body: str, release: str) -> str:
+def marked(body: str, release: str, commit: str) -> str:
     """Return a text with the line by which a later run knows it again; people do not see it."""
-    return f"{body.rstrip()}\n\n<!-- template-update {release} -->\n"
+    return f"{body.rstrip()}\n\n<!-- template-update {release} {commit} -->\n"
 
 
 class Host(Protocol):
@@ -155,7 +154,6 @@ class GitHub:
             state="merged" if one.get("merged_at") else one["state"],
             title=one["title"],
             body=one.get("body") or "",
-            commit=one.get("head", {}).get("sha", ""),
         )
 
 
@@ -221,7 +219,6 @@ class GitLab:
             state={"opened": "open", "locked": "open"}.get(one["state"], one["state"]),
             title=one["title"],
             body=one.get("description") or "",
-            commit=one.get("sha") or "",
         )
 
 
@@ -230,4 +227,4 @@ def _project(slug: str) -> str:
 
 
 def _ours(found: Iterable[Said] | Iterator[Said]) -> Said | None:
-    return next((one for one in found if one.release), None)
+    return next((one for one in found if one.about[0]), None)

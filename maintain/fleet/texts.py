@@ -73,11 +73,11 @@ def request_text(
     rest = [*_packaged(one, package), *changes]
     if one.patch:
         rest += ["## What is new in files that are yours", _fenced(one.patch, "diff")]
-    return marked(_short("\n".join([*head, "", "\n\n".join(rest)])), release)
+    return marked(_short("\n".join([*head, "", "\n\n".join(rest)])), release, base)
 
 
-def issue_text(one: Updated, old: str, release: str) -> str:
-    """Return an issue's text: what conflicts, what to do, and the preview."""
+def issue_text(one: Updated, old: str, base: str, release: str) -> str:
+    """Return an issue's text: what conflicts with the commit `base`, what to do, the preview."""
     lines = [
         f"The update of the template from {old} to {release} conflicts with what is here:",
         *_listed(one.conflicts),
@@ -94,7 +94,7 @@ def issue_text(one: Updated, old: str, release: str) -> str:
     ]
     if one.changes:
         lines += ["", "## What the template says of it", one.changes]
-    return marked(_short("\n".join(lines)), release)
+    return marked(_short("\n".join(lines)), release, base)
 
 
 def _packaged(one: Updated, package: Mapping[str, Sequence[str]] | None) -> Iterator[str]:

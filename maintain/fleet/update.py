@@ -24,11 +24,12 @@ from .releases import numbers_of
 from .updating import BRANCH, ForeignCommitError, Release, UnfitError, Updated
 
 # What became of a repository. `failed` may be the release's fault, `broken` is not.
-CURRENT, OPENED, CHANGED, STANDS = "current", "opened", "changed", "stands"
+CURRENT, BEHIND, OPENED, CHANGED, STANDS = "current", "behind", "opened", "changed", "stands"
 CONFLICT, DECLINED, FOREIGN = "conflict", "declined", "foreign"
 BROKEN, FAILED, SKIPPED = "broken", "failed", "skipped"
 _WORDS = {
     CURRENT: "has the release",
+    BEHIND: "it has no request yet",
     OPENED: "a request is open",
     CHANGED: "the open request is brought up to date",
     STANDS: "the open request stands as it is",
@@ -101,24 +102,27 @@ class Report:
 
 
 def run_update(run: Fleetwide, *, ring: str = "", only: Sequence[str] = ()) -> Report:
-    """Update ring after ring, each only when the one before builds; `ring` is the last one.
+    """Update ring after ring, each only when all before it build; `ring` is the last one.
 
-    `only` names repositories that are updated whatever their ring is, and whatever it builds.
+    `only` names the repositories to work on. With a ring the others are looked at, for what they
+    say of the release; without one the rings say nothing: somebody has chosen.
     """
     if ring and ring not in RINGS:
         raise PipelineError("--ring", f"{ring!r} is no ring", f"They are {', '.join(RINGS)}.")
-    if only:
-        outcomes = _together(run, run.fleet.only(tuple(only)).repositories)
-        return Report(run.release.name, tuple(outcomes), dry_run=run.dry_run)
+    chosen = run.fleet.only(tuple(only)).repositories
+    names = {one.name for one in chosen}
+    if only and not ring:
+        return Report(run.release.name, tuple(_together(run, chosen, names)), "", run.dry_run)
     done: list[Outcome] = []
-    for name in RINGS[: RINGS.index(ring) + 1] if ring else RINGS:
+    rings = RINGS[: RINGS.index(ring or RINGS[-1]) + 1]
+    stopped = ""
+    for name in rings:
         of_ring = [one for one in run.fleet.repositories if one.ring == name]
-        outcomes = _together(run, of_ring)
-        done += outcomes
-        later = [one for one in RINGS[RINGS.index(name) + 1 :] if not ring or one == ring]
-        if outcomes and later and (why := _why_not_on(name, outcomes)):
-            return Report(run.release.name, tuple(done), why, run.dry_run)
-    return Report(run.release.name, tuple(done), dry_run=run.dry_run)
+        outcomes = _together(run, of_ring, names)
+        done += [one for one in outcomes if one.name in names]
+        if outcomes and name != rings[-1] and (stopped := _why_not_on(name, outcomes)):
+            break
+    return Report(run.release.name, tuple(done), stopped, run.dry_run)
 
 
 def _why_not_on(ring: str, outcomes: Sequence[Outcome]) -> str:
@@ -134,18 +138,18 @@ def _why_not_on(ring: str, outcomes: Sequence[Outcome]) -> str:
     ):
         if kind in found:
             return f"ring {ring}: {what} {', '.join(found[kind])}"
-    return "" if GREEN in found else f"ring {ring}: nothing in it has the release and builds"
+    return "" if GREEN in found else f"ring {ring}: nothing in it builds with the release"
 
 
-def _together(run: Fleetwide, repositories: Sequence[Repository]) -> list[Outcome]:
-    """Update repositories, several at once, in the order of the list."""
+def _together(run: Fleetwide, repositories: Sequence[Repository], names: set[str]) -> list[Outcome]:
+    """Update those with these names and look at the others, several at once; keep the order."""
     chosen = replace(run.fleet, repositories=tuple(repositories))
     waiting: dict[str, Future[Outcome]] = {}
     found: dict[str, Outcome] = {}
     telling = threading.Lock()
 
     def one(mirror: Mirror) -> Outcome:
-        outcome = _outcome(run, mirror)
+        outcome = _outcome(run, mirror, look=mirror.repository.name not in names)
         with telling:
             run.tell(_line(outcome))
         return outcome
@@ -161,12 +165,12 @@ def _together(run: Fleetwide, repositories: Sequence[Repository]) -> list[Outcom
     return [found[one.name] for one in repositories]
 
 
-def _outcome(run: Fleetwide, mirror: Mirror) -> Outcome:
-    """Update one repository; whatever goes wrong with it is its outcome."""
+def _outcome(run: Fleetwide, mirror: Mirror, *, look: bool) -> Outcome:
+    """Update one repository, or only look; whatever goes wrong with it is its outcome."""
     repository = mirror.repository
     with tempfile.TemporaryDirectory(prefix="fleet-") as folder:
         try:
-            return _updated(run, mirror, Path(folder))
+            return _updated(run, mirror, Path(folder), look=look)
         except ForeignCommitError as error:
             return _failed(repository, FOREIGN, error)
         except UnfitError as error:
@@ -176,60 +180,62 @@ def _outcome(run: Fleetwide, mirror: Mirror) -> Outcome:
             return _failed(repository, FAILED, error)
 
 
-def _updated(run: Fleetwide, mirror: Mirror, scratch: Path) -> Outcome:
+def _updated(run: Fleetwide, mirror: Mirror, scratch: Path, *, look: bool) -> Outcome:
     repository, release, slug = mirror.repository, run.release.name, mirror.repository.slug
     old, source = updating.origin_of(mirror, run.release, run.fleet.template, scratch)
     outcome = Outcome(repository.name, repository.ring, CURRENT, old=old)
     if old == release or numbers_of(old) > numbers_of(release):
         what = f"has {old}" if old != release else ""
         return replace(outcome, what=what, build=run.host.builds(slug, mirror.commit))
-    before = run.host.requests(slug, BRANCH)
-    asked = next((one for one in before if one.release == release and one.state != "open"), None)
-    standing = next((one for one in before if one.state == "open"), None)
-    if asked and not standing:
-        what = f"the request for {release} was {asked.state}, and {mirror.branch} has {old}"
-        return replace(outcome, state=DECLINED, what=what, url=asked.url)
+    asked = run.host.requests(slug, BRANCH)
+    standing = next((one for one in asked if one.state == "open"), None)
+    ended = next((one for one in asked if one.about[0] == release and one.state != "open"), None)
+    if ended and not standing:
+        what = f"{ended.state}, and {mirror.branch} has {old}"
+        return replace(outcome, state=DECLINED, what=what, url=ended.url)
     branch = updating.pushed(mirror, scratch)
-    if standing and standing.release == release and branch and branch == (release, True):
+    if standing and standing.about[0] == release and branch == (release, True):
         build = run.host.builds(slug, mirror.heads[BRANCH], standing.number)
         return replace(outcome, state=STANDS, url=standing.url, build=build)
-    done = updating.update(mirror, run.release, source, scratch)
+    if look:
+        return replace(outcome, state=BEHIND, build=NONE)
     issue = run.host.issue(slug)
-    if done.conflicts or not done.commit:
-        return _conflict(run, outcome, slug, done, issue)
+    if issue and issue.about == (release, mirror.commit):
+        return replace(outcome, state=CONFLICT, url=issue.url)
+    done = updating.update(mirror, run.release, source, scratch)
+    if not done.commit:
+        return _conflict(run, outcome, mirror, done, issue)
     package = None
     if run.build:
         package = updating.proof(mirror, run.release, source, scratch / "proof")
     number = issue.number if issue else 0
-    title, text = texts.title(old, release), texts.request_text(
-        done, mirror.commit, release, package, number
-    )  # fmt: skip
-    state = CHANGED if standing else OPENED
+    text = texts.request_text(done, mirror.commit, release, package, number)
+    outcome = replace(outcome, state=CHANGED if standing else OPENED)
     if run.dry_run:
-        return replace(outcome, state=state, url=standing.url if standing else "", text=text)
+        return replace(outcome, url=standing.url if standing else "", text=text)
     _push(run, mirror, done)
+    title = texts.title(old, release)
     if standing:
         request = run.host.change_request(slug, standing.number, title, text)
     else:
         request = run.host.open_request(slug, BRANCH, mirror.branch, title, text)
     build = run.host.builds(slug, done.commit, request.number)
-    return replace(outcome, state=state, url=request.url, build=build)
+    return replace(outcome, url=request.url, build=build)
 
 
 def _conflict(
-    run: Fleetwide, outcome: Outcome, slug: str, done: Updated, issue: Said | None
+    run: Fleetwide, outcome: Outcome, mirror: Mirror, done: Updated, issue: Said | None
 ) -> Outcome:
     """Open an issue, or bring the one up to date that is open."""
-    release = run.release.name
-    text = texts.issue_text(done, outcome.old, release)
+    release, slug = run.release.name, mirror.repository.slug
+    text = texts.issue_text(done, outcome.old, mirror.commit, release)
     outcome = replace(outcome, state=CONFLICT, what=", ".join(done.conflicts))
     if run.dry_run:
         return replace(outcome, url=issue.url if issue else "", text=text)
     title = texts.conflict_title(release)
     if issue is None:
         return replace(outcome, url=run.host.open_issue(slug, title, text).url)
-    if (issue.title, issue.body.split()) != (title, text.split()):
-        run.host.change_issue(slug, issue.number, title, text)
+    run.host.change_issue(slug, issue.number, title, text)
     return replace(outcome, url=issue.url)
 
 

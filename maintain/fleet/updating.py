@@ -259,9 +259,13 @@ def _cloned(mirror: Mirror, scratch: Path) -> tuple[Path, Path]:
     scratch.mkdir(parents=True, exist_ok=True)
     git((*words, str(mirror.path), str(clone)), scratch, env)
     root = clone / mirror.repository.folder
-    if not root.resolve().is_relative_to(clone.resolve()):
-        what = f"{mirror.repository.folder} leads out of the repository"
-        raise PipelineError(mirror.repository.name, what, "Correct `folder` in fleet.toml.")
+    listed = git(("ls-files", "-z", "--stage"), clone, env).split("\0")
+    links = [line.partition("\t")[2] for line in listed if line.startswith("120000")]
+    # What an update writes must not end up elsewhere on this machine.
+    for name in (*links, mirror.repository.folder):
+        if not (clone / name).resolve().is_relative_to(clone.resolve()):
+            what = f"{name} leads out of the repository"
+            raise UnfitError(mirror.repository.name, what, "Take the link out of it.")
     return clone, root
 
 

@@ -114,14 +114,63 @@ def plan(
     run.result(text, json.loads(text))
 
 
+@verb(
+    {
+        **_FLEET,
+        "to": "The release, as v1.2.3; the newest one by default",
+        "ring": "The last ring to update: canary, early or all",
+        "dry-run": "Push nothing, and write nothing at the host",
+        "build": "Build each before and after, in a sandbox, for what changes in its package",
+    },
+    name="update",
+)
+def update(
+    run: Session, fleet: str = "fleet.toml", only: str = "", to: str = "", ring: str = "",
+    dry_run: bool = False, build: bool = False,
+) -> None:  # fmt: skip
+    """Ask each repository to merge the newest release, ring by ring."""
+    import tempfile
+
+    from pipeline.edge.http import Http
+
+    from .clones import Gate
+    from .hosts import host_of
+    from .update import Fleetwide, run_update
+    from .updating import release_of
+
+    read, environ = fleet_of(run, fleet, ""), run.machine.environ
+    token = read.host.secret(environ)
+    run.hide(*filter(None, [token]))
+    host = host_of(read.host, token, Http(environ, tell=run.reporter.line), tell=run.reporter.line)
+    with tempfile.TemporaryDirectory(prefix="fleet-") as folder:
+        release = release_of(run.root, to, Path(folder), environ)
+        run.reporter.line(f"{release.name}{', as a dry run' if dry_run else ''}")
+        fleetwide = Fleetwide(
+            read, release, host, environ,
+            dry_run=dry_run, build=build, gate=Gate(), tell=run.reporter.line,
+        )  # fmt: skip
+        report = run_update(fleetwide, ring=ring, only=_names(only))
+    if dry_run and not run.json:
+        for one in report.outcomes:
+            if one.text:
+                run.reporter.line(f"\n{one.name}\n\n{one.text}")
+    run.answer = report.document()
+    if report.stopped:
+        then = "Nothing of the next rings was begun. Run it again when that builds."
+        run.reporter.line(f"{report.stopped}\n{then}")
+    if report.code:
+        raise Exit(code=report.code)
+
+
 def fleet_of(run: Session, file: str, only: str) -> Fleet:
     """Return the fleet, or those of it that are asked for."""
-    import re
-
     from .config import read_fleet
 
-    read = read_fleet(Path(file), run.machine.environ)
-    return read.only(tuple(filter(None, re.split(r"[,\s]+", only))))
+    return read_fleet(Path(file), run.machine.environ).only(_names(only))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.replace(",", " ").split())
 
 
 def _show(run: Session, found: Survey, html: str) -> None:

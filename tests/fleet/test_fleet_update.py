@@ -17,7 +17,7 @@ from pipeline.edge.http import Http
 
 from maintain.fleet.config import Fleet, Repository
 from maintain.fleet.config import Host as Settings
-from maintain.fleet.hosts import host_of
+from maintain.fleet.hosts import host_of, marked
 from maintain.fleet.update import Fleetwide, Report, run_update
 from maintain.fleet.updating import BRANCH, EMAIL, Release, release_of, sandboxed
 from maintain.manifest import write_manifest
@@ -69,8 +69,8 @@ def world(tmp_path: Path) -> Iterator[World]:
     template.mkdir()
     git(template, "init", "--quiet")
     commit_all(template, "Release")
-    git(template, "tag", _NEW)
-    git(template, "tag", "v999.2.0")
+    for name in (_OLD, _NEW, "v999.2.0"):
+        git(template, "tag", name)
     with git_host("github", tmp_path / "host") as host:
         yield World(host, Release(_NEW, template), tmp_path)
 
@@ -112,7 +112,10 @@ def test_a_ring_begins_when_the_one_before_builds(
     assert why in report.stopped
     assert "first" in report.stopped or begun
     assert report.code == (1 if why == "red" else 0)
-    # Who is asked for by name is updated whatever the rings are at.
+    # Part of a fleet, as one of several machines has it, waits for the whole ring.
+    part = world.run("all", only=("second",))
+    assert (_states(part), part.stopped) == ({"second": "current"} if begun else {}, report.stopped)
+    # Who is asked for by name alone is updated whatever the rings are at.
     assert _states(world.run(only=("second",))) == {"second": "current"}
 
 
@@ -128,7 +131,7 @@ def test_one_ring_is_the_last_one(world: World) -> None:
 
 
 def test_a_bad_repository_is_named_and_does_not_stop_the_rest(world: World) -> None:
-    """No answers, another template, a release that nobody knows, no remote."""
+    """No answers, another template, a release nobody knows, no remote, a link to elsewhere."""
     world.host.built = ("success",)
     world.add("good", _current(world.folder, "good"), "canary")
     bare = world.folder / "sources" / "bare"
@@ -141,6 +144,10 @@ def test_a_bad_repository_is_named_and_does_not_stop_the_rest(world: World) -> N
     commit_all(foreign, "From elsewhere")
     world.add("foreign", foreign, "canary")
     world.add("unknown", _current(world.folder, "unknown", "v1.2.3"), "canary")
+    linking = _current(world.folder, "linking", _OLD)
+    (linking / "scripts").symlink_to(world.folder)
+    commit_all(linking, "Let others write elsewhere")
+    world.add("linking", linking, "canary")
     world.repositories.append(Repository("gone", world.host.url("example/gone"), "canary"))
     listed = Repository("other", world.host.url("example/bare"), "canary", is_listed=False)
     world.repositories.append(listed)
@@ -149,7 +156,7 @@ def test_a_bad_repository_is_named_and_does_not_stop_the_rest(world: World) -> N
     assert report.stopped == ""
     assert _states(report) == {
         "good": "current", "bare": "broken", "foreign": "broken", "unknown": "broken",
-        "gone": "broken", "other": "skipped", "newer": "current",
+        "linking": "broken", "gone": "broken", "other": "skipped", "newer": "current",
     }  # fmt: skip
     assert (report.code, world.host.writes()) == (1, [])
 
@@ -266,14 +273,14 @@ def test_each_state_gets_what_it_needs(whole: World, tmp_path: Path) -> None:
     def conflicting(repository: Path) -> None:
         _edit(repository / "tasks.py", "# Room for your own", "# Room for OUR own")
 
-    def marked(repository: Path) -> None:
+    def merged_badly(repository: Path) -> None:
         lines = "<<<<<<< ours\n1\n=======\n2\n>>>>>>> theirs\n"
         (repository / "notes.txt").write_text(lines, encoding="utf-8")
 
     _with(whole, "behind", _nothing, "canary")
     _with(whole, "changed", evil)
     _with(whole, "conflicted", conflicting)
-    _with(whole, "merged-badly", marked)
+    _with(whole, "merged-badly", merged_badly)
     _with(whole, "declined", _nothing)
     _with(whole, "foreign", _nothing)
     _with(whole, "broken", lambda folder: (folder / ".copier-answers.yml").unlink())
@@ -283,7 +290,7 @@ def test_each_state_gets_what_it_needs(whole: World, tmp_path: Path) -> None:
     for name in ("declined", "foreign"):
         bare = hosts[f"example/{name}"].path
         git(bare, "branch", BRANCH, "main")
-        text = f"<!-- template-update {_NEW} -->"
+        text = marked("", _NEW, "abc1")
         host.open_request(f"example/{name}", BRANCH, "main", "Update", text)
     hosts["example/declined"].requests[0].state = "closed"
     theirs = tmp_path / "theirs"

@@ -65,26 +65,25 @@ def test_requests_and_issues_are_opened_found_and_changed(served: GitHost) -> No
     served.page = 1
     host, slug = _client(served.kind, served.api), "example/orders"
     assert (host.requests(slug, _BRANCH), host.issue(slug)) == ([], None)
-    opened = host.open_request(slug, _BRANCH, "main", "Update", marked("Text", "v1.0.0"))
-    assert (opened.state, opened.release) == ("open", "v1.0.0")
-    assert opened.commit == served.repositories[slug].tip("main")
+    opened = host.open_request(slug, _BRANCH, "main", "Update", marked("Text", "v1.0.0", "abc1"))
+    assert (opened.state, opened.about) == ("open", ("v1.0.0", "abc1"))
     served.repositories[slug].requests[0].state = "closed"
     host.open_request(slug, _BRANCH, "main", "Update again", "Nobody's mark")
     newest, closed = host.requests(slug, _BRANCH)
-    assert (newest.state, newest.release) == ("open", "")
-    assert (closed.state, closed.release, closed.number) == ("closed", "v1.0.0", opened.number)
-    host.change_request(slug, newest.number, "Newer", marked("Other", "v1.1.0"))
+    assert (newest.state, newest.about) == ("open", ("", ""))
+    assert (closed.state, closed.number) == ("closed", opened.number)
+    host.change_request(slug, newest.number, "Newer", marked("Other", "v1.1.0", "abc1"))
     assert host.requests(slug, _BRANCH)[0].title == "Newer"
 
     host.open_issue(slug, "Somebody's", "No mark")
-    made = host.open_issue(slug, "It conflicts", marked("Look", "v1.1.0"))
+    made = host.open_issue(slug, "It conflicts", marked("Look", "v1.1.0", "abc1"))
     found = host.issue(slug)
     assert found
-    assert (found.number, found.release) == (made.number, "v1.1.0")
-    host.change_issue(slug, made.number, "It still conflicts", marked("Look", "v1.2.0"))
+    assert (found.number, found.about) == (made.number, ("v1.1.0", "abc1"))
+    host.change_issue(slug, made.number, "It still conflicts", marked("Look", "v1.2.0", "abc2"))
     found = host.issue(slug)
     assert found
-    assert (found.title, found.release) == ("It still conflicts", "v1.2.0")
+    assert (found.title, found.about) == ("It still conflicts", ("v1.2.0", "abc2"))
 
 
 @pytest.mark.parametrize(
