@@ -14,6 +14,7 @@ from pipeline.core.errors import PipelineError, UsageError
 if TYPE_CHECKING:
     from .config import Fleet
     from .status import Survey
+    from .update import Report
 
 _FLEET = {
     "fleet": "The file that lists the repositories; fleet.toml by default",
@@ -83,15 +84,24 @@ def merge(run: Session, file: list[str], html: str = "") -> None:
     """Make one result of those that several machines wrote with --json."""
     from pipeline.core.strict_json import parse_json
 
+    from .shards import merged_reports
     from .status import merged, read_survey
+    from .update import line_of
 
     if not file:
         raise UsageError("fleet.merge", "no file is named", "Name the shards' results.")
     try:
-        found = [read_survey(parse_json(Path(one).read_bytes(), one), one) for one in file]
+        documents = {one: parse_json(Path(one).read_bytes(), one) for one in file}
     except OSError as error:
         raise PipelineError(str(error.filename), error.strerror or str(error)) from error
-    _show(run, merged(found), html)
+    if all(isinstance(one, dict) and "outcomes" in one for one in documents.values()):
+        report = merged_reports([*documents.values()])
+        for outcome in report.outcomes:
+            run.reporter.line(line_of(outcome))
+        _report(run, report)
+    else:
+        surveys = [read_survey(document, name) for name, document in documents.items()]
+        _show(run, merged(surveys), html)
 
 
 @verb(
@@ -154,6 +164,10 @@ def update(
         for one in report.outcomes:
             if one.text:
                 run.reporter.line(f"\n{one.name}\n\n{one.text}")
+    _report(run, report)
+
+
+def _report(run: Session, report: Report) -> None:
     run.answer = report.document()
     if report.stopped:
         then = "Nothing of the next rings was begun. Run it again when that builds."

@@ -20,8 +20,9 @@ from maintain.fleet.config import Fleet, Host, Repository
 from maintain.fleet.deployed import from_file, from_octopus, with_versions
 from maintain.fleet.hosts import api_of
 from maintain.fleet.screen import show
-from maintain.fleet.shards import matrix
+from maintain.fleet.shards import matrix, merged_reports
 from maintain.fleet.signs import Signs
+from maintain.fleet.update import Outcome, Report
 from tests.fleet import sample
 from tests.repositories import commit_all, git
 from tests.standins.git_hosts import TOKEN, git_host
@@ -184,6 +185,19 @@ def test_the_table_fits_into_80_columns() -> None:
     assert "[red]x" in table
     assert "\x1b" not in out.getvalue()
     assert "21 repositories: 3 broken, 1 conflicted" in rest
+
+
+def test_reports_of_shards_become_one() -> None:
+    """Their outcomes stand ring by ring; the results of two releases do not fit together."""
+    parts = [
+        Report("v1.1.0", (Outcome("b", "all", "opened"), Outcome("c", "canary", "current"))),
+        Report("v1.1.0", (Outcome("a", "all", "conflict"),), "canary is red"),
+    ]
+    whole = merged_reports([json.loads(json.dumps(part.document())) for part in parts])
+    assert [one.name for one in whole.outcomes] == ["c", "a", "b"]
+    assert (whole.stopped, whole.code) == ("canary is red", 4)
+    with pytest.raises(PipelineError):
+        merged_reports([parts[0].document(), Report("v1.0.0", ()).document()])
 
 
 def test_shards_are_whole_and_even(tmp_path: Path) -> None:
