@@ -78,6 +78,10 @@ GITHUB = {
         "GET", f"{_AT}/check-runs", 200, _PAGE,
         answer=("status", "conclusion"), listed=True, key="check_runs",
     ),
+    "actions/list-workflow-runs-for-repo": Operation(
+        "GET", f"{_REPO}/actions/runs", 200, {**_PAGE, "head_sha": ()},
+        answer=("status", "conclusion"), listed=True, key="workflow_runs",
+    ),
     "repos/get-combined-status-for-ref": Operation(
         "GET", f"{_AT}/status", 200, answer=("state", "total_count", "statuses", "sha")
     ),
@@ -168,13 +172,15 @@ class Repository:
 class GitHost:
     """A running host; `kind` is github or gitlab. Repositories are below `folder`, by their names.
 
-    `built` is what a commit's builds are that no test has set.
+    `built` is what a commit's builds are that no test has set. A person's fine-grained token is not
+    shown checks.
     """
 
     kind: str
     folder: Path
     repositories: dict[str, Repository] = field(default_factory=dict)
     built: tuple[str, ...] = ()
+    shows_checks: bool = True
     page: int = 100
     server: Loopback = field(default_factory=lambda: Loopback("", lambda _: None))
 
@@ -365,11 +371,17 @@ def _issues(call: _Call) -> Any:
 
 
 def _check_runs(call: _Call) -> Any:
+    if not call.host.shows_checks:
+        return _answer(403, {"message": "Resource not accessible by personal access token"})
+    return _runs(call, call.found["ref"])
+
+
+def _runs(call: _Call, commit: str) -> Any:
     return [
         {"status": "in_progress", "conclusion": None}
         if one == "running"
         else {"status": "completed", "conclusion": one}
-        for one in call.builds(call.found["ref"])
+        for one in call.builds(commit)
         if not one.startswith("status ")
     ]
 
@@ -435,6 +447,7 @@ _ANSWERS: Mapping[str, Any] = {
     ),
     "issues/update": lambda call: _issue(call, _changed(call.issue(), call.document, "body")),
     "checks/list-for-ref": _check_runs,
+    "actions/list-workflow-runs-for-repo": lambda call: _runs(call, call.query["head_sha"]),
     "repos/get-combined-status-for-ref": _status,
     "merge requests: list": _merges,
     "merge requests: single": _single_merge,
