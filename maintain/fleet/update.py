@@ -186,7 +186,7 @@ def _updated(run: Fleetwide, mirror: Mirror, scratch: Path, *, look: bool) -> Ou
     outcome = Outcome(repository.name, repository.ring, CURRENT, old=old)
     if old == release or numbers_of(old) > numbers_of(release):
         what = f"has {old}" if old != release else ""
-        return replace(outcome, what=what, build=run.host.builds(slug, mirror.commit))
+        return _built(run, replace(outcome, what=what), slug, mirror.commit)
     asked = run.host.requests(slug, BRANCH)
     standing = next((one for one in asked if one.state == "open"), None)
     ended = next((one for one in asked if one.about[0] == release and one.state != "open"), None)
@@ -195,8 +195,8 @@ def _updated(run: Fleetwide, mirror: Mirror, scratch: Path, *, look: bool) -> Ou
         return replace(outcome, state=DECLINED, what=what, url=ended.url)
     branch = updating.pushed(mirror, scratch)
     if standing and standing.about[0] == release and branch == (release, True):
-        build = run.host.builds(slug, mirror.heads[BRANCH], standing.number)
-        return replace(outcome, state=STANDS, url=standing.url, build=build)
+        outcome = replace(outcome, state=STANDS, url=standing.url)
+        return _built(run, outcome, slug, mirror.heads[BRANCH], standing.number)
     if look:
         return replace(outcome, state=BEHIND, build=NONE)
     issue = run.host.issue(slug)
@@ -219,8 +219,16 @@ def _updated(run: Fleetwide, mirror: Mirror, scratch: Path, *, look: bool) -> Ou
         request = run.host.change_request(slug, standing.number, title, text)
     else:
         request = run.host.open_request(slug, BRANCH, mirror.branch, title, text)
-    build = run.host.builds(slug, done.commit, request.number)
-    return replace(outcome, url=request.url, build=build)
+    outcome = replace(outcome, url=request.url)
+    return _built(run, outcome, slug, done.commit, request.number)
+
+
+def _built(run: Fleetwide, one: Outcome, slug: str, commit: str, request: int = 0) -> Outcome:
+    """Add what a commit builds; a build that cannot be read is none, and what was done stays."""
+    try:
+        return replace(one, build=run.host.builds(slug, commit, request))
+    except PipelineError as error:
+        return replace(one, build=NONE, what=f"its builds cannot be read: {error.what}")
 
 
 def _conflict(

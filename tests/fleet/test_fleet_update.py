@@ -49,7 +49,10 @@ class World:
         self.host.add(f"example/{name}", source)
         self.repositories.append(Repository(name, self.host.url(f"example/{name}"), ring))
 
-    def run(self, ring: str = "", only: tuple[str, ...] = (), *, dry_run: bool = False) -> Report:
+    def run(
+        self, ring: str = "", only: tuple[str, ...] = (), *, dry_run: bool = False,
+        build: bool = False,
+    ) -> Report:  # fmt: skip
         """Run the update."""
         settings = Settings(self.host.kind, self.host.api, "FLEET_TOKEN")
         clock = {"now": lambda: 0.0, "sleep": lambda _: None}
@@ -57,7 +60,8 @@ class World:
                       parallel=2)  # fmt: skip
         run = Fleetwide(
             fleet, self.release, host_of(settings, TOKEN, Http({}), **clock),
-            {**os.environ, "FLEET_TOKEN": TOKEN}, dry_run=dry_run, tell=self.lines.append,
+            {**os.environ, "FLEET_TOKEN": TOKEN}, dry_run=dry_run, build=build,
+            tell=self.lines.append,
         )  # fmt: skip
         return run_update(run, ring=ring, only=only)
 
@@ -193,8 +197,8 @@ def test_what_runs_in_the_sandbox_sees_no_token(
     )
     # Another process of the same user's, as the fleet's own one is, that has it.
     with subprocess.Popen(["sleep", "60"], env={**os.environ}) as other:
-        told = Path(f"/proc/{other.pid}/environ").read_bytes()
         done = sandboxed([sys.executable, probe], scratch, scratch, (), {}, {"NAMED": "a variable"})
+        told = Path(f"/proc/{other.pid}/environ").read_bytes()
         other.terminate()
     assert TOKEN.encode() in told
     assert done.code == 0, done.stderr
@@ -347,3 +351,45 @@ def test_each_state_gets_what_it_needs(whole: World, tmp_path: Path) -> None:
     assert _states(again) == {**_states(report), "changed": "stands"}
     assert (len(whole.host.writes()), whole.host.pushes()) == (writes, pushes)
     assert TOKEN not in repr((whole.lines, report))
+
+
+_HOOKS = """
+import glob, os, pathlib, time
+
+def before_build(stage):
+    texts = [repr(dict(os.environ)).encode()]
+    for name in glob.glob("/proc/*/environ"):
+        try:
+            texts.append(pathlib.Path(name).read_bytes())
+        except OSError:
+            pass
+    seen = any(b"token-of-the-fleet" in text for text in texts)
+    for folder in pathlib.Path("src").iterdir():
+        if folder.is_dir():
+            (folder / f"seen_{seen}.txt").write_text(str(time.time()))
+"""
+
+
+@pytest.mark.slow
+def test_a_build_is_in_the_sandbox_and_its_package_in_the_text(
+    whole: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What really differs is told; the build's own code ran, and saw no token."""
+    tool("bwrap", "bubblewrap")
+    monkeypatch.setenv("FLEET_TOKEN", TOKEN)
+
+    def with_hooks(repository: Path) -> None:
+        (repository / "scripts/hooks_build.py").write_text(_HOOKS, encoding="utf-8")
+        with (repository / ".gitignore").open("a", encoding="utf-8") as file:
+            file.write("seen_*.txt\n")
+
+    _with(whole, "built", with_hooks)
+    report = whole.run(build=True)
+    assert _states(report) == {"built": "opened"}, whole.lines
+    repository = whole.host.repositories["example/built"]
+    (request,) = repository.requests
+    assert "By two builds" in request.body
+    assert re.search(r"function\.zip/.*seen_False\.txt", request.body), request.body
+    assert "`deploy.py`" in request.body
+    # What the build wrote is nowhere in the commit.
+    assert "seen_" not in git(repository.path, "ls-tree", "-r", "--name-only", BRANCH)

@@ -122,11 +122,15 @@ def test_a_commit_builds_or_does_not(served: GitHost, builds: list[str], expecte
 def test_checks_and_statuses_count_together(
     served: GitHost, builds: list[str], expected: str
 ) -> None:
-    """GitHub has two kinds of them; one bad word is enough."""
+    """GitHub has two kinds of them; one bad word is enough.
+
+    A person's fine-grained token may read no checks, but the runs of GitHub Actions.
+    """
     repository = served.repositories["example/orders"]
     repository.builds[repository.tip("main")] = builds
     host = _client(served.kind, served.api)
-    assert host.builds("example/orders", repository.tip("main")) == expected
+    for served.shows_checks in (True, False):
+        assert host.builds("example/orders", repository.tip("main")) == expected
 
 
 def _limits(answers: list[Answer]) -> tuple[Clock, Any, list[Asked]]:
