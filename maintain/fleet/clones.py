@@ -40,6 +40,8 @@ _LOGIN = (
 _SAFELY = (
     "-c", f"core.hooksPath={os.devnull}", "-c", "gc.autoDetach=false",
     "-c", "fetch.recurseSubmodules=false",
+    # A remote that says nothing more must end: others wait for the place.
+    "-c", "http.lowSpeedLimit=100", "-c", "http.lowSpeedTime=60",
 )  # fmt: skip
 _BUSY = re.compile(r"\b429\b|rate limit|too many requests|secondary rate", re.IGNORECASE)
 _PASSING = re.compile(
@@ -182,7 +184,9 @@ def git_environment(host: Host, environ: Mapping[str, str]) -> dict[str, str]:
         "LC_ALL": "C.UTF-8",
     }
     if "GIT_SSH" not in env:
-        env.setdefault("GIT_SSH_COMMAND", "ssh -o BatchMode=yes -o ConnectTimeout=15")
+        env.setdefault(
+            "GIT_SSH_COMMAND", "ssh -o BatchMode=yes -o ConnectTimeout=15 -o ServerAliveInterval=15"
+        )
     if (token := host.secret(environ)) and host.web:
         user = "oauth2" if host.kind == "gitlab" else "x-access-token"
         words = base64.b64encode(f"{user}:{token}".encode()).decode()

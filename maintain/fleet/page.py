@@ -92,7 +92,7 @@ def _row(one: Standing, places: Sequence[int]) -> str:
         _e(live(one.deployed)),
     )
     facts = "".join(
-        f'<span class="fact{"" if cell else " none"}" data-label="{label}">{cell}</span>'
+        f'<span class="fact{"" if cell else " none"}"><i>{label}</i> {cell}</span>'
         for label, cell in zip(_FACTS, cells, strict=True)
     )
     # The release's cell says by how much a repository is behind.

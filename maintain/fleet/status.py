@@ -198,8 +198,7 @@ def _look(
         raise
     except PipelineError as error:
         why = error.what if error.where == repository.name else f"{error.where}: {error.what}"
-    except (OSError, ValueError, RecursionError) as error:
-        # One bad repository never stops the rest, whatever somebody put into it.
+    except Exception as error:  # noqa: BLE001 - whatever somebody put into it: the rest goes on
         why = f"it cannot be judged: {error!r}"
     return _bare(repository, "broken", why)
 

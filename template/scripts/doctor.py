@@ -327,7 +327,9 @@ def _allowed(root: Path) -> tuple[dict[tuple[str, str], str], list[Finding]]:
     """Return until when which path may have which sha256, and what is wrong with the entries."""
     table, found = _toml(root, ALLOWED)
     allowed = {}
-    for number, entry in enumerate(table.get("change", []), 1):
+    changes = table.get("change", [])
+    for number, given in enumerate(changes if isinstance(changes, list) else [changes], 1):
+        entry = given if isinstance(given, dict) else {}
         texts = {key: str(entry.get(key) or "") for key in ("path", "sha256", "reason", "expires")}
         if not all(texts.values()) or not re.fullmatch(r"\d{4}-\d\d-\d\d", texts["expires"]):
             what = f"change {number} allows nothing: it needs path, sha256, reason and expires"

@@ -94,6 +94,7 @@ def _edits(made: Made, template: str) -> dict[str, tuple[str, dict[str, Edit], d
         "another-template": ("broken", {_ANSWERS: _records(template, "/other")}, {}),
         "unknown-release": ("broken", {_ANSWERS: _records(NEW, "v7.7.7")}, {}),
         "no-settings": ("broken", {"pyproject.toml": None}, {}),
+        "bad-allowed": ("changed", {"scripts/allowed-changes.toml": b"change = 1", _TEXT: b""}, {}),
         "bad-settings": ("broken", {"pyproject.toml": b"a = \n"}, {}),
         "silent": ("silent", {}, {"days": 16}),
         "silent-behind": ("silent", {}, {**old, "days": 700}),
@@ -137,7 +138,7 @@ def _judged(template: Path, folder: Path, count: int) -> tuple[Fleet, Survey]:
 
 def test_each_kind_is_what_it_was_made(template: Path, tmp_path: Path) -> None:
     """Each state is found, with its reason; a look at the mirrors alone finds the same."""
-    fleet, found = _judged(template, tmp_path, 36)
+    fleet, found = _judged(template, tmp_path, 37)
     assert [*dict.fromkeys(one.state for one in found.repositories)] == [*STATES]
     assert found.exit_code == 4
     by_name = {one.name.rpartition("-")[0]: one for one in found.repositories}
