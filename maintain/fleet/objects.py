@@ -87,9 +87,13 @@ class Objects:
 
         Raises PipelineError for a tree that git would not check out.
         """
-        found = self.find(f"{commit}^{{tree}}" if not folder else f"{commit}:{folder}")
-        if found is None or found[1] != "tree":
-            return {}
+        found = self.find(f"{commit}^{{tree}}")
+        if found is None:
+            raise self._lost(f"there is no {commit}")
+        if folder:
+            found = self.find(f"{commit}:{folder}")
+            if found is None or found[1] != "tree":
+                return {}
         return dict(self._walk(found[0], "", 0))
 
     def _walk(self, tree: str, start: str, depth: int) -> Iterator[tuple[str, Entry]]:

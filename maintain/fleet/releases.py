@@ -67,7 +67,7 @@ class Releases:
         return {blob[0]: name for name, blob in found.items() if blob}
 
     def _read(self, name: str) -> Release | None:
-        if not re.fullmatch(r"[\w.+/-]+", name) or name.startswith("-"):
+        if not re.fullmatch(r"[\w.+/-]+", name) or not self._objects.find(f"{name}^{{tree}}"):
             return None
         files = {
             doctor.BY_ANSWER.sub(r"\1", path): entry.blob

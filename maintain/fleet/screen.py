@@ -16,7 +16,7 @@ COLOURS = {
     "broken": "bold red", "conflicted": "red", "changed": "yellow", "silent": "magenta",
     "behind": "cyan", "current": "green",
 }  # fmt: skip
-_SOON = 180  # days before a runtime's end from which it is coloured
+SOON = 180  # days before a runtime's end from which it is coloured
 _UNKNOWN = "?"
 
 
@@ -31,13 +31,13 @@ def show(survey: Survey, console: Console) -> None:
     table.add_column("live", no_wrap=True, overflow="ellipsis", max_width=12)
     for one in survey.repositories:
         table.add_row(
-            harmless(one.name),
+            Text(harmless(one.name)),
             Text(one.state, COLOURS[one.state]),
-            harmless(one.release) or _UNKNOWN,
+            Text(harmless(one.release) or _UNKNOWN),
             age(one.sign_of_life),
             age(max((request["days"] for request in one.requests), default=None), "-"),
             _runtime(one.runtime),
-            harmless(live(one.deployed)),
+            Text(harmless(live(one.deployed))),
         )
     console.print(table, highlight=False)
     wrong = [one for one in survey.repositories if one.state != "current"]
@@ -95,7 +95,7 @@ def _runtime(runtime: Mapping[str, Any]) -> Text:
         return Text(_UNKNOWN)
     short = runtime["name"].replace("python", "py").replace("nodejs", "node").removesuffix(".x")
     left = "ended" if days <= 0 else age(days)
-    return Text(f"{short} {left}", "red" if days <= 0 else "yellow" if days <= _SOON else "")
+    return Text(f"{short} {left}", "red" if days <= 0 else "yellow" if days <= SOON else "")
 
 
 def _count(number: int) -> str:

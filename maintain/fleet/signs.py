@@ -54,7 +54,7 @@ class Signs:
         GitHub: what reported a check or a status on the commit. GitLab: the branch's last pipeline.
         """
         if self.kind == "gitlab":
-            query = {"ref": branch, "order_by": "id", "sort": "desc", "per_page": 1}
+            query = {"ref": branch, "order_by": "id", "sort": "desc", "per_page": "1"}
             runs = _listed(self.api.get(f"{_project(repository)}/pipelines", **query))
             marks = [
                 (_time(run, "updated_at", "created_at"), str(run.get("status")), run.get("web_url"))
@@ -85,15 +85,12 @@ class Signs:
     def open_requests(self, repository: Repository, globs: tuple[str, ...]) -> list[OpenRequest]:
         """Return the open requests from branches that fit one of the globs, the oldest first."""
         if self.kind == "gitlab":
-            path, branch, query = (
-                f"{_project(repository)}/merge_requests",
-                "source_branch",
-                "opened",
-            )
+            path, branch = f"{_project(repository)}/merge_requests", "source_branch"
+            query = {"state": "opened", "scope": "all"}
         else:
-            path, branch, query = f"repos/{repository.slug}/pulls", "head", "open"
+            path, branch, query = f"repos/{repository.slug}/pulls", "head", {"state": "open"}
         found = []
-        for one in self._pages(path, state=query):
+        for one in self._pages(path, "", **query):
             head = one.get(branch)
             name = str(head.get("ref")) if isinstance(head, Mapping) else str(head)
             if any(fnmatchcase(name, glob) for glob in globs):

@@ -151,14 +151,14 @@ def _together(run: Fleetwide, repositories: Sequence[Repository], names: set[str
     def one(mirror: Mirror) -> Outcome:
         outcome = _outcome(run, mirror, look=mirror.repository.name not in names)
         with telling:
-            run.tell(_line(outcome))
+            run.tell(line_of(outcome))
         return outcome
 
     with ThreadPoolExecutor(max(1, run.fleet.parallel)) as pool:
         for repository, mirror in mirrors(chosen, run.environ, run.gate):
             if isinstance(mirror, PipelineError):
                 found[repository.name] = _failed(repository, BROKEN, mirror)
-                run.tell(_line(found[repository.name]))
+                run.tell(line_of(found[repository.name]))
             else:
                 waiting[repository.name] = pool.submit(one, mirror)
     found |= {name: future.result() for name, future in waiting.items()}
@@ -276,7 +276,8 @@ def _failed(repository: Repository, state: str, error: PipelineError) -> Outcome
     return Outcome(repository.name, repository.ring, state, what, error.then)
 
 
-def _line(one: Outcome) -> str:
+def line_of(one: Outcome) -> str:
+    """Return what became of a repository as a line, and what to do then below it."""
     build = f" (build: {one.build})" if one.build else ""
     more = [text for text in (one.what, one.url) if text]
     said = f"{_WORDS[one.state]}{build}{': ' if more else ''}{'; '.join(more)}"

@@ -14,6 +14,7 @@ from pipeline.core.errors import PipelineError, UsageError
 if TYPE_CHECKING:
     from .config import Fleet
     from .status import Survey
+    from .update import Report
 
 _FLEET = {
     "fleet": "The file that lists the repositories; fleet.toml by default",
@@ -83,15 +84,24 @@ def merge(run: Session, file: list[str], html: str = "") -> None:
     """Make one result of those that several machines wrote with --json."""
     from pipeline.core.strict_json import parse_json
 
+    from .shards import merged_reports
     from .status import merged, read_survey
+    from .update import line_of
 
     if not file:
         raise UsageError("fleet.merge", "no file is named", "Name the shards' results.")
     try:
-        found = [read_survey(parse_json(Path(one).read_bytes(), one), one) for one in file]
+        documents = {one: parse_json(Path(one).read_bytes(), one) for one in file}
     except OSError as error:
         raise PipelineError(str(error.filename), error.strerror or str(error)) from error
-    _show(run, merged(found), html)
+    if all(isinstance(one, dict) and "outcomes" in one for one in documents.values()):
+        report = merged_reports([*documents.values()])
+        for outcome in report.outcomes:
+            run.reporter.line(line_of(outcome))
+        _report(run, report)
+    else:
+        surveys = [read_survey(document, name) for name, document in documents.items()]
+        _show(run, merged(surveys), html)
 
 
 @verb(
@@ -133,7 +143,8 @@ def update(
 
     from pipeline.edge.http import Http
 
-    from .clones import Gate
+    from .clones import Gate, git_environment, mirror
+    from .config import Repository
     from .hosts import host_of
     from .update import Fleetwide, run_update
     from .updating import release_of
@@ -142,18 +153,25 @@ def update(
     token = read.host.secret(environ)
     run.hide(*filter(None, [token]))
     host = host_of(read.host, token, Http(environ, tell=run.reporter.line), tell=run.reporter.line)
+    gate = Gate()
+    theirs, login = Repository("template", read.template), git_environment(read.host, environ)
+    template = mirror(read.clones, theirs, login, gate, offline=False)
     with tempfile.TemporaryDirectory(prefix="fleet-") as folder:
-        release = release_of(run.root, to, Path(folder), environ)
+        release = release_of(template.path, to, Path(folder), environ)
         run.reporter.line(f"{release.name}{', as a dry run' if dry_run else ''}")
         fleetwide = Fleetwide(
             read, release, host, environ,
-            dry_run=dry_run, build=build, gate=Gate(), tell=run.reporter.line,
+            dry_run=dry_run, build=build, gate=gate, tell=run.reporter.line,
         )  # fmt: skip
         report = run_update(fleetwide, ring=ring, only=_names(only))
     if dry_run and not run.json:
         for one in report.outcomes:
             if one.text:
                 run.reporter.line(f"\n{one.name}\n\n{one.text}")
+    _report(run, report)
+
+
+def _report(run: Session, report: Report) -> None:
     run.answer = report.document()
     if report.stopped:
         then = "Nothing of the next rings was begun. Run it again when that builds."

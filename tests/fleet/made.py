@@ -74,12 +74,12 @@ class Fleet:
         for path, (mode, data) in self.renders[release].items() if folder else ():
             self._file(mode, f"{folder}/{path}", data)
         for path, edit in (edits or {}).items():
-            mode, old = self.renders[release].get(path, ("100644", b""))
-            data = edit(old) if callable(edit) else edit
-            if data is None:
+            mode, before = self.renders[release].get(path, ("100644", b""))
+            after = edit(before) if callable(edit) else edit
+            if after is None:
                 self._stream.append(f"D {path}\n".encode())
             else:
-                self._file("120000" if data.startswith(LINK) else mode, path, data)
+                self._file("120000" if after.startswith(LINK) else mode, path, after)
         self._branches[name] = [(branch, name)]
         if other:
             self._commit(f"refs/heads/{name}-update", timedelta(days=days / 2), NEW)

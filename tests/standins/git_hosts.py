@@ -44,7 +44,7 @@ class Operation:
     key: str = ""
 
 
-_PULL = ("number", "html_url", "state", "title", "body", "merged_at", "head")
+_PULL = ("number", "html_url", "state", "title", "body", "merged_at", "created_at", "head")
 _ISSUE = ("number", "html_url", "state", "title", "body")
 _STATES: Mapping[str, tuple[str, ...]] = {"state": ("open", "closed", "all"), "per_page": ()}
 _PAGE: Mapping[str, tuple[str, ...]] = {"per_page": (), "page": ()}
@@ -76,19 +76,20 @@ GITHUB = {
     ),
     "checks/list-for-ref": Operation(
         "GET", f"{_AT}/check-runs", 200, _PAGE,
-        answer=("status", "conclusion"), listed=True, key="check_runs",
+        answer=("status", "conclusion", "started_at", "completed_at", "html_url"), listed=True,
+        key="check_runs",
     ),
     "actions/list-workflow-runs-for-repo": Operation(
         "GET", f"{_REPO}/actions/runs", 200, {**_PAGE, "head_sha": ()},
         answer=("status", "conclusion"), listed=True, key="workflow_runs",
     ),
     "repos/get-combined-status-for-ref": Operation(
-        "GET", f"{_AT}/status", 200, answer=("state", "total_count", "statuses", "sha")
+        "GET", f"{_AT}/status", 200, _PAGE, answer=("state", "total_count", "statuses", "sha")
     ),
 }  # fmt: skip
 _MERGE = (
     "iid", "web_url", "state", "title", "description", "sha", "source_project_id",
-    "target_project_id",
+    "target_project_id", "source_branch", "created_at",
 )  # fmt: skip
 _GITLAB_ISSUE = ("iid", "web_url", "state", "title", "description")
 _ID = "/projects/{id}"
@@ -130,12 +131,15 @@ GITLAB = {
     ),
     "pipelines: list": Operation(
         "GET", f"{_ID}/pipelines", 200,
-        {**_PAGE, "sha": (), "order_by": ("id", "status", "ref", "updated_at", "user_id"),
+        {**_PAGE, "sha": (), "ref": (),
+         "order_by": ("id", "status", "ref", "updated_at", "user_id"),
          "sort": ("asc", "desc")},
-        answer=("id", "status", "sha"), listed=True,
+        answer=("id", "status", "sha", "updated_at", "web_url"), listed=True,
     ),
 }  # fmt: skip
 _TYPES = {"string": str, "boolean": bool}
+# When each request and build began and ended.
+_BEGUN, _ENDED = "2026-11-02T07:00:00Z", "2026-11-02T08:00:00Z"
 
 
 @dataclass
@@ -323,19 +327,21 @@ def _pull(call: _Call, one: Request) -> dict[str, Any]:
     return {
         "number": one.number, "html_url": call.page("pull", one), "title": one.title,
         "state": "open" if one.state == "open" else "closed", "body": one.body or None,
-        "merged_at": "2026-11-02T08:00:00Z" if one.state == "merged" else None,
+        "merged_at": _ENDED if one.state == "merged" else None,
+        "created_at": _BEGUN,
         "head": {"ref": one.branch, "sha": call.repository.tip(one.branch)},
     }  # fmt: skip
 
 
 def _pulls(call: _Call) -> Any:
-    owner, branch = call.query["head"].split(":", 1)
+    owner, _, branch = call.query.get("head", "").partition(":")
     state = call.query.get("state", "open")
-    assert owner == call.slug.partition("/")[0]
+    assert owner in ("", call.slug.partition("/")[0])
     return [
         _pull(call, one)
         for one in call.repository.requests
-        if one.branch == branch and (state == "all" or (one.state == "open") == (state == "open"))
+        if branch in ("", one.branch)
+        and (state == "all" or (one.state == "open") == (state == "open"))
     ]
 
 
@@ -373,10 +379,13 @@ def _issues(call: _Call) -> Any:
 def _check_runs(call: _Call) -> Any:
     if not call.host.shows_checks:
         return _answer(403, {"message": "Resource not accessible by personal access token"})
-    return _runs(call, call.found["ref"])
+    return [
+        {**one, "started_at": _BEGUN, "completed_at": _ENDED if one["conclusion"] else None}
+        for one in _runs(call, call.found["ref"])
+    ]
 
 
-def _runs(call: _Call, commit: str) -> Any:
+def _runs(call: _Call, commit: str) -> list[dict[str, Any]]:
     return [
         {"status": "in_progress", "conclusion": None}
         if one == "running"
@@ -392,7 +401,8 @@ def _status(call: _Call) -> Any:
     state = next((one for one in ("failure", "pending") if one in found), "success")
     return {
         "state": state if found else "pending",
-        "total_count": len(found), "statuses": [], "sha": call.found["ref"],
+        "total_count": len(found), "sha": call.found["ref"],
+        "statuses": [{"state": one, "updated_at": _ENDED} for one in found],
     }  # fmt: skip
 
 
@@ -401,12 +411,18 @@ def _merge(call: _Call, one: Request) -> dict[str, Any]:
         "iid": one.number, "web_url": call.page("-/merge_requests", one), "title": one.title,
         "state": "opened" if one.state == "open" else one.state, "description": one.body or None,
         "sha": call.repository.tip(one.branch), "source_project_id": 7, "target_project_id": 7,
+        "source_branch": one.branch, "created_at": _BEGUN,
     }  # fmt: skip
 
 
 def _merges(call: _Call) -> Any:
-    assert (call.query["state"], call.query["scope"]) == ("all", "all")
-    found = [one for one in call.repository.requests if one.branch == call.query["source_branch"]]
+    branch, state = call.query.get("source_branch", ""), call.query["state"]
+    assert call.query["scope"] == "all"
+    found = [
+        one
+        for one in call.repository.requests
+        if branch in ("", one.branch) and (state == "all" or one.state == "open")
+    ]
     return [_merge(call, one) for one in found]
 
 
@@ -428,7 +444,7 @@ def _gitlab_issue(call: _Call, one: Request) -> dict[str, Any]:
 
 def _pipeline(call: _Call, commit: str) -> list[dict[str, Any]]:
     words = {"failure": "failed"}
-    return [{"id": number, "status": words.get(one, one), "sha": commit}
+    return [{"id": number, "status": words.get(one, one), "sha": commit, "updated_at": _ENDED}
             for number, one in enumerate(call.builds(commit))]  # fmt: skip
 
 
@@ -462,7 +478,9 @@ _ANSWERS: Mapping[str, Any] = {
     "issues: update": lambda call: _gitlab_issue(
         call, _changed(call.issue(), call.document, "description")
     ),
-    "pipelines: list": lambda call: _pipeline(call, call.query["sha"]),
+    "pipelines: list": lambda call: _pipeline(
+        call, call.query.get("sha") or call.repository.tip(call.query["ref"])
+    ),
 }
 
 
