@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.edge.http import Http
 
+from maintain import verbs
 from maintain.fleet.config import Fleet, Repository
 from maintain.fleet.config import Host as Settings
 from maintain.fleet.hosts import host_of, marked
@@ -22,9 +24,10 @@ from maintain.fleet.update import Fleetwide, Report, run_update
 from maintain.fleet.updating import BRANCH, EMAIL, Release, release_of, sandboxed
 from maintain.manifest import write_manifest
 from tests.generated.repository import RUNTIME
-from tests.repositories import commit_all, copy_template, git
+from tests.repositories import ROOT, commit_all, copy_template, git
 from tests.standins.git_hosts import TOKEN, GitHost, git_host
 from tests.tools import tool
+from tests.verbs import run_verb
 
 _OLD, _NEW = "v999.0.0", "v999.1.0"
 _TEMPLATE = "https://git.example.invalid/copier-lambda.git"
@@ -41,6 +44,7 @@ class World:
     host: GitHost
     release: Release
     folder: Path
+    template: str = _TEMPLATE
     repositories: list[Repository] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
 
@@ -56,7 +60,7 @@ class World:
         """Run the update."""
         settings = Settings(self.host.kind, self.host.api, "FLEET_TOKEN")
         clock = {"now": lambda: 0.0, "sleep": lambda _: None}
-        fleet = Fleet(_TEMPLATE, tuple(self.repositories), settings, self.folder / "mirrors",
+        fleet = Fleet(self.template, tuple(self.repositories), settings, self.folder / "mirrors",
                       parallel=2)  # fmt: skip
         run = Fleetwide(
             fleet, self.release, host_of(settings, TOKEN, Http({}), **clock),
@@ -219,9 +223,6 @@ def whole(template_clone: Path, tmp_path: Path) -> Iterator[World]:
     git(tmp_path, "clone", "--quiet", str(template_clone), str(template))
     answers = {"function_kind": "empty", "runtime": RUNTIME, "architecture": "arm64"}
     made = copy_template(template, tmp_path / "made", answers)
-    _edit(made / ".copier-answers.yml", r"(?m)^_src_path: .*", f"_src_path: {_TEMPLATE}")
-    git(made, "init", "--quiet")
-    commit_all(made, "Begin")
     changelog = template / "CHANGELOG.md"
     text = changelog.read_text(encoding="utf-8")
     said = f"## {_NEW[1:]} - 2026-12-01\n\n- Lamps are green now.\n\n## "
@@ -235,7 +236,12 @@ def whole(template_clone: Path, tmp_path: Path) -> Iterator[World]:
     release = release_of(template, "", tmp_path, os.environ)
     assert release.name == _NEW
     with git_host("github", tmp_path / "host") as host:
-        yield World(host, release, made)
+        host.add("example/copier-lambda", template)
+        address = host.url("example/copier-lambda")
+        _edit(made / ".copier-answers.yml", r"(?m)^_src_path: .*", f"_src_path: {address}")
+        git(made, "init", "--quiet")
+        commit_all(made, "Begin")
+        yield World(host, release, made, address)
 
 
 def _edit(path: Path, pattern: str, text: str) -> None:
@@ -351,6 +357,26 @@ def test_each_state_gets_what_it_needs(whole: World, tmp_path: Path) -> None:
     assert _states(again) == {**_states(report), "changed": "stands"}
     assert (len(whole.host.writes()), whole.host.pushes()) == (writes, pushes)
     assert TOKEN not in repr((whole.lines, report))
+
+    # As its users type it, from a file.
+    rows = "".join(f"""
+        [[repository]]
+        name = "{one.name}"
+        url = "{one.url}"
+        ring = "{one.ring}"
+    """ for one in whole.repositories)  # fmt: skip
+    host_is = f'kind = "github"\napi = "{whole.host.api}"\ntoken = "FLEET_TOKEN"'
+    text = f'[fleet]\ntemplate = "{whole.template}"\n[host]\n{host_is}\n{rows}'
+    (tmp_path / "fleet.toml").write_text(text, encoding="utf-8")
+    environ = {**os.environ, "FLEET_TOKEN": TOKEN}
+    done = run_verb(
+        tmp_path, "fleet.update", "--json", environ=environ, verbs=verbs.namespace(ROOT)
+    )
+    assert done.returncode == 1, done.stderr
+    assert {one["name"]: one["state"] for one in json.loads(done.stdout)["outcomes"]} == _states(
+        again
+    )
+    assert (len(whole.host.writes()), whole.host.pushes()) == (writes, pushes)
 
 
 _HOOKS = """
