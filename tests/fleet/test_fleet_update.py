@@ -26,6 +26,7 @@ from maintain.manifest import write_manifest
 from tests.generated.repository import RUNTIME
 from tests.repositories import ROOT, commit_all, copy_template, git
 from tests.standins.git_hosts import TOKEN, GitHost, git_host
+from tests.standins.loopback import Asked
 from tests.tools import tool
 from tests.verbs import run_verb
 
@@ -291,6 +292,8 @@ def test_each_state_gets_what_it_needs(whole: World, tmp_path: Path) -> None:
     _with(whole, "changed", evil)
     _with(whole, "conflicted", conflicting)
     _with(whole, "merged-badly", merged_badly)
+    _with(whole, "asked", _nothing)
+    _with(whole, "raced", _nothing)
     _with(whole, "declined", _nothing)
     _with(whole, "foreign", _nothing)
     _with(whole, "broken", lambda folder: (folder / ".copier-answers.yml").unlink())
@@ -309,6 +312,22 @@ def test_each_state_gets_what_it_needs(whole: World, tmp_path: Path) -> None:
     commit_all(theirs, "Somebody's work on the update")
     git(theirs, "push", "--quiet", "origin", BRANCH)
     tip = hosts["example/foreign"].tip(BRANCH)
+    # An earlier run has asked one for an older release.
+    older = tmp_path / "older"
+    git(tmp_path, "clone", "--quiet", str(hosts["example/asked"].path), "older")
+    git(older, "checkout", "--quiet", "-b", BRANCH)
+    git(older, "config", "user.email", EMAIL)
+    commit_all(older, "Update\n\nTemplate-Release: v998.9.0")
+    git(older, "push", "--quiet", "origin", BRANCH)
+    host.open_request("example/asked", BRANCH, "main", "Old", marked("", "v998.9.0", "abc1"))
+
+    def race(asked: Asked) -> None:
+        """Push somebody's commit to a branch, after it was looked at."""
+        bare = hosts["example/raced"]
+        if asked.path.startswith("/api/v3/repos/example/raced/issues") and not bare.tip(BRANCH):
+            git(bare.path, "branch", BRANCH, "main")
+
+    whole.host.before = race
 
     # The first ring has no build yet, so nothing else is begun.
     before = len(whole.host.writes())
@@ -335,11 +354,16 @@ def test_each_state_gets_what_it_needs(whole: World, tmp_path: Path) -> None:
     assert report.stopped == ""
     assert _states(report) == {
         "behind": "stands", "changed": "opened", "conflicted": "conflict",
-        "merged-badly": "conflict", "declined": "declined", "foreign": "foreign",
-        "broken": "broken",
+        "merged-badly": "conflict", "asked": "changed", "raced": "foreign",
+        "declined": "declined", "foreign": "foreign", "broken": "broken",
     }, whole.lines  # fmt: skip
     assert not seen.exists(), seen.read_text(encoding="utf-8")
     assert hosts["example/foreign"].tip(BRANCH) == tip
+    (renewed,) = hosts["example/asked"].requests
+    assert (renewed.title, _NEW in renewed.body) == (request.title, True)
+    there = hosts["example/asked"]
+    assert git(there.path, "rev-parse", f"{BRANCH}^").strip() == there.tip("main")
+    assert hosts["example/raced"].tip(BRANCH) == hosts["example/raced"].tip("main")
     (asked,) = hosts["example/changed"].requests
     assert "`scripts/update.py`" in asked.body
     update = git(hosts["example/changed"].path, "show", f"{BRANCH}:scripts/update.py")
@@ -353,8 +377,10 @@ def test_each_state_gets_what_it_needs(whole: World, tmp_path: Path) -> None:
 
     # Again: the same requests, the same commits, and one issue each.
     writes, pushes = len(whole.host.writes()), whole.host.pushes()
-    again = whole.run()
-    assert _states(again) == {**_states(report), "changed": "stands"}
+    again = whole.run(only=tuple(name for name in _states(report) if name != "raced"))
+    expected = {**_states(report), "changed": "stands", "asked": "stands"}
+    del expected["raced"]
+    assert _states(again) == expected
     assert (len(whole.host.writes()), whole.host.pushes()) == (writes, pushes)
     assert TOKEN not in repr((whole.lines, report))
 
@@ -370,8 +396,9 @@ def test_each_state_gets_what_it_needs(whole: World, tmp_path: Path) -> None:
     (tmp_path / "fleet.toml").write_text(text, encoding="utf-8")
     environ = {**os.environ, "FLEET_TOKEN": TOKEN}
     done = run_verb(
-        tmp_path, "fleet.update", "--json", environ=environ, verbs=verbs.namespace(ROOT)
-    )
+        tmp_path, "fleet.update", "--json", "--only", " ".join(_states(again)),
+        environ=environ, verbs=verbs.namespace(ROOT),
+    )  # fmt: skip
     assert done.returncode == 1, done.stderr
     assert {one["name"]: one["state"] for one in json.loads(done.stdout)["outcomes"]} == _states(
         again
