@@ -6,7 +6,7 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -17,11 +17,11 @@ from pipeline.tasks import namespace
 
 def run_verb(
     root: Path, *words: str, environ: Mapping[str, str] | None = None, stdin: str = "",
-    verbs: Collection | None = None,
+    verbs: Callable[[Path], Collection] = namespace,
 ) -> subprocess.CompletedProcess[str]:  # fmt: skip
     """Run a command line in the folder `root`, with nothing in its environment but `environ`.
 
-    The verbs are a generated repository's, unless others are given.
+    `verbs` are a repository's, unless they are the maintainers'.
     """
     streams = {name: io.TextIOWrapper(io.BytesIO(), "utf-8") for name in ("stdout", "stderr")}
     with pytest.MonkeyPatch.context() as here:
@@ -35,7 +35,7 @@ def run_verb(
         for name, stream in streams.items():
             here.setattr(sys, name, stream)
         with pytest.raises(SystemExit) as end:
-            main(verbs or namespace(root), root)
+            main(verbs(root), root)
         for stream in streams.values():
             stream.flush()
     out, err = (stream.buffer.getvalue().decode() for stream in streams.values())

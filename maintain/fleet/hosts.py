@@ -134,7 +134,7 @@ class GitHub:
         del request
         start = f"repos/{slug}/commits/{commit}"
         found = []
-        for run in self._runs(slug, commit):
+        for run in runs_of(self.api, slug, commit):
             if run["status"] != "completed":
                 found.append(PENDING)
             elif run["conclusion"] not in _GOOD:
@@ -147,19 +147,6 @@ class GitHub:
             found.append({"success": GREEN, "pending": PENDING}.get(status["state"], RED))
         return next((one for one in (RED, PENDING, GREEN) if one in found), NONE)
 
-    def _runs(self, slug: str, commit: str) -> Iterator[Mapping[str, Any]]:
-        """Yield the checks of a commit, or for a token that may not read them its workflows' runs.
-
-        GitHub lets no person's fine-grained token read checks.
-        """
-        try:
-            yield from [*self.api.pages(f"repos/{slug}/commits/{commit}/check-runs", "check_runs")]
-        except HttpError as error:
-            if error.status != HTTPStatus.FORBIDDEN:
-                raise
-            path = f"repos/{slug}/actions/runs"
-            yield from self.api.pages(path, "workflow_runs", head_sha=commit)
-
     @staticmethod
     def _said(one: Mapping[str, Any]) -> Said:
         return Said(
@@ -169,6 +156,19 @@ class GitHub:
             title=one["title"],
             body=one.get("body") or "",
         )
+
+
+def runs_of(api: Api, slug: str, commit: str) -> Iterator[Mapping[str, Any]]:
+    """Yield GitHub's checks of a commit, or its workflows' runs to a token that may not read them.
+
+    GitHub lets no person's fine-grained token read checks.
+    """
+    try:
+        yield from [*api.pages(f"repos/{slug}/commits/{commit}/check-runs", "check_runs")]
+    except HttpError as error:
+        if error.status != HTTPStatus.FORBIDDEN:
+            raise
+        yield from api.pages(f"repos/{slug}/actions/runs", "workflow_runs", head_sha=commit)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ nothing is guessed: who asks gets an error that says why.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -17,6 +17,7 @@ from pipeline.core.errors import PipelineError
 
 from .api import Api
 from .config import Repository
+from .hosts import runs_of
 
 _GOOD = ("success", "neutral", "skipped", "manual")
 _GOING = ("pending", "running", "created", "queued", "in_progress", "waiting_for_resource",
@@ -55,25 +56,28 @@ class Signs:
         """
         if self.kind == "gitlab":
             query = {"ref": branch, "order_by": "id", "sort": "desc", "per_page": "1"}
-            runs = _listed(self.api.get(f"{_project(repository)}/pipelines", **query))
+            runs = _objects(self.api.get(f"{_project(repository)}/pipelines", **query))
             marks = [
                 (_time(run, "updated_at", "created_at"), str(run.get("status")), run.get("web_url"))
                 for run in runs
             ]
         else:
-            at = f"repos/{repository.slug}/commits/{commit}"
             marks = [
-                (_time(run, "completed_at", "started_at"),
-                 str(run.get("conclusion") or run.get("status")), run.get("html_url"))
-                for run in self._pages(f"{at}/check-runs", "check_runs")
-            ]  # fmt: skip
+                (
+                    _time(run, "completed_at", "updated_at", "started_at", "run_started_at"),
+                    str(run.get("conclusion") or run.get("status")),
+                    run.get("html_url"),
+                )
+                for run in _objects(runs_of(self.api, repository.slug, commit))
+            ]
+            path = f"repos/{repository.slug}/commits/{commit}/status"
             marks += [
                 (
                     _time(run, "updated_at", "created_at"),
                     str(run.get("state")),
                     run.get("target_url"),
                 )
-                for run in self._pages(f"{at}/status", "statuses")
+                for run in _objects(self.api.pages(path, "statuses"))
             ]
         if not marks:
             return None
@@ -90,7 +94,7 @@ class Signs:
         else:
             path, branch, query = f"repos/{repository.slug}/pulls", "head", {"state": "open"}
         found = []
-        for one in self._pages(path, "", **query):
+        for one in _objects(self.api.pages(path, **query)):
             head = one.get(branch)
             name = str(head.get("ref")) if isinstance(head, Mapping) else str(head)
             if any(fnmatchcase(name, glob) for glob in globs):
@@ -98,18 +102,13 @@ class Signs:
                 found.append(OpenRequest(name, _time(one, "created_at"), url))
         return sorted(found, key=lambda one: one.since)
 
-    def _pages(self, path: str, inside: str = "", **query: Any) -> Iterator[Mapping[str, Any]]:
-        """Yield the objects of a list that may have several pages."""
-        try:
-            yield from _listed(list(self.api.pages(path, inside, **query)))
-        except (KeyError, TypeError) as error:
-            raise PipelineError(path, "the answer is strange: it has no list") from error
 
-
-def _listed(document: Any) -> list[Mapping[str, Any]]:
-    return (
-        [one for one in document if isinstance(one, Mapping)] if isinstance(document, list) else []
-    )
+def _objects(found: Iterable[Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the objects of a list that a host gives, which may have several pages."""
+    try:
+        yield from (one for one in found if isinstance(one, Mapping))
+    except (KeyError, TypeError) as error:
+        raise PipelineError("host", "its answer is strange: it has no list") from error
 
 
 def _project(repository: Repository) -> str:

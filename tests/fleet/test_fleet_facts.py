@@ -102,6 +102,8 @@ def test_a_host_says_what_is_open_and_built(tmp_path: Path, kind: str) -> None:
             assert signs.newest_build(repository, one.commit, one.branch) == replace(
                 build, result="failed"
             )
+            host.shows_checks = False
+            assert signs.newest_build(repository, one.commit, one.branch) is not None
         made.requests += [
             Asked(1, "fleet/update-template", "Update", ""),
             Asked(2, "feature", "More", ""),

@@ -14,8 +14,7 @@ import pytest
 from maintain.fleet.config import Fleet, Host, Repository
 from maintain.fleet.status import STATES, Source, Survey, merged, read_survey, survey
 from maintain.manifest import digest_of
-from tests.conftest import MadeOnce
-from tests.fleet.made import LINK, NEW, NOW, OLD, Edit, fleet_of, template_with_releases
+from tests.fleet.made import LINK, NEW, NOW, OLD, Edit, fleet_of
 from tests.fleet.made import Fleet as Made
 
 _TEXT = "scripts/pipeline/core/text.py"
@@ -99,12 +98,6 @@ def _edits(made: Made, template: str) -> dict[str, tuple[str, dict[str, Edit], d
         "silent": ("silent", {}, {"days": 16}),
         "silent-behind": ("silent", {}, {**old, "days": 700}),
     }  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def template(template_clone: Path, made_once: MadeOnce) -> Path:
-    """Return a template that has two releases. It is shared: only read it."""
-    return made_once("two releases", lambda folder: template_with_releases(template_clone, folder))
 
 
 def _source(**settings: Any) -> Source:

@@ -24,7 +24,7 @@ from maintain.fleet.update import Fleetwide, Report, run_update
 from maintain.fleet.updating import BRANCH, EMAIL, Release, release_of, sandboxed
 from maintain.manifest import write_manifest
 from tests.generated.repository import RUNTIME
-from tests.repositories import ROOT, commit_all, copy_template, git
+from tests.repositories import commit_all, copy_template, git
 from tests.standins.git_hosts import TOKEN, GitHost, git_host
 from tests.standins.loopback import Asked
 from tests.tools import tool
@@ -397,7 +397,7 @@ def test_each_state_gets_what_it_needs(whole: World, tmp_path: Path) -> None:
     environ = {**os.environ, "FLEET_TOKEN": TOKEN}
     done = run_verb(
         tmp_path, "fleet.update", "--json", "--only", " ".join(_states(again)),
-        environ=environ, verbs=verbs.namespace(ROOT),
+        environ=environ, verbs=verbs.namespace,
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
     assert {one["name"]: one["state"] for one in json.loads(done.stdout)["outcomes"]} == _states(

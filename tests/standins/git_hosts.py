@@ -81,7 +81,8 @@ GITHUB = {
     ),
     "actions/list-workflow-runs-for-repo": Operation(
         "GET", f"{_REPO}/actions/runs", 200, {**_PAGE, "head_sha": ()},
-        answer=("status", "conclusion"), listed=True, key="workflow_runs",
+        answer=("status", "conclusion", "run_started_at", "updated_at", "html_url"), listed=True,
+        key="workflow_runs",
     ),
     "repos/get-combined-status-for-ref": Operation(
         "GET", f"{_AT}/status", 200, _PAGE, answer=("state", "total_count", "statuses", "sha")
@@ -381,17 +382,14 @@ def _issues(call: _Call) -> Any:
 def _check_runs(call: _Call) -> Any:
     if not call.host.shows_checks:
         return _answer(403, {"message": "Resource not accessible by personal access token"})
-    return [
-        {**one, "started_at": _BEGUN, "completed_at": _ENDED if one["conclusion"] else None}
-        for one in _runs(call, call.found["ref"])
-    ]
+    return _runs(call, call.found["ref"], "started_at", "completed_at")
 
 
-def _runs(call: _Call, commit: str) -> list[dict[str, Any]]:
+def _runs(call: _Call, commit: str, began: str, ended: str) -> Any:
     return [
-        {"status": "in_progress", "conclusion": None}
+        {"status": "in_progress", "conclusion": None, began: _BEGUN}
         if one == "running"
-        else {"status": "completed", "conclusion": one}
+        else {"status": "completed", "conclusion": one, began: _BEGUN, ended: _ENDED}
         for one in call.builds(commit)
         if not one.startswith("status ")
     ]
@@ -465,7 +463,9 @@ _ANSWERS: Mapping[str, Any] = {
     ),
     "issues/update": lambda call: _issue(call, _changed(call.issue(), call.document, "body")),
     "checks/list-for-ref": _check_runs,
-    "actions/list-workflow-runs-for-repo": lambda call: _runs(call, call.query["head_sha"]),
+    "actions/list-workflow-runs-for-repo": lambda call: _runs(
+        call, call.query["head_sha"], "run_started_at", "updated_at"
+    ),
     "repos/get-combined-status-for-ref": _status,
     "merge requests: list": _merges,
     "merge requests: single": _single_merge,
