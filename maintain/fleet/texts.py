@@ -52,14 +52,14 @@ def request_text(
     if one.replaced:
         head.append(
             "- These are the template's, and were edited or missing here. They are the template's "
-            f"again; `git show {base[:10]}:NAME` has what was there. What you need of it belongs "
+            f"again; `git show {base[:10]}:./NAME` has what was there. What you need of it belongs "
             "in a hook, or in the template:"
         )
         head += _listed(one.replaced)
     if one.saved:
         head.append(
             "- The release has no such file any more, and they were edited here; "
-            f"`git show {base[:10]}:NAME` has them:"
+            f"`git show {base[:10]}:./NAME` has them:"
         )
         head += _listed(one.saved)
     if one.patch:
@@ -69,8 +69,7 @@ def request_text(
         )
     if issue:
         head.append(f"\nCloses #{issue}.")
-    changes = ["## What the template says of it", one.changes] if one.changes else []
-    rest = [*_packaged(one, package), *changes]
+    rest = [*_packaged(one, package), *_changes(one)]
     if one.patch:
         rest += ["## What is new in files that are yours", _fenced(one.patch, "diff")]
     return marked(_short("\n".join([*head, "", "\n\n".join(rest)])), release, base)
@@ -89,12 +88,18 @@ def issue_text(one: Updated, old: str, base: str, release: str) -> str:
         _fenced(f"python3 tasks.py update --to {release}\n", "sh"),
         _SOLVE,
         "",
+        *_changes(one),
+        "",
         "## Preview",
         _fenced(one.preview, "diff"),
     ]
-    if one.changes:
-        lines += ["", "## What the template says of it", one.changes]
     return marked(_short("\n".join(lines)), release, base)
+
+
+def _changes(one: Updated) -> list[str]:
+    """Return the changelog, its headings one level below the text's own."""
+    below = re.sub(r"^(#+ )", r"#\1", one.changes, flags=re.MULTILINE)
+    return ["## What the template says of it", below] if below else []
 
 
 def _packaged(one: Updated, package: Mapping[str, Sequence[str]] | None) -> Iterator[str]:

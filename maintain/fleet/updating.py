@@ -47,8 +47,9 @@ class Release:
 class Updated:
     """A repository's update: a commit in `clone`, and what `update` reported.
 
-    `changed` are the files that the commit changes, `changes` the changelog, `patch` what is new in
-    files of the team's. With `conflicts` there is no commit, and `preview` shows them.
+    `changed` are the files that it changes in the template's folder, `changes` is the changelog,
+    `patch` what is new in files of the team's. With `conflicts` there is no commit, and `preview`
+    shows them.
     """
 
     clone: Path
@@ -63,16 +64,19 @@ class Updated:
 
 
 def release_of(root: Path, name: str, folder: Path, environ: Mapping[str, str]) -> Release:
-    """Clone the template at `root` into `folder`, at a release: the newest one by default."""
+    """Clone the template from `root` into `folder`, at a release: the newest one by default."""
     env = _isolated(folder, environ)
     tags = git(("tag",), root, env).split()
     name = name or max(filter(_RELEASE.match, tags), key=numbers_of, default="")
     if name not in tags:
         what = f"the template has no release {name!r}" if name else "the template has no release"
-        raise PipelineError("fleet.update", what, "Fetch its tags: git fetch --tags")
+        raise PipelineError("fleet.update", what, "Is its tag pushed?")
     clone = folder / "release"
     git(("clone", "--quiet", "--no-checkout", "--", str(root), str(clone)), folder, env)
     git(("checkout", "--quiet", "--detach", name, "--"), clone, env)
+    if "--no-build" not in _text(clone / "template/scripts/update.py"):
+        what = f"{name} is older than this verb: it cannot update without building"
+        raise PipelineError("fleet.update", what, "Take a newer release.")
     # Copier's environment is made once, by the release, before many repositories want it.
     words = "import bootstrap, pathlib, sys; at = pathlib.Path(sys.argv[1])"
     run(
@@ -115,7 +119,9 @@ def origin_of(mirror: Mirror, release: Release, template: str, scratch: Path) ->
     words = ["git", "cat-file", "-e", f"{old}^{{commit}}"]
     if old.startswith("-") or run(words, cwd=release.clone, env=env, accept=_ANY_CODE).code:
         what = f"it is from {old}, which the template does not have"
-        raise UnfitError(where, what, "Is the template's clone here whole? git fetch --tags")
+        raise UnfitError(
+            where, what, "Was it made from a commit that was never pushed? Update it by hand once."
+        )
     return old, source
 
 
@@ -181,7 +187,7 @@ def update(mirror: Mirror, release: Release, source: str, scratch: Path) -> Upda
     return Updated(
         clone,
         commit=git(("rev-parse", "HEAD"), clone, env).strip(),
-        changed=tuple(changed),
+        changed=tuple(name.removeprefix(start) for name in changed),
         changes=changes,
         patch=_text(root / said["patch"]) if said["patch"] else "",
         replaced=tuple(said["replaced"]),

@@ -143,7 +143,8 @@ def update(
 
     from pipeline.edge.http import Http
 
-    from .clones import Gate
+    from .clones import Gate, git_environment, mirror
+    from .config import Repository
     from .hosts import host_of
     from .update import Fleetwide, run_update
     from .updating import release_of
@@ -152,12 +153,15 @@ def update(
     token = read.host.secret(environ)
     run.hide(*filter(None, [token]))
     host = host_of(read.host, token, Http(environ, tell=run.reporter.line), tell=run.reporter.line)
+    gate = Gate()
+    theirs, login = Repository("template", read.template), git_environment(read.host, environ)
+    template = mirror(read.clones, theirs, login, gate, offline=False)
     with tempfile.TemporaryDirectory(prefix="fleet-") as folder:
-        release = release_of(run.root, to, Path(folder), environ)
+        release = release_of(template.path, to, Path(folder), environ)
         run.reporter.line(f"{release.name}{', as a dry run' if dry_run else ''}")
         fleetwide = Fleetwide(
             read, release, host, environ,
-            dry_run=dry_run, build=build, gate=Gate(), tell=run.reporter.line,
+            dry_run=dry_run, build=build, gate=gate, tell=run.reporter.line,
         )  # fmt: skip
         report = run_update(fleetwide, ring=ring, only=_names(only))
     if dry_run and not run.json:

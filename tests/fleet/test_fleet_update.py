@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.edge.http import Http
 
+from maintain import verbs
 from maintain.fleet.config import Fleet, Repository
 from maintain.fleet.config import Host as Settings
 from maintain.fleet.hosts import host_of, marked
@@ -24,7 +26,9 @@ from maintain.manifest import write_manifest
 from tests.generated.repository import RUNTIME
 from tests.repositories import commit_all, copy_template, git
 from tests.standins.git_hosts import TOKEN, GitHost, git_host
+from tests.standins.loopback import Asked
 from tests.tools import tool
+from tests.verbs import run_verb
 
 _OLD, _NEW = "v999.0.0", "v999.1.0"
 _TEMPLATE = "https://git.example.invalid/copier-lambda.git"
@@ -41,6 +45,7 @@ class World:
     host: GitHost
     release: Release
     folder: Path
+    template: str = _TEMPLATE
     repositories: list[Repository] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
 
@@ -56,7 +61,7 @@ class World:
         """Run the update."""
         settings = Settings(self.host.kind, self.host.api, "FLEET_TOKEN")
         clock = {"now": lambda: 0.0, "sleep": lambda _: None}
-        fleet = Fleet(_TEMPLATE, tuple(self.repositories), settings, self.folder / "mirrors",
+        fleet = Fleet(self.template, tuple(self.repositories), settings, self.folder / "mirrors",
                       parallel=2)  # fmt: skip
         run = Fleetwide(
             fleet, self.release, host_of(settings, TOKEN, Http({}), **clock),
@@ -219,9 +224,6 @@ def whole(template_clone: Path, tmp_path: Path) -> Iterator[World]:
     git(tmp_path, "clone", "--quiet", str(template_clone), str(template))
     answers = {"function_kind": "empty", "runtime": RUNTIME, "architecture": "arm64"}
     made = copy_template(template, tmp_path / "made", answers)
-    _edit(made / ".copier-answers.yml", r"(?m)^_src_path: .*", f"_src_path: {_TEMPLATE}")
-    git(made, "init", "--quiet")
-    commit_all(made, "Begin")
     changelog = template / "CHANGELOG.md"
     text = changelog.read_text(encoding="utf-8")
     said = f"## {_NEW[1:]} - 2026-12-01\n\n- Lamps are green now.\n\n## "
@@ -235,7 +237,12 @@ def whole(template_clone: Path, tmp_path: Path) -> Iterator[World]:
     release = release_of(template, "", tmp_path, os.environ)
     assert release.name == _NEW
     with git_host("github", tmp_path / "host") as host:
-        yield World(host, release, made)
+        host.add("example/copier-lambda", template)
+        address = host.url("example/copier-lambda")
+        _edit(made / ".copier-answers.yml", r"(?m)^_src_path: .*", f"_src_path: {address}")
+        git(made, "init", "--quiet")
+        commit_all(made, "Begin")
+        yield World(host, release, made, address)
 
 
 def _edit(path: Path, pattern: str, text: str) -> None:
@@ -285,6 +292,8 @@ def test_each_state_gets_what_it_needs(whole: World, tmp_path: Path) -> None:
     _with(whole, "changed", evil)
     _with(whole, "conflicted", conflicting)
     _with(whole, "merged-badly", merged_badly)
+    _with(whole, "asked", _nothing)
+    _with(whole, "raced", _nothing)
     _with(whole, "declined", _nothing)
     _with(whole, "foreign", _nothing)
     _with(whole, "broken", lambda folder: (folder / ".copier-answers.yml").unlink())
@@ -303,6 +312,22 @@ def test_each_state_gets_what_it_needs(whole: World, tmp_path: Path) -> None:
     commit_all(theirs, "Somebody's work on the update")
     git(theirs, "push", "--quiet", "origin", BRANCH)
     tip = hosts["example/foreign"].tip(BRANCH)
+    # An earlier run has asked one for an older release.
+    older = tmp_path / "older"
+    git(tmp_path, "clone", "--quiet", str(hosts["example/asked"].path), "older")
+    git(older, "checkout", "--quiet", "-b", BRANCH)
+    git(older, "config", "user.email", EMAIL)
+    commit_all(older, "Update\n\nTemplate-Release: v998.9.0")
+    git(older, "push", "--quiet", "origin", BRANCH)
+    host.open_request("example/asked", BRANCH, "main", "Old", marked("", "v998.9.0", "abc1"))
+
+    def race(asked: Asked) -> None:
+        """Push somebody's commit to a branch, after it was looked at."""
+        bare = hosts["example/raced"]
+        if asked.path.startswith("/api/v3/repos/example/raced/issues") and not bare.tip(BRANCH):
+            git(bare.path, "branch", BRANCH, "main")
+
+    whole.host.before = race
 
     # The first ring has no build yet, so nothing else is begun.
     before = len(whole.host.writes())
@@ -329,11 +354,16 @@ def test_each_state_gets_what_it_needs(whole: World, tmp_path: Path) -> None:
     assert report.stopped == ""
     assert _states(report) == {
         "behind": "stands", "changed": "opened", "conflicted": "conflict",
-        "merged-badly": "conflict", "declined": "declined", "foreign": "foreign",
-        "broken": "broken",
+        "merged-badly": "conflict", "asked": "changed", "raced": "foreign",
+        "declined": "declined", "foreign": "foreign", "broken": "broken",
     }, whole.lines  # fmt: skip
     assert not seen.exists(), seen.read_text(encoding="utf-8")
     assert hosts["example/foreign"].tip(BRANCH) == tip
+    (renewed,) = hosts["example/asked"].requests
+    assert (renewed.title, _NEW in renewed.body) == (request.title, True)
+    there = hosts["example/asked"]
+    assert git(there.path, "rev-parse", f"{BRANCH}^").strip() == there.tip("main")
+    assert hosts["example/raced"].tip(BRANCH) == hosts["example/raced"].tip("main")
     (asked,) = hosts["example/changed"].requests
     assert "`scripts/update.py`" in asked.body
     update = git(hosts["example/changed"].path, "show", f"{BRANCH}:scripts/update.py")
@@ -347,10 +377,33 @@ def test_each_state_gets_what_it_needs(whole: World, tmp_path: Path) -> None:
 
     # Again: the same requests, the same commits, and one issue each.
     writes, pushes = len(whole.host.writes()), whole.host.pushes()
-    again = whole.run()
-    assert _states(again) == {**_states(report), "changed": "stands"}
+    again = whole.run(only=tuple(name for name in _states(report) if name != "raced"))
+    expected = {**_states(report), "changed": "stands", "asked": "stands"}
+    del expected["raced"]
+    assert _states(again) == expected
     assert (len(whole.host.writes()), whole.host.pushes()) == (writes, pushes)
     assert TOKEN not in repr((whole.lines, report))
+
+    # As its users type it, from a file.
+    rows = "".join(f"""
+        [[repository]]
+        name = "{one.name}"
+        url = "{one.url}"
+        ring = "{one.ring}"
+    """ for one in whole.repositories)  # fmt: skip
+    host_is = f'kind = "github"\napi = "{whole.host.api}"\ntoken = "FLEET_TOKEN"'
+    text = f'[fleet]\ntemplate = "{whole.template}"\n[host]\n{host_is}\n{rows}'
+    (tmp_path / "fleet.toml").write_text(text, encoding="utf-8")
+    environ = {**os.environ, "FLEET_TOKEN": TOKEN}
+    done = run_verb(
+        tmp_path, "fleet.update", "--json", "--only", " ".join(_states(again)),
+        environ=environ, verbs=verbs.namespace,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert {one["name"]: one["state"] for one in json.loads(done.stdout)["outcomes"]} == _states(
+        again
+    )
+    assert (len(whole.host.writes()), whole.host.pushes()) == (writes, pushes)
 
 
 _HOOKS = """

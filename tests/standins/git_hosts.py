@@ -13,7 +13,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -178,7 +178,7 @@ class GitHost:
     """A running host; `kind` is github or gitlab. Repositories are below `folder`, by their names.
 
     `built` is what a commit's builds are that no test has set. A person's fine-grained token is not
-    shown checks.
+    shown checks. `before` is called with each request, before it is answered.
     """
 
     kind: str
@@ -186,6 +186,7 @@ class GitHost:
     repositories: dict[str, Repository] = field(default_factory=dict)
     built: tuple[str, ...] = ()
     shows_checks: bool = True
+    before: Callable[[Asked], object] = lambda _: None
     page: int = 100
     server: Loopback = field(default_factory=lambda: Loopback("", lambda _: None))
 
@@ -229,6 +230,7 @@ def git_host(kind: str, folder: Path) -> Iterator[GitHost]:
 
 
 def _handle(host: GitHost, asked: Asked) -> Answer | None:
+    host.before(asked)
     start = urlsplit(host.api).path
     if not asked.path.startswith(f"{start}/"):
         return _git(host, asked)
