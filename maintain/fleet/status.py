@@ -37,6 +37,8 @@ MEANINGS = {
     "current": "the newest release, as it should be",
 }
 _COMMITTED = re.compile(rb"^committer .*> (\d+) ", re.MULTILINE)
+_RECORDED = re.compile(rb"^_commit: *['\"]?([\w.+-]+)", re.MULTILINE)
+_LATEST = 4_000_000_000  # seconds since 1970, as late as a commit is taken to be
 _ENDS = {one.name: one.deprecated_on for one in RUNTIMES}
 _SHOWN = 50  # findings of one repository that a survey keeps
 
@@ -181,7 +183,10 @@ def _look(
     fleet: Fleet, source: Source, judge: Judge, env: Mapping[str, str], trees: Trees,
     repository: Repository,
 ) -> Standing | None:  # fmt: skip
-    """Return where a repository stands; None for one that is of no template. Raises nothing."""
+    """Return where a repository stands; None for one that is of no template.
+
+    It raises for the template's own mirror only, not for anything of the repository's.
+    """
     try:
         for _ in range(2):
             one = mirror(fleet.clones, repository, env, source.gate, offline=source.offline)
@@ -223,16 +228,18 @@ def _standing(
     if requests is None:
         requests = _from_branches(fleet, one, found, content, now)
     silent = _silent(fleet.days_until_silent, commit, build)
-    behind = judge.releases.behind(content.release) if numbers_of(content.release) else 0
+    behind = judge.releases.behind(content.release) if content.release else 0
     conflicts = [finding.path for finding in content.findings if finding.kind == "conflict"]
     others = [finding for finding in content.findings if finding.kind != "conflict"]
-    newest = judge.releases.newest
+    newest, far = judge.releases.newest, f"{counted(behind, 'release')} behind"
+    if not numbers_of(content.release):
+        far = f"{content.release} is of no release, and the newest is"
     reasons = {
         "broken": content.broken,
         "conflicted": f"a merge is not finished in {few(conflicts)}" if conflicts else "",
         "changed": _in_words(others),
         "silent": silent,
-        "behind": f"{counted(behind, 'release')} behind {newest}" if behind else "",
+        "behind": f"{far} {newest}" if behind else "",
         "current": content.release,
     }
     # Markers in the answers file or the settings are why these cannot be read.
@@ -262,26 +269,28 @@ def _from_host(
     fleet: Fleet, source: Source, one: Mirror, unknown: list[str]
 ) -> tuple[dict[str, Any] | None, list[dict[str, Any]] | None]:
     """Return the newest build, {} for none, and the open requests; None for what is unknown."""
-    if source.host is None:
-        why = (
-            "the host has no API" if fleet.host.kind == "none" else f"{fleet.host.token} is not set"
-        )
+    host, repository, now = source.host, one.repository, source.now
+    if host is None:
+        token = f"{fleet.host.token} is not set" if fleet.host.token else "no token is named"
+        why = "the host has no API" if fleet.host.kind == "none" else token
         unknown.append(f"builds: {why}")
         return None, None
     build: dict[str, Any] | None = None
     requests: list[dict[str, Any]] | None = None
     try:
-        if one.commit:
-            newest = source.host.newest_build(one.repository, one.commit, one.branch)
-            build = {}
-            if newest:
-                build = _since(newest.at, source.now) | {"result": newest.result, "url": newest.url}
+        newest = host.newest_build(repository, one.commit, one.branch) if one.commit else None
+        build = {}
+        if newest:
+            build = _since(newest.at, now) | {"result": newest.result, "url": newest.url}
+    except PipelineError as error:
+        unknown.append(f"builds: {error.what}")
+    try:
         requests = [
-            _since(request.since, source.now) | {"branch": request.branch, "url": request.url}
-            for request in source.host.open_requests(one.repository, fleet.updates)
+            _since(request.since, now) | {"branch": request.branch, "url": request.url}
+            for request in host.open_requests(repository, fleet.updates)
         ]
     except PipelineError as error:
-        unknown.append(f"{'builds' if build is None else 'requests'}: {error.what}")
+        unknown.append(f"requests: {error.what}")
     return build, requests
 
 
@@ -294,11 +303,7 @@ def _from_branches(
         if branch != one.branch and any(fnmatchcase(branch, glob) for glob in fleet.updates):
             start = f"{one.repository.folder}/" if one.repository.folder else ""
             answers = found.find(f"{commit}:{start}{doctor.ANSWERS}")
-            to = (
-                re.search(rb"^_commit: *['\"]?([\w.+-]+)", answers[2], re.MULTILINE)
-                if answers
-                else None
-            )
+            to = _RECORDED.search(answers[2]) if answers else None
             if to and numbers_of(to[1].decode()) > numbers_of(content.recorded):
                 since = _since(_committed(found, commit), now)
                 requests.append(since | {"branch": branch, "url": ""})
@@ -307,7 +312,7 @@ def _from_branches(
 
 def _committed(found: Objects, commit: str) -> datetime:
     time = _COMMITTED.search(found.read(commit))
-    return datetime.fromtimestamp(int(time[1]) if time else 0, UTC)
+    return datetime.fromtimestamp(min(int(time[1]), _LATEST) if time else 0, UTC)
 
 
 def _since(at: datetime, now: datetime) -> dict[str, Any]:

@@ -10,12 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pipeline.edge.http import Http
 
 from maintain.fleet.config import Fleet, Host, Repository
+from maintain.fleet.hosts import api_of
+from maintain.fleet.signs import Signs
 from maintain.fleet.status import STATES, Source, Survey, merged, read_survey, survey
 from maintain.manifest import digest_of
 from tests.fleet.made import LINK, NEW, NOW, OLD, Edit, fleet_of
 from tests.fleet.made import Fleet as Made
+from tests.repositories import git
+from tests.standins.git_hosts import TOKEN, Request, git_host
+from tests.standins.loopback import Answer, Fault
 
 _TEXT = "scripts/pipeline/core/text.py"
 _MARKERS = b"<<<<<<< before\na\n=======\nb\n>>>>>>> after\n"
@@ -61,6 +67,7 @@ def _edits(made: Made, template: str) -> dict[str, tuple[str, dict[str, Edit], d
         "README.md": b"Ours.\n", "scripts/hooks_build.py": _more(b"# more\n"), "src/more.py": b"",
         "docs/a.md": b"=======\n", ".gitlab-ci.yml": b"own: {}\n",
     }  # fmt: skip
+    first = git(Path(template), "rev-parse", "--short", OLD).strip()
     old: dict[str, Any] = {"release": OLD}
     return {
         "current": ("current", {}, {}),
@@ -72,6 +79,7 @@ def _edits(made: Made, template: str) -> dict[str, tuple[str, dict[str, Edit], d
         "behind": ("behind", {}, old),
         "behind-edited": ("behind", users, old),
         "behind-asked": ("behind", {}, {**old, "other": "fleet/update-template"}),
+        "of-a-commit": ("behind", {_ANSWERS: _records(OLD, first)}, old),
         "ours-edited": ("changed", {_TEXT: _edited(made)}, {}),
         "ours-deleted": ("changed", {"scripts/deploy.py": None}, {}),
         "ours-linked": ("changed", {"scripts/deploy.py": LINK}, {}),
@@ -138,13 +146,14 @@ def _judged(template: Path, folder: Path, count: int) -> tuple[Fleet, Survey]:
 
 def test_each_kind_is_what_it_was_made(template: Path, tmp_path: Path) -> None:
     """Each state is found, with its reason; a look at the mirrors alone finds the same."""
-    fleet, found = _judged(template, tmp_path, 37)
+    fleet, found = _judged(template, tmp_path, 38)
     assert [*dict.fromkeys(one.state for one in found.repositories)] == [*STATES]
     assert found.exit_code == 4
     by_name = {one.name.rpartition("-")[0]: one for one in found.repositories}
     assert by_name["silent-behind"].also == ["behind"]
     assert by_name["settings-marked"].also == ["broken", "silent"]
     assert by_name["says-new"].why == f"it records {NEW}, and the files are those of {OLD}"
+    assert by_name["of-a-commit"].why.endswith(f"is of no release, and the newest is {NEW}")
     assert by_name["behind-asked"].requests[0]["branch"] == "fleet/update-template"
     assert by_name["current"].runtime["days"] > 0
     assert by_name["current"].deployed is None
@@ -153,6 +162,35 @@ def test_each_kind_is_what_it_was_made(template: Path, tmp_path: Path) -> None:
     halves = [replace(found, repositories=found.repositories[part::2]) for part in (0, 1)]
     read = [read_survey(json.loads(json.dumps(half.document())), "half") for half in halves]
     assert merged(read) == found
+
+    _asks_its_host(fleet, tmp_path)
+
+
+def _asks_its_host(fleet: Fleet, folder: Path) -> None:
+    """Hold a repository with a commit of yesterday to its last build, which is weeks ago."""
+    with git_host("github", folder / "host") as host:
+        orders = host.add("example/orders", Path(fleet.repositories[0].url))
+        orders.builds[orders.tip("main")] = ["success"]
+        orders.requests.append(Request(1, "fleet/update-template", "Update", ""))
+        settings = Host("github", host.api, "T")
+        asked = replace(
+            fleet,
+            repositories=(Repository("orders", host.url("example/orders")),),
+            host=settings,
+        )
+        signs = Signs("github", api_of(settings, TOKEN, Http({})))
+        found = survey(asked, _source(environ={**os.environ, "T": TOKEN}, host=signs))
+        (one,) = found.repositories
+        assert (one.state, one.why) == ("silent", "the newest build is 24 days old")
+        assert (one.commit["days"], one.sign_of_life) == (1, 1)
+        assert [request["days"] for request in one.requests] == [24]
+        assert one.unknown == []
+        host.server.faults.append(Fault("GET", answer=Answer(404)))
+        git_only = _source(environ={**os.environ, "T": TOKEN}, host=signs, offline=True)
+        (one,) = survey(asked, git_only).repositories
+        assert (one.state, one.build) == ("current", None)
+        assert one.unknown[0].startswith("builds: status 404")
+        assert len(one.requests) == 1
 
 
 @pytest.mark.slow
