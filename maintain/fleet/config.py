@@ -5,6 +5,7 @@ An organisation's list is asked of `gh` or `glab`, which know how somebody is lo
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 import tomllib
@@ -16,6 +17,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from pipeline.core.errors import PipelineError
+from pipeline.core.text import few
 from pipeline.edge.files import read_text
 from pipeline.edge.shell import run, scrubbed
 from pipeline.edge.urls import split_user
@@ -99,7 +101,8 @@ class Fleet:
         known = {one.name: one for one in self.repositories}
         if unknown := [name for name in names if name not in known]:
             what = f"there is no repository {unknown[0]!r} in the fleet"
-            raise PipelineError(FILE, what, f"It has {', '.join(sorted(known)) or 'none'}.")
+            near = difflib.get_close_matches(unknown[0], known, 3) or sorted(known)
+            raise PipelineError(FILE, what, f"It has {few(near) or 'none'}.")
         chosen = tuple(known[name] for name in dict.fromkeys(names))
         return replace(self, repositories=chosen) if names else self
 
@@ -166,9 +169,9 @@ def _host(table: Table) -> Host:
     token = table.text("token", _TOKENS[kind])
     if kind != "none" and not api.startswith(("https://", "http://")):
         raise table.error("api", f"{api!r} is no address of an API", f'Like "{_APIS[kind]}".')
-    if token and not re.fullmatch(r"[A-Za-z_]\w*", token):
-        # Not shown: it may be the token itself.
-        raise table.error("token", "that is no variable's name", 'Write token = "FLEET_TOKEN".')
+    if token and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", token):
+        # Not shown: it may be the token itself, and those have small letters.
+        raise table.error("token", "that is no variable's name in capitals", 'Write token = "FLEET_TOKEN".')
     table.refuse_unknown()
     return Host(kind, api if kind != "none" else "", token)
 

@@ -103,7 +103,7 @@ ring = "canary"
         ('[fleet]\ntemplate = "../here"', "[fleet] template"),
         (f"{_HEAD}rign = 1", "[fleet] rign"),
         (f'{_HEAD}[hosts]\nkind = "github"', "hosts"),
-        (f'{_HEAD}[host]\nkind = "github"\ntoken = "ghp_abc-def"', "[host] token"),
+        (f'{_HEAD}[host]\nkind = "github"\ntoken = "ghp_abcdef"', "[host] token"),
         (f'{_HEAD}[[repository]]\nurl = "https://me:secret@example.com/a"', "[repository 1] url"),
         (f'{_HEAD}[[repository]]\nurl = "/a"\nring = "late"', "[repository 1] ring"),
         (f'{_HEAD}[[repository]]\nurl = "/a"\n[[repository]]\nurl = "/b/a"', "a"),
