@@ -171,7 +171,9 @@ def _host(table: Table) -> Host:
         raise table.error("api", f"{api!r} is no address of an API", f'Like "{_APIS[kind]}".')
     if token and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", token):
         # Not shown: it may be the token itself, and those have small letters.
-        raise table.error("token", "that is no variable's name in capitals", 'Write token = "FLEET_TOKEN".')
+        raise table.error(
+            "token", "that is no variable's name in capitals", 'Write token = "FLEET_TOKEN".'
+        )
     table.refuse_unknown()
     return Host(kind, api if kind != "none" else "", token)
 
