@@ -182,6 +182,9 @@ def git_environment(host: Host, environ: Mapping[str, str]) -> dict[str, str]:
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
         "GIT_OPTIONAL_LOCKS": "0",
+        # A host that says nothing for a minute does not stop the rest.
+        "GIT_HTTP_LOW_SPEED_LIMIT": "1",
+        "GIT_HTTP_LOW_SPEED_TIME": "60",
         "LC_ALL": "C.UTF-8",
     }
     if "GIT_SSH" not in env:
