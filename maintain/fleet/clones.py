@@ -49,6 +49,7 @@ _PASSING = re.compile(
     r"|closed)|early EOF|hung up|unexpected disconnect|gnutls|RPC failed|broken pipe",
     re.IGNORECASE,
 )
+_MOVED = re.compile(r"returned error: 30\d")
 _GONE = re.compile(r"not found|does not exist|not appear to be a git|no such", re.IGNORECASE)
 _KEPT = "remote-refs"
 _WANTED = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
@@ -181,6 +182,9 @@ def git_environment(host: Host, environ: Mapping[str, str]) -> dict[str, str]:
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
         "GIT_OPTIONAL_LOCKS": "0",
+        # A host that says nothing for a minute does not stop the rest.
+        "GIT_HTTP_LOW_SPEED_LIMIT": "1",
+        "GIT_HTTP_LOW_SPEED_TIME": "60",
         "LC_ALL": "C.UTF-8",
     }
     if "GIT_SSH" not in env:
@@ -191,9 +195,12 @@ def git_environment(host: Host, environ: Mapping[str, str]) -> dict[str, str]:
         user = "oauth2" if host.kind == "gitlab" else "x-access-token"
         words = base64.b64encode(f"{user}:{token}".encode()).decode()
         env |= {
-            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_COUNT": "2",
             "GIT_CONFIG_KEY_0": f"http.{host.web}.extraHeader",
             "GIT_CONFIG_VALUE_0": f"Authorization: Basic {words}",
+            # Git would send the header to where it is led, after its first request there.
+            "GIT_CONFIG_KEY_1": "http.followRedirects",
+            "GIT_CONFIG_VALUE_1": "false",
         }
     return env
 
@@ -216,6 +223,8 @@ def _remote(
                 gate.sleep(pause)
             else:
                 then = "Is its address right, and may you read it?" if _GONE.search(said) else ""
+                if _MOVED.search(said):
+                    then = "It has moved: write where it is now into fleet.toml."
                 fatal = re.search(r"^(?:fatal|ERROR): (.+)", said, re.MULTILINE)
                 said = fatal[1] if fatal else said.strip().partition("\n")[0]
                 raise PipelineError(where, f"{url} cannot be read: {said}", then) from error

@@ -75,13 +75,16 @@ def request_text(
     return marked(_short("\n".join([*head, "", "\n\n".join(rest)])), release, base)
 
 
-def issue_text(one: Updated, old: str, base: str, release: str) -> str:
-    """Return an issue's text: what conflicts with the commit `base`, what to do, the preview."""
+def issue_text(one: Updated, owner: str, old: str, base: str, release: str) -> str:
+    """Return an issue's text: what conflicts with the commit `base`, what to do, the preview.
+
+    `owner` is told of it where it is somebody's name at the host.
+    """
     lines = [
         f"The update of the template from {old} to {release} conflicts with what is here:",
         *_listed(one.conflicts),
         "",
-        "So there is no branch to merge.",
+        f"So there is no branch to merge.{f' This is for {owner}.' if owner else ''}",
         "",
         "## What to do",
         "In a clean work tree:",

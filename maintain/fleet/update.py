@@ -120,7 +120,10 @@ def run_update(run: Fleetwide, *, ring: str = "", only: Sequence[str] = ()) -> R
         of_ring = [one for one in run.fleet.repositories if one.ring == name]
         outcomes = _together(run, of_ring, names)
         done += [one for one in outcomes if one.name in names]
-        if outcomes and name != rings[-1] and (stopped := _why_not_on(name, outcomes)):
+        if outcomes and name != rings[-1] and not stopped:
+            stopped = _why_not_on(name, outcomes)
+        # A dry run shows all of the fleet, and where a run would stop.
+        if stopped and not run.dry_run:
             break
     return Report(run.release.name, tuple(done), stopped, run.dry_run)
 
@@ -236,7 +239,7 @@ def _conflict(
 ) -> Outcome:
     """Open an issue, or bring the one up to date that is open."""
     release, slug = run.release.name, mirror.repository.slug
-    text = texts.issue_text(done, outcome.old, mirror.commit, release)
+    text = texts.issue_text(done, mirror.repository.owner, outcome.old, mirror.commit, release)
     outcome = replace(outcome, state=CONFLICT, what=", ".join(done.conflicts))
     if run.dry_run:
         return replace(outcome, url=issue.url if issue else "", text=text)

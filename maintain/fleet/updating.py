@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import doctor
 from pipeline.core.errors import PipelineError
-from pipeline.edge.shell import run, scrubbed
+from pipeline.edge.shell import Result, run, scrubbed
 
 from .clones import Mirror, git
 from .config import UPDATES, same_address
@@ -31,6 +31,8 @@ _TRAILER = "Template-Release"
 _RELEASE = re.compile(r"v\d+\.\d+\.\d+\Z")
 # Where packages come from.
 _INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL", "NPM_CONFIG_REGISTRY")
+_LONGEST_BUILD = 1800  # seconds for both builds
+_TIMED_OUT = 124  # is how `timeout` says so
 _CONFLICTS = 4
 _ANY_CODE = tuple(range(256))
 
@@ -210,6 +212,9 @@ def proof(mirror: Mirror, release: Release, source: str, scratch: Path) -> dict[
     command = _command(release, scratch, root)
     done = sandboxed(command, root, scratch, (release.clone,), {cache: _cache(os.environ)}, env)
     said = _document(done.stdout)
+    if done.code == _TIMED_OUT:
+        what = f"its builds take more than {_LONGEST_BUILD // 60} minutes"
+        raise PipelineError(mirror.repository.name, what, "Leave the proof to its build server.")
     if done.code:
         what = said.get("error", {}).get("what", "") or done.stderr.strip()[-2000:]
         raise PipelineError(mirror.repository.name, "its build fails after the update", what)
@@ -224,7 +229,7 @@ def sandboxed(
     shown: Iterable[Path],
     instead: Mapping[Path, Path],
     env: Mapping[str, str],
-) -> Any:
+) -> Result:
     """Run a program that may be anybody's: it writes below `scratch` only, and its home is empty.
 
     It has `env` and what programs need, sees no other process, and of the user's home nothing but
@@ -235,7 +240,8 @@ def sandboxed(
         raise PipelineError("--build", "it needs bubblewrap, which is not here", then)
     home = Path.home()
     pythons = {Path(sys.prefix), Path(sys.base_prefix)}
-    words: list[str | Path] = ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+    words: list[str | Path] = ["timeout", "--kill-after=10", str(_LONGEST_BUILD), "bwrap"]
+    words += ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
     words += ["--tmpfs", "/tmp", "--tmpfs", home]  # noqa: S108 - a new one, in the sandbox
     for path in (*pythons, *shown):
         words += ["--ro-bind", path, path]

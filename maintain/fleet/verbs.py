@@ -175,6 +175,7 @@ def _report(run: Session, report: Report) -> None:
     run.answer = report.document()
     if report.stopped:
         then = "Nothing of the next rings was begun. Run it again when that builds."
+        then = "A run would stop there until that builds." if report.dry_run else then
         run.reporter.line(f"{report.stopped}\n{then}")
     if report.code:
         raise Exit(code=report.code)

@@ -121,6 +121,8 @@ def test_a_ring_begins_when_the_one_before_builds(
     assert why in report.stopped
     assert "first" in report.stopped or begun
     assert report.code == (1 if why == "red" else 0)
+    dry = world.run(dry_run=True)
+    assert (len(dry.outcomes), dry.stopped) == (2, report.stopped)
     # Part of a fleet, as one of several machines has it, waits for the whole ring.
     part = world.run("all", only=("second",))
     assert (_states(part), part.stopped) == ({"second": "current"} if begun else {}, report.stopped)
@@ -331,7 +333,7 @@ def test_each_state_gets_what_it_needs(whole: World, tmp_path: Path) -> None:
 
     # The first ring has no build yet, so nothing else is begun.
     before = len(whole.host.writes())
-    dry = whole.run(dry_run=True)
+    dry = whole.run("canary", dry_run=True)
     assert _states(dry) == {"behind": "opened"}
     assert "Lamps are green now" in dry.outcomes[0].text
     assert (len(whole.host.writes()), whole.host.pushes()) == (before, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import tarfile
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,9 @@ import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.edge.http import Http, HttpError
 
+from maintain.fleet.clones import Gate, git_environment, mirror
 from maintain.fleet.config import Host as Settings
+from maintain.fleet.config import Repository
 from maintain.fleet.hosts import GREEN, NONE, PENDING, RED, Host, host_of, marked
 from tests.repositories import commit_all, git
 from tests.standins.git_hosts import GITHUB, TOKEN, GitHost, Operation, git_host
@@ -211,6 +214,22 @@ def test_the_token_stays_at_its_host() -> None:
         _, said, _ = _limits(links[1:])
         assert isinstance(said, PipelineError)
         assert len(other.asked) == 1
+
+
+def test_git_takes_no_token_to_another_host(tmp_path: Path) -> None:
+    """Its first request to where it is led has none, and each later one would; so it stops."""
+    with (
+        serving(lambda _: Answer(200, b"")) as other,
+        serving(lambda asked: Answer(302, b"", {"Location": f"{other.url}{asked.path}"})) as server,
+    ):
+        settings = Settings("github", f"{server.url}/api/v3", "TOKEN")
+        moved = Repository("orders", f"{server.url}/example/orders.git")
+        env = git_environment(settings, {**os.environ, "TOKEN": TOKEN})
+        with pytest.raises(PipelineError) as refused:
+            mirror(tmp_path, moved, env, Gate(lambda _: None), offline=False)
+        assert "moved" in refused.value.then
+        assert server.asked[0].headers["authorization"].startswith("Basic ")
+        assert other.asked == []
 
 
 @pytest.mark.slow
