@@ -20,6 +20,7 @@ from .config import FILE
 from .config import Host as Settings
 
 GREEN, RED, PENDING, NONE = "green", "red", "pending", "none"
+_LABEL = "template-update"  # of the fleet's issues; both hosts make it with the first one
 _MARK = re.compile(r"<!-- template-update (\S+) (\w*) -->")
 _GOOD = frozenset({"success", "neutral", "skipped"})
 _PIPELINES = {"success": GREEN, "failed": RED, "canceled": RED, "skipped": NONE}
@@ -60,7 +61,7 @@ class Host(Protocol):
         """Give a request another title and text."""
 
     def issue(self, slug: str) -> Said | None:
-        """Return the open issue that is the fleet's."""
+        """Return the issue that is the fleet's: the open one, else the newest of the closed."""
 
     def open_issue(self, slug: str, title: str, body: str) -> Said:
         """Open an issue."""
@@ -116,12 +117,12 @@ class GitHub:
 
     def issue(self, slug: str) -> Said | None:
         """See Host. GitHub lists pull requests as issues, too."""
-        found = self.api.pages(f"repos/{slug}/issues", state="open")
+        found = self.api.pages(f"repos/{slug}/issues", state="all", labels=_LABEL)
         return _ours(self._said(one) for one in found if "pull_request" not in one)
 
     def open_issue(self, slug: str, title: str, body: str) -> Said:
         """See Host."""
-        document = {"title": title, "body": body}
+        document = {"title": title, "body": body, "labels": [_LABEL]}
         return self._said(self.api.send("POST", f"repos/{slug}/issues", document))
 
     def change_issue(self, slug: str, number: int, title: str, body: str) -> Said:
@@ -199,12 +200,13 @@ class GitLab:
 
     def issue(self, slug: str) -> Said | None:
         """See Host."""
-        found = self.api.pages(f"{_project(slug)}/issues", state="opened", scope="all")
+        path = f"{_project(slug)}/issues"
+        found = self.api.pages(path, state="all", scope="all", labels=_LABEL)
         return _ours(map(self._said, found))
 
     def open_issue(self, slug: str, title: str, body: str) -> Said:
         """See Host."""
-        document = {"title": title, "description": body}
+        document = {"title": title, "description": body, "labels": _LABEL}
         return self._said(self.api.send("POST", f"{_project(slug)}/issues", document))
 
     def change_issue(self, slug: str, number: int, title: str, body: str) -> Said:
@@ -241,4 +243,5 @@ def _project(slug: str) -> str:
 
 
 def _ours(found: Iterable[Said] | Iterator[Said]) -> Said | None:
-    return next((one for one in found if one.about[0]), None)
+    own = (one for one in found if one.about[0])
+    return max(own, key=lambda one: (one.state == "open", one.number), default=None)

@@ -34,7 +34,7 @@ _WORDS = {
     CHANGED: "the open request is brought up to date",
     STANDS: "the open request stands as it is",
     CONFLICT: "it conflicts: there is an issue",
-    DECLINED: "its people closed the request: the next release asks again",
+    DECLINED: "its people have declined: the next release asks again",
     FOREIGN: "somebody works on the branch",
     BROKEN: "it cannot be updated",
     FAILED: "the update fails",
@@ -181,6 +181,10 @@ def _outcome(run: Fleetwide, mirror: Mirror, *, look: bool) -> Outcome:
             return _failed(repository, BROKEN if repository.is_listed else SKIPPED, error)
         except PipelineError as error:
             return _failed(repository, FAILED, error)
+        except Exception as error:  # noqa: BLE001 - a bug that one meets must not stop the rest
+            what = f"{type(error).__name__}: {error}"
+            bug = PipelineError(repository.name, what, "This is a bug of fleet.update: report it.")
+            return _failed(repository, FAILED, bug)
 
 
 def _updated(run: Fleetwide, mirror: Mirror, scratch: Path, *, look: bool) -> Outcome:
@@ -194,7 +198,7 @@ def _updated(run: Fleetwide, mirror: Mirror, scratch: Path, *, look: bool) -> Ou
     standing = next((one for one in asked if one.state == "open"), None)
     ended = next((one for one in asked if one.about[0] == release and one.state != "open"), None)
     if ended and not standing:
-        what = f"{ended.state}, and {mirror.branch} has {old}"
+        what = f"the request is {ended.state}, and {mirror.branch} has {old}"
         return replace(outcome, state=DECLINED, what=what, url=ended.url)
     branch = updating.pushed(mirror, scratch)
     if standing and standing.about[0] == release and branch == (release, True):
@@ -204,14 +208,14 @@ def _updated(run: Fleetwide, mirror: Mirror, scratch: Path, *, look: bool) -> Ou
         return replace(outcome, state=BEHIND, build=NONE)
     issue = run.host.issue(slug)
     if issue and issue.about == (release, mirror.commit):
-        return replace(outcome, state=CONFLICT, url=issue.url)
+        return _standing(outcome, issue)
     done = updating.update(mirror, run.release, source, scratch)
     if not done.commit:
         return _conflict(run, outcome, mirror, done, issue)
     package = None
     if run.build:
         package = updating.proof(mirror, run.release, source, scratch / "proof")
-    number = issue.number if issue else 0
+    number = issue.number if issue and issue.state == "open" else 0
     text = texts.request_text(done, mirror.commit, release, package, number)
     outcome = replace(outcome, state=CHANGED if standing else OPENED)
     if run.dry_run:
@@ -237,17 +241,28 @@ def _built(run: Fleetwide, one: Outcome, slug: str, commit: str, request: int = 
 def _conflict(
     run: Fleetwide, outcome: Outcome, mirror: Mirror, done: Updated, issue: Said | None
 ) -> Outcome:
-    """Open an issue, or bring the one up to date that is open."""
+    """Open an issue, or bring the one up to date that is open; a closed one says no."""
     release, slug = run.release.name, mirror.repository.slug
     text = texts.issue_text(done, mirror.repository.owner, outcome.old, mirror.commit, release)
+    is_open = issue is not None and issue.state == "open"
     outcome = replace(outcome, state=CONFLICT, what=", ".join(done.conflicts))
+    if issue and issue.about[0] == release and not is_open:
+        return _standing(outcome, issue)
     if run.dry_run:
-        return replace(outcome, url=issue.url if issue else "", text=text)
+        return replace(outcome, url=issue.url if issue and is_open else "", text=text)
     title = texts.conflict_title(release)
-    if issue is None:
-        return replace(outcome, url=run.host.open_issue(slug, title, text).url)
-    run.host.change_issue(slug, issue.number, title, text)
-    return replace(outcome, url=issue.url)
+    if issue and is_open:
+        said = run.host.change_issue(slug, issue.number, title, text)
+    else:
+        said = run.host.open_issue(slug, title, text)
+    return replace(outcome, url=said.url)
+
+
+def _standing(outcome: Outcome, issue: Said) -> Outcome:
+    if issue.state == "open":
+        return replace(outcome, state=CONFLICT, url=issue.url)
+    what = f"it conflicts, and the issue of that is closed: {outcome.what}".rstrip(": ")
+    return replace(outcome, state=DECLINED, what=what, url=issue.url)
 
 
 def _push(run: Fleetwide, mirror: Mirror, done: Updated) -> None:

@@ -275,7 +275,8 @@ def _cloned(mirror: Mirror, scratch: Path) -> tuple[Path, Path]:
     links = [line.partition("\t")[2] for line in listed if line.startswith("120000")]
     # What an update writes must not end up elsewhere on this machine.
     for name in (*links, mirror.repository.folder):
-        if not (clone / name).resolve().is_relative_to(clone.resolve()):
+        # Not `resolve`, which a link to itself would make raise.
+        if not Path(os.path.realpath(clone / name)).is_relative_to(os.path.realpath(clone)):
             what = f"{name} leads out of the repository"
             raise UnfitError(mirror.repository.name, what, "Take the link out of it.")
     return clone, root

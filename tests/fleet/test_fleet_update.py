@@ -379,8 +379,9 @@ def test_each_state_gets_what_it_needs(whole: World, tmp_path: Path) -> None:
 
     # Again: the same requests, the same commits, and one issue each.
     writes, pushes = len(whole.host.writes()), whole.host.pushes()
+    hosts["example/conflicted"].issues[0].state = "closed"
     again = whole.run(only=tuple(name for name in _states(report) if name != "raced"))
-    expected = {**_states(report), "changed": "stands", "asked": "stands"}
+    expected = {**_states(report), "changed": "stands", "asked": "stands", "conflicted": "declined"}
     del expected["raced"]
     assert _states(again) == expected
     assert (len(whole.host.writes()), whole.host.pushes()) == (writes, pushes)

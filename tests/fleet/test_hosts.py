@@ -83,6 +83,11 @@ def test_requests_and_issues_are_opened_found_and_changed(served: GitHost) -> No
     found = host.issue(slug)
     assert found
     assert (found.number, found.about) == (made.number, ("v1.1.0", "abc1"))
+    served.repositories[slug].issues[-1].state = "closed"
+    closed_one = host.issue(slug)
+    assert closed_one
+    assert (closed_one.number, closed_one.state) == (made.number, "closed")
+    served.repositories[slug].issues[-1].state = "open"
     host.change_issue(slug, made.number, "It still conflicts", marked("Look", "v1.2.0", "abc2"))
     found = host.issue(slug)
     assert found

@@ -63,11 +63,12 @@ GITHUB = {
         body={"title": "string", "body": "string"}, answer=_PULL,
     ),
     "issues/list-for-repo": Operation(
-        "GET", f"{_REPO}/issues", 200, {**_STATES, **_PAGE},
+        "GET", f"{_REPO}/issues", 200, {**_STATES, **_PAGE, "labels": ()},
         answer=(*_ISSUE, "pull_request"), listed=True,
     ),
     "issues/create": Operation(
-        "POST", f"{_REPO}/issues", 201, body={"title": "string", "body": "string"},
+        "POST", f"{_REPO}/issues", 201,
+        body={"title": "string", "body": "string", "labels": "array"},
         needed=("title",), answer=_ISSUE,
     ),
     "issues/update": Operation(
@@ -119,11 +120,13 @@ GITLAB = {
         body={"title": "string", "description": "string"}, answer=_MERGE,
     ),
     "issues: list": Operation(
-        "GET", f"{_ID}/issues", 200, {**_SCOPED, "state": ("opened", "closed", "all")},
+        "GET", f"{_ID}/issues", 200,
+        {**_SCOPED, "state": ("opened", "closed", "all"), "labels": ()},
         answer=_GITLAB_ISSUE, listed=True,
     ),
     "issues: create": Operation(
-        "POST", f"{_ID}/issues", 201, body={"title": "string", "description": "string"},
+        "POST", f"{_ID}/issues", 201,
+        body={"title": "string", "description": "string", "labels": "string"},
         needed=("title",), answer=_GITLAB_ISSUE,
     ),
     "issues: update": Operation(
@@ -138,7 +141,7 @@ GITLAB = {
         answer=("id", "status", "sha", "updated_at", "web_url"), listed=True,
     ),
 }  # fmt: skip
-_TYPES = {"string": str, "boolean": bool}
+_TYPES = {"string": str, "boolean": bool, "array": list}
 # When each request and build began and ended.
 _BEGUN, _ENDED = "2026-11-02T07:00:00Z", "2026-11-02T08:00:00Z"
 
@@ -152,6 +155,7 @@ class Request:
     title: str
     body: str
     state: str = "open"
+    labels: str = ""
 
 
 @dataclass
@@ -318,9 +322,17 @@ class _Call:
     def numbered(self, branch: str, body: str, *, issue: bool) -> Request:
         # GitHub counts both together, GitLab each alone: the next free one does for either.
         number = len(self.repository.requests) + len(self.repository.issues) + 1
-        one = Request(number, branch, self.document["title"], body)
+        labels = self.document.get("labels", "")
+        labels = labels if isinstance(labels, str) else ",".join(labels)
+        one = Request(number, branch, self.document["title"], body, labels=labels)
         (self.repository.issues if issue else self.repository.requests).append(one)
         return one
+
+    def labelled(self) -> list[Request]:
+        """Return the issues in any state that have a label."""
+        assert self.query["state"] == "all"
+        wanted = self.query["labels"]
+        return [one for one in self.repository.issues if wanted in one.labels.split(",")]
 
     def page(self, kind: str, one: Request) -> str:
         return f"{self.host.server.url}/{self.slug}/{kind}/{one.number}"
@@ -372,11 +384,9 @@ def _issue(call: _Call, one: Request) -> dict[str, Any]:
 
 
 def _issues(call: _Call) -> Any:
-    assert call.query["state"] == "open"
-    pulls = [one for one in call.repository.requests if one.state == "open"]
     # To GitHub each pull request is an issue as well.
-    found = [{**_issue(call, one), "pull_request": {}} for one in pulls]
-    return [*found, *(_issue(call, one) for one in call.repository.issues if one.state == "open")]
+    found = [{**_issue(call, one), "pull_request": {}} for one in call.repository.requests]
+    return [*found, *(_issue(call, one) for one in call.labelled())]
 
 
 def _check_runs(call: _Call) -> Any:
@@ -437,7 +447,8 @@ def _open_merge(call: _Call) -> Any:
 
 def _gitlab_issue(call: _Call, one: Request) -> dict[str, Any]:
     return {
-        "iid": one.number, "web_url": call.page("-/issues", one), "state": "opened",
+        "iid": one.number, "web_url": call.page("-/issues", one),
+        "state": "opened" if one.state == "open" else one.state,
         "title": one.title, "description": one.body or None,
     }  # fmt: skip
 
@@ -473,7 +484,7 @@ _ANSWERS: Mapping[str, Any] = {
     "merge requests: update": lambda call: _merge(
         call, _changed(call.request(), call.document, "description")
     ),
-    "issues: list": lambda call: [_gitlab_issue(call, one) for one in call.repository.issues],
+    "issues: list": lambda call: [_gitlab_issue(call, one) for one in call.labelled()],
     "issues: create": lambda call: _gitlab_issue(
         call, call.numbered("", call.document.get("description", ""), issue=True)
     ),
