@@ -102,7 +102,7 @@ def _edits(made: Made, template: str) -> dict[str, tuple[str, dict[str, Edit], d
         "another-template": ("broken", {_ANSWERS: _records(template, "/other")}, {}),
         "unknown-release": ("broken", {_ANSWERS: _records(NEW, "v7.7.7")}, {}),
         "no-settings": ("broken", {"pyproject.toml": None}, {}),
-        "bad-allowed": ("changed", {"scripts/allowed-changes.toml": b"change = 1", _TEXT: b""}, {}),
+        "bad-allowed": ("changed", {"scripts/allowed-changes.toml": b"change = 1"}, {}),
         "bad-settings": ("broken", {"pyproject.toml": b"a = \n"}, {}),
         "silent": ("silent", {}, {"days": 16}),
         "silent-behind": ("silent", {}, {**old, "days": 700}),
