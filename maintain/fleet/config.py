@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -25,6 +26,8 @@ from pipeline.project.tables import Table
 
 FILE = "fleet.toml"
 RINGS = ("canary", "early", "all")
+# Where `gh` and `glab` keep how somebody is logged in.
+_LOGIN = ("XDG_CONFIG_HOME", "GH_CONFIG_DIR", "GLAB_CONFIG_DIR")
 _TABLES = ("fleet", "host", "organisation", "repository")
 # Branches that `fleet.update` pushes begin so; the release follows.
 UPDATES = "fleet/update-"
@@ -139,7 +142,7 @@ def read_fleet(path: Path, environ: Mapping[str, str], ask: Ask | None = None) -
     found: tuple[Repository, ...] = ()
     if "organisation" in values:
         table = _table(whole, "organisation", values["organisation"])
-        found = tuple(_organisation(table, host, environ, ask or _run))
+        found = tuple(_organisation(table, host, environ, ask or partial(_run, environ)))
     repositories = (*own, *(one for one in found if same_address(one.url) not in named))
     _refuse_twice(path.name, repositories)
     name = template.rstrip("/").removesuffix(".git").rpartition("/")[2]
@@ -235,10 +238,8 @@ def _documents(text: str, where: str) -> Iterator[dict[str, Any]]:
         raise PipelineError(where, f"what it says is not JSON: {rest[:80]}") from error
 
 
-def _run(words: tuple[str, ...], variables: Mapping[str, str]) -> str:
-    import os  # noqa: PLC0415 - the only effect on this page
-
-    env = scrubbed(os.environ, {"XDG_CONFIG_HOME": os.environ.get("XDG_CONFIG_HOME", "")})
+def _run(environ: Mapping[str, str], words: tuple[str, ...], variables: Mapping[str, str]) -> str:
+    env = scrubbed(environ, {name: environ.get(name, "") for name in _LOGIN})
     env = {name: value for name, value in {**env, **variables}.items() if value}
     return run(words, cwd=Path.cwd(), env=env).stdout
 

@@ -107,7 +107,7 @@ class Judge:
 
     def _is_marked(self, laid: _Laid, entry: Entry) -> bool:
         if entry.blob not in self.marked:
-            self.marked[entry.blob] = bool(doctor.MARKERS.search(laid.objects.read(entry.blob)))
+            self.marked[entry.blob] = doctor.has_markers(laid.objects.read(entry.blob))
         return self.marked[entry.blob]
 
     def _changed(self, laid: _Laid, ours: dict[str, str], manifest: str) -> list[Finding]:

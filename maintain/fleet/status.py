@@ -106,8 +106,11 @@ class Survey:
         return 4 if counts["conflicted"] else 3 * (counts["current"] < len(self.repositories))
 
     def document(self) -> dict[str, Any]:
-        """Return it as JSON."""
-        return {"kind": "fleet.status", "counts": self.counts, **asdict(self)}
+        """Return it as JSON: each repository with its `sign_of_life` besides."""
+        whole = {"kind": "fleet.status", "counts": self.counts, **asdict(self)}
+        for one, document in zip(self.repositories, whole["repositories"], strict=True):
+            document["sign_of_life"] = one.sign_of_life
+        return whole
 
     def sorted(self) -> Survey:
         """Return it with the worst first, then by name."""
@@ -170,11 +173,14 @@ def read_survey(document: Any, where: str) -> Survey:
     """Return a survey from the JSON that `document` made of it."""
     try:
         values = {name: document[name] for name in Survey.__dataclass_fields__}
-        standings = [Standing(**one) for one in values.pop("repositories")]
+        standings = [
+            Standing(**{name: value for name, value in one.items() if name != "sign_of_life"})
+            for one in values.pop("repositories")
+        ]
         if document["kind"] != "fleet.status" or {one.state for one in standings} - {*STATES}:
             raise ValueError  # noqa: TRY301 - all that is strange ends the same way
         return Survey(repositories=standings, **values)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         then = "Write it with `python3 tasks.py fleet.status --json`, of this version."
         raise PipelineError(where, "it is no result of fleet.status", then) from error
 

@@ -354,7 +354,7 @@ def _with_conflicts(clone: Path, names: Iterable[str]) -> list[str]:
         name
         for name in names
         if name.endswith(".rej")
-        or ((clone / name).is_file() and doctor.MARKERS.search((clone / name).read_bytes()))
+        or ((clone / name).is_file() and doctor.has_markers((clone / name).read_bytes()))
     ]
 
 

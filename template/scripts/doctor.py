@@ -34,7 +34,7 @@ SERVERS = {
 YOURS = re.compile(r"scripts/(hooks_\w+\.py|allowed-changes\.toml|MANIFEST)\Z")
 _MADE = frozenset((".git", ".venv", ".pipeline", "build-output", "node_modules", "__pycache__"))
 BY_ANSWER = re.compile(r"\{% if [^%]* %\}([^{}]+)\{% endif %\}")
-MARKERS = re.compile(rb"^<{7} .*?^={7}\r?$.*?^>{7} ", re.MULTILINE | re.DOTALL)
+_MARKERS = [re.compile(line, re.MULTILINE) for line in (rb"^<{7} ", rb"^={7}\r?$", rb"^>{7} ")]
 _QUOTED = re.compile(r"\\(?:(x\w\w|u\w{4}|U\w{8})|(\n[ \t]*)|(.))|[ \t]*\n[ \t]*")
 _ESCAPES = str.maketrans("0abtnvfreN_LP", "\0\a\b\t\n\v\f\r\x1b\x85\xa0\u2028\u2029")
 _READABLE = 8 << 20  # A larger file is data: neither merged by git nor written by people.
@@ -94,7 +94,7 @@ def conflicts(root: Path) -> list[Finding]:
     for name, path in _files(root):
         if name.endswith(".rej"):
             what, then = "a patch that did not apply", "Apply what is right in it, and delete it."
-        elif MARKERS.search(_read(path)):
+        elif has_markers(_read(path)):
             what, then = "it holds conflict markers", "Keep what is right between them."
         else:
             continue
@@ -145,6 +145,16 @@ def ours(root: Path, today: str, manifest: str | None = None) -> list[Finding]:
         elif not until:
             kept.append(one)
     return kept
+
+
+def has_markers(data: bytes) -> bool:
+    """Tell whether the three lines of a conflict are there, in their order."""
+    at = 0
+    for line in _MARKERS:
+        if (found := line.search(data, at)) is None:
+            return False
+        at = found.end()
+    return True
 
 
 def entries(manifest: str) -> dict[str, str]:

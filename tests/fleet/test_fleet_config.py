@@ -97,6 +97,25 @@ ring = "canary"
     )
 
 
+def test_gh_gets_the_token_and_no_other_secret(tmp_path: Path) -> None:
+    """The real child sees the host, the token under gh's name, and nothing it has no need of."""
+    program = tmp_path / "gh"
+    program.write_text(
+        '#!/bin/sh\necho "[{\\"full_name\\": \\"org/$GH_HOST-$GH_TOKEN-$AWS_SECRET_ACCESS_KEY\\",'
+        ' \\"clone_url\\": \\"https://git.example.com/org/a\\"}]"\n',
+        encoding="utf-8",
+    )
+    program.chmod(0o755)
+    text = f'{_HEAD}[host]\nkind = "github"\napi = "https://git.example.com/api/v3"\ntoken = "T"\n'
+    path = _write(tmp_path, f'{text}[organisation]\nname = "org"\n')
+    environ = {"PATH": str(tmp_path), "T": "secret", "AWS_SECRET_ACCESS_KEY": "x"}
+    with pytest.MonkeyPatch.context() as here:
+        # The system looks a program up on this process's own PATH.
+        here.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+        (one,) = read_fleet(path, environ).repositories
+    assert one.name == "git.example.com-secret-"
+
+
 @pytest.mark.parametrize(
     ("text", "where"),
     [

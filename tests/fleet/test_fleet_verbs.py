@@ -45,6 +45,7 @@ def test_a_look_at_a_fleet_and_its_parts_together(template: Path, tmp_path: Path
     whole = json.loads(text)
     assert code == 3
     assert [one["name"] for one in whole["repositories"]] == ["none", "orders"]
+    assert [one["sign_of_life"] for one in whole["repositories"]] == [None, 0]
     assert whole["counts"]["broken"] == whole["counts"]["current"] == 1
 
     code, text = run("fleet.status", "--only", "order", "--json")
