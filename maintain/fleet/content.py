@@ -19,7 +19,7 @@ from doctor import Finding
 
 from .config import same_address
 from .objects import Entry, Objects
-from .releases import Releases
+from .releases import Release, Releases
 
 _SETTINGS = "pyproject.toml"
 
@@ -91,7 +91,7 @@ class Judge:
             if holds != recorded:
                 what = f"it records {recorded}, and the files are those of {holds}"
                 findings.append(Finding("answers", doctor.ANSWERS, what, doctor.FIX))
-            findings += self._changed(laid, ours, release.manifest)
+            findings += self._changed(laid, release)
             findings += [] if broken else doctor.answered(laid.root)
         return Content(recorded, holds, tuple(findings), broken, settings=settings)
 
@@ -110,17 +110,18 @@ class Judge:
             self.marked[entry.blob] = doctor.has_markers(laid.objects.read(entry.blob))
         return self.marked[entry.blob]
 
-    def _changed(self, laid: _Laid, ours: dict[str, str], manifest: str) -> list[Finding]:
+    def _changed(self, laid: _Laid, release: Release) -> list[Finding]:
+        ours = release.ours
         suspect = [name for name in ours if not laid.has(name, ours[name])]
         suspect += [
             name
             for name in laid.files
             if name.startswith("scripts/") and name not in ours and not doctor.YOURS.match(name)
         ]
-        if not suspect:
+        if not suspect and laid.blob(doctor.ALLOWED) in ("", release.allowed):
             return []
         laid.lay(*suspect, doctor.MANIFEST)
-        found = doctor.ours(laid.root, self.today, manifest)
+        found = doctor.ours(laid.root, self.today, release.manifest)
         return [one for one in found if not laid.has(one.path, ours.get(one.path, ""))]
 
 

@@ -21,12 +21,13 @@ class Release:
     """A release, or any other commit: the blob of each file of ours by its path there.
 
     No answer changes a byte of them, so nothing has to be rendered. `manifest` is the text of the
-    MANIFEST, which is one of these files.
+    MANIFEST, which is one of these files; `allowed` is the allow-file's blob as it is rendered.
     """
 
     name: str
     ours: dict[str, str]
     manifest: str
+    allowed: str = ""
 
 
 class Releases:
@@ -77,7 +78,8 @@ class Releases:
             return None
         manifest = self._objects.read(files[doctor.MANIFEST]).decode("utf-8", "replace")
         ours = [*doctor.entries(manifest), doctor.MANIFEST]
-        return Release(name, {path: files[path] for path in ours if path in files}, manifest)
+        known = {path: files[path] for path in ours if path in files}
+        return Release(name, known, manifest, files.get(doctor.ALLOWED, ""))
 
 
 def numbers_of(name: str) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ OLD, NEW = "v1.0.0", "v1.1.0"
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 # What a file is to become: other bytes, nothing, or a link.
 Edit = bytes | None | Callable[[bytes], bytes]
-LINK = b"\0a link to"
+LINK = b"../a link to nowhere"
 
 
 def template_with_releases(clone: Path, folder: Path) -> Path:
