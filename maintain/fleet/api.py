@@ -17,9 +17,11 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
+import urllib3
 from pipeline.core.errors import PipelineError
 from pipeline.edge.http import Http, HttpError, Request, Response
 from pipeline.edge.urls import origin
+from urllib3.exceptions import InvalidHeader
 
 _SECONDS_BETWEEN_WRITES = 1.0
 _SECONDARY = 60.0  # seconds, doubled each time, where the host does not say how long
@@ -106,9 +108,9 @@ class Api:
         headers, refused = answer.headers, answer.status in _TURNED_AWAY
         remaining = headers.get("x-ratelimit-remaining", headers.get("ratelimit-remaining", ""))
         reset = headers.get("x-ratelimit-reset", headers.get("ratelimit-reset", ""))
-        after = headers.get("retry-after", "")
-        if refused and after.isdigit():
-            self._closed_until = self.now() + int(after)
+        after = _seconds(headers.get("retry-after", ""))
+        if refused and after is not None:
+            self._closed_until = self.now() + after
         elif remaining == "0" and reset.isdigit():
             # One more: its clock and this one may differ by a part of a second.
             self._closed_until = int(reset) + 1
@@ -119,6 +121,14 @@ class Api:
         else:
             return False
         return refused
+
+
+def _seconds(after: str) -> float | None:
+    """Return what a Retry-After header asks for, which may be a date as well."""
+    try:
+        return urllib3.Retry().parse_retry_after(after) if after else None
+    except InvalidHeader:
+        return None
 
 
 def _refusal(answer: Response) -> HttpError:

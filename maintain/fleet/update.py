@@ -193,7 +193,10 @@ def _updated(run: Fleetwide, mirror: Mirror, scratch: Path, *, look: bool) -> Ou
     outcome = Outcome(repository.name, repository.ring, CURRENT, old=old)
     if old == release or numbers_of(old) > numbers_of(release):
         what = f"has {old}" if old != release else ""
-        return _built(run, replace(outcome, what=what), slug, mirror.commit)
+        outcome = replace(outcome, what=what)
+        # Nothing waits for the last ring.
+        is_last = repository.ring == RINGS[-1]
+        return outcome if is_last else _built(run, outcome, slug, mirror.commit)
     asked = run.host.requests(slug, BRANCH)
     standing = next((one for one in asked if one.state == "open"), None)
     ended = next((one for one in asked if one.about[0] == release and one.state != "open"), None)

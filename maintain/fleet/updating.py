@@ -34,6 +34,7 @@ _INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL", "NPM_CONFIG_REG
 _LONGEST_BUILD = 1800  # seconds for both builds
 _TIMED_OUT = 124  # is how `timeout` says so
 _CONFLICTS = 4
+_TMP = "/tmp"  # noqa: S108 - a new one, in the sandbox
 _ANY_CODE = tuple(range(256))
 
 
@@ -240,23 +241,22 @@ def sandboxed(
         raise PipelineError("--build", "it needs bubblewrap, which is not here", then)
     home = Path.home()
     pythons = {Path(sys.prefix), Path(sys.base_prefix)}
-    words: list[str | Path] = ["timeout", "--kill-after=10", str(_LONGEST_BUILD), "bwrap"]
-    words += ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
-    words += ["--tmpfs", "/tmp", "--tmpfs", home]  # noqa: S108 - a new one, in the sandbox
+    words: list[str | Path] = [
+        "timeout", "--kill-after=10", str(_LONGEST_BUILD),
+        "bwrap", "--die-with-parent", "--new-session", "--unshare-pid", "--unshare-ipc",
+        # Root's rights would undo the rest.
+        "--cap-drop", "ALL",
+        "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc",
+        # Sockets of daemons and agents are in /run; so is, often, where names are asked for.
+        "--tmpfs", "/run", "--ro-bind-try", "/run/systemd/resolve", "/run/systemd/resolve",
+        "--tmpfs", _TMP, "--tmpfs", home, "--chdir", cwd,
+    ]  # fmt: skip
     for path in (*pythons, *shown):
         words += ["--ro-bind", path, path]
     words += ["--bind", scratch, scratch]
     for path, place in instead.items():
         words += ["--bind", path, place]
-    words += [
-        "--unshare-pid",
-        "--unshare-ipc",
-        "--die-with-parent",
-        "--new-session",
-        "--chdir",
-        cwd,
-    ]
-    given = scrubbed(os.environ, {"HOME": str(home), "TMPDIR": "/tmp", **env})  # noqa: S108
+    given = scrubbed(os.environ, {"HOME": str(home), "TMPDIR": _TMP, **env})
     return run([*words, *command], cwd=scratch, env=given, accept=_ANY_CODE)
 
 
