@@ -58,6 +58,16 @@ def stack_function(root: Path) -> StackFunction:
     return StackFunction(memory, timeout, plain)
 
 
+def resource_types(root: Path) -> frozenset[str]:
+    """Return the types of the stack's resources. Raises PipelineError where it cannot be read."""
+    try:
+        document = _document(read_text(root / STACK, STACK))
+    except FileNotFoundError as error:
+        raise PipelineError(STACK, "there is none", "Copy the template's.") from error
+    resources = _table(document, "Resources").values()
+    return frozenset(str(one["Type"]) for one in resources if isinstance(one, dict) and "Type" in one)
+
+
 def _number(value: Any, parameters: dict[str, Any]) -> int | None:
     if isinstance(value, dict) and value.keys() == {"Ref"}:
         value = _table(parameters, value["Ref"]).get("Default")
