@@ -187,7 +187,9 @@ def test_a_deploy_makes_the_calls_of_its_policy_and_no_others(
         assert {action for action, _ in allowed} - used - _WITHOUT_CALL == set()
 
 
-def test_bootstrap_grants_what_is_printed_for_any_deploy(tmp_path: Path, render_function: Render) -> None:
+def test_bootstrap_grants_what_is_printed_for_any_deploy(
+    tmp_path: Path, render_function: Render
+) -> None:
     """DeployPolicy is what the policies of all kinds of deploys have together, for any name."""
     printed = {(one.action, one.resource) for one in rights(ARN)}
     for number, kind in enumerate(KINDS):
@@ -212,7 +214,8 @@ def test_bootstrap_grants_what_is_printed_for_any_deploy(tmp_path: Path, render_
         )
         for action, resource in printed
     }
-    policy = read(render_function(function_name=MADE_OF), "bootstrap.yaml")["Resources"]["DeployPolicy"]
+    bootstrap = read(render_function(function_name=MADE_OF), "bootstrap.yaml")
+    policy = bootstrap["Resources"]["DeployPolicy"]
     statements = policy["Properties"]["PolicyDocument"]["Statement"]
     granted = {
         (action, resource.get("Sub") or f"${{{resource['Ref']}}}" if resource != "*" else "*")

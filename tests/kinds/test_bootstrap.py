@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
-import yaml
 from pipeline.project.stack import resource_types
 from pipeline.stack.rights import Scope, statements, without_rights
 
-from tests.kinds.stacks import Loader, read
+from tests.kinds.stacks import read
 from tests.repositories import Render
 from tests.template.answers import KINDS
 
@@ -35,7 +33,7 @@ def long(value: Any) -> Any:
     return {key: long(one) for key, one in value.items()}
 
 
-def rights(found: list[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
+def rights(found: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
     """Yield each action with each resource, and the condition as text."""
     for one in found:
         assert one["Effect"] == "Allow"

@@ -96,6 +96,13 @@ REPLACED = {
     (moto.cloudformation.responses.CloudFormationResponse, "_validate_different_update"): (
         "self incoming_params stack_body old_stack"
     ),
+    (moto.cloudformation.parsing, "clean_json"): "resource_json resources_map",
+    (moto.cloudformation.models, "yaml_tag_constructor"): "loader tag node",
+    (moto.cloudformation.responses, "yaml_tag_constructor"): "loader tag node",
+    (moto.cloudformation.responses.CloudFormationResponse, "create_stack"): "self",
+    (moto.cloudformation.responses.CloudFormationResponse, "update_stack"): "self",
+    (moto.cloudformation.responses.CloudFormationResponse, "create_change_set"): "self",
+    (moto.cloudformation.responses.CloudFormationResponse, "get_template_summary"): "self",
     (STACKS, "create_stack"): (
         "self name template parameters notification_arns tags role_arn "
         "enable_termination_protection timeout_in_mins stack_policy_body"

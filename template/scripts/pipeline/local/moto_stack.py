@@ -27,6 +27,7 @@ from moto.s3 import notifications
 from moto.s3.models import FakeBucket, Notification
 
 from .moto_resources import add_resources
+from .moto_templates import refuse_templates
 from .patches import Patches
 
 _ATTRIBUTES = {"DeadLetterConfig": "dead_letter_config", "LoggingConfig": "logging_config"}
@@ -45,6 +46,7 @@ _Wrap = Callable[..., Any]
 def replace_dropped(patches: Patches) -> None:
     """Make moto keep what stacks and function calls say."""
     add_resources(patches)
+    refuse_templates(patches)
     patches.wrap(LambdaFunction, "create_from_cloudformation_json", _create_function)
     patches.replace(LambdaFunction, "update_from_cloudformation_json", _update_function)
     patches.wrap(LambdaFunction, "__init__", _init)
@@ -59,7 +61,7 @@ def replace_dropped(patches: Patches) -> None:
     patches.wrap(CloudFormationBackend, "create_change_set", _create_change_set)
     patches.replace(CloudFormationBackend, "execute_change_set", _execute_change_set)
     patches.replace(ChangeSet, "diff", _changes)
-    patches.wrap(CloudFormationResponse, "_validate_different_update", _different_update)
+    patches.replace(CloudFormationResponse, "_validate_different_update", _different_update)
     # Again by the same thread: a stack within a stack.
     turn = threading.RLock()
     for change in ("create_stack", "update_stack", "delete_stack"):
@@ -125,14 +127,20 @@ def _changes(self: Any) -> list[Change]:
     ]
 
 
-def _different_update(original: _Wrap) -> _Wrap:
-    @wraps(original)
-    def validate(self: Any, *arguments: Any) -> None:
-        # A change set without changes is made, and says so itself.
-        if self._get_action() != "CreateChangeSet":
-            original(self, *arguments)
-
-    return validate
+def _different_update(
+    self: Any, incoming_params: list[dict[str, Any]] | None, stack_body: str, old_stack: Any
+) -> None:
+    """Refuse an update of nothing; moto takes one that leaves a parameter's default."""
+    given = {one["ParameterKey"]: one.get("ParameterValue") for one in incoming_params or ()}
+    kept = old_stack.parameters
+    new = {key: kept.get(key) if value is None else value for key, value in given.items()}
+    tags = {item["Key"]: item["Value"] for item in self._get_param("Tags", [])}
+    same = old_stack.has_template(stack_body) and old_stack.has_parameters(
+        {key: value for key, value in new.items() if value is not None}
+    )
+    # A change set without changes is made, and says so itself.
+    if same and tags in ({}, old_stack.tags) and self._get_action() != "CreateChangeSet":
+        raise ValidationError(message="No updates are to be performed.")
 
 
 def _init(original: _Wrap) -> _Wrap:

@@ -17,9 +17,7 @@ _FUNCTION = [f"{_LAMBDA}:function:{{name}}", f"{_LAMBDA}:function:{{name}}:*"]
 _GROUP = "arn:{partition}:logs:{region}:{account}:log-group:/aws/lambda/{name}"
 _ROLE = ["arn:{partition}:iam::{account}:role/{name}-*"]
 _BUCKET = "arn:{partition}:s3:::{lower}-*"
-_BY_CLOUDFORMATION = {
-    "ForAnyValue:StringEquals": {"aws:CalledVia": "cloudformation.amazonaws.com"}
-}
+_BY_CLOUDFORMATION = {"ForAnyValue:StringEquals": {"aws:CalledVia": "cloudformation.amazonaws.com"}}
 _OF_FUNCTION = {"ArnLike": {"lambda:FunctionArn": _FUNCTION}}
 # A name in S3 says nothing of whose the bucket is.
 _OF_ACCOUNT = {"StringEquals": {"aws:ResourceAccount": "{account}"}}
@@ -68,13 +66,14 @@ _OWN = {
     "queue": "sqs:GetQueueUrl",
     "role": "iam:GetRole",
 }
-# And where there is a resource of this type in it.
+# And where there is a resource of this type in it. Lambda looks itself at whether a role is passed.
 _OWN_FOR = {
+    "AWS::Lambda::Function": {"role's service": "iam:PassRole"},
     "AWS::S3::Bucket": {
         "bucket": "s3:DeleteBucket s3:GetBucketNotification s3:ListBucketVersions "
         "s3:PutBucketNotification",
         "objects": "s3:DeleteObject s3:DeleteObjectVersion s3:PutObject",
-    }
+    },
 }
 _ROLE_POLICIES = "iam:DeleteRolePolicy iam:PutRolePolicy"
 # What CloudFormation does with the caller's rights, by the type of the resource.
@@ -111,7 +110,6 @@ _MADE: Mapping[str, Mapping[str, str]] = {
         "lambda:GetRuntimeManagementConfig lambda:ListTags lambda:PutFunctionConcurrency "
         "lambda:TagResource lambda:UntagResource lambda:UpdateFunctionCode "
         "lambda:UpdateFunctionConfiguration",
-        "role's service": "iam:PassRole",
     },
     "AWS::Lambda::Permission": {
         "function": "lambda:AddPermission lambda:GetPolicy lambda:RemovePermission"
@@ -140,12 +138,15 @@ _MADE: Mapping[str, Mapping[str, str]] = {
     "AWS::SQS::QueuePolicy": {"queue": "sqs:GetQueueAttributes sqs:SetQueueAttributes"},
 }
 
+KNOWN_TYPES = frozenset(_MADE)
+
 
 @dataclass(frozen=True)
 class Scope:
     """Where the rights hold: `*` stands for any region, account, and part of a stack's name.
 
-    `service` is the package's id, which stacks are tagged with. `boundary` is the ARN of the policy that roles must be bounded by; "" asks for none.
+    `service` is the package's id, which stacks are tagged with. `boundary` is the ARN of the policy
+    that roles must be bounded by; "" asks for none.
     """
 
     partition: str
@@ -176,14 +177,14 @@ def statements(types: Iterable[str], scope: Scope) -> list[dict[str, Any]]:
             actions = {one for table in tables for one in table.get(place, "").split()}
             if not actions:
                 continue
-            limits = {**limits, **condition}
-            if limits.get("StringEquals") == _BOUND["StringEquals"] and not scope.boundary:
-                del limits["StringEquals"]
+            limited = scope.fill({**limits, **condition})
+            # Without a boundary nothing is asked of it.
+            limited = {operator: keys for operator, keys in limited.items() if all(keys.values())}
             one = {"Effect": "Allow", "Action": sorted(actions), "Resource": scope.fill(arns)}
-            found.append({**one, **({"Condition": scope.fill(limits)} if limits else {})})
+            found.append({**one, **({"Condition": limited} if limited else {})})
     return found
 
 
 def without_rights(types: Iterable[str]) -> list[str]:
     """Return the types of resources whose rights are not known here."""
-    return sorted(set(types) - _MADE.keys())
+    return sorted(set(types) - KNOWN_TYPES)

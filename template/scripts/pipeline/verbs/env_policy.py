@@ -20,8 +20,8 @@ _PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
 def environment_policy(project: Project, name: str, like: str, reporter: Reporter) -> str:
     """Return the smallest policy for making, changing, listing and removing an environment.
 
-    `like` names the declared one in whose place another one is made. Where the settings name no account or region, any stands in it. The deploy at the end of
-    `env.create` has a policy of its own.
+    `like` names the declared one in whose place another one is made. Where the settings name no
+    account or region, any stands in it. The deploy at the end has a policy of its own.
     """
     environment = project.environment(like or name)
     if like:

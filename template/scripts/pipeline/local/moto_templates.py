@@ -1,0 +1,64 @@
+"""What CloudFormation refuses or does with a template, and moto does not.
+
+Types that are none of AWS's are refused, as far as that can be told without AWS's list, and so are
+imports. What `AWS::NoValue` stands for in a list goes, and `!Condition` is understood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from moto.cloudformation import models, parsing, responses
+from moto.cloudformation.exceptions import ValidationError
+
+from ..project.stack import no_type
+from .patches import Patches
+
+_Wrap = Callable[..., Any]
+
+
+def refuse_templates(patches: Patches) -> None:
+    """Make moto read templates as CloudFormation does."""
+    patches.wrap(parsing, "clean_json", _without_nothing)
+    for module in (models, responses):
+        patches.wrap(module, "yaml_tag_constructor", _with_conditions)
+    for call in ("create_stack", "update_stack", "create_change_set", "get_template_summary"):
+        patches.wrap(responses.CloudFormationResponse, call, _checked)
+
+
+def _without_nothing(original: _Wrap) -> _Wrap:
+    @wraps(original)
+    def clean_json(resource_json: Any, resources_map: Any) -> Any:
+        found = original(resource_json, resources_map)
+        return [one for one in found if one is not None] if isinstance(found, list) else found
+
+    return clean_json
+
+
+def _with_conditions(original: _Wrap) -> _Wrap:
+    @wraps(original)
+    def yaml_tag_constructor(loader: Any, tag: Any, node: Any) -> Any:
+        return {"Condition": node.value} if tag == "!Condition" else original(loader, tag, node)
+
+    return yaml_tag_constructor
+
+
+def _checked(original: _Wrap) -> _Wrap:
+    @wraps(original)
+    def call(self: Any) -> Any:
+        importing = self._get_bool_param("ImportExistingResources")
+        if importing or self._get_param("ChangeSetType") == "IMPORT":
+            message = "The embedded AWS imports nothing into a stack: try it in an account."
+            raise ValidationError(message=message)
+        if body := self._get_param("TemplateBody"):
+            resources = models.Stack.parse_template(body).get("Resources", {}).values()
+            types = [str(one.get("Type")) for one in resources if isinstance(one, dict)]
+            known = parsing.get_model_map()
+            if wrong := sorted({one for one in types if no_type(one, known) is not None}):
+                message = f"Template format error: Unrecognized resource types: {wrong}"
+                raise ValidationError(message=message.replace("'", ""))
+        return original(self)
+
+    return call
