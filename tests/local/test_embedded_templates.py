@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 from pipeline.local.state import LocalAws
 
-from tests.local.local_support import client
+from tests.local.conftest import Create
+from tests.local.local_support import client, eventually
 from tests.repositories import Render
 
 QUEUE = "Resources:\n  Queue:\n    Type: AWS::SQS::Queue\n    Properties: {DelaySeconds: 1}\n"
@@ -118,3 +121,22 @@ def test_the_roles_of_bootstrap_are_made(
     document = iam.get_policy_version(PolicyArn=arn, VersionId="v1")["PolicyVersion"]["Document"]
     # Without a bucket for the code, and without a key.
     assert len(document["Statement"]) == 3
+
+
+def test_what_runs_on_after_a_deletion_brings_no_log_group_back(
+    aws: LocalAws, lambdas: Any, create: Create, tmp_path: Path
+) -> None:
+    """Its role is gone by then, and had no right to make one."""
+    name = create()
+    group = f"/aws/lambda/{name}"
+    logs = client(aws, "logs")
+    logs.create_log_group(logGroupName=group)
+    event = json.dumps({"do": "meet", "here": str(tmp_path)})
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(lambdas.invoke, FunctionName=name, Payload=event)
+        eventually(lambda: list(tmp_path.iterdir()))
+        lambdas.delete_function(FunctionName=name)
+        logs.delete_log_group(logGroupName=group)
+        (tmp_path / "other").touch()
+        running.exception()
+    assert logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"] == []
