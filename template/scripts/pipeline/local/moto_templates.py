@@ -6,12 +6,14 @@ imports. What `AWS::NoValue` stands for in a list goes, and `!Condition` is unde
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
 from moto.cloudformation import models, parsing, responses
 from moto.cloudformation.exceptions import ValidationError
+from moto.iam.models import Role
 
 from ..project.stack import no_type
 from .patches import Patches
@@ -22,6 +24,7 @@ _Wrap = Callable[..., Any]
 def refuse_templates(patches: Patches) -> None:
     """Make moto read templates as CloudFormation does."""
     patches.wrap(parsing, "clean_json", _without_nothing)
+    patches.wrap(Role, "put_policy", _as_text)
     for module in (models, responses):
         patches.wrap(module, "yaml_tag_constructor", _with_conditions)
     for call in ("create_stack", "update_stack", "create_change_set", "get_template_summary"):
@@ -35,6 +38,16 @@ def _without_nothing(original: _Wrap) -> _Wrap:
         return [one for one in found if one is not None] if isinstance(found, list) else found
 
     return clean_json
+
+
+def _as_text(original: _Wrap) -> _Wrap:
+    @wraps(original)
+    def put_policy(self: Any, policy_name: str, policy_json: Any) -> None:
+        # A template's is no text, and what reads it later expects one.
+        text = policy_json if isinstance(policy_json, str) else json.dumps(policy_json)
+        original(self, policy_name, text)
+
+    return put_policy
 
 
 def _with_conditions(original: _Wrap) -> _Wrap:
