@@ -61,7 +61,7 @@ def replace_dropped(patches: Patches) -> None:
     patches.wrap(CloudFormationBackend, "create_change_set", _create_change_set)
     patches.replace(CloudFormationBackend, "execute_change_set", _execute_change_set)
     patches.replace(ChangeSet, "diff", _changes)
-    patches.replace(CloudFormationResponse, "_validate_different_update", _different_update)
+    patches.wrap(CloudFormationResponse, "_validate_different_update", _different_update)
     # Again by the same thread: a stack within a stack.
     turn = threading.RLock()
     for change in ("create_stack", "update_stack", "delete_stack"):
@@ -127,20 +127,14 @@ def _changes(self: Any) -> list[Change]:
     ]
 
 
-def _different_update(
-    self: Any, incoming_params: list[dict[str, Any]] | None, stack_body: str, old_stack: Any
-) -> None:
-    """Refuse an update of nothing; moto takes one that leaves a parameter's default."""
-    given = {one["ParameterKey"]: one.get("ParameterValue") for one in incoming_params or ()}
-    kept = old_stack.parameters
-    new = {key: kept.get(key) if value is None else value for key, value in given.items()}
-    tags = {item["Key"]: item["Value"] for item in self._get_param("Tags", [])}
-    same = old_stack.has_template(stack_body) and old_stack.has_parameters(
-        {key: value for key, value in new.items() if value is not None}
-    )
-    # A change set without changes is made, and says so itself.
-    if same and tags in ({}, old_stack.tags) and self._get_action() != "CreateChangeSet":
-        raise ValidationError(message="No updates are to be performed.")
+def _different_update(original: _Wrap) -> _Wrap:
+    @wraps(original)
+    def validate(self: Any, *arguments: Any) -> None:
+        # A change set without changes is made, and says so itself; updates were judged before.
+        if self._get_action() not in {"CreateChangeSet", "UpdateStack"}:
+            original(self, *arguments)
+
+    return validate
 
 
 def _init(original: _Wrap) -> _Wrap:

@@ -65,7 +65,10 @@ def _checked(original: _Wrap) -> _Wrap:
         if importing or self._get_param("ChangeSetType") == "IMPORT":
             message = "The embedded AWS imports nothing into a stack: try it in an account."
             raise ValidationError(message=message)
-        if body := self._get_param("TemplateBody"):
+        body = self._get_param("TemplateBody")
+        if self._get_action() == "UpdateStack":
+            _refuse_nothing(self, body)
+        if body:
             resources = models.Stack.parse_template(body).get("Resources", {}).values()
             types = [str(one.get("Type")) for one in resources if isinstance(one, dict)]
             known = parsing.get_model_map()
@@ -75,3 +78,17 @@ def _checked(original: _Wrap) -> _Wrap:
         return original(self)
 
     return call
+
+
+def _refuse_nothing(call: Any, body: str | None) -> None:
+    """Refuse an update of nothing; moto takes one that leaves a parameter's default."""
+    there = call.cloudformation_backend.get_stack(call._get_param("StackName"))  # noqa: SLF001
+    given = {
+        one["ParameterKey"]: one.get("ParameterValue", there.parameters.get(one["ParameterKey"]))
+        for one in call._get_param("Parameters", [])  # noqa: SLF001
+    }
+    new = {key: value for key, value in given.items() if value is not None}
+    tags = {one["Key"]: one["Value"] for one in call._get_param("Tags", [])}  # noqa: SLF001
+    same = there.has_template(body or there.template) and there.has_parameters(new)
+    if same and tags in ({}, there.tags):
+        raise ValidationError(message="No updates are to be performed.")
