@@ -51,7 +51,9 @@ def test_env_calls_nothing_that_its_policy_does_not_have(
 def test_the_printed_policy_is_for_one_environment(tmp_path: Path) -> None:
     """Account, region and name are its own; what nobody here knows the rights of is named."""
     parameters = '[tool.pipeline.environments.CI.parameters]\nPermissionsBoundary = "arn:bound"\n'
-    root = write_settings(tmp_path, f"{SETTINGS}\n{parameters}")
+    bucket = 'handler = "orders.handler.handle"\nbucket = "code/#{Octopus.Environment.Name}"'
+    settings = SETTINGS.replace('handler = "orders.handler.handle"', bucket)
+    root = write_settings(tmp_path, f"{settings}\n{parameters}")
     (root / "environment").mkdir()
     (root / "environment" / "stack.yaml").write_text(
         "Resources:\n  Role: {Type: AWS::IAM::Role}\n  Topic: {Type: AWS::SNS::Topic}\n"
@@ -65,6 +67,7 @@ def test_the_printed_policy_is_for_one_environment(tmp_path: Path) -> None:
     assert ("arn:bound" in ci, "arn:bound" in free) == (True, False)
     assert "role/test-1-Orders-*" in like
     assert "CI-Orders" not in like
+    assert "arn:aws:s3:::code/test-1/*" in like
     assert "arn:aws:iam::*:role/Production-Orders-*" in free
     assert any("AWS::SNS::Topic" in text for text in seen.lines())
     assert json.loads(ci)["Version"] == "2012-10-17"

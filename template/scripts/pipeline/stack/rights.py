@@ -39,6 +39,9 @@ _PLACES: Mapping[str, tuple[list[str], Mapping[str, Any]]] = {
     "alarm": (["arn:{partition}:cloudwatch:{region}:{account}:alarm:{name}-*"], _OF_SERVICE),
     "bucket": ([_BUCKET], _OF_ACCOUNT),
     "objects": ([f"{_BUCKET}/*"], _OF_ACCOUNT),
+    "rule": (["arn:{partition}:events:{region}:{account}:rule/{name}-*"], _OF_SERVICE),
+    "deployments": (["arn:{partition}:s3:::{code}"], {"StringLike": {"s3:prefix": "{prefix}*"}}),
+    "deployments' objects": (["arn:{partition}:s3:::{code}/{prefix}*"], {}),
     "role": (_ROLE, _OF_SERVICE),
     "role's rights": (_ROLE, {**_OF_SERVICE, **_BOUND}),
     "role's network": (
@@ -63,11 +66,14 @@ _OWN = {
     "lambda:TagResource lambda:UntagResource",
     "mapping": "lambda:DeleteEventSourceMapping lambda:UpdateEventSourceMapping",
     "log group": "logs:DeleteLogGroup logs:FilterLogEvents",
+    "deployments": "s3:ListBucketVersions",
+    "deployments' objects": "s3:DeleteObject s3:DeleteObjectVersion",
     "queue": "sqs:GetQueueUrl",
     "role": "iam:GetRole",
 }
 # And where there is a resource of this type in it. Lambda looks itself at whether a role is passed.
 _OWN_FOR = {
+    "AWS::Events::Rule": {"rule": "events:DisableRule"},
     "AWS::Lambda::Function": {"role's service": "iam:PassRole"},
     "AWS::S3::Bucket": {
         "bucket": "s3:DeleteBucket s3:GetBucketNotification s3:ListBucketVersions "
@@ -82,6 +88,11 @@ _MADE: Mapping[str, Mapping[str, str]] = {
         "anywhere": "cloudwatch:DescribeAlarms",
         "alarm": "cloudwatch:DeleteAlarms cloudwatch:ListTagsForResource "
         "cloudwatch:PutMetricAlarm cloudwatch:TagResource cloudwatch:UntagResource",
+    },
+    "AWS::Events::Rule": {
+        "rule": "events:DeleteRule events:DescribeRule events:DisableRule events:EnableRule "
+        "events:ListTagsForResource events:ListTargetsByRule events:PutRule events:PutTargets "
+        "events:RemoveTargets events:TagResource events:UntagResource"
     },
     "AWS::IAM::Policy": {"role": "iam:GetRolePolicy", "role's rights": _ROLE_POLICIES},
     "AWS::IAM::Role": {
@@ -146,7 +157,8 @@ class Scope:
     """Where the rights hold: `*` stands for any region, account, and part of a stack's name.
 
     `service` is the package's id, which stacks are tagged with. `boundary` is the ARN of the policy
-    that roles must be bounded by; "" asks for none.
+    that roles must be bounded by; "" asks for none. `code` is the bucket of deployments whose objects
+    below `prefix` go with an environment, "" where none do.
     """
 
     partition: str
@@ -155,6 +167,8 @@ class Scope:
     name: str
     service: str
     boundary: str = ""
+    code: str = ""
+    prefix: str = ""
 
     def fill(self, value: Any) -> Any:
         """Put this scope into a pattern, or into all those of a structure."""
@@ -175,7 +189,7 @@ def statements(types: Iterable[str], scope: Scope) -> list[dict[str, Any]]:
     ):
         for place, (arns, limits) in _PLACES.items():
             actions = {one for table in tables for one in table.get(place, "").split()}
-            if not actions:
+            if not actions or (place.startswith("deployments") and not scope.code):
                 continue
             limited = scope.fill({**limits, **condition})
             # Without a boundary nothing is asked of it.

@@ -14,6 +14,7 @@ from ..stack.rights import Scope, statements, without_rights
 
 # The stack's parameter that bounds the roles which it makes.
 BOUNDARY = "PermissionsBoundary"
+_NAMED = "#{Octopus.Environment.Name}"
 _PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
 
 
@@ -33,5 +34,11 @@ def environment_policy(project: Project, name: str, like: str, reporter: Reporte
     boundary = environment.parameters.get(BOUNDARY, "")
     stack = resource_name(environment.name, project.function.name)
     account = environment.account or "*"
-    scope = Scope(partition, region, account, stack, project.package_id, boundary)
+    # What is deployed through a folder of the environment's own goes with it.
+    code, _, prefix = project.function.bucket.partition("/")
+    prefix = prefix.replace(_NAMED, environment.name)
+    code = code if _NAMED in project.function.bucket and "#{" not in code + prefix else ""
+    scope = Scope(
+        partition, region, account, stack, project.package_id, boundary, code, f"{prefix}/"
+    )
     return document(statements(types, scope))
