@@ -157,8 +157,8 @@ class Scope:
     """Where the rights hold: `*` stands for any region, account, and part of a stack's name.
 
     `service` is the package's id, which stacks are tagged with. `boundary` is the ARN of the policy
-    that roles must be bounded by; "" asks for none. `code` is the bucket of deployments whose objects
-    below `prefix` go with an environment, "" where none do.
+    that roles must be bounded by; "" asks for none. `code` is the bucket of deployments of which
+    those below `prefix` go with an environment, "" where none do.
     """
 
     partition: str
