@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
-from cfnlint.api import lint_file
+from cfnlint.api import lint_file  # type: ignore[import-untyped]
 from pipeline.project.stack import resource_types
 from pipeline.stack.rights import Scope, statements, without_rights
 

@@ -194,7 +194,9 @@ def statements(types: Iterable[str], scope: Scope) -> list[dict[str, Any]]:
             limited = scope.fill({**limits, **condition})
             # Without a boundary nothing is asked of it.
             limited = {operator: keys for operator, keys in limited.items() if all(keys.values())}
-            one = {"Effect": "Allow", "Action": sorted(actions), "Resource": scope.fill(arns)}
+            places = scope.fill(arns)
+            resource = places if len(places) > 1 else places[0]
+            one = {"Effect": "Allow", "Action": sorted(actions), "Resource": resource}
             found.append({**one, **({"Condition": limited} if limited else {})})
     return found
 
