@@ -32,6 +32,11 @@ _RELEASE = re.compile(r"v\d+\.\d+\.\d+\Z")
 # Where packages come from.
 _INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL", "NPM_CONFIG_REGISTRY")
 _LONGEST_BUILD = 1800  # seconds for both builds
+# Root's rights would undo the rest.
+_SANDBOX = (
+    "bwrap", "--die-with-parent", "--new-session", "--unshare-pid", "--unshare-ipc",
+    "--cap-drop", "ALL",
+)  # fmt: skip
 _TIMED_OUT = 124  # is how `timeout` says so
 _CONFLICTS = 4
 _TMP = "/tmp"  # noqa: S108 - a new one, in the sandbox
@@ -239,14 +244,17 @@ def sandboxed(
     if not shutil.which("bwrap"):
         then = "apt-get install bubblewrap, or leave the proof to each repository's build server."
         raise PipelineError("--build", "it needs bubblewrap, which is not here", then)
+    # Where namespaces are forbidden, as in many containers, nothing at all is run.
+    tried = run([*_SANDBOX, "--ro-bind", "/", "/", "true"], cwd=scratch, accept=_ANY_CODE)
+    if tried.code:
+        said = tried.stderr.strip().rpartition("\n")[2]
+        then = "Run it where namespaces are allowed, or leave the proof to each build server."
+        raise PipelineError("--build", f"bubblewrap makes no sandbox here: {said}", then)
     home = Path.home()
     pythons = {Path(sys.prefix), Path(sys.base_prefix)}
     words: list[str | Path] = [
         "timeout", "--kill-after=10", str(_LONGEST_BUILD),
-        "bwrap", "--die-with-parent", "--new-session", "--unshare-pid", "--unshare-ipc",
-        # Root's rights would undo the rest.
-        "--cap-drop", "ALL",
-        "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc",
+        *_SANDBOX, "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc",
         # Sockets of daemons and agents are in /run; so is, often, where names are asked for.
         "--tmpfs", "/run", "--ro-bind-try", "/run/systemd/resolve", "/run/systemd/resolve",
         "--tmpfs", _TMP, "--tmpfs", home, "--chdir", cwd,
