@@ -8,13 +8,12 @@ template. Exit codes: 0 nothing found, 1 failed, 2 wrong usage, 3 not the same, 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,9 +30,9 @@ SERVERS = {
     "Jenkinsfile": "jenkins",
     "azure-pipelines.yml": "azure",
 }
-_YOURS = re.compile(r"scripts/(hooks_\w+\.py|allowed-changes\.toml|MANIFEST)\Z")
+YOURS = re.compile(r"scripts/(hooks_\w+\.py|allowed-changes\.toml|MANIFEST)\Z")
 _MADE = frozenset((".git", ".venv", ".pipeline", "build-output", "node_modules", "__pycache__"))
-_BY_ANSWER = re.compile(r"\{% if [^%]* %\}([^{}]+)\{% endif %\}")
+BY_ANSWER = re.compile(r"\{% if [^%]* %\}([^{}]+)\{% endif %\}")
 MARKERS = re.compile(rb"^<{7} .*?^={7}\r?$.*?^>{7} ", re.MULTILINE | re.DOTALL)
 _QUOTED = re.compile(r"\\(?:(x\w\w|u\w{4}|U\w{8})|(\n[ \t]*)|(.))|[ \t]*\n[ \t]*")
 _ESCAPES = str.maketrans("0abtnvfreN_LP", "\0\a\b\t\n\v\f\r\x1b\x85\xa0\u2028\u2029")
@@ -85,33 +84,50 @@ class DoctorError(Exception):
 
 def examine(root: Path, today: str) -> list[Finding]:
     """Return all that is found offline; `today` is a date as YYYY-MM-DD."""
-    return [*conflicts(root), *ours(root, today), *_answers(root), *_own(root), *_tools()]
+    differing = _differing(root)
+    wrong = {one.path for one in differing}
+    # What has the template's hash need not be read again.
+    right = entries(_read(root / MANIFEST).decode("utf-8", "replace")).keys() - wrong
+    found = [*conflicts(root, right), *_not_allowed(root, today, differing)]
+    return [*found, *answered(root), *_own(root), *_tools(root)]
 
 
-def conflicts(root: Path) -> list[Finding]:
-    """Return what a merge has left: markers, `.rej` files, also ignored ones, unmerged paths."""
+def conflicts(root: Path, right: Collection[str] = ()) -> list[Finding]:
+    """Return what a merge has left: markers, `.rej` files, also ignored ones, unmerged paths.
+
+    Files whose names are in `right` are known to be as they should.
+    """
     allowed, found = _allowed(root)[0], {}
     for name, path in _files(root):
+        if name in right:
+            continue
         if name.endswith(".rej"):
             what, then = "a patch that did not apply", "Apply what is right in it, and delete it."
-        elif MARKERS.search(_read(path)):
+        elif b"<<<<<<< " in (data := _read(path)) and MARKERS.search(data):
             what, then = "it holds conflict markers", "Keep what is right between them."
         else:
             continue
         digest = _digest(path)
         if (name, digest) not in allowed:
             found[name] = Finding("conflict", name, what, then, digest)
-    for line in git(root, "ls-files", "--unmerged", "-z").split("\0"):
-        name = line.partition("\t")[2]
-        if name and name not in found:
-            then = f"Then say so: git add '{name}', or git rm '{name}'"
-            found[name] = Finding("conflict", name, "git has it as unmerged", then)
+    for name in sorted(_unmerged(root) - found.keys()):
+        then = f"Then say so: git add '{name}', or git rm '{name}'"
+        found[name] = Finding("conflict", name, "git has it as unmerged", then)
     return list(found.values())
+
+
+def _unmerged(root: Path) -> set[str]:
+    lines = git(root, "ls-files", "--unmerged", "-z").split("\0")[:-1]
+    return {line.partition("\t")[2] for line in lines}
 
 
 def ours(root: Path, today: str, manifest: str | None = None) -> list[Finding]:
     """Return what differs from `manifest`, or else the repository's own, and is not allowed to."""
-    allowed, found = _allowed(root)
+    return _not_allowed(root, today, _differing(root, manifest))
+
+
+def _differing(root: Path, manifest: str | None = None) -> list[Finding]:
+    found = []
     own = _read(root / MANIFEST).decode("utf-8", "replace").replace("\r\n", "\n")
     head, _, below = own.partition("\n")
     if hashlib.sha256(below.encode()).hexdigest() not in head or manifest not in (None, own):
@@ -119,25 +135,34 @@ def ours(root: Path, today: str, manifest: str | None = None) -> list[Finding]:
         found.append(Finding("changed", MANIFEST, what, FIX))
     listed = entries(own if manifest is None else manifest)
     chosen = answers(root).get("build_servers", [])
+    # What lies behind a link is not there.
+    there = dict(_files(root / "scripts", "scripts/"))
     for name, digest in listed.items():
-        path = root / name
-        if name in SERVERS and SERVERS[name] not in chosen:
-            continue  # It is the team's own.
-        if not os.path.lexists(path):
-            found.append(Finding("missing", name, "the template's file is missing", FIX, "missing"))
-        elif path.is_symlink() or not path.is_file():
+        if name in SERVERS:
+            if SERVERS[name] not in chosen:
+                continue  # It is the team's own.
+            path = root / name
+        else:
+            path = there.get(name, root / name)
+        if path.is_symlink() or (name not in there and path.is_dir()):
             found.append(Finding("changed", name, "there is something else in its place", FIX))
-        elif _sha256(data := path.read_bytes()) != digest:
+        elif name not in there and (name not in SERVERS or not path.is_file()):
+            found.append(Finding("missing", name, "the template's file is missing", FIX, "missing"))
+        elif _sha256(data := _read(path, sys.maxsize)) != digest:
             what = "it is not as the template has it"
             found.append(Finding("changed", name, what, FIX, _sha256(data)))
         elif b"\r\n" in data:
             found.append(Finding("line-ends", name, "its lines end with CRLF", FIX))
-    for name, path in _files(root / "scripts", "scripts/"):
-        hidden = any(part.startswith(".") for part in name.split("/"))
-        if listed and name not in listed and not hidden and not _YOURS.match(name):
+    for name, path in there.items():
+        is_hidden = any(part.startswith(".") for part in name.split("/"))
+        if listed and name not in listed and not is_hidden and not YOURS.match(name):
             what = "the template has no such file, and its folders are not for others"
             found.append(Finding("extra", name, what, "Move it elsewhere.", _digest(path)))
-    kept = []
+    return found
+
+
+def _not_allowed(root: Path, today: str, found: Iterable[Finding]) -> list[Finding]:
+    allowed, kept = _allowed(root)
     for one in found:
         until = allowed.get((one.path, one.sha256))
         if until and until < today:
@@ -193,7 +218,7 @@ def fetch(root: Path, folder: Path, ref: str = "") -> Path:
         done = run(["git", *quiet, *words], root)
         if done.returncode:
             raise DoctorError(
-                f"{_hidden(source)} {ref}: {_hidden(done.stderr.strip())}\n"
+                f"{hidden(source)} {ref}: {hidden(done.stderr.strip())}\n"
                 f"{ANSWERS} names that template and its release; can you reach it?"
             )
     return clone
@@ -204,7 +229,7 @@ def template_files(clone: Path) -> dict[str, Path]:
     template = clone / "template"
     listed = [*entries(_read(template / MANIFEST).decode()), MANIFEST]
     by_answer = {
-        _BY_ANSWER.sub(r"\1", path.relative_to(template).as_posix()): path
+        BY_ANSWER.sub(r"\1", path.relative_to(template).as_posix()): path
         for start in template.glob("{*")
         for path in (start, *start.rglob("*"))
     }
@@ -213,9 +238,11 @@ def template_files(clone: Path) -> dict[str, Path]:
 
 def replace(root: Path, names: Iterable[str], clone: Path, keep: Path) -> None:
     """Make files of ours those of the clone, or remove them; what was there moves to `keep`."""
-    there = template_files(clone)
-    for name in sorted(names, key=lambda name: name in there):
+    there, wrong = template_files(clone), {*names}
+    for name in sorted(wrong, key=lambda name: name in there):
         path = root / name
+        if wrong.intersection(map(str, Path(name).parents)) and name not in there:
+            continue  # It goes with the folder that it is in.
         if os.path.lexists(path):
             (keep / name).parent.mkdir(parents=True, exist_ok=True)
             path.rename(keep / name)
@@ -258,6 +285,8 @@ def main(words: Sequence[str], root: Path) -> int:
     except DoctorError as error:
         sys.stderr.write(f"doctor: {error}\n")
         if as_json:
+            import json  # noqa: PLC0415 - see _fix
+
             document = {"error": {"where": "doctor", "what": str(error), "then": ""}}
             sys.stdout.write(json.dumps(document, indent=2) + "\n")
         return error.code
@@ -284,6 +313,8 @@ def _fix(root: Path, *, as_json: bool, sure: bool) -> int:
                 raise DoctorError("Nothing was changed.")
         keep = kept_folder(root)
         replace(root, [one.path for one in found], clone, keep)
+        if unmerged := _unmerged(root) & {one.path for one in found}:
+            git(root, "reset", "--quiet", "--", *unmerged)
         what = f"What was there is in {keep}." if keep.exists() else "Nothing was lost."
         out.write(f"Brought back: {len(found)}. {what}\n")
     return _show(examine(root, today_utc()), as_json=as_json)
@@ -299,7 +330,7 @@ def _against_template(root: Path, today: str) -> list[Finding]:
         )
     source = str(answers(root).get("_src_path", ""))
     if source not in trusted:
-        what = f"{_hidden(source)} is no template that {ADDRESSES} names"
+        what = f"{hidden(source)} is no template that {ADDRESSES} names"
         return [Finding("address", ANSWERS, what, "Update from one that it names.")]
     with tempfile.TemporaryDirectory(prefix="doctor-") as folder:
         clone = fetch(root, Path(folder))
@@ -310,6 +341,8 @@ def _show(found: Sequence[Finding], *, as_json: bool) -> int:
     kinds = {one.kind for one in found}
     code = 4 if "conflict" in kinds else 3 if kinds else 0
     if as_json:
+        import json  # noqa: PLC0415 - see _fix
+
         document = {"healthy": not found, "findings": [one._asdict() for one in found]}
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
         return code
@@ -337,16 +370,16 @@ def _allowed(root: Path) -> tuple[dict[tuple[str, str], str], list[Finding]]:
     return allowed, found
 
 
-def _answers(root: Path) -> Iterator[Finding]:
+def answered(root: Path) -> Iterator[Finding]:
     """Yield what the answers file says of the template and of the rendered files, and is not so."""
     known = answers(root)
     source = str(known.get("_src_path", ""))
     if not source or not known.get("_commit"):
         what = "it does not say which template this is from, and which release of it"
         yield Finding("answers", ANSWERS, what, _ANSWERS_BACK)
-    elif source != _hidden(source):
+    elif source != hidden(source):
         then = "Take the password out, change it, and use a credential helper of git's."
-        yield Finding("credential", ANSWERS, f"the address {_hidden(source)} holds it", then)
+        yield Finding("credential", ANSWERS, f"the address {hidden(source)} holds it", then)
     elif not re.match(r"[\w+]+:|[\w.-]+@[\w.-]+:|[/~\\]", source):
         then = "Updates work in one folder only. Write the address that everybody has."
         yield Finding("address", ANSWERS, f"_src_path is relative: {source}", then)
@@ -358,6 +391,8 @@ def _answers(root: Path) -> Iterator[Finding]:
         if name in known and isinstance(value, str) and value != known[name]:
             what = f"{name} is {known[name]!r} there, and {value!r} in pyproject.toml"
             then = f"Say which: python3 tasks.py update --answer {name}={value}"
+            if name == "runtime" and known[name][:4] != value[:4]:
+                then = "A repository's language is for good: put it back, or generate another one."
             yield Finding("answers", ANSWERS, what, then)
 
 
@@ -368,23 +403,49 @@ def _own(root: Path) -> Iterator[Finding]:
     tool = table.get("tool", {}).get("pipeline", {})
     allowed = {*tool.get("secrets", {}).get("allow", {})}
     listed = entries(_read(root / MANIFEST).decode("utf-8", "replace"))
-    tracked = git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    names = {*tracked.split("\0")}
     for name, path in _files(root):
-        if name in listed or name in allowed or (tracked and name not in names):
+        if name in listed or name in allowed:
             continue
         for match in _CREDENTIALS.finditer(_read(path)):
-            if b"EXAMPLE" not in match[0]:
+            # What git ignores is for this machine alone.
+            if b"EXAMPLE" not in match[0] and not git(root, "check-ignore", "--", name):
                 line = match.string.count(b"\n", 0, match.start()) + 1
                 then = "Take it out, and change it wherever it opens something: git keeps it."
                 what = f"line {line} holds {str(match.lastgroup).replace('_', ' ')}"
                 yield Finding("credential", name, what, then)
                 break
-    if str(tool.get("function", {}).get("runtime", "")).startswith("python"):
+    runtime = str(tool.get("function", {}).get("runtime", ""))
+    if runtime.startswith("nodejs"):
+        yield from _npm_misfits(root)
+    elif runtime.startswith("python"):
         wanted = table.get("project", {}).get("dependencies", [])
         yield from _misfits(root, "requirements/function.txt", wanted)
         wanted = table.get("dependency-groups", {}).get("test", [])
         yield from _misfits(root, "requirements/test.txt", wanted)
+
+
+def _npm_misfits(root: Path) -> Iterator[Finding]:
+    """Yield what package.json asks for and package-lock.json has otherwise, or not at all."""
+    import json  # noqa: PLC0415 - see _fix
+
+    name, then = "package.json", "Correct it as JSON."
+    try:
+        asked = json.loads(_read(root / name))
+        name, then = "package-lock.json", "Run `python3 tasks.py lock`."
+        packages = json.loads(_read(root / name))["packages"]
+        for group in ("dependencies", "devDependencies", "optionalDependencies"):
+            wanted, locked = asked.get(group, {}), packages[""].get(group, {})
+            for package in sorted(wanted.keys() | locked.keys()):
+                ranges = [table.get(package, "nothing") for table in (wanted, locked)]
+                if ranges[0] != ranges[1]:
+                    what = f"of {package} it has {ranges[1]}, and package.json asks for {ranges[0]}"
+                elif packages.get(f"node_modules/{package}", {}).get("integrity"):
+                    continue
+                else:
+                    what = f"{package} has no hash"
+                yield Finding("lock", name, what, then)
+    except (ValueError, LookupError, AttributeError, TypeError) as error:
+        yield Finding("lock", name, f"it cannot be read: {error}", then)
 
 
 def _misfits(root: Path, lock: str, wanted: Iterable[Any]) -> Iterator[Finding]:
@@ -405,12 +466,12 @@ def _misfits(root: Path, lock: str, wanted: Iterable[Any]) -> Iterator[Finding]:
             yield Finding("lock", lock, what, then)
 
 
-def _tools() -> Iterator[Finding]:
+def _tools(root: Path) -> Iterator[Finding]:
     python = sys.version_info
     if python < (3, 11):
         what = f"Python 3.11 or newer is needed, this is {python[0]}.{python[1]}"
         yield Finding("tool", "python3", what, "Install it, or name it: python3.13 tasks.py ...")
-    version = re.search(r"(\d+)\.(\d+)", git(Path.cwd(), "--version"))
+    version = re.search(r"(\d+)\.(\d+)", git(root, "--version"))
     if not version or (int(version[1]), int(version[2])) < (2, 27):
         what = f"git 2.27 or newer is needed, this is {version[0] if version else 'none'}"
         yield Finding("tool", "git", what, "Install it.")
@@ -439,9 +500,10 @@ def _toml(root: Path, name: str) -> tuple[dict[str, Any], list[Finding]]:
         return {}, [Finding(kind, name, f"{error}", "Correct that line.")]
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, most: int = _READABLE) -> bytes:
+    """Return what is in a file; nothing where it cannot be read, or holds more."""
     try:
-        return path.read_bytes() if path.stat().st_size <= _READABLE else b""
+        return path.read_bytes() if path.stat().st_size <= most else b""
     except OSError:
         return b""
 
@@ -479,7 +541,7 @@ def _same(version: str) -> str:
     return re.sub(r"(\.0)+\Z", "", version.lower())
 
 
-def _hidden(text: str) -> str:
+def hidden(text: str) -> str:
     """Return a text with passwords and tokens in its addresses hidden; a name alone is none."""
     return re.sub(r"(\w://)([^\s/@:]*:[^\s/@]+|[^\s/@]{20,})@", r"\1********@", text)
 
