@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import compileall
 import subprocess
 import sys
 from pathlib import Path
@@ -99,10 +98,10 @@ def test_the_history_is_there() -> None:
 def test_an_update_is_a_fresh_render_with_the_teams_edits(
     template: Path, fresh: Path, tmp_path: Path, release: Released
 ) -> None:
-    """No conflict, every edit kept, yours untouched, all else to the byte; the verbs run.
+    """No conflict, every edit kept, yours untouched, all else to the byte.
 
     Of ours `doctor` names what was done to it, no more, and heals it. Half of the releases are
-    checked out with line ends of Windows.
+    checked out with line ends of Windows. In the end the verbs run, and tidy up an old layout.
     """
     repository = tmp_path / "a repository"
     copier.run_copy(
@@ -125,7 +124,9 @@ def test_an_update_is_a_fresh_render_with_the_teams_edits(
             (repository / name).write_bytes(data.replace(b"\n", b"\r\n"))
         git(repository, "-c", "core.safecrlf=false", "add", "--all")
     # The library was used: compiled modules lie about.
-    compileall.compile_dir(repository / "scripts", quiet=2)
+    for folder in {path.parent for path in (repository / "scripts").rglob("*.py")}:
+        (folder / "__pycache__").mkdir()
+        (folder / "__pycache__" / "old.cpython-311.pyc").touch()
 
     copier.run_update(
         repository, defaults=True, skip_answered=True, overwrite=True, unsafe=False, quiet=True
@@ -154,16 +155,21 @@ def test_an_update_is_a_fresh_render_with_the_teams_edits(
     yours -= {*doctor.entries(git(repository, "show", f"HEAD:{doctor.MANIFEST}"))}
     changed = {*git(repository, "diff", "--name-only", "HEAD", "-z").split("\0")}
     assert changed & yours <= {doctor.ANSWERS, doctor.MANIFEST, *(name for name, *_ in EDITS)}
+    # All have the same bytes now; only the oldest have folders of another layout.
+    if release == RELEASES[-1]:
+        _lists_its_verbs(repository)
+
+
+def _lists_its_verbs(repository: Path) -> None:
+    """Run a verb, which tidies up."""
+    listed = subprocess.run(
+        [sys.executable, "tasks.py", "--list"],
+        cwd=repository, check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    assert "build" in listed.split()
     left = [
         folder
         for folder in (repository / "scripts" / "pipeline").rglob("*")
         if folder.is_dir() and folder.name != "__pycache__" and not list(folder.glob("*.py"))
     ]
     assert left == [], "folders of an old layout"
-
-    git(repository, "checkout", "HEAD", "--", "tasks.py")
-    listed = subprocess.run(
-        [sys.executable, "tasks.py", "--list"],
-        cwd=repository, check=True, capture_output=True, text=True,
-    ).stdout  # fmt: skip
-    assert {"build", "greet"} <= set(listed.split())
