@@ -139,7 +139,7 @@ def _apply(options: Options, root: Path, clone: Path) -> int:
             "Move it elsewhere, or bring them back (python3 tasks.py doctor --fix), and commit.",
             3,
         )
-    status = _git(root, "status", "--porcelain")
+    status = _git(root, "--no-optional-locks", "status", "--porcelain")
     if not options.preview:
         if status:
             raise DoctorError(
@@ -176,7 +176,7 @@ def _updated(options: Options, root: Path, clone: Path) -> int:
     say = _printer(options)
     copier = _copier(root, clone)
     old, known = str(doctor.answers(root)["_commit"]), (root / doctor.ANSWERS).read_bytes()
-    say(f"update: {old} to {options.to}")
+    say(f"update: {', '.join(options.answers) or f'{old} to {options.to}'}")
     earlier, _ = _packaged(root, "package", say)
 
     before = _rendered(copier, clone, old, known)
