@@ -23,6 +23,7 @@ ANSWERS = ".copier-answers.yml"
 # The addresses of templates that `--against-template` trusts, with commas between.
 ADDRESSES = "TEMPLATE_ADDRESSES"
 FIX = "Bring it back: python3 tasks.py doctor --fix"
+FOR_GOOD = "A repository's language is for good"
 SERVERS = {
     ".github/workflows/build.yml": "github",
     ".gitlab-ci.yml": "gitlab",
@@ -392,7 +393,7 @@ def answered(root: Path) -> Iterator[Finding]:
             what = f"{name} is {known[name]!r} there, and {value!r} in pyproject.toml"
             then = f"Say which: python3 tasks.py update --answer {name}={value}"
             if name == "runtime" and known[name][:4] != value[:4]:
-                then = "A repository's language is for good: put it back, or generate another one."
+                then = f"{FOR_GOOD}: put that back, or generate another repository."
             yield Finding("answers", ANSWERS, what, then)
 
 

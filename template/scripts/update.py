@@ -122,7 +122,7 @@ def _refuse_answers(given: Sequence[str], root: Path, clone: Path) -> None:
             for text in (value, str(known.get(name, value)))
         }
         if name in ("function_kind", "runtime") and len(kinds) > 1:
-            what = "what the function starts from, and its language, are for good"
+            what = doctor.FOR_GOOD if name == "runtime" else "What it started from is for good"
             then = "Edit src, tests and environment: they are yours. Or generate a repository."
             raise DoctorError(f"--answer {pair}: {what}.\n{then}", 2)
 
