@@ -37,6 +37,7 @@ BY_ANSWER = re.compile(r"\{% if [^%]* %\}([^{}]+)\{% endif %\}")
 MARKERS = re.compile(rb"^<{7} .*?^={7}\r?$.*?^>{7} ", re.MULTILINE | re.DOTALL)
 _QUOTED = re.compile(r"\\(?:(x\w\w|u\w{4}|U\w{8})|(\n[ \t]*)|(.))|[ \t]*\n[ \t]*")
 _ESCAPES = str.maketrans("0abtnvfreN_LP", "\0\a\b\t\n\v\f\r\x1b\x85\xa0\u2028\u2029")
+_SHOWN = 12  # findings that people are to do the same about
 _READABLE = 8 << 20  # A larger file is data: neither merged by git nor written by people.
 # What issuers say their keys look like; `build` knows many more, and looks at what it packages.
 _CREDENTIALS = re.compile(
@@ -348,10 +349,12 @@ def _show(found: Sequence[Finding], *, as_json: bool) -> int:
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
         return code
     for then in dict.fromkeys(one.then for one in found):
-        for one in found:
-            if one.then == then:
-                digest = f" (sha256 {one.sha256})" if len(one.sha256) > len("missing") else ""
-                sys.stdout.write(f"  {one.kind:10}  {one.path}: {one.what}{digest}\n")
+        alike = [one for one in found if one.then == then]
+        for one in alike[:_SHOWN]:
+            digest = f" (sha256 {one.sha256})" if len(one.sha256) > len("missing") else ""
+            sys.stdout.write(f"  {one.kind:10}  {one.path}: {one.what}{digest}\n")
+        if alike[_SHOWN:]:
+            sys.stdout.write(f"  and {len(alike) - _SHOWN} more: --json has them all\n")
         sys.stdout.write(f"{then}\n\n" if then else "\n")
     sys.stdout.write(f"doctor: {len(found)} found\n" if found else "doctor: nothing found\n")
     return code

@@ -123,7 +123,7 @@ def _refuse_answers(given: Sequence[str], root: Path, clone: Path) -> None:
         }
         if name in ("function_kind", "runtime") and len(kinds) > 1:
             what = doctor.FOR_GOOD if name == "runtime" else "What it started from is for good"
-            then = "Edit src, tests and environment: they are yours. Or generate a repository."
+            then = "Generate another repository, and copy into its src what fits."
             raise DoctorError(f"--answer {pair}: {what}.\n{then}", 2)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -21,9 +22,12 @@ from pipeline.project.buildserver import BuildServer
 from tests.repositories import ROOT, Render, commit_all, git
 from tests.template.answers import SERVERS
 from tests.tools import python_of
+from tests.words import assert_said
 
 _TODAY = "2026-11-26"
 _TEXT = "scripts/pipeline/core/text.py"
+# In what it says.
+_NAMES = {r"[0-9a-f]{64}": "SHA256", r"\b\d+ (more|found)\b": r"N \1"}
 _MARKERS = "<<<<<<< before\na\n=======\nb\n>>>>>>> after\n"
 
 
@@ -106,9 +110,15 @@ def _extra(repository: Path) -> str:
 
 def _manifest(repository: Path) -> str:
     """Hide an edit: whoever edits our file can edit the MANIFEST too."""
-    path = repository / doctor.MANIFEST
-    path.write_text(path.read_text(encoding="utf-8").replace("a", "b"), encoding="utf-8")
+    before = doctor._digest(repository / _TEXT)
+    _edit(repository)
+    _replaced(repository / doctor.MANIFEST, before, doctor._digest(repository / _TEXT))
     return doctor.MANIFEST
+
+
+def _folder_deleted(repository: Path) -> str:
+    shutil.rmtree(repository / "scripts" / "pipeline" / "deploy")
+    return "scripts/pipeline/deploy/apply.py"
 
 
 def _server(repository: Path) -> str:
@@ -123,6 +133,7 @@ def _server(repository: Path) -> str:
         (_file_for_folder, "missing"), (_folder_for_file, "changed"), (_manifest, "changed"),
         (_server, "changed"), (_folder_with_files_for_file, "changed"),
         (_link_for_file, "changed"), (_link_for_folder, "missing"), (_conflict, "conflict"),
+        (_folder_deleted, "missing"),
     ],
 )  # fmt: skip
 def test_a_hostile_edit_is_named_and_healed(
@@ -133,6 +144,8 @@ def test_a_hostile_edit_is_named_and_healed(
     path = hostile(repository)
     (repository / "README.md").write_text("The team's.\n", encoding="utf-8")
     capsys.readouterr()
+    doctor.main([], repository)
+    assert_said(capsys.readouterr().out, _NAMES)
     assert doctor.main(["--json"], repository) == (4 if kind == "conflict" else 3)
     found = json.loads(capsys.readouterr().out)["findings"]
     assert (kind, path) in {(one["kind"], one["path"]) for one in found}
@@ -190,7 +203,7 @@ def _replaced(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
-def test_what_else_is_wrong_is_named(repository: Path) -> None:
+def test_what_else_is_wrong_is_named(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Answers that do not fit, an address with a password, credentials, a lock that lacks one."""
     answers, project = repository / doctor.ANSWERS, repository / "pyproject.toml"
     source = doctor.answers(repository)["_src_path"]
@@ -206,7 +219,10 @@ def test_what_else_is_wrong_is_named(repository: Path) -> None:
         ("credential", "src/notes.txt"), ("lock", "requirements/function.txt"),
         ("missing", SERVERS["teamcity"]),
     ]  # fmt: skip
-    assert not any(key in one.what or "hunter2" in one.what for one in found)
+    doctor.main([], repository)
+    shown = capsys.readouterr().out
+    assert (key in shown, "hunter2" in shown) == (False, False)
+    assert_said(shown, _NAMES)
     _replaced(answers, "https://me:hunter2hunter2@example.com/template.git", "../template")
     assert "address" in {one.kind for one in doctor.examine(repository, _TODAY)}
 
@@ -230,7 +246,9 @@ def test_a_lock_has_the_version_that_is_asked_for(repository: Path) -> None:
     assert [one.path for one in doctor.examine(repository, _TODAY)] == ["requirements/function.txt"]
 
 
-def test_a_lock_of_npm_fits_its_package(render_function: Render, tmp_path: Path) -> None:
+def test_a_lock_of_npm_fits_its_package(
+    render_function: Render, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """What package.json asks for is locked as it asks for it, with a hash, and nothing else is."""
     folder = tmp_path / "node"
     shutil.copytree(render_function(function_kind="s3-event", runtime="nodejs24.x"), folder)
@@ -247,6 +265,9 @@ def test_a_lock_of_npm_fits_its_package(render_function: Render, tmp_path: Path)
     asked["dependencies"] = {"@aws-sdk/client-s3": "^4", "left-pad": "1"}
     package.write_text(json.dumps(asked), encoding="utf-8")
     assert named() == [lock.name] * 3
+    doctor.main([], folder)
+    lines = capsys.readouterr().out.splitlines()
+    assert_said("\n".join(line for line in lines if line.startswith("  lock")))
     asked["dependencies"] = {}
     package.write_text(json.dumps(asked), encoding="utf-8")
     assert named() == [lock.name] * 2
@@ -292,7 +313,8 @@ def test_without_git(
     monkeypatch.setenv("PATH", "")
     assert [one.path for one in doctor.examine(repository, _TODAY)] == ["git"]
     assert doctor.main(["--fix"], repository) == 1
-    assert "git: No such file" in capsys.readouterr().err
+    source = str(doctor.answers(repository)["_src_path"])
+    assert_said(capsys.readouterr().err, {re.escape(source): "TEMPLATE"})
 
 
 def test_against_the_template(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,9 +325,7 @@ def test_against_the_template(repository: Path, monkeypatch: pytest.MonkeyPatch)
     assert doctor.main(["--against-template"], repository) == 3
     monkeypatch.setenv(doctor.ADDRESSES, str(doctor.answers(repository)["_src_path"]))
     assert doctor.main(["--against-template"], repository) == 0
-    before = doctor._digest(repository / _TEXT)
-    _edit(repository)
-    _replaced(repository / doctor.MANIFEST, before, doctor._digest(repository / _TEXT))
+    _manifest(repository)
     assert doctor.main(["--against-template"], repository) == 3
 
 

@@ -16,6 +16,7 @@ import update
 from maintain.manifest import write_manifest
 from tests.generated.repository import PYTHON, RUNTIME, environment
 from tests.repositories import Render, commit_all, copy_template, git
+from tests.words import assert_said
 
 _NEXT = "v999.1.0"
 _RENAMED = """\"{{ region | default('eu-west-1') }}\""""
@@ -197,26 +198,31 @@ def _update(repository: Path, *words: str) -> tuple[int, dict[str, Any]]:
     return done.returncode, {"lines": done.stderr, **json.loads(done.stdout or "{}")}
 
 
-def test_a_wrong_command_line_is_refused(tmp_path: Path) -> None:
+def test_a_wrong_command_line_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """With exit code 2, before anything is fetched."""
-    assert update.main(["--answer", "runtime"], tmp_path) == 2
-    assert update.main(["--nonsense"], tmp_path) == 2
+    for words in (["--answer", "runtime"], ["--nonsense"]):
+        assert update.main(words, tmp_path) == 2
+        assert_said(capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("answer", ["nosuch=1", "language=node", "function_kind=s3-event",
                                     "runtime=nodejs24.x"])  # fmt: skip
 def test_an_answer_that_changes_nothing_or_too_much_is_refused(
-    render: Render, template_clone: Path, answer: str
+    render: Render, template_clone: Path, capsys: pytest.CaptureFixture[str], answer: str
 ) -> None:
     """Copier takes any name, and makes half of another function beside the team's."""
     words = ["--apply", str(template_clone), "--preview", "--answer", answer]
     assert update.main(words, render(function_kind="empty")) == 2
+    assert_said(capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("name", ["scripts", "scripts/docs", "scripts/deploy.py"])
 def test_what_is_in_the_way_is_refused(
-    render: Render, template_clone: Path, tmp_path: Path, name: str
-) -> None:
+    render: Render, template_clone: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str], name: str,
+) -> None:  # fmt: skip
     """A file where a folder comes, a folder where a file comes; copier writes to where links lead.
 
     Before anything is changed, with exit code 3.
@@ -229,6 +235,7 @@ def test_what_is_in_the_way_is_refused(
     for make in (*makers, lambda: there.symlink_to(elsewhere)):
         make()
         assert update.main(words, repository) == 3
+        assert_said(capsys.readouterr().err)
         there.rmdir() if there.is_dir() and not there.is_symlink() else there.unlink()
 
 
@@ -238,4 +245,4 @@ def test_an_unknown_origin_is_an_error(
     """Copier records no release of a template that is no git repository."""
     (tmp_path / doctor.ANSWERS).write_text(f"_src_path: {template_clone}\n", encoding="utf-8")
     assert update.main(["--preview"], tmp_path) == 1
-    assert doctor.ANSWERS in capsys.readouterr().err
+    assert_said(capsys.readouterr().err)
