@@ -34,7 +34,7 @@ SERVERS = {
 YOURS = re.compile(r"scripts/(hooks_\w+\.py|allowed-changes\.toml|MANIFEST)\Z")
 _MADE = frozenset((".git", ".venv", ".pipeline", "build-output", "node_modules", "__pycache__"))
 BY_ANSWER = re.compile(r"\{% if [^%]* %\}([^{}]+)\{% endif %\}")
-MARKERS = re.compile(rb"^<{7} .*?^={7}\r?$.*?^>{7} ", re.MULTILINE | re.DOTALL)
+_MARKERS = [re.compile(line, re.MULTILINE) for line in (rb"^<{7} ", rb"^={7}\r?$", rb"^>{7} ")]
 _QUOTED = re.compile(r"\\(?:(x\w\w|u\w{4}|U\w{8})|(\n[ \t]*)|(.))|[ \t]*\n[ \t]*")
 _ESCAPES = str.maketrans("0abtnvfreN_LP", "\0\a\b\t\n\v\f\r\x1b\x85\xa0\u2028\u2029")
 _SHOWN = 12  # findings that people are to do the same about
@@ -105,7 +105,7 @@ def conflicts(root: Path, right: Collection[str] = ()) -> list[Finding]:
             continue
         if name.endswith(".rej"):
             what, then = "a patch that did not apply", "Apply what is right in it, and delete it."
-        elif b"<<<<<<< " in (data := _read(path)) and MARKERS.search(data):
+        elif has_markers(_read(path)):
             what, then = "it holds conflict markers", "Keep what is right between them."
         else:
             continue
@@ -172,6 +172,16 @@ def _not_allowed(root: Path, today: str, found: Iterable[Finding]) -> list[Findi
         elif not until:
             kept.append(one)
     return kept
+
+
+def has_markers(data: bytes) -> bool:
+    """Tell whether the three lines of a conflict are there, in their order."""
+    at = 0
+    for line in _MARKERS:
+        if (found := line.search(data, at)) is None:
+            return False
+        at = found.end()
+    return True
 
 
 def entries(manifest: str) -> dict[str, str]:
@@ -364,7 +374,9 @@ def _allowed(root: Path) -> tuple[dict[tuple[str, str], str], list[Finding]]:
     """Return until when which path may have which sha256, and what is wrong with the entries."""
     table, found = _toml(root, ALLOWED)
     allowed = {}
-    for number, entry in enumerate(table.get("change", []), 1):
+    changes = table.get("change", [])
+    for number, given in enumerate(changes if isinstance(changes, list) else [changes], 1):
+        entry = given if isinstance(given, dict) else {}
         texts = {key: str(entry.get(key) or "") for key in ("path", "sha256", "reason", "expires")}
         if not all(texts.values()) or not re.fullmatch(r"\d{4}-\d\d-\d\d", texts["expires"]):
             what = f"change {number} allows nothing: it needs path, sha256, reason and expires"
