@@ -116,9 +116,9 @@ def test_a_temporary_environment_by_its_verbs(
     done = repository.must("release", "--environments", "Test-1", "--json", extra=extra)
     assert done.document["deployed"] == ["Test-1"]
     listed = repository.must("env.list", "--json", extra=extra).document["environments"]
-    assert [found["owner"] for found in listed] == ["", "", package]
+    assert [found["owner"] for found in listed] == ["", "", "", package]
     reaped = repository.must("env.reap", "--json", extra=extra).document
-    assert reaped == {"environments": [], "dry_run": False}
+    assert reaped == {"environments": [], "warned": [], "left": [], "dry_run": False}
     gone = repository.must("env.delete", "test-1", "--json", extra=extra).document
     assert gone == {"environment": "test-1", "removed": True}
     repository.refused(1, "env.delete CI", "env.delete", "CI", "--confirm", "CI", extra=extra)

@@ -1,0 +1,237 @@
+"""`env.list` and `env.reap` on real stacks in the embedded AWS, beside the Octopus stand-in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pipeline.core.errors import PipelineError
+from pipeline.core.names import release_description
+from pipeline.edge.http import Http
+from pipeline.edge.machine import utc_now
+from pipeline.local.state import LocalAws
+from pipeline.octopus.client import Access, connect
+from pipeline.project.project import Project
+from pipeline.stack.change_set import (
+    ENVIRONMENT,
+    EXPIRES,
+    SERVICE,
+    Stacks,
+    Wanted,
+    apply_change_set,
+    make_change_set,
+)
+from pipeline.verbs.env_list import Known, Survey, survey
+from pipeline.verbs.env_reap import Reaped, reap
+
+from tests.local.local_support import Seen, client
+from tests.local.test_local_verbs import STACK
+from tests.project.values_support import machine, write_settings
+from tests.standins.octopus_server import KEY, Fault, OctopusServer
+from tests.standins.octopus_state import State
+
+REGION = "eu-north-1"  # its stacks are those of this file alone
+SETTINGS = """\
+[project]
+name = "orders"
+
+[tool.pipeline]
+package-id = "Acme.Orders"
+base-version = "2.0"
+version-strategy = "GitTag"
+
+[tool.pipeline.function]
+name = "Orders"
+runtime = "python3.13"
+architecture = "arm64"
+handler = "orders.handler.handle"
+
+[tool.pipeline.environments.CI]
+permanent = true
+region = "eu-north-1"
+account = "123456789012"
+
+[tool.pipeline.environments.Production]
+permanent = true
+region = "eu-north-1"
+account = "210987654321"
+"""
+MADE = "Made by env.create for Acme.Orders."
+
+
+@dataclass
+class Team:
+    """A team's settings, its Octopus, and its AWS; `now` is its clock."""
+
+    project: Project
+    server: OctopusServer
+    aws: LocalAws
+    now: datetime = field(default_factory=utc_now)
+    seen: Seen = field(default_factory=Seen)
+    key: str = ""
+
+    def client(self, service: str) -> Any:
+        """Return a client in the team's region."""
+        return client(self.aws, service)
+
+    def stack(
+        self, environment: str, expires: datetime | None = None, service: str = "Acme.Orders"
+    ) -> None:
+        """Make an environment's stack, as env.create does."""
+        name = f"{environment}-Orders"
+        end = {EXPIRES: f"{expires:%Y-%m-%dT%H:%MZ}"} if expires else {}
+        marks = {SERVICE: service, ENVIRONMENT: environment, **end}
+        stacks = Stacks(self.client("cloudformation"), time.sleep)
+        wanted = Wanted(name, STACK.replace("RUNTIME", "python3.13"), {"FunctionName": name}, marks)
+        change = make_change_set(stacks, wanted, keep_on_failure=False)
+        apply_change_set(stacks, change, self.seen.reporter)
+
+    def in_octopus(self, environment: str, text: str = MADE) -> None:
+        """Make an environment in Octopus."""
+        self.server.space.add("environments", {"Name": environment, "Description": text})
+
+    def look(self, *, octopus: bool = True) -> Survey:
+        """Look at everything."""
+        here = machine(
+            self.project.root,
+            {
+                "AWS_ACCESS_KEY_ID": self.key or self.aws.access_key,
+                "AWS_SECRET_ACCESS_KEY": self.aws.secret_key,
+            },
+        )
+        self.here = replace(here, now=lambda: self.now)
+        access = Access(self.server.url, KEY) if octopus else Access("", "")
+        try:
+            reach = connect(Http({}), access, self.seen.reporter.warn)
+        except PipelineError as error:
+            return survey(self.project, self.here, error, local=False)
+        return survey(self.project, self.here, reach, local=False)
+
+    def reap(self, *, octopus: bool = True, dry_run: bool = False) -> Reaped:
+        """Run env.reap."""
+        found = self.look(octopus=octopus)
+        return reap(self.project, found, self.here, self.seen.reporter, dry_run=dry_run)
+
+    def stacks(self) -> list[str]:
+        """Return the names of the stacks there are."""
+        found = self.client("cloudformation").describe_stacks()["Stacks"]
+        return sorted(one["StackName"] for one in found)
+
+
+@pytest.fixture
+def team(aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Team]:
+    """Return a team; nothing is left of its stacks after the test."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint)
+    project = Project.load(write_settings(tmp_path, SETTINGS))
+    with OctopusServer(State(time.monotonic)) as server:
+        made = Team(project, server, replace(aws, region=REGION))
+        yield made
+        made.now += timedelta(days=9999)
+        for name in made.stacks():
+            made.client("cloudformation").delete_stack(StackName=name)
+
+
+def named(found: Survey, name: str) -> Known:
+    """Return the environment of that name."""
+    (one,) = (one for one in found.environments if one.name == name)
+    return one
+
+
+def test_what_is_known_of_an_environment_stands_side_by_side(team: Team) -> None:
+    """Release, end and stack of each; what nobody owns stands out, and what is not read is said."""
+    team.stack("CI")
+    team.stack("test-1", team.now - timedelta(hours=3))
+    team.stack("lost")
+    team.stack("theirs", service="Acme.Other")
+    for name in ("CI", "Production"):
+        team.in_octopus(name, "by hand")
+    team.in_octopus("test-1")
+    team.in_octopus("bare")
+    functions = team.client("lambda")
+    functions.update_function_configuration(
+        FunctionName="CI-Orders", Description=release_description("2.0.7", "a" * 40, "Orders")
+    )
+    found = team.look()
+    assert [one.name for one in found.environments] == [
+        "CI",
+        "Production",
+        "bare",
+        "lost",
+        "test-1",
+    ]
+    assert [bool(one.stack) for one in found.environments] == [True, False, False, True, True]
+    ci = named(found, "CI")
+    assert ci.function
+    assert (ci.function.release, ci.function.commit) == ("2.0.7", "a" * 40)
+    assert list(found.notes(ci)) == []
+    over = {one.name: found.over(one) for one in found.environments}
+    assert [name for name, why in over.items() if why] == ["lost", "test-1"]
+    assert over["test-1"] == "it expired 3h ago"
+    # Production's account is another one, so nobody knows whether a stack of `bare` is there.
+    assert [text.partition(":")[2][:19] for text in found.unread] == [" AWS of Production:"]
+    assert list(found.notes(named(found, "bare"))) == []
+    lines = found.lines()
+    assert max(map(len, lines)) <= 80
+    assert len([line for line in lines if line.startswith("  over      ")]) == 2
+    document = found.document()
+    assert document["environments"][4]["stack"]["name"] == "test-1-Orders"
+    assert document["unread"] == list(found.unread)
+
+
+def test_what_is_over_goes_after_a_warning_whatever_happens_to_others(team: Team) -> None:
+    """An expired one, one without its environment; one whose removal fails stays and is named."""
+    end = team.now - timedelta(hours=1)
+    for name in ("expired", "stuck", "tomorrow"):
+        team.stack(name, end if name != "tomorrow" else team.now + timedelta(days=1))
+        team.in_octopus(name)
+    team.stack("orphan")
+    team.stack("CI", end)
+    team.in_octopus("CI", "by hand")
+    assert team.reap(dry_run=True).warned == ("expired", "orphan", "stuck")
+    first = team.reap()
+    assert (first.environments, first.warned) == ((), ("expired", "orphan", "stuck"))
+    assert len(team.stacks()) == 5
+    stuck = team.server.space.named("environments", "stuck")["Id"]
+    refusal = Fault(f"DELETE .*/environments/{stuck}", 400, body=b'{"ErrorMessage": "in use"}')
+    team.server.faults.append(refusal)
+    second = team.reap()
+    assert second.environments == ("expired", "orphan")
+    assert [text.partition(":")[0] for text in second.left] == ["stuck"]
+    assert team.stacks() == ["CI-Orders", "stuck-Orders", "tomorrow-Orders"]
+    third = team.reap()
+    assert (third.environments, third.left) == (("stuck",), ())
+    left = [one["Name"] for one in team.server.space.environments.values()]
+    assert (team.stacks(), left) == (["CI-Orders", "tomorrow-Orders"], ["tomorrow", "CI"])
+
+
+def test_only_an_end_counts_where_octopus_is_not_read(team: Team) -> None:
+    """A stack may have its environment there; one that expired is over all the same."""
+    team.stack("somewhere")
+    team.stack("expired", team.now)
+    assert team.reap(octopus=False).warned == ("expired",)
+    assert team.reap(octopus=False).environments == ("expired",)
+    assert team.stacks() == ["somewhere-Orders"]
+
+
+def test_who_is_not_over_any_more_is_warned_anew(team: Team) -> None:
+    """A warning ends with its reason."""
+    team.stack("orphan")
+    assert team.reap().warned == ("orphan",)
+    team.in_octopus("orphan")
+    assert team.reap().warned == ()
+    team.server.space.environments.clear()
+    assert team.reap().warned == ("orphan",)
+    assert team.reap().environments == ("orphan",)
+
+
+def test_nothing_read_is_an_error(team: Team) -> None:
+    """A nightly job without any key must not look as if nothing was over."""
+    team.key = "nobody's"
+    assert len(team.look(octopus=False).unread) == 3
+    with pytest.raises(PipelineError, match=r"env\.reap: not read: Octopus: "):
+        team.reap(octopus=False)
