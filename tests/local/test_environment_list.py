@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.core.names import release_description
+from pipeline.deploy.aws_session import Connection
 from pipeline.edge.http import Http
 from pipeline.edge.machine import utc_now
 from pipeline.local.state import LocalAws
@@ -26,8 +27,10 @@ from pipeline.stack.change_set import (
     apply_change_set,
     make_change_set,
 )
+from pipeline.stack.listing import FoundStack
 from pipeline.verbs.env_list import Known, Survey, survey
 from pipeline.verbs.env_reap import Reaped, reap
+from pipeline.verbs.which_function import Place
 
 from tests.local.local_support import Seen, client
 from tests.local.test_local_verbs import STACK
@@ -235,3 +238,23 @@ def test_nothing_read_is_an_error(team: Team) -> None:
     assert len(team.look(octopus=False).unread) == 3
     with pytest.raises(PipelineError, match=r"env\.reap: not read: Octopus: "):
         team.reap(octopus=False)
+
+
+def test_a_removal_that_aws_held_up_goes_on_without_another_warning(tmp_path: Path) -> None:
+    """As while AWS holds a network interface; a stack that is being changed is left to that."""
+    project, here, seen = Project.load(write_settings(tmp_path)), machine(tmp_path), Seen()
+    place = Place(project.environment("CI"), "", Connection(None, client))
+    why = "The following resource(s) failed to delete: [SecurityGroup]."
+    stack = FoundStack(
+        "t-Orders", "t", "Acme.Orders", "", "DELETE_FAILED", why, utc_now(), "r", "1"
+    )
+    held = Known("t", "Acme.Orders", stack=stack, place=place)
+    moving = replace(
+        held,
+        name="u",
+        stack=replace(stack, status="UPDATE_IN_PROGRESS", expires="2026-01-01T00:00Z"),
+    )
+    found = Survey("Acme.Orders", utc_now(), (held, moving), None, has_places=True)
+    done = reap(project, found, here, seen.reporter, dry_run=True)
+    assert (done.environments, done.warned) == (("t",), ())
+    assert ["SecurityGroup" in line for line in seen.lines()] == [True, False]

@@ -150,7 +150,7 @@ def test_permanent_environments_are_left_alone(
 @pytest.mark.usefixtures("space")
 def test_a_name_that_octopus_refuses_is_refused_first(server: OctopusServer, verbs: Verbs) -> None:
     """50 characters are its limit: the stand-in has it too."""
-    with refused("env.create TTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTT", UsageError):
+    with refused("environment name", UsageError):
         verbs.create("T" * 51)
     verbs.create("T" * 50)
     assert len([asked for asked in server.requests if asked.startswith("POST")]) == 2

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from ..core.errors import PipelineError, UsageError
+from ..core.errors import PipelineError
 from ..core.events import Reporter
-from ..core.names import LONGEST_ENVIRONMENT, resource_name
+from ..core.names import resource_name
 from ..octopus.client import Octopus
 from ..octopus.environments import (
     OctopusEnvironment,
@@ -48,12 +48,6 @@ def create_environment(
     for a permanent environment and for a deployment process whose steps do not fit the machine.
     """
     _refuse_permanent(project, name, "env.create")
-    if len(name) > LONGEST_ENVIRONMENT:
-        raise UsageError(
-            f"env.create {name}",
-            f"Octopus takes names of {LONGEST_ENVIRONMENT} characters, this one has {len(name)}",
-            "Choose a shorter one.",
-        )
     resource_name(name, project.function.name)
     octopus = connected(options, environ, reporter)
     with reporter.stage(f"create {name}") as stage:
