@@ -121,7 +121,7 @@ def test_a_temporary_environment_by_its_verbs(
     assert reaped == {"environments": [], "warned": [], "left": [], "dry_run": False}
     gone = repository.must("env.delete", "test-1", "--json", extra=extra).document
     assert gone == {"environment": "test-1", "removed": True, "left": []}
-    repository.refused(1, "env.delete CI", "env.delete", "CI", "--confirm", "CI", extra=extra)
+    repository.refused(1, "env.delete CI", "env.delete", "CI", extra=extra)
     assert len(octopus.space.environments) == 2
 
 
