@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from invoke import Config, Context, Exit
+from pipeline.cli import octopus
 from pipeline.core.errors import PipelineError
 from pipeline.core.names import release_description
 from pipeline.deploy.aws_session import Connection
@@ -98,7 +101,7 @@ class Team:
         """Make an environment in Octopus."""
         self.server.space.add("environments", {"Name": environment, "Description": text})
 
-    def look(self, *, octopus: bool = True) -> Survey:
+    def look(self, *, with_octopus: bool = True) -> Survey:
         """Look at everything."""
         here = machine(
             self.project.root,
@@ -108,16 +111,16 @@ class Team:
             },
         )
         self.here = replace(here, now=lambda: self.now)
-        access = Access(self.server.url, KEY) if octopus else Access("", "")
+        access = Access(self.server.url, KEY) if with_octopus else Access("", "")
         try:
             reach = connect(Http({}), access, self.seen.reporter.warn)
         except PipelineError as error:
             return survey(self.project, self.here, error, local=False)
         return survey(self.project, self.here, reach, local=False)
 
-    def reap(self, *, octopus: bool = True, dry_run: bool = False) -> Reaped:
+    def reap(self, *, with_octopus: bool = True, dry_run: bool = False) -> Reaped:
         """Run env.reap."""
-        found = self.look(octopus=octopus)
+        found = self.look(with_octopus=with_octopus)
         return reap(self.project, found, self.here, self.seen.reporter, dry_run=dry_run)
 
     def stacks(self) -> list[str]:
@@ -216,8 +219,8 @@ def test_only_an_end_counts_where_octopus_is_not_read(team: Team) -> None:
     """A stack may have its environment there; one that expired is over all the same."""
     team.stack("somewhere")
     team.stack("expired", team.now)
-    assert team.reap(octopus=False).warned == ("expired",)
-    assert team.reap(octopus=False).environments == ("expired",)
+    assert team.reap(with_octopus=False).warned == ("expired",)
+    assert team.reap(with_octopus=False).environments == ("expired",)
     assert team.stacks() == ["somewhere-Orders"]
 
 
@@ -235,9 +238,9 @@ def test_who_is_not_over_any_more_is_warned_anew(team: Team) -> None:
 def test_nothing_read_is_an_error(team: Team) -> None:
     """A nightly job without any key must not look as if nothing was over."""
     team.key = "nobody's"
-    assert len(team.look(octopus=False).unread) == 3
+    assert len(team.look(with_octopus=False).unread) == 3
     with pytest.raises(PipelineError, match=r"env\.reap: not read: Octopus: "):
-        team.reap(octopus=False)
+        team.reap(with_octopus=False)
 
 
 def test_a_removal_that_aws_held_up_goes_on_without_another_warning(tmp_path: Path) -> None:
@@ -258,3 +261,30 @@ def test_a_removal_that_aws_held_up_goes_on_without_another_warning(tmp_path: Pa
     done = reap(project, found, here, seen.reporter, dry_run=True)
     assert (done.environments, done.warned) == (("t",), ())
     assert ["SecurityGroup" in line for line in seen.lines()] == [True, False]
+
+
+def test_exit_1_names_what_is_left(
+    team: Team, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The verb's document has it, beside what went; and the listing is a document too."""
+    for name in ("stuck", "gone"):
+        ends = f"{MADE} Expires 2026-01-01T00:00Z."
+        team.in_octopus(name, f"env.reap warned of its end 2026-01-02T00:00Z. {ends}")
+    stuck = team.server.space.named("environments", "stuck")["Id"]
+    team.server.faults.append(Fault(f"DELETE .*/environments/{stuck}", 400, body=b"{}"))
+    for key, value in {
+        "OCTOPUS_URL": team.server.url, "OCTOPUS_API_KEY": KEY,
+        "AWS_ACCESS_KEY_ID": team.aws.access_key, "AWS_SECRET_ACCESS_KEY": team.aws.secret_key,
+    }.items():  # fmt: skip
+        monkeypatch.setenv(key, value)
+    context = Context(Config(overrides={"pipeline": {"root": str(team.project.root)}}))
+    with pytest.raises(Exit) as end:
+        octopus.reap(context, json=True)
+    said = capsys.readouterr()
+    done = json.loads(said.out)
+    assert end.value.code == 1
+    assert (done["environments"], [text[:6] for text in done["left"]]) == (["gone"], ["stuck:"])
+    assert "env.reap: stuck: env.delete stuck" in said.err
+    octopus.list_(context, json=True)
+    listed = json.loads(capsys.readouterr().out)["environments"]
+    assert [one["name"] for one in listed] == ["CI", "Production", "stuck"]
