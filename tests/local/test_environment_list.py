@@ -66,6 +66,9 @@ account = "123456789012"
 permanent = true
 region = "eu-north-1"
 account = "210987654321"
+
+[tool.pipeline.octopus]
+project = "Orders"
 """
 MADE = "Made by env.create for Acme.Orders."
 
@@ -224,6 +227,14 @@ def test_only_an_end_counts_where_octopus_is_not_read(team: Team) -> None:
     assert team.stacks() == ["somewhere-Orders"]
 
 
+def test_without_a_project_in_octopus_no_stack_misses_its_environment(team: Team) -> None:
+    """Who deploys without Octopus makes stacks alone, on a server that has a key for it too."""
+    team.stack("test-1")
+    own = replace(team.project.octopus, project="")
+    team.project = replace(team.project, octopus=own)
+    assert team.reap() == Reaped((), (), (), dry_run=False)
+
+
 def test_who_is_not_over_any_more_is_warned_anew(team: Team) -> None:
     """A warning ends with its reason."""
     team.stack("orphan")
@@ -257,7 +268,9 @@ def test_a_removal_that_aws_held_up_goes_on_without_another_warning(tmp_path: Pa
         name="u",
         stack=replace(stack, status="UPDATE_IN_PROGRESS", expires="2026-01-01T00:00Z"),
     )
-    found = Survey("Acme.Orders", utc_now(), (held, moving), None, has_places=True)
+    found = Survey(
+        "Acme.Orders", utc_now(), (held, moving), None, has_places=True, is_deployed_by_octopus=True
+    )
     done = reap(project, found, here, seen.reporter, dry_run=True)
     assert (done.environments, done.warned) == (("t",), ())
     assert ["SecurityGroup" in line for line in seen.lines()] == [True, False]

@@ -76,7 +76,8 @@ class Known:
 class Survey:
     """What was found at `now` for a service; `unread` has a line for each place that is not known.
 
-    `octopus` is None where Octopus was not read, `has_places` false where an AWS was not.
+    `octopus` is None where Octopus was not read, `has_places` false where an AWS was not. Where
+    `is_deployed_by_octopus`, each of its temporary environments has a place there.
     """
 
     service: str
@@ -84,6 +85,7 @@ class Survey:
     environments: tuple[Known, ...]
     octopus: Octopus | None
     has_places: bool
+    is_deployed_by_octopus: bool
     unread: tuple[str, ...] = field(default=())
 
     def over(self, one: Known) -> str:
@@ -94,7 +96,8 @@ class Survey:
             return f"its removal failed: {one.stack.reason}".removesuffix(": ")
         if one.expires and one.expires <= self.now:
             return f"it expired {_age(self.now - one.expires)} ago"
-        if one.stack and self.octopus and not (one.octopus or one.declared):
+        is_known = self.octopus and self.is_deployed_by_octopus
+        if one.stack and is_known and not (one.octopus or one.declared):
             return "its stack has no environment in Octopus any more"
         return ""
 
@@ -233,7 +236,13 @@ def survey(
         with read(known.name):
             environments[-1] = one_of(environments[-1])
     return Survey(
-        project.package_id, machine.now(), tuple(environments), octopus, has_places, tuple(unread)
+        project.package_id,
+        machine.now(),
+        tuple(environments),
+        octopus,
+        has_places,
+        bool(project.octopus.project),
+        tuple(unread),
     )
 
 
