@@ -263,17 +263,19 @@ def test_a_removal_that_aws_held_up_goes_on_without_another_warning(tmp_path: Pa
         "t-Orders", "t", "Acme.Orders", "", "DELETE_FAILED", why, utc_now(), "r", "1"
     )
     held = Known("t", "Acme.Orders", stack=stack, place=place)
-    moving = replace(
-        held,
-        name="u",
-        stack=replace(stack, status="UPDATE_IN_PROGRESS", expires="2026-01-01T00:00Z"),
-    )
+    over = replace(stack, status="UPDATE_IN_PROGRESS", expires="2026-01-01T00:00Z")
+    moving = replace(held, name="u", stack=over)
+    unread = replace(held, name="v", stack=replace(over, status="CREATE_COMPLETE"), is_read=False)
     found = Survey(
-        "Acme.Orders", utc_now(), (held, moving), None, has_places=True, is_deployed_by_octopus=True
-    )
+        "Acme.Orders", utc_now(), (held, moving, unread), None,
+        has_places=True, is_deployed_by_octopus=True,
+    )  # fmt: skip
     done = reap(project, found, here, seen.reporter, dry_run=True)
-    assert (done.environments, done.warned) == (("t",), ())
-    assert ["SecurityGroup" in line for line in seen.lines()] == [True, False]
+    assert (done.environments, done.warned) == (("t",), ("v",))
+    assert ["SecurityGroup" in line for line in seen.lines()] == [True, False, False]
+    # Where no warning can be noted nothing is removed, not by the next run either.
+    done = reap(project, replace(found, environments=(unread,)), here, seen.reporter, dry_run=False)
+    assert (done.environments, done.warned, len(done.left)) == ((), (), 1)
 
 
 def test_exit_1_names_what_is_left(

@@ -22,6 +22,7 @@ from ..stack.removal import Removal, audit
 from .which_function import Place, place_of
 
 _DELETE_FAILED = "DELETE_FAILED"
+_WELL = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE")
 _DAY, _HOUR, _MINUTE = 86400, 3600, 60
 
 
@@ -30,7 +31,8 @@ class Known:
     """What a service knows of an environment: `declared` in the settings, in Octopus, its stack.
 
     `place` is where the stack is, or belongs. `left` has a text for each thing in AWS that still
-    carries the name of an environment without a stack.
+    carries the name of an environment without a stack. Neither that nor the function is known where
+    `is_read` is false.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Known:
     place: Place | None = None
     function: FoundFunction | None = None
     left: tuple[str, ...] = ()
+    is_read: bool = True
 
     @property
     def is_permanent(self) -> bool:
@@ -105,7 +108,7 @@ class Survey:
         """Tell whether a warning was given, or there is nothing that could carry or need one."""
         if one.stack and one.stack.status == _DELETE_FAILED:
             return True
-        return bool(one.warned or not (one.made or one.function))
+        return bool(one.warned or (one.is_read and not (one.made or one.function)))
 
     def notes(self, one: Known) -> Iterator[tuple[str, str]]:
         """Give what stands out: a label and a text for each."""
@@ -118,7 +121,7 @@ class Survey:
             yield "over", f"it expired {_age(self.now - one.expires)} ago; {whose}"
         if one.made and not (one.stack or one.declared) and self.has_places:
             yield "no stack", "it is in Octopus alone"
-        if one.stack and not one.stack.status.endswith(("CREATE_COMPLETE", "UPDATE_COMPLETE")):
+        if one.stack and not one.stack.status.endswith(_WELL):
             yield "stack is", f"{one.stack.status} {one.stack.reason}".rstrip()
         yield from (("left", text) for text in one.left)
 
@@ -232,9 +235,10 @@ def survey(
     for known in _merged(project.package_id, declared, there, [*found.values()]):
         is_in = known.octopus.id if known.octopus else None
         mine = [one.text("Name") for one in machines if is_in in one.texts("EnvironmentIds")]
-        environments.append(replace(known, machines=tuple(mine)))
+        known_of = replace(known, machines=tuple(mine), is_read=False)
         with read(known.name):
-            environments[-1] = one_of(environments[-1])
+            known_of = replace(one_of(known_of), is_read=True)
+        environments.append(known_of)
     return Survey(
         project.package_id,
         machine.now(),

@@ -56,13 +56,13 @@ def reap(
                 left += [f"{name}: {text}" for text in found]
                 removed += [] if found else [name]
             elif why:
+                if not dry_run:
+                    _note(survey, one, stamp)
                 reporter.warn(
                     f"{name}: {why}: the next run removes it; `python3 tasks.py env.create {name}` "
                     "with --expires keeps it"
                 )
                 warned.append(name)
-                if not dry_run:
-                    _note(survey, one, stamp)
             elif one.warned and one.is_ours and not dry_run:
                 _note(survey, one, "")
         except PipelineError as error:
@@ -73,6 +73,9 @@ def reap(
 
 def _note(survey: Survey, one: Known, stamp: str) -> None:
     """Note when it was warned of, in Octopus if it is there; without `stamp` take that back."""
+    if not (one.made or one.is_read):
+        what = "its function was not read, which would hold the warning"
+        raise PipelineError(f"env.reap {one.name}", what, "Allow lambda:GetFunction.")
     if one.made and survey.octopus and (stamp or one.made.warned):
         note_warning(survey.octopus, one.made, stamp)
     if one.function and one.place and (not one.made if stamp else one.function.warned):
