@@ -65,12 +65,14 @@ def test_a_stack_is_made_changed_and_taken_away_with_all_in_it(aws: LocalAws) ->
     for _ in range(2):
         s3.put_object(Bucket=bucket, Key="kept.txt", Body=b"x")
     s3.delete_object(Bucket=bucket, Key="kept.txt")
-    removal = Removal(NAME, clients, stacks)
+    tags = {SERVICE: "Acme"}
+    removal = Removal(NAME, clients, stacks, tags=tags)
     assert any("Bucket" in line for line in what_would_go(removal))
     for _ in range(2):  # again on what is gone
-        stop_sources(removal, seen.reporter)
-        remove_stack(removal, seen.reporter)
-        assert audit(removal) == []
+        found = removal.inventory()
+        stop_sources(removal, found, seen.reporter)
+        remove_stack(removal, found, seen.reporter)
+        assert audit(removal, found) == []
     assert bucket not in [one["Name"] for one in s3.list_buckets()["Buckets"]]
 
 
