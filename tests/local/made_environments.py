@@ -1,14 +1,11 @@
-"""Whole environments in process: the embedded AWS, an Octopus, and a place for faults before each."""
+"""Whole environments in process: the embedded AWS and an Octopus, faults before each."""
 
 from __future__ import annotations
 
-import io
-import itertools
-import json
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,7 +15,6 @@ from typing import Any
 import botocore.session
 from botocore.config import Config
 from pipeline.core.errors import PipelineError
-from pipeline.core.events import Reporter
 from pipeline.core.manifest import FunctionFacts, Manifest, Source, ZipFacts
 from pipeline.deploy.aws_session import Connection, Credentials
 from pipeline.deploy.main import deploy
@@ -77,8 +73,10 @@ RETAINED = (
     )
     + "Outputs:\n  BucketName: {Value: !Ref Bucket}\n"
 )
-CODE = "def handle(event, context):\n    print('VERSION', event['Records'][0]['s3']['object']['key'])\n"
-ROLE_OF = "arn:aws:iam::123456789012:role/"
+CODE = """\
+def handle(event, context):
+    print('VERSION', event['Records'][0]['s3']['object']['key'])
+"""
 
 
 @dataclass
@@ -105,7 +103,7 @@ class Whole:
                 region_name="eu-west-1",
                 endpoint_url=endpoint,
                 aws_access_key_id=self.key,
-                aws_secret_access_key="any",
+                aws_secret_access_key="any",  # noqa: S106 - the key alone is looked at
                 config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
             )
         return self._clients[endpoint, service]
@@ -136,7 +134,7 @@ class Whole:
     def means(self) -> Means:
         """Return the means: no linter, deploys in this process, and waits that are short."""
 
-        def directly(project: Project, package: Package, wish: Any, *_: Any) -> None:
+        def directly(_: Project, package: Package, wish: Any, *__: Any) -> None:
             self.deploy(wish.environment, package)
 
         return Means(lambda *_: None, directly, self.connect, _briefly)
@@ -243,7 +241,7 @@ def _briefly(seconds: float) -> None:
 
 @contextmanager
 def whole(folder: Path, runtimes: Mapping[str, LocalRuntime]) -> Iterator[Whole]:
-    """Run both until the block ends, with the stack's file, a sample object, and a CI in Octopus."""
+    """Run both until the block ends, with the stack's file, and a file for its bucket."""
     keys, clock = new_keys(), Clock()
     with (
         embedded_aws(folder / "aws", runtimes, keys, settling=Settling(0)) as endpoint,

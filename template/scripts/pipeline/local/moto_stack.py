@@ -23,6 +23,7 @@ from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.models import Change, ChangeSet, CloudFormationBackend
 from moto.cloudformation.responses import CloudFormationResponse
 from moto.core.exceptions import JsonRESTError
+from moto.core.responses import ActionResult
 from moto.s3 import notifications
 from moto.s3.models import FakeBucket, Notification
 
@@ -60,6 +61,11 @@ def replace_dropped(patches: Patches) -> None:
     patches.replace(CloudFormationBackend, "execute_change_set", _execute_change_set)
     patches.replace(ChangeSet, "diff", _changes)
     patches.wrap(CloudFormationResponse, "_validate_different_update", _different_update)
+    # moto keeps it with a stack, and neither sets nor minds it.
+    protect = "update_termination_protection"
+    setattr(CloudFormationResponse, protect, _protect)
+    patches.callback(delattr, CloudFormationResponse, protect)
+    patches.wrap(CloudFormationResponse, "delete_stack", _unless_protected)
     # Again by the same thread: a stack within a stack.
     turn = threading.RLock()
     for change in ("create_stack", "update_stack", "delete_stack"):
@@ -78,6 +84,25 @@ def _in_turn(turn: threading.RLock, original: _Wrap) -> _Wrap:
                 raise ValidationError(message=error.message) from error
 
     return change
+
+
+def _protect(self: Any) -> ActionResult:
+    stack = self.cloudformation_backend.get_stack(self._get_param("StackName"))
+    stack.enable_termination_protection = self._get_bool_param("EnableTerminationProtection")
+    return ActionResult({"StackId": stack.stack_id})
+
+
+def _unless_protected(original: _Wrap) -> _Wrap:
+    @wraps(original)
+    def delete_stack(self: Any) -> Any:
+        wanted = self._get_param("StackName")
+        for stack in self.cloudformation_backend.stacks.values():
+            if stack.enable_termination_protection and wanted in (stack.name, stack.stack_id):
+                what = f"Stack [{stack.name}] cannot be deleted while TerminationProtection"
+                raise ValidationError(message=f"{what} is enabled")
+        return original(self)
+
+    return delete_stack
 
 
 def _create_change_set(original: _Wrap) -> _Wrap:
