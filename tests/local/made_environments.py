@@ -173,31 +173,38 @@ class Whole:
     def delete(self, name: str, **options: Any) -> list[str]:
         """Run env.delete."""
         half = self.half(name)
-        remove = partial(half.remove, options.get("confirm", "")) if half else lambda: None
         wish = StackOptions(name, **options)
+
+        def remove() -> None:
+            if half and wish.dry_run:
+                for line in half.what_would_go():
+                    self.seen.reporter.line(line)
+            elif half:
+                half.remove(wish.confirm)
+
         return delete_stack(
             self.project, wish, self.machine, self.seen.reporter, remove, self.means
         )
 
-    def package(self, version: str = "2.0.7") -> Path:
-        """Return a package."""
+    def package(self, version: str = "2.0.7", code: str = CODE) -> Path:
+        """Return a package, made once."""
         path = self.folder / f"Acme.Orders.{version}.nupkg"
         if not path.exists():
-            text = CODE.replace("VERSION", version)
-            code = zipped({"app.py": text})
+            text = code.replace("VERSION", version)
+            zip_ = zipped({"app.py": text})
             facts = FunctionFacts(
                 "Orders", f"python{MINOR}", "arm64", "app.handle", "", {"GREETING": "hello"}, {},
                 bucket="deployments/#{Octopus.Environment.Name}",
             )  # fmt: skip
             source = Source("a" * 40, "main", dirty=False)
-            digests = ZipFacts.of(code, len(text), 1)
+            digests = ZipFacts.of(zip_, len(text), 1)
             manifest = Manifest("Acme.Orders", version, source, facts, digests, (), (), {})
             names = f"<id>Acme.Orders</id><version>{version}</version>"
             with zipfile.ZipFile(path, "w") as archive:
                 nuspec = f"<package><metadata>{names}</metadata></package>"
                 archive.writestr("Acme.Orders.nuspec", nuspec)
                 archive.writestr("build.json", manifest.to_json())
-                archive.writestr("function.zip", code)
+                archive.writestr("function.zip", zip_)
         return path
 
     def served(self, name: str) -> tuple[str, int, str]:

@@ -262,3 +262,49 @@ def test_stack_and_deploys_never_undo_each_other(there: Whole, *, stack_first: b
         there.delete(name)
     finally:
         there.through_octopus, there.memory = True, 256
+
+
+def test_what_fails_is_named_and_undone_and_nobody_elses_bucket_is_touched(there: Whole) -> None:
+    """The stack's bucket has a name that somebody has: theirs keeps what is in it."""
+    s3, bucket = there.aws("s3"), "taken-Orders-123456789012-bucket"
+    place = {"LocationConstraint": "eu-west-1"}
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=place)
+    s3.put_object(Bucket=bucket, Key="theirs.txt", Body=b"x")
+    with pytest.raises(PipelineError) as refused:
+        there.create("taken")
+    assert "Bucket (AWS::S3::Bucket): The requested bucket name" in refused.value.what
+    assert "delete theirs" in refused.value.then
+    assert s3.head_object(Bucket=bucket, Key="theirs.txt")
+    assert there.leftovers("taken") == [bucket]
+
+
+def test_what_failed_may_be_kept(there: Whole) -> None:
+    """The function cannot work: its log's words are the reason, and --keep-on-failure leaves it."""
+    broken = there.package(
+        "2.9.0", "def handle(event, context):\n    raise LookupError('no such thing')\n"
+    )
+    with pytest.raises(PipelineError, match="no such thing"):
+        there.create("kept", package=str(broken), keep_on_failure=True)
+    assert "kept-Orders" in there.leftovers("kept")
+    there.create("kept")
+    assert there.delete("kept") == []
+    assert there.leftovers("kept") == []
+    with pytest.raises(PipelineError, match="no such thing"):
+        there.create("kept", package=str(broken))
+    assert there.leftovers("kept") == []
+
+
+def test_a_dry_run_shows_both_halves_and_touches_none(there: Whole) -> None:
+    """Before anything is made, and before anything goes."""
+    assert there.create("dry", dry_run=True) == {}
+    assert there.leftovers("dry") == []
+    there.create("dry")
+    before = there.leftovers("dry")
+    there.seen.events.clear()
+    assert there.delete("dry", dry_run=True) == []
+    said = "\n".join(there.seen.lines())
+    assert "goes  Bucket  AWS::S3::Bucket  dry-Orders-123456789012-bucket" in said
+    assert "goes  what is below s3://deployments/dry/" in said
+    assert "goes  in Octopus: machine dry-Orders" in said
+    assert there.leftovers("dry") == before
+    assert there.delete("dry") == []
