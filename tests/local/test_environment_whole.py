@@ -273,7 +273,7 @@ def test_what_fails_is_named_and_undone_and_nobody_elses_bucket_is_touched(there
     with pytest.raises(PipelineError) as refused:
         there.create("taken")
     assert "Bucket (AWS::S3::Bucket): The requested bucket name" in refused.value.what
-    assert "delete theirs" in refused.value.then
+    assert "Delete theirs" in refused.value.then
     assert s3.head_object(Bucket=bucket, Key="theirs.txt")
     assert there.leftovers("taken") == [bucket]
 

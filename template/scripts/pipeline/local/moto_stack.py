@@ -160,20 +160,22 @@ def _execute_change_set(self: Any, change_set_name: str, stack_name: str | None 
 def _give_up(stack: Any, error: Exception, *, is_kept: bool) -> None:
     """End a creation: what was made goes, also what is retained else, or stays to be continued."""
     resources = stack.resource_map
-    written, name = resources._resource_json_map, getattr(resources, "failed", "")
-    made = {key: one for key, one in written.items() if key in resources._parsed_resources}
+    written, name = resources._resource_json_map, getattr(resources, "failed", "")  # noqa: SLF001
+    there = resources._parsed_resources  # noqa: SLF001 - moto offers no other way in
+    made = {key: one for key, one in written.items() if key in there}
     event: Any = partial(Event, stack.stack_id, stack.name, resource_properties=None)
     kind = written.get(name, {}).get("Type", "")
     reason = getattr(error, "message", None) or str(error)
     stack.events.append(event(name, "", kind, "CREATE_FAILED", reason))
     # moto makes what is missing when somebody looks.
-    resources._resource_json_map, stack.output_map._output_json_map = made, {}
+    resources._resource_json_map = made  # noqa: SLF001 - see above
+    stack.output_map._output_json_map = {}  # noqa: SLF001 - see above
     if not is_kept:
         for one in made.values():
             one.pop("DeletionPolicy", None)
         resources.delete()
     stack.status = "CREATE_FAILED" if is_kept else "DELETE_COMPLETE"
-    stack._add_stack_event(stack.status)
+    stack._add_stack_event(stack.status)  # noqa: SLF001 - see above
 
 
 def _create_resource(original: _Wrap) -> _Wrap:

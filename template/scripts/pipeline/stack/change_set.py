@@ -30,7 +30,7 @@ _SECONDS_BETWEEN_LINES = 60.0
 _DONE = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
 # What AWS says of a resource that it does not make, and what to do then.
 _HELP = {
-    "already exists|name is not available": "Somebody has that name: delete theirs, import it, or choose another.",
+    "already exists|name is not available": "Delete theirs, import it, or choose another name.",
     "not authorized|access ?denied|unauthorized": "Allow that to the role that makes the stack.",
     "limit|quota|exceed": "Delete what the account does not need, or ask AWS for more.",
     "cannot be assumed": "IAM has not spread the new role yet.",

@@ -93,7 +93,7 @@ def _outcome(where: str, entries: list[Entry]) -> str:
     failed = [one for one in entries if one.level == "ERROR"]
     if failed:
         what = "\n".join(one.text for one in failed)
-        then = "Its log has the rest: `python3 tasks.py logs`. Is what it sends to reachable?"
+        then = "The rest is in its log. Can it reach what it sends to?"
         raise PipelineError(where, what, then)
     said = [one.text for one in entries if one.level != "SYSTEM" and one.text.strip()]
     last = " ".join(said[-1].split())[:_SHOWN] if said else "processed, without a word"
