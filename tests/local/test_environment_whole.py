@@ -308,3 +308,45 @@ def test_a_dry_run_shows_both_halves_and_touches_none(there: Whole) -> None:
     assert "goes  in Octopus: machine dry-Orders" in said
     assert there.leftovers("dry") == before
     assert there.delete("dry") == []
+
+
+def test_what_no_stack_knows_of_is_found_by_tag_name_and_policy(there: Whole) -> None:
+    """A queue with its tags, a bucket of others that tells the function, an interface AWS holds."""
+    there.create("audited")
+    functions, s3, ec2 = there.aws("lambda"), there.aws("s3"), there.aws("ec2")
+    tags = {"pipeline:service": "Acme.Orders", "pipeline:environment": "audited"}
+    there.aws("sqs").create_queue(QueueName="by-hand", tags=tags)
+    place = {"LocationConstraint": "eu-west-1"}
+    s3.create_bucket(Bucket="of-others", CreateBucketConfiguration=place)
+    functions.add_permission(
+        FunctionName="audited-Orders", Qualifier="live", StatementId="others",
+        Action="lambda:InvokeFunction", Principal="s3.amazonaws.com",
+        SourceArn="arn:aws:s3:::of-others",
+    )  # fmt: skip
+    arn = functions.get_alias(FunctionName="audited-Orders", Name="live")["AliasArn"]
+    theirs = {"QueueArn": "arn:aws:sqs:eu-west-1:123456789012:by-hand", "Events": ["s3:*"]}
+    told = {
+        "LambdaFunctionConfigurations": [
+            {"LambdaFunctionArn": arn, "Events": ["s3:ObjectCreated:*"]}
+        ],
+        "QueueConfigurations": [{**theirs, "Events": ["s3:ObjectRemoved:*"]}],
+    }
+    s3.put_bucket_notification_configuration(Bucket="of-others", NotificationConfiguration=told)
+    subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+    held = ec2.create_network_interface(
+        SubnetId=subnet,
+        Description="AWS Lambda VPC ENI-audited-Orders-0a1b2c3d-0000-4000-8000-0123456789ab",
+    )["NetworkInterface"]["NetworkInterfaceId"]
+    left = there.delete("audited")
+    assert len(left) == 2, left
+    assert "by-hand has the environment's tags" in left[0]
+    assert f"network interface {held} is" in left[1]
+    assert "20 to 45 minutes" in left[1]
+    now = s3.get_bucket_notification_configuration(Bucket="of-others")
+    assert "LambdaFunctionConfigurations" not in now
+    assert len(now["QueueConfigurations"]) == 1
+    ec2.delete_network_interface(NetworkInterfaceId=held)
+    there.aws("sqs").delete_queue(
+        QueueUrl=there.aws("sqs").get_queue_url(QueueName="by-hand")["QueueUrl"]
+    )
+    assert there.delete("audited") == []
