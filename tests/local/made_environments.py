@@ -163,12 +163,11 @@ class Whole:
         push = PushOptions(octopus=access, skip_duplicate=True)
         return OctopusHalf(self.project, name, options, push, self.machine, self.seen.reporter)
 
-    def create(self, name: str, **options: Any) -> dict[str, str]:
+    def create(self, name: str, means: Means | None = None, **options: Any) -> dict[str, str]:
         """Run env.create."""
         wish = StackOptions(name, **{"like": "CI", "package": str(self.package()), **options})
-        return create_stack(
-            self.project, wish, self.machine, self.seen.reporter, self.half(name), self.means
-        )
+        half, how = self.half(name), means or self.means
+        return create_stack(self.project, wish, self.machine, self.seen.reporter, half, how)
 
     def delete(self, name: str, **options: Any) -> list[str]:
         """Run env.delete."""

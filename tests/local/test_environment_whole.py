@@ -220,6 +220,15 @@ def test_it_is_like_the_one_that_it_names_in_place_settings_and_release(there: W
         ]
         assert tags_of(stack)["pipeline:expires"] == "2026-11-23T12:00Z"
         assert there.delete("likeness") == []
+        there.through_octopus = True
+        there.create("first")  # which makes the release
+        shutil.rmtree(folder)
+        there.create("likeness", package=None)
+        assert there.served("likeness") == ("2.0.7", 512, "hello")
+        assert [there.delete("first"), there.delete("likeness")] == [[], []]
+        there.through_octopus = False
+        with pytest.raises(PipelineError, match="whose package is not here"):
+            there.create("likeness", package=None)
         bucket = "CI-Orders-123456789012-bucket"
         there.aws("s3").put_object(Bucket=bucket, Key="kept.txt", Body=b"x")
         assert there.delete("CI", confirm="CI") == []
@@ -292,6 +301,25 @@ def test_what_failed_may_be_kept(there: Whole) -> None:
     with pytest.raises(PipelineError, match="no such thing"):
         there.create("kept", package=str(broken))
     assert there.leftovers("kept") == []
+
+
+def test_an_interrupted_run_is_continued_by_the_next(there: Whole) -> None:
+    """Ctrl-C undoes nothing, as AWS goes on; what to do is said."""
+    there.through_octopus = False
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            there.create("stopped", means=replace(there.means, deploy=interrupt))
+        assert "same command" in there.seen.lines()[-1]
+        assert "stopped-Orders" in there.leftovers("stopped")
+        there.create("stopped")
+        assert there.served("stopped")[0] == "2.0.7"
+        assert there.delete("stopped") == []
+    finally:
+        there.through_octopus = True
 
 
 def test_a_dry_run_shows_both_halves_and_touches_none(there: Whole) -> None:

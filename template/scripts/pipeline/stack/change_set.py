@@ -308,7 +308,10 @@ def apply_change_set(stacks: Stacks, change: ChangeSet, reporter: Reporter) -> d
         seen: set[str] = set()
         stacks.events(where, change.stack_id, seen)
         before = set(seen)
-        stacks.call(where, "execute_change_set", StackName=name, ChangeSetName=change.id)
+        stacks.call(
+            where, "execute_change_set", StackName=name, ChangeSetName=change.id,
+            RetainExceptOnCreate=True,  # or what a failure takes back would leave new buckets
+        )  # fmt: skip
         status = stacks.settled(where, change.stack_id, reporter, seen)
         if status not in _DONE:
             all_events = stacks.events(where, change.stack_id, set())
