@@ -370,6 +370,7 @@ def _targets(
         yield declared[0], _target(project, declared[0], options, machine, reporter, None, means)
         return
     reached: dict[tuple[str, ...], tuple[Environment, _Target]] = {}
+    closed: dict[str, list[str]] = {}
     for one in project.environments:
         key = (one.account, one.region, one.profile, one.role, one.external_id)
         if one.is_local or key in reached:
@@ -379,7 +380,7 @@ def _targets(
             target = _target(project, there, options, machine, reporter, None, means)
             found = target.stacks.find(target.place.function)
         except PipelineError as error:
-            reporter.warn(f"not looked for in AWS of {one.name}: {error.what}")
+            closed.setdefault(error.what, []).append(one.name)
             continue
         if found and owned_by(found) == project.package_id:
             # As it was made: another declared one may share the account.
@@ -390,6 +391,8 @@ def _targets(
             return
         if not found:
             reached[key] = (there, target)
+    for reason, names in closed.items():
+        reporter.warn(f"{options.name} was not looked for in AWS of {', '.join(names)}: {reason}")
     yield from reached.values()
 
 
