@@ -202,6 +202,18 @@ def test_two_creates_at_once_end_in_one_environment(there: Whole) -> None:
     assert there.leftovers("twice") == []
 
 
+def test_a_run_does_not_undo_what_another_one_made_meanwhile(there: Whole) -> None:
+    """Both have a change set for the new stack: one is made, and the other run leaves it alone."""
+    there.aws_faults.forget()
+    there.aws_faults.script["ExecuteChangeSet"].append(meanwhile(lambda: there.create("race")))
+    with pytest.raises(PipelineError, match="does not exist"):
+        there.create("race")
+    assert there.served("race") == ("2.0.7", 256, "hello")
+    assert "race" in there.leftovers("race")  # its place in Octopus
+    assert there.delete("race") == []
+    assert there.leftovers("race") == []
+
+
 def test_it_is_like_the_one_that_it_names_in_place_settings_and_release(there: Whole) -> None:
     """CI runs an older release: the new one gets that, and remembers whose settings it has."""
     there.through_octopus = False
@@ -290,7 +302,7 @@ def test_what_fails_is_named_and_undone_and_nobody_elses_bucket_is_touched(there
     assert "Bucket (AWS::S3::Bucket): The requested bucket name" in refused.value.what
     assert "Delete theirs" in refused.value.then
     assert s3.head_object(Bucket=bucket, Key="theirs.txt")
-    assert there.leftovers("taken") == [bucket]
+    assert there.leftovers("taken") == [bucket]  # and nothing in Octopus
 
 
 def test_what_failed_may_be_kept(there: Whole) -> None:

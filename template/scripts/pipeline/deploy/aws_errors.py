@@ -87,6 +87,7 @@ class Unanswered(PipelineError):  # noqa: N818 - named like the other errors of 
 _KINDS = {
     "ResourceConflictException": InUse,
     "ResourceNotFoundException": Missing,
+    "ChangeSetNotFound": Missing,
     "NoSuchBucket": Missing,
     "NoSuchEntity": Missing,
     "QueueDoesNotExist": Missing,

@@ -130,7 +130,9 @@ def _execute_change_set(self: Any, change_set_name: str, stack_name: str | None 
     change = self.describe_change_set(change_set_name)
     name = stack_name if stack_name and ":" not in stack_name else change.stack_name
     if change.change_set_type == "CREATE":
-        del self.stacks[change.stack_id]
+        if not self.stacks.pop(change.stack_id, None):
+            what = f"ChangeSet [{change.change_set_id}] does not exist"
+            raise ValidationError(message=what)
         is_kept = True
         try:
             made = self.create_stack(name, change.template, change.parameters, tags=change.tags)

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.errors import Conflict, PipelineError
 from ..core.events import Progressed, Reporter
-from ..deploy.aws_errors import explained_errors
+from ..deploy.aws_errors import Missing, explained_errors
 
 SERVICE, ENVIRONMENT, EXPIRES = "pipeline:service", "pipeline:environment", "pipeline:expires"
 # The declared environment in whose account it is, and whose settings it has.
@@ -296,6 +296,26 @@ def discard(stacks: Stacks, change: ChangeSet) -> None:
     found = stacks.find(name)
     if change.is_new and found and found["StackStatus"] == _REVIEW:
         stacks.call(where, "delete_stack", StackName=name)
+
+
+def was_executed(stacks: Stacks, change: ChangeSet) -> bool:
+    """Tell whether the stack that is there comes of this change, and not of another run's.
+
+    A change that was not executed is taken back.
+    """
+    where = change.wanted.where
+    if stacks.find(change.wanted.name) is None:
+        return False
+    try:
+        found = stacks.call(
+            where, "describe_change_set", StackName=change.stack_id, ChangeSetName=change.id
+        )
+    except Missing:
+        return False  # another one was executed, and CloudFormation has deleted this one
+    if str(found["ExecutionStatus"]).startswith("EXECUTE"):
+        return True
+    discard(stacks, change)
+    return False
 
 
 def apply_change_set(stacks: Stacks, change: ChangeSet, reporter: Reporter) -> dict[str, str]:

@@ -29,6 +29,7 @@ from ..stack.change_set import (
     EXPIRES,
     LIKE,
     SERVICE,
+    ChangeSet,
     Stacks,
     Wanted,
     apply_change_set,
@@ -39,6 +40,7 @@ from ..stack.change_set import (
     refuse_losses,
     refuse_lost_alias,
     tags_of,
+    was_executed,
 )
 from ..stack.removal import Removal, audit, remove_stack, stop_sources, what_would_go
 from .build import fresh_package
@@ -145,12 +147,12 @@ def create_stack(
     there = stacks.find(name)
     _refuse_foreign(there, project, environment.permanent, where)
     parameters_for(stacks, where, template, {}, environment.parameters)
-    made = _Made(project, options, reporter, octopus, target, is_new=_is_new(there))
+    made = _Made(project, options, reporter, octopus, target)
     try:
         if octopus and not options.dry_run:
             octopus.make()
         if not options.dry_run:
-            made.is_new = _is_new(_usable(stacks, made.removal(where), environment, reporter))
+            there = _usable(stacks, made.removal(where), environment, reporter)
         known = {"FunctionName": name, **_live(target.place.connection.functions, name)}
         wanted = Wanted(
             name,
@@ -172,6 +174,7 @@ def create_stack(
         if options.dry_run:
             discard(stacks, change)
             return {}
+        made.change = change
         with reporter.stage("stack") as stage:
             outputs = apply_change_set(stacks, change, reporter)
             word = "created" if change.is_new else "updated" if change.changes else "is as it was"
@@ -255,14 +258,14 @@ def delete_stack(
 
 @dataclass
 class _Made:
-    """What a run of `env.create` has to undo; `is_new` says that it makes the stack."""
+    """What a run of `env.create` has to undo: `change` is that of the stack, once it is applied."""
 
     project: Project
     options: StackOptions
     reporter: Reporter
     octopus: OctopusHalf | None
     target: _Target
-    is_new: bool
+    change: ChangeSet | None = None
 
     def removal(self, where: str) -> Removal:
         return _removal(self.project, self.target.place.environment, self.target, where)
@@ -273,11 +276,12 @@ class _Made:
             self.reporter.line("    it is left as it is: the same command continues")
             return
         try:
-            if self.is_new:
+            if self.change and self.change.is_new and was_executed(self.target.stacks, self.change):
                 removal = self.removal(where)
                 self.reporter.line(f"    {removal.name} was new: it is taken away again")
                 remove_stack(removal, _stopped(removal, self.reporter), self.reporter)
-            if self.octopus:
+            # A stack that stays is another run's, which needs the other half, too.
+            if self.octopus and not self.target.stacks.find(self.target.place.function):
                 self.octopus.undo()
         except PipelineError as error:
             name = self.target.place.environment.name
@@ -304,7 +308,7 @@ def _is_new(there: Mapping[str, Any] | None) -> bool:
 
 def _usable(
     stacks: Stacks, removal: Removal, environment: Environment, reporter: Reporter
-) -> Mapping[str, Any] | None:
+) -> dict[str, Any] | None:
     """Return the stack as it can be changed; what is left of a broken one goes first."""
     there = stacks.idle(removal.where, removal.name, reporter)
     status = str(there["StackStatus"]) if there else ""
