@@ -64,9 +64,7 @@ def replace_dropped(patches: Patches) -> None:
     patches.wrap(parsing, "parse_and_create_resource", _create_resource)
     patches.wrap(CloudFormationResponse, "_validate_different_update", _different_update)
     # moto keeps it with a stack, and neither sets nor minds it.
-    protect = "update_termination_protection"
-    setattr(CloudFormationResponse, protect, _protect)
-    patches.callback(delattr, CloudFormationResponse, protect)
+    patches.add(CloudFormationResponse, "update_termination_protection", _protect)
     patches.wrap(CloudFormationResponse, "delete_stack", _unless_protected)
     # Again by the same thread: a stack within a stack.
     turn = threading.RLock()
