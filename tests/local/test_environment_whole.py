@@ -76,26 +76,22 @@ def at_each_call(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("side", ["aws", "octopus"])
+@pytest.mark.parametrize(("side", "calls"), [("aws", 40), ("octopus", 30)])
 def test_after_a_fault_at_any_call_the_same_command_ends_it(
-    there: Whole, side: str, record_property: Callable[[str, object], None]
+    there: Whole, side: str, calls: int
 ) -> None:
     """Each call of env.create fails once, in one of three ways."""
     found = at_each_call(there, side, there.create, lambda _: None)
-    record_property("figures", dict(found))
-    assert found["converged"] == found["injected"] > 20
+    assert found["converged"] == found["injected"] >= calls
     assert found["leftovers"] == 0
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("side", ["aws", "octopus"])
-def test_after_a_fault_at_any_call_a_deletion_goes_on(
-    there: Whole, side: str, record_property: Callable[[str, object], None]
-) -> None:
+@pytest.mark.parametrize(("side", "calls"), [("aws", 40), ("octopus", 7)])
+def test_after_a_fault_at_any_call_a_deletion_goes_on(there: Whole, side: str, calls: int) -> None:
     """Each call of env.delete fails once, in one of three ways."""
     found = at_each_call(there, side, there.delete, there.create)
-    record_property("figures", dict(found))
-    assert found["converged"] == found["injected"] > 5
+    assert found["converged"] == found["injected"] >= calls
     assert found["leftovers"] == 0
 
 
