@@ -120,8 +120,8 @@ def test_a_temporary_environment_by_its_verbs(
     reaped = repository.must("env.reap", "--json", extra=extra).document
     assert reaped == {"environments": [], "dry_run": False}
     gone = repository.must("env.delete", "test-1", "--json", extra=extra).document
-    assert gone == {"environment": "test-1", "removed": True}
-    repository.refused(1, "env.delete CI", "env.delete", "CI", "--confirm", "CI", extra=extra)
+    assert gone == {"environment": "test-1", "removed": True, "left": []}
+    repository.refused(1, "env.delete CI", "env.delete", "CI", extra=extra)
     assert len(octopus.space.environments) == 2
 
 
