@@ -8,11 +8,12 @@ from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from ..core.errors import UsageError
+from ..core.errors import PipelineError, UsageError
 from .session import Session, secret, verb
 
 if TYPE_CHECKING:
-    from ..octopus.client import Access
+    from ..octopus.client import Access, Octopus
+    from ..verbs.env_list import Survey
     from ..verbs.env_octopus import OctopusHalf
     from ..verbs.push import PushOptions
     from ..verbs.release import OctopusOptions
@@ -190,33 +191,52 @@ def _octopus_half(
     return None if access.missing and (half.is_permanent or not has_project) else half
 
 
-@verb(name="list")
-def list_(run: Session) -> None:
-    """List the environments in Octopus: whose they are, when they end, their machines."""
-    from ..verbs.env import list_environments
-
-    octopus = octopus_options(octopus_access(run))
-    found = list_environments(run.project, octopus, run.machine.environ, run.reporter)
-    for environment in found:
-        owner = f"for {environment.owner}" if environment.owner else ""
-        kind = "permanent" if environment.permanent else owner
-        end = f"until {environment.expires}" if environment.expires else ""
-        words = [f"{environment.name:<20}", f"{kind:<30}", end, ", ".join(environment.machines)]
-        run.reporter.line(" ".join(words).rstrip())
-    run.answer = {"environments": [asdict(environment) for environment in found]}
+@verb({"local": "Those in the embedded AWS, without Octopus"}, name="list")
+def list_(run: Session, local: bool = False) -> None:
+    """List the environments in the settings, in Octopus and in AWS, and what is left of them."""
+    found = _survey(run, local=local)
+    for line in found.lines():
+        run.reporter.line(line)
+    run.answer = found.document()
 
 
-@verb({"dry-run": "Show which ones, remove none"})
-def reap(run: Session, dry_run: bool = False) -> None:
-    """Remove this project's temporary environments whose time is over."""
-    from ..verbs.env import reap_environments
+@verb(
+    {
+        "dry-run": "Show which ones, remove none and warn of none",
+        "local": "Those in the embedded AWS, without Octopus",
+    }
+)
+def reap(run: Session, dry_run: bool = False, local: bool = False) -> None:
+    """Remove this project's environments whose time is over; the run before warns of each."""
+    from invoke import Exit
 
-    octopus = octopus_options(octopus_access(run))
-    names = reap_environments(
-        run.project, octopus, run.machine.environ, run.reporter,
-        now=run.machine.now(), dry_run=dry_run,
-    )  # fmt: skip
-    run.answer = {"environments": names, "dry_run": dry_run}
+    from ..core.events import Failed
+    from ..verbs.env_reap import reap
+
+    found = _survey(run, local=local)
+    done = reap(run.project, found, run.machine, run.reporter, dry_run=dry_run)
+    run.answer = asdict(done)
+    if done.left:
+        then = "Settle that, then run this again: what AWS still holds goes with a later run."
+        run.reporter.emit(Failed("", PipelineError("env.reap", "\n".join(done.left), then)))
+        raise Exit(code=1)
+
+
+def _survey(run: Session, *, local: bool) -> Survey:
+    from ..verbs.env_list import survey
+    from ..verbs.release import connected
+
+    reach: Octopus | PipelineError | None = None
+    if not local:
+        try:
+            octopus = octopus_options(octopus_access(run))
+            reach = connected(octopus, run.machine.environ, run.reporter)
+        except PipelineError as error:
+            reach = error
+    found = survey(run.project, run.machine, reach, local=local)
+    for text in found.unread:
+        run.reporter.warn(text)
+    return found
 
 
 def octopus_access(

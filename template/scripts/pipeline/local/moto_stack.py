@@ -1,9 +1,9 @@
 """What moto silently drops of an ordinary stack, and of a function: put back.
 
-CloudFormation: a bucket's notifications and versioning; a function's architecture, tags, dead
-letters, storage, logging. A stack update leaves deployed code alone unless the template's own
-`Code` changed, as CloudFormation does. S3 events: one for each object that is made, filters with
-escapes, slashes, object version and sequencer.
+CloudFormation: a bucket's notifications and versioning; a queue's attributes that change; a
+function's architecture, tags, dead letters, storage, logging. A stack update leaves deployed code
+alone unless the template's own `Code` changed, as CloudFormation does. S3 events: one for each
+object that is made, filters with escapes, slashes, object version and sequencer.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import re
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial, wraps
@@ -22,11 +23,13 @@ from moto.awslambda.models import LambdaFunction
 from moto.cloudformation import parsing
 from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.models import Change, ChangeSet, CloudFormationBackend, Event
+from moto.cloudformation.parsing import ResourceMap
 from moto.cloudformation.responses import CloudFormationResponse
 from moto.core.exceptions import JsonRESTError
 from moto.core.responses import ActionResult
 from moto.s3 import notifications
 from moto.s3.models import FakeBucket, Notification
+from moto.sqs.models import Queue
 
 from .moto_resources import add_resources
 from .moto_templates import refuse_templates
@@ -42,6 +45,7 @@ _NOTIFICATIONS = {
 # Events that are real only where the call's address names this. moto sends them too while it makes
 # an object: for the parts of an upload as a whole, and for tags that come with an object or not.
 _CALLS = {"s3:ObjectCreated:Put": ("uploadId", False), "s3:ObjectTagging:Put": ("tagging", True)}
+_SUBSTITUTED = re.compile(r"\$\{(\w+)\}")
 _Wrap = Callable[..., Any]
 
 
@@ -57,9 +61,12 @@ def replace_dropped(patches: Patches) -> None:
     patches.wrap(LambdaFunction, "update_function_code", _update_code)
     patches.wrap(FakeBucket, "create_from_cloudformation_json", _put_bucket)
     patches.wrap(FakeBucket, "update_from_cloudformation_json", _put_bucket)
+    patches.replace(Queue, "update_from_cloudformation_json", _update_queue)
+    patches.wrap(Queue, "physical_resource_id", _address)
     patches.replace(Notification, "_key_matches", _key_matches)
     patches.wrap(notifications, "send_event", _send_event)
     patches.wrap(notifications, "_get_s3_event", _event)
+    patches.wrap(ResourceMap, "build_resource_diff", _resource_diff)
     patches.wrap(CloudFormationBackend, "create_change_set", _create_change_set)
     patches.replace(CloudFormationBackend, "execute_change_set", _execute_change_set)
     patches.replace(ChangeSet, "diff", _changes)
@@ -207,6 +214,47 @@ def _changes(self: Any) -> list[Change]:
     ]
 
 
+def _resource_diff(original: _Wrap) -> _Wrap:
+    def build_resource_diff(
+        self: Any, other_template: dict[str, Any], parameters: dict[str, Any] | None = None
+    ) -> Any:
+        # moto sees values that are given, not defaults, nor what conditions make of either.
+        by_action = original(self, other_template, parameters)
+        before, after = (
+            {name: str(one.get("Default")) for name, one in template.get("Parameters", {}).items()}
+            | {name: str(value) for name, value in given.items()}
+            for template, given in (
+                (self._template, self.input_parameters),
+                (other_template, parameters or self.input_parameters),
+            )
+        )
+        changed = {name for name in after if before.get(name) != after[name]}
+        conditions = other_template.get("Conditions", {})
+        old = self._template.get("Conditions", {})
+        changed |= {name for name in conditions if old.get(name) != conditions[name]}
+        for _ in conditions:  # one may be made of another
+            changed |= {name for name, one in conditions.items() if _names(one) & changed}
+        for name, resource in other_template["Resources"].items():
+            known = name in by_action["Add"] or name in by_action["Modify"]
+            if not known and _names(resource) & changed:
+                by_action["Modify"].append(name)
+        return by_action
+
+    return build_resource_diff
+
+
+def _names(value: Any) -> set[str]:
+    """Return the parameters and conditions that a part of a template refers to."""
+    if isinstance(value, list):
+        return set().union(*map(_names, value))
+    if not isinstance(value, dict):
+        return set()
+    found = set().union(*map(_names, value.values()))
+    found |= {value[key] for key in ("Ref", "Condition") if isinstance(value.get(key), str)}
+    found |= {value["Fn::If"][0]} if "Fn::If" in value else set()
+    return found | set(_SUBSTITUTED.findall(json.dumps(value.get("Fn::Sub", ""))))
+
+
 def _different_update(original: _Wrap) -> _Wrap:
     @wraps(original)
     def validate(self: Any, *arguments: Any) -> None:
@@ -338,6 +386,31 @@ def _put_bucket(original: _Wrap) -> _Wrap:
         return bucket
 
     return put
+
+
+def _address(original: _Wrap) -> _Wrap:
+    def physical_resource_id(self: Any) -> str:
+        # Some clients (JavaScript's) send to wherever a queue's address leads.
+        if has_request_context():
+            return f"{request.host_url}{self.account_id}/{self.name}"
+        return str(original(self))
+
+    return physical_resource_id
+
+
+def _update_queue(
+    cls: Any,  # noqa: ARG001
+    original_resource: Any,
+    new_resource_name: str,  # noqa: ARG001
+    cloudformation_json: Any,
+    account_id: str,  # noqa: ARG001
+    region_name: str,  # noqa: ARG001
+) -> Any:
+    properties = dict(cloudformation_json["Properties"])
+    original_resource.tags = {tag["Key"]: tag["Value"] for tag in properties.pop("Tags", ())}
+    properties.pop("QueueName", None)
+    original_resource._set_attributes({"Policy": original_resource.policy, **properties})  # noqa: SLF001
+    return original_resource
 
 
 def _apply_to_bucket(bucket: Any, properties: Mapping[str, Any]) -> None:

@@ -38,18 +38,23 @@ class Patches(ExitStack):
         original = vars(owner).get(name)
         if original is None:
             raise _moved(owner, name, "is not there")
-        if getattr(original, "__replaced_by__", "") == __name__:
+        # What a class method or a property is made of, and how to make another.
+        part = {classmethod: "__func__", property: "fget"}.get(type(original))
+        plain, same = (getattr(original, part), type(original)) if part else (original, _itself)
+        if getattr(plain, "__replaced_by__", "") == __name__:
             raise PipelineError(
                 "embedded AWS", "it runs in this process already", "Close that one first."
             )
-        plain = original.__func__ if isinstance(original, classmethod) else original
-        replacement = make(plain)
+        replacement: Any = make(plain)
         if _parameters(plain) != _parameters(replacement):
             raise _moved(owner, name, f"takes {', '.join(_parameters(plain))}")
-        ours: Any = classmethod(replacement) if plain is not original else replacement
-        ours.__replaced_by__ = __name__
-        setattr(owner, name, ours)
+        replacement.__replaced_by__ = __name__
+        setattr(owner, name, same(replacement))
         self.callback(setattr, owner, name, original)
+
+
+def _itself(function: Any) -> Any:
+    return function
 
 
 def _parameters(function: Any) -> list[str]:

@@ -97,6 +97,8 @@ def next_step(root: Path, started: Started) -> str:
     text = f"`python3 tasks.py {words}` calls it"
     if "BucketName" in started.outputs:
         text += "\n            `python3 tasks.py local.put FILE` gives it a file"
+    elif "QueueUrl" in started.outputs:
+        text += "\n            `python3 tasks.py local.put FILE` sends it a message"
     return text
 
 
