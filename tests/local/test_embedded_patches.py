@@ -122,6 +122,10 @@ REPLACED = {
     ),
     (STACKS, "update_stack"): "self name template role_arn parameters tags",
     (STACKS, "delete_stack"): "self name_or_stack_id",
+    (moto.cloudformation.responses.CloudFormationResponse, "delete_stack"): "self",
+    (moto.cloudformation.parsing, "parse_and_create_resource"): (
+        "logical_id resource_json resources_map account_id region_name"
+    ),
 }
 
 

@@ -22,6 +22,13 @@ class Patches(ExitStack):
         """Put `ours` in the place of `owner.name`, as `wrap` does."""
         self.wrap(owner, name, lambda _: ours)
 
+    def add(self, owner: Any, name: str, ours: Callable[..., Any]) -> None:
+        """Give `owner` a function that it lacks. Raises PipelineError where it has one by now."""
+        if name in vars(owner):
+            raise _moved(owner, name, "is there, and was not")
+        setattr(owner, name, ours)
+        self.callback(delattr, owner, name)
+
     def wrap(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
         """Put `make(original)` in the place of `owner.name`.
 

@@ -260,7 +260,8 @@ def _make_bucket(project: Project, environ: Mapping[str, str], s3: Any) -> None:
     """Make the bucket that deploys send the code through, where the project names one."""
     bucket = {BUCKET: project.function.bucket}
     declared = project.environment(LOCAL_ENVIRONMENT).declared()
-    name = resolve(bucket, declared_values(bucket, declared, environ), where=_WHERE)[BUCKET]
+    resolved = resolve(bucket, declared_values(bucket, declared, environ), where=_WHERE)[BUCKET]
+    name = resolved.partition("/")[0]
     if name:
         _have_bucket(s3, name)
 
