@@ -1,60 +1,57 @@
-"""What env.* calls is in the policy that it prints."""
+"""What env.* calls is in the policies that it prints, and that bootstrap.yaml grants."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
-from functools import partial
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from pipeline.local.state import LocalAws
 from pipeline.project.project import Project
 from pipeline.project.stack import resource_types
-from pipeline.stack.change_set import (
-    ENVIRONMENT,
-    SERVICE,
-    Stacks,
-    Wanted,
-    apply_change_set,
-    make_change_set,
-)
-from pipeline.stack.removal import Removal, audit, remove_stack, stop_sources
+from pipeline.runtime.function_code import LocalRuntime
+from pipeline.stack.change_set import Stacks
+from pipeline.stack.listing import find_function, service_stacks, warn_of
 from pipeline.stack.rights import Scope, statements
 from pipeline.verbs.env_policy import environment_policy
 
-from tests.local.local_support import Seen, client
+from tests.kinds.stacks import read
+from tests.local.local_support import Seen
+from tests.local.made_environments import whole
 from tests.local.recorded_rights import outside, recorded
 from tests.project.values_support import SETTINGS, write_settings
 from tests.repositories import Render
 
-NAME = "test-1-ElbLogsProcessor"
 
-
-def test_env_calls_nothing_that_its_policy_does_not_have(
-    aws: LocalAws, render_function: Render, caplog: pytest.LogCaptureFixture
+def test_env_calls_nothing_that_its_policies_do_not_have(
+    tmp_path: Path,
+    runtimes: Mapping[str, LocalRuntime],
+    render_function: Render,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Make, change, list and remove the stack of a new repository, and look at every call."""
-    root = render_function()
-    clients, seen = partial(client, replace(aws, region="eu-central-1")), Seen()
-    stacks = Stacks(clients("cloudformation"), lambda _: None)
-    text = (root / "environment" / "stack.yaml").read_text(encoding="utf-8")
-    wanted = Wanted(NAME, text, {"FunctionName": NAME}, {SERVICE: "Acme"})
-    tags = {SERVICE: "Acme", ENVIRONMENT: "test-1"}
-    removal = Removal(NAME, clients, stacks, tags=tags)
-    with recorded(caplog) as needed:
-        outputs = apply_change_set(
-            stacks, make_change_set(stacks, wanted, keep_on_failure=False), seen.reporter
-        )
-        for _ in range(2):
-            clients("s3").put_object(Bucket=outputs["BucketName"], Key="one.log", Body=b"")
-        found = removal.inventory()
-        stop_sources(removal, found, seen.reporter)
-        remove_stack(removal, found, seen.reporter)
-        assert audit(removal, found) == []
-    scope = Scope("aws", "*", "*", NAME, "Acme")
-    assert "cloudformation:CreateChangeSet" in needed
-    assert outside(needed, statements(resource_types(root), scope)) == []
+    """An environment is made, changed, listed, warned of and removed; every call is looked at."""
+    with whole(tmp_path, runtimes) as there:
+        stacks, functions = Stacks(there.aws("cloudformation"), time.sleep), there.aws("lambda")
+        with recorded(caplog) as needed:
+            there.create("one")
+            there.memory = 512
+            there.create("one")
+            assert [*service_stacks(stacks, "env.list", "Acme.Orders", {})]
+            found = find_function(functions, "one-Orders")
+            assert found
+            warn_of(functions, found, "now")
+            warn_of(functions, found, "")
+            assert there.delete("one") == []
+        types = resource_types(there.folder)
+    deploys = read(render_function(), "bootstrap.yaml")["Resources"]["DeployPolicy"]
+    granted = [
+        one["If"][1] if "If" in one else one
+        for one in deploys["Properties"]["PolicyDocument"]["Statement"]
+    ]
+    scope = Scope("aws", "*", "*", "one-Orders", "Acme", code="deployments", prefix="one/")
+    assert {"cloudformation:CreateChangeSet", "lambda:UntagResource", "s3:PutObject"} <= needed
+    assert outside(needed, [*statements(types, scope), *granted]) == []
 
 
 def test_the_printed_policy_is_for_one_environment(tmp_path: Path) -> None:

@@ -121,8 +121,9 @@ def create(
     outputs = None
     if is_placed(run.project, options):
         outputs = create_stack(run.project, options, run.machine, run.reporter, octopus)
+        width = max(map(len, outputs), default=0) + 2
         for key, value in outputs.items():
-            run.reporter.line(f"            {key:<14}{value}")
+            run.reporter.line(f"            {key:<{width}}{value}")
     else:
         if octopus is None:
             octopus_access(run).check("Or name with --like the environment that it is like in AWS.")

@@ -17,6 +17,7 @@ from ..edge.git import Git
 SOURCE = "src"
 # The stack that the function is in, where the repository has one.
 STACK = "environment/stack.yaml"
+BOOTSTRAP = "environment/bootstrap.yaml"
 _BELOW = f"{SOURCE}/"
 _LONGEST_MARK = 4
 # Folders that tools make beside the source and no export would hold.

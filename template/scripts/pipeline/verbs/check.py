@@ -15,7 +15,7 @@ from ..edge.machine import Machine
 from ..edge.shell import run
 from ..function.engine import Linter, engine_for
 from ..project.project import Project
-from ..project.sources import STACK
+from ..project.sources import BOOTSTRAP, STACK
 
 _CFN_LINT = "from cfnlint.runner import main; main()"
 _ANY = tuple(range(256))
@@ -36,8 +36,8 @@ def check(project: Project, machine: Machine, reporter: Reporter, *, fix: bool) 
             Linter("format", (*ruff, "format", *form, "."), "as ruff has it"),
             *linters,
         ]
-        if (project.root / STACK).is_file():
-            checks.append(_stack_linter())
+        if templates := [one for one in (STACK, BOOTSTRAP) if (project.root / one).is_file()]:
+            checks.append(_stack_linter(*templates))
         failed = [linter.name for linter in checks if not _passes(linter, project, reporter)]
     if failed:
         then = "Correct what the lines above name" + (
@@ -50,15 +50,15 @@ def check(project: Project, machine: Machine, reporter: Reporter, *, fix: bool) 
 def check_stack(project: Project, machine: Machine, reporter: Reporter) -> None:
     """Let cfn-lint read the stack alone. Raises PipelineError where AWS would refuse it."""
     machine.tooling("check")
-    if not _passes(_stack_linter(), project, reporter):
+    if not _passes(_stack_linter(STACK), project, reporter):
         raise PipelineError(STACK, "CloudFormation would refuse it", "Correct what is named above.")
 
 
-def _stack_linter() -> Linter:
+def _stack_linter(*files: str) -> Linter:
     # A warning of cfn-lint's is one of style; errors are what CloudFormation would refuse.
     options = ("--non-zero-exit-code", "error")
-    words = (sys.executable, "-c", _CFN_LINT, *options, STACK)
-    return Linter("stack", words, f"cfn-lint found nothing in {STACK}")
+    words = (sys.executable, "-c", _CFN_LINT, *options, *files)
+    return Linter("stack", words, f"cfn-lint found nothing in {', '.join(files)}")
 
 
 def _passes(linter: Linter, project: Project, reporter: Reporter) -> bool:

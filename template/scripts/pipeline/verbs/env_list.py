@@ -16,7 +16,7 @@ from ..edge.machine import Machine
 from ..octopus.client import Octopus
 from ..octopus.environments import OctopusEnvironment, all_environments, moment
 from ..project.project import LOCAL_ENVIRONMENT, Environment, Project
-from ..stack.change_set import Stacks
+from ..stack.change_set import ENVIRONMENT, SERVICE, Stacks
 from ..stack.listing import FoundFunction, FoundStack, find_function, service_stacks
 from ..stack.removal import Removal, audit
 from .which_function import Place, place_of
@@ -224,10 +224,11 @@ def survey(
         if not known.made:
             return known
         name = own_name(known)
+        tags = {SERVICE: project.package_id, ENVIRONMENT: known.name}
         left = [
             text
             for place in places.values()
-            for text in audit(Removal(name, place.connection.clients, _stacks(place)))
+            for text in audit(Removal(name, place.connection.clients, _stacks(place), tags=tags))
         ]
         return replace(known, left=tuple(left))
 
