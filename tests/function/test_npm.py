@@ -52,6 +52,14 @@ def test_npms_own_reason_is_what_is_said(tmp_path: Path) -> None:
     assert "network" in error.value.then
 
 
+def test_a_version_that_is_newer_than_the_cache_is_asked_for(tmp_path: Path) -> None:
+    """What a colleague locked today is not in a list of versions of last week."""
+    stale = "sys.argv[1:3] == ['ci', '--prefer-offline'] and sys.exit('npm error code ETARGET')"
+    words = (_NODE, "-c", f"import sys; {stale}; print(sys.argv[1:3])")
+    done = Npm(_NODE, words, os.environ).run(["ci", "--prefer-offline"], tmp_path, where="restore")
+    assert done.stdout.startswith("['ci', '--no-audit'")
+
+
 def test_a_package_that_is_another_one_is_refused() -> None:
     """What a registry gives is compared with the hash that is locked."""
     pack = "open('a-1.tgz', 'wb').write(b'other bytes')"

@@ -200,6 +200,7 @@ def test_a_failing_test_stops_the_build(repository: Repository) -> None:
     assert done.code == 1
     assert "not so" in done.err
     assert repository.verb("test", "tests/records.test.mjs").code == 0
+    assert repository.verb("test", "--test-name-pattern", "objects").code == 0
 
 
 def test_locking(repository: Repository) -> None:
@@ -239,19 +240,57 @@ def test_packages_with_compiled_files_lie_beside_the_bundle(repository: Reposito
     assert done.document["invocations"][0]["answer"].startswith("0.34.")
 
 
-def test_the_checks_know_the_linters_that_are_locked(made: Repository, tmp_path: Path) -> None:
-    """Ruff looks at the hooks, cfn-lint at the stack, prettier at JavaScript once it is locked."""
-    repository = made.copy(tmp_path / "checked")
-    assert "prettier" not in repository.must("check").err
+def _develop_with(repository: Repository, **packages: str) -> None:
+    """Add packages that are not the function's, and lock them."""
     path = repository.root / "package.json"
     asked = json.loads(path.read_text(encoding="utf-8"))
-    asked["devDependencies"]["prettier"] = "^3"
+    asked["devDependencies"] |= packages
     path.write_text(json.dumps(asked), encoding="utf-8")
     repository.must("lock")
-    repository.write("src/odd.mjs", "export const odd    = 1\n")
+
+
+def test_the_checks_know_the_linters_that_are_locked(made: Repository, tmp_path: Path) -> None:
+    """Once they are locked they look at JavaScript, the team's own: not at the library's."""
+    repository = made.copy(tmp_path / "checked")
+    assert "prettier" not in repository.must("check").err
+    linters = {"prettier": "^3", "eslint": "^9", "@biomejs/biome": "^2"}
+    _develop_with(repository, **linters)
+    repository.write("eslint.config.mjs", 'export default [{ rules: { "no-debugger": 2 } }];\n')
+    repository.write("biome.json", '{"formatter": {"enabled": false}}\n')
+    repository.write("src/odd.mjs", "debugger;\nexport const odd    = 1\n")
     found = repository.verb("check", "--json")
-    assert (found.code, found.document["error"]["what"]) == (1, "found something: prettier")
-    assert "src/odd.mjs" in found.err
+    said = "found something: eslint, prettier, biome"
+    assert (found.code, found.document["error"]["what"]) == (1, said)
+    assert found.err.count("src/odd.mjs") >= 3
+    assert "scripts/" not in found.err
+    repository.write("src/odd.mjs", "export const odd    = 1\n")
     repository.must("check", "--fix")
-    assert "prettier found nothing" in repository.must("check").err
+    done = repository.must("check").err
+    assert all(f"{name} found nothing" in done for name in ("eslint", "prettier", "biome"))
     assert (repository.root / "src/odd.mjs").read_text("utf-8") == "export const odd = 1;\n"
+
+
+def test_vitest_runs_the_tests_where_it_is_locked(repository: Repository) -> None:
+    """Its report is read, types are checked before, and coverage is lcov, of this run alone."""
+    _develop_with(repository, **{"vitest": "^4", "@vitest/coverage-v8": "^4", "typescript": "^5.9"})
+    for path in (repository.root / "tests").glob("*.mjs"):
+        path.unlink()
+    options = {"strict": True, "types": [], "target": "es2023", "module": "preserve"}
+    config = {"compilerOptions": {**options, "skipLibCheck": True}}
+    repository.write("tsconfig.json", json.dumps(config))
+    repository.write("src/double.ts", "export const double = (n: number): number => n * 2;\n")
+    test = """import { expect, test } from "vitest";
+import { double } from "../src/double";
+test("doubles \\u0001 ]]> \\u001b[31m", () => expect(double(2)).toBe(4));
+test.skip("later", () => {});
+"""
+    repository.write("tests/double.test.ts", test)
+    assert "1 passed, 1 skipped" in repository.must("build").err
+    output = repository.root / "build-output"
+    (suite,) = ET.parse(output / "tests.xml").getroot()  # noqa: S314 - made just now
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "0")
+    assert "SF:src/double.ts" in (output / "coverage/lcov.info").read_text("utf-8")
+    assert not (output / "coverage.lcov").exists()
+    repository.write("src/double.ts", 'export const double = (n: number): number => "2";\n')
+    refused = repository.verb("build")
+    assert (refused.code, "src/double.ts(1," in refused.err) == (1, True)

@@ -21,6 +21,7 @@ from .shell import Result, run, scrubbed
 SETTINGS = ".npmrc"
 # Else npm and others keep what they have compiled in the folder of temporary files.
 LEAVE_NOTHING = {"NODE_DISABLE_COMPILE_CACHE": "1"}
+_CACHE_FIRST = "--prefer-offline"
 _QUIET = ("--no-audit", "--no-fund", "--no-update-notifier", "--ignore-scripts", "--loglevel=error")
 # Its settings, and the variables that settings usually take a token from.
 PASSED_TO_NPM = re.compile(r"(?i)npm_config_|NODE_AUTH_TOKEN\Z|NPM_TOKEN\Z|NODE_EXTRA_CA_CERTS\Z")
@@ -44,7 +45,10 @@ class Npm:
     settings: str = ""
 
     def run(self, arguments: Sequence[str | Path], folder: Path, *, where: str) -> Result:
-        """Run it in a folder. Raises PipelineError with npm's own reason."""
+        """Run it in a folder. Raises PipelineError with npm's own reason.
+
+        With `--prefer-offline`, a cache that does not know a version yet is no reason.
+        """
         names = {name for name in self.environ if PASSED_TO_NPM.match(name)}
         names |= {*_REFERENCE.findall(self.settings)} & self.environ.keys()
         path = os.pathsep.join([str(self.node.parent), self.environ.get("PATH", "")])
@@ -55,6 +59,9 @@ class Npm:
         try:
             return run([*self.words, *arguments, *_QUIET], cwd=folder, env=env, where=where)
         except PipelineError as error:
+            if "ETARGET" in error.then and _CACHE_FIRST in arguments:
+                rest = [word for word in arguments if word != _CACHE_FIRST]
+                return self.run(rest, folder, where=where)
             said = _NOISE.sub("", error.then)
             then = "Is the network there, and the token that .npmrc names? npm's own settings say "
             then += "which registry is asked."
@@ -69,7 +76,7 @@ class Npm:
         package = f"{name}@{version}"
         with tempfile.TemporaryDirectory(prefix="npm-") as scratch:
             where, folder = f"fetch {package}", Path(scratch)
-            self.run(["pack", package, "--prefer-offline"], folder, where=where)
+            self.run(["pack", package, _CACHE_FIRST], folder, where=where)
             (tarball,) = folder.glob("*.tgz")
             data = tarball.read_bytes()
         if integrity != integrity_of(data):
