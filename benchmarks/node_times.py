@@ -130,14 +130,16 @@ def _cases(folder: Path, kind: str, sam: Path) -> list[Case]:
     quiet(["npm", "install", "--no-audit", "--no-fund"], plain)
     shutil.copy2(plain / "package-lock.json", plain / "src")
     source = plain / "src/index.mjs"
-    osls = plain / "node_modules/.bin/osls"
+    programs = plain / "node_modules" / ".bin"
+    # SAM looks for esbuild on PATH: it installs what is not for development.
+    path = os.pathsep.join([str(programs), os.environ["PATH"]])
     return [
         first,
-        Case("sam build, esbuild", lambda: quiet([sam, "build"], plain), plain / ".aws-sam",
-             source, "//"),
+        Case("sam build, esbuild", lambda: quiet(["env", f"PATH={path}", sam, "build"], plain),
+             plain / ".aws-sam", source, "//"),
         Case("CDK NodejsFunction", lambda: quiet(["node", "cdk.cjs"], plain), plain / "cdk.out",
              source, "//"),
-        Case("osls + serverless-esbuild", lambda: quiet([osls, "package"], plain),
+        Case("osls + serverless-esbuild", lambda: quiet([programs / "osls", "package"], plain),
              plain / ".serverless", source, "//"),
     ]  # fmt: skip
 
