@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -21,6 +22,8 @@ pytestmark = pytest.mark.slow
 
 EVENT = "tests/events/put.json"
 RUNTIME = "nodejs24.x"
+# What other machines may have, with umasks.
+_NPMS = {"10.8.2": 0o000, "12.2.1": 0o077}
 _TYPESCRIPT = """\
 import { readFileSync } from "node:fs";
 import { greet } from "./lib/greet.js";
@@ -120,6 +123,37 @@ def test_the_same_bytes_on_another_machine(made: Repository, tmp_path: Path) -> 
     ours, theirs = (next(root.glob("build-output/1.0.1/*.nupkg")) for root in (made.root, clone))
     assert ours.read_bytes() == theirs.read_bytes()
     assert "the same bytes" in other.must("verify", "--cold").err
+
+
+def test_no_npm_changes_a_byte(repository: Repository, tmp_path: Path) -> None:
+    """Whichever npm installs, under whatever umask, or offline: one CodeSha256."""
+    path = repository.root / "package.json"
+    asked = json.loads(path.read_text(encoding="utf-8"))
+    # With packages for each platform, of which older npms install too many.
+    asked["dependencies"] |= {"sharp": "^0.34.5", "uuid": "^11"}
+    path.write_text(json.dumps(asked), encoding="utf-8")
+    repository.must("lock")
+    _settings(repository, "bundle = false")
+    repository.commit("Packages as they are")
+    tools = repository.root / "scripts" / "node-tools.json"
+    pinned = json.loads(tools.read_text(encoding="utf-8"))
+    made = {}
+    for version, mask in _NPMS.items():
+        view = [tool("npm"), "view", f"npm@{version}", "dist.integrity"]
+        done = subprocess.run(view, cwd=tmp_path, capture_output=True, encoding="utf-8", check=True)
+        npm = {"name": "npm", "version": version, "integrity": done.stdout.strip()}
+        repository.write("scripts/node-tools.json", json.dumps({**pinned, "npm": npm}))
+        repository.must("cache.clear")
+        previous = os.umask(mask)
+        try:
+            made[version] = repository.must("package", "--json").document["code_sha256"]
+        finally:
+            os.umask(previous)
+    tools.write_text(json.dumps(pinned), encoding="utf-8")
+    repository.must("cache.clear")
+    offline = {"NPM_CONFIG_OFFLINE": "true"}
+    made["offline"] = repository.must("package", "--json", extra=offline).document["code_sha256"]
+    assert len({*made.values()}) == 1, made
 
 
 def test_typescript_with_a_module_in_the_older_format(repository: Repository) -> None:
