@@ -250,9 +250,13 @@ def test_locking(repository: Repository) -> None:
     assert "resolved" not in lock
     assert "node_modules/ms" in lock
     assert "nothing changed" in repository.must("lock").err
+    document = json.loads(lock)
+    document["packages"]["node_modules/ms"]["deprecated"] = "take another"
+    (repository.root / "package-lock.json").write_text(json.dumps(document), encoding="utf-8")
+    assert "ms 2.1.3 is deprecated: take another" in repository.must("lock").err
     asked["dependencies"]["ms"] = "file:../elsewhere"
     path.write_text(json.dumps(asked), encoding="utf-8")
-    assert "ms is a link" in repository.verb("lock").err
+    assert "ms is to come from file:../elsewhere" in repository.verb("lock").err
 
 
 def test_packages_with_compiled_files_lie_beside_the_bundle(repository: Repository) -> None:

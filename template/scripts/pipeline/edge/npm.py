@@ -27,7 +27,13 @@ _QUIET = ("--no-audit", "--no-fund", "--no-update-notifier", "--ignore-scripts",
 PASSED_TO_NPM = re.compile(r"(?i)npm_config_|NODE_AUTH_TOKEN\Z|NPM_TOKEN\Z|NODE_EXTRA_CA_CERTS\Z")
 _REFERENCE = re.compile(r"\$\{([^}?]+)\??\}")
 _SECRET = re.compile(r"(?m)^\s*(\S*(?:_authToken|_auth|_password))\s*=\s*(?!\$\{)\S")
-_NOISE = re.compile(r"(?m)^npm (error|warn)( code)? ?|A complete log of.*\n?.*")
+# What begins its lines, and advice for people who called npm themselves.
+_NOISE = re.compile(
+    r"(?m)^npm (?:error|warn)(?: (?:code|command|network|notarget|\d{3})\b)? *"
+    r"(?:syscall .*|errno .*|In most cases.*|If you are behind.*|or one of your .*"
+    r"|'proxy' config.*|Note that you can.*|tarball, folder.*)?\n?|A complete log of.*\n?.*"
+)
+_UNKNOWN = re.compile(r"\b(E404|ETARGET)\b")
 _NETWORK = re.compile(r"\b(ENOTFOUND|EAI_AGAIN|ECONN\w+|ETIMEDOUT|ENOTCACHED|E401|E403|network)\b")
 
 
@@ -63,10 +69,13 @@ class Npm:
                 rest = [word for word in arguments if word != _CACHE_FIRST]
                 return self.run(rest, folder, where=where)
             said = _NOISE.sub("", error.then)
-            then = "Is the network there, and the token that .npmrc names? npm's own settings say "
-            then += "which registry is asked."
+            asked = "Settings of npm say which registry is asked."
+            then = f"The registry has none of this name and version. {asked}"
+            if not _UNKNOWN.search(said):
+                then = f"Is the network there, and the token that .npmrc names? {asked}"
+                then = then if _NETWORK.search(said) else ""
             what = " ".join(said.split()) or error.what
-            raise PipelineError(where, what, then if _NETWORK.search(said) else "") from error
+            raise PipelineError(where, what, then) from error
 
     def fetch(self, name: str, version: str, integrity: str) -> dict[str, bytes]:
         """Return the files of a package by path, fetched or from npm's cache, as it was published.
