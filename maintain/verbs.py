@@ -11,6 +11,8 @@ from pipeline.cli.session import Session, root_of, session, verb
 from pipeline.core.errors import UsageError
 from pipeline.edge.shell import attach
 
+from .fleet import verbs as fleet
+
 _PYTHON_FILES = (
     "tasks.py",
     "noxfile.py",
@@ -26,7 +28,10 @@ _ONE_PROCESS = frozenset({"--pdb", "--trace", "-s", "--capture=no"})
 
 def namespace(root: Path) -> Collection:
     """Return the verbs of the template repository at `root`."""
-    collection = Collection(demo, test, check, bench, lock, manifest, picture, release)
+    collection = Collection(
+        demo, test, check, bench, lock, manifest, picture, release,
+        Collection("fleet", fleet.status, fleet.update, fleet.merge, fleet.plan),
+    )  # fmt: skip
     collection.configure({"pipeline": {"root": str(root)}})
     return collection
 

@@ -21,10 +21,18 @@ _WINDOWS_REFUSES = re.compile(
 Render = Callable[..., Path]
 
 
-def copy_template(source: Path, folder: Path, answers: Mapping[str, Any]) -> Path:
-    """Render `source` into `folder` without trust and without a terminal."""
+def copy_template(
+    source: Path, folder: Path, answers: Mapping[str, Any], release: str | None = None
+) -> Path:
+    """Render `source`, its newest release by default, without trust and without a terminal."""
     copier.run_copy(
-        str(source), folder, data=dict(answers), defaults=True, unsafe=False, quiet=True
+        str(source),
+        folder,
+        data=dict(answers),
+        vcs_ref=release,
+        defaults=True,
+        unsafe=False,
+        quiet=True,
     )
     return folder
 

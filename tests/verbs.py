@@ -6,18 +6,23 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from invoke import Collection
 from pipeline.cli.program import main
 from pipeline.tasks import namespace
 
 
 def run_verb(
-    root: Path, *words: str, environ: Mapping[str, str] | None = None, stdin: str = ""
-) -> subprocess.CompletedProcess[str]:
-    """Run a command line in the folder `root`, with nothing in its environment but `environ`."""
+    root: Path, *words: str, environ: Mapping[str, str] | None = None, stdin: str = "",
+    verbs: Callable[[Path], Collection] = namespace,
+) -> subprocess.CompletedProcess[str]:  # fmt: skip
+    """Run a command line in the folder `root`, with nothing in its environment but `environ`.
+
+    `verbs` are a repository's, unless they are the maintainers'.
+    """
     streams = {name: io.TextIOWrapper(io.BytesIO(), "utf-8") for name in ("stdout", "stderr")}
     with pytest.MonkeyPatch.context() as here:
         for name in os.environ:
@@ -30,7 +35,7 @@ def run_verb(
         for name, stream in streams.items():
             here.setattr(sys, name, stream)
         with pytest.raises(SystemExit) as end:
-            main(namespace(root), root)
+            main(verbs(root), root)
         for stream in streams.values():
             stream.flush()
     out, err = (stream.buffer.getvalue().decode() for stream in streams.values())

@@ -31,6 +31,7 @@ _NAMES = {
     r"(?<=127\.0\.0\.1:)\d{4,}": "PORT",
     r"(?m) \d+\.\d s$": "",
     r"(.)\1{99,}": r"\1...",
+    r"\b[A-Za-z0-9+/]{43}=": "SHA256",
     r"Remote end closed connection without response|Connection reset by peer|Broken pipe": (
         "THE CONNECTION BREAKS"
     ),

@@ -31,10 +31,10 @@ SERVERS = {
     "Jenkinsfile": "jenkins",
     "azure-pipelines.yml": "azure",
 }
-_YOURS = re.compile(r"scripts/(hooks_\w+\.py|allowed-changes\.toml|MANIFEST)\Z")
+YOURS = re.compile(r"scripts/(hooks_\w+\.py|allowed-changes\.toml|MANIFEST)\Z")
 _MADE = frozenset((".git", ".venv", ".pipeline", "build-output", "node_modules", "__pycache__"))
-_BY_ANSWER = re.compile(r"\{% if [^%]* %\}([^{}]+)\{% endif %\}")
-MARKERS = re.compile(rb"^<{7} .*?^={7}\r?$.*?^>{7} ", re.MULTILINE | re.DOTALL)
+BY_ANSWER = re.compile(r"\{% if [^%]* %\}([^{}]+)\{% endif %\}")
+_MARKERS = [re.compile(line, re.MULTILINE) for line in (rb"^<{7} ", rb"^={7}\r?$", rb"^>{7} ")]
 _QUOTED = re.compile(r"\\(?:(x\w\w|u\w{4}|U\w{8})|(\n[ \t]*)|(.))|[ \t]*\n[ \t]*")
 _ESCAPES = str.maketrans("0abtnvfreN_LP", "\0\a\b\t\n\v\f\r\x1b\x85\xa0\u2028\u2029")
 _READABLE = 8 << 20  # A larger file is data: neither merged by git nor written by people.
@@ -85,7 +85,7 @@ class DoctorError(Exception):
 
 def examine(root: Path, today: str) -> list[Finding]:
     """Return all that is found offline; `today` is a date as YYYY-MM-DD."""
-    return [*conflicts(root), *ours(root, today), *_answers(root), *_own(root), *_tools()]
+    return [*conflicts(root), *ours(root, today), *answered(root), *_own(root), *_tools()]
 
 
 def conflicts(root: Path) -> list[Finding]:
@@ -94,7 +94,7 @@ def conflicts(root: Path) -> list[Finding]:
     for name, path in _files(root):
         if name.endswith(".rej"):
             what, then = "a patch that did not apply", "Apply what is right in it, and delete it."
-        elif MARKERS.search(_read(path)):
+        elif has_markers(_read(path)):
             what, then = "it holds conflict markers", "Keep what is right between them."
         else:
             continue
@@ -134,7 +134,7 @@ def ours(root: Path, today: str, manifest: str | None = None) -> list[Finding]:
             found.append(Finding("line-ends", name, "its lines end with CRLF", FIX))
     for name, path in _files(root / "scripts", "scripts/"):
         hidden = any(part.startswith(".") for part in name.split("/"))
-        if listed and name not in listed and not hidden and not _YOURS.match(name):
+        if listed and name not in listed and not hidden and not YOURS.match(name):
             what = "the template has no such file, and its folders are not for others"
             found.append(Finding("extra", name, what, "Move it elsewhere.", _digest(path)))
     kept = []
@@ -145,6 +145,16 @@ def ours(root: Path, today: str, manifest: str | None = None) -> list[Finding]:
         elif not until:
             kept.append(one)
     return kept
+
+
+def has_markers(data: bytes) -> bool:
+    """Tell whether the three lines of a conflict are there, in their order."""
+    at = 0
+    for line in _MARKERS:
+        if (found := line.search(data, at)) is None:
+            return False
+        at = found.end()
+    return True
 
 
 def entries(manifest: str) -> dict[str, str]:
@@ -193,7 +203,7 @@ def fetch(root: Path, folder: Path, ref: str = "") -> Path:
         done = run(["git", *quiet, *words], root)
         if done.returncode:
             raise DoctorError(
-                f"{_hidden(source)} {ref}: {_hidden(done.stderr.strip())}\n"
+                f"{hidden(source)} {ref}: {hidden(done.stderr.strip())}\n"
                 f"{ANSWERS} names that template and its release; can you reach it?"
             )
     return clone
@@ -204,7 +214,7 @@ def template_files(clone: Path) -> dict[str, Path]:
     template = clone / "template"
     listed = [*entries(_read(template / MANIFEST).decode()), MANIFEST]
     by_answer = {
-        _BY_ANSWER.sub(r"\1", path.relative_to(template).as_posix()): path
+        BY_ANSWER.sub(r"\1", path.relative_to(template).as_posix()): path
         for start in template.glob("{*")
         for path in (start, *start.rglob("*"))
     }
@@ -299,7 +309,7 @@ def _against_template(root: Path, today: str) -> list[Finding]:
         )
     source = str(answers(root).get("_src_path", ""))
     if source not in trusted:
-        what = f"{_hidden(source)} is no template that {ADDRESSES} names"
+        what = f"{hidden(source)} is no template that {ADDRESSES} names"
         return [Finding("address", ANSWERS, what, "Update from one that it names.")]
     with tempfile.TemporaryDirectory(prefix="doctor-") as folder:
         clone = fetch(root, Path(folder))
@@ -327,7 +337,9 @@ def _allowed(root: Path) -> tuple[dict[tuple[str, str], str], list[Finding]]:
     """Return until when which path may have which sha256, and what is wrong with the entries."""
     table, found = _toml(root, ALLOWED)
     allowed = {}
-    for number, entry in enumerate(table.get("change", []), 1):
+    changes = table.get("change", [])
+    for number, given in enumerate(changes if isinstance(changes, list) else [changes], 1):
+        entry = given if isinstance(given, dict) else {}
         texts = {key: str(entry.get(key) or "") for key in ("path", "sha256", "reason", "expires")}
         if not all(texts.values()) or not re.fullmatch(r"\d{4}-\d\d-\d\d", texts["expires"]):
             what = f"change {number} allows nothing: it needs path, sha256, reason and expires"
@@ -337,16 +349,16 @@ def _allowed(root: Path) -> tuple[dict[tuple[str, str], str], list[Finding]]:
     return allowed, found
 
 
-def _answers(root: Path) -> Iterator[Finding]:
+def answered(root: Path) -> Iterator[Finding]:
     """Yield what the answers file says of the template and of the rendered files, and is not so."""
     known = answers(root)
     source = str(known.get("_src_path", ""))
     if not source or not known.get("_commit"):
         what = "it does not say which template this is from, and which release of it"
         yield Finding("answers", ANSWERS, what, _ANSWERS_BACK)
-    elif source != _hidden(source):
+    elif source != hidden(source):
         then = "Take the password out, change it, and use a credential helper of git's."
-        yield Finding("credential", ANSWERS, f"the address {_hidden(source)} holds it", then)
+        yield Finding("credential", ANSWERS, f"the address {hidden(source)} holds it", then)
     elif not re.match(r"[\w+]+:|[\w.-]+@[\w.-]+:|[/~\\]", source):
         then = "Updates work in one folder only. Write the address that everybody has."
         yield Finding("address", ANSWERS, f"_src_path is relative: {source}", then)
@@ -479,7 +491,7 @@ def _same(version: str) -> str:
     return re.sub(r"(\.0)+\Z", "", version.lower())
 
 
-def _hidden(text: str) -> str:
+def hidden(text: str) -> str:
     """Return a text with passwords and tokens in its addresses hidden; a name alone is none."""
     return re.sub(r"(\w://)([^\s/@:]*:[^\s/@]+|[^\s/@]{20,})@", r"\1********@", text)
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import doctor
 from doctor import DoctorError
 
-_USAGE = "usage: update [--to VERSION] [--preview] [--answer NAME=VALUE ...] [--json]"
+_USAGE = "usage: update [--to VERSION] [--preview] [--answer NAME=VALUE ...] [--no-build] [--json]"
 _RELEASE = re.compile(r"v(\d+)\.(\d+)\.(\d+)\Z")
 _SHARED = re.compile(r"(pyproject\.toml|tasks\.py|\.gitignore|\.gitattributes|src/[^/]+\.nuspec)\Z")
 _PATCH, _MESSAGE = ".pipeline/update/yours.patch", ".pipeline/update/message.txt"
@@ -28,12 +28,16 @@ _SOLVE = "Keep what is right between the markers, and say so with git add."
 
 
 class Options(NamedTuple):
-    """The command line. `apply` is the clone of the release that runs; then `to` is its name."""
+    """The command line. `apply` is the clone of the release that runs; then `to` is its name.
+
+    With `no_build` nothing of the repository runs: what it proves is left to a build server.
+    """
 
     to: str = ""
     answers: tuple[str, ...] = ()
     preview: bool = False
     json: bool = False
+    no_build: bool = False
     root: str = ""
     apply: str = ""
 
@@ -65,8 +69,8 @@ def _options(words: Sequence[str]) -> Options:
         word = rest.pop(0)
         if word in ("--verbose", "-v"):
             continue  # Every verb has it; here all is said as it is.
-        if word in ("--preview", "--json", "-j"):
-            given["json" if word == "-j" else word[2:]] = True
+        if word in ("--preview", "--no-build", "--json", "-j"):
+            given["json" if word == "-j" else word[2:].replace("-", "_")] = True
         elif word in ("--to", "--root", "--apply") and rest:
             given[word[2:]] = rest.pop(0)
         elif word == "--answer" and rest and "=" in rest[0]:
@@ -154,7 +158,7 @@ def _updated(options: Options, root: Path, clone: Path) -> int:
     copier = _copier(root, clone)
     old, known = str(doctor.answers(root)["_commit"]), (root / doctor.ANSWERS).read_bytes()
     say(f"update: {old} to {options.to}")
-    earlier, _ = _packaged(root, "package", say)
+    earlier = {} if options.no_build else _packaged(root, "package", say)[0]
 
     before = _rendered(copier, clone, old, known)
     data = [word for pair in options.answers for word in ("--data", pair)]
@@ -198,7 +202,7 @@ def _updated(options: Options, root: Path, clone: Path) -> int:
         if not options.preview:
             say(f"Then: python3 tasks.py build, and git commit --file {_MESSAGE}")
         return _end(options, result, 4)
-    later, built = _packaged(root, "build", say)
+    later, built = ({}, 0) if options.no_build else _packaged(root, "build", say)
     result["package"] = _compared(earlier, later, say)
     if built:
         say("The update is in the work tree, and the build of it fails: the lines above say why.")

@@ -48,7 +48,7 @@ def deploy_half() -> list[Module]:
 
 @cache
 def repository_files() -> tuple[Path, ...]:
-    """Return the repository's files, those not yet committed included."""
+    """Return the repository's files but for pictures, those not yet committed included."""
     listed = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     paths = (ROOT / name for name in listed.split("\0") if name)
-    return tuple(sorted({path for path in paths if path.is_file()}))
+    return tuple(sorted({path for path in paths if path.is_file() and path.suffix != ".png"}))

@@ -35,7 +35,15 @@ def repository(render: Render, tmp_path: Path) -> Path:
     return shutil.copytree(render(**COMBINATIONS[2]), tmp_path / "repository")
 
 
-@pytest.mark.parametrize("answers", COMBINATIONS, ids=label)
+# One kind in the fast suite: cfn-lint takes its time.
+@pytest.mark.parametrize(
+    "answers",
+    [
+        COMBINATIONS[0],
+        *(pytest.param(answers, marks=pytest.mark.slow) for answers in COMBINATIONS[1:]),
+    ],
+    ids=label,
+)
 def test_a_fresh_repository_has_no_faults(
     render: Render, tmp_path: Path, answers: dict[str, Any]
 ) -> None:

@@ -37,7 +37,7 @@ from tests.deploy.deploy_support import (
 )
 from tests.deploy.fake_lambda import FakeLambda, Killed, Script, refusal
 from tests.deploy.fake_metrics import FakeMetrics
-from tests.words import assert_wording
+from tests.words import assert_wording, refused
 
 START = datetime(2026, 11, 26, 8, 0, 30, tzinfo=UTC)
 GOOD = Figures(calls=60, p99=80.0)
@@ -123,7 +123,7 @@ def test_a_healthy_canary_gets_all_calls_in_one_move(world: World) -> None:
 def test_a_part_of_a_percent_is_told_as_it_is(tmp_path: Path) -> None:
     """Neither as nothing, nor rounded up, beside all of the others."""
     world = World(tmp_path, strategy="canary:0.5:15m")
-    with pytest.raises(Held, match=r"held, version 1, 0\.5% to version 2"):
+    with refused("deploy CI", Held):
         world.deploy("2.0.8")
     found = status(Place(Environment("CI"), NAME, world.connection()))
     shares = ["99.5% version 1 (2.0.7)", "0.5% version 2 (2.0.8)"]
@@ -133,11 +133,8 @@ def test_a_part_of_a_percent_is_told_as_it_is(tmp_path: Path) -> None:
 def test_a_failed_canary_goes_back_by_itself_at_once(world: World) -> None:
     """With both versions' figures; the alias says what was taken back and why."""
     world.metrics.figures = {"1": BUSY, "2": BAD}
-    with pytest.raises(PipelineError, match=r"15\.0% of its calls failed") as caught:
+    with refused("CI-Greeter", PipelineError) as caught:
         world.deploy("2.0.8")
-    assert str(BAD) in caught.value.what
-    assert str(BUSY) in caught.value.what
-    assert "All calls go to version 1 again." in caught.value.then
     assert (caught.value.exit_code, world.live()) == (1, ("1", {}))
     assert world.clock.seconds < 5 * 60
     assert "took back 2.0.8" in str(world.fake.alias)
@@ -152,12 +149,9 @@ def test_too_few_calls_hold_and_the_same_release_is_judged_again(
     A deploy of the same release judges the calls since the canary began, without waiting again.
     """
     world.metrics.figures = {"1": BUSY, "2": Figures(calls=7, errors=7)}
-    with pytest.raises(Held, match="held") as caught:
+    with refused("deploy CI", Held) as caught:
         world.deploy("2.0.8")
     assert (caught.value.exit_code, caught.value.where) == (1, "deploy CI")
-    assert "7 calls were seen, and fewer than 20" in caught.value.what
-    assert str(BUSY) in caught.value.what
-    assert "--promote" in caught.value.then
     assert Output("Weight", "10") in world.recorder.of(Output)
     assert world.live() == ("1", {"2": 0.1})
     assert "canary of 2.0.8 since 2026-11-26 08:0" in world.status()[0]
@@ -168,9 +162,8 @@ def test_too_few_calls_hold_and_the_same_release_is_judged_again(
     if verdict == "healthy":
         world.deploy("2.0.8")
     else:
-        with pytest.raises(PipelineError, match="the canary failed") as failed:
+        with refused("CI-Greeter", PipelineError):
             world.deploy("2.0.8")
-        assert "All calls go to version 1 again." in failed.value.then
     assert world.live() == ({"healthy": "2", "failed": "1"}[verdict], {})
     assert (world.metrics.asked[-1][0], world.clock.seconds - before < 10) == (began, True)
     assert "publish_version" not in world.fake.writes()
@@ -196,9 +189,9 @@ def test_a_person_decides_about_a_held_canary(
         assert (tags["pipeline:package"], tags["pipeline:release"]) == (version, version)
     assert world.fake.writes()[0] == "update_alias"
     assert (world.live(), len(world.metrics.asked)) == ((serves, {}), asked)
-    with pytest.raises(PipelineError, match=f"no canary is under way to {word}"):
+    with refused("deploy CI", PipelineError):
         world.deploy("2.0.8", AWS_Lambda_Traffic=word)
-    with pytest.raises(UsageError, match=r"AWS\.Lambda\.Traffic"):
+    with refused("AWS.Lambda.Traffic", UsageError):
         world.deploy("2.0.8", AWS_Lambda_Traffic="finish")
 
 
@@ -210,11 +203,8 @@ def test_a_decision_that_comes_too_late_is_told_as_one(world: World, word: str) 
     sts = SimpleNamespace(get_caller_identity=lambda: {"Arn": "arn:aws:iam::1:user/kim"})
     place = Place(Environment("CI"), NAME, replace(world.connection(), clients=lambda _: sts))
     world.fake.before["update_alias"] = [lambda fake: fake.move("1")]
-    with pytest.raises(Conflict, match=f"after this --{word} was planned") as caught:
+    with refused("deploy CI", Conflict):
         end_canary(place, word, world.recorder.reporter)
-    assert caught.value.where == "deploy CI"
-    assert "status`, then ask" in caught.value.then
-    assert "deploy again" not in caught.value.then
     world.fake.move("1", v2=0.1)
     end_canary(place, word, world.recorder.reporter)
     assert " UTC by user/kim" in str(world.fake.alias)
@@ -245,7 +235,7 @@ def test_only_the_release_of_the_canary_is_promoted(world: World) -> None:
     """Deploying another one with promote names the one that is tried."""
     with pytest.raises(Held):
         world.deploy("2.0.8")
-    with pytest.raises(PipelineError, match="the canary is version 2"):
+    with refused("deploy CI", PipelineError):
         world.deploy("2.0.9", AWS_Lambda_Traffic="promote")
     assert world.live() == ("1", {"2": 0.1})
 
@@ -260,27 +250,27 @@ def test_an_alarm_counts_only_when_it_turns_red_after_the_start(tmp_path: Path) 
     assert world.live() == ("2", {})
     assert "  alarm     errors" in [event.text for event in world.recorder.of(Line)]
     world.metrics.alarms["latency"] = ("ALARM", late + timedelta(hours=1))
-    with pytest.raises(PipelineError, match="the alarm latency turned red"):
+    with refused("CI-Greeter", PipelineError):
         world.deploy("2.0.9")
     assert world.live() == ("2", {})
 
 
 @pytest.mark.parametrize(
-    ("new", "place", "why"),
+    ("new", "place"),
     [
-        (Figures(calls=40, throttles=9), {}, "18.4% of its calls were throttled"),
-        (Figures(throttles=50), {}, "100.0% of its calls were throttled"),
-        (Figures(calls=40, p99=2100.0), {"thresholds.p99": "2s"}, "p99 is 2,100 ms"),
-        (Figures(calls=40, errors=1), {"thresholds.errors": "2.4%"}, "2.5% of its calls failed"),
+        (Figures(calls=40, throttles=9), {}),
+        (Figures(throttles=50), {}),
+        (Figures(calls=40, p99=2100.0), {"thresholds.p99": "2s"}),
+        (Figures(calls=40, errors=1), {"thresholds.errors": "2.4%"}),
     ],
 )
 def test_each_threshold_is_named_when_it_is_broken(
-    tmp_path: Path, new: Figures, place: dict[str, str], why: str
+    tmp_path: Path, new: Figures, place: dict[str, str]
 ) -> None:
     """Throttled calls count although nothing ran; what is as bad in the old version does not."""
     world = World(tmp_path, **place)
     world.metrics.figures = {"1": BUSY, "2": new}
-    with pytest.raises(PipelineError, match=why):
+    with refused("CI-Greeter", PipelineError):
         world.deploy("2.0.8")
     world.metrics.figures = {"1": new, "3": new}
     world.deploy("2.0.9")
@@ -292,11 +282,11 @@ def test_events_that_are_given_up_count_where_the_wait_covers_three_attempts(
 ) -> None:
     """The function's timeout is 30 s: 150 s until figures, 270 s for the attempts, one more."""
     world = World(tmp_path, **{"thresholds.dead-letters": "0", "strategy": "canary:10:7m"})
-    with pytest.raises(PipelineError, match="take 8m or more"):
+    with refused("deploy CI", PipelineError):
         world.deploy("2.0.8")
     world.place["strategy"] = "canary:10:8m"
     world.metrics.figures, world.metrics.dropped = {"1": BUSY, "2": GOOD}, 1
-    with pytest.raises(PipelineError, match="1 events were given up"):
+    with refused("CI-Greeter", PipelineError):
         world.deploy("2.0.8")
 
 
@@ -304,12 +294,12 @@ def test_figures_that_cannot_be_read_are_no_verdict(world: World) -> None:
     """Nor is an answer that AWS calls incomplete, or lacks what counts: the canary is held."""
     world.metrics.figures = {"1": BUSY, "2": BAD}
     world.metrics.status = "PartialData"
-    with pytest.raises(Held, match="the figures cannot be read"):
+    with refused("deploy CI", Held):
         world.deploy("2.0.8")
     world.metrics.status = "Complete"
     world.metrics.figures["2"] = Figures(calls=60)
     world.place["thresholds.p99"] = "2s"
-    with pytest.raises(Held, match="gives no p99"):
+    with refused("deploy CI", Held):
         world.deploy("2.0.8")
 
 
@@ -318,7 +308,7 @@ def test_somebody_who_moves_the_alias_meanwhile_is_not_overwritten(world: World)
     world.metrics.figures = {"1": BUSY, "2": GOOD}
     quiet: Script = lambda _: None  # noqa: E731
     world.fake.after["get_alias"] = [quiet, quiet, lambda f: f.move("1", v2=0.5)]
-    with pytest.raises(Conflict, match="somebody moved live"):
+    with refused("deploy CI", Conflict):
         world.deploy("2.0.8")
     assert world.live() == ("1", {"2": 0.5})
 
@@ -327,9 +317,8 @@ def test_who_stops_a_deploy_is_told_where_the_calls_go(world: World) -> None:
     """Exit 130 within a second; the canary stays, for the next deploy to judge."""
     world.metrics.figures = {"1": BUSY, "2": GOOD}
     world.stopped = lambda: world.live()[1] != {}
-    with pytest.raises(Interrupted) as caught:
+    with refused("CI-Greeter", Interrupted):
         world.deploy("2.0.8")
-    assert "Traffic goes to version 1, 10% to version 2." in caught.value.then
     world.stopped = lambda: False
     world.deploy("2.0.8")
     assert world.live() == ("2", {})
@@ -339,7 +328,7 @@ def test_a_right_that_a_canary_lacks_is_named_before_anything_is_written(world: 
     """Without figures it could only be held."""
     denied = refusal("AccessDeniedException", "not authorized", "GetMetricData")
     world.metrics.refuses = denied
-    with pytest.raises(PipelineError, match="lack cloudwatch:GetMetricData"):
+    with refused("CloudWatch", PipelineError):
         world.deploy("2.0.8")
     assert world.fake.writes() == []
 
@@ -362,19 +351,17 @@ def test_what_a_canary_demands_is_checked_before_anything_is_written(
     """What stands in the way is named, all at once is offered, and works."""
     world.place["strategy"] = "canary:10:7m"
     BLOCKS[named](world)
-    with pytest.raises(PipelineError, match=named) as caught:
+    with refused("deploy CI", PipelineError):
         world.deploy("2.0.8")
     assert world.fake.writes() == []
-    assert "--strategy all-at-once" in caught.value.then
     world.deploy("2.0.8", AWS_Lambda_Strategy="all-at-once")
     assert world.live() == ("2", {})
 
 
 def test_a_strategy_of_octopus_that_is_none_is_named_by_its_variable(world: World) -> None:
     """Nobody finds it under the name that it has in pyproject.toml."""
-    with pytest.raises(UsageError, match="'at once' is not a strategy") as caught:
+    with refused("AWS.Lambda.Strategy", UsageError):
         world.deploy("2.0.8", AWS_Lambda_Strategy="at once")
-    assert caught.value.where == "AWS.Lambda.Strategy"
     assert world.fake.writes() == []
 
 
@@ -450,25 +437,14 @@ def test_a_smoke_test_goes_before_any_traffic(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "why"),
-    [
-        (RuntimeError("no such table"), "the function failed: RuntimeError: no such table"),
-        ({"message": "Hello"}, "answer.name is missing"),
-        ({"name": 1}, "answer.name is 1, not true"),
-        ("good day", 'answer is "good day", not {"name": true}'),
-    ],
+    "answer", [RuntimeError("no such table"), {"message": "Hello"}, {"name": 1}, "good day"]
 )
-def test_a_wrong_answer_leaves_traffic_where_it_was(world: World, answer: Any, why: str) -> None:
+def test_a_wrong_answer_leaves_traffic_where_it_was(world: World, answer: Any) -> None:
     """With the end of the log, and how to try it here."""
     world.fake.answers["2"] = answer
     smoke = {"smoke.json": {"event": {}, "answer": {"name": True}}}
-    with pytest.raises(PipelineError) as caught:
+    with refused("CI-Greeter:2", PipelineError):
         world.deploy("2.0.8", smoke)
-    assert caught.value.where == f"{NAME}:2"
-    assert why in caught.value.what
-    assert "Traceback of it" in caught.value.what
-    assert "Traffic goes to version 1 as before." in caught.value.then
-    assert "tests/events/smoke.json" in caught.value.then
     assert world.live() == ("1", {})
 
 

@@ -144,6 +144,7 @@ def test_each_error_says_what_to_do(aws: StrictAws, operation: str, status: int,
     wording(f"{status} {code} of {operation}", error)
 
 
+@pytest.mark.slow
 def test_an_update_that_never_ends_is_given_up(aws: StrictAws) -> None:
     """A 409 is waited for up to the ceiling, and no longer; the next step is named."""
     name = aws.fresh()

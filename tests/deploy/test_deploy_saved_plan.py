@@ -15,7 +15,7 @@ from pipeline.core.manifest import Dependency
 
 from tests.deploy.deploy_support import function_zip, manifest, write_package
 from tests.deploy.deploying import CODE, Deploy
-from tests.words import assert_wording
+from tests.words import assert_wording, refused
 
 LATER = function_zip("new = 1\n")
 VALUES = {"GREETING": "#{Greeting}", "HOST": "http://#{Host}/"}
@@ -150,7 +150,7 @@ def test_a_variable_that_changed_is_refused_too(tmp_path: Path) -> None:
     one = released(tmp_path)
     saved = json.dumps(one.dry_run(**VARIABLES))
     for changed in ({"Greeting": "another secret"}, {"Host": "another.example"}):
-        with pytest.raises(Conflict, match="values") as caught:
+        with refused("deploy CI", Conflict) as caught:
             one.run(**{**VARIABLES, **changed}, Pipeline_FromPlan=saved)
         assert "another" not in str(caught.value)
 
@@ -159,6 +159,6 @@ def test_a_variable_that_changed_is_refused_too(tmp_path: Path) -> None:
 def test_what_is_no_plan_is_refused(tmp_path: Path, saved: str) -> None:
     """Nothing is written on the word of a file that says something else."""
     one = released(tmp_path)
-    with pytest.raises(PipelineError, match="the saved plan"):
+    with refused("deploy CI", PipelineError):
         one.run(**VARIABLES, Pipeline_FromPlan=saved)
     assert one.fake.writes() == []

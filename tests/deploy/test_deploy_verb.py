@@ -22,6 +22,7 @@ from tests.deploy.deploy_support import (
 )
 from tests.deploy.deploying import CODE, Deploy
 from tests.deploy.fake_lambda import refusal
+from tests.words import refused
 
 
 def test_a_deploy_ends_with_what_the_package_holds(tmp_path: Path) -> None:
@@ -112,7 +113,7 @@ def test_a_package_without_a_part_says_which(tmp_path: Path, name: str) -> None:
     """A missing file of the package is named."""
     one = Deploy(tmp_path)
     (one.folder / name).unlink()
-    with pytest.raises(PipelineError, match=name):
+    with refused(None, PipelineError):
         one.run()
 
 
@@ -121,7 +122,7 @@ def test_a_function_zip_over_the_limit_is_refused_before_aws_is_asked(tmp_path: 
     large = bytes(50 * 1024 * 1024 + 1)
     one = Deploy(tmp_path)
     write_package(one.folder, manifest(large), large)
-    with pytest.raises(PipelineError, match="52,428,801 bytes"):
+    with refused("FOLDER/package/function.zip", PipelineError):
         one.run()
     assert one.connected == []
 
@@ -147,30 +148,24 @@ def test_a_bucket_that_is_not_there(tmp_path: Path) -> None:
     """The error names the object and what to do, and the function is not touched."""
     one = Deploy(tmp_path, bucket="code")
     one.fake.before["put_object"] = [refusal("NoSuchBucket", "It does not exist", "PutObject")]
-    with pytest.raises(PipelineError) as error:
+    names = {"[0-9a-f]{64}": "SHA256"}
+    with refused("s3://code/Acme.Greeter/SHA256.zip", PipelineError, names):
         one.run()
-    assert error.value.where.startswith("s3://code/Acme.Greeter/")
-    assert "in the region of the function" in error.value.then
-    assert "Nothing was changed." in error.value.then
     assert one.fake.writes() == ["put_object"]
 
 
 def test_a_missing_variable_is_found_before_aws_is_asked(tmp_path: Path) -> None:
     """Octopus's, those of AWS and of the function's environment: one error names them all."""
     one = Deploy(tmp_path, environment={"A": "#{One}", "B": "#{Two}"})
-    with pytest.raises(PipelineError, match=r"2 variables are missing: One \(for A\); Two"):
+    with refused("deploy CI", PipelineError):
         one.run()
     one = Deploy(tmp_path, bucket="#{Three}")
-    with pytest.raises(PipelineError, match=r"a variable is missing: Three \(for the bucket\)"):
+    with refused("deploy CI", PipelineError):
         one.run()
     one = Deploy(tmp_path, environment={"A": "#{One}"}, bucket="#{Two}")
     empty = {"Octopus_Release_Number": "", "AWS_Deployment_Secret": "", "AWS_Deployment_Region": ""}
-    with pytest.raises(PipelineError) as error:
+    with refused("deploy CI", PipelineError):
         one.run(**empty)
-    assert error.value.what == (
-        "5 variables are missing: Octopus.Release.Number; AWS.Deployment.Secret; "
-        "AWS.Deployment.Region; One (for A); Two (for the bucket)"
-    )
     assert one.connected == []
 
 
@@ -231,10 +226,8 @@ def test_an_exception_in_a_hook_stops_the_deploy(tmp_path: Path, hook: str) -> N
     one = Deploy(tmp_path)
     text = f"def {hook}(stage):\n    raise ValueError('not today')\n"
     (one.folder / "hooks_deploy.py").write_text(text, encoding="utf-8")
-    with pytest.raises(PipelineError, match="ValueError: not today") as caught:
+    with refused("hooks_deploy.py:2", PipelineError):
         one.run()
-    assert caught.value.where == "hooks_deploy.py:2"
-    assert hook in caught.value.what
     assert bool(one.fake.writes()) == (hook == "after_deploy")
 
 
@@ -243,28 +236,27 @@ def test_an_exit_in_a_hook_is_no_success(tmp_path: Path) -> None:
     one = Deploy(tmp_path)
     text = "import sys\ndef before_deploy(stage):\n    sys.exit(0)\n"
     (one.folder / "hooks_deploy.py").write_text(text, encoding="utf-8")
-    with pytest.raises(PipelineError, match="SystemExit: 0"):
+    with refused("hooks_deploy.py:3", PipelineError):
         one.run()
     assert one.fake.writes() == []
 
 
 @pytest.mark.parametrize(
-    ("text", "what", "line"),
+    ("text", "line"),
     [
-        ("import nowhere_to_be_found\n", "nowhere_to_be_found", 1),
-        ("import os\n\ndef f(:\n", "SyntaxError: invalid syntax", 3),
-        ("import json\n\njson.loads('[')\n", "char 1", 3),
+        ("import nowhere_to_be_found\n", 1),
+        ("import os\n\ndef f(:\n", 3),
+        ("import json\n\njson.loads('[')\n", 3),
     ],
 )
 def test_a_hooks_file_that_cannot_be_imported_stops_before_aws_is_asked(
-    tmp_path: Path, text: str, what: str, line: int
+    tmp_path: Path, text: str, line: int
 ) -> None:
     """An error in the hooks is found first, with the line of the file that it comes from."""
     one = Deploy(tmp_path)
     (one.folder / "hooks_deploy.py").write_text(text, encoding="utf-8")
-    with pytest.raises(PipelineError, match=what) as error:
+    with refused(f"hooks_deploy.py:{line}", PipelineError):
         one.run()
-    assert error.value.where == f"hooks_deploy.py:{line}"
     assert one.connected == []
 
 
@@ -334,7 +326,7 @@ def test_a_function_zip_that_cannot_be_read_is_no_trace(tmp_path: Path, code: by
     """Though it is the one the manifest names; nothing is asked of AWS."""
     one = Deploy(tmp_path)
     write_package(one.folder, manifest(code, handler_file="app.py"), code)
-    with pytest.raises(PipelineError, match=r"function\.zip cannot be read"):
+    with refused("deploy CI", PipelineError):
         one.run()
     assert one.connected == []
 
@@ -342,7 +334,7 @@ def test_a_function_zip_that_cannot_be_read_is_no_trace(tmp_path: Path, code: by
 def test_a_handler_whose_file_is_not_there_is_found_before_aws_is_asked(tmp_path: Path) -> None:
     """The manifest says which file of the function zip it is in."""
     one = Deploy(tmp_path, handler_file="app/other.py")
-    with pytest.raises(PipelineError, match=r"there is no app/other\.py in function\.zip"):
+    with refused("deploy CI", PipelineError):
         one.run()
     assert one.connected == []
 

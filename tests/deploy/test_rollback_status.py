@@ -18,6 +18,7 @@ from pipeline.verbs.which_function import Place
 from tests.deploy.deploy_support import NAME, OLD, Clock, Recorder
 from tests.deploy.fake_lambda import FakeLambda
 from tests.deploy.test_deploy_alias import deploy, serving
+from tests.words import refused
 
 NOW = datetime(2026, 11, 26, 9, 5, tzinfo=UTC)
 CALLER = "arn:aws:sts::123456789012:assumed-role/deployers/jane"
@@ -99,7 +100,7 @@ def test_it_goes_back_to_what_served_before(fake: FakeLambda) -> None:
     assert back(fake).version == "2.0.7"
     fake.touch(Timeout=30)
     assert deploy(fake, "2.0.7").version == "1"
-    with pytest.raises(PipelineError, match="no release before"):
+    with refused("rollback CI", PipelineError):
         back(fake)
 
 
@@ -148,14 +149,13 @@ def test_what_names_no_release_is_refused_with_the_list(
 def test_before_the_first_release_there_is_none(fake: FakeLambda) -> None:
     """Nor without the alias, or when somebody moves it at that moment."""
     back(fake)
-    with pytest.raises(PipelineError, match="no release before"):
+    with refused("rollback CI", PipelineError):
         back(fake)
     fake.before["update_alias"] = [lambda f: f.move("2")]
-    with pytest.raises(Conflict, match="after this rollback was planned") as caught:
+    with refused("rollback CI", Conflict):
         back(fake, "2.0.8")
-    assert caught.value.where == "rollback CI"
     fake.alias = None
-    with pytest.raises(PipelineError, match="has no alias live"):
+    with refused("rollback CI", PipelineError):
         back(fake)
 
 

@@ -53,7 +53,7 @@ def run(kind: str, mutator: Mutator, ours: Package, theirs: bytes) -> str:
     return ""
 
 
-@pytest.mark.parametrize("kind", ["v2", "v3"])
+@pytest.mark.parametrize("kind", [pytest.param("v2", marks=pytest.mark.slow), "v3"])
 def test_no_answer_ends_in_a_trace(kind: str, tmp_path: Path) -> None:
     """An index, an entry and a package, each with seeded faults."""
     ours = package(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from pipeline.core.errors import Conflict
 from pipeline.feeds.folder import FolderFeed
 from pipeline.feeds.nuget import NugetV2, Source
@@ -22,6 +23,7 @@ def installed(folder: Path) -> bytes:
     return (folder / "installed" / f"{ID}.{VERSION}" / "code.py").read_bytes()
 
 
+@pytest.mark.slow
 def test_the_real_client_takes_the_stand_in_for_a_feed(
     nuget: Nuget, v2: NugetV2Feed, v2_server: Loopback, tmp_path: Path
 ) -> None:

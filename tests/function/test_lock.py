@@ -187,6 +187,7 @@ def test_an_installed_wheel_has_one_hash(
     assert found.hashes == tuple(f"sha256:{digest}" for digest in hashes)
 
 
+@pytest.mark.slow
 def test_pip_and_uv_read_a_lock_with_wheels(tmp_path: Path) -> None:
     """With required hashes, as the set-up and a restore call them."""
     name = "tiny-1.0-py3-none-any.whl"
@@ -213,6 +214,7 @@ def test_pip_and_uv_read_a_lock_with_wheels(tmp_path: Path) -> None:
         assert (target / "tiny.py").is_file()
 
 
+@pytest.mark.slow
 def test_our_locks_fit_what_they_are_made_from(tmp_path: Path) -> None:
     """Locking again changes nothing, and uses the uv of the development lock: the only one here."""
     shutil.copytree(ROOT / "requirements", tmp_path / "requirements")

@@ -6,6 +6,7 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
 from pipeline.edge.locks import shared
 
 from tests.generated.conftest import Fresh
@@ -35,6 +36,7 @@ def _never_mind() -> None:
     pass
 
 
+@pytest.mark.slow
 def test_the_path_stays_whatever_is_locked(fresh: Fresh, tmp_path: Path) -> None:
     """It outlives the cache, and follows the locks at the next test, once nobody uses it."""
     repository = fresh()

@@ -8,7 +8,6 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.runtime.function_code import FunctionCode, unpack_function
 from pipeline.runtime.function_process import FunctionProcess
@@ -25,6 +24,7 @@ from tests.local.local_support import (
     zipped,
 )
 from tests.tools import tool
+from tests.words import refused
 
 
 def test_the_environment_is_the_documented_one_and_nothing_else(code: FunctionCode) -> None:
@@ -120,7 +120,7 @@ def test_a_python_that_is_not_there_is_a_known_error(code: FunctionCode, tmp_pat
     """An interpreter that cannot be started is named, with what to look at."""
     runtime = replace(code.runtime, program=tmp_path / "no-python")
     process = FunctionProcess(replace(code, runtime=runtime), CONFIG)
-    with pytest.raises(PipelineError, match="no-python cannot be started"):
+    with refused("function fn", PipelineError):
         process.invoke(b"{}")
     process.close()
 

@@ -70,13 +70,11 @@ def test_projects_of_one_git_repository_have_tags_of_their_own(repository: Path)
     for tag in ("orders/v3.0.1", "v1.4.0"):
         git(repository, "tag", tag)
     assert version(roots[0]) == "3.0.1"
-    with pytest.raises(PipelineError) as error:
+    with refused("version", PipelineError):
         version(roots[1])
-    assert error.value.then == "Make the first one: git tag bills/v1.0.0"
     git(repository, "tag", "bills/v2.x.0")
-    with pytest.raises(PipelineError) as error:
+    with refused("version", PipelineError):
         version(roots[1])
-    assert error.value.then == "Name tags bills/vMAJOR.MINOR.PATCH."
 
 
 def test_a_repository_without_tags_says_how_to_make_one(repository: Path) -> None:

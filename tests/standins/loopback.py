@@ -158,7 +158,7 @@ def _handler(found: Loopback) -> type[BaseHTTPRequestHandler]:
         def log_message(self, *_: object) -> None:
             """Say nothing: the tests read `asked`."""
 
-    for method in ("GET", "HEAD", "PUT", "POST", "DELETE"):
+    for method in ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"):
         setattr(Handler, f"do_{method}", Handler._any)
     return Handler
 

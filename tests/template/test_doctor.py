@@ -223,3 +223,14 @@ def test_it_stands_alone() -> None:
     assert "from pipeline" not in source
     assert "import bootstrap" not in source
     assert {server: path for path, server in doctor.SERVERS.items()} == SERVERS
+
+
+def test_a_conflict_is_its_three_lines_in_order() -> None:
+    """Lines of underlining are none, nor are other lines before; many beginnings cost no time."""
+    conflict = _MARKERS.encode()
+    assert doctor.has_markers(b"=======\n>>>>>>> x\n" + conflict.replace(b"\n", b"\r\n"))
+    for line in (b"<<<<<<< before\n", b"=======\n", b">>>>>>> after\n"):
+        assert not doctor.has_markers(conflict.replace(line, b""))
+    assert not doctor.has_markers(b"Title\n=======\n>>>>>>> quoted\n")
+    # A pattern for all of it would look for an end once from each beginning: hours.
+    assert not doctor.has_markers(b"<<<<<<< \n" * 200_000)

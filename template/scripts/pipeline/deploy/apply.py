@@ -390,7 +390,7 @@ def _with_outcome(
             late = "would be refused: its revision is old" if is_stale else "may yet be carried out"
             outcome += f" A request that is still on its way {late}."
     except PipelineError as second:
-        outcome = f"{accepted or 'Perhaps an update'} was accepted; what is live now is not known "
+        outcome = f"AWS accepted {accepted or 'an update, perhaps'}; what is live now is not known "
         outcome += f"({second.what})."
     return type(error)(error.where, error.what, f"{outcome} {error.then}".strip())
 

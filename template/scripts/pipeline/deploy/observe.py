@@ -280,7 +280,8 @@ def _environment(name: str, configuration: Mapping[str, Any]) -> Mapping[str, st
     hidden = environment.get("Error") if isinstance(environment, Mapping) else None
     if isinstance(variables, Mapping) and not hidden:
         return variables
-    reason = ": ".join(map(str, hidden.values())) if isinstance(hidden, Mapping) else "no variables"
+    reasons = map(str, hidden.values()) if isinstance(hidden, Mapping) else ()
+    reason = ": ".join(reasons) or "AWS gives neither variables nor a reason"
     then = "Allow kms:Decrypt on the function's key for the deploy's credentials."
     raise PipelineError(name, f"its environment cannot be read: {reason}", then)
 

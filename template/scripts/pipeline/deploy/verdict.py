@@ -107,7 +107,7 @@ def _broken(new: Figures, stable: Figures, limits: Thresholds, dropped: int) -> 
     if limits.p99 is not None and (new.p99 or 0.0) > max(limits.p99, stable.p99 or 0.0):
         return f"p99 is {new.p99:,.0f} ms, more than {limits.p99:,.0f} ms"
     if limits.dead_letters is not None and dropped > limits.dead_letters:
-        return f"{dropped} events were given up, more than {limits.dead_letters}"
+        return f"{counted(dropped, 'event')} given up, more than {limits.dead_letters}"
     return ""
 
 

@@ -212,7 +212,7 @@ class Project:
             what = f"not found in {root}"
             raise PipelineError(_FILE, what, "Run this in the repository.") from error
         except tomllib.TOMLDecodeError as error:
-            if doctor.MARKERS.search(data):
+            if doctor.has_markers(data):
                 what = "a merge has left conflict markers in it"
                 then = f"Keep what is right between them, and say so: git add {_FILE}"
                 raise Conflict(_FILE, what, then) from error

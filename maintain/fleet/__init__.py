@@ -1,0 +1,1 @@
+"""A fleet: all repositories made from the template. Maintainers' only, never vendored."""
