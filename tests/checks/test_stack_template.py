@@ -50,6 +50,13 @@ def test_the_stacks_of_new_repositories_are_good(render_function: Render) -> Non
         ("GetAtt Other.", "GetAtt Others.", 9, "refers to Others"),
         ("[Topic, Arn]", "[Topics, Arn]", 12, "refers to Topics"),
         ("[Other]", "[Others]", 6, "refers to Others"),
+        ("Type: AWS::SNS::Topic\n    D", "Type: SNS::Topic\n    D", 5, "no type SNS::Topic"),
+        (
+            "Type: AWS::SNS::Topic\n    D",
+            "Type: AWS::Lambda::Functon\n    D",
+            5,
+            "did you mean AWS::Lambda::Function?",
+        ),
     ],
 )
 def test_a_broken_stack_is_named_with_its_line(old: str, new: str, line: int, said: str) -> None:

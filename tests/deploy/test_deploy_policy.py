@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -13,14 +14,19 @@ from typing import Any
 import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.core.events import Output
+from pipeline.deploy.old_versions import rights
 from pipeline.deploy.verdict import Figures
 
 from tests.deploy.deploy_support import ARN, function_zip, manifest, write_package
 from tests.deploy.deploying import Deploy
 from tests.deploy.fake_lambda import FakeLambda, refusal
 from tests.deploy.fake_metrics import FakeMetrics
+from tests.kinds.stacks import read
+from tests.repositories import Render
 
 START = datetime(2026, 11, 26, 8, tzinfo=UTC)
+KEY = "arn:aws:kms:eu-west-1:123456789012:key/1"
+MADE_OF, S3 = "Greeter", "arn:${AWS::Partition}:s3"
 # Rights without a call of their own: what Lambda does in the caller's name, and the tags that AWS
 # puts into its answer to GetFunction.
 _WITHOUT_CALL = {"s3:GetObject", "lambda:ListTags", "kms:Decrypt"}
@@ -130,7 +136,7 @@ def through_a_bucket(one: RecordedDeploy) -> None:
 
 def with_a_key(one: RecordedDeploy) -> None:
     """Encrypt the environment with a key of the team's."""
-    one.fake.touch(KMSKeyArn="arn:aws:kms:eu-west-1:123456789012:key/1")
+    one.fake.touch(KMSKeyArn=KEY)
 
 
 def a_canary(one: RecordedDeploy) -> None:
@@ -179,3 +185,43 @@ def test_a_deploy_makes_the_calls_of_its_policy_and_no_others(
     if kind is not taken_back:
         used = {action for action, _ in one.recorded.needed}
         assert {action for action, _ in allowed} - used - _WITHOUT_CALL == set()
+
+
+def test_bootstrap_grants_what_is_printed_for_any_deploy(
+    tmp_path: Path, render_function: Render
+) -> None:
+    """DeployPolicy is what the policies of all kinds of deploys have together, for any name."""
+    printed = {(one.action, one.resource) for one in rights(ARN)}
+    for number, kind in enumerate(KINDS):
+        (folder := tmp_path / str(number)).mkdir()
+        one = RecordedDeploy(folder)
+        kind(one)
+        one.run(Pipeline_PrintPolicy="True")
+        texts = [event.value for event in one.recorder.of(Output) if event.name == "Policy"]
+        printed |= {
+            (action, statement["Resource"])
+            for statement in json.loads(texts[-1])["Statement"]
+            for action in statement["Action"]
+        }
+    # One deploy is to one function, with one bucket and one key; these are for all of them.
+    function = f"arn:${{AWS::Partition}}:lambda:*:${{AWS::AccountId}}:function:*-{MADE_OF}"
+    wide = {
+        (
+            action,
+            re.sub(r"s3:::code/.*", "s3:::${CodeBucket}/*", resource.replace("arn:aws:s3", S3))
+            .replace(ARN, function)
+            .replace(KEY, "${KeyArn}"),
+        )
+        for action, resource in printed
+    }
+    bootstrap = read(render_function(function_name=MADE_OF), "bootstrap.yaml")
+    policy = bootstrap["Resources"]["DeployPolicy"]
+    statements = policy["Properties"]["PolicyDocument"]["Statement"]
+    granted = {
+        (action, resource.get("Sub") or f"${{{resource['Ref']}}}" if resource != "*" else "*")
+        for one in statements
+        for statement in [one["If"][1] if "If" in one else one]
+        for action in statement["Action"]
+        for resource in [statement["Resource"]]
+    }
+    assert granted == wide

@@ -61,8 +61,8 @@ def test_what_no_registry_has_is_told_in_one_sentence(tmp_path: Path) -> None:
         "npm error 404 tarball, folder, http url, or git url.\n"
         "npm error A complete log of this run can be found in: /a/log"
     )
+    fail = f"import sys; sys.exit({said!r})"
     with pytest.raises(PipelineError) as error:
-        fail = f"import sys; sys.exit({said!r})"
         Npm(_NODE, (_NODE, "-c", fail), os.environ).run(["install"], tmp_path, where="lock")
     address = "https://registry.example.invalid/a"
     wanted = f"E404 Not Found - GET {address} The requested resource 'a@^1' could not be found."

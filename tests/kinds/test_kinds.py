@@ -90,7 +90,8 @@ def test_stack_can_be_made(render: Render, kind: str) -> None:
     assert stack["StackStatus"] == "CREATE_COMPLETE"
     assert {resource["LogicalResourceId"] for resource in made} == declared.keys()
     outputs = {output["OutputKey"] for output in stack["Outputs"]}
-    assert outputs - {"BucketName"} == {"FunctionName", "FunctionArn", "LiveArn"}
+    always = {"FunctionName", "FunctionArn", "LiveArn", "LogGroupName", "DeadLettersUrl"}
+    assert outputs - {"BucketName"} == always
     assert ("BucketName" in outputs) is (kind != "empty")
     assert function["Runtime"] == "python3.13"
     assert function["Handler"].endswith(".handler.handle")

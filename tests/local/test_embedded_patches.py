@@ -17,6 +17,7 @@ import moto.cloudformation.responses
 import moto.cloudwatch.models
 import moto.cloudwatch.responses
 import moto.events.models
+import moto.iam.models
 import moto.s3.models
 import moto.s3.notifications
 import pytest
@@ -98,6 +99,14 @@ REPLACED = {
     (moto.cloudformation.responses.CloudFormationResponse, "_validate_different_update"): (
         "self incoming_params stack_body old_stack"
     ),
+    (moto.iam.models.Role, "put_policy"): "self policy_name policy_json",
+    (moto.cloudformation.parsing, "clean_json"): "resource_json resources_map",
+    (moto.cloudformation.models, "yaml_tag_constructor"): "loader tag node",
+    (moto.cloudformation.responses, "yaml_tag_constructor"): "loader tag node",
+    (moto.cloudformation.responses.CloudFormationResponse, "create_stack"): "self",
+    (moto.cloudformation.responses.CloudFormationResponse, "update_stack"): "self",
+    (moto.cloudformation.responses.CloudFormationResponse, "create_change_set"): "self",
+    (moto.cloudformation.responses.CloudFormationResponse, "get_template_summary"): "self",
     (STACKS, "create_stack"): (
         "self name template parameters notification_arns tags role_arn "
         "enable_termination_protection timeout_in_mins stack_policy_body"

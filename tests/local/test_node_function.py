@@ -90,7 +90,8 @@ socket.onmessage = async ({ data }) => {
   socket.close();
 };
 await ask("Debugger.enable");
-await ask("Debugger.setBreakpointByUrl", { urlRegex: ".*/task/index.mjs", lineNumber: Number(line) });
+const place = { urlRegex: ".*/task/index.mjs", lineNumber: Number(line) };
+await ask("Debugger.setBreakpointByUrl", place);
 await ask("Runtime.runIfWaitingForDebugger");
 """
 _CONFIG = FunctionConfig("fn", timeout=20, runtime="nodejs")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..core.errors import PipelineError
 from ..project.sources import STACK
-from ..project.stack import well_formed
+from ..project.stack import no_type, well_formed
+from ..stack.rights import KNOWN_TYPES
 
 # AWS adds to both now and then, so only what looks like a misspelt one is refused.
 _SECTIONS = (
@@ -54,6 +55,10 @@ def stack_reasons(text: str) -> list[str]:
             for name, node in resources.items()
             if "Type" not in _members(node)
         ]
+        reasons += [
+            _reason(type_.start_mark.line, f"there is no type {type_.value}{near}")
+            for type_, near in _wrong_types(resources)
+        ]
         known = resources.keys() | _members(sections.get("Parameters")).keys()
         reasons += [
             _reason(line, f"it refers to {name}, which is neither a resource nor a parameter")
@@ -84,6 +89,16 @@ def _nodes(node: Any) -> Iterator[Any]:
     for child in node.value if node.id in ("mapping", "sequence") else ():
         for inner in child if node.id == "mapping" else (child,):
             yield from _nodes(inner)
+
+
+def _wrong_types(resources: Mapping[str, Any]) -> Iterator[tuple[Any, str]]:
+    """Yield the node of each type that is none of CloudFormation's, and the one that was meant."""
+    for node in resources.values():
+        type_ = _members(node).get("Type")
+        if type_ is not None and type_.id == "scalar":
+            near = no_type(type_.value, KNOWN_TYPES)
+            if near is not None:
+                yield type_, f", did you mean {near}?" if near else ""
 
 
 def _form_reasons(root: Any) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
@@ -95,17 +96,24 @@ def release(
         "confirm": "Its name again, where a permanent stack would lose or replace something",
         "dry-run": "Show how the stack would change, change nothing",
         "local": "In the embedded AWS, without Octopus",
+        "print-policy": "Show the IAM policy that env.* needs for its stack, change nothing",
     }
 )
 def create(
     run: Session, name: str, projects: str | None = None, expires: str | None = None,
     like: str = "", package: str | None = None, keep_on_failure: bool = False,
-    confirm: str = "", dry_run: bool = False, local: bool = False,
+    confirm: str = "", dry_run: bool = False, local: bool = False, print_policy: bool = False,
 ) -> None:  # fmt: skip
     """Make an environment: its place in Octopus, its stack in AWS, and the first deploy."""
     from ..verbs.env import create_environment, is_permanent
     from ..verbs.env_stack import StackOptions, create_stack, is_placed
 
+    if print_policy:
+        from ..verbs.env_policy import environment_policy
+
+        text = environment_policy(run.project, name, like, run.reporter)
+        run.result(text, json.loads(text))
+        return
     end = _expiry(run.machine.now(), expires)
     options = StackOptions(name, local, like, package, end, keep_on_failure, confirm, dry_run)
     run.answer = {"environment": name}

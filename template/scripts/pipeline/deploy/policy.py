@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from .plan import Permission, Plan
 
@@ -13,8 +14,12 @@ def policy(plan: Plan, afterwards: Iterable[Permission] = ()) -> str:
     actions: dict[str, list[str]] = {}
     for permission in dict.fromkeys([*plan.permissions(), *afterwards]):
         actions.setdefault(permission.resource, []).append(permission.action)
-    statements = [
+    return document(
         {"Effect": "Allow", "Action": sorted(names), "Resource": resource}
         for resource, names in actions.items()
-    ]
-    return json.dumps({"Version": "2012-10-17", "Statement": statements}, indent=2)
+    )
+
+
+def document(statements: Iterable[Mapping[str, Any]]) -> str:
+    """Return the policy document that has these statements, as JSON."""
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)}, indent=2)

@@ -228,7 +228,12 @@ def _write_log(function: Any, group: str, done: Invocation) -> None:
         if line
     ]
     backend = function.logs_backend
-    backend.ensure_log_group(group)
+    if group not in backend.groups:
+        try:
+            get_backend(function.account_id, function.region).get_function(function.function_name)
+        except LambdaClientError:
+            return  # it ran on after it was deleted: its role is gone, and makes no group
+        backend.ensure_log_group(group)
     # A warm process goes on in its stream.
     with contextlib.suppress(ResourceAlreadyExistsException):
         backend.create_log_stream(group, done.log_stream)

@@ -27,6 +27,7 @@ from moto.s3 import notifications
 from moto.s3.models import FakeBucket, Notification
 
 from .moto_resources import add_resources
+from .moto_templates import refuse_templates
 from .patches import Patches
 
 _ATTRIBUTES = {"DeadLetterConfig": "dead_letter_config", "LoggingConfig": "logging_config"}
@@ -45,6 +46,7 @@ _Wrap = Callable[..., Any]
 def replace_dropped(patches: Patches) -> None:
     """Make moto keep what stacks and function calls say."""
     add_resources(patches)
+    refuse_templates(patches)
     patches.wrap(LambdaFunction, "create_from_cloudformation_json", _create_function)
     patches.replace(LambdaFunction, "update_from_cloudformation_json", _update_function)
     patches.wrap(LambdaFunction, "__init__", _init)
@@ -128,8 +130,8 @@ def _changes(self: Any) -> list[Change]:
 def _different_update(original: _Wrap) -> _Wrap:
     @wraps(original)
     def validate(self: Any, *arguments: Any) -> None:
-        # A change set without changes is made, and says so itself.
-        if self._get_action() != "CreateChangeSet":
+        # A change set without changes is made, and says so itself; updates were judged before.
+        if self._get_action() not in {"CreateChangeSet", "UpdateStack"}:
             original(self, *arguments)
 
     return validate

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import difflib
+import re
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +15,7 @@ from ..edge.files import read_text
 from .sources import STACK
 
 _FUNCTION = "AWS::Lambda::Function"
+_TYPE = re.compile(r"[A-Za-z0-9]+(::[A-Za-z0-9]+){2,3}")
 # Where logs are JSON, and no level is named.
 _JSON_LEVELS = {"ApplicationLogLevel": "INFO", "SystemLogLevel": "INFO"}
 
@@ -56,6 +59,30 @@ def stack_function(root: Path) -> StackFunction:
         logging = {**_JSON_LEVELS, **logging}
     plain = {key: value for key, value in logging.items() if isinstance(value, str)}
     return StackFunction(memory, timeout, plain)
+
+
+def resource_types(root: Path) -> frozenset[str]:
+    """Return the types of the stack's resources. Raises PipelineError where it cannot be read."""
+    try:
+        document = _document(read_text(root / STACK, STACK))
+    except FileNotFoundError as error:
+        raise PipelineError(STACK, "there is none", "Copy the template's.") from error
+    found = [one.get("Type") for one in _table(document, "Resources").values() if one]
+    return frozenset(str(one) for one in found if one)
+
+
+def no_type(kind: str, known: Collection[str]) -> str | None:
+    """Tell that a resource's type is none of CloudFormation's: the one meant, or "".
+
+    None for what may be one. AWS's list is longer than `known`, so only what is written like no
+    type, or is a slip away from one in `known`, is told.
+    """
+    if kind in known or kind.startswith("Custom::"):
+        return None
+    near = difflib.get_close_matches(kind.casefold(), [one.casefold() for one in known], 1, 0.97)
+    if near:
+        return next(one for one in known if one.casefold() == near[0])
+    return None if _TYPE.fullmatch(kind) else ""
 
 
 def _number(value: Any, parameters: dict[str, Any]) -> int | None:

@@ -221,7 +221,7 @@ def _is_place(entry: Mapping[str, Any]) -> bool:
 
 
 def read_package(root: Path) -> bytes:
-    """Return `package.json`, and refuse packages that it asks for from elsewhere than a registry."""
+    """Return `package.json`; refuse packages that it asks for from elsewhere than a registry."""
     package = _read(root, PACKAGE)
     asked = _object(package, PACKAGE)
     every = {name: str(it) for key in _ASKED for name, it in (asked.get(key) or {}).items()}
