@@ -201,10 +201,9 @@ def test_a_debugger_stops_it(code: FunctionCode) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     line = _APP.splitlines().index('    case "count": return count;')
-    client = [code.runtime.program, "--experimental-websocket", "--input-type=module", "--eval"]
-    debugger = subprocess.Popen(
-        [*client, _DEBUGGER, "--", str(port), str(line)], stdout=subprocess.PIPE, encoding="utf-8"
-    )
+    words: list[str | Path] = [code.runtime.program, "--experimental-websocket"]
+    words += ["--input-type=module", "--eval", _DEBUGGER, "--", str(port), str(line)]
+    debugger = subprocess.Popen(words, stdout=subprocess.PIPE, encoding="utf-8")
     process = FunctionProcess(code, replace(_CONFIG, timeout=1), terminal=f"127.0.0.1:{port}")
     try:
         assert _answer(process, do="count", more="\u00e9") == 1
