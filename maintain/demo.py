@@ -29,10 +29,12 @@ from .elb_log import classic_log
 from .generated import Generated, generate
 from .listener import Listener, listening
 
+_MADE = "Make an environment from nothing; a log put into it arrives"
+_GONE = "Take that environment away again, with everything in it"
 _ARRIVAL_SECONDS = 60.0
 _INDENT, _WIDTH = " ", 79
 _wrap = partial(textwrap.wrap, width=_WIDTH, break_long_words=False, break_on_hyphens=False)
-_FUNCTION = "local-ElbLogsProcessor"
+_FUNCTION, _TEMPORARY = "local-ElbLogsProcessor", "test-1"
 _LIVE = {"FunctionName": _FUNCTION, "Name": "live"}
 _KEY = "AWSLogs/123456789012/elasticloadbalancing/demo balancer.log"
 # The second release: each line says whose the balancer is.
@@ -208,12 +210,15 @@ def _generate_and_build(demo: _Demo, template: Path) -> None:
 
 
 def _deploy_and_trigger(demo: _Demo) -> None:
-    with demo.step("Start the embedded AWS and make the function's stack in it"):
-        demo.verb("local.start")
-    with demo.step("Deploy the package with its own deploy script"):
-        demo.verb("deploy", "local")
-    with demo.step("Put a load balancer log into the bucket; the function ships it") as step:
-        _ship(demo, step, show=6)
+    with demo.step(_MADE) as step:
+        demo.verb("env.create", _TEMPORARY, "--local", "--expires", "8h")
+        _ship(demo, step, _FUNCTION.replace("local", _TEMPORARY), show=6)
+    with demo.step(_GONE):
+        demo.verb("env.list", "--local")
+        demo.verb("env.delete", _TEMPORARY, "--local")
+    with demo.step("Deploy by the package's own script to one that stays; the same log") as step:
+        demo.verb("deploy", "local", since="  upload ")
+        _ship(demo, step)
 
 
 def _try_and_go_back(demo: _Demo) -> None:
@@ -261,7 +266,7 @@ def _is_split(functions: Any) -> bool:
 def _calling(demo: _Demo) -> Iterator[None]:
     """Call the function again and again while a canary is tried in the block."""
     functions, ended = demo.client("lambda"), threading.Event()
-    bucket = demo.client("s3").list_buckets()["Buckets"][0]["Name"]
+    bucket = _bucket(demo, _FUNCTION)
     entity = {"bucket": {"name": bucket}, "object": {"key": _KEY.replace(" ", "+")}}
     event = json.dumps({"Records": [{"eventName": "ObjectCreated:Put", "s3": entity}]})
 
@@ -281,12 +286,17 @@ def _calling(demo: _Demo) -> Iterator[None]:
         caller.join()
 
 
-def _ship(demo: _Demo, step: Step, show: int = 2) -> None:
-    """Put a log into the bucket as the balancer would, and wait for its lines."""
+def _bucket(demo: _Demo, stack: str) -> str:
+    (found,) = demo.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+    outputs = {one["OutputKey"]: one["OutputValue"] for one in found["Outputs"]}
+    return str(outputs["BucketName"])
+
+
+def _ship(demo: _Demo, step: Step, stack: str = _FUNCTION, show: int = 2) -> None:
+    """Put a log into a stack's bucket as the balancer would, and wait for its lines."""
     listener, log = demo.listener, classic_log(utc_now())
     lines = log.splitlines()
-    objects = demo.client("s3")
-    bucket = objects.list_buckets()["Buckets"][0]["Name"]
+    objects, bucket = demo.client("s3"), _bucket(demo, stack)
     with listener.arrived:
         listener.records.clear()
     objects.put_object(Bucket=bucket, Key=_KEY, Body=log.encode())
@@ -346,8 +356,11 @@ def _summarise(demo: _Demo) -> None:
     say("\nWhat you saw")
     for number, step in enumerate(demo.steps, 1):
         say(f"  {number:>2}. {step.title:<66}{step.seconds:5.1f} s")
+    seconds = {step.title: step.seconds for step in demo.steps}
     say(
-        "\nThe bytes that were built are the bytes that ran: the deploy script inside the\n"
+        f"\nAn environment was made, from nothing to a log that arrived, in {seconds[_MADE]} s,\n"
+        f"and nothing was left of it after {seconds[_GONE]} s.\n"
+        "The bytes that were built are the bytes that ran: the deploy script inside the\n"
         "package checked the function zip against the manifest, and AWS's answer against\n"
         "both. A bad release was tried on half of the calls and taken back by its errors,\n"
         "and the way back took one call of AWS.\n"

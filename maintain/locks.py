@@ -27,6 +27,8 @@ FUNCTION_LOCK = "template/{% if language == 'python' %}requirements{% endif %}/f
 _NODES = ("20", "22", "24")
 _PACKAGE = "template/{% if language == 'node' %}package.json{% endif %}.jinja"
 _PACKAGE_LOCK = "template/{% if language == 'node' %}package-lock.json{% endif %}.jinja"
+# Kinds of function that begin without an AWS client, as Jinja writes the list.
+_WITHOUT_CLIENT = ["empty", "sqs-queue"]
 _NAME = "{{ module_name | replace('_', '-') }}"
 
 
@@ -53,8 +55,9 @@ def write_locks(machine: Machine, reporter: Reporter, *, upgrade: bool) -> None:
             text = kept.read_text(encoding="utf-8")
             if name == "build":
                 text = _with_client(text, uv, Path(scratch))
-                # A new function starts with the same boto3, unless it is an empty one.
-                client = "{% if function_kind != 'empty' -%}\n" + pick(text, DISTRIBUTIONS)
+                # A new function starts with the same boto3, unless it needs none.
+                condition = f"{{% if function_kind not in {_WITHOUT_CLIENT} -%}}\n"
+                client = condition + pick(text, DISTRIBUTIONS)
                 write_whole(machine.root / FUNCTION_LOCK, f"{client}{{% endif -%}}\n".encode())
             write_whole(target, text.encode())
             stage.text = target.relative_to(machine.root).as_posix()
@@ -84,7 +87,7 @@ def write_package_lock(machine: Machine, reporter: Reporter, *, upgrade: bool) -
             locks.append(text.replace('"name": "function"', f'"name": "{_NAME}"').rstrip())
         first, *others = locks
         parts = (
-            "{% if function_kind == 'empty' -%}",
+            f"{{% if function_kind in {_WITHOUT_CLIENT} -%}}",
             first,
             "{%- else -%}",
             *others,

@@ -57,9 +57,7 @@ def check(c: Context, fix: bool = False) -> None:
     """Lint, check formatting and types of everything, and that the MANIFEST fits the files."""
     from .manifest import check_manifest, write_manifest
 
-    _attach(c, "-m", "ruff", "check", *(["--fix"] if fix else []), ".")
-    _attach(c, "-m", "ruff", "format", *([] if fix else ["--check"]), ".")
-    _attach(c, "-m", "mypy")
+    _lint(c, fix=fix)
     with session(root_of(c), json=False, verbose=False) as run:
         if fix:
             write_manifest(run.root)
@@ -102,11 +100,15 @@ def picture(c: Context) -> None:
 
 @task
 def release(c: Context, version: str) -> None:
-    """Commit a release `vX.Y.Z` above the last; changelog, MANIFEST and tree must be ready."""
+    """Commit a release `vX.Y.Z` above the last: changelog, MANIFEST, tree and suite are right."""
     from .release import make_release
 
+    def suite() -> None:
+        _lint(c)
+        _attach(c, "-m", *pytest_command(["-m", "slow or not slow"]))
+
     with session(root_of(c), json=False, verbose=False) as run:
-        make_release(run.root, version, run.reporter)
+        make_release(run.root, version, run.reporter, suite)
 
 
 def pytest_command(passed_on: Sequence[str]) -> list[str]:
@@ -114,6 +116,12 @@ def pytest_command(passed_on: Sequence[str]) -> list[str]:
     # Neighbours share fixtures and stay together; who is done first takes from the other's end.
     shared = () if _ONE_PROCESS.intersection(passed_on) else ("-n", "2", "--dist", "worksteal")
     return ["pytest", "-p", "tests.progress", "-q", *shared, *passed_on]
+
+
+def _lint(c: Context, *, fix: bool = False) -> None:
+    _attach(c, "-m", "ruff", "check", *(["--fix"] if fix else []), ".")
+    _attach(c, "-m", "ruff", "format", *([] if fix else ["--check"]), ".")
+    _attach(c, "-m", "mypy")
 
 
 def _attach(c: Context, *words: str) -> None:

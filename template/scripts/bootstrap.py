@@ -77,9 +77,10 @@ def hand_over(root: Path, module: str, lock: str = LOCKS["build"]) -> None:
         python = [str(venv_python(root)), "-X", "utf8"]
         code = _run([*python, str(root / "tasks.py"), *sys.argv[1:]])
     except BootstrapError as error:
-        _say(f"setup: {error}")
+        then = "" if "Bring it back" in str(error) else blame(root)
+        _say(f"setup: {error}\n{then}".rstrip())
         if JSON.intersection(sys.argv):
-            document = {"where": "setup", "what": str(error), "then": ""}
+            document = {"where": "setup", "what": str(error), "then": then}
             sys.stdout.write(json.dumps({"error": document}, indent=2) + "\n")
         code = 1
     except KeyboardInterrupt:
@@ -110,6 +111,8 @@ def blame(root: Path) -> str:
 
         # On that day nothing is allowed any more: an edit that is may be the cause as well.
         found = [one.path for one in doctor.ours(root, "9999") if one.kind != "line-ends"]
+    except (ImportError, SyntaxError) as error:
+        return f"scripts/doctor.py: {error}\nBring it back: git checkout HEAD -- scripts/doctor.py"
     except Exception:  # noqa: BLE001 - whatever it is, this only explains another error
         return ""
     more = f" and {len(found) - 3} more" if found[3:] else ""

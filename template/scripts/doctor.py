@@ -8,13 +8,12 @@ template. Exit codes: 0 nothing found, 1 failed, 2 wrong usage, 3 not the same, 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +23,7 @@ ANSWERS = ".copier-answers.yml"
 # The addresses of templates that `--against-template` trusts, with commas between.
 ADDRESSES = "TEMPLATE_ADDRESSES"
 FIX = "Bring it back: python3 tasks.py doctor --fix"
+FOR_GOOD = "A repository's language is for good"
 SERVERS = {
     ".github/workflows/build.yml": "github",
     ".gitlab-ci.yml": "gitlab",
@@ -37,6 +37,7 @@ BY_ANSWER = re.compile(r"\{% if [^%]* %\}([^{}]+)\{% endif %\}")
 _MARKERS = [re.compile(line, re.MULTILINE) for line in (rb"^<{7} ", rb"^={7}\r?$", rb"^>{7} ")]
 _QUOTED = re.compile(r"\\(?:(x\w\w|u\w{4}|U\w{8})|(\n[ \t]*)|(.))|[ \t]*\n[ \t]*")
 _ESCAPES = str.maketrans("0abtnvfreN_LP", "\0\a\b\t\n\v\f\r\x1b\x85\xa0\u2028\u2029")
+_SHOWN = 12  # findings that people are to do the same about
 _READABLE = 8 << 20  # A larger file is data: neither merged by git nor written by people.
 # What issuers say their keys look like; `build` knows many more, and looks at what it packages.
 _CREDENTIALS = re.compile(
@@ -85,13 +86,23 @@ class DoctorError(Exception):
 
 def examine(root: Path, today: str) -> list[Finding]:
     """Return all that is found offline; `today` is a date as YYYY-MM-DD."""
-    return [*conflicts(root), *ours(root, today), *answered(root), *_own(root), *_tools()]
+    differing = _differing(root)
+    wrong = {one.path for one in differing}
+    # What has the template's hash need not be read again.
+    right = entries(_read(root / MANIFEST).decode("utf-8", "replace")).keys() - wrong
+    found = [*conflicts(root, right), *_not_allowed(root, today, differing)]
+    return [*found, *answered(root), *_own(root), *_tools(root)]
 
 
-def conflicts(root: Path) -> list[Finding]:
-    """Return what a merge has left: markers, `.rej` files, also ignored ones, unmerged paths."""
+def conflicts(root: Path, right: Collection[str] = ()) -> list[Finding]:
+    """Return what a merge has left: markers, `.rej` files, also ignored ones, unmerged paths.
+
+    Files whose names are in `right` are known to be as they should.
+    """
     allowed, found = _allowed(root)[0], {}
     for name, path in _files(root):
+        if name in right:
+            continue
         if name.endswith(".rej"):
             what, then = "a patch that did not apply", "Apply what is right in it, and delete it."
         elif has_markers(_read(path)):
@@ -101,17 +112,24 @@ def conflicts(root: Path) -> list[Finding]:
         digest = _digest(path)
         if (name, digest) not in allowed:
             found[name] = Finding("conflict", name, what, then, digest)
-    for line in git(root, "ls-files", "--unmerged", "-z").split("\0"):
-        name = line.partition("\t")[2]
-        if name and name not in found:
-            then = f"Then say so: git add '{name}', or git rm '{name}'"
-            found[name] = Finding("conflict", name, "git has it as unmerged", then)
+    for name in sorted(_unmerged(root) - found.keys()):
+        then = f"Then say so: git add '{name}', or git rm '{name}'"
+        found[name] = Finding("conflict", name, "git has it as unmerged", then)
     return list(found.values())
+
+
+def _unmerged(root: Path) -> set[str]:
+    lines = git(root, "ls-files", "--unmerged", "-z").split("\0")[:-1]
+    return {line.partition("\t")[2] for line in lines}
 
 
 def ours(root: Path, today: str, manifest: str | None = None) -> list[Finding]:
     """Return what differs from `manifest`, or else the repository's own, and is not allowed to."""
-    allowed, found = _allowed(root)
+    return _not_allowed(root, today, _differing(root, manifest))
+
+
+def _differing(root: Path, manifest: str | None = None) -> list[Finding]:
+    found = []
     own = _read(root / MANIFEST).decode("utf-8", "replace").replace("\r\n", "\n")
     head, _, below = own.partition("\n")
     if hashlib.sha256(below.encode()).hexdigest() not in head or manifest not in (None, own):
@@ -119,25 +137,34 @@ def ours(root: Path, today: str, manifest: str | None = None) -> list[Finding]:
         found.append(Finding("changed", MANIFEST, what, FIX))
     listed = entries(own if manifest is None else manifest)
     chosen = answers(root).get("build_servers", [])
+    # What lies behind a link is not there.
+    there = dict(_files(root / "scripts", "scripts/"))
     for name, digest in listed.items():
-        path = root / name
-        if name in SERVERS and SERVERS[name] not in chosen:
-            continue  # It is the team's own.
-        if not os.path.lexists(path):
-            found.append(Finding("missing", name, "the template's file is missing", FIX, "missing"))
-        elif path.is_symlink() or not path.is_file():
+        if name in SERVERS:
+            if SERVERS[name] not in chosen:
+                continue  # It is the team's own.
+            path = root / name
+        else:
+            path = there.get(name, root / name)
+        if path.is_symlink() or (name not in there and path.is_dir()):
             found.append(Finding("changed", name, "there is something else in its place", FIX))
-        elif _sha256(data := path.read_bytes()) != digest:
+        elif name not in there and (name not in SERVERS or not path.is_file()):
+            found.append(Finding("missing", name, "the template's file is missing", FIX, "missing"))
+        elif _sha256(data := _read(path, sys.maxsize)) != digest:
             what = "it is not as the template has it"
             found.append(Finding("changed", name, what, FIX, _sha256(data)))
         elif b"\r\n" in data:
             found.append(Finding("line-ends", name, "its lines end with CRLF", FIX))
-    for name, path in _files(root / "scripts", "scripts/"):
-        hidden = any(part.startswith(".") for part in name.split("/"))
-        if listed and name not in listed and not hidden and not YOURS.match(name):
+    for name, path in there.items():
+        is_hidden = any(part.startswith(".") for part in name.split("/"))
+        if listed and name not in listed and not is_hidden and not YOURS.match(name):
             what = "the template has no such file, and its folders are not for others"
             found.append(Finding("extra", name, what, "Move it elsewhere.", _digest(path)))
-    kept = []
+    return found
+
+
+def _not_allowed(root: Path, today: str, found: Iterable[Finding]) -> list[Finding]:
+    allowed, kept = _allowed(root)
     for one in found:
         until = allowed.get((one.path, one.sha256))
         if until and until < today:
@@ -223,9 +250,11 @@ def template_files(clone: Path) -> dict[str, Path]:
 
 def replace(root: Path, names: Iterable[str], clone: Path, keep: Path) -> None:
     """Make files of ours those of the clone, or remove them; what was there moves to `keep`."""
-    there = template_files(clone)
-    for name in sorted(names, key=lambda name: name in there):
+    there, wrong = template_files(clone), {*names}
+    for name in sorted(wrong, key=lambda name: name in there):
         path = root / name
+        if wrong.intersection(map(str, Path(name).parents)) and name not in there:
+            continue  # It goes with the folder that it is in.
         if os.path.lexists(path):
             (keep / name).parent.mkdir(parents=True, exist_ok=True)
             path.rename(keep / name)
@@ -268,6 +297,8 @@ def main(words: Sequence[str], root: Path) -> int:
     except DoctorError as error:
         sys.stderr.write(f"doctor: {error}\n")
         if as_json:
+            import json  # noqa: PLC0415 - see _fix
+
             document = {"error": {"where": "doctor", "what": str(error), "then": ""}}
             sys.stdout.write(json.dumps(document, indent=2) + "\n")
         return error.code
@@ -294,6 +325,8 @@ def _fix(root: Path, *, as_json: bool, sure: bool) -> int:
                 raise DoctorError("Nothing was changed.")
         keep = kept_folder(root)
         replace(root, [one.path for one in found], clone, keep)
+        if unmerged := _unmerged(root) & {one.path for one in found}:
+            git(root, "reset", "--quiet", "--", *unmerged)
         what = f"What was there is in {keep}." if keep.exists() else "Nothing was lost."
         out.write(f"Brought back: {len(found)}. {what}\n")
     return _show(examine(root, today_utc()), as_json=as_json)
@@ -320,14 +353,18 @@ def _show(found: Sequence[Finding], *, as_json: bool) -> int:
     kinds = {one.kind for one in found}
     code = 4 if "conflict" in kinds else 3 if kinds else 0
     if as_json:
+        import json  # noqa: PLC0415 - see _fix
+
         document = {"healthy": not found, "findings": [one._asdict() for one in found]}
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
         return code
     for then in dict.fromkeys(one.then for one in found):
-        for one in found:
-            if one.then == then:
-                digest = f" (sha256 {one.sha256})" if len(one.sha256) > len("missing") else ""
-                sys.stdout.write(f"  {one.kind:10}  {one.path}: {one.what}{digest}\n")
+        alike = [one for one in found if one.then == then]
+        for one in alike[:_SHOWN]:
+            digest = f" (sha256 {one.sha256})" if len(one.sha256) > len("missing") else ""
+            sys.stdout.write(f"  {one.kind:10}  {one.path}: {one.what}{digest}\n")
+        if alike[_SHOWN:]:
+            sys.stdout.write(f"  and {len(alike) - _SHOWN} more: --json has them all\n")
         sys.stdout.write(f"{then}\n\n" if then else "\n")
     sys.stdout.write(f"doctor: {len(found)} found\n" if found else "doctor: nothing found\n")
     return code
@@ -370,6 +407,8 @@ def answered(root: Path) -> Iterator[Finding]:
         if name in known and isinstance(value, str) and value != known[name]:
             what = f"{name} is {known[name]!r} there, and {value!r} in pyproject.toml"
             then = f"Say which: python3 tasks.py update --answer {name}={value}"
+            if name == "runtime" and known[name][:4] != value[:4]:
+                then = f"{FOR_GOOD}: put that back, or generate another repository."
             yield Finding("answers", ANSWERS, what, then)
 
 
@@ -380,23 +419,49 @@ def _own(root: Path) -> Iterator[Finding]:
     tool = table.get("tool", {}).get("pipeline", {})
     allowed = {*tool.get("secrets", {}).get("allow", {})}
     listed = entries(_read(root / MANIFEST).decode("utf-8", "replace"))
-    tracked = git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    names = {*tracked.split("\0")}
     for name, path in _files(root):
-        if name in listed or name in allowed or (tracked and name not in names):
+        if name in listed or name in allowed:
             continue
         for match in _CREDENTIALS.finditer(_read(path)):
-            if b"EXAMPLE" not in match[0]:
+            # What git ignores is for this machine alone.
+            if b"EXAMPLE" not in match[0] and not git(root, "check-ignore", "--", name):
                 line = match.string.count(b"\n", 0, match.start()) + 1
                 then = "Take it out, and change it wherever it opens something: git keeps it."
                 what = f"line {line} holds {str(match.lastgroup).replace('_', ' ')}"
                 yield Finding("credential", name, what, then)
                 break
-    if str(tool.get("function", {}).get("runtime", "")).startswith("python"):
+    runtime = str(tool.get("function", {}).get("runtime", ""))
+    if runtime.startswith("nodejs"):
+        yield from _npm_misfits(root)
+    elif runtime.startswith("python"):
         wanted = table.get("project", {}).get("dependencies", [])
         yield from _misfits(root, "requirements/function.txt", wanted)
         wanted = table.get("dependency-groups", {}).get("test", [])
         yield from _misfits(root, "requirements/test.txt", wanted)
+
+
+def _npm_misfits(root: Path) -> Iterator[Finding]:
+    """Yield what package.json asks for and package-lock.json has otherwise, or not at all."""
+    import json  # noqa: PLC0415 - see _fix
+
+    name, then = "package.json", "Correct it as JSON."
+    try:
+        asked = json.loads(_read(root / name))
+        name, then = "package-lock.json", "Run `python3 tasks.py lock`."
+        packages = json.loads(_read(root / name))["packages"]
+        for group in ("dependencies", "devDependencies", "optionalDependencies"):
+            wanted, locked = asked.get(group, {}), packages[""].get(group, {})
+            for package in sorted(wanted.keys() | locked.keys()):
+                ranges = [table.get(package, "nothing") for table in (wanted, locked)]
+                if ranges[0] != ranges[1]:
+                    what = f"of {package} it has {ranges[1]}, and package.json asks for {ranges[0]}"
+                elif packages.get(f"node_modules/{package}", {}).get("integrity"):
+                    continue
+                else:
+                    what = f"{package} has no hash"
+                yield Finding("lock", name, what, then)
+    except (ValueError, LookupError, AttributeError, TypeError) as error:
+        yield Finding("lock", name, f"it cannot be read: {error}", then)
 
 
 def _misfits(root: Path, lock: str, wanted: Iterable[Any]) -> Iterator[Finding]:
@@ -417,12 +482,12 @@ def _misfits(root: Path, lock: str, wanted: Iterable[Any]) -> Iterator[Finding]:
             yield Finding("lock", lock, what, then)
 
 
-def _tools() -> Iterator[Finding]:
+def _tools(root: Path) -> Iterator[Finding]:
     python = sys.version_info
     if python < (3, 11):
         what = f"Python 3.11 or newer is needed, this is {python[0]}.{python[1]}"
         yield Finding("tool", "python3", what, "Install it, or name it: python3.13 tasks.py ...")
-    version = re.search(r"(\d+)\.(\d+)", git(Path.cwd(), "--version"))
+    version = re.search(r"(\d+)\.(\d+)", git(root, "--version"))
     if not version or (int(version[1]), int(version[2])) < (2, 27):
         what = f"git 2.27 or newer is needed, this is {version[0] if version else 'none'}"
         yield Finding("tool", "git", what, "Install it.")
@@ -451,9 +516,10 @@ def _toml(root: Path, name: str) -> tuple[dict[str, Any], list[Finding]]:
         return {}, [Finding(kind, name, f"{error}", "Correct that line.")]
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, most: int = _READABLE) -> bytes:
+    """Return what is in a file; nothing where it cannot be read, or holds more."""
     try:
-        return path.read_bytes() if path.stat().st_size <= _READABLE else b""
+        return path.read_bytes() if path.stat().st_size <= most else b""
     except OSError:
         return b""
 

@@ -22,7 +22,7 @@ from doctor import DoctorError
 
 _USAGE = "usage: update [--to VERSION] [--preview] [--answer NAME=VALUE ...] [--no-build] [--json]"
 _RELEASE = re.compile(r"v(\d+)\.(\d+)\.(\d+)\Z")
-_SHARED = re.compile(r"(pyproject\.toml|tasks\.py|\.gitignore|\.gitattributes|src/[^/]+\.nuspec)\Z")
+SHARED = re.compile(r"(pyproject\.toml|tasks\.py|\.gitignore|\.gitattributes|src/[^/]+\.nuspec)\Z")
 _PATCH, _MESSAGE = ".pipeline/update/yours.patch", ".pipeline/update/message.txt"
 _SOLVE = "Keep what is right between the markers, and say so with git add."
 
@@ -126,8 +126,8 @@ def _refuse_answers(given: Sequence[str], root: Path, clone: Path) -> None:
             for text in (value, str(known.get(name, value)))
         }
         if name in ("function_kind", "runtime") and len(kinds) > 1:
-            what = "what the function starts from, and its language, are for good"
-            then = "Edit src, tests and environment: they are yours. Or generate a repository."
+            what = doctor.FOR_GOOD if name == "runtime" else "What it started from is for good"
+            then = "Generate another repository, and copy into its src what fits."
             raise DoctorError(f"--answer {pair}: {what}.\n{then}", 2)
 
 
@@ -136,8 +136,16 @@ def _apply(options: Options, root: Path, clone: Path) -> int:
     if left := doctor.conflicts(root):
         names = ", ".join(one.path for one in left)
         raise DoctorError(f"conflicts are left: {names}\n{_SOLVE}", 4)
+    if in_the_way := _in_the_way(root, clone):
+        # Copier would stop halfway, or write to where a link leads.
+        raise DoctorError(
+            f"something else is in place of the template's files: {', '.join(in_the_way)}\n"
+            "Move it elsewhere, or bring them back (python3 tasks.py doctor --fix), and commit.",
+            3,
+        )
+    status = _git(root, "--no-optional-locks", "status", "--porcelain")
     if not options.preview:
-        if status := _git(root, "status", "--porcelain"):
+        if status:
             raise DoctorError(
                 f"commit or remove this first, to see what the update does:\n{status.rstrip()}"
             )
@@ -150,14 +158,29 @@ def _apply(options: Options, root: Path, clone: Path) -> int:
     _git(copy, "add", "--all")
     sys.stderr.write(_git(copy, "diff", "--cached", "--stat", "HEAD"))
     sys.stderr.write("This was a preview in a clone: nothing was changed here.\n")
+    if status:
+        sys.stderr.write("What is not committed was left out, and the update wants it committed.\n")
     return code
+
+
+def _in_the_way(root: Path, clone: Path) -> list[str]:
+    """Return links and what else is no file, or no folder, where a release's files of ours come."""
+    chosen, found = ["", *doctor.answers(root).get("build_servers", [])], set()
+    for name in doctor.template_files(clone):
+        if doctor.SERVERS.get(name, "") in chosen:
+            path = root / name
+            for place in (path, *path.parents[: name.count("/")]):
+                is_right = place.is_file() if place == path else place.is_dir()
+                if place.is_symlink() or (place.exists() and not is_right):
+                    found.add(place.relative_to(root).as_posix())
+    return sorted(found)
 
 
 def _updated(options: Options, root: Path, clone: Path) -> int:
     say = _printer(options)
     copier = _copier(root, clone)
     old, known = str(doctor.answers(root)["_commit"]), (root / doctor.ANSWERS).read_bytes()
-    say(f"update: {old} to {options.to}")
+    say(f"update: {', '.join(options.answers) or f'{old} to {options.to}'}")
     earlier = {} if options.no_build else _packaged(root, "package", say)[0]
 
     before = _rendered(copier, clone, old, known)
@@ -290,7 +313,7 @@ def _patch_of_yours(root: Path, before: Path, after: Path) -> str:
         (sides / short).mkdir()
         for path in side.rglob("*"):
             name = path.relative_to(side).as_posix()
-            if not path.is_file() or name in ours or _SHARED.match(name):
+            if not path.is_file() or name in ours or SHARED.match(name):
                 continue
             # Who removed a file, or has the new one already, need not hear of it.
             wanted = (root / name).is_file() if (before / name).is_file() else True

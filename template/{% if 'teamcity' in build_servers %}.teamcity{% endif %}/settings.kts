@@ -1,5 +1,6 @@
 import jetbrains.buildServer.configs.kotlin.*
 import jetbrains.buildServer.configs.kotlin.buildSteps.script
+import jetbrains.buildServer.configs.kotlin.triggers.schedule
 import jetbrains.buildServer.configs.kotlin.triggers.vcs
 
 // The same file in every repository: what differs between them is in pyproject.toml.
@@ -14,6 +15,7 @@ version = "2023.11"
 
 project {
     buildType(Build)
+    buildType(Reap)
 }
 
 object Build : BuildType({
@@ -67,5 +69,47 @@ object Build : BuildType({
 
     failureConditions {
         executionTimeoutMin = 60
+    }
+})
+
+// Each night: warns of environments whose time is over, and removes them the night after, where there
+// is Octopus. scripts/docs/environments.md tells more.
+object Reap : BuildType({
+    name = "Reap environments"
+
+    vcs {
+        root(DslContext.settingsRoot)
+        checkoutMode = CheckoutMode.ON_AGENT
+        cleanCheckout = false
+    }
+
+    steps {
+        script {
+            name = "Reap environments"
+            conditions {
+                exists("env.OCTOPUS_URL")
+            }
+            scriptContent = "python3 tasks.py env.reap"
+        }
+    }
+
+    triggers {
+        schedule {
+            schedulingPolicy = daily {
+                hour = 3
+            }
+            branchFilter = "+:<default>"
+            triggerBuild = always()
+            withPendingChangesOnly = false
+        }
+    }
+
+    requirements {
+        doesNotContain("teamcity.agent.jvm.os.name", "Windows")
+    }
+
+    failureConditions {
+        // AWS takes its time to remove a function in a VPC.
+        executionTimeoutMin = 120
     }
 })

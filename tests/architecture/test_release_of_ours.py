@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,12 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.events import Reporter
 
 from maintain.manifest import MANIFEST, digest_of, write_manifest
-from maintain.release import make_release
-from tests.repositories import commit_all, git
+from maintain.release import check_questions, make_release, releases
+from tests.repositories import ROOT, commit_all, git
 
 _CHANGELOG = "# Changelog\n\n## Unreleased\n\n- New.\n\n## 0.9.1 - 2020-01-01\n\n- Old.\n"
+_QUESTIONS = "_subdirectory: template\nteam:\n  default: us\nkind:\n  when: false\n  default: a\n"
+_MODULE = "template/scripts/bootstrap.py"
 SILENT = Reporter(emit=lambda _: None)
 
 
@@ -20,7 +23,8 @@ SILENT = Reporter(emit=lambda _: None)
 def ours(tmp_path: Path) -> Path:
     """Return a template repository whose last releases were 0.9.1 and, before it, 0.10.0."""
     (tmp_path / "template" / "scripts").mkdir(parents=True)
-    (tmp_path / "template" / "scripts" / "bootstrap.py").write_text("# ours\n", encoding="utf-8")
+    (tmp_path / _MODULE).write_text("# ours\n", encoding="utf-8")
+    (tmp_path / "copier.yml").write_text(_QUESTIONS, encoding="utf-8")
     (tmp_path / "CHANGELOG.md").write_text(_CHANGELOG, encoding="utf-8")
     write_manifest(tmp_path)
     git(tmp_path, "init", "--quiet")
@@ -31,7 +35,7 @@ def ours(tmp_path: Path) -> Path:
 
 def test_a_release_is_a_commit_with_a_tag_and_the_manifests_digest(ours: Path) -> None:
     """The section is dated and begins with the digest; what was there before follows it."""
-    make_release(ours, "v0.10.1", SILENT)
+    make_release(ours, "v0.10.1", SILENT, list)
     assert (
         git(ours, "log", "-1", "--format=%s %D").strip()
         == "Release v0.10.1 HEAD -> main, tag: v0.10.1"
@@ -45,10 +49,16 @@ def test_a_release_is_a_commit_with_a_tag_and_the_manifests_digest(ours: Path) -
     assert text.endswith("## 0.9.1 - 2020-01-01\n\n- Old.\n")
 
 
-def _refused(ours: Path, version: str = "v1.0.0") -> PipelineError:
+def _suite() -> None:
+    raise AssertionError("it takes minutes, and comes when all else is right")
+
+
+def _refused(
+    ours: Path, version: str = "v1.0.0", suite: Callable[[], None] = _suite
+) -> PipelineError:
     before = git(ours, "rev-parse", "HEAD")
     with pytest.raises(PipelineError) as refused:
-        make_release(ours, version, SILENT)
+        make_release(ours, version, SILENT, suite)
     assert git(ours, "rev-parse", "HEAD") == before
     assert git(ours, "tag") == ""
     return refused.value
@@ -68,7 +78,7 @@ def test_a_dirty_tree_is_refused(ours: Path) -> None:
 
 def test_a_stale_manifest_is_refused(ours: Path) -> None:
     """A commit whose manifest does not fit its files is no release."""
-    (ours / "template" / "scripts" / "bootstrap.py").write_text("# new\n", encoding="utf-8")
+    (ours / _MODULE).write_text("# new\n", encoding="utf-8")
     commit_all(ours, "Change a file of ours")
     assert _refused(ours).where == f"template/{MANIFEST}"
 
@@ -78,3 +88,62 @@ def test_nothing_to_release_is_refused(ours: Path) -> None:
     (ours / "CHANGELOG.md").write_text(_CHANGELOG.replace("- New.\n\n", ""), encoding="utf-8")
     commit_all(ours, "Say nothing")
     assert _refused(ours).where == "CHANGELOG.md"
+
+
+def test_what_fails_in_the_suite_is_no_release(ours: Path) -> None:
+    """It runs last; what it leaves in the work tree is refused too."""
+
+    def failing() -> None:
+        raise PipelineError("test_a", "it fails", "")
+
+    assert _refused(ours, suite=failing).where == "test_a"
+    assert _refused(ours, suite=(ours / "left.txt").touch).where == "release"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_refused"),
+    [
+        ("  default: us\n", "  type: str\n", True),
+        ("team:", "crew:", True),
+        ("team:\n  default: us", "crew:\n  default: \"{{ team | default('us') }}\"", False),
+        ("kind:", "sort:", False),
+    ],
+)
+def test_every_answer_of_an_earlier_release_is_read(
+    ours: Path, old: str, new: str, *, is_refused: bool
+) -> None:
+    """A question has a default, a renamed one reads the old name; what is never asked is free."""
+    (ours / "copier.yml").write_text(_QUESTIONS.replace(old, new), encoding="utf-8")
+    commit_all(ours, "Ask otherwise")
+    if is_refused:
+        assert _refused(ours).where == "copier.yml"
+    else:
+        make_release(ours, "v1.0.0", SILENT, list)
+
+
+def test_our_own_questions_keep_that_rule() -> None:
+    """Repositories of every release can be updated to what is here, and asked nothing."""
+    check_questions(ROOT, releases(ROOT))
+
+
+def test_from_1_0_on_a_file_of_ours_goes_in_a_major_release_only(ours: Path) -> None:
+    """An edit of it would be lost; 0.x did that once."""
+
+    def without(module: str) -> None:
+        (ours / module).rename(ours / module.replace(".py", "_2.py"))
+        write_manifest(ours)
+        text = (ours / "CHANGELOG.md").read_text(encoding="utf-8")
+        text = text.replace("## Unreleased\n", "## Unreleased\n\n- Moved.\n")
+        (ours / "CHANGELOG.md").write_text(text, encoding="utf-8")
+        commit_all(ours, "Move a module")
+
+    without(_MODULE)
+    make_release(ours, "v1.0.0", SILENT, list)
+    without(_MODULE.replace(".py", "_2.py"))
+    refused = []
+    for version in ("v1.0.1", "v1.1.0"):
+        with pytest.raises(PipelineError) as error:
+            make_release(ours, version, SILENT, _suite)
+        refused.append(error.value.where)
+    assert refused == [f"template/{MANIFEST}"] * 2
+    make_release(ours, "v2.0.0", SILENT, list)

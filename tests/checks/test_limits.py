@@ -160,10 +160,11 @@ def test_names_of_the_function() -> None:
     assert function_name_reasons("Orders", ["CI", "Production"]) == []
     long = "x" * 54
     (reason,) = function_name_reasons(long, ["CI", "Production"])
-    assert reason.startswith(f"Lambda refuses 'Production-{long}' (65 characters): A name has")
+    assert reason.startswith(f"Lambda refuses 'Production-{long}' (65 characters); ")
     assert function_name_reasons("F", ["E" * 50]) == []
     (reason,) = function_name_reasons("F", ["E" * 51])
-    assert reason.endswith("has 51: Octopus takes 50 characters for an environment")
+    assert reason.startswith("Octopus refuses ")
+    assert reason.endswith(" would do: Octopus takes 50 characters for an environment.")
     one, two = function_name_reasons("My_Function", ["CI", "QA 1"])
     assert one.startswith("CloudFormation refuses 'CI-My_Function': A stack's name")
     assert two.startswith("Lambda refuses 'QA 1-My_Function' (16 characters): ")

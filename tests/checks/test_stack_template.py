@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pipeline.checks.stack_template import stack_reasons
 
 from tests.repositories import Render
+from tests.template.answers import KINDS
 
 GOOD = """\
 Parameters:
@@ -27,7 +28,7 @@ Resources:
 
 def test_the_stacks_of_new_repositories_are_good(render_function: Render) -> None:
     """Nothing is said of what the template comes with."""
-    for kind in ("elb-logs", "s3-event", "empty"):
+    for kind in KINDS:
         stack = render_function(function_kind=kind) / "environment" / "stack.yaml"
         assert stack_reasons(stack.read_text(encoding="utf-8")) == []
     assert stack_reasons(GOOD) == []

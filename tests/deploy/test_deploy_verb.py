@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pipeline.core.errors import Conflict, NotTheSame, PipelineError
 from pipeline.core.events import Artifact, Output, Warned
+from pipeline.deploy.aws_errors import Missing
 
 from tests.deploy.deploy_support import (
     ARN,
@@ -149,7 +150,7 @@ def test_a_bucket_that_is_not_there(tmp_path: Path) -> None:
     one = Deploy(tmp_path, bucket="code")
     one.fake.before["put_object"] = [refusal("NoSuchBucket", "It does not exist", "PutObject")]
     names = {"[0-9a-f]{64}": "SHA256"}
-    with refused("s3://code/Acme.Greeter/SHA256.zip", PipelineError, names):
+    with refused("s3://code/Acme.Greeter/SHA256.zip", Missing, names):
         one.run()
     assert one.fake.writes() == ["put_object"]
 

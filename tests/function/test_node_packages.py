@@ -27,6 +27,7 @@ from pipeline.function.node.packages import (
 from pipeline.project.project import Project
 
 from tests.repositories import Render
+from tests.template.answers import KINDS, WITH_BUCKET
 
 ARM = Platform.of_lambda("arm64")
 _HASH = "sha512-" + "A" * 86 + "=="
@@ -174,13 +175,13 @@ def test_a_lock_of_another_package_json(tmp_path: Path) -> None:
     assert Packages.read(tmp_path).locked == 1
 
 
-@pytest.mark.parametrize("kind", ["elb-logs", "s3-event", "empty"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_new_repositories_begin_with_a_lock_that_fits(render_function: Render, kind: str) -> None:
     """Their lock is of their package.json, and has esbuild for every system."""
     packages = Packages.read(render_function(function_kind=kind, runtime="nodejs24.x"))
     assert "node_modules/@esbuild/darwin-arm64" in packages.entries
     found = {*packages.reached(ARM), *packages.reached(Platform.of_lambda("x86_64"))}
-    assert ("node_modules/@aws-sdk/client-s3" in found) == (kind != "empty")
+    assert ("node_modules/@aws-sdk/client-s3" in found) == (kind in WITH_BUCKET)
     assert not any("esbuild" in path for path in found)
 
 

@@ -31,7 +31,7 @@ from tests.repositories import ROOT, git
 from tests.tools import lacking
 
 TOO_OLD = ("3.10", "3.9", "3.8", "2.7")
-STAMP = ".requirements-build.sha256"
+LOCK, STAMP = "requirements-build.txt", ".requirements-build.sha256"
 # Whatever asks for the network gets a refused connection at once.
 NO_NETWORK = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
 
@@ -290,9 +290,19 @@ def test_later_locks_wait_until_they_are_needed(fresh: Fresh) -> None:
 
 
 def test_a_broken_library_still_has_a_bootstrap(clone: Repository) -> None:
-    """The bootstrap imports nothing of the library, so that a broken one can be replaced."""
+    """It imports nothing of the library, and says how to bring back what was changed."""
     clone.write("scripts/pipeline/__init__.py", "raise RuntimeError('broken')\n")
     done = clone.verb("version")
     assert (clone.root / ".venv" / STAMP).is_file()
     assert done.code == 1
     assert "RuntimeError: broken" in done.err
+    assert "doctor --fix" in done.err
+    lock, doctor = (clone.root / "scripts" / name for name in (LOCK, "doctor.py"))
+    text = lock.read_text(encoding="utf-8")
+    lock.write_text(f"{text}six==1.17.0\n", encoding="utf-8")
+    done = clone.verb("version")
+    assert ("setup:" in done.err, "doctor --fix" in done.err) == (True, True)
+    lock.write_text(text, encoding="utf-8")
+    doctor.unlink()
+    for verb in ("version", "doctor"):
+        assert "git checkout HEAD -- scripts/doctor.py" in clone.verb(verb).err

@@ -13,12 +13,16 @@ import boto3
 import pytest
 import yaml
 from moto import mock_aws
+from moto.awslambda.models import lambda_backends
+from moto.sqs.models import sqs_backends
 from pipeline.deploy.smoke import Smoke, difference
+from pipeline.local.moto_aliases import replace_qualifiers
 from pipeline.local.moto_resources import add_resources
+from pipeline.local.moto_sources import serve_sources
 from pipeline.local.patches import Patches
 
 from tests.repositories import Render
-from tests.template.answers import KINDS
+from tests.template.answers import KINDS, WITH_BUCKET
 
 
 class _Loader(yaml.SafeLoader):
@@ -75,6 +79,8 @@ def test_stack_can_be_made(render: Render, kind: str) -> None:
     declared = yaml.load(body, _Loader)["Resources"]  # noqa: S506 (safe)
     with Patches() as patches, mock_aws():
         add_resources(patches)
+        replace_qualifiers(patches)
+        serve_sources(patches, lambda *_: None)
         cloudformation = boto3.client("cloudformation", region_name="eu-west-1")
         cloudformation.create_stack(
             StackName="CI-Example",
@@ -91,13 +97,13 @@ def test_stack_can_be_made(render: Render, kind: str) -> None:
     assert {resource["LogicalResourceId"] for resource in made} == declared.keys()
     outputs = {output["OutputKey"] for output in stack["Outputs"]}
     always = {"FunctionName", "FunctionArn", "LiveArn", "LogGroupName", "DeadLettersUrl"}
-    assert outputs - {"BucketName"} == always
-    assert ("BucketName" in outputs) is (kind != "empty")
+    queue = {"QueueUrl", "QueueArn", "DeadLettersArn"} if kind == "sqs-queue" else set()
+    assert outputs == always | queue | ({"BucketName"} if kind in WITH_BUCKET else set())
     assert function["Runtime"] == "python3.13"
     assert function["Handler"].endswith(".handler.handle")
 
 
-@pytest.mark.parametrize("kind", ["elb-logs", "s3-event"])
+@pytest.mark.parametrize("kind", WITH_BUCKET)
 def test_bucket_is_kept_and_closed(render: Render, kind: str) -> None:
     """The bucket outlives the stack, is encrypted, is not public, and calls the function."""
     bucket = yaml.load(_stack(render, kind), _Loader)["Resources"]["Bucket"]  # noqa: S506 (safe)
@@ -108,6 +114,55 @@ def test_bucket_is_kept_and_closed(render: Render, kind: str) -> None:
     (target,) = properties["NotificationConfiguration"]["LambdaConfigurations"]
     assert target == {"Event": "s3:ObjectCreated:*", "Function": {"Ref": "Live"}}
     assert bucket["DependsOn"] == "BucketMayInvoke"
+
+
+@pytest.mark.parametrize("fifo", ["false", "true"])
+def test_dead_letters_come_from_the_queue_alone(render: Render, fifo: str) -> None:
+    """What the stack computes is the queue's own ARN, of either sort of queue."""
+    with Patches() as patches, mock_aws():
+        add_resources(patches)
+        replace_qualifiers(patches)
+        serve_sources(patches, lambda *_: None)
+        boto3.client("cloudformation", region_name="eu-west-1").create_stack(
+            StackName="CI-Example",
+            TemplateBody=_stack(render, "sqs-queue"),
+            Parameters=[
+                {"ParameterKey": "FunctionName", "ParameterValue": "CI-Example"},
+                {"ParameterKey": "Fifo", "ParameterValue": fifo},
+            ],
+        )
+        made: dict[str, Any] = sqs_backends["123456789012"]["eu-west-1"].queues
+        (queue,) = [one for one in made.values() if one.redrive_policy]
+        (dead,) = [one for one in made.values() if not one.redrive_policy]
+        assert {queue.name.endswith(".fifo"), dead.name.endswith(".fifo")} == {fifo == "true"}
+        assert dead.redrive_allow_policy["sourceQueueArns"] == [queue.queue_arn]
+        (mapping,) = lambda_backends["123456789012"]["eu-west-1"].list_event_source_mappings("", "")
+        assert mapping.max_batch_window == (None if fifo == "true" else 1)
+
+
+def test_no_message_is_lost(render: Render) -> None:
+    """What fails comes again, not before the function can be done, and ends as a dead letter."""
+    stack = yaml.load(_stack(render, "sqs-queue"), _Loader)  # noqa: S506 (safe)
+    resources, parameters = stack["Resources"], stack["Parameters"]
+    defaults = {name: one.get("Default") for name, one in parameters.items()}
+    least = 6 * defaults["Timeout"] + defaults["BatchWindow"]
+    assert defaults["VisibilityTimeout"] >= least
+    queue, dead = (resources[name]["Properties"] for name in ("Queue", "DeadLetters"))
+    assert queue["RedrivePolicy"]["deadLetterTargetArn"] == {"GetAtt": "DeadLetters.Arn"}
+    assert dead["MessageRetentionPeriod"] > queue["MessageRetentionPeriod"]
+    assert dead["RedriveAllowPolicy"]["redrivePermission"] == "byQueue"
+    assert [one["SqsManagedSseEnabled"] for one in (queue, dead)] == [True, True]
+    closed = {
+        queue["Ref"]
+        for body in resources.values()
+        if body["Type"] == "AWS::SQS::QueuePolicy" and "SecureTransport" in json.dumps(body)
+        for queue in body["Properties"]["Queues"]
+    }
+    assert closed == {"Queue", "DeadLetters"}
+    source = resources["Source"]["Properties"]
+    assert source["FunctionName"] == {"Ref": "Live"}
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert source["ScalingConfig"] == {"MaximumConcurrency": {"Ref": "MaximumConcurrency"}}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -122,15 +177,15 @@ def test_all_that_calls_hangs_on_the_alias(render: Render, kind: str) -> None:
         "FunctionVersion": "$LATEST",
         "Name": "live",
     }
-    assert (resources["Retries"]["Properties"]["Qualifier"], resources["Retries"]["DependsOn"]) == (
-        "live",
-        "Live",
-    )
+    settings = {"Live"} if kind == "sqs-queue" else {"Live", "Retries"}  # its source waits itself
+    if "Retries" in settings:
+        retries = resources["Retries"]
+        assert (retries["Properties"]["Qualifier"], retries["DependsOn"]) == ("live", "Live")
     naming = {name for name, body in resources.items() if "Function" in _names(body["Properties"])}
-    assert naming == {"Live", "Retries"}
+    assert naming == settings
     permissions = [b["Properties"] for b in resources.values() if b["Type"].endswith("Permission")]
     assert [permission["FunctionName"] for permission in permissions] == (
-        [] if kind == "empty" else [{"Ref": "Live"}]
+        [{"Ref": "Live"}] if kind in WITH_BUCKET else []
     )
     assert all("SourceAccount" in one and "Qualifier" not in one for one in permissions)
 
@@ -164,7 +219,7 @@ def test_locks_fit_together(render: Render) -> None:
             if "==" in line
         ]
         assert len({name for name, _ in pins}) == len({(name, pin) for name, pin in pins})
-        assert ("boto3" in dict(pins)) is (kind != "empty")
+        assert ("boto3" in dict(pins)) is (kind in WITH_BUCKET)
 
 
 @pytest.mark.parametrize("kind", KINDS)

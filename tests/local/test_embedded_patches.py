@@ -20,6 +20,7 @@ import moto.events.models
 import moto.iam.models
 import moto.s3.models
 import moto.s3.notifications
+import moto.sqs.models
 import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.local.embedded import embedded_aws, new_keys
@@ -54,6 +55,7 @@ REPLACED = {
     ),
     (LAMBDA.LambdaBackend, "create_event_source_mapping"): "self spec",
     (LAMBDA.LambdaBackend, "update_event_source_mapping"): "self uuid spec",
+    (LAMBDA.LambdaBackend, "delete_event_source_mapping"): "self uuid",
     (LAMBDA.LambdaFunction, "invoke"): "self body request_headers response_headers",
     (LAMBDA.LambdaFunction, "__init__"): "self account_id spec region version",
     (LAMBDA.LambdaFunction, "get_configuration"): "self on_create",
@@ -86,10 +88,17 @@ REPLACED = {
     (moto.s3.models.FakeBucket, "update_from_cloudformation_json"): (
         "cls original_resource new_resource_name cloudformation_json account_id region_name"
     ),
+    (moto.sqs.models.Queue, "physical_resource_id"): "self",
+    (moto.sqs.models.Queue, "update_from_cloudformation_json"): (
+        "cls original_resource new_resource_name cloudformation_json account_id region_name"
+    ),
     (moto.s3.models.Notification, "_key_matches"): "self key_name",
     (moto.s3.notifications, "send_event"): "account_id event_name bucket key",
     (moto.s3.notifications, "_get_s3_event"): "event_name bucket key notification_id",
     (moto.cloudformation.parsing, "resource_class_from_type"): "resource_type",
+    (moto.cloudformation.parsing.ResourceMap, "build_resource_diff"): (
+        "self other_template parameters"
+    ),
     (STACKS, "create_change_set"): (
         "self stack_name change_set_name template parameters description change_set_type"
         " notification_arns tags role_arn"
@@ -113,6 +122,10 @@ REPLACED = {
     ),
     (STACKS, "update_stack"): "self name template role_arn parameters tags",
     (STACKS, "delete_stack"): "self name_or_stack_id",
+    (moto.cloudformation.responses.CloudFormationResponse, "delete_stack"): "self",
+    (moto.cloudformation.parsing, "parse_and_create_resource"): (
+        "logical_id resource_json resources_map account_id region_name"
+    ),
 }
 
 
@@ -147,7 +160,7 @@ def _processes(folder: Path) -> list[str]:
 def test_moto_still_has_what_is_replaced(owner: Any, name: str) -> None:
     """Each function of moto that is replaced is where it was, with the same parameters."""
     found = vars(owner)[name]
-    plain = found.__func__ if isinstance(found, classmethod) else found
+    plain = getattr(found, "__func__", None) or getattr(found, "fget", found)
     assert list(inspect.signature(plain).parameters) == REPLACED[owner, name].split()
 
 

@@ -11,7 +11,14 @@ import pytest
 from pipeline.local.state import LocalAws
 from pipeline.project.project import Project
 from pipeline.project.stack import resource_types
-from pipeline.stack.change_set import SERVICE, Stacks, Wanted, apply_change_set, make_change_set
+from pipeline.stack.change_set import (
+    ENVIRONMENT,
+    SERVICE,
+    Stacks,
+    Wanted,
+    apply_change_set,
+    make_change_set,
+)
 from pipeline.stack.removal import Removal, audit, remove_stack, stop_sources
 from pipeline.stack.rights import Scope, statements
 from pipeline.verbs.env_policy import environment_policy
@@ -33,16 +40,18 @@ def test_env_calls_nothing_that_its_policy_does_not_have(
     stacks = Stacks(clients("cloudformation"), lambda _: None)
     text = (root / "environment" / "stack.yaml").read_text(encoding="utf-8")
     wanted = Wanted(NAME, text, {"FunctionName": NAME}, {SERVICE: "Acme"})
-    removal = Removal(NAME, clients, stacks)
+    tags = {SERVICE: "Acme", ENVIRONMENT: "test-1"}
+    removal = Removal(NAME, clients, stacks, tags=tags)
     with recorded(caplog) as needed:
         outputs = apply_change_set(
             stacks, make_change_set(stacks, wanted, keep_on_failure=False), seen.reporter
         )
         for _ in range(2):
             clients("s3").put_object(Bucket=outputs["BucketName"], Key="one.log", Body=b"")
-        stop_sources(removal, seen.reporter)
-        remove_stack(removal, seen.reporter)
-        assert audit(removal) == []
+        found = removal.inventory()
+        stop_sources(removal, found, seen.reporter)
+        remove_stack(removal, found, seen.reporter)
+        assert audit(removal, found) == []
     scope = Scope("aws", "*", "*", NAME, "Acme")
     assert "cloudformation:CreateChangeSet" in needed
     assert outside(needed, statements(resource_types(root), scope)) == []

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pipeline.core.errors import PipelineError
@@ -65,12 +66,14 @@ def test_a_stack_is_made_changed_and_taken_away_with_all_in_it(aws: LocalAws) ->
     for _ in range(2):
         s3.put_object(Bucket=bucket, Key="kept.txt", Body=b"x")
     s3.delete_object(Bucket=bucket, Key="kept.txt")
-    removal = Removal(NAME, clients, stacks)
+    tags = {SERVICE: "Acme"}
+    removal = Removal(NAME, clients, stacks, tags=tags)
     assert any("Bucket" in line for line in what_would_go(removal))
     for _ in range(2):  # again on what is gone
-        stop_sources(removal, seen.reporter)
-        remove_stack(removal, seen.reporter)
-        assert audit(removal) == []
+        found = removal.inventory()
+        stop_sources(removal, found, seen.reporter)
+        remove_stack(removal, found, seen.reporter)
+        assert audit(removal, found) == []
     assert bucket not in [one["Name"] for one in s3.list_buckets()["Buckets"]]
 
 
@@ -113,3 +116,88 @@ def test_a_change_of_the_alias_is_refused_unless_it_is_only_evaluated_later(
     assert "Live" in change.lines()[0]
     with pytest.raises(PipelineError) if refused else nullcontext():
         refuse_lost_alias(change)
+
+
+class Formation:
+    """A CloudFormation whose stack goes through these statuses, one with each look at it."""
+
+    def __init__(self, *statuses: str, events: tuple[dict[str, Any], ...] = ()) -> None:
+        self.statuses, self.calls, self.seconds = list(statuses), list[str](), 0.0
+        self.happened = list(events)
+
+    def describe_stacks(self, StackName: str) -> dict[str, Any]:  # noqa: N803 - as boto3 has it
+        """Return the stack, with the next status; the last one stays."""
+        status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+        return {"Stacks": [{"StackName": StackName, "StackId": "id", "StackStatus": status}]}
+
+    def describe_stack_events(self, **_: str) -> dict[str, Any]:
+        """Return what has happened, the newest first."""
+        return {"StackEvents": self.happened[::-1]}
+
+    def __getattr__(self, name: str) -> Any:
+        def call(**_: Any) -> dict[str, Any]:
+            self.calls.append(name)
+            return {}
+
+        return call
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.seconds += seconds
+
+
+def event(number: int, name: str, status: str, reason: str = "") -> dict[str, Any]:
+    """Return a stack's event."""
+    return {
+        "EventId": str(number), "LogicalResourceId": name, "PhysicalResourceId": name,
+        "ResourceType": "AWS::S3::Bucket", "ResourceStatus": status, "ResourceStatusReason": reason,
+    }  # fmt: skip
+
+
+def test_an_operation_of_another_run_is_waited_for_and_a_stuck_one_is_taken_back() -> None:
+    """An interrupted create goes on in AWS; an update that is stuck is taken back once more."""
+    going, seen = Formation("CREATE_IN_PROGRESS", "CREATE_IN_PROGRESS", "CREATE_COMPLETE"), Seen()
+    found = Stacks(going, going.sleep).idle("env", NAME, seen.reporter)
+    assert found
+    assert found["StackStatus"] == "CREATE_COMPLETE"
+    assert going.seconds > 0
+    stuck = Formation("UPDATE_ROLLBACK_FAILED", "UPDATE_ROLLBACK_COMPLETE")
+    assert Stacks(stuck, stuck.sleep).idle("env", NAME, seen.reporter)
+    assert stuck.calls == ["continue_update_rollback"]
+    hopeless = Formation("UPDATE_ROLLBACK_FAILED")
+    with pytest.raises(PipelineError, match="UPDATE_ROLLBACK_FAILED"):
+        Stacks(hopeless, hopeless.sleep).idle("env", NAME, seen.reporter)
+
+
+def test_what_takes_long_is_named_each_minute_and_need_not_be_waited_for() -> None:
+    """AWS holds network interfaces for up to 45 minutes; the stack goes on without us."""
+    slow, seen = (
+        Formation("DELETE_IN_PROGRESS", events=(event(1, "Net", "DELETE_IN_PROGRESS"),)),
+        Seen(),
+    )
+    stacks = Stacks(slow, slow.sleep)
+    status = stacks.settled("env", "id", seen.reporter, set(), lambda: slow.seconds > 100)
+    assert (status, slow.seconds) == ("DELETE_IN_PROGRESS", 120)
+    assert "    DELETE_IN_PROGRESS, waiting for Net 60 s" in seen.lines()
+    endless = Formation("UPDATE_IN_PROGRESS")
+    with pytest.raises(PipelineError, match="after an hour"):
+        Stacks(endless, endless.sleep).settled("env", "id", seen.reporter, set())
+
+
+def test_the_first_resource_that_failed_is_named_with_what_helps() -> None:
+    """Others are cancelled for it, and an older operation had failures of its own."""
+    old = event(1, "Old", "UPDATE_FAILED", "long ago")
+    client, seen = Formation("ROLLBACK_COMPLETE", events=(old,)), Seen()
+
+    def execute_change_set(**_: str) -> None:
+        client.happened += [
+            event(2, "Bucket", "CREATE_FAILED", "logs already exists"),
+            event(3, "Queue", "CREATE_FAILED", "Resource creation cancelled"),
+        ]
+
+    client.execute_change_set = execute_change_set  # type: ignore[attr-defined]
+    change = ChangeSet(Wanted(NAME, "", {}, {}), "change", "id", is_new=True, changes=({},))
+    with pytest.raises(PipelineError) as failed:
+        apply_change_set(Stacks(client, client.sleep), change, seen.reporter)
+    assert failed.value.what == "Bucket (AWS::S3::Bucket): logs already exists"
+    assert failed.value.then.startswith("Delete theirs")

@@ -272,7 +272,7 @@ def test_what_is_deployed_is_used(
     assert body == b"from the file"
     (tmp_path / "new.log").write_text("x", encoding="utf-8")
     put = put_local(ours, tmp_path / "new.log", "", there, seen.reporter)
-    assert put == ("local-Logs-123456789012-bucket", "new.log")
+    assert put == {"bucket": "local-Logs-123456789012-bucket", "key": "new.log"}
     options = LogOptions(follow=True)
     where = place_of(ours, "local", there)
     log = function_log(where, options, there.now(), seen.reporter, time.sleep)

@@ -14,14 +14,10 @@ from pipeline.core.manifest import FunctionFacts, Manifest, Source, ZipFacts
 from pipeline.edge.http import Http
 from pipeline.octopus.client import Access, Octopus, connect
 from pipeline.project.project import Project
-from pipeline.verbs.env import (
-    Listed,
-    create_environment,
-    delete_environment,
-    list_environments,
-    reap_environments,
-)
-from pipeline.verbs.release import OctopusOptions, Released
+from pipeline.verbs.env import create_environment, delete_environment
+from pipeline.verbs.env_list import Survey, survey
+from pipeline.verbs.env_reap import Reaped, reap
+from pipeline.verbs.release import OctopusOptions, Released, connected
 
 from tests.project.values_support import machine
 from tests.standins.octopus_server import KEY, OctopusServer
@@ -209,7 +205,9 @@ class Verbs:
     """The verbs on one server, by name, for a project with these settings."""
 
     def __init__(self, server: OctopusServer, folder: Path, events: Events) -> None:
-        self.server, self.events, self.machine = server, events, machine(folder)
+        # With a key and no region no AWS is reached.
+        self.machine = machine(folder, {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "-"})
+        self.server, self.events = server, events
         self.project, self.folder = project_in(folder), folder
 
     def settings(self, text: str) -> None:
@@ -233,17 +231,12 @@ class Verbs:
         reporter = self.events.reporter
         return delete_environment(self.project, name, self.options, {}, reporter, confirm=confirm)
 
-    def listed(self) -> list[Listed]:
-        """Run env.list."""
-        return list_environments(self.project, self.options, {}, self.events.reporter)
+    def listed(self) -> Survey:
+        """Look as env.list does."""
+        octopus = connected(self.options, {}, self.events.reporter)
+        return survey(self.project, self.machine, octopus, local=False)
 
-    def reap(self, *, dry_run: bool = False) -> list[str]:
+    def reap(self, *, dry_run: bool = False) -> Reaped:
         """Run env.reap."""
-        return reap_environments(
-            self.project,
-            self.options,
-            {},
-            self.events.reporter,
-            now=self.machine.now(),
-            dry_run=dry_run,
-        )
+        reporter = self.events.reporter
+        return reap(self.project, self.listed(), self.machine, reporter, dry_run=dry_run)

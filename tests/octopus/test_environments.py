@@ -150,7 +150,7 @@ def test_permanent_environments_are_left_alone(
 @pytest.mark.usefixtures("space")
 def test_a_name_that_octopus_refuses_is_refused_first(server: OctopusServer, verbs: Verbs) -> None:
     """50 characters are its limit: the stand-in has it too."""
-    with refused("env.create TTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTT", UsageError):
+    with refused("environment name", UsageError):
         verbs.create("T" * 51)
     verbs.create("T" * 50)
     assert len([asked for asked in server.requests if asked.startswith("POST")]) == 2
@@ -197,28 +197,61 @@ def test_two_temporary_environments_share_the_phase(space: Space, verbs: Verbs) 
 
 @pytest.mark.usefixtures("space")
 def test_the_list_says_whose_they_are_and_what_is_in_them(verbs: Verbs) -> None:
-    """Permanent ones, ours with their end, and those of others."""
+    """Permanent ones, in Octopus or not yet, and ours with their end; AWS is not read, and said."""
     verbs.create("Test-1", expires=NOON + timedelta(hours=8))
     found = verbs.listed()
-    assert [(e.name, e.permanent, e.owner, e.machines) for e in found] == [
-        ("CI", True, "", ("Octopus Server",)),
-        ("Test-1", False, "Acme.Orders", ("Test-1-Orders",)),
+    assert [(e.name, e.is_permanent, bool(e.made), e.machines) for e in found.environments] == [
+        ("CI", True, False, ("Octopus Server",)),
+        ("Staging", True, False, ()),
+        ("Test-1", False, True, ("Test-1-Orders",)),
     ]
-    assert found[1].expires == "2026-11-23T20:00:00+00:00"
+    assert found.document()["environments"][2]["expires"] == "2026-11-23T20:00:00+00:00"
+    assert len(found.unread) == 1
+    assert found.unread[0].startswith("not read: AWS of CI: ")
 
 
 def test_only_what_is_over_and_ours_is_reaped(space: Space, verbs: Verbs) -> None:
-    """Not those without an end, nor those of another package; a dry run removes none."""
+    """Not those without an end, nor those of another package; the first run only warns."""
     verbs.create("Over", expires=NOON - timedelta(minutes=1))
     verbs.create("Later", expires=NOON + timedelta(minutes=1))
     verbs.create("Endless")
     other = space.named("environments", "Over")["Description"].replace("Orders", "Other")
     space.add("environments", {"Name": "Another", "Description": other})
-    assert verbs.reap(dry_run=True) == ["Over"]
+    assert verbs.reap(dry_run=True).warned == ("Over",)
+    first = verbs.reap()
+    assert (first.environments, first.warned) == ((), ("Over",))
+    assert verbs.reap(dry_run=True).environments == ("Over",)
     assert len(space.environments) == 5
-    assert verbs.reap() == ["Over"]
+    second = verbs.reap()
+    assert (second.environments, second.warned, second.left) == (("Over",), (), ())
     assert len(space.environments) == 4
-    assert verbs.reap() == []
+    assert verbs.reap().environments == ()
+
+
+def test_a_later_end_takes_the_warning_back(space: Space, verbs: Verbs) -> None:
+    """Who is warned and makes it again, with another end, is warned of that one too."""
+    verbs.create("Test-1", expires=NOON - timedelta(days=1))
+    assert verbs.reap().warned == ("Test-1",)
+    verbs.create("Test-1", expires=NOON)
+    assert verbs.reap().warned == ("Test-1",)
+    assert verbs.reap().environments == ("Test-1",)
+    assert [found["Name"] for found in space.environments.values()] == ["CI"]
+
+
+def test_one_that_octopus_keeps_does_not_keep_the_others(
+    server: OctopusServer, space: Space, verbs: Verbs
+) -> None:
+    """What is left is named, and goes with the next run."""
+    for name in ("One", "Two", "Three"):
+        verbs.create(name, expires=NOON)
+    verbs.reap()
+    id_ = space.named("environments", "Three")["Id"]
+    refusal = Fault(f"DELETE .*/environments/{id_}", 400, body=b'{"ErrorMessage": "in use"}')
+    server.faults.append(refusal)
+    done = verbs.reap()
+    assert done.environments == ("One", "Two")
+    assert [text.partition(":")[0] for text in done.left] == ["Three"]
+    assert verbs.reap().environments == ("Three",)
 
 
 def test_creating_again_moves_the_end(space: Space, verbs: Verbs) -> None:

@@ -53,6 +53,33 @@ def test_the_service_that_refuses_is_named(environment: str, function: str) -> N
         resource_name(environment, function)
 
 
+@pytest.mark.parametrize(
+    "environment", ["feature/JIRA-17_Größe", "1", "e" * 51, f"{'x' * 40}!", "x-y" * 30]
+)
+@pytest.mark.parametrize("function", ["Orders", "F" * 40])
+def test_what_does_not_fit_is_refused_with_a_name_that_does(
+    environment: str, function: str
+) -> None:
+    """The proposal is taken; two names that are cut at the same place get different ones."""
+
+    def proposed(name: str) -> str:
+        with pytest.raises(PipelineError) as caught:
+            resource_name(name, function)
+        found = re.search("the environment (.+) would do", caught.value.what)
+        assert found, caught.value.what
+        return found[1]
+
+    assert resource_name(proposed(environment), function)
+    assert proposed(f"{environment}{environment}1") != proposed(f"{environment}{environment}2")
+
+
+def test_a_function_that_leaves_no_room_gets_no_proposal() -> None:
+    """It is the function's name that has to change."""
+    with pytest.raises(PipelineError) as caught:
+        resource_name("CI", "x" * 64)
+    assert "would do" not in caught.value.what
+
+
 def test_the_longest_name_is_taken() -> None:
     """64 characters are allowed, the hyphen included."""
     assert len(resource_name("CI", "x" * 61)) == 64

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import doctor
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,6 +30,18 @@ def refuses(folder: Path, old: str, new: str, where: str, said: list[str]) -> No
     assert SETTINGS.count(old) == 1, old
     with refused(f"pyproject.toml {where}", PipelineError, said=said):
         Project.load(write_settings(folder, SETTINGS.replace(old, new)))
+
+
+@pytest.mark.parametrize(
+    ("began", "now"), [("python3.13", "nodejs24.x"), ("nodejs24.x", "python3.14")]
+)
+def test_a_repositorys_language_is_for_good(tmp_path: Path, began: str, now: str) -> None:
+    """Said at once: what else does not fit, from the lock to the tests, would be riddles."""
+    settings = SETTINGS.replace("python3.13", now).replace(">=3.13", ">=3.14")
+    folder = write_settings(tmp_path, settings)
+    (folder / doctor.ANSWERS).write_text(f"runtime: {began}\n", encoding="utf-8")
+    with refused(f"pyproject.toml [{FUNCTION}] runtime", PipelineError):
+        Project.load(folder)
 
 
 def test_good_settings_become_a_value(tmp_path: Path) -> None:

@@ -56,6 +56,10 @@ class Faults:
 
         self.script[operation].append(taken)
 
+    def refusal(self, status: int, code: str, message: str = "as scripted") -> Fault:
+        """Return a refusal that is written as the service that is asked writes one."""
+        return lambda _: _refusal(self._asked, status, code, message)
+
     def forget(self) -> None:
         """Begin again, without faults."""
         self.calls.clear()
@@ -138,6 +142,30 @@ STALE = refused(
     "The Revision Id provided does not match the latest Revision Id. Call the "
     "GetFunction/GetAlias API to retrieve the latest Revision Id",
 )
+
+
+def _refusal(asked: Asked, status: int, code: str, message: str) -> Answer:
+    """Protocols: rest-json (Lambda), json, cbor, query, ec2, and S3's XML."""
+    if asked.headers.get("smithy-protocol") == "rpc-v2-cbor":
+        # A map of two texts: RFC 8949, major types 5 and 3, lengths up to 255.
+        texts = [b"__type", code.encode(), b"message", message.encode()]
+        body = b"\xa2" + b"".join(b"\x78" + bytes([len(text)]) + text for text in texts)
+        headers = {"smithy-protocol": "rpc-v2-cbor", "Content-Type": "application/cbor"}
+        return Answer(status, body, headers)
+    if asked.headers.get("x-amz-target"):
+        document = json.dumps({"__type": code, "message": message}).encode()
+        return Answer(status, document, {"Content-Type": "application/x-amz-json-1.1"})
+    if operation_of(asked)[0].isupper() and re.match(r"/20\d\d-", asked.path):
+        return refused(status, code, message)(lambda: NO_ANSWER)
+    error = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    if b"Action=" in asked.body:
+        ec2 = b"Version=2016-11-15" in asked.body
+        error = (
+            f"<Response><Errors>{error}</Errors></Response>"
+            if ec2
+            else f"<ErrorResponse>{error}<RequestId>1</RequestId></ErrorResponse>"
+        )
+    return Answer(status, error.encode(), {"Content-Type": "text/xml"})
 
 
 def slow(seconds: float) -> Fault:

@@ -151,6 +151,7 @@ def form_file(asked: Asked) -> tuple[str, str, bytes]:
 def _handler(found: Loopback) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else each answer's body waits for an acknowledgement
 
         def _any(self) -> None:
             _take(self, found)

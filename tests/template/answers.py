@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from itertools import combinations, product
+from itertools import combinations, cycle, product
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ from tests.repositories import ROOT
 QUESTIONS: dict[str, Any] = yaml.safe_load((ROOT / "copier.yml").read_text(encoding="utf-8"))
 ANSWERS_FILE = ".copier-answers.yml"
 MODULE = "elb_logs_processor"
-KINDS = ("elb-logs", "s3-event", "empty")
+KINDS = ("elb-logs", "s3-event", "sqs-queue", "empty")
+# Those whose function begins with an AWS client, and whose stack has a bucket.
+WITH_BUCKET = ("elb-logs", "s3-event")
 SERVERS = {
     "teamcity": ".teamcity/settings.kts",
     "github": ".github/workflows/build.yml",
@@ -97,5 +99,5 @@ PAIRS = tuple(_every_pair_once())
 COMBINATIONS = tuple(
     {"function_kind": kind, "build_servers": list(servers), "runtime": runtime}
     for runtime in ("python3.13", "nodejs24.x")
-    for kind, servers in zip(KINDS, _DIMENSIONS["build_servers"], strict=True)
+    for kind, servers in zip(KINDS, cycle(_DIMENSIONS["build_servers"]), strict=False)
 )

@@ -53,10 +53,14 @@ def test_every_server_that_is_offered_has_a_file() -> None:
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_every_server_runs_the_one_command(server: str) -> None:
-    """Each builds with `python3 tasks.py build` and the arguments that a person gave."""
+    """Each builds with `python3 tasks.py build` and the arguments that a person gave.
+
+    And each reaps environments, at night.
+    """
     text = text_of(server)
     assert len(COMMAND.findall(text)) == 1
-    assert text.count("tasks.py") == 1
+    assert text.count("python3 tasks.py env.reap") == 1
+    assert text.count("tasks.py") == 2
 
 
 @pytest.mark.parametrize("server", YAML)
@@ -90,12 +94,22 @@ def test_jenkins_script_is_shell(tmp_path: Path) -> None:
         "tasks.py build --prerelease-tag *\n"
         "[profile pipeline]\nrole_arn = arn:role\nweb_identity_token_file = /t\n"
     )
+    environ["REAP"] = "true"
+    done = subprocess.run(
+        ["sh", "-e", "-c", script], env=environ, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("tasks.py env.reap\n[profile pipeline]\n")
+    del environ["AWS_ROLE_ARN"]
+    done = subprocess.run(
+        ["sh", "-e", "-c", script], env=environ, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == ""
 
 
 def test_teamcitys_script_gets_no_text_of_others(tmp_path: Path) -> None:
     """Arguments and branches are in its environment: what looks like shell is an argument."""
     text = text_of("teamcity")
-    (found,) = re.findall(r'scriptContent = "(.*)"$', text, re.MULTILINE)
+    found, _ = re.findall(r'scriptContent = "(.*)"$', text, re.MULTILINE)
     assert "%" not in found
     assert '"env.PIPELINE_ARGUMENTS", "%pipeline.arguments%"' in text
     python = tmp_path / "python3"
@@ -119,7 +133,7 @@ def test_teamcity_needs_no_branch_specification() -> None:
 
 def test_gitlab_exchanges_its_token(tmp_path: Path) -> None:
     """With a role, the job's token and a profile are in a folder that nobody else reads."""
-    (script,) = parsed("gitlab")["build"]["before_script"]
+    (script,) = parsed("gitlab")[".job"]["before_script"]
     environ = {"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path)}
     environ |= {"AWS_ROLE_ARN": "arn:role", "AWS_ID_TOKEN": "token%s"}
     command = ["sh", "-e", "-c", f'{script}\ncat "$AWS_CONFIG_FILE"']
@@ -146,6 +160,11 @@ def test_azure_drops_what_is_not_defined(tmp_path: Path) -> None:
     command = ["bash", "--noprofile", "--norc", "-e", "-c", script]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("none API-KEY tasks.py build\n", "")
+    environ["BUILD_CRONSCHEDULE_DISPLAYNAME"] = parsed("azure")["schedules"][0]["displayName"]
+    for url, said in ("", ""), ("https://octopus", "none API-KEY tasks.py env.reap\n"):
+        there = {**environ, "OCTOPUS_URL": url, "AWS_ACCESS_KEY_ID": "$(AWS_ACCESS_KEY_ID)"}
+        done = subprocess.run(command, env=there, capture_output=True, text=True, check=True)
+        assert done.stdout == said
 
 
 def test_github_gives_the_job_little_and_pins_its_actions() -> None:
@@ -160,6 +179,12 @@ def test_github_gives_the_job_little_and_pins_its_actions() -> None:
     assert len(actions) == 7
     assert [action for action in actions if not re.search(r"@[0-9a-f]{40}\Z", action)] == []
     assert all(re.search(rf"{action} # v\d", text_of("github")) for action in actions)
+    nightly = workflow["jobs"]["reap"]
+    assert nightly["permissions"] == {"contents": "read", "id-token": "write"}
+    assert {step["uses"] for step in nightly["steps"] if "uses" in step} < set(actions)
+    # The one is for all but the night, the other for the night alone.
+    assert job["if"] == "github.event_name != 'schedule'"
+    assert nightly["if"].startswith("github.event_name == 'schedule' && ")
     assert steps[0]["with"] == {"fetch-depth": 0, "persist-credentials": False}
     # A run that waits is dropped for a newer one of its group: no push may do that to a deploy.
     group = "build-${{ github.ref }}-${{ github.event_name }}"
@@ -202,3 +227,11 @@ def test_no_project_is_in_a_build_file(server: str) -> None:
     assert "{%" not in text
     assert not re.search(r"(?i)elb|logs processor|API-[A-Z0-9]{8}|AKIA", text)
     assert not re.search(r"(?i)set -[a-z]*x|printenv|\benv\s*\|", text)
+
+
+def test_gitlab_builds_or_reaps() -> None:
+    """Each pipeline has one of the two jobs: a schedule says with REAP that it is the other."""
+    jobs = parsed("gitlab")
+    assert jobs["build"]["rules"] == [{"if": '$REAP != "true"'}]
+    assert jobs["reap"]["rules"] == [{"if": '$REAP == "true"'}]
+    assert jobs["build"]["extends"] == jobs["reap"]["extends"] == ".job"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,9 +21,13 @@ from pipeline.project.buildserver import BuildServer
 
 from tests.repositories import ROOT, Render, commit_all, git
 from tests.template.answers import SERVERS
+from tests.tools import python_of
+from tests.words import assert_said
 
 _TODAY = "2026-11-26"
 _TEXT = "scripts/pipeline/core/text.py"
+# In what it says.
+_NAMES = {r"[0-9a-f]{64}": "SHA256", r"\b\d+ (more|found)\b": r"N \1"}
 _MARKERS = "<<<<<<< before\na\n=======\nb\n>>>>>>> after\n"
 
 
@@ -63,6 +70,39 @@ def _folder_for_file(repository: Path) -> str:
     return _TEXT
 
 
+def _folder_with_files_for_file(repository: Path) -> str:
+    _folder_for_file(repository)
+    (repository / _TEXT / "more.py").write_text("", encoding="utf-8")
+    return _TEXT
+
+
+def _link_for_file(repository: Path) -> str:
+    (repository / _TEXT).unlink()
+    (repository / _TEXT).symlink_to(repository / "README.md")
+    return _TEXT
+
+
+def _link_for_folder(repository: Path) -> str:
+    """Whose files are the template's, today."""
+    folder = repository / "scripts" / "pipeline" / "zip"
+    (repository / ".pipeline").mkdir()
+    folder.rename(repository / ".pipeline" / "elsewhere")
+    folder.symlink_to(repository / ".pipeline" / "elsewhere")
+    return "scripts/pipeline/zip/reader.py"
+
+
+def _conflict(repository: Path) -> str:
+    """Leave what a merge leaves: markers, and an index with both sides."""
+    (repository / _TEXT).write_text(_MARKERS, encoding="utf-8")
+    blob = git(repository, "hash-object", "-w", _TEXT).strip()
+    stages = "".join(f"100644 {blob} {number}\t{_TEXT}\n" for number in (1, 2, 3))
+    git(repository, "update-index", "--force-remove", _TEXT)
+    subprocess.run(
+        ["git", "update-index", "--index-info"], cwd=repository, input=stages.encode(), check=True
+    )
+    return _TEXT
+
+
 def _extra(repository: Path) -> str:
     (repository / "scripts" / "pipeline" / "core" / "more.py").write_text("1", encoding="utf-8")
     return "scripts/pipeline/core/more.py"
@@ -70,9 +110,15 @@ def _extra(repository: Path) -> str:
 
 def _manifest(repository: Path) -> str:
     """Hide an edit: whoever edits our file can edit the MANIFEST too."""
-    path = repository / doctor.MANIFEST
-    path.write_text(path.read_text(encoding="utf-8").replace("a", "b"), encoding="utf-8")
+    before = doctor._digest(repository / _TEXT)
+    _edit(repository)
+    _replaced(repository / doctor.MANIFEST, before, doctor._digest(repository / _TEXT))
     return doctor.MANIFEST
+
+
+def _folder_deleted(repository: Path) -> str:
+    shutil.rmtree(repository / "scripts" / "pipeline" / "deploy")
+    return "scripts/pipeline/deploy/apply.py"
 
 
 def _server(repository: Path) -> str:
@@ -85,27 +131,32 @@ def _server(repository: Path) -> str:
     [
         (_edit, "changed"), (_delete, "missing"), (_crlf, "line-ends"), (_extra, "extra"),
         (_file_for_folder, "missing"), (_folder_for_file, "changed"), (_manifest, "changed"),
-        (_server, "changed"),
+        (_server, "changed"), (_folder_with_files_for_file, "changed"),
+        (_link_for_file, "changed"), (_link_for_folder, "missing"), (_conflict, "conflict"),
+        (_folder_deleted, "missing"),
     ],
 )  # fmt: skip
 def test_a_hostile_edit_is_named_and_healed(
     repository: Path, capsys: pytest.CaptureFixture[str], hostile: Callable[[Path], str], kind: str
 ) -> None:
-    """Exit 3 names it; `--fix` brings ours back and touches nothing else; edits need `--yes`."""
+    """It is named; `--fix` brings ours back and touches nothing else; edits need `--yes`."""
     assert doctor.main([], repository) == 0
     path = hostile(repository)
     (repository / "README.md").write_text("The team's.\n", encoding="utf-8")
     capsys.readouterr()
-    assert doctor.main(["--json"], repository) == 3
+    doctor.main([], repository)
+    assert_said(capsys.readouterr().out, _NAMES)
+    assert doctor.main(["--json"], repository) == (4 if kind == "conflict" else 3)
     found = json.loads(capsys.readouterr().out)["findings"]
     assert (kind, path) in {(one["kind"], one["path"]) for one in found}
 
-    unasked = 2 if kind in ("changed", "extra") or hostile is _file_for_folder else 0
+    for_folder = hostile in (_file_for_folder, _link_for_folder)
+    unasked = 0 if kind in ("missing", "line-ends") and not for_folder else 2
     assert doctor.main(["--fix"], repository) == unasked
     assert doctor.main(["--fix", "--yes"], repository) == 0
     assert git(repository, "status", "--porcelain").split() == ["M", "README.md"]
     kept = [*(repository / ".pipeline").rglob("replaced/*/*")]
-    assert bool(kept) is (kind != "missing" or hostile is _file_for_folder)
+    assert bool(kept) is (kind != "missing" or for_folder)
 
 
 def test_what_a_merge_left_is_found_wherever_it_lies(repository: Path) -> None:
@@ -152,7 +203,7 @@ def _replaced(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
-def test_what_else_is_wrong_is_named(repository: Path) -> None:
+def test_what_else_is_wrong_is_named(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Answers that do not fit, an address with a password, credentials, a lock that lacks one."""
     answers, project = repository / doctor.ANSWERS, repository / "pyproject.toml"
     source = doctor.answers(repository)["_src_path"]
@@ -168,7 +219,10 @@ def test_what_else_is_wrong_is_named(repository: Path) -> None:
         ("credential", "src/notes.txt"), ("lock", "requirements/function.txt"),
         ("missing", SERVERS["teamcity"]),
     ]  # fmt: skip
-    assert not any(key in one.what or "hunter2" in one.what for one in found)
+    doctor.main([], repository)
+    shown = capsys.readouterr().out
+    assert (key in shown, "hunter2" in shown) == (False, False)
+    assert_said(shown, _NAMES)
     _replaced(answers, "https://me:hunter2hunter2@example.com/template.git", "../template")
     assert "address" in {one.kind for one in doctor.examine(repository, _TODAY)}
 
@@ -192,6 +246,66 @@ def test_a_lock_has_the_version_that_is_asked_for(repository: Path) -> None:
     assert [one.path for one in doctor.examine(repository, _TODAY)] == ["requirements/function.txt"]
 
 
+def test_a_lock_of_npm_fits_its_package(
+    render_function: Render, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What package.json asks for is locked as it asks for it, with a hash, and nothing else is."""
+    folder = tmp_path / "node"
+    shutil.copytree(render_function(function_kind="s3-event", runtime="nodejs24.x"), folder)
+    package, lock = folder / "package.json", folder / "package-lock.json"
+
+    def named() -> list[str]:
+        found = doctor.examine(folder, _TODAY)
+        return [one.path for one in found if one.kind == "lock"]
+
+    assert named() == []
+    asked, locked = json.loads(package.read_bytes()), json.loads(lock.read_bytes())
+    del locked["packages"]["node_modules/esbuild"]["integrity"]
+    lock.write_text(json.dumps(locked), encoding="utf-8")
+    asked["dependencies"] = {"@aws-sdk/client-s3": "^4", "left-pad": "1"}
+    package.write_text(json.dumps(asked), encoding="utf-8")
+    assert named() == [lock.name] * 3
+    doctor.main([], folder)
+    lines = capsys.readouterr().out.splitlines()
+    assert_said("\n".join(line for line in lines if line.startswith("  lock")))
+    asked["dependencies"] = {}
+    package.write_text(json.dumps(asked), encoding="utf-8")
+    assert named() == [lock.name] * 2
+    package.write_text("[]", encoding="utf-8")
+    assert named() == [lock.name]
+    lock.unlink()
+    assert named() == [lock.name]
+    package.write_text("{", encoding="utf-8")
+    assert named() == [package.name]
+
+
+def test_too_old_a_python_is_named(repository: Path) -> None:
+    """It can read the file, and says all that needs no TOML."""
+    _edit(repository)
+    script = repository / "scripts" / "doctor.py"
+    done = subprocess.run(
+        [python_of("3.10"), script, "--json"], capture_output=True, text=True, check=False
+    )
+    found = json.loads(done.stdout)["findings"]
+    assert [one["path"] for one in found] == [_TEXT, "python3"]
+    assert done.returncode == 3
+
+
+def test_a_look_imports_little(repository: Path) -> None:
+    """It is to end in a moment: what takes long to import is for those who need it."""
+    slow = {"bootstrap", "json", "pipeline", "shutil", "tempfile", "zipfile"}
+    look = (
+        "import sys; sys.path.append('scripts'); import doctor;"
+        f"doctor.main([], doctor.Path({str(repository)!r}));"
+        f"print({slow} & sys.modules.keys())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", look],
+        cwd=ROOT / "template", capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines() == ["doctor: nothing found", "set()"]
+
+
 def test_without_git(
     repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -199,7 +313,8 @@ def test_without_git(
     monkeypatch.setenv("PATH", "")
     assert [one.path for one in doctor.examine(repository, _TODAY)] == ["git"]
     assert doctor.main(["--fix"], repository) == 1
-    assert "git: No such file" in capsys.readouterr().err
+    source = str(doctor.answers(repository)["_src_path"])
+    assert_said(capsys.readouterr().err, {re.escape(source): "TEMPLATE"})
 
 
 def test_against_the_template(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,9 +325,7 @@ def test_against_the_template(repository: Path, monkeypatch: pytest.MonkeyPatch)
     assert doctor.main(["--against-template"], repository) == 3
     monkeypatch.setenv(doctor.ADDRESSES, str(doctor.answers(repository)["_src_path"]))
     assert doctor.main(["--against-template"], repository) == 0
-    before = doctor._digest(repository / _TEXT)
-    _edit(repository)
-    _replaced(repository / doctor.MANIFEST, before, doctor._digest(repository / _TEXT))
+    _manifest(repository)
     assert doctor.main(["--against-template"], repository) == 3
 
 

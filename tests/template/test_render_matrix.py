@@ -32,6 +32,7 @@ from tests.template.answers import (
     PAIRS,
     QUESTIONS,
     SERVERS,
+    WITH_BUCKET,
     expected_files,
     is_ours,
     label,
@@ -112,7 +113,7 @@ def test_settings_say_what_was_answered(
     assert project.base_version == (1, 0)
     permanent = [environment.name for environment in project.environments if environment.permanent]
     assert permanent == ["CI", "Staging", "Production"]
-    needs_nothing = is_node or answers["function_kind"] == "empty"
+    needs_nothing = is_node or answers["function_kind"] not in WITH_BUCKET
     assert project.dependencies == (() if needs_nothing else ("boto3>=1.40",))
     assert project.test_dependencies == (() if is_node else ("pytest>=8",))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,19 @@ import update
 from maintain.manifest import write_manifest
 from tests.generated.repository import PYTHON, RUNTIME, environment
 from tests.repositories import Render, commit_all, copy_template, git
+from tests.words import assert_said
 
 _NEXT = "v999.1.0"
+_RENAMED = """\"{{ region | default('eu-west-1') }}\""""
+_SECTION = """## 999.1.0 - 2030-12-31
+
+- The stack says that it is new:
+
+  ```diff
+  -# The function with
+  +# New: the function with
+  ```
+"""
 
 
 @pytest.fixture
@@ -29,7 +41,10 @@ def template(template_clone: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def repository(template: Path, tmp_path: Path) -> Path:
     """Return a folder with a repository made from it, which is not git's yet."""
-    answers = {"function_kind": "empty", "runtime": RUNTIME, "architecture": "arm64"}
+    answers = {
+        "function_kind": "empty", "runtime": RUNTIME, "architecture": "arm64",
+        "region": "us-east-1",
+    }  # fmt: skip
     return copy_template(template, tmp_path / "all" / "a repository", answers)
 
 
@@ -37,10 +52,11 @@ def repository(template: Path, tmp_path: Path) -> Path:
 def test_an_update_replaces_saves_and_proves(template: Path, repository: Path) -> None:
     """Edits of ours are named and kept, yours is a patch, and another answer goes everywhere.
 
-    The repository is a folder in a larger one.
+    The repository is a folder in a larger one; the release asks a question by another name.
     """
     git(repository.parent, "init", "--quiet")
-    for name in ("scripts/deploy.py", "scripts/docs/feeds.md"):
+    stack = "environment/stack.yaml"
+    for name in ("scripts/deploy.py", "scripts/docs/feeds.md", stack):
         with (repository / name).open("a", encoding="utf-8") as file:
             file.write("# edited\n")
     (repository / "scripts/docs/plans.md").unlink()
@@ -49,18 +65,33 @@ def test_an_update_replaces_saves_and_proves(template: Path, repository: Path) -
     for name in ("template/scripts/deploy.py", "template/.editorconfig"):
         with (template / name).open("a", encoding="utf-8") as file:
             file.write("# new\n")
+    (path,) = template.glob(f"template/environment/*'empty'*{Path(stack).name}*")
+    _replaced(path, "# The function with", "# New: the function with")
+    _replaced(template / "copier.yml", "\nregion:\n", "\naws_region:\n")
+    _replaced(template / "copier.yml", "not region |", "not aws_region |")
+    _replaced(template / "copier.yml", "default: eu-west-1", f"default: {_RENAMED}")
+    _replaced(template / "template/pyproject.toml.jinja", "text(region)", "text(aws_region)")
+    _replaced(template / "CHANGELOG.md", "\n## Unreleased\n", f"\n## Unreleased\n\n{_SECTION}")
     _release(template)
 
+    before = _state(repository.parent)
     code, said = _update(repository, "--preview")
-    assert (code, ".editorconfig" in said["patch"]) == (0, True)
-    assert git(repository, "status", "--porcelain") == ""
+    assert code == 0, said
+    assert ".editorconfig" in said["patch"]
+    assert _state(repository.parent) == before
     code, said = _update(repository)
     assert code == 0, said
     assert {*said["replaced"]} == {"scripts/deploy.py", "scripts/docs/plans.md"}
     assert (said["saved"], said["conflicts"]) == (["scripts/docs/feeds.md"], [])
     (kept,) = (repository / ".pipeline/replaced").glob("*/scripts/docs/feeds.md")
     assert kept.read_text(encoding="utf-8").endswith("# edited\n")
+    assert _SECTION in said["lines"]
+    assert _SECTION.strip() in (repository / said["message"]).read_text(encoding="utf-8")
+    assert doctor.answers(repository)["aws_region"] == "us-east-1"
+    assert 'region = "us-east-1"' in (repository / "pyproject.toml").read_text(encoding="utf-8")
     git(repository, "apply", "--3way", said["patch"])
+    text = (repository / stack).read_text(encoding="utf-8")
+    assert (text.startswith("# New: "), text.endswith("# edited\n")) == (True, True)
     assert (repository / ".editorconfig").read_text(encoding="utf-8").endswith("# new\n")
     assert doctor.main([], repository) == 0
     git(repository, "add", "--all")
@@ -140,28 +171,72 @@ def _release(template: Path) -> None:
     git(template, "tag", _NEXT)
 
 
+def _state(folder: Path) -> dict[Path, tuple[int, bytes]]:
+    """Return when each file was changed, and its bytes; Python's own caches are nobody's."""
+    return {
+        path: (path.lstat().st_mtime_ns, path.read_bytes())
+        for path in folder.rglob("*")
+        if path.is_file() and path.parent.name != "__pycache__"
+    }
+
+
 def _update(repository: Path, *words: str) -> tuple[int, dict[str, Any]]:
+    """Run the verb where every commit's hook fails, and nobody is there to ask."""
+    hooks = repository.parent.parent / "hooks"
+    hooks.mkdir(exist_ok=True)
+    (hooks / "pre-commit").write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    (hooks / "pre-commit").chmod(0o755)
+    failing = {
+        "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.hooksPath",
+        "GIT_CONFIG_VALUE_0": str(hooks),
+    }  # fmt: skip
     done = subprocess.run(
         [PYTHON, "tasks.py", "update", "--json", *words],
-        cwd=repository, env=environment(), capture_output=True, text=True, check=False,
+        cwd=repository, env=environment(failing), stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     return done.returncode, {"lines": done.stderr, **json.loads(done.stdout or "{}")}
 
 
-def test_a_wrong_command_line_is_refused(tmp_path: Path) -> None:
+def test_a_wrong_command_line_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """With exit code 2, before anything is fetched."""
-    assert update.main(["--answer", "runtime"], tmp_path) == 2
-    assert update.main(["--nonsense"], tmp_path) == 2
+    for words in (["--answer", "runtime"], ["--nonsense"]):
+        assert update.main(words, tmp_path) == 2
+        assert_said(capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("answer", ["nosuch=1", "language=node", "function_kind=s3-event",
                                     "runtime=nodejs24.x"])  # fmt: skip
 def test_an_answer_that_changes_nothing_or_too_much_is_refused(
-    render: Render, template_clone: Path, answer: str
+    render: Render, template_clone: Path, capsys: pytest.CaptureFixture[str], answer: str
 ) -> None:
     """Copier takes any name, and makes half of another function beside the team's."""
     words = ["--apply", str(template_clone), "--preview", "--answer", answer]
     assert update.main(words, render(function_kind="empty")) == 2
+    assert_said(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("name", ["scripts", "scripts/docs", "scripts/deploy.py"])
+def test_what_is_in_the_way_is_refused(
+    render: Render, template_clone: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str], name: str,
+) -> None:  # fmt: skip
+    """A file where a folder comes, a folder where a file comes; copier writes to where links lead.
+
+    Before anything is changed, with exit code 3.
+    """
+    repository, words = tmp_path / "a repository", ["--apply", str(template_clone), "--to", "x"]
+    shutil.copytree(render(function_kind="empty"), repository)
+    there, elsewhere = repository / name, tmp_path / "elsewhere"
+    there.rename(elsewhere)
+    makers = [there.mkdir] if elsewhere.is_file() else [there.touch]
+    for make in (*makers, lambda: there.symlink_to(elsewhere)):
+        make()
+        assert update.main(words, repository) == 3
+        assert_said(capsys.readouterr().err)
+        there.rmdir() if there.is_dir() and not there.is_symlink() else there.unlink()
 
 
 def test_an_unknown_origin_is_an_error(
@@ -170,4 +245,4 @@ def test_an_unknown_origin_is_an_error(
     """Copier records no release of a template that is no git repository."""
     (tmp_path / doctor.ANSWERS).write_text(f"_src_path: {template_clone}\n", encoding="utf-8")
     assert update.main(["--preview"], tmp_path) == 1
-    assert doctor.ANSWERS in capsys.readouterr().err
+    assert_said(capsys.readouterr().err)

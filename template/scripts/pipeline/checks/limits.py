@@ -21,7 +21,7 @@ from ..core.lambda_limits import (
     VARIABLE_NAME,
 )
 from ..core.manifest import ZipFacts
-from ..core.names import LONGEST_ENVIRONMENT, resource_name
+from ..core.names import resource_name
 from ..core.text import control_in, readable_size
 from ..function.compiled import owner
 from ..project.project import FROM_RUNTIME, TEST_FOLDERS, Function
@@ -82,10 +82,6 @@ def function_name_reasons(function: str, environments: Iterable[str]) -> list[st
     """Return why AWS refuses what the function is called in the environments, or Octopus these."""
     refused: dict[str, list[str]] = {}
     for environment in environments:
-        if len(environment) > LONGEST_ENVIRONMENT:
-            then = f"Octopus takes {LONGEST_ENVIRONMENT} characters for an environment"
-            refused.setdefault(then, []).append(f"{environment} has {len(environment)}")
-            continue
         try:
             resource_name(environment, function)
         except PipelineError as error:

@@ -19,8 +19,9 @@ def start(run: Session) -> None:
 
     started = start_for_project(run.project, run.machine, run.reporter)
     run.reporter.line(f"  local     embedded AWS on {started.aws.endpoint}")
+    width = max(map(len, started.outputs), default=0) + 2
     for name, value in started.outputs.items():
-        run.reporter.line(f"            {name:<14}{value}")
+        run.reporter.line(f"            {name:<{width}}{value}")
     run.answer = {
         "endpoint": started.aws.endpoint, "region": started.aws.region, "stack": started.stack,
         "outputs": dict(started.outputs), "log": started.aws.log,
@@ -49,13 +50,12 @@ def invoke(run: Session, event: list[str]) -> None:
         raise Exit(code=1)
 
 
-@verb({"file": "The file", "key": "The object's key; the file's name by default"})
+@verb({"file": "The file", "key": "The object's key, by default the file's name, or a group"})
 def put(run: Session, file: str, key: str = "") -> None:
-    """Put a file into the bucket of the stack in the embedded AWS."""
+    """Put a file into the bucket of the stack in the embedded AWS, or send it to its queue."""
     from ..verbs.local_use import put_local
 
-    bucket, key = put_local(run.project, Path(file), key, run.machine, run.reporter)
-    run.answer = {"bucket": bucket, "key": key}
+    run.answer = put_local(run.project, Path(file), key, run.machine, run.reporter)
 
 
 @verb(LOG_FLAGS)

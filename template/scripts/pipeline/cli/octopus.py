@@ -8,11 +8,13 @@ from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from ..core.errors import UsageError
+from ..core.errors import PipelineError, UsageError
 from .session import Session, secret, verb
 
 if TYPE_CHECKING:
-    from ..octopus.client import Access
+    from ..octopus.client import Access, Octopus
+    from ..verbs.env_list import Survey
+    from ..verbs.env_octopus import OctopusHalf
     from ..verbs.push import PushOptions
     from ..verbs.release import OctopusOptions
 
@@ -90,8 +92,8 @@ def release(
         "name": "The environment's name",
         "projects": RELEASE_FLAGS["projects"],
         "expires": "When env.reap may remove it: a number of hours or days, like 8h or 3d",
-        "like": "The declared environment whose account, region and settings its stack gets",
-        "package": "What is deployed at the end; the last build by default",
+        "like": "The declared environment whose account, settings and release it gets",
+        "package": "What is deployed at the end; `last` is the last build",
         "keep-on-failure": "Leave what was made when something fails",
         "confirm": "Its name again, where a permanent stack would lose or replace something",
         "dry-run": "Show how the stack would change, change nothing",
@@ -105,7 +107,6 @@ def create(
     confirm: str = "", dry_run: bool = False, local: bool = False, print_policy: bool = False,
 ) -> None:  # fmt: skip
     """Make an environment: its place in Octopus, its stack in AWS, and the first deploy."""
-    from ..verbs.env import create_environment, is_permanent
     from ..verbs.env_stack import StackOptions, create_stack, is_placed
 
     if print_policy:
@@ -116,33 +117,32 @@ def create(
         return
     end = _expiry(run.machine.now(), expires)
     options = StackOptions(name, local, like, package, end, keep_on_failure, confirm, dry_run)
-    run.answer = {"environment": name}
-
-    def octopus_half() -> None:
-        if local or dry_run or is_permanent(run.project, name):
-            return
-        octopus = octopus_options(octopus_access(run), projects=projects)
-        environ, reporter = run.machine.environ, run.reporter
-        made = create_environment(run.project, name, octopus, environ, reporter, expires=end)
-        ends = made.expires.isoformat() if made.expires else ""
-        run.answer = {"environment": made.name, "id": made.id, "expires": ends}
-
+    octopus = None if local else _octopus_half(run, name, projects, end)
+    outputs = None
     if is_placed(run.project, options):
-        outputs = create_stack(run.project, options, run.machine, run.reporter, octopus_half)
+        outputs = create_stack(run.project, options, run.machine, run.reporter, octopus)
         for key, value in outputs.items():
             run.reporter.line(f"            {key:<14}{value}")
-        run.answer = {**run.answer, "outputs": outputs}
     else:
-        octopus_half()
+        if octopus is None:
+            octopus_access(run).check("Or name with --like the environment that it is like in AWS.")
+        elif not dry_run:
+            octopus.make()
         run.reporter.line(f"    no stack: --like names the environment that {name} is like in AWS")
+    run.answer = {"environment": name}
+    if octopus and (made := octopus.made):
+        ends = made.expires.isoformat() if made.expires else ""
+        run.answer = {"environment": made.name, "id": made.id, "expires": ends}
+    if outputs is not None:
+        run.answer = {**run.answer, "outputs": outputs}
 
 
 @verb(
     {
         "name": "The environment's name",
         "confirm": "Its name again, for a permanent one or one that env.create did not make",
-        "like": "The declared environment that it was made like",
-        "dry-run": "List what would go from AWS, remove nothing",
+        "like": "The declared environment in whose account it is; its stack says so, too",
+        "dry-run": "List what would go, remove nothing",
         "local": "From the embedded AWS",
     }
 )
@@ -153,26 +153,20 @@ def delete(
     """Take an environment away: sources, machine, Octopus environment, buckets, stack."""
     from invoke import Exit
 
-    from ..verbs.env import delete_environment, is_permanent
-    from ..verbs.env_stack import StackOptions, delete_stack, is_placed
+    from ..verbs.env_stack import StackOptions, delete_stack
 
     options = StackOptions(name, local, like, confirm=confirm, dry_run=dry_run)
+    octopus = None if local else _octopus_half(run, name)
     removed = []
 
     def octopus_half() -> None:
-        if not (local or is_permanent(run.project, name)):
-            octopus = octopus_options(octopus_access(run))
-            environ, reporter = run.machine.environ, run.reporter
-            done = delete_environment(
-                run.project, name, octopus, environ, reporter, confirm=confirm
-            )
-            removed.extend([name] if done else [])
+        if octopus and dry_run:
+            for line in octopus.what_would_go():
+                run.reporter.line(line)
+        elif octopus and octopus.remove(confirm):
+            removed.append(name)
 
-    left: list[str] = []
-    if is_placed(run.project, options):
-        left = delete_stack(run.project, options, run.machine, run.reporter, octopus_half)
-    elif not dry_run:
-        octopus_half()
+    left = delete_stack(run.project, options, run.machine, run.reporter, octopus_half)
     for text in left:
         run.reporter.line(f"    left: {text}")
     run.answer = {"environment": name, "removed": bool(removed), "left": left}
@@ -180,33 +174,69 @@ def delete(
         raise Exit(code=1)
 
 
-@verb(name="list")
-def list_(run: Session) -> None:
-    """List the environments in Octopus: whose they are, when they end, their machines."""
-    from ..verbs.env import list_environments
+def _octopus_half(
+    run: Session, name: str, projects: str | None = None, end: datetime | None = None
+) -> OctopusHalf | None:
+    """Return the environment's half in Octopus, None where neither settings nor anybody names it.
 
-    octopus = octopus_options(octopus_access(run))
-    found = list_environments(run.project, octopus, run.machine.environ, run.reporter)
-    for environment in found:
-        owner = f"for {environment.owner}" if environment.owner else ""
-        kind = "permanent" if environment.permanent else owner
-        end = f"until {environment.expires}" if environment.expires else ""
-        words = [f"{environment.name:<20}", f"{kind:<30}", end, ", ".join(environment.machines)]
-        run.reporter.line(" ".join(words).rstrip())
-    run.answer = {"environments": [asdict(environment) for environment in found]}
+    A permanent environment has one to be deployed through, where a server is named.
+    """
+    from ..verbs.env_octopus import OctopusHalf
+
+    access = octopus_access(run)
+    options = octopus_options(access, projects=projects)
+    push = replace(push_options(run), octopus=access)
+    half = OctopusHalf(run.project, name, options, push, run.machine, run.reporter, end)
+    has_project = projects or run.project.octopus.project
+    return None if access.missing and (half.is_permanent or not has_project) else half
 
 
-@verb({"dry-run": "Show which ones, remove none"})
-def reap(run: Session, dry_run: bool = False) -> None:
-    """Remove this project's temporary environments whose time is over."""
-    from ..verbs.env import reap_environments
+@verb({"local": "Those in the embedded AWS, without Octopus"}, name="list")
+def list_(run: Session, local: bool = False) -> None:
+    """List the environments in the settings, in Octopus and in AWS, and what is left of them."""
+    found = _survey(run, local=local)
+    for line in found.lines():
+        run.reporter.line(line)
+    run.answer = found.document()
 
-    octopus = octopus_options(octopus_access(run))
-    names = reap_environments(
-        run.project, octopus, run.machine.environ, run.reporter,
-        now=run.machine.now(), dry_run=dry_run,
-    )  # fmt: skip
-    run.answer = {"environments": names, "dry_run": dry_run}
+
+@verb(
+    {
+        "dry-run": "Show which ones, remove none and warn of none",
+        "local": "Those in the embedded AWS, without Octopus",
+    }
+)
+def reap(run: Session, dry_run: bool = False, local: bool = False) -> None:
+    """Remove this project's environments whose time is over; the run before warns of each."""
+    from invoke import Exit
+
+    from ..core.events import Failed
+    from ..verbs.env_reap import reap
+
+    found = _survey(run, local=local)
+    done = reap(run.project, found, run.machine, run.reporter, dry_run=dry_run)
+    run.answer = asdict(done)
+    if done.left:
+        then = "Settle that, then run this again: what AWS still holds goes with a later run."
+        run.reporter.emit(Failed("", PipelineError("env.reap", "\n".join(done.left), then)))
+        raise Exit(code=1)
+
+
+def _survey(run: Session, *, local: bool) -> Survey:
+    from ..verbs.env_list import survey
+    from ..verbs.release import connected
+
+    reach: Octopus | PipelineError | None = None
+    if not local:
+        try:
+            octopus = octopus_options(octopus_access(run))
+            reach = connected(octopus, run.machine.environ, run.reporter)
+        except PipelineError as error:
+            reach = error
+    found = survey(run.project, run.machine, reach, local=local)
+    for text in found.unread:
+        run.reporter.warn(text)
+    return found
 
 
 def octopus_access(

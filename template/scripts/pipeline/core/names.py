@@ -6,9 +6,11 @@ read: they become names of files, parts of addresses, and words in messages.
 
 from __future__ import annotations
 
+import hashlib
 import re
+import unicodedata
 
-from .errors import PipelineError
+from .errors import PipelineError, UsageError
 from .lambda_limits import DESCRIPTION_LIMIT, FUNCTION_NAME_LIMIT
 from .text import quoted
 
@@ -74,17 +76,38 @@ def version_name(version: str) -> str:
 def resource_name(environment: str, function: str) -> str:
     """Return `{environment}-{function}`, the name of the Lambda function and of its stack.
 
-    Raises PipelineError for a name that Lambda (64 of `A-Za-z0-9_-`) or CloudFormation
-    (a letter, then `A-Za-z0-9-`) would refuse.
+    Raises UsageError for an environment that Octopus would refuse (50 characters), PipelineError
+    for a name that Lambda (64 of `A-Za-z0-9_-`) or CloudFormation (a letter, then `A-Za-z0-9-`)
+    would refuse; both with an environment's name that all three take, where there is one.
     """
     name = f"{environment}-{function}"
+    if len(environment) > LONGEST_ENVIRONMENT:
+        what = f"Octopus refuses {quoted(environment)} ({len(environment)} characters)"
+        then = f"Octopus takes {LONGEST_ENVIRONMENT} characters for an environment."
+        raise UsageError("environment name", f"{what}{_instead(environment, function)}", then)
     if not LAMBDA_NAME.fullmatch(name):
-        raise PipelineError(
-            "function name",
-            f"Lambda refuses {name!r} ({len(name)} characters)",
-            "A name has at most 64 characters out of A-Z, a-z, 0-9, - and _, environment included.",
+        what = f"Lambda refuses {name!r} ({len(name)} characters){_instead(environment, function)}"
+        then = (
+            f"A name has at most {FUNCTION_NAME_LIMIT} characters out of A-Z, a-z, 0-9, - and _, "
+            "environment included."
         )
+        raise PipelineError("function name", what, then)
     if not _STACK_NAME.fullmatch(name):
+        what = f"CloudFormation refuses {name!r}{_instead(environment, function)}"
         then = "A stack's name starts with a letter and has only letters, digits and hyphens."
-        raise PipelineError("stack name", f"CloudFormation refuses {name!r}", then)
+        raise PipelineError("stack name", what, then)
     return name
+
+
+def _instead(environment: str, function: str) -> str:
+    """Return what else the environment may be called, in words; "" where the function is wrong."""
+    room = min(LONGEST_ENVIRONMENT, FUNCTION_NAME_LIMIT - 1 - len(function))
+    plain = unicodedata.normalize("NFKD", environment).encode("ascii", "ignore").decode()
+    plain = re.sub("[^A-Za-z0-9]+", "-", plain).strip("-")
+    plain = plain if plain[:1].isalpha() else f"env-{plain}".rstrip("-")
+    if len(plain) > room:
+        # Names that begin alike, as branches do, stay apart.
+        mark = hashlib.sha256(environment.encode("utf-8", "replace")).hexdigest()[:4]
+        plain = f"{plain[: max(0, room - 5)].rstrip('-')}-{mark}"
+    fits = len(plain) <= room and _STACK_NAME.fullmatch(f"{plain}-{function}")
+    return f"; the environment {plain} would do" if fits and plain != environment else ""

@@ -84,7 +84,15 @@ class Unanswered(PipelineError):  # noqa: N818 - named like the other errors of 
     """No answer came: whether the request was carried out is not known."""
 
 
-_KINDS = {"ResourceConflictException": InUse, "ResourceNotFoundException": Missing}
+_KINDS = {
+    "ResourceConflictException": InUse,
+    "ResourceNotFoundException": Missing,
+    "ChangeSetNotFound": Missing,
+    "NoSuchBucket": Missing,
+    "NoSuchEntity": Missing,
+    "QueueDoesNotExist": Missing,
+    "AWS.SimpleQueueService.NonExistentQueue": Missing,
+}
 
 
 @contextmanager

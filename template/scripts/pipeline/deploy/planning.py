@@ -157,10 +157,13 @@ def _refuse_canary(plan: Plan, connection: Connection, where: str) -> list[str]:
 
 
 def _bucket(manifest: Manifest, name: str) -> Bucket | None:
+    """Return where the zip goes: `name` may have a prefix after its bucket."""
+    if not name:
+        return None
+    bucket, _, prefix = name.partition("/")
     # Named by its content: deploying again what is there already changes nothing.
-    return (
-        Bucket(name, f"{manifest.package_id}/{manifest.function_zip.sha256}.zip") if name else None
-    )
+    parts = (prefix.strip("/"), manifest.package_id, f"{manifest.function_zip.sha256}.zip")
+    return Bucket(bucket, "/".join(filter(None, parts)))
 
 
 def _summary(plan: Plan) -> str:

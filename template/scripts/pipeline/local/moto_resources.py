@@ -1,8 +1,9 @@
 """Resources of an ordinary stack that moto's CloudFormation does not know, or not to the end.
 
-Aliases, retry settings, alarms and bucket policies are made, and permissions, which moto makes and
-never changes or deletes. What nobody knows is left out, and what refers to it gets a text that says
-so. moto finds the classes by itself, as direct subclasses of its model, and takes the later of two.
+Aliases, retry settings, alarms, and policies of buckets and queues are made, and permissions, which
+moto makes and never changes or deletes. What nobody knows is left out, and what refers to it gets a
+text that says so. moto finds the classes by itself, as direct subclasses of its model, and takes
+the later of two.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from moto.cloudwatch.models import cloudwatch_backends
 from moto.core.common_models import CloudFormationModel
 from moto.s3.exceptions import MissingBucket
 from moto.s3.models import s3_backends
+from moto.sqs.models import sqs_backends
 
 from .clients import LEFT_OUT
 from .patches import Patches
@@ -301,3 +303,26 @@ class StackBucketPolicy(_Resource, CloudFormationModel):
         """Remove the bucket's policy, unless it went with its bucket."""
         with contextlib.suppress(MissingBucket):
             s3_backends[account]["aws"].delete_bucket_policy(name)
+
+
+class StackQueuePolicy(_Resource, CloudFormationModel):
+    """AWS::SQS::QueuePolicy; its physical id names its queues."""
+
+    kind = "AWS::SQS::QueuePolicy"
+
+    @staticmethod
+    def put(name: str, properties: Mapping[str, Any], account: str, region: str) -> str:  # noqa: ARG004
+        """Set the policy of each of the queues."""
+        names = [url.rpartition("/")[2] for url in properties["Queues"]]
+        for queue in names:
+            found = sqs_backends[account][region].get_queue(queue)
+            found.policy = json.dumps(properties["PolicyDocument"])
+        return ",".join(names)
+
+    @staticmethod
+    def remove(name: str, account: str, region: str) -> None:
+        """Remove the policy of each of the queues, unless it went with its queue."""
+        queues = sqs_backends[account][region].queues
+        for queue in name.split(","):
+            if queue in queues:
+                queues[queue].policy = None

@@ -11,25 +11,60 @@ import copy
 import json
 import re
 import threading
+import time
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import Any
 
-from moto.awslambda.exceptions import InvalidParameterValueException
+from moto.awslambda.exceptions import (
+    GenericResourcNotFound,
+    InvalidParameterValueException,
+    LambdaClientError,
+)
 from moto.awslambda.models import LambdaBackend, lambda_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.events.models import EventPattern, Rule
 from moto.sqs.models import sqs_backends
 
 from ..runtime.invocation import Invocation
+from .moto_metrics import ThrottledError
 from .patches import Patches
+from .strict_rules import Refusal, check_parameters
 
 _POLL_SECONDS = 0.1
-# As many batches at once as AWS begins with.
+_THROTTLED_SECONDS = 0.5
+# As many batches at once as AWS begins with, where the mapping does not say.
 _BATCHES = 5
+# What an invocation takes at most, less what stands around the records.
+_BATCH_BYTES = 6_291_456 - 16
+# Of a mapping's settings, what the model of the service bounds.
+_OWN = {"BatchSize", "MaximumBatchingWindowInSeconds", "ScalingConfig", "FunctionResponseTypes"}
+_FIFO_SIZE = 10
+_SIZE_WITHOUT_WINDOW = 10
 _STEPS = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
+
+
+@dataclass
+class _Batches:
+    """What a mapping has taken from its queue: the records it gathers, and those in work."""
+
+    records: list[dict[str, Any]] = field(default_factory=list)
+    due: float = 0.0
+    threads: list[threading.Thread] = field(default_factory=list)
+
+    def next(self, size: int) -> list[dict[str, Any]]:
+        """Take out the batch that is due: it is full, or the batching window is over."""
+        weights = accumulate(len(json.dumps(record)) + 2 for record in self.records)
+        count = sum(weight < _BATCH_BYTES for weight in weights)
+        is_full = len(self.records) >= size or count < len(self.records)
+        if not is_full and time.monotonic() < self.due:
+            return []
+        batch, self.records = self.records[: count or 1], self.records[count or 1 :]
+        return batch
 
 
 class Queues:
@@ -42,9 +77,7 @@ class Queues:
     def __init__(self, run: Callable[[Any, bytes], Invocation]) -> None:
         self._run = run
         self._ended = threading.Event()
-        self._free: dict[str, threading.Semaphore] = defaultdict(
-            lambda: threading.Semaphore(_BATCHES)
-        )
+        self._batches: dict[str, _Batches] = defaultdict(_Batches)
         threading.Thread(target=self._poll, daemon=True).start()
 
     def close(self) -> None:
@@ -55,58 +88,73 @@ class Queues:
         while not self._ended.wait(_POLL_SECONDS):
             for region in [*lambda_backends[DEFAULT_ACCOUNT_ID].values()]:
                 for mapping in [*region._event_source_mappings.values()]:  # noqa: SLF001
-                    if mapping.enabled and _queue(mapping):
+                    if _queue(mapping):
                         _safely(self._take, mapping)
 
     def _take(self, mapping: Any) -> None:
-        free = self._free[mapping.uuid]
-        if not free.acquire(blocking=False):
+        batches, queue = self._batches[mapping.uuid], _queue(mapping)
+        if not mapping.enabled:
+            batches.records.clear()  # not in work yet: they come again, as everything that is left
             return
-        messages: list[Any] = []
-        try:
-            queue = _queue(mapping)
-            hidden = int(queue.visibility_timeout)
+        batches.threads = [thread for thread in batches.threads if thread.is_alive()]
+        most = (mapping.scaling_config or {}).get("MaximumConcurrency", _BATCHES)
+        if len(batches.threads) >= most:
+            return
+        if not batches.records:
+            batches.due = time.monotonic() + (mapping.max_batch_window or 0)
+        hidden, room = int(queue.visibility_timeout), mapping.batch_size - len(batches.records)
+        if room > 0:
             sqs = sqs_backends[mapping.account_id][mapping.region]
-            messages = sqs.receive_message(queue.name, mapping.batch_size, 0, hidden, ["All"])
-        finally:
-            if not messages:
-                free.release()
-        if messages:
-            work = (self._deliver, mapping, messages, free)
-            threading.Thread(target=_safely, args=work, daemon=True).start()
+            for message in sqs.receive_message(queue.name, room, 0, hidden, ["All"]):
+                record = _record(message, mapping)
+                if _is_wanted(record, mapping):
+                    batches.records.append(record)
+                else:
+                    queue.delete_message(message.receipt_handle)
+        if batch := batches.next(mapping.batch_size):
+            work = (self._deliver, mapping, batch, time.monotonic() + hidden)
+            batches.threads.append(threading.Thread(target=_safely, args=work, daemon=True))
+            batches.threads[-1].start()
 
-    def _deliver(self, mapping: Any, messages: Sequence[Any], free: threading.Semaphore) -> None:
-        try:
-            records = [_record(message, mapping) for message in messages]
-            wanted = [record for record in records if _is_wanted(record, mapping)]
-            failed: set[str] = set()
-            if wanted:
-                event = json.dumps({"Records": wanted}).encode()
-                # As it is now: an alias may have moved.
-                function = lambda_backends[mapping.account_id][mapping.region].get_function(
-                    mapping.function_name
-                )
+    def _deliver(self, mapping: Any, records: Sequence[dict[str, Any]], until: float) -> None:
+        event, done = json.dumps({"Records": records}).encode(), None
+        # What is throttled is tried again for as long as nobody else sees the messages.
+        while done is None and time.monotonic() < until and not self._ended.is_set():
+            # As it is now: an alias may have moved.
+            function = lambda_backends[mapping.account_id][mapping.region].get_function(
+                mapping.function_name
+            )
+            try:
                 done = self._run(function, event)
-                failed = _failed(done, {record["messageId"] for record in wanted}, mapping)
-            for message in messages:
-                if message.id not in failed:
-                    _queue(mapping).delete_message(message.receipt_handle)
-        finally:
-            free.release()
+            except ThrottledError:
+                self._ended.wait(_THROTTLED_SECONDS)
+        queue = _queue(mapping)
+        if done is not None and queue is not None:
+            sent = {record["messageId"] for record in records}
+            failed = to_come_again(done, sent, mapping.function_response_types or ())
+            for record in records:
+                if record["messageId"] not in failed:
+                    queue.delete_message(record["receiptHandle"])
 
 
 def serve_sources(patches: Patches, send: Callable[[Any, bytes], object]) -> None:
     """Leave queues to `Queues`, and let rules `send` their events to functions."""
     patches.wrap(LambdaBackend, "create_event_source_mapping", _create_mapping)
     patches.wrap(LambdaBackend, "update_event_source_mapping", _update_mapping)
+    patches.wrap(LambdaBackend, "delete_event_source_mapping", _delete_mapping)
     patches.wrap(Rule, "send_to_targets", lambda original: _send_to_targets(original, send))
 
 
 def _queue(mapping: Any) -> Any:
     """Return moto's queue of a mapping; None for a stream, and for a queue that is gone."""
+    if ":sqs:" not in mapping.event_source_arn:
+        return None
     queues = sqs_backends[mapping.account_id][mapping.region].queues
-    _, _, service, _, _, name = mapping.event_source_arn.split(":", 5)
-    return queues.get(name) if service == "sqs" else None
+    return queues.get(_last(mapping.event_source_arn))
+
+
+def _last(arn: str) -> str:
+    return arn.rpartition(":")[2]
 
 
 def _safely(work: Callable[..., None], *arguments: Any) -> None:
@@ -118,19 +166,13 @@ def _safely(work: Callable[..., None], *arguments: Any) -> None:
 
 def _create_mapping(original: Callable[..., Any]) -> Callable[..., Any]:
     def create_event_source_mapping(self: Any, spec: dict[str, Any]) -> Any:
-        _as_number(spec)
+        _as_typed(spec)
+        if ":sqs:" in spec.get("EventSourceArn", ""):
+            _check(spec, spec["EventSourceArn"])
+            _check_new(self, spec["EventSourceArn"], self.get_function(spec["FunctionName"]))
         mapping = original(self, spec)
-        queue = _queue(mapping)
-        if queue:
+        if queue := _queue(mapping):
             queue.lambda_event_source_mappings.clear()  # or moto would deliver too
-            hidden = int(queue.visibility_timeout)
-            least = int(self.get_function(mapping.function_name).timeout)
-            if hidden < least:
-                self.delete_event_source_mapping(mapping.uuid)
-                raise InvalidParameterValueException(
-                    f"Queue visibility timeout: {hidden} seconds is less than "
-                    f"Function timeout: {least} seconds"
-                )
         return mapping
 
     return create_event_source_mapping
@@ -138,19 +180,87 @@ def _create_mapping(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _update_mapping(original: Callable[..., Any]) -> Callable[..., Any]:
     def update_event_source_mapping(self: Any, uuid: str, spec: dict[str, Any]) -> Any:
-        _as_number(spec)
-        mapping = original(self, uuid, spec)
-        if mapping:
-            mapping.function_name = spec.get("FunctionName", mapping.function_name)
+        _as_typed(spec)
+        mapping = self.get_event_source_mapping(uuid)
+        if mapping is None:
+            raise GenericResourcNotFound
+        if _queue(mapping):
+            now = {"BatchSize": mapping.batch_size}
+            now["MaximumBatchingWindowInSeconds"] = mapping.max_batch_window or 0
+            _check({**now, **spec}, mapping.event_source_arn)
+        original(self, uuid, spec)
+        mapping.function_name = spec.get("FunctionName", mapping.function_name)
         return mapping
 
     return update_event_source_mapping
 
 
-def _as_number(spec: dict[str, Any]) -> None:
-    # A stack's parameters arrive as text.
-    if "BatchSize" in spec:
-        spec["BatchSize"] = int(spec["BatchSize"])
+def _delete_mapping(original: Callable[..., Any]) -> Callable[..., Any]:
+    def delete_event_source_mapping(self: Any, uuid: str) -> Any:
+        mapping = original(self, uuid)
+        if mapping is None:
+            raise GenericResourcNotFound
+        return mapping
+
+    return delete_event_source_mapping
+
+
+class _Exists(LambdaClientError):  # noqa: N818 - AWS's answer, not our error
+    code = 409
+
+
+def _check_new(region: Any, source: str, function: Any) -> None:
+    """Refuse a mapping that there is already, or whose queue is missing or too impatient."""
+    name = function.function_name
+    for other in [*region._event_source_mappings.values()]:  # noqa: SLF001
+        if (other.event_source_arn, other.function_arn) == (source, function.function_arn):
+            message = f'An event source mapping with SQS arn (" {source} ") and function (" {name} '
+            message += '") already exists. Please update or delete the existing mapping with UUID '
+            raise _Exists("ResourceConflictException", message + other.uuid)
+    queues: Mapping[str, Any] = sqs_backends[region.account_id][region.region_name].queues
+    queue = queues.get(_last(source))
+    if queue is None:
+        raise InvalidParameterValueException(
+            "Error occurred while ReceiveMessage. SQS Error Code: "
+            "AWS.SimpleQueueService.NonExistentQueue. SQS Error Message: The specified queue does "
+            "not exist."
+        )
+    hidden, least = int(queue.visibility_timeout), int(function.timeout)
+    if hidden < least:
+        raise InvalidParameterValueException(
+            f"Queue visibility timeout: {hidden} seconds is less than "
+            f"Function timeout: {least} seconds"
+        )
+
+
+def _check(spec: Mapping[str, Any], source: str) -> None:
+    """Refuse what Lambda refuses of a queue's mapping, by its model and beyond it."""
+    try:
+        check_parameters("UpdateEventSourceMapping", {key: spec[key] for key in _OWN & spec.keys()})
+    except Refusal as refusal:
+        raise LambdaClientError(refusal.code, refusal.message) from refusal
+    size, window = spec.get("BatchSize") or 0, spec.get("MaximumBatchingWindowInSeconds") or 0
+    if source.endswith(".fifo") and window:
+        raise InvalidParameterValueException("Batching window is not supported for FIFO queues")
+    if source.endswith(".fifo") and size > _FIFO_SIZE:
+        raise InvalidParameterValueException(
+            f"Batch size cannot be greater than {_FIFO_SIZE} for an SQS FIFO queue."
+        )
+    if size > _SIZE_WITHOUT_WINDOW and not window:
+        raise InvalidParameterValueException(
+            "Maximum batch window in seconds must be greater than 0 if maximum batch size is "
+            f"greater than {_SIZE_WITHOUT_WINDOW}"
+        )
+
+
+def _as_typed(spec: dict[str, Any]) -> None:
+    """Read what a stack's parameters bring as text."""
+    for key in {"BatchSize", "MaximumBatchingWindowInSeconds"} & spec.keys():
+        spec[key] = int(spec[key])
+    if most := (spec.get("ScalingConfig") or {}).get("MaximumConcurrency"):
+        spec["ScalingConfig"] = {"MaximumConcurrency": int(most)}
+    if isinstance(spec.get("Enabled"), str):
+        spec["Enabled"] = spec["Enabled"] == "true"
 
 
 def _record(message: Any, mapping: Any) -> dict[str, Any]:
@@ -163,6 +273,9 @@ def _record(message: Any, mapping: Any) -> dict[str, Any]:
         "MessageDeduplicationId": message.deduplication_id,
         "SequenceNumber": message.sequence_number,
     }
+    if header := (message.system_attributes or {}).get("AWSTraceHeader"):
+        attributes["AWSTraceHeader"] = header["StringValue"]
+    digest = {"md5OfMessageAttributes": message.attribute_md5} if message.message_attributes else {}
     return {
         "messageId": message.id,
         "receiptHandle": message.receipt_handle,
@@ -172,6 +285,7 @@ def _record(message: Any, mapping: Any) -> dict[str, Any]:
             name: _attribute(value) for name, value in message.message_attributes.items()
         },
         "md5OfBody": message.body_md5,
+        **digest,
         "eventSource": "aws:sqs",
         "eventSourceARN": mapping.event_source_arn,
         "awsRegion": mapping.region,
@@ -197,11 +311,11 @@ def _is_wanted(record: dict[str, Any], mapping: Any) -> bool:
     return any(EventPattern.load(one["Pattern"]).matches_event(event) for one in filters)
 
 
-def _failed(done: Invocation, sent: set[str], mapping: Any) -> set[str]:
-    """Return which messages are to come again; what makes no sense says so of all."""
+def to_come_again(done: Invocation, sent: set[str], response_types: Sequence[str]) -> set[str]:
+    """Return which messages of a batch failed; a report that makes no sense says so of all."""
     if done.error:
         return sent
-    if "ReportBatchItemFailures" not in (mapping.function_response_types or ()):
+    if "ReportBatchItemFailures" not in response_types:
         return set()
     try:
         answer = json.loads(done.payload) or {}

@@ -1,9 +1,9 @@
 """What moto silently drops of an ordinary stack, and of a function: put back.
 
-CloudFormation: a bucket's notifications and versioning; a function's architecture, tags, dead
-letters, storage, logging. A stack update leaves deployed code alone unless the template's own
-`Code` changed, as CloudFormation does. S3 events: one for each object that is made, filters with
-escapes, slashes, object version and sequencer.
+CloudFormation: a bucket's notifications and versioning; a queue's attributes that change; a
+function's architecture, tags, dead letters, storage, logging. A stack update leaves deployed code
+alone unless the template's own `Code` changed, as CloudFormation does. S3 events: one for each
+object that is made, filters with escapes, slashes, object version and sequencer.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import re
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial, wraps
@@ -19,12 +20,16 @@ from urllib.parse import quote_plus, unquote_plus
 
 from flask import has_request_context, request
 from moto.awslambda.models import LambdaFunction
+from moto.cloudformation import parsing
 from moto.cloudformation.exceptions import ValidationError
-from moto.cloudformation.models import Change, ChangeSet, CloudFormationBackend
+from moto.cloudformation.models import Change, ChangeSet, CloudFormationBackend, Event
+from moto.cloudformation.parsing import ResourceMap
 from moto.cloudformation.responses import CloudFormationResponse
 from moto.core.exceptions import JsonRESTError
+from moto.core.responses import ActionResult
 from moto.s3 import notifications
 from moto.s3.models import FakeBucket, Notification
+from moto.sqs.models import Queue
 
 from .moto_resources import add_resources
 from .moto_templates import refuse_templates
@@ -40,6 +45,7 @@ _NOTIFICATIONS = {
 # Events that are real only where the call's address names this. moto sends them too while it makes
 # an object: for the parts of an upload as a whole, and for tags that come with an object or not.
 _CALLS = {"s3:ObjectCreated:Put": ("uploadId", False), "s3:ObjectTagging:Put": ("tagging", True)}
+_SUBSTITUTED = re.compile(r"\$\{(\w+)\}")
 _Wrap = Callable[..., Any]
 
 
@@ -55,13 +61,20 @@ def replace_dropped(patches: Patches) -> None:
     patches.wrap(LambdaFunction, "update_function_code", _update_code)
     patches.wrap(FakeBucket, "create_from_cloudformation_json", _put_bucket)
     patches.wrap(FakeBucket, "update_from_cloudformation_json", _put_bucket)
+    patches.replace(Queue, "update_from_cloudformation_json", _update_queue)
+    patches.wrap(Queue, "physical_resource_id", _address)
     patches.replace(Notification, "_key_matches", _key_matches)
     patches.wrap(notifications, "send_event", _send_event)
     patches.wrap(notifications, "_get_s3_event", _event)
+    patches.wrap(ResourceMap, "build_resource_diff", _resource_diff)
     patches.wrap(CloudFormationBackend, "create_change_set", _create_change_set)
     patches.replace(CloudFormationBackend, "execute_change_set", _execute_change_set)
     patches.replace(ChangeSet, "diff", _changes)
+    patches.wrap(parsing, "parse_and_create_resource", _create_resource)
     patches.wrap(CloudFormationResponse, "_validate_different_update", _different_update)
+    # moto keeps it with a stack, and neither sets nor minds it.
+    patches.add(CloudFormationResponse, "update_termination_protection", _protect)
+    patches.wrap(CloudFormationResponse, "delete_stack", _unless_protected)
     # Again by the same thread: a stack within a stack.
     turn = threading.RLock()
     for change in ("create_stack", "update_stack", "delete_stack"):
@@ -82,16 +95,39 @@ def _in_turn(turn: threading.RLock, original: _Wrap) -> _Wrap:
     return change
 
 
+def _protect(self: Any) -> ActionResult:
+    stack = self.cloudformation_backend.get_stack(self._get_param("StackName"))
+    stack.enable_termination_protection = self._get_bool_param("EnableTerminationProtection")
+    return ActionResult({"StackId": stack.stack_id})
+
+
+def _unless_protected(original: _Wrap) -> _Wrap:
+    @wraps(original)
+    def delete_stack(self: Any) -> Any:
+        wanted = self._get_param("StackName")
+        for stack in self.cloudformation_backend.stacks.values():
+            if stack.enable_termination_protection and wanted in (stack.name, stack.stack_id):
+                what = f"Stack [{stack.name}] cannot be deleted while TerminationProtection"
+                raise ValidationError(message=f"{what} is enabled")
+        return original(self)
+
+    return delete_stack
+
+
 def _create_change_set(original: _Wrap) -> _Wrap:
     @wraps(original)
-    def create_change_set(self: Any, **request: Any) -> Any:
+    def create_change_set(self: Any, **given: Any) -> Any:
         # moto would make a second stack of the name.
         for stack in list(self.stacks.values()):
-            if stack.name == request["stack_name"] and request["change_set_type"] == "CREATE":
+            if stack.name == given["stack_name"] and given["change_set_type"] == "CREATE":
                 if stack.status != "REVIEW_IN_PROGRESS":
                     raise ValidationError(message=f"Stack [{stack.name}] already exists")
                 del self.stacks[stack.stack_id]
-        return original(self, **request)
+        made = original(self, **given)
+        if has_request_context():
+            change = self.describe_change_set(given["change_set_name"])
+            change.is_kept = request.values.get("OnStackFailure") == "DO_NOTHING"
+        return made
 
     return create_change_set
 
@@ -101,10 +137,25 @@ def _execute_change_set(self: Any, change_set_name: str, stack_name: str | None 
     change = self.describe_change_set(change_set_name)
     name = stack_name if stack_name and ":" not in stack_name else change.stack_name
     if change.change_set_type == "CREATE":
-        del self.stacks[change.stack_id]
-        made = self.create_stack(name, change.template, change.parameters, tags=change.tags)
+        if not self.stacks.pop(change.stack_id, None):
+            what = f"ChangeSet [{change.change_set_id}] does not exist"
+            raise ValidationError(message=what)
+        is_kept = True
+        try:
+            made = self.create_stack(name, change.template, change.parameters, tags=change.tags)
+        except Exception as error:
+            # AWS has said yes by then, and tells of it in the stack's events.
+            is_kept, failed = (
+                change.is_kept,
+                [one for one in self.stacks.values() if one.name == name],
+            )
+            if not failed:
+                raise
+            made = failed[0]
+            _give_up(made, error, is_kept=is_kept)
         # The stack that the change set named.
-        self.stacks[change.stack_id] = self.stacks.pop(made.stack_id)
+        stacks = self.stacks if is_kept else self.deleted_stacks
+        stacks[change.stack_id] = self.stacks.pop(made.stack_id)
         made.stack_id = change.stack_id
     else:
         given = [
@@ -113,6 +164,42 @@ def _execute_change_set(self: Any, change_set_name: str, stack_name: str | None 
         ]
         self.update_stack(name, change.template, None, given, change.tags)
     change.execution_status = "EXECUTE_COMPLETE"
+
+
+def _give_up(stack: Any, error: Exception, *, is_kept: bool) -> None:
+    """End a creation: what was made goes, also what is retained else, or stays to be continued."""
+    resources = stack.resource_map
+    written, name = resources._resource_json_map, getattr(resources, "failed", "")  # noqa: SLF001
+    there = resources._parsed_resources  # noqa: SLF001 - moto offers no other way in
+    made = {key: one for key, one in written.items() if key in there}
+    event: Any = partial(Event, stack.stack_id, stack.name, resource_properties=None)
+    kind = written.get(name, {}).get("Type", "")
+    reason = getattr(error, "message", None) or str(error)
+    stack.events.append(event(name, "", kind, "CREATE_FAILED", reason))
+    # moto makes what is missing when somebody looks.
+    resources._resource_json_map = made  # noqa: SLF001 - see above
+    stack.output_map._output_json_map = {}  # noqa: SLF001 - see above
+    if not is_kept:
+        for one in made.values():
+            one.pop("DeletionPolicy", None)
+        resources.delete()
+    stack.status = "CREATE_FAILED" if is_kept else "DELETE_COMPLETE"
+    stack._add_stack_event(stack.status)  # noqa: SLF001 - see above
+
+
+def _create_resource(original: _Wrap) -> _Wrap:
+    @wraps(original)
+    def parse_and_create_resource(
+        logical_id: str, resource_json: Any, resources_map: Any, account_id: str, region_name: str
+    ) -> Any:
+        try:
+            return original(logical_id, resource_json, resources_map, account_id, region_name)
+        except Exception:
+            # What it refers to is made within, and has failed before.
+            resources_map.failed = getattr(resources_map, "failed", logical_id)
+            raise
+
+    return parse_and_create_resource
 
 
 def _changes(self: Any) -> list[Change]:
@@ -125,6 +212,47 @@ def _changes(self: Any) -> list[Change]:
         for action, names in by_action.items()
         for name in names
     ]
+
+
+def _resource_diff(original: _Wrap) -> _Wrap:
+    def build_resource_diff(
+        self: Any, other_template: dict[str, Any], parameters: dict[str, Any] | None = None
+    ) -> Any:
+        # moto sees values that are given, not defaults, nor what conditions make of either.
+        by_action = original(self, other_template, parameters)
+        before, after = (
+            {name: str(one.get("Default")) for name, one in template.get("Parameters", {}).items()}
+            | {name: str(value) for name, value in given.items()}
+            for template, given in (
+                (self._template, self.input_parameters),
+                (other_template, parameters or self.input_parameters),
+            )
+        )
+        changed = {name for name in after if before.get(name) != after[name]}
+        conditions = other_template.get("Conditions", {})
+        old = self._template.get("Conditions", {})
+        changed |= {name for name in conditions if old.get(name) != conditions[name]}
+        for _ in conditions:  # one may be made of another
+            changed |= {name for name, one in conditions.items() if _names(one) & changed}
+        for name, resource in other_template["Resources"].items():
+            known = name in by_action["Add"] or name in by_action["Modify"]
+            if not known and _names(resource) & changed:
+                by_action["Modify"].append(name)
+        return by_action
+
+    return build_resource_diff
+
+
+def _names(value: Any) -> set[str]:
+    """Return the parameters and conditions that a part of a template refers to."""
+    if isinstance(value, list):
+        return set().union(*map(_names, value))
+    if not isinstance(value, dict):
+        return set()
+    found = set().union(*map(_names, value.values()))
+    found |= {value[key] for key in ("Ref", "Condition") if isinstance(value.get(key), str)}
+    found |= {value["Fn::If"][0]} if "Fn::If" in value else set()
+    return found | set(_SUBSTITUTED.findall(json.dumps(value.get("Fn::Sub", ""))))
 
 
 def _different_update(original: _Wrap) -> _Wrap:
@@ -258,6 +386,31 @@ def _put_bucket(original: _Wrap) -> _Wrap:
         return bucket
 
     return put
+
+
+def _address(original: _Wrap) -> _Wrap:
+    def physical_resource_id(self: Any) -> str:
+        # Some clients (JavaScript's) send to wherever a queue's address leads.
+        if has_request_context():
+            return f"{request.host_url}{self.account_id}/{self.name}"
+        return str(original(self))
+
+    return physical_resource_id
+
+
+def _update_queue(
+    cls: Any,  # noqa: ARG001
+    original_resource: Any,
+    new_resource_name: str,  # noqa: ARG001
+    cloudformation_json: Any,
+    account_id: str,  # noqa: ARG001
+    region_name: str,  # noqa: ARG001
+) -> Any:
+    properties = dict(cloudformation_json["Properties"])
+    original_resource.tags = {tag["Key"]: tag["Value"] for tag in properties.pop("Tags", ())}
+    properties.pop("QueueName", None)
+    original_resource._set_attributes({"Policy": original_resource.policy, **properties})  # noqa: SLF001
+    return original_resource
 
 
 def _apply_to_bucket(bucket: Any, properties: Mapping[str, Any]) -> None:

@@ -22,6 +22,13 @@ class Patches(ExitStack):
         """Put `ours` in the place of `owner.name`, as `wrap` does."""
         self.wrap(owner, name, lambda _: ours)
 
+    def add(self, owner: Any, name: str, ours: Callable[..., Any]) -> None:
+        """Give `owner` a function that it lacks. Raises PipelineError where it has one by now."""
+        if name in vars(owner):
+            raise _moved(owner, name, "is there, and was not")
+        setattr(owner, name, ours)
+        self.callback(delattr, owner, name)
+
     def wrap(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
         """Put `make(original)` in the place of `owner.name`.
 
@@ -31,18 +38,23 @@ class Patches(ExitStack):
         original = vars(owner).get(name)
         if original is None:
             raise _moved(owner, name, "is not there")
-        if getattr(original, "__replaced_by__", "") == __name__:
+        # What a class method or a property is made of, and how to make another.
+        part = {classmethod: "__func__", property: "fget"}.get(type(original))
+        plain, same = (getattr(original, part), type(original)) if part else (original, _itself)
+        if getattr(plain, "__replaced_by__", "") == __name__:
             raise PipelineError(
                 "embedded AWS", "it runs in this process already", "Close that one first."
             )
-        plain = original.__func__ if isinstance(original, classmethod) else original
-        replacement = make(plain)
+        replacement: Any = make(plain)
         if _parameters(plain) != _parameters(replacement):
             raise _moved(owner, name, f"takes {', '.join(_parameters(plain))}")
-        ours: Any = classmethod(replacement) if plain is not original else replacement
-        ours.__replaced_by__ = __name__
-        setattr(owner, name, ours)
+        replacement.__replaced_by__ = __name__
+        setattr(owner, name, same(replacement))
         self.callback(setattr, owner, name, original)
+
+
+def _itself(function: Any) -> Any:
+    return function
 
 
 def _parameters(function: Any) -> list[str]:

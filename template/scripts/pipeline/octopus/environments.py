@@ -22,10 +22,12 @@ from .projects import OctopusProject, Process, split_names
 
 # Octopus has no other field of an environment that could hold this.
 _MARK = re.compile(r"Made by env\.create for (?P<owner>\S+?)\.(?: Expires (?P<end>\S+?)\.)?$")
+# In front of it, where older releases of this library do not mind it.
+_WARNED = re.compile(r"env\.reap warned of its end (?P<when>\S+?)\. ")
 # The properties of a lifecycle's phase that hold its environments.
 TARGETS = ("AutomaticDeploymentTargets", "OptionalDeploymentTargets")
 _IN_USE = (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT)
-_STAMP = "%Y-%m-%dT%H:%MZ"
+STAMP = "%Y-%m-%dT%H:%MZ"
 PHASE = "Temporary environments"
 _ATTEMPTS = 3
 
@@ -34,32 +36,36 @@ _ATTEMPTS = 3
 class OctopusEnvironment:
     """An environment: `owner` is the package id it was made for, empty where we did not make it.
 
-    `expires` is None where it was made without an end.
+    `expires` is None where it was made without an end, `warned` where `env.reap` has not warned.
     """
 
     id: str
     name: str
     owner: str = ""
     expires: datetime | None = None
+    warned: datetime | None = None
 
     @classmethod
     def of(cls, document: Document) -> OctopusEnvironment:
         """Read the resource."""
-        mark = _MARK.search(document.text("Description"))
-        owner, end = (mark["owner"], _moment(mark["end"] or "")) if mark else ("", None)
-        return cls(document.identity(), document.text("Name"), owner, end)
+        text = document.text("Description")
+        mark, note = _MARK.search(text), _WARNED.search(text)
+        owner, end = (mark["owner"], moment(mark["end"] or "")) if mark else ("", None)
+        warned = moment(note["when"]) if note else None
+        return cls(document.identity(), document.text("Name"), owner, end, warned)
 
 
-def _moment(stamp: str) -> datetime | None:
+def moment(stamp: str) -> datetime | None:
+    """Read what `STAMP` writes; None for an empty text, and for one that was written by hand."""
     try:
-        return datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
-    except ValueError:  # empty, or written by hand
+        return datetime.strptime(stamp, STAMP).replace(tzinfo=UTC)
+    except ValueError:
         return None
 
 
 def _description(owner: str, expires: datetime | None) -> str:
     """Return what `_MARK` reads. `expires` is cut to minutes."""
-    end = f" Expires {expires.astimezone(UTC).strftime(_STAMP)}." if expires else ""
+    end = f" Expires {expires.astimezone(UTC).strftime(STAMP)}." if expires else ""
     return f"Made by env.create for {owner}.{end}"
 
 
@@ -127,6 +133,14 @@ def ensure_environment(
             "environments", there, Description=description, AllowDynamicInfrastructure=True
         )
     return OctopusEnvironment.of(there), created
+
+
+def note_warning(octopus: Octopus, environment: OctopusEnvironment, stamp: str) -> None:
+    """Note in an environment when it was warned of its end; an empty `stamp` takes that back."""
+    there = octopus.get(f"environments/{environment.id}")
+    text = _WARNED.sub("", there.text("Description"))
+    note = f"env.reap warned of its end {stamp}. " if stamp else ""
+    octopus.update("environments", there, Description=f"{note}{text}")
 
 
 def remove_environment(octopus: Octopus, environment: OctopusEnvironment) -> None:

@@ -78,6 +78,12 @@ def ensure_release(octopus: Octopus, project: OctopusProject, wanted: Wanted) ->
     return Release(there.identity(), wanted.version, project, created)
 
 
+def find_release(octopus: Octopus, project: OctopusProject, version: str) -> Release | None:
+    """Return the project's release of that version, whatever made it, or None."""
+    there = octopus.find(f"projects/{project.id}/releases/{quote(version, safe='')}")
+    return Release(there.identity(), version, project, created=False) if there else None
+
+
 def _package_id(package: Document) -> str:
     return package.text("PackageId") or package.text("NuGetPackageId")
 

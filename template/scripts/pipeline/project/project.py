@@ -19,7 +19,7 @@ from ..core.text import seconds_of
 from ..deploy.traffic import Rollout
 from ..edge.files import decoded, refuse_mark
 from ..edge.git import Git
-from .runtimes import ARCHITECTURES, Runtime, runtime_named
+from .runtimes import ARCHITECTURES, Runtime, language_of, runtime_named
 from .tables import Table, normal
 from .versions import strategy_named
 
@@ -229,7 +229,7 @@ class Project:
             version_strategy=_strategy(pipeline),
             tag_prefix=_tag_prefix(pipeline),
             release_branches=pipeline.texts("release-branches", ("main", "master")),
-            function=_function(pipeline.table("function")),
+            function=_function(pipeline.table("function"), _began_with(root)),
             advice=_advice(pipeline.table("function")),
             environments=_environments(pipeline),
             dependencies=tuple(
@@ -359,8 +359,19 @@ def _tag_prefix(pipeline: Table) -> str:
     return prefix
 
 
-def _function(table: Table) -> Function:
+def _began_with(root: Path) -> str:
+    """Return the runtime that a repository was generated for; nothing where nobody knows."""
+    return str(doctor.answers(root).get("runtime", ""))
+
+
+def _function(table: Table, began: str) -> Function:
     runtime = runtime_named(table.text("runtime"), where=f"{table.file} [{table.name}] runtime")
+    if began and language_of(began)[0] != runtime.language:
+        what = (
+            f"{runtime.name} is of another language than {began}, which all of src is written for"
+        )
+        then = f"{doctor.FOR_GOOD}: put {began} back, or generate a repository for {runtime.name}."
+        raise table.error("runtime", what, then)
     function = Function(
         name=table.text("name"),
         runtime=runtime,

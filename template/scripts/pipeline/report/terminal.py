@@ -25,7 +25,10 @@ _wrap = partial(textwrap.wrap, break_long_words=False, break_on_hyphens=False)
 
 # A line of a plan: its label, what changes, from what, to what. Long ones are two lines.
 _CHANGE = re.compile(rf"  (.{{{STAGE_WIDTH}}} )(\S.*?: )?(.*?)( *-> )(.*)")
-_LABELS = {"drift": "yellow", "alarm": "red", "traffic": "yellow", "waiting": "cyan"}
+_LABELS = {
+    "drift": "yellow", "alarm": "red", "traffic": "yellow", "waiting": "cyan",
+    "over": "red", "left": "red", "no stack": "yellow", "stack is": "yellow",
+}  # fmt: skip
 _LABELLED = re.compile(rf"  ({'|'.join(_LABELS)}) .*", re.DOTALL)
 
 

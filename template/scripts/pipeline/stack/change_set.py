@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.errors import Conflict, PipelineError
-from ..core.events import Reporter
-from ..deploy.aws_errors import explained_errors
+from ..core.events import Progressed, Reporter
+from ..deploy.aws_errors import Missing, explained_errors
 
 SERVICE, ENVIRONMENT, EXPIRES = "pipeline:service", "pipeline:environment", "pipeline:expires"
+# The declared environment in whose account it is, and whose settings it has.
+LIKE = "pipeline:like"
 _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"]
 _REVIEW = "REVIEW_IN_PROGRESS"
 _ALIAS = "AWS::Lambda::Alias"
@@ -23,6 +26,18 @@ _KNOWN_LATER = "{{changeSet:"
 _SECONDS_BETWEEN = 3.0
 # A distribution or a network interface takes its time, and nothing else takes an hour.
 _LONGEST = 3600.0
+_SECONDS_BETWEEN_LINES = 60.0
+_DONE = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+# What AWS says of a resource that it does not make, and what to do then.
+_HELP = {
+    "already exists|name is not available": "Delete theirs, import it, or choose another name.",
+    "not authorized|access ?denied|unauthorized": "Allow that to the role that makes the stack.",
+    "limit|quota|exceed": "Delete what the account does not need, or ask AWS for more.",
+    "cannot be assumed": "IAM has not spread the new role yet.",
+    "subnet|security group|vpc": "Correct SubnetIds and SecurityGroupIds of the environment.",
+    "not empty": "Something still writes to the bucket: stop it.",
+    "validate the following destination": "Let the bucket depend on the permission to call `live`.",
+}
 
 
 @dataclass(frozen=True)
@@ -61,24 +76,69 @@ class Stacks:
                 return
             token = {"NextToken": answer["NextToken"]}
 
-    def settled(self, where: str, stack_id: str, reporter: Reporter, seen: set[str]) -> str:
+    def settled(
+        self, where: str, stack_id: str, reporter: Reporter, seen: set[str],
+        is_enough: Callable[[], bool] = lambda: False,
+    ) -> str:  # fmt: skip
         """Wait for the end of an operation, show its events, and return the stack's status.
 
-        `seen` has the ids of events that are shown, or older than the operation.
+        `seen` has the ids of events that are shown, or older than the operation. Once a minute it
+        is said what is waited for, and `is_enough` may end that.
         """
-        waited = 0.0
+        waited, under_way = 0.0, dict[str, float]()
         while True:
             found = self.find(stack_id)
             for event in self.events(where, stack_id, seen):
                 _show(event, reporter)
+                name = str(event["LogicalResourceId"])
+                if not event["ResourceStatus"].endswith("_IN_PROGRESS"):
+                    under_way.pop(name, None)
+                elif event.get("PhysicalResourceId") != stack_id:
+                    under_way.setdefault(name, waited)
             status = str(found["StackStatus"]) if found else "DELETE_COMPLETE"
             if not status.endswith("_IN_PROGRESS"):
                 return status
+            for_what = ", ".join(f"{name} {waited - at:.0f} s" for name, at in under_way.items())
+            text = f"{status}, waiting for {for_what or 'CloudFormation'}"
+            reporter.emit(Progressed("stack", text))
+            if waited and waited % _SECONDS_BETWEEN_LINES == 0:
+                reporter.line(f"    {text}")
+                if is_enough():
+                    return status
             if waited >= _LONGEST:
                 what = f"the stack is {status} after an hour"
                 raise PipelineError(where, what, "Look at it in AWS; run this again when it ended.")
             self.sleep(_SECONDS_BETWEEN)
             waited += _SECONDS_BETWEEN
+
+    def idle(self, where: str, name: str, reporter: Reporter) -> dict[str, Any] | None:
+        """Return a stack once nothing goes on in it any more, None where there is none.
+
+        What another run began, or this one before it was interrupted, is waited for. An update
+        that could not be taken back is taken back once more.
+        """
+        while found := self.find(name):
+            status = str(found["StackStatus"])
+            if status == "UPDATE_ROLLBACK_FAILED":
+                reporter.line(f"    {name} is {status}: its old state is brought back")
+                self.call(where, "continue_update_rollback", StackName=name)
+            elif status == _REVIEW or not status.endswith("_IN_PROGRESS"):
+                return found
+            else:
+                reporter.line(
+                    f"    {name} is {status}: another run changes it; waiting for its end"
+                )
+            seen: set[str] = set()
+            self.events(where, str(found["StackId"]), seen)
+            status = self.settled(where, str(found["StackId"]), reporter, seen)
+            if status == "UPDATE_ROLLBACK_FAILED":
+                what = f"{name} is {status}: {self.reason(name)}"
+                raise PipelineError(where, what, "Remove the cause, then run this again.")
+        return None
+
+    def reason(self, name: str) -> str:
+        """Return CloudFormation's reason for a stack's status, "" without one."""
+        return str((self.find(name) or {}).get("StackStatusReason", ""))
 
     def events(self, where: str, stack_id: str, seen: set[str]) -> list[dict[str, Any]]:
         """Return a stack's events that are not in `seen`, oldest first, and add them to it."""
@@ -92,7 +152,8 @@ class Stacks:
 class Wanted:
     """What a stack is to be: `template` is its text, `tags` are those of all its resources.
 
-    `protected` ones can only be deleted after their protection was taken away.
+    `protected` ones can only be deleted after their protection was taken away; the others need not
+    be ready for traffic when they are said to be made.
     """
 
     name: str
@@ -177,6 +238,8 @@ def make_change_set(stacks: Stacks, wanted: Wanted, *, keep_on_failure: bool) ->
         TemplateBody=wanted.template,
         Capabilities=_CAPABILITIES,
         OnStackFailure="DO_NOTHING" if keep_on_failure else "DELETE" if is_new else "ROLLBACK",
+        # Said explicitly: in the express mode AWS's own default has changed already.
+        DeploymentConfig={"Mode": _mode(wanted), "DisableRollback": keep_on_failure},
         Parameters=[
             {"ParameterKey": key, "ParameterValue": value}
             for key, value in wanted.parameters.items()
@@ -235,6 +298,26 @@ def discard(stacks: Stacks, change: ChangeSet) -> None:
         stacks.call(where, "delete_stack", StackName=name)
 
 
+def was_executed(stacks: Stacks, change: ChangeSet) -> bool:
+    """Tell whether the stack that is there comes of this change, and not of another run's.
+
+    A change that was not executed is taken back.
+    """
+    where = change.wanted.where
+    if stacks.find(change.wanted.name) is None:
+        return False
+    try:
+        found = stacks.call(
+            where, "describe_change_set", StackName=change.stack_id, ChangeSetName=change.id
+        )
+    except Missing:
+        return False  # another one was executed, and CloudFormation has deleted this one
+    if str(found["ExecutionStatus"]).startswith("EXECUTE"):
+        return True
+    discard(stacks, change)
+    return False
+
+
 def apply_change_set(stacks: Stacks, change: ChangeSet, reporter: Reporter) -> dict[str, str]:
     """Make the change, show its events, and return the stack's outputs.
 
@@ -245,18 +328,34 @@ def apply_change_set(stacks: Stacks, change: ChangeSet, reporter: Reporter) -> d
         seen: set[str] = set()
         stacks.events(where, change.stack_id, seen)
         before = set(seen)
-        stacks.call(where, "execute_change_set", StackName=name, ChangeSetName=change.id)
+        stacks.call(
+            where, "execute_change_set", StackName=name, ChangeSetName=change.id,
+            RetainExceptOnCreate=True,  # or what a failure takes back would leave new buckets
+        )  # fmt: skip
         status = stacks.settled(where, change.stack_id, reporter, seen)
-        if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+        if status not in _DONE:
             all_events = stacks.events(where, change.stack_id, set())
-            what = _first_failure(all_events[len(all_events) - len(seen - before) :], status)
-            raise PipelineError(where, what, "Correct it, then run this again.")
+            new = [event for event in all_events if event["EventId"] not in before]
+            what = _first_failure(new, status)
+            raise PipelineError(where, what, f"{help_with(what)} Then run this again.")
     if change.wanted.protected:
         stacks.call(
             where, "update_termination_protection", StackName=name, EnableTerminationProtection=True
         )
     found = stacks.find(name) or {}
     return {item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", ())}
+
+
+def help_with(reason: str) -> str:
+    """Return what to do about CloudFormation's reason for a failure."""
+    found = (then for words, then in _HELP.items() if re.search(words, reason, re.IGNORECASE))
+    return next(found, "Correct what it names.")
+
+
+def _mode(wanted: Wanted) -> str:
+    """Return EXPRESS where nobody needs readiness at once; it knows no custom resources."""
+    is_plain = not re.search(r"\b(Custom::|AWS::CloudFormation::CustomResource)", wanted.template)
+    return "EXPRESS" if is_plain and not wanted.protected else "STANDARD"
 
 
 def _described(stacks: Stacks, wanted: Wanted, identity: str) -> dict[str, Any]:

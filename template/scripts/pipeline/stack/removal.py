@@ -1,26 +1,57 @@
-"""Taking a stack away so that nothing stays: sources first, then buckets, stack, leftovers."""
+"""Taking a stack away so that nothing stays: sources first, then buckets, stack, leftovers.
+
+Every step may be repeated, also on what is half gone.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.errors import PipelineError
 from ..core.events import Reporter
+from ..core.names import ALIAS
 from ..deploy.aws_errors import Missing, explained_errors
-from .change_set import Stacks
+from .change_set import ENVIRONMENT, SERVICE, Stacks, help_with
 
-_BUCKET = "AWS::S3::Bucket"
+_BUCKET, _GROUP, _RULE = "AWS::S3::Bucket", "AWS::Logs::LogGroup", "AWS::Events::Rule"
+_FUNCTION, _REVIEW = "AWS::Lambda::Function", "REVIEW_IN_PROGRESS"
+_CALLS = "LambdaFunctionConfigurations"
+_NOT_OURS = ("DELETE_COMPLETE", "CREATE_FAILED", "IMPORT_FAILED")
+# How often a bucket is emptied that somebody writes to meanwhile.
+_ROUNDS = 3
+_HELD = (
+    "AWS lets go of it 20 to 45 minutes after its function went; then run this again, or let "
+    "env.reap do it"
+)
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What a stack has, as it is before it goes: it cannot be asked afterwards.
+
+    `buckets` are those that exist with their logical ids, `retained` the logical ids of what
+    CloudFormation leaves behind, `notifying` the buckets that tell the function of objects.
+    `is_ours` is false for a function of the name that is there and is not the stack's.
+    """
+
+    stack_id: str = ""
+    resources: tuple[Mapping[str, Any], ...] = ()
+    retained: frozenset[str] = frozenset()
+    buckets: Mapping[str, str] = field(default_factory=dict)
+    notifying: tuple[str, ...] = ()
+    is_ours: bool = True
 
 
 @dataclass(frozen=True)
 class Removal:
     """A stack that is to go, by the name that it shares with its function.
 
-    `clients` gives the AWS client of a service. `keeps` says that retained buckets stay as they
-    are. `where` is how messages begin.
+    `clients` gives the AWS client of a service. `keeps` says that retained resources stay as they
+    are. `tags` is what everything of it carries; `objects` a bucket and the prefix in it that has
+    nothing but deployments to it. `where` is how messages begin.
     """
 
     name: str
@@ -28,33 +59,61 @@ class Removal:
     stacks: Stacks
     keeps: bool = False
     where: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    objects: tuple[str, str] = ("", "")
 
-    def resources(self) -> list[Mapping[str, Any]]:
-        """Return the stack's resources that still exist; none without a stack."""
-        if self.stacks.find(self.name) is None:
-            return []
+    def call(self, service: str, method: str, **request: Any) -> Any:
+        """Call a service. Raises PipelineError with AWS's words and the right that it needs."""
+        right = "".join(part.capitalize() for part in method.split("_"))
+        with explained_errors(self.where, f"{service}:{right}"):
+            return getattr(self.clients(service), method)(**request)
+
+    def pages(self, service: str, method: str, part: str, **request: Any) -> Iterator[Any]:
+        """Yield what a call lists, page by page."""
+        pages = self.clients(service).get_paginator(method).paginate(**request)
+        right = "".join(piece.capitalize() for piece in method.split("_"))
+        with explained_errors(self.where, f"{service}:{right}"):
+            for page in pages:
+                yield from page.get(part) or ()
+
+    def inventory(self) -> Inventory:
+        """Read what is there."""
+        stack = self.stacks.find(self.name)
+        if stack is None or stack["StackStatus"] == _REVIEW:
+            is_ours = not _exists(self, _FUNCTION, self.name)
+            return Inventory(str(stack["StackId"]) if stack else "", is_ours=is_ours)
         found = self.stacks.pages(
             self.where, "list_stack_resources", "StackResourceSummaries", StackName=self.name
         )
-        return [
+        resources = tuple(
             one
             for one in found
-            if one.get("PhysicalResourceId") and one.get("ResourceStatus") != "DELETE_COMPLETE"
-        ]
-
-    def buckets(self) -> dict[str, str]:
-        """Return the stack's buckets that exist, each with its logical id."""
+            # What could not be made or taken in is somebody else's: it may be there by that name.
+            if one.get("PhysicalResourceId") and one.get("ResourceStatus") not in _NOT_OURS
+        )
         named = {
             str(one["PhysicalResourceId"]): str(one["LogicalResourceId"])
-            for one in self.resources()
+            for one in resources
             if one["ResourceType"] == _BUCKET
         }
-        with explained_errors(self.where, "s3:ListAllMyBuckets"):
-            there = {one["Name"] for one in self.clients("s3").list_buckets()["Buckets"]}
-        return {name: logical for name, logical in named.items() if name in there}
+        there = {one["Name"] for one in self.call("s3", "list_buckets")["Buckets"]} if named else {}
+        buckets = {name: logical for name, logical in named.items() if name in there}
+        physical = {str(one["PhysicalResourceId"]) for one in resources}
+        is_ours = self.name in physical or not _exists(self, _FUNCTION, self.name)
+        return Inventory(
+            str(stack["StackId"]),
+            resources,
+            self._retained(),
+            buckets,
+            self._callers(buckets) if is_ours else (),
+            is_ours,
+        )
 
-    def retained(self) -> set[str]:
-        """Return the logical ids of the resources that CloudFormation would leave behind."""
+    def is_told_by(self, bucket: str) -> bool:
+        """Tell whether a bucket's notifications reach the function."""
+        return bool(_notifications(self, bucket)[0])
+
+    def _retained(self) -> frozenset[str]:
         import yaml  # noqa: PLC0415 - takes a while
 
         body = self.stacks.call(self.where, "get_template", StackName=self.name)["TemplateBody"]
@@ -62,150 +121,329 @@ class Removal:
         text = body if isinstance(body, str) else json.dumps(body)
         root: Any = yaml.compose(text, Loader=yaml.SafeLoader)
         members = {key.value: value for key, value in root.value}
-        return {
+        return frozenset(
             str(name.value)
             for name, node in members["Resources"].value
             for key, value in node.value
             if key.value == "DeletionPolicy" and value.value.startswith("Retain")
-        }
+        )
+
+    def _callers(self, own: Mapping[str, str]) -> tuple[str, ...]:
+        """Return the stack's buckets, and those of others that the function's policy names."""
+        found = list(own)
+        for qualifier in ({"Qualifier": ALIAS}, {}):
+            try:
+                policy = self.call("lambda", "get_policy", FunctionName=self.name, **qualifier)
+            except Missing:
+                continue
+            for statement in json.loads(policy["Policy"])["Statement"]:
+                condition = statement.get("Condition", {}).get("ArnLike", {})
+                source = str(condition.get("AWS:SourceArn", ""))
+                if source.split(":")[2:3] == ["s3"] and "*" not in source:
+                    found.append(source.rpartition(":")[2])
+        return tuple(dict.fromkeys(found))
 
 
 def what_would_go(removal: Removal) -> list[str]:
     """Return a line for each resource that a removal takes away, and each that it leaves."""
-    resources = removal.resources()
-    kept = removal.retained() if resources and removal.keeps else set()
+    found = removal.inventory()
     lines = []
-    for one in resources:
-        word = "stays" if one["LogicalResourceId"] in kept else "goes"
+    for one in found.resources:
+        stays = one["LogicalResourceId"] in found.retained and (
+            removal.keeps or one["ResourceType"] != _BUCKET
+        )
         what = f"{one['LogicalResourceId']}  {one['ResourceType']}  {one['PhysicalResourceId']}"
-        lines.append(f"    {word}  {what}")
+        lines.append(f"    {'stays' if stays else 'goes'}  {what}")
+    if removal.objects[1]:
+        lines.append(f"    goes  what is below s3://{'/'.join(removal.objects)}")
     return lines
 
 
-def stop_sources(removal: Removal, reporter: Reporter) -> None:
-    """Let nothing call the function any more: mappings are disabled, notifications taken away."""
-    for mapping in _mappings(removal):
+def stop_sources(removal: Removal, found: Inventory, reporter: Reporter) -> None:
+    """Let nothing call the function any more: mappings and rules off, notifications taken away."""
+    for mapping in _mappings(removal) if found.is_ours else ():
         if mapping.get("State") not in ("Disabled", "Disabling", "Deleting"):
-            with explained_errors(removal.where, "lambda:UpdateEventSourceMapping"):
-                removal.clients("lambda").update_event_source_mapping(
-                    UUID=mapping["UUID"], Enabled=False
-                )
-            reporter.line(f"    stopped {mapping.get('EventSourceArn', mapping['UUID'])}")
-    for bucket in removal.buckets():
-        with explained_errors(removal.where, "s3:PutBucketNotification"):
-            removal.clients("s3").put_bucket_notification_configuration(
-                Bucket=bucket, NotificationConfiguration={}
-            )
-        reporter.line(f"    {bucket} tells nobody of new objects any more")
+            uuid = mapping["UUID"]
+            removal.call("lambda", "update_event_source_mapping", UUID=uuid, Enabled=False)
+            reporter.line(f"    stopped {mapping.get('EventSourceArn', uuid)}")
+    for one in found.resources:
+        if one["ResourceType"] == _RULE:
+            name = str(one["PhysicalResourceId"]).rpartition("|")[2]
+            removal.call("events", "disable_rule", Name=name)
+            reporter.line(f"    stopped the rule {name}")
+    for bucket in found.notifying:
+        told, others = _notifications(removal, bucket)
+        if told:
+            removal.call(
+                "s3", "put_bucket_notification_configuration",
+                Bucket=bucket, NotificationConfiguration=others,
+            )  # fmt: skip
+            reporter.line(f"    {bucket} does not tell {removal.name} of objects any more")
 
 
-def remove_stack(removal: Removal, reporter: Reporter) -> None:
-    """Empty the buckets, delete the stack, and then what AWS leaves behind. May be repeated.
+def remove_stack(removal: Removal, found: Inventory, reporter: Reporter) -> None:
+    """Empty the buckets, delete the stack, and then what AWS leaves behind.
 
     Raises PipelineError with AWS's reason where the stack is not deleted.
     """
-    stack = removal.stacks.find(removal.name)
-    if stack is not None:
-        kept = removal.retained()
-        for bucket, logical in removal.buckets().items():
-            is_kept = logical in kept
-            if is_kept and removal.keeps:
-                reporter.line(f"    {bucket} stays, with all that is in it")
-                continue
-            _empty(removal, bucket, reporter)
-            if is_kept:
+    for bucket, logical in found.buckets.items():
+        if logical in found.retained and removal.keeps:
+            reporter.line(f"    {bucket} stays, with all that is in it")
+    for rounds_left in reversed(range(_ROUNDS)):
+        for bucket, logical in found.buckets.items():
+            if logical not in found.retained:
+                _empty(removal, bucket, reporter=reporter)
+            elif not removal.keeps:
                 # CloudFormation would leave it, and nobody would know whose it was.
-                with explained_errors(removal.where, "s3:DeleteBucket"):
-                    removal.clients("s3").delete_bucket(Bucket=bucket)
-        _delete(removal, str(stack["StackId"]), reporter)
-    if removal.keeps:
+                _remove_bucket(removal, bucket, reporter)
+        if not found.stack_id or _delete(removal, found, reporter, last=not rounds_left):
+            break
+    if removal.objects[1]:
+        _empty(removal, *removal.objects, reporter=reporter)
+    if removal.keeps or not found.is_ours:
         return
-    group = f"/aws/lambda/{removal.name}"
     for mapping in _mappings(removal):
-        with explained_errors(removal.where, "lambda:DeleteEventSourceMapping"):
-            removal.clients("lambda").delete_event_source_mapping(UUID=mapping["UUID"])
+        removal.call("lambda", "delete_event_source_mapping", UUID=mapping["UUID"])
         reporter.line(f"    removed what was left of {mapping.get('EventSourceArn', 'a source')}")
-    if group in _log_groups(removal):
+    group = f"/aws/lambda/{removal.name}"
+    if _exists(removal, _GROUP, group):
         # A call that was under way makes it anew.
-        with explained_errors(removal.where, "logs:DeleteLogGroup"):
-            removal.clients("logs").delete_log_group(logGroupName=group)
+        removal.call("logs", "delete_log_group", logGroupName=group)
         reporter.line(f"    removed the log group {group} that was left")
 
 
-def audit(removal: Removal) -> list[str]:
-    """Return what still carries the environment's name, each with what to do about it."""
-    again = "run this again"
-    found = []
+def audit(removal: Removal, found: Inventory | None = None) -> list[str]:
+    """Return what still carries the environment's name or tag, each with what to do about it.
+
+    `found` is what there was before; without it what only the stack knew is not looked for. What
+    a stack keeps by intention is no find. What could not be looked at is one.
+    """
+    there = found or Inventory()
+    left: dict[str, str] = {}
+    kept = {
+        str(one["PhysicalResourceId"])
+        for one in there.resources
+        if removal.keeps and one["LogicalResourceId"] in there.retained
+    }
     if stack := removal.stacks.find(removal.name):
-        found.append(f"stack {removal.name} is {stack['StackStatus']}: {again}")
+        again = _HELD if stack["StackStatus"] == "DELETE_IN_PROGRESS" else "run this again"
+        left["stack"] = f"stack {removal.name} is {stack['StackStatus']}: {again}"
+    group = f"/aws/lambda/{removal.name}"
+    by_name = [(_FUNCTION, removal.name, ""), (_GROUP, group, "")]
+    by_list = [
+        (
+            str(one["ResourceType"]),
+            str(one["PhysicalResourceId"]),
+            "the template retains it" if one["LogicalResourceId"] in there.retained else "",
+        )
+        for one in there.resources
+    ]
+    for kind, name, why in [*by_list, *by_name]:
+        if name in kept or name in left:
+            continue
+        is_there = _exists(removal, kind, name)
+        # CloudFormation has said that it deleted what cannot be asked for.
+        if is_there or (is_there is None and why):
+            reason = why or ("" if "stack" in left else "no stack has it")
+            then = "delete it by hand if nobody needs it" if reason else "it goes with the stack"
+            left[name] = f"{_noun(kind)} {name} is there{reason and f' ({reason})'}: {then}"
+    for mapping in _mappings(removal):
+        left[mapping["UUID"]] = f"event source {mapping['UUID']} is there: run this again"
+    for bucket in there.notifying:
+        if bucket not in kept and _notifications(removal, bucket)[0]:
+            left[f"{bucket} tells"] = f"bucket {bucket} still tells {removal.name}: run this again"
+    bucket, prefix = removal.objects
+    if prefix and _page_of_objects(removal, bucket, prefix):
+        left[prefix] = f"objects below s3://{bucket}/{prefix} are there: run this again"
+    for ask, right in ((_tagged, "tag:GetResources"), (_interfaces, _SEE_INTERFACES)):
+        try:
+            left.update({key: text for key, text in ask(removal) if key not in {*left, *kept}})
+        except PipelineError as error:
+            left[right] = f"{right} was refused, so that this was not looked at: {error.what}"
+    return list(left.values())
+
+
+_SEE_INTERFACES = "ec2:DescribeNetworkInterfaces"
+
+
+def _tagged(removal: Removal) -> Iterator[tuple[str, str]]:
+    """Yield what carries the environment's tags; AWS lists for a while what is gone already."""
+    filters = [
+        {"Key": key, "Values": [removal.tags[key]]}
+        for key in (SERVICE, ENVIRONMENT)
+        if removal.tags.get(key)
+    ]
+    if not filters:
+        return
+    pages = removal.pages(
+        "resourcegroupstaggingapi", "get_resources", "ResourceTagMappingList", TagFilters=filters
+    )
+    for arn in (str(one["ResourceARN"]) for one in pages):
+        kind, name = _of_arn(arn)
+        # The stack itself is asked for by its name.
+        if kind and _exists(removal, kind, name) is not False:
+            yield name, f"{arn} has the environment's tags: delete it by hand if nobody needs it"
+
+
+def _of_arn(arn: str) -> tuple[str, str]:
+    service, rest = arn.split(":", 5)[2::3]
+    name = rest.split("/", 1)[-1]
+    match service:
+        case "cloudformation":
+            return "", name
+        case "s3":
+            return _BUCKET, rest
+        case "lambda" if rest.startswith("function:"):
+            return _FUNCTION, rest.split(":")[1]
+        case "logs" if rest.startswith("log-group:"):
+            return _GROUP, rest.removeprefix("log-group:").removesuffix(":*")
+        case "sqs":
+            return "AWS::SQS::Queue", rest
+        case "cloudwatch" if rest.startswith("alarm:"):
+            return "AWS::CloudWatch::Alarm", rest.removeprefix("alarm:")
+        case "iam" if rest.startswith("role/"):
+            return "AWS::IAM::Role", rest.rpartition("/")[2]
+        case _:
+            return arn, arn
+
+
+def _interfaces(removal: Removal) -> Iterator[tuple[str, str]]:
+    """Yield the network interfaces that AWS made for the function and has not let go of."""
+    named = [f"AWS Lambda VPC ENI-{removal.name}-????????-*"]
+    filters = [{"Name": "description", "Values": named}]
+    for one in removal.pages(
+        "ec2", "describe_network_interfaces", "NetworkInterfaces", Filters=filters
+    ):
+        name = one["NetworkInterfaceId"]
+        yield name, f"network interface {name} is {one.get('Status', 'there')}: {_HELD}"
+
+
+def _noun(kind: str) -> str:
+    words = {_BUCKET: "bucket", _GROUP: "log group", _FUNCTION: "function"}
+    return words.get(kind, kind)
+
+
+def _exists(removal: Removal, kind: str, name: str) -> bool | None:
+    """Tell whether a resource of a stack is there; None for one of a kind that is not asked for."""
     try:
-        with explained_errors(removal.where, "lambda:GetFunctionConfiguration"):
-            removal.clients("lambda").get_function_configuration(FunctionName=removal.name)
-        found.append(f"function {removal.name} is there: no stack has it; delete it in Lambda")
+        match kind:
+            case "AWS::Lambda::Function":
+                removal.call("lambda", "get_function_configuration", FunctionName=name)
+            case "AWS::S3::Bucket":
+                return name in {
+                    one["Name"] for one in removal.call("s3", "list_buckets")["Buckets"]
+                }
+            case "AWS::Logs::LogGroup":
+                pages = removal.pages(
+                    "logs", "describe_log_groups", "logGroups", logGroupNamePrefix=name
+                )
+                return name in [one["logGroupName"] for one in pages]
+            case "AWS::SQS::Queue":
+                queue = name.rpartition("/")[2]
+                removal.call("sqs", "get_queue_url", QueueName=queue)
+            case "AWS::CloudWatch::Alarm":
+                return any(
+                    removal.pages(
+                        "cloudwatch", "describe_alarms", "MetricAlarms", AlarmNames=[name]
+                    )
+                )
+            case "AWS::IAM::Role":
+                removal.call("iam", "get_role", RoleName=name)
+            case _:
+                return None
     except Missing:
-        pass
-    found += [f"event source {one['UUID']} is there: {again}" for one in _mappings(removal)]
-    found += [f"log group {name} is there: {again}" for name in _log_groups(removal)]
-    return found
+        return False
+    return True
 
 
-def _delete(removal: Removal, stack_id: str, reporter: Reporter) -> None:
+def _notifications(removal: Removal, bucket: str) -> tuple[int, dict[str, Any]]:
+    """Return how often a bucket tells the function, and its notifications without these."""
+    try:
+        answer = removal.call("s3", "get_bucket_notification_configuration", Bucket=bucket)
+    except Missing:
+        return 0, {}
+    told = [one for one in answer.get(_CALLS, ()) if _is_of(one["LambdaFunctionArn"], removal.name)]
+    kept = [one for one in answer.get(_CALLS, ()) if one not in told]
+    others = {
+        key: value for key, value in answer.items() if key not in (_CALLS, "ResponseMetadata")
+    }
+    return len(told), {**others, **({_CALLS: kept} if kept else {})}
+
+
+def _delete(removal: Removal, found: Inventory, reporter: Reporter, *, last: bool) -> bool:
+    """Delete the stack; False where it has to be tried again, as a bucket has got new objects."""
     where, stacks = removal.where, removal.stacks
     seen: set[str] = set()
-    stacks.events(where, stack_id, seen)
-    stacks.call(where, "delete_stack", StackName=removal.name)
-    status = stacks.settled(where, stack_id, reporter, seen)
-    if status != "DELETE_COMPLETE":
-        failed = [
-            f"{one['LogicalResourceId']}: {one.get('ResourceStatusReason', '')}"
-            for one in stacks.events(where, stack_id, set())
-            if one["ResourceStatus"] == "DELETE_FAILED"
-        ]
-        what = "\n".join(failed) or f"the stack is {status}"
-        then = "Run this again; AWS may hold a network interface for up to 45 minutes."
-        raise PipelineError(where, what, then)
+    stacks.events(where, found.stack_id, seen)
+    before = set(seen)
+    stacks.call(where, "delete_stack", StackName=found.stack_id)
+
+    def is_held() -> bool:
+        try:
+            return any(_interfaces(removal))
+        except PipelineError:
+            return False
+
+    status = stacks.settled(where, found.stack_id, reporter, seen, is_held)
+    if status in ("DELETE_COMPLETE", "DELETE_IN_PROGRESS"):
+        return True
+    failed = [
+        f"{one['LogicalResourceId']}: {one.get('ResourceStatusReason', '')}"
+        for one in stacks.events(where, found.stack_id, set())
+        if one["ResourceStatus"] == "DELETE_FAILED" and one["EventId"] not in before
+    ]
+    what = "\n".join(failed) or f"the stack is {status}"
+    if "not empty" in what and not last:
+        reporter.line("    somebody has written to a bucket meanwhile: once more")
+        return False
+    raise PipelineError(where, what, f"{help_with(what)} Then run this again.")
 
 
-def _empty(removal: Removal, bucket: str, reporter: Reporter) -> None:
-    """Remove every version and every marker, a thousand at a time."""
-    s3, removed = removal.clients("s3"), 0
-    while True:
-        with explained_errors(removal.where, "s3:ListBucketVersions"):
-            page = s3.list_object_versions(Bucket=bucket, MaxKeys=1000)
-        items = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
-        if not items:
-            break
-        objects = [{"Key": one["Key"], "VersionId": one["VersionId"]} for one in items]
-        with explained_errors(removal.where, "s3:DeleteObjectVersion"):
-            done = s3.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
+def _remove_bucket(removal: Removal, bucket: str, reporter: Reporter) -> None:
+    for rounds_left in reversed(range(_ROUNDS)):
+        _empty(removal, bucket, reporter=reporter)
+        try:
+            removal.call("s3", "delete_bucket", Bucket=bucket)
+        except Missing:
+            return
+        except PipelineError as error:
+            if "BucketNotEmpty" not in error.what or not rounds_left:
+                raise
+        else:
+            return
+
+
+def _empty(removal: Removal, bucket: str, prefix: str = "", *, reporter: Reporter) -> None:
+    """Remove every version and every marker below a prefix, a thousand at a time."""
+    removed = 0
+    while objects := _page_of_objects(removal, bucket, prefix):
+        done = removal.call(
+            "s3", "delete_objects", Bucket=bucket, Delete={"Objects": objects, "Quiet": True}
+        )
         if errors := done.get("Errors"):
             what = f"{bucket}: {errors[0]['Key']} is not removed: {errors[0].get('Message', '')}"
             raise PipelineError(removal.where, what, "Allow its removal, then run this again.")
-        removed += len(items)
+        removed += len(objects)
         reporter.line(f"    {bucket}: {removed} objects and versions removed")
+
+
+def _page_of_objects(removal: Removal, bucket: str, prefix: str) -> list[dict[str, str]]:
+    try:
+        page = removal.call(
+            "s3", "list_object_versions", Bucket=bucket, Prefix=prefix, MaxKeys=1000
+        )
+    except Missing:
+        return []
+    items = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+    return [{"Key": one["Key"], "VersionId": one["VersionId"]} for one in items]
 
 
 def _mappings(removal: Removal) -> list[Mapping[str, Any]]:
     """Return the event sources of the function, or of what its name led to."""
-    client = removal.clients("lambda")
-    marker: dict[str, str] = {}
-    found: list[Mapping[str, Any]] = []
-    while True:
-        with explained_errors(removal.where, "lambda:ListEventSourceMappings"):
-            page = client.list_event_source_mappings(**marker)
-        found += [one for one in page["EventSourceMappings"] if _leads_to(one, removal.name)]
-        if not page.get("NextMarker"):
-            return found
-        marker = {"Marker": page["NextMarker"]}
+    found = removal.pages("lambda", "list_event_source_mappings", "EventSourceMappings")
+    return [one for one in found if _is_of(str(one.get("FunctionArn", "")), removal.name)]
 
 
-def _leads_to(mapping: Mapping[str, Any], name: str) -> bool:
-    parts = str(mapping.get("FunctionArn", "")).split(":")
-    return len(parts) > 6 and parts[6] == name  # noqa: PLR2004 - an ARN's place of the name
-
-
-def _log_groups(removal: Removal) -> Iterator[str]:
-    wanted = f"/aws/lambda/{removal.name}"
-    with explained_errors(removal.where, "logs:DescribeLogGroups"):
-        page = removal.clients("logs").describe_log_groups(logGroupNamePrefix=wanted)
-    yield from (one["logGroupName"] for one in page["logGroups"] if one["logGroupName"] == wanted)
+def _is_of(arn: str, name: str) -> bool:
+    """Tell whether an ARN is that of a function, or of a version or alias of it."""
+    return arn.split(":")[6:7] == [name]

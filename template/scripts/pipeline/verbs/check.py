@@ -37,10 +37,7 @@ def check(project: Project, machine: Machine, reporter: Reporter, *, fix: bool) 
             *linters,
         ]
         if (project.root / STACK).is_file():
-            # A warning of cfn-lint's is one of style; errors are what CloudFormation would refuse.
-            options = ("--non-zero-exit-code", "error")
-            words = (sys.executable, "-c", _CFN_LINT, *options, STACK)
-            checks.append(Linter("stack", words, f"cfn-lint found nothing in {STACK}"))
+            checks.append(_stack_linter())
         failed = [linter.name for linter in checks if not _passes(linter, project, reporter)]
     if failed:
         then = "Correct what the lines above name" + (
@@ -48,6 +45,20 @@ def check(project: Project, machine: Machine, reporter: Reporter, *, fix: bool) 
         )
         raise PipelineError("check", f"found something: {', '.join(failed)}", then)
     return tuple(linter.name for linter in checks)
+
+
+def check_stack(project: Project, machine: Machine, reporter: Reporter) -> None:
+    """Let cfn-lint read the stack alone. Raises PipelineError where AWS would refuse it."""
+    machine.tooling("check")
+    if not _passes(_stack_linter(), project, reporter):
+        raise PipelineError(STACK, "CloudFormation would refuse it", "Correct what is named above.")
+
+
+def _stack_linter() -> Linter:
+    # A warning of cfn-lint's is one of style; errors are what CloudFormation would refuse.
+    options = ("--non-zero-exit-code", "error")
+    words = (sys.executable, "-c", _CFN_LINT, *options, STACK)
+    return Linter("stack", words, f"cfn-lint found nothing in {STACK}")
 
 
 def _passes(linter: Linter, project: Project, reporter: Reporter) -> bool:

@@ -130,7 +130,7 @@ def deploy_package(
         worker.PLAN_VARIABLE: _saved(options.from_plan),
         # What stands in pyproject.toml is no secret.
         worker.PLAIN_VARIABLE: ",".join(environment.variables),
-        worker.PACKAGES_VARIABLE: json.dumps(_packages(project)),
+        worker.PACKAGES_VARIABLE: json.dumps(packages_at_hand(project)),
         **({STRATEGY_VARIABLE: options.strategy} if options.strategy else {}),
     }
     outputs: dict[str, str] = {}
@@ -164,7 +164,7 @@ def _saved(file: str) -> str:
         raise PipelineError(file, f"it cannot be read: {error.strerror}", then) from error
 
 
-def _packages(project: Project) -> dict[str, str]:
+def packages_at_hand(project: Project) -> dict[str, str]:
     """Return the packages that are at hand here, by version: those of builds, of a folder feed."""
     start, end = f"{project.package_id}.", ".nupkg"
     places = (project.root / project.feed, *(project.root / OUTPUT).glob("*"))

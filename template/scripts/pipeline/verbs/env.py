@@ -6,17 +6,15 @@ Every verb may be repeated: it keeps what exists and continues what was left hal
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
-from ..core.errors import PipelineError, UsageError
+from ..core.errors import PipelineError
 from ..core.events import Reporter
-from ..core.names import LONGEST_ENVIRONMENT, resource_name
+from ..core.names import resource_name
 from ..octopus.client import Octopus
 from ..octopus.environments import (
     OctopusEnvironment,
     add_to_lifecycles,
-    all_environments,
     ensure_environment,
     find_environment,
     remove_environment,
@@ -35,17 +33,6 @@ from ..project.project import LOCAL_ENVIRONMENT, Project
 from .release import OctopusOptions, chosen_projects, connected
 
 
-@dataclass(frozen=True)
-class Listed:
-    """An environment of the space; `owner` is the package that `env.create` made it for, or ""."""
-
-    name: str
-    permanent: bool
-    owner: str
-    expires: str
-    machines: tuple[str, ...]
-
-
 def create_environment(
     project: Project,
     name: str,
@@ -61,12 +48,6 @@ def create_environment(
     for a permanent environment and for a deployment process whose steps do not fit the machine.
     """
     _refuse_permanent(project, name, "env.create")
-    if len(name) > LONGEST_ENVIRONMENT:
-        raise UsageError(
-            f"env.create {name}",
-            f"Octopus takes names of {LONGEST_ENVIRONMENT} characters, this one has {len(name)}",
-            "Choose a shorter one.",
-        )
     resource_name(name, project.function.name)
     octopus = connected(options, environ, reporter)
     with reporter.stage(f"create {name}") as stage:
@@ -119,67 +100,14 @@ def delete_environment(
             "env.create did not make this environment",
             f"If it is to go, pass --confirm {environment.name}.",
         )
-    _remove(octopus, environment, reporter)
+    remove_from_octopus(octopus, environment, reporter)
     return True
 
 
-def list_environments(
-    project: Project, options: OctopusOptions, environ: Mapping[str, str], reporter: Reporter
-) -> list[Listed]:
-    """Return the environments of the space with their machines, in Octopus's order."""
-    octopus = connected(options, environ, reporter)
-    machines = list(octopus.all("machines"))
-    permanent = _permanent(project)
-    return [
-        Listed(
-            environment.name,
-            environment.name.casefold() in permanent,
-            environment.owner,
-            environment.expires.isoformat() if environment.expires else "",
-            tuple(m.text("Name") for m in machines if environment.id in m.texts("EnvironmentIds")),
-        )
-        for environment in all_environments(octopus)
-    ]
-
-
-def reap_environments(
-    project: Project,
-    options: OctopusOptions,
-    environ: Mapping[str, str],
-    reporter: Reporter,
-    *,
-    now: datetime,
-    dry_run: bool = False,
-) -> list[str]:
-    """Remove this project's temporary environments that have expired, and return their names.
-
-    When one cannot be removed, the others still are: the error at the end names it.
-    """
-    octopus = connected(options, environ, reporter)
-    permanent = _permanent(project)
-    expired = [
-        environment
-        for environment in all_environments(octopus)
-        if environment.owner == project.package_id
-        and environment.expires
-        and environment.expires <= now
-        and environment.name.casefold() not in permanent
-    ]
-    refused = []
-    for environment in expired:
-        if dry_run:
-            reporter.line(f"{environment.name} expired {environment.expires}")
-            continue
-        try:
-            _remove(octopus, environment, reporter)
-        except PipelineError as error:
-            refused.append(f"{environment.name}: {error.what}")
-    if refused:
-        raise PipelineError("env.reap", "\n".join(refused), "Run this again when that is settled.")
-    return [environment.name for environment in expired]
-
-
-def _remove(octopus: Octopus, environment: OctopusEnvironment, reporter: Reporter) -> None:
+def remove_from_octopus(
+    octopus: Octopus, environment: OctopusEnvironment, reporter: Reporter
+) -> None:
+    """Deregister the machines of an environment, then remove it; what is gone is no error."""
     with reporter.stage(f"delete {environment.name}") as stage:
         for done in deregister(octopus, environment):
             reporter.line(f"    {done}")

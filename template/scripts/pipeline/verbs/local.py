@@ -97,6 +97,8 @@ def next_step(root: Path, started: Started) -> str:
     text = f"`python3 tasks.py {words}` calls it"
     if "BucketName" in started.outputs:
         text += "\n            `python3 tasks.py local.put FILE` gives it a file"
+    elif "QueueUrl" in started.outputs:
+        text += "\n            `python3 tasks.py local.put FILE` sends it a message"
     return text
 
 
@@ -258,7 +260,8 @@ def _make_bucket(project: Project, environ: Mapping[str, str], s3: Any) -> None:
     """Make the bucket that deploys send the code through, where the project names one."""
     bucket = {BUCKET: project.function.bucket}
     declared = project.environment(LOCAL_ENVIRONMENT).declared()
-    name = resolve(bucket, declared_values(bucket, declared, environ), where=_WHERE)[BUCKET]
+    resolved = resolve(bucket, declared_values(bucket, declared, environ), where=_WHERE)[BUCKET]
+    name = resolved.partition("/")[0]
     if name:
         _have_bucket(s3, name)
 

@@ -1,8 +1,9 @@
-"""Using what was deployed to the embedded AWS: call the function, feed its bucket, read its log."""
+"""Using what was deployed to the embedded AWS: call it, feed its bucket or queue, read its log."""
 
 from __future__ import annotations
 
 import base64
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,21 +72,46 @@ def invoke_local(
 
 def put_local(
     project: Project, file: Path, key: str, machine: Machine, reporter: Reporter
-) -> tuple[str, str]:
-    """Put a file into the stack's bucket, by its own name without `key`; return bucket and key."""
+) -> dict[str, str]:
+    """Put a file into the stack's bucket, by its own name without `key`; return bucket and key.
+
+    Where the stack has a queue and no bucket, its text is sent as a message: queue and message are
+    returned, and `key` is the message's group, which a FIFO queue needs.
+    """
     aws = local_aws(project, machine)
     try:
         data = file.read_bytes()
     except OSError as error:
         what = f"{file}: {error.strerror}"
         raise PipelineError("local.put", what, "Name a file on this machine.") from error
-    key = key or file.name
     with _explained(project):
-        bucket = _bucket(client(aws, "cloudformation"), _name(project))
-        client(aws, "s3").put_object(Bucket=bucket, Key=key, Body=data)
-    reporter.line(f"  put       {len(data)} bytes to s3://{bucket}/{key}")
+        cloudformation = client(aws, "cloudformation")
+        (stack,) = cloudformation.describe_stacks(StackName=_name(project))["Stacks"]
+        outputs = {one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", ())}
+        if "QueueUrl" in outputs and "BucketName" not in outputs:
+            done = _send(client(aws, "sqs"), outputs["QueueUrl"], file, data, key)
+            said = f"as message {done['message']} to {done['queue']}"
+        else:
+            bucket = outputs.get("BucketName") or _bucket(cloudformation, _name(project))
+            done = {"bucket": bucket, "key": key or file.name}
+            client(aws, "s3").put_object(Bucket=bucket, Key=done["key"], Body=data)
+            said = f"to s3://{bucket}/{done['key']}"
+    reporter.line(f"  put       {len(data)} bytes {said}")
     reporter.line("  next      `python3 tasks.py local.logs` shows what the function made of it")
-    return bucket, key
+    return done
+
+
+def _send(sqs: Any, url: str, file: Path, data: bytes, key: str) -> dict[str, str]:
+    try:
+        text = data.decode()
+    except UnicodeError as error:
+        then = "Write what is no text as base64."
+        raise PipelineError("local.put", f"{file} is no text, as messages are", then) from error
+    group = {"MessageGroupId": key} if key else {}
+    if url.endswith(".fifo"):
+        group = {"MessageGroupId": key or file.name, "MessageDeduplicationId": str(uuid.uuid4())}
+    sent = sqs.send_message(QueueUrl=url, MessageBody=text, **group)
+    return {"queue": url.rpartition("/")[2], "message": sent["MessageId"]}
 
 
 def _name(project: Project) -> str:
@@ -113,11 +139,7 @@ def _explained(project: Project) -> Iterator[None]:
 
 
 def _bucket(cloudformation: Any, stack: str) -> str:
-    """Return the bucket in the stack's output `BucketName`, else the stack's only one."""
-    (found,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
-    outputs = {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", ())}
-    if name := outputs.get("BucketName"):
-        return str(name)
+    """Return the stack's only bucket."""
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
     resources = [one for page in pages for one in page["StackResourceSummaries"]]
     names = [one["PhysicalResourceId"] for one in resources if one["ResourceType"] == _BUCKET]

@@ -23,7 +23,14 @@ from ..octopus.projects import (
     package_steps,
     steps_in,
 )
-from ..octopus.releases import Release, Run, Wanted, ensure_release, start_deployment
+from ..octopus.releases import (
+    Release,
+    Run,
+    Wanted,
+    ensure_release,
+    find_release,
+    start_deployment,
+)
 from ..octopus.waiting import Patience, interrupted, wait_for
 from ..package.contents import Package
 from ..project.project import Project
@@ -169,6 +176,19 @@ def release_package(
         tuple(environment.name for environment in left_out),
         tuple(tasks),
     )
+
+
+def deploy_release(
+    destination: Destination, version: str, options: OctopusOptions, reporter: Reporter
+) -> bool:
+    """Deploy the releases of that version which are there; False where a project has none."""
+    found = [find_release(destination.octopus, one, version) for one in destination.projects]
+    releases = [one for one in found if one]
+    if len(releases) < len(found):
+        return False
+    for environment in destination.environments:
+        _deploy(destination.octopus, releases, environment, options.patience, reporter)
+    return True
 
 
 def connected(options: OctopusOptions, environ: Mapping[str, str], reporter: Reporter) -> Octopus:

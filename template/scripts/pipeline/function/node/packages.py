@@ -237,7 +237,9 @@ def _read(root: Path, name: str) -> bytes:
     try:
         return (root / name).read_bytes()
     except OSError as error:
-        then = _LOCK_AGAIN if name == LOCK else "A function in Node has one: begin with {}."
+        then = (
+            _LOCK_AGAIN if name == LOCK else "Bring it back from git: a function in Node has one."
+        )
         raise PipelineError(name, f"cannot be read: {error.strerror}", then) from error
 
 

@@ -1,0 +1,1 @@
+"""Handles the messages of an SQS queue."""
