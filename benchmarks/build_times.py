@@ -147,11 +147,11 @@ def _plain_function(folder: Path, lock: str) -> Path:
     return source
 
 
-def measure(case: Case) -> tuple[float, float, float]:
+def measure(case: Case, runs: int = _RUNS) -> tuple[float, float, float]:
     """Return the seconds of a build without its output, of one without a change, and of an edit."""
     case.run()
     warm, same, edit = [], [], []
-    for number in range(_RUNS):
+    for number in range(runs):
         shutil.rmtree(case.output, ignore_errors=True)
         warm.append(_timed(case.run))
         same.append(_timed(case.run))

@@ -5,7 +5,7 @@ import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 
 const NEWLINE = 10;
-const CHUNK = 128 * 1024;
+const CHUNK = 32 * 1024; // what is made of it, thrice as much, still fits into a processor's cache
 // A file without line ends must not fill the memory. No request that a load balancer takes makes a
 // line nearly as long as this.
 const LONGEST_LINE = 1024 * 1024;

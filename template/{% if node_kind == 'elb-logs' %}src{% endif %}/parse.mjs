@@ -1,7 +1,7 @@
 // One access log line to JSON, of a classic or of an application load balancer.
 //
-// Millions of lines go through here. So one look cuts a line, and for nearly all lines a second one
-// tells that their columns are JSON text as they stand.
+// Millions of lines go through here. So a line becomes JSON text as a whole, one look cuts the first
+// columns from it, and every column is JSON text already.
 
 // What an application load balancer writes after the user agent, in its order. Columns that AWS
 // appends later stay in `message` until they get a name here.
@@ -25,24 +25,24 @@ const APPLICATION_MEMBERS = [
   "TransformedHost",
   "TransformedUri",
   "RequestTransformStatus",
-].map((name) => `,"${name}":"`);
+].map((name) => `","${name}":"`);
 const MOST_AFTER_AGENT = 2; // in a classic line: cipher and protocol
-const [BLANK, HYPHEN] = [32, 45];
+const [BLANK, HYPHEN, BACKSLASH] = [32, 45, 92];
 
 const TIME = String.raw`(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)`;
 const SECONDS = String.raw`(-1|\d{1,9}(?:\.\d+)?)`;
 const BYTES = String.raw`(0|[1-9]\d{0,18})`; // no more digits than 64 bits have: not every reader takes them
 const BARE = '([^" ]+)';
 // The type stands first in application lines only; the other columns are common to both. No column
-// holds what ends it, so nothing is tried twice.
+// holds what ends it, so nothing is tried twice. A quote is `\"` here, a backslash `\\`.
 const HEAD = new RegExp(
   `^(?:([a-z][a-z0-9]*) )?${TIME} ${BARE} ${BARE} ${BARE} ${SECONDS} ${SECONDS} ${SECONDS} ` +
-    `${BARE} ${BARE} ${BYTES} ${BYTES} "`,
+    `${BARE} ${BARE} ${BYTES} ${BYTES} \\\\"`,
 );
-const NOT_IN_JSON = /[\\\x00-\x1f]/; // besides quotes, which are cut off
+const ESCAPED_QUOTE = String.raw`\\\"`;
 // Where there was no HTTP request, it is `- - - `.
 const VERSION = /^(?:HTTP\/[0-9.]+|- ?)$/;
-const ORIGIN_OR_QUERY = /^[A-Za-z]+:\/\/[^/?]*|\?.*/gs;
+const ORIGIN = /^[A-Za-z]+:\/\/[^/?]*/;
 
 /** The line is in neither format; the message says how it looks. */
 export class MalformedLineError extends Error {
@@ -57,87 +57,92 @@ export class MalformedLineError extends Error {
  * MalformedLineError.
  */
 export function jsonMembers(line) {
-  const head = HEAD.exec(line);
+  const text = JSON.stringify(line).slice(1, -1);
+  const head = HEAD.exec(text);
   if (!head) throw complaint(line);
-  const requestEnd = closingQuote(line, head[0].length);
+  const start = head[0].length;
+  const requestEnd = closingQuote(text, start);
   if (requestEnd < 0) throw complaint(line);
-  const request = line.slice(head[0].length, requestEnd);
-  // Null where every column is JSON text as it stands.
-  const text = NOT_IN_JSON.test(line) ? escaped : null;
-  const plain = (column) => (text ? text(column) : column);
-  const [agent, others] = afterRequest(line, requestEnd + 1, head[1], text);
+  const request = text.slice(start, requestEnd);
+  const hasQuotes = text.includes(ESCAPED_QUOTE);
+  const rest = afterRequest(text, requestEnd + 2, head[1], hasQuotes);
+  if (rest === null) throw complaint(line);
   return (
-    `"@timestamp":"${head[2]}","LoadBalancerName":"${plain(head[3])}",` +
-    `"PublicIpAndPort":"${plain(head[4])}","InternalIpAndPort":"${plain(head[5])}",` +
-    `"Status":"${plain(head[9])}","BackendStatus":"${plain(head[10])}",` +
+    `"@timestamp":"${head[2]}","LoadBalancerName":"${head[3]}",` +
+    `"PublicIpAndPort":"${head[4]}","InternalIpAndPort":"${head[5]}",` +
+    `"Status":"${head[9]}","BackendStatus":"${head[10]}",` +
     `"BytesUploadedFromClient":${head[11]},"BytesDownloadedByClient":${head[12]}` +
-    `${verbAndPath(request, plain)}${agent && `,"UserAgent":"${plain(agent)}"`}` +
-    `${milliseconds("TimeToForwardRequest", head[6])}${milliseconds("TimeTaken", head[7])}` +
-    `${milliseconds("TimeToForwardResponse", head[8])}${others},` +
-    `"message":${JSON.stringify(line)}`
+    `${verbAndPath(request, hasQuotes)}${milliseconds("TimeToForwardRequest", head[6])}` +
+    `${milliseconds("TimeTaken", head[7])}${milliseconds("TimeToForwardResponse", head[8])}` +
+    `${rest},"message":"${text}"`
   );
 }
 
-/** Returns where a quote closes the text that begins at `start`; one after a backslash does not. */
-function closingQuote(line, start) {
-  let at = line.indexOf('"', start);
-  while (at > start && line[at - 1] === "\\") at = line.indexOf('"', at + 1);
+/** Returns where a quote closes what begins at `start`; one after a backslash does not. */
+function closingQuote(text, start) {
+  let at = text.indexOf('"', start) - 1;
+  while (at > start && text.charCodeAt(at - 1) === BACKSLASH) at = text.indexOf('"', at + 2) - 1;
   return at;
 }
 
-/** Returns the user agent, and the members of the columns after it: an application line has some. */
-function afterRequest(line, start, kind, text) {
-  const members = kind ? `,"RequestType":"${kind}"` : "";
-  if (start === line.length) return ["", members];
-  if (!line.startsWith(' "', start)) throw complaint(line);
-  const agentEnd = closingQuote(line, start + 2);
-  if (agentEnd < 0) throw complaint(line);
-  const agent = line.slice(start + 2, agentEnd);
-  const columns = columnsFrom(line, agentEnd + 1, kind, text);
-  if (!kind) refuseLong(line.slice(agentEnd + 1));
-  return [agent, members + columns];
+/** Returns the members of the user agent and of the columns after it; null where one is no column. */
+function afterRequest(text, start, kind, hasQuotes) {
+  // The members of an application line each begin with the quote that closes the one before.
+  const [first, end] = kind ? [`,"RequestType":"${kind}`, '"'] : ["", ""];
+  if (start === text.length) return first + end;
+  if (!text.startsWith(' \\"', start)) return null;
+  const agentEnd = closingQuote(text, start + 3);
+  if (agentEnd < 0) return null;
+  const columns = columnsFrom(text, agentEnd + 2, kind, hasQuotes);
+  if (columns === null) return null;
+  if (!kind) refuseLong(text.slice(agentEnd + 2));
+  const agent = plain(text.slice(start + 3, agentEnd), hasQuotes);
+  return (agent && `,"UserAgent":"${agent}"`) + first + columns + end;
 }
 
-/** Returns the members of an application line's columns, and refuses what is no column. */
-function columnsFrom(line, start, kind, text) {
+/** Returns the members of an application line's columns, null where one is no column. */
+function columnsFrom(text, start, kind, hasQuotes) {
   let members = "";
   let at = start;
   let quote = at;
-  for (let index = 0; at < line.length; index += 1) {
-    if (line.charCodeAt(at) !== BLANK) throw complaint(line);
+  for (let index = 0; at < text.length; index += 1) {
+    if (text.charCodeAt(at) !== BLANK) return null;
     let begin = at + 1;
     let end;
-    if (quote >= 0 && quote < begin) quote = line.indexOf('"', begin);
-    if (quote === begin) {
-      begin += 1;
-      end = closingQuote(line, begin);
-      if (end < 0) throw complaint(line);
-      at = end + 1;
+    if (quote >= 0 && quote <= begin) quote = text.indexOf('"', begin);
+    if (quote === begin + 1) {
+      begin += 2;
+      end = closingQuote(text, begin);
+      if (end < 0) return null;
+      at = end + 2;
     } else {
-      end = line.indexOf(" ", begin);
-      if (end < 0) end = line.length;
+      end = text.indexOf(" ", begin);
+      if (end < 0) end = text.length;
       // No word at all, or a quote in one.
-      if (end === begin || (quote >= 0 && quote < end)) throw complaint(line);
+      if (end === begin || (quote >= 0 && quote < end)) return null;
       at = end;
     }
     const isNamed = kind && index < APPLICATION_MEMBERS.length;
-    if (isNamed && (end !== begin + 1 || line.charCodeAt(begin) !== HYPHEN)) {
-      const column = line.slice(begin, end);
-      members += `${APPLICATION_MEMBERS[index]}${text ? text(column) : column}"`;
+    if (isNamed && (end !== begin + 1 || text.charCodeAt(begin) !== HYPHEN)) {
+      members += APPLICATION_MEMBERS[index];
+      members += plain(text.slice(begin, end), hasQuotes);
     }
   }
   return members;
 }
 
 /** Returns the members of a request: all between the verb and the version is the URL, blanks too. */
-function verbAndPath(request, text) {
+function verbAndPath(request, hasQuotes) {
   const first = request.indexOf(" ");
   let last = request.lastIndexOf(" ");
   if (last === request.length - 1) last = request.lastIndexOf(" ", last - 1);
   if (first < 1 || last <= first || !VERSION.test(request.slice(last + 1))) return "";
-  const verb = request.slice(0, first);
-  const path = request.slice(first + 1, last).replace(ORIGIN_OR_QUERY, "");
-  return `,"Verb":"${text(verb)}","Path":"${text(path) || (verb === "-" ? "-" : "/")}"`;
+  const verb = plain(request.slice(0, first), hasQuotes);
+  const url = request.slice(first + 1, last);
+  const query = url.indexOf("?");
+  const start = ORIGIN.exec(url)?.[0].length ?? 0;
+  const path = plain(url.slice(start, query < 0 ? url.length : query), hasQuotes);
+  return `,"Verb":"${verb}","Path":"${path || (verb === "-" ? "-" : "/")}"`;
 }
 
 function refuseLong(rest) {
@@ -156,8 +161,9 @@ function milliseconds(name, seconds) {
   return `,"${name}":${near - exact === 0.5 && near % 2 ? near - 1 : near}`;
 }
 
-function escaped(column) {
-  return JSON.stringify(column.replaceAll('\\"', '"')).slice(1, -1);
+/** Returns a column without the backslashes that load balancers put before its quotes. */
+function plain(column, hasQuotes) {
+  return hasQuotes ? column.replaceAll(ESCAPED_QUOTE, '\\"') : column;
 }
 
 function complaint(line) {

@@ -28,11 +28,13 @@ PYTHON = Path(getattr(sys, "_base_executable", sys.executable))
 CREDENTIALS = Credentials("testing-key", "testing-secret", "", "eu-west-1")
 
 
-def function_zip(text: str = "def handle(event, context):\n    return event\n") -> bytes:
+def function_zip(
+    text: str = "def handle(event, context):\n    return event\n", name: str = "app.py"
+) -> bytes:
     """Return a small function zip."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        info = zipfile.ZipInfo("app.py", (1980, 1, 1, 0, 0, 0))
+        info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
         info.external_attr = 0o644 << 16
         archive.writestr(info, text)
     return buffer.getvalue()

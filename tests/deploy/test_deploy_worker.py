@@ -118,6 +118,23 @@ def test_a_package_deploys_itself_under_both_steps(
     assert not said.of(Warned)
 
 
+def test_a_function_in_node_needs_nothing_else_of_a_worker(
+    aws: Any, endpoint: str, package: Path, python: str
+) -> None:
+    """The same script and library deploy it, by the worker's bare Python; Node is nowhere."""
+    code = function_zip("export const handler = async (event) => event;\n", "lib/index.mjs")
+    facts = {"runtime": "nodejs24.x", "handler": "lib/index.handler"}
+    write_package(package, manifest(code, **facts, handler_file="lib/index.mjs"), code)
+    said = run(job(package, endpoint, python=Path(python)))
+    configuration = aws.get_function(FunctionName=NAME)["Configuration"]
+    assert configuration["CodeSha256"] == code_sha256(code)
+    assert (configuration["Runtime"], configuration["Handler"]) == (*facts.values(),)
+    assert not said.of(Warned)
+    write_package(package, manifest(code, **facts, handler_file="lib/other.mjs"), code)
+    with pytest.raises(PipelineError, match="handler"):
+        run(job(package, endpoint, python=Path(python)))
+
+
 def test_deploying_again_changes_nothing(aws: Any, endpoint: str, package: Path) -> None:
     """The second deploy says that there is nothing to change."""
     run(job(package, endpoint))

@@ -22,6 +22,7 @@ from pipeline.function.node.packages import (
     dependencies_of,
     distributions_of,
     name_of,
+    read_package,
 )
 from pipeline.project.project import Project
 
@@ -125,6 +126,23 @@ def test_what_a_lock_may_not_hold(entry: dict[str, Any], said: str) -> None:
     with pytest.raises(PipelineError, match=said) as error:
         Packages.of(*_locked({"a": entry}, dependencies={"a": "1"}))
     assert (error.value.where, bool(error.value.then)) == (LOCK, True)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    ["file:../a", "link:a", "../a", "github:someone/a", "someone/a#v1", "workspace:*",
+     "git+ssh://git@example.invalid/a.git", "https://example.invalid/a.tgz"],
+)  # fmt: skip
+def test_what_is_not_a_registrys_is_refused_before_npm_looks(tmp_path: Path, wanted: str) -> None:
+    """The package and its place are named, not what git or the network said of it."""
+    fine = {"b": "^1.2.3 || ~2.x", "c": "npm:@scope/other@>=1 <2", "d": "latest", "e": "*", "f": ""}
+    asked = {"dependencies": fine, "devDependencies": {"a": wanted}}
+    (tmp_path / PACKAGE).write_text(json.dumps(asked), encoding="utf-8")
+    with pytest.raises(PipelineError, match=r"^package.json: a is to come from") as error:
+        read_package(tmp_path)
+    assert wanted in error.value.what
+    (tmp_path / PACKAGE).write_text(json.dumps({"dependencies": fine}), encoding="utf-8")
+    assert read_package(tmp_path)
 
 
 def test_a_package_inside_another_is_covered_by_its_hash() -> None:

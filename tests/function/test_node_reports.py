@@ -12,7 +12,7 @@ from tests.tools import tool
 _REPORTER = ROOT / "template" / "scripts" / "pipeline" / "function" / "node" / "junit.mjs"
 _ODD = r"""
 import { describe, test } from "node:test";
-test("a name with \u0007 <&> \"quotes\"", () => {});
+test("a name with \u0007 <&> \"quotes\" ]]> \u{1f600}\u001b[31m", () => {});
 describe("a suite", () => {
   test("within", () => {});
   test("fails", () => { throw new Error("what\u0000 it <said>\nin two lines"); });
@@ -41,7 +41,7 @@ def test_any_result_is_valid_xml_with_right_counts(tmp_path: Path) -> None:
         cases = {case.get("name"): [part.tag for part in case] for case in suite}
         assert cases["fails"] == ["failure"]
         assert cases["later"] == cases["left out"] == ["skipped"]
-        assert 'a name with \ufffd <&> "quotes"' in cases
+        assert 'a name with \ufffd <&> "quotes" ]]> \U0001f600\ufffd[31m' in cases
         (failure,) = suite.iter("failure")
         assert failure.get("message") == "what\ufffd it <said>\nin two lines"
     assert [suite.get("name") for suite in suites] == ["odd.test.mjs", "other.test.mjs"]

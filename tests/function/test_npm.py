@@ -52,6 +52,32 @@ def test_npms_own_reason_is_what_is_said(tmp_path: Path) -> None:
     assert "network" in error.value.then
 
 
+def test_what_no_registry_has_is_told_in_one_sentence(tmp_path: Path) -> None:
+    """The codes before npm's lines and its advice for others go; what to do is said."""
+    said = (
+        "npm error code E404\nnpm error 404 Not Found - GET https://registry.example.invalid/a\n"
+        "npm error 404\nnpm error 404  The requested resource 'a@^1' could not be found.\n"
+        "npm error 404 Note that you can also install from a\n"
+        "npm error 404 tarball, folder, http url, or git url.\n"
+        "npm error A complete log of this run can be found in: /a/log"
+    )
+    fail = f"import sys; sys.exit({said!r})"
+    with pytest.raises(PipelineError) as error:
+        Npm(_NODE, (_NODE, "-c", fail), os.environ).run(["install"], tmp_path, where="lock")
+    address = "https://registry.example.invalid/a"
+    wanted = f"E404 Not Found - GET {address} The requested resource 'a@^1' could not be found."
+    assert error.value.what == wanted
+    assert "registry" in error.value.then
+
+
+def test_a_version_that_is_newer_than_the_cache_is_asked_for(tmp_path: Path) -> None:
+    """What a colleague locked today is not in a list of versions of last week."""
+    stale = "sys.argv[1:3] == ['ci', '--prefer-offline'] and sys.exit('npm error code ETARGET')"
+    words = (_NODE, "-c", f"import sys; {stale}; print(sys.argv[1:3])")
+    done = Npm(_NODE, words, os.environ).run(["ci", "--prefer-offline"], tmp_path, where="restore")
+    assert done.stdout.startswith("['ci', '--no-audit'")
+
+
 def test_a_package_that_is_another_one_is_refused() -> None:
     """What a registry gives is compared with the hash that is locked."""
     pack = "open('a-1.tgz', 'wb').write(b'other bytes')"

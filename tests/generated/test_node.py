@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -21,6 +22,8 @@ pytestmark = pytest.mark.slow
 
 EVENT = "tests/events/put.json"
 RUNTIME = "nodejs24.x"
+# What other machines may have, with umasks.
+_NPMS = {"10.8.2": 0o000, "12.2.1": 0o077}
 _TYPESCRIPT = """\
 import { readFileSync } from "node:fs";
 import { greet } from "./lib/greet.js";
@@ -122,6 +125,37 @@ def test_the_same_bytes_on_another_machine(made: Repository, tmp_path: Path) -> 
     assert "the same bytes" in other.must("verify", "--cold").err
 
 
+def test_no_npm_changes_a_byte(repository: Repository, tmp_path: Path) -> None:
+    """Whichever npm installs, under whatever umask, or offline: one CodeSha256."""
+    path = repository.root / "package.json"
+    asked = json.loads(path.read_text(encoding="utf-8"))
+    # With packages for each platform, of which older npms install too many.
+    asked["dependencies"] |= {"sharp": "^0.34.5", "uuid": "^11"}
+    path.write_text(json.dumps(asked), encoding="utf-8")
+    repository.must("lock")
+    _settings(repository, "bundle = false")
+    repository.commit("Packages as they are")
+    tools = repository.root / "scripts" / "node-tools.json"
+    pinned = json.loads(tools.read_text(encoding="utf-8"))
+    made = {}
+    for version, mask in _NPMS.items():
+        view = [tool("npm"), "view", f"npm@{version}", "dist.integrity"]
+        done = subprocess.run(view, cwd=tmp_path, capture_output=True, encoding="utf-8", check=True)
+        npm = {"name": "npm", "version": version, "integrity": done.stdout.strip()}
+        repository.write("scripts/node-tools.json", json.dumps({**pinned, "npm": npm}))
+        repository.must("cache.clear")
+        previous = os.umask(mask)
+        try:
+            made[version] = repository.must("package", "--json").document["code_sha256"]
+        finally:
+            os.umask(previous)
+    tools.write_text(json.dumps(pinned), encoding="utf-8")
+    repository.must("cache.clear")
+    offline = {"NPM_CONFIG_OFFLINE": "true"}
+    made["offline"] = repository.must("package", "--json", extra=offline).document["code_sha256"]
+    assert len({*made.values()}) == 1, made
+
+
 def test_typescript_with_a_module_in_the_older_format(repository: Repository) -> None:
     """It is bundled, with `require` and `__filename` at work; other files stay, and tests run."""
     (repository.root / "src" / "index.mjs").unlink()
@@ -200,6 +234,7 @@ def test_a_failing_test_stops_the_build(repository: Repository) -> None:
     assert done.code == 1
     assert "not so" in done.err
     assert repository.verb("test", "tests/records.test.mjs").code == 0
+    assert repository.verb("test", "--test-name-pattern", "objects").code == 0
 
 
 def test_locking(repository: Repository) -> None:
@@ -215,9 +250,13 @@ def test_locking(repository: Repository) -> None:
     assert "resolved" not in lock
     assert "node_modules/ms" in lock
     assert "nothing changed" in repository.must("lock").err
+    document = json.loads(lock)
+    document["packages"]["node_modules/ms"]["deprecated"] = "take another"
+    (repository.root / "package-lock.json").write_text(json.dumps(document), encoding="utf-8")
+    assert "ms 2.1.3 is deprecated: take another" in repository.must("lock").err
     asked["dependencies"]["ms"] = "file:../elsewhere"
     path.write_text(json.dumps(asked), encoding="utf-8")
-    assert "ms is a link" in repository.verb("lock").err
+    assert "ms is to come from file:../elsewhere" in repository.verb("lock").err
 
 
 def test_packages_with_compiled_files_lie_beside_the_bundle(repository: Repository) -> None:
@@ -239,19 +278,57 @@ def test_packages_with_compiled_files_lie_beside_the_bundle(repository: Reposito
     assert done.document["invocations"][0]["answer"].startswith("0.34.")
 
 
-def test_the_checks_know_the_linters_that_are_locked(made: Repository, tmp_path: Path) -> None:
-    """Ruff looks at the hooks, cfn-lint at the stack, prettier at JavaScript once it is locked."""
-    repository = made.copy(tmp_path / "checked")
-    assert "prettier" not in repository.must("check").err
+def _develop_with(repository: Repository, **packages: str) -> None:
+    """Add packages that are not the function's, and lock them."""
     path = repository.root / "package.json"
     asked = json.loads(path.read_text(encoding="utf-8"))
-    asked["devDependencies"]["prettier"] = "^3"
+    asked["devDependencies"] |= packages
     path.write_text(json.dumps(asked), encoding="utf-8")
     repository.must("lock")
-    repository.write("src/odd.mjs", "export const odd    = 1\n")
+
+
+def test_the_checks_know_the_linters_that_are_locked(made: Repository, tmp_path: Path) -> None:
+    """Once they are locked they look at JavaScript, the team's own: not at the library's."""
+    repository = made.copy(tmp_path / "checked")
+    assert "prettier" not in repository.must("check").err
+    linters = {"prettier": "^3", "eslint": "^9", "@biomejs/biome": "^2"}
+    _develop_with(repository, **linters)
+    repository.write("eslint.config.mjs", 'export default [{ rules: { "no-debugger": 2 } }];\n')
+    repository.write("biome.json", '{"formatter": {"enabled": false}}\n')
+    repository.write("src/odd.mjs", "debugger;\nexport const odd    = 1\n")
     found = repository.verb("check", "--json")
-    assert (found.code, found.document["error"]["what"]) == (1, "found something: prettier")
-    assert "src/odd.mjs" in found.err
+    said = "found something: eslint, prettier, biome"
+    assert (found.code, found.document["error"]["what"]) == (1, said)
+    assert found.err.count("src/odd.mjs") >= 3
+    assert "scripts/" not in found.err
+    repository.write("src/odd.mjs", "export const odd    = 1\n")
     repository.must("check", "--fix")
-    assert "prettier found nothing" in repository.must("check").err
+    done = repository.must("check").err
+    assert all(f"{name} found nothing" in done for name in ("eslint", "prettier", "biome"))
     assert (repository.root / "src/odd.mjs").read_text("utf-8") == "export const odd = 1;\n"
+
+
+def test_vitest_runs_the_tests_where_it_is_locked(repository: Repository) -> None:
+    """Its report is read, types are checked before, and coverage is lcov, of this run alone."""
+    _develop_with(repository, **{"vitest": "^4", "@vitest/coverage-v8": "^4", "typescript": "^5.9"})
+    for path in (repository.root / "tests").glob("*.mjs"):
+        path.unlink()
+    options = {"strict": True, "types": [], "target": "es2023", "module": "preserve"}
+    config = {"compilerOptions": {**options, "skipLibCheck": True}}
+    repository.write("tsconfig.json", json.dumps(config))
+    repository.write("src/double.ts", "export const double = (n: number): number => n * 2;\n")
+    test = """import { expect, test } from "vitest";
+import { double } from "../src/double";
+test("doubles \\u0001 ]]> \\u001b[31m", () => expect(double(2)).toBe(4));
+test.skip("later", () => {});
+"""
+    repository.write("tests/double.test.ts", test)
+    assert "1 passed, 1 skipped" in repository.must("build").err
+    output = repository.root / "build-output"
+    (suite,) = ET.parse(output / "tests.xml").getroot()  # noqa: S314 - made just now
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "0")
+    assert "SF:src/double.ts" in (output / "coverage/lcov.info").read_text("utf-8")
+    assert not (output / "coverage.lcov").exists()
+    repository.write("src/double.ts", 'export const double = (n: number): number => "2";\n')
+    refused = repository.verb("build")
+    assert (refused.code, "src/double.ts(1," in refused.err) == (1, True)

@@ -7,6 +7,8 @@ import hashlib
 import json
 import os
 import re
+import socket
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -59,6 +61,38 @@ export const streaming = awslambda.streamifyResponse(async (event, stream) => {
   stream.write("two");
   stream.end();
 });
+"""
+# A debugger: it stops where `count` is returned, tells what the event is there, and goes on later.
+_DEBUGGER = """
+const [port, line] = process.argv.slice(1);
+let target;
+for (let tried = 0; !target && tried < 100; tried += 1) {
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const list = await fetch(`http://127.0.0.1:${port}/json/list`).catch(() => null);
+  target = (await list?.json())?.[0];
+}
+const socket = new WebSocket(target.webSocketDebuggerUrl);
+await new Promise((resolve) => (socket.onopen = resolve));
+const waiting = [];
+const ask = (method, params) => new Promise((resolve) => {
+  socket.send(JSON.stringify({ id: waiting.push(resolve), method, params }));
+});
+socket.onmessage = async ({ data }) => {
+  const { id, result, method, params } = JSON.parse(data);
+  if (id) return waiting[id - 1](result);
+  if (method !== "Debugger.paused") return;
+  const [{ callFrameId }] = params.callFrames;
+  const expression = "JSON.stringify(event)";
+  const found = await ask("Debugger.evaluateOnCallFrame", { callFrameId, expression });
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  console.log(found.result.value);
+  await ask("Debugger.resume");
+  socket.close();
+};
+await ask("Debugger.enable");
+const place = { urlRegex: ".*/task/index.mjs", lineNumber: Number(line) };
+await ask("Debugger.setBreakpointByUrl", place);
+await ask("Runtime.runIfWaitingForDebugger");
 """
 _CONFIG = FunctionConfig("fn", timeout=20, runtime="nodejs")
 
@@ -160,6 +194,23 @@ def test_a_missed_deadline_is_lambdas(code: FunctionCode) -> None:
     process.close()
     assert done.error_type == "Sandbox.Timedout"
     assert "Task timed out after 1.00 seconds" in done.log
+
+
+def test_a_debugger_stops_it(code: FunctionCode) -> None:
+    """The function waits for one, stops where that says, and no time limit counts."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    line = _APP.splitlines().index('    case "count": return count;')
+    words: list[str | Path] = [code.runtime.program, "--experimental-websocket"]
+    words += ["--input-type=module", "--eval", _DEBUGGER, "--", str(port), str(line)]
+    debugger = subprocess.Popen(words, stdout=subprocess.PIPE, encoding="utf-8")
+    process = FunctionProcess(code, replace(_CONFIG, timeout=1), terminal=f"127.0.0.1:{port}")
+    try:
+        assert _answer(process, do="count", more="\u00e9") == 1
+        assert json.loads(debugger.communicate(timeout=60)[0]) == {"do": "count", "more": "\u00e9"}
+    finally:
+        debugger.kill()
+        process.close()
 
 
 def test_streaming(code: FunctionCode) -> None:

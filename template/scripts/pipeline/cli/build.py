@@ -61,7 +61,7 @@ def lock(run: Session, upgrade: str | bool | None = None) -> None:
 
 @task
 def test(c: Context) -> None:
-    """Run the function's tests on its runtime; everything after `test` goes to pytest."""
+    """Run the function's tests on its runtime; everything after `test` goes to the runner."""
     from ..verbs.test import test_attached
 
     with session(root_of(c), json=False, verbose=False) as run:

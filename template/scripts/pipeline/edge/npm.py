@@ -21,12 +21,19 @@ from .shell import Result, run, scrubbed
 SETTINGS = ".npmrc"
 # Else npm and others keep what they have compiled in the folder of temporary files.
 LEAVE_NOTHING = {"NODE_DISABLE_COMPILE_CACHE": "1"}
+_CACHE_FIRST = "--prefer-offline"
 _QUIET = ("--no-audit", "--no-fund", "--no-update-notifier", "--ignore-scripts", "--loglevel=error")
 # Its settings, and the variables that settings usually take a token from.
 PASSED_TO_NPM = re.compile(r"(?i)npm_config_|NODE_AUTH_TOKEN\Z|NPM_TOKEN\Z|NODE_EXTRA_CA_CERTS\Z")
 _REFERENCE = re.compile(r"\$\{([^}?]+)\??\}")
 _SECRET = re.compile(r"(?m)^\s*(\S*(?:_authToken|_auth|_password))\s*=\s*(?!\$\{)\S")
-_NOISE = re.compile(r"(?m)^npm (error|warn)( code)? ?|A complete log of.*\n?.*")
+# What begins its lines, and advice for people who called npm themselves.
+_NOISE = re.compile(
+    r"(?m)^npm (?:error|warn)(?: (?:code|command|network|notarget|\d{3})\b)? *"
+    r"(?:syscall .*|errno .*|In most cases.*|If you are behind.*|or one of your .*"
+    r"|'proxy' config.*|Note that you can.*|tarball, folder.*)?\n?|A complete log of.*\n?.*"
+)
+_UNKNOWN = re.compile(r"\b(E404|ETARGET)\b")
 _NETWORK = re.compile(r"\b(ENOTFOUND|EAI_AGAIN|ECONN\w+|ETIMEDOUT|ENOTCACHED|E401|E403|network)\b")
 
 
@@ -44,7 +51,10 @@ class Npm:
     settings: str = ""
 
     def run(self, arguments: Sequence[str | Path], folder: Path, *, where: str) -> Result:
-        """Run it in a folder. Raises PipelineError with npm's own reason."""
+        """Run it in a folder. Raises PipelineError with npm's own reason.
+
+        With `--prefer-offline`, a cache that does not know a version yet is no reason.
+        """
         names = {name for name in self.environ if PASSED_TO_NPM.match(name)}
         names |= {*_REFERENCE.findall(self.settings)} & self.environ.keys()
         path = os.pathsep.join([str(self.node.parent), self.environ.get("PATH", "")])
@@ -55,11 +65,17 @@ class Npm:
         try:
             return run([*self.words, *arguments, *_QUIET], cwd=folder, env=env, where=where)
         except PipelineError as error:
+            if "ETARGET" in error.then and _CACHE_FIRST in arguments:
+                rest = [word for word in arguments if word != _CACHE_FIRST]
+                return self.run(rest, folder, where=where)
             said = _NOISE.sub("", error.then)
-            then = "Is the network there, and the token that .npmrc names? npm's own settings say "
-            then += "which registry is asked."
+            asked = "Settings of npm say which registry is asked."
+            then = f"The registry has none of this name and version. {asked}"
+            if not _UNKNOWN.search(said):
+                then = f"Is the network there, and the token that .npmrc names? {asked}"
+                then = then if _NETWORK.search(said) else ""
             what = " ".join(said.split()) or error.what
-            raise PipelineError(where, what, then if _NETWORK.search(said) else "") from error
+            raise PipelineError(where, what, then) from error
 
     def fetch(self, name: str, version: str, integrity: str) -> dict[str, bytes]:
         """Return the files of a package by path, fetched or from npm's cache, as it was published.
@@ -69,7 +85,7 @@ class Npm:
         package = f"{name}@{version}"
         with tempfile.TemporaryDirectory(prefix="npm-") as scratch:
             where, folder = f"fetch {package}", Path(scratch)
-            self.run(["pack", package, "--prefer-offline"], folder, where=where)
+            self.run(["pack", package, _CACHE_FIRST], folder, where=where)
             (tarball,) = folder.glob("*.tgz")
             data = tarball.read_bytes()
         if integrity != integrity_of(data):

@@ -13,11 +13,13 @@ from .install import node_of
 from .packages import Packages
 from .tests import CHECK, own_modules, type_checker
 
-# Programs of packages: the stage's name, what checks, and what corrects.
+# The team's own: beside it lie the library, environments of Python and what is built.
+_WHERE = ("src", "tests")
+# Programs of packages: the stage's name, what checks, and what corrects. A folder may be empty.
 _KNOWN = (
-    ("eslint", "eslint", (".",), (".", "--fix")),
-    ("prettier", "prettier", ("--check", "src", "tests"), ("--write", "src", "tests")),
-    ("biome", "@biomejs/biome", ("check",), ("check", "--write")),
+    ("eslint", "eslint", ("--no-error-on-unmatched-pattern",), ("--fix",)),
+    ("prettier", "prettier", ("--no-error-on-unmatched-pattern", "--check"), ("--write",)),
+    ("biome", "@biomejs/biome", ("check", "--no-errors-on-unmatched"), ("--write",)),
 )
 
 
@@ -28,7 +30,7 @@ def linters(
     """Give those of eslint, prettier, biome and tsc that are locked."""
     packages = Packages.read(project.root)
     locked = [
-        (name, program, corrects if fix else checks, f"{name} found nothing")
+        (name, program, (*checks, *(corrects if fix else ()), *_WHERE), f"{name} found nothing")
         for name, package, checks, corrects in _KNOWN
         if (program := packages.program(package, name))
     ]

@@ -22,6 +22,7 @@ PACKAGE, LOCK = "package.json", "package-lock.json"
 MODULES = "node_modules"
 _BELOW = f"{MODULES}/"
 _LOCK_AGAIN = "Run `python3 tasks.py lock`."
+_ELSEWHERE = "Publish it to a registry that .npmrc names, put its code into src, or do without."
 _ASKED = ("dependencies", "devDependencies", "optionalDependencies", "peerDependencies")
 _SHA512 = re.compile(r"sha512-([A-Za-z0-9+/]{86}==)")
 # In the lock a package's address says where it is from; an index's packages need none.
@@ -212,8 +213,7 @@ def _refuse(path: str, entry: Any) -> None:
     elif not _SHA512.search(str(entry.get("integrity", ""))) or not entry.get("version"):
         raise PipelineError(LOCK, f"{name} has no sha512 or no version", _LOCK_AGAIN)
     if what:
-        then = "Publish it to a registry that .npmrc names, put its code into src, or do without."
-        raise PipelineError(LOCK, f"{name} {what}", then)
+        raise PipelineError(LOCK, f"{name} {what}", _ELSEWHERE)
 
 
 def _is_place(entry: Mapping[str, Any]) -> bool:
@@ -221,8 +221,16 @@ def _is_place(entry: Mapping[str, Any]) -> bool:
 
 
 def read_package(root: Path) -> bytes:
-    """Return `package.json`."""
-    return _read(root, PACKAGE)
+    """Return `package.json`; refuse packages that it asks for from elsewhere than a registry."""
+    package = _read(root, PACKAGE)
+    asked = _object(package, PACKAGE)
+    every = {name: str(it) for key in _ASKED for name, it in (asked.get(key) or {}).items()}
+    for name, wanted in every.items():
+        # Neither is in a version, a range or a tag.
+        if not wanted.startswith("npm:") and re.search("[/:]", wanted):
+            what = f"{name} is to come from {wanted}, not from a registry"
+            raise PipelineError(PACKAGE, what, _ELSEWHERE)
+    return package
 
 
 def _read(root: Path, name: str) -> bytes:

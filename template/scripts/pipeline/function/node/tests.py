@@ -24,6 +24,7 @@ from .packages import MODULES, Packages
 
 CHECK = ("--project", ".", "--noEmit")
 _JUNIT = Path(__file__).with_name("junit.mjs")
+_COVERAGE = "coverage.lcov"
 _STAMP = ".made-from.json"
 _ENDINGS = tuple(f".test.{kind}js" for kind in ("", "m", "c"))
 _TYPESCRIPT = tuple(f".test.{kind}ts" for kind in ("", "m", "c"))
@@ -44,10 +45,12 @@ def test_command(
     packages, version = Packages.read(project.root), project.function.runtime.version
     node = node_of(version, machine)
     with own_modules(project, packages, machine, reporter) as folder:
-        if (tsc := type_checker(project, packages)) and not request.after_deployment:
-            _check_types([node, folder / tsc, *CHECK], project.root, machine)
+        if not request.after_deployment:
+            request.results.with_name(_COVERAGE).unlink(missing_ok=True)
+            if tsc := type_checker(project, packages):
+                _check_types([node, folder / tsc, *CHECK], project.root, machine)
         if vitest := packages.program("vitest", "vitest"):
-            words: tuple[str | Path, ...] = (node, folder / vitest, *_vitest(request))
+            words: tuple[str | Path, ...] = (node, folder / vitest, *_vitest(request, packages))
         else:
             words = (node, *_own_runner(project.root, request, int(version)))
         yield TestCommand(words, "", _NO_TESTS)
@@ -90,21 +93,27 @@ def own_modules(
         yield folder
 
 
-def _vitest(request: TestRequest) -> list[str]:
+def _vitest(request: TestRequest, packages: Packages) -> list[str]:
     words = ["run", "--passWithNoTests", "--reporter=default", "--reporter=junit"]
     words.append(f"--outputFile.junit={request.results}")
     if request.after_deployment:
         words.append(POST_DEPLOYMENT)
-    elif not any(POST_DEPLOYMENT in argument for argument in request.arguments):
+        return [*words, *request.arguments]
+    if any(path.startswith(f"{MODULES}/@vitest/coverage-") for path in packages.entries):
+        words += ["--coverage.enabled", "--coverage.reporter=text", "--coverage.reporter=lcovonly"]
+        words.append(f"--coverage.reportsDirectory={request.results.with_name('coverage')}")
+    if not any(POST_DEPLOYMENT in argument for argument in request.arguments):
         words.append(f"--exclude={POST_DEPLOYMENT}/**")
     return [*words, *request.arguments]
 
 
 def _own_runner(root: Path, request: TestRequest, version: int) -> list[str]:
-    """Return Node's options and the files that are meant: without any it would look everywhere."""
-    files = [argument for argument in request.arguments if not argument.startswith("-")]
-    options = [argument for argument in request.arguments if argument.startswith("-")]
-    files = files or [
+    """Return Node's options and the files that are meant: without any it would look everywhere.
+
+    A word of `request.arguments` that is no file may be the value of the option before it.
+    """
+    given = [word for word in request.arguments if not word.startswith("-")]
+    files = [word for word in given if "*" in word or (root / word).exists()] or [
         path
         for path in walk(root)
         if path.endswith((*_ENDINGS, *(_TYPESCRIPT if version >= _STRIPS_TYPES else ())))
@@ -114,15 +123,16 @@ def _own_runner(root: Path, request: TestRequest, version: int) -> list[str]:
     if not files:
         return ["--eval", f"process.exit({_NO_TESTS})"]
     reports = {"spec": "stdout", _JUNIT.as_uri(): str(request.results)}
-    options += [f"--disable-warning={name}" for name in _WARNINGS]
+    options = [f"--disable-warning={name}" for name in _WARNINGS]
     if version >= _STRIPS_TYPES:
         options.append("--experimental-strip-types")
     if not request.after_deployment:
         options.append("--experimental-test-coverage")
-        reports["lcov"] = str(request.results.with_name("coverage.lcov"))
+        reports["lcov"] = str(request.results.with_name(_COVERAGE))
     for reporter, target in reports.items():
         options += [f"--test-reporter={reporter}", f"--test-reporter-destination={target}"]
-    return ["--test", *options, *files]
+    rest = [word for word in request.arguments if word not in files]
+    return ["--test", *options, *rest, *files]
 
 
 def _check_types(words: list[str | Path], root: Path, machine: Machine) -> None:
