@@ -92,6 +92,7 @@ class Whole:
     clock: Clock = field(default_factory=Clock)
     seen: Seen = field(default_factory=Seen)
     memory: int = 256
+    permanent: str = "CI"
     through_octopus: bool = True
     _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
 
@@ -121,6 +122,7 @@ class Whole:
     def project(self) -> Project:
         """Return the project, with the memory that is wanted."""
         text = SETTINGS.replace("MEMORY", str(self.memory))
+        text = text.replace("environments.CI", f"environments.{self.permanent}")
         (self.folder / "pyproject.toml").write_text(text, encoding="utf-8")
         return Project.load(self.folder)
 

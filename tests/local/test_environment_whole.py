@@ -392,3 +392,54 @@ def test_what_no_stack_knows_of_is_found_by_tag_name_and_policy(there: Whole) ->
         QueueUrl=there.aws("sqs").get_queue_url(QueueName="by-hand")["QueueUrl"]
     )
     assert there.delete("audited") == []
+
+
+def test_a_permanent_environment_stays_when_the_settings_do_not_name_it_any_more(
+    there: Whole,
+) -> None:
+    """Its stack is protected: it is neither emptied nor taken for a temporary one."""
+    there.through_octopus = False
+    try:
+        there.create("CI", like="")
+        s3, name = there.aws("s3"), "CI-Orders-123456789012-bucket"
+        s3.put_object(Bucket=name, Key="of-users.log", Body=b"x")
+        there.permanent = "Main"
+        for run in (there.delete, partial(there.create, like="Main")):
+            with pytest.raises(PipelineError, match="CI-Orders is protected"):
+                run("CI")
+        assert s3.head_object(Bucket=name, Key="of-users.log")
+    finally:
+        there.permanent, there.through_octopus = "CI", True
+    assert there.delete("CI", confirm="CI") == []
+
+
+def test_a_first_permanent_stack_is_undone_although_it_is_protected(there: Whole) -> None:
+    """What is deployed to it fails: nothing is in the way of the next run but what is retained."""
+
+    def fail(*_: object) -> None:
+        raise PipelineError("deploy", "refused", "")
+
+    there.through_octopus, there.permanent = False, "Main"
+    try:
+        with pytest.raises(PipelineError, match="refused"):
+            there.create("Main", like="", means=replace(there.means, deploy=fail))
+    finally:
+        there.through_octopus, there.permanent = True, "CI"
+    assert there.leftovers("Main") == ["Main-Orders-123456789012-bucket"]
+
+
+def test_another_spelling_is_the_same_environment(there: Whole) -> None:
+    """Octopus takes any case for it, and AWS would have a second one."""
+    there.create("spelt")
+    for run in (there.create, there.delete, partial(there.delete, like="CI")):
+        with pytest.raises(PipelineError, match=r"in that spelling: spelt"):
+            run("Spelt")
+    there.through_octopus = False
+    with pytest.raises(PipelineError, match=r"in that spelling: spelt"):
+        there.create("Spelt")
+    there.through_octopus = True
+    assert there.served("spelt")[0] == "2.0.7"
+    there.aws("cloudformation").delete_stack(StackName="spelt-Orders")
+    with pytest.raises(PipelineError, match=r"in that spelling: spelt"):
+        there.create("Spelt")
+    assert there.delete("spelt") == []

@@ -187,6 +187,8 @@ def _octopus_half(
     access = octopus_access(run)
     options = octopus_options(access, projects=projects)
     push = replace(push_options(run), octopus=access)
+    declared = {one.name.casefold(): one.name for one in run.project.environments}
+    name = declared.get(name.casefold(), name)
     half = OctopusHalf(run.project, name, options, push, run.machine, run.reporter, end)
     has_project = projects or run.project.octopus.project
     return None if access.missing and (half.is_permanent or not has_project) else half
@@ -216,6 +218,8 @@ def reap(run: Session, dry_run: bool = False, local: bool = False) -> None:
 
     found = _survey(run, local=local)
     done = reap(run.project, found, run.machine, run.reporter, dry_run=dry_run)
+    if not (done.environments or done.warned or done.left):
+        run.reporter.line("nothing is over")
     run.answer = asdict(done)
     if done.left:
         then = "Settle that, then run this again: what AWS still holds goes with a later run."

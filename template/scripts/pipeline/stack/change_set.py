@@ -16,6 +16,8 @@ from ..deploy.aws_errors import Missing, explained_errors
 SERVICE, ENVIRONMENT, EXPIRES = "pipeline:service", "pipeline:environment", "pipeline:expires"
 # The declared environment in whose account it is, and whose settings it has.
 LIKE = "pipeline:like"
+# How CloudFormation says of a stack that it must not be deleted: a permanent one.
+PROTECTED = "EnableTerminationProtection"
 _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"]
 _REVIEW = "REVIEW_IN_PROGRESS"
 _ALIAS = "AWS::Lambda::Alias"
@@ -340,7 +342,7 @@ def apply_change_set(stacks: Stacks, change: ChangeSet, reporter: Reporter) -> d
             raise PipelineError(where, what, f"{help_with(what)} Then run this again.")
     if change.wanted.protected:
         stacks.call(
-            where, "update_termination_protection", StackName=name, EnableTerminationProtection=True
+            where, "update_termination_protection", StackName=name, **{PROTECTED: True}
         )
     found = stacks.find(name) or {}
     return {item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", ())}
@@ -362,11 +364,14 @@ def _described(stacks: Stacks, wanted: Wanted, identity: str) -> dict[str, Any]:
     request = {
         "StackName": wanted.name, "ChangeSetName": identity, "IncludePropertyValues": True
     }  # fmt: skip
-    while True:
+    for _ in range(int(_LONGEST / _SECONDS_BETWEEN)):
         described = dict(stacks.call(wanted.where, "describe_change_set", **request))
         if described["Status"] not in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
             break
         stacks.sleep(_SECONDS_BETWEEN)
+    else:
+        what = f"CloudFormation has not worked out the change after an hour: {identity}"
+        raise PipelineError(wanted.where, what, "Look at it in AWS, then run this again.")
     described["Changes"] = list(described.get("Changes", ()))
     with contextlib.suppress(KeyError):
         while token := described.pop("NextToken"):

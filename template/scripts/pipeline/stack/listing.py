@@ -10,7 +10,7 @@ from typing import Any
 
 from ..core.names import ALIAS, release_in
 from ..deploy.aws_errors import Missing, explained_errors
-from .change_set import ENVIRONMENT, EXPIRES, SERVICE, Stacks, tags_of
+from .change_set import ENVIRONMENT, EXPIRES, PROTECTED, SERVICE, Stacks, tags_of
 
 # On the function: a stack takes a tag by an update only, which would change what is in it.
 WARNED = "pipeline:warned"
@@ -21,7 +21,8 @@ _REVIEW = "REVIEW_IN_PROGRESS"
 class FoundStack:
     """A stack: `service` and `expires` are its tags, empty where it has none.
 
-    `reason` is CloudFormation's for a status that is none to stay in.
+    `reason` is CloudFormation's for a status that is none to stay in; `protected` ones must not be
+    deleted.
     """
 
     name: str
@@ -33,6 +34,7 @@ class FoundStack:
     created: datetime
     region: str
     account: str
+    protected: bool = False
 
     @property
     def is_changing(self) -> bool:
@@ -72,6 +74,7 @@ def service_stacks(
                 created=one["CreationTime"],
                 region=region,
                 account=account,
+                protected=bool(one.get(PROTECTED)),
             )
 
 

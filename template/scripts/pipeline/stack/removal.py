@@ -14,7 +14,7 @@ from ..core.errors import PipelineError
 from ..core.events import Reporter
 from ..core.names import ALIAS
 from ..deploy.aws_errors import Missing, explained_errors
-from .change_set import ENVIRONMENT, SERVICE, Stacks, help_with
+from .change_set import ENVIRONMENT, PROTECTED, SERVICE, Stacks, help_with
 
 _BUCKET, _GROUP, _RULE = "AWS::S3::Bucket", "AWS::Logs::LogGroup", "AWS::Events::Rule"
 _FUNCTION, _REVIEW = "AWS::Lambda::Function", "REVIEW_IN_PROGRESS"
@@ -376,6 +376,10 @@ def _delete(removal: Removal, found: Inventory, reporter: Reporter, *, last: boo
     seen: set[str] = set()
     stacks.events(where, found.stack_id, seen)
     before = set(seen)
+    if removal.keeps and (stacks.find(found.stack_id) or {}).get(PROTECTED):
+        stacks.call(
+            where, "update_termination_protection", StackName=removal.name, **{PROTECTED: False}
+        )
     stacks.call(where, "delete_stack", StackName=found.stack_id)
 
     def is_held() -> bool:

@@ -48,8 +48,9 @@ class Known:
 
     @property
     def is_permanent(self) -> bool:
-        """Tell whether it is declared so."""
-        return bool(self.declared and self.declared.permanent)
+        """Tell whether it is declared so, or its stack was made so when it was."""
+        is_declared = self.declared and self.declared.permanent
+        return bool(is_declared or (self.stack and self.stack.protected))
 
     @property
     def made(self) -> OctopusEnvironment | None:

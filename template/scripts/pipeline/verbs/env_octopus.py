@@ -52,7 +52,12 @@ class OctopusHalf:
             return
         environ, reporter = self.machine.environ, self.reporter
         octopus = connected(self.options, environ, reporter)
-        self.was_new = find_environment(octopus, self.name) is None
+        there = find_environment(octopus, self.name)
+        if there and there.name != self.name:
+            what = f"Octopus has it as {there.name}, and AWS would take that for another one"
+            then = f"Name it in that spelling: {there.name}."
+            raise PipelineError(f"env.create {self.name}", what, then)
+        self.was_new = there is None
         self.made = create_environment(
             self.project, self.name, self.options, environ, reporter, expires=self.expires
         )

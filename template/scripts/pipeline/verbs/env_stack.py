@@ -28,6 +28,7 @@ from ..stack.change_set import (
     ENVIRONMENT,
     EXPIRES,
     LIKE,
+    PROTECTED,
     SERVICE,
     ChangeSet,
     Stacks,
@@ -137,15 +138,14 @@ def create_stack(
     where = f"env.create {environment.name}"
     name = resource_name(environment.name, project.function.name)
     template = _template(project)
+    means.check(project, machine, reporter)
     package: Path | None = None
     release = ""
     if not options.dry_run:
         package, release = _what(project, environment, options, machine, reporter, octopus, means)
     target = _target(project, environment, options, machine, reporter, package, means)
     stacks = target.stacks
-    means.check(project, machine, reporter)
-    there = stacks.find(name)
-    _refuse_foreign(there, project, environment.permanent, where)
+    _refuse_foreign(stacks, name, project, environment.permanent, where)
     parameters_for(stacks, where, template, {}, environment.parameters)
     made = _Made(project, options, reporter, octopus, target)
     try:
@@ -172,6 +172,8 @@ def create_stack(
             discard(stacks, change)
             raise
         if options.dry_run:
+            if not change.changes:
+                reporter.line(f"    {name} would stay as it is")
             discard(stacks, change)
             return {}
         made.change = change
@@ -226,7 +228,7 @@ def delete_stack(
         for environment, target in _targets(project, options, declared, machine, reporter, means)
     ]
     for removal in removals:
-        _refuse_foreign(removal.stacks.find(removal.name), project, removal.keeps, removal.where)
+        _refuse_foreign(removal.stacks, removal.name, project, removal.keeps, removal.where)
     if options.dry_run:
         for removal in removals:
             for line in what_would_go(removal) or [f"    there is no stack {removal.name}"]:
@@ -239,11 +241,6 @@ def delete_stack(
             found = [_stopped(removal, reporter) for removal in removals]
             octopus_half()
             for removal, inventory in zip(removals, found, strict=True):
-                if removal.keeps and inventory.stack_id:
-                    removal.stacks.call(
-                        removal.where, "update_termination_protection",
-                        StackName=removal.name, EnableTerminationProtection=False,
-                    )  # fmt: skip
                 remove_stack(removal, inventory, reporter)
                 left += audit(removal, inventory)
             stage.text = "nothing is left in AWS" if not left else f"{len(left)} things are left"
@@ -437,13 +434,14 @@ def _what(
     Everything that can be wrong with it is said here.
     """
     where = f"env.create {environment.name}"
+    named = None if options.package == LAST else options.package
     if options.local:
-        path = fresh_package(project, options.package, machine, reporter)
-    elif options.package and options.package != LAST:
-        path = chosen_package(options.package, project.root)
+        path = fresh_package(project, named, machine, reporter)
+    elif named:
+        path = chosen_package(named, project.root)
     else:
-        named = environment.name if environment.permanent else options.like
-        like = project.environment(options.like or named) if named else None
+        model = options.like or (environment.name if environment.permanent else "")
+        like = project.environment(model) if model else None
         release = _running(project, like, machine, means) if like and not options.package else ""
         if like and release:
             reporter.line(f"    {like.name} runs {release}: that is deployed")
@@ -521,11 +519,28 @@ def _template(project: Project) -> str:
 
 
 def _refuse_foreign(
-    there: Mapping[str, Any] | None, project: Project, is_permanent: bool, where: str
+    stacks: Stacks, name: str, project: Project, is_permanent: bool, where: str
 ) -> None:
-    """Refuse a stack of another service; a permanent one may be older than the tag."""
+    """Refuse a stack of another service, and one that is permanent where that is not declared.
+
+    A permanent one may be older than the tag. Where there is none, ours in another spelling is
+    refused: AWS tells upper case from lower case, and Octopus does not.
+    """
+    there = stacks.find(name)
     if there is None:
+        for one in stacks.pages(where, "describe_stacks", "Stacks"):
+            other = str(one["StackName"])
+            if other.casefold() == name.casefold() and owned_by(one) == project.package_id:
+                then = f"Name it in that spelling: {tags_of(one).get(ENVIRONMENT, other)}."
+                raise PipelineError(where, f"its stack is called {other}", then)
         return
+    if there.get(PROTECTED) and not is_permanent:
+        what = f"the stack {there['StackName']} is protected, as a permanent environment's is"
+        then = (
+            "Declare that environment with permanent = true in pyproject.toml; or take the "
+            "protection off in CloudFormation, if it is none."
+        )
+        raise PipelineError(where, what, then)
     owner = owned_by(there)
     # One that is left in review has no tags yet, and nothing in it.
     if owner == project.package_id or (not owner and (is_permanent or _is_new(there))):
