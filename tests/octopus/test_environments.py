@@ -166,6 +166,18 @@ def test_an_environment_of_others_is_not_taken_over(space: Space, verbs: Verbs) 
     assert verbs.delete("Trial", confirm="Trial") is True
 
 
+def test_an_environment_of_another_service_keeps_its_place(space: Space, verbs: Verbs) -> None:
+    """Only this service's machine goes; --confirm removes all of it."""
+    identity = verbs.create("Test-1")
+    space.environments[identity]["Description"] = "Made by env.create for Acme.Billing."
+    space.add("machines", {"Name": "Test-1-Billing", "EnvironmentIds": [identity], "Roles": []})
+    assert verbs.delete("Test-1") is False
+    assert machines(space).get("Test-1-Billing") == ["Test-1"]
+    assert "Test-1-Orders" not in machines(space)
+    assert verbs.delete("Test-1", confirm="Test-1") is True
+    assert identity not in space.environments
+
+
 def test_what_refers_to_an_environment_is_listed(space: Space, verbs: Verbs) -> None:
     """Steps and phases of others that hold it, beside the server's own words."""
     id_ = verbs.create("Test-1")

@@ -167,6 +167,8 @@ def delete(
         elif octopus and octopus.remove(confirm):
             removed.append(name)
 
+    if octopus and not dry_run:
+        octopus.refuse_removal(confirm)
     left = delete_stack(run.project, options, run.machine, run.reporter, octopus_half)
     for text in left:
         run.reporter.line(f"    left: {text}")
@@ -218,7 +220,7 @@ def reap(run: Session, dry_run: bool = False, local: bool = False) -> None:
 
     found = _survey(run, local=local)
     done = reap(run.project, found, run.machine, run.reporter, dry_run=dry_run)
-    if not (done.environments or done.warned or done.left):
+    if not any(found.over(one) for one in found.environments):
         run.reporter.line("nothing is over")
     run.answer = asdict(done)
     if done.left:

@@ -54,6 +54,10 @@ class OctopusEnvironment:
         warned = moment(note["when"]) if note else None
         return cls(document.identity(), document.text("Name"), owner, end, warned)
 
+    def is_of_another(self, service: str) -> bool:
+        """Tell whether it was made for another package than this one."""
+        return self.owner not in ("", service)
+
 
 def moment(stamp: str) -> datetime | None:
     """Read what `STAMP` writes; None for an empty text, and for one that was written by hand."""

@@ -98,14 +98,16 @@ def add_to_machine(octopus: Octopus, environment: OctopusEnvironment, machine: D
     return f"added to machine {name}"
 
 
-def deregister(octopus: Octopus, environment: OctopusEnvironment) -> list[str]:
-    """Remove every machine from an environment, and return what was done, in words.
+def deregister(octopus: Octopus, environment: OctopusEnvironment, only: str = "") -> list[str]:
+    """Remove every machine, or that of one name, from an environment; return what was done.
 
     A machine that has other environments stays in those.
     """
     done = []
     for machine in _machines_of(octopus, environment):
         name = machine.text("Name")
+        if only not in ("", name):
+            continue
         others = [other for other in machine.texts("EnvironmentIds") if other != environment.id]
         if others:
             octopus.update("machines", machine, EnvironmentIds=others)

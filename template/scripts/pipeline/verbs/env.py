@@ -85,23 +85,48 @@ def delete_environment(
 ) -> bool:
     """Deregister the machines of an environment, then remove it; False when it was not there.
 
-    Raises PipelineError for a permanent one, for one that `env.create` did not make unless
-    `confirm` repeats its name, and for one that something refers to, with the list of what does.
+    One that was made for another service stays, without this one's machine, unless `confirm`
+    repeats its name. Raises as `refuse_removal` does, and for one that something refers to, with
+    the list of what does.
+    """
+    octopus, environment = refuse_removal(project, name, options, environ, reporter, confirm)
+    if environment is None:
+        reporter.line(f"{name} is not in Octopus")
+        return False
+    if environment.is_of_another(project.package_id) and confirm != environment.name:
+        own = f"{environment.name}-{project.function.name}"
+        for done in deregister(octopus, environment, own):
+            reporter.line(f"    {done}")
+        text = f"    {environment.name} stays in Octopus: it was made for {environment.owner}"
+        reporter.line(f"{text}; --confirm {environment.name} removes it all the same")
+        return False
+    remove_from_octopus(octopus, environment, reporter)
+    return True
+
+
+def refuse_removal(
+    project: Project,
+    name: str,
+    options: OctopusOptions,
+    environ: Mapping[str, str],
+    reporter: Reporter,
+    confirm: str,
+) -> tuple[Octopus, OctopusEnvironment | None]:
+    """Return what `delete_environment` would remove, and the Octopus it is in.
+
+    Raises PipelineError for a permanent one, and for one that `env.create` did not make unless
+    `confirm` repeats its name.
     """
     _refuse_permanent(project, name, "env.delete")
     octopus = connected(options, environ, reporter)
     environment = find_environment(octopus, name)
-    if environment is None:
-        reporter.line(f"{name} is not in Octopus")
-        return False
-    if not environment.owner and confirm != environment.name:
+    if environment and not environment.owner and confirm != environment.name:
         raise PipelineError(
             f"env.delete {environment.name}",
             "env.create did not make this environment",
             f"If it is to go, pass --confirm {environment.name}.",
         )
-    remove_from_octopus(octopus, environment, reporter)
-    return True
+    return octopus, environment
 
 
 def remove_from_octopus(

@@ -12,7 +12,7 @@ from ..core.events import Reporter
 from ..edge.machine import Machine
 from ..octopus.environments import OctopusEnvironment, find_environment
 from ..project.project import Project
-from .env import create_environment, delete_environment, is_permanent
+from .env import create_environment, delete_environment, is_permanent, refuse_removal
 from .push import PushOptions, push
 from .release import OctopusOptions, connected, deploy_release, look_up, release_package
 
@@ -67,8 +67,14 @@ class OctopusHalf:
         if self.was_new:
             self.remove("")
 
+    def refuse_removal(self, confirm: str) -> None:
+        """Raise PipelineError where `remove` would before it does anything."""
+        if not self.is_permanent:
+            environ, options = self.machine.environ, self.options
+            refuse_removal(self.project, self.name, options, environ, self.reporter, confirm)
+
     def remove(self, confirm: str) -> bool:
-        """Take it away; False where there was none, or it is permanent."""
+        """Take it away; False where there was none, or it stays."""
         if self.is_permanent:
             return False
         return delete_environment(
@@ -80,7 +86,8 @@ class OctopusHalf:
         """Give a line for each thing in Octopus that `remove` takes away."""
         octopus = connected(self.options, self.machine.environ, self.reporter)
         found = find_environment(octopus, self.name)
-        if found is None or self.is_permanent:
+        is_other = found and found.is_of_another(self.project.package_id)
+        if found is None or self.is_permanent or is_other:
             yield f"    {'stays' if found else 'is not'}  in Octopus: environment {self.name}"
             return
         for one in octopus.all("machines", environmentIds=found.id):
