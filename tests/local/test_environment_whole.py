@@ -12,10 +12,12 @@ from functools import partial
 
 import pytest
 from pipeline.core.errors import PipelineError
+from pipeline.deploy.aws_session import Connection
 from pipeline.package.contents import Package
 from pipeline.runtime.function_code import LocalRuntime
 from pipeline.stack.change_set import Stacks, tags_of
 from pipeline.stack.removal import Removal, remove_stack, stop_sources
+from pipeline.verbs.env_stack import StackOptions, delete_stack
 
 from tests.local.made_environments import RETAINED, Whole, whole
 from tests.project.values_support import NOON
@@ -443,3 +445,40 @@ def test_another_spelling_is_the_same_environment(there: Whole) -> None:
     with pytest.raises(PipelineError, match=r"in that spelling: spelt"):
         there.create("Spelt")
     assert there.delete("spelt") == []
+
+
+def test_an_update_that_did_not_begin_leaves_no_change_in_review(there: Whole) -> None:
+    """What the next person sees in CloudFormation is what runs."""
+    there.through_octopus = False
+    try:
+        there.create("undone")
+        there.memory = 512
+        there.aws_faults.forget()
+        refusal = there.aws_faults.refusal(403, "AccessDenied", "not today")
+        there.aws_faults.script["ExecuteChangeSet"].append(refusal)
+        with pytest.raises(PipelineError, match="not today"):
+            there.create("undone")
+        found = there.aws("cloudformation").list_change_sets(StackName="undone-Orders")
+        mine = [one for one in found["Summaries"] if one["StackName"] == "undone-Orders"]
+        assert [one for one in mine if one["ExecutionStatus"] == "AVAILABLE"] == []
+        assert there.served("undone")[1] == 256
+        assert there.delete("undone") == []
+    finally:
+        there.through_octopus, there.memory = True, 256
+
+
+def test_nothing_is_said_to_be_gone_from_an_aws_that_was_not_read(there: Whole) -> None:
+    """Without a way into CI's account its stack may still be there."""
+    there.through_octopus = False
+
+    def refuse(*_: object) -> Connection:
+        raise PipelineError("AWS", "there are no credentials", "")
+
+    wish = StackOptions("nowhere")
+    delete_stack(
+        there.project, wish, there.machine, there.seen.reporter,
+        means=replace(there.means, connect=refuse),
+    )  # fmt: skip
+    there.through_octopus = True
+    assert "not looked for in AWS of CI" in there.seen.lines()[-1]
+    assert there.seen.finished()[-1] == "nothing is left in AWS, where it was read"

@@ -341,9 +341,7 @@ def apply_change_set(stacks: Stacks, change: ChangeSet, reporter: Reporter) -> d
             what = _first_failure(new, status)
             raise PipelineError(where, what, f"{help_with(what)} Then run this again.")
     if change.wanted.protected:
-        stacks.call(
-            where, "update_termination_protection", StackName=name, **{PROTECTED: True}
-        )
+        stacks.call(where, "update_termination_protection", StackName=name, **{PROTECTED: True})
     found = stacks.find(name) or {}
     return {item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", ())}
 

@@ -16,6 +16,7 @@ from ..core.events import Reporter
 from ..core.manifest import BUCKET
 from ..core.names import ALIAS, release_in, resource_name
 from ..core.templates import declared_values, resolve
+from ..core.text import counted
 from ..deploy.aws_errors import Missing, explained_errors
 from ..deploy.aws_session import Connection, Credentials, connect
 from ..edge.files import read_text
@@ -223,10 +224,15 @@ def delete_stack(
             then = f"If it is to go, pass --confirm {environment.name}."
             where = f"env.delete {environment.name}"
             raise PipelineError(where, "it is declared as permanent", then)
+    unread: list[str] = []
     removals = [
         _removal(project, environment, target, f"env.delete {environment.name}")
-        for environment, target in _targets(project, options, declared, machine, reporter, means)
+        for environment, target in _targets(
+            project, options, declared, machine, reporter, means, unread
+        )
     ]
+    for text in unread:
+        reporter.warn(text)
     for removal in removals:
         _refuse_foreign(removal.stacks, removal.name, project, removal.keeps, removal.where)
     if options.dry_run:
@@ -243,7 +249,8 @@ def delete_stack(
             for removal, inventory in zip(removals, found, strict=True):
                 remove_stack(removal, inventory, reporter)
                 left += audit(removal, inventory)
-            stage.text = "nothing is left in AWS" if not left else f"{len(left)} things are left"
+            nothing = f"nothing is left in AWS{', where it was read' if unread else ''}"
+            stage.text = f"{counted(len(left), 'thing')} left" if left else nothing
     except KeyboardInterrupt:
         reporter.warn(
             f"env.delete {options.name} was interrupted; the same command continues, until "
@@ -273,12 +280,13 @@ class _Made:
             self.reporter.line("    it is left as it is: the same command continues")
             return
         try:
-            if self.change and self.change.is_new and was_executed(self.target.stacks, self.change):
+            change, stacks = self.change, self.target.stacks
+            if change and change.id and was_executed(stacks, change) and change.is_new:
                 removal = self.removal(where)
                 self.reporter.line(f"    {removal.name} was new: it is taken away again")
                 remove_stack(removal, _stopped(removal, self.reporter), self.reporter)
             # A stack that stays is another run's, which needs the other half, too.
-            if self.octopus and not self.target.stacks.find(self.target.place.function):
+            if self.octopus and not stacks.find(self.target.place.function):
                 self.octopus.undo()
         except PipelineError as error:
             name = self.target.place.environment.name
@@ -364,9 +372,12 @@ def _target(
 
 def _targets(
     project: Project, options: StackOptions, declared: list[Environment], machine: Machine,
-    reporter: Reporter, means: Means,
+    reporter: Reporter, means: Means, unread: list[str],
 ) -> Iterator[tuple[Environment, _Target]]:  # fmt: skip
-    """Give where an environment is, or may be: the place that has its stack, else every one."""
+    """Give where an environment is, or may be: the place that has its stack, else every one.
+
+    `unread` gets a line for what could not be looked at then.
+    """
     if declared:
         yield declared[0], _target(project, declared[0], options, machine, reporter, None, means)
         return
@@ -392,8 +403,10 @@ def _targets(
             return
         if not found:
             reached[key] = (there, target)
-    for reason, names in closed.items():
-        reporter.warn(f"{options.name} was not looked for in AWS of {', '.join(names)}: {reason}")
+    unread += [
+        f"{options.name} was not looked for in AWS of {', '.join(names)}: {reason}"
+        for reason, names in closed.items()
+    ]
     yield from reached.values()
 
 
@@ -506,7 +519,7 @@ def _smoke(
         if not made.options.local:
             raise
         # What it sends to may not run on this machine.
-        reporter.warn(str(error))
+        reporter.warn(f"{error.where}: {error.what.partition(chr(10))[0]}\n{error.then}")
 
 
 def _template(project: Project) -> str:
