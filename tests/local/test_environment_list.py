@@ -246,6 +246,38 @@ def test_who_is_not_over_any_more_is_warned_anew(team: Team) -> None:
     assert team.reap().environments == ("orphan",)
 
 
+def test_a_protected_stack_is_permanent_also_without_its_declaration(team: Team) -> None:
+    """The settings call Production something else now, and so does Octopus: it is not over."""
+    team.stack("Once", team.now)
+    team.client("cloudformation").update_termination_protection(
+        StackName="Once-Orders", EnableTerminationProtection=True
+    )
+    try:
+        assert team.look().over(named(team.look(), "Once")) == ""
+        assert team.reap() == Reaped((), (), (), dry_run=False)
+    finally:
+        team.client("cloudformation").update_termination_protection(
+            StackName="Once-Orders", EnableTerminationProtection=False
+        )
+
+
+def test_an_end_that_is_moved_while_others_are_removed_counts(team: Team) -> None:
+    """A run may take an hour: what it read at its beginning is old by then."""
+    team.stack("moved", team.now)
+    assert team.reap().warned == ("moved",)
+    warned = "env.reap warned of its end 2026-01-02T00:00Z. "
+    team.in_octopus("noted", f"{warned}{MADE} Expires 2026-01-01T00:00Z.")
+    found = team.look()
+    over = [one.name for one in found.environments if found.over(one) and found.goes_at_once(one)]
+    assert over == ["moved", "noted"]
+    team.stack("moved", team.now + timedelta(days=1))
+    (noted,) = team.server.space.environments.values()
+    noted["Description"] = MADE
+    done = reap(team.project, found, team.here, team.seen.reporter, dry_run=False)
+    assert done.environments == ()
+    assert (team.stacks(), len(team.server.space.environments)) == (["moved-Orders"], 1)
+
+
 def test_nothing_read_is_an_error(team: Team) -> None:
     """A nightly job without any key must not look as if nothing was over."""
     team.key = "nobody's"

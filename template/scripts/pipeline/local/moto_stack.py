@@ -45,6 +45,17 @@ _NOTIFICATIONS = {
 # Events that are real only where the call's address names this. moto sends them too while it makes
 # an object: for the parts of an upload as a whole, and for tags that come with an object or not.
 _CALLS = {"s3:ObjectCreated:Put": ("uploadId", False), "s3:ObjectTagging:Put": ("tagging", True)}
+# Resources that a change of a stack's tags does not change.
+_UNTAGGED = frozenset(
+    {
+        "AWS::IAM::Policy",
+        "AWS::Lambda::Alias",
+        "AWS::Lambda::EventInvokeConfig",
+        "AWS::Lambda::Permission",
+        "AWS::S3::BucketPolicy",
+        "AWS::SQS::QueuePolicy",
+    }
+)
 _SUBSTITUTED = re.compile(r"\$\{(\w+)\}")
 _Wrap = Callable[..., Any]
 
@@ -124,8 +135,11 @@ def _create_change_set(original: _Wrap) -> _Wrap:
                     raise ValidationError(message=f"Stack [{stack.name}] already exists")
                 del self.stacks[stack.stack_id]
         made = original(self, **given)
+        change = self.describe_change_set(made[0])
+        if _has_other_tags(change):
+            # moto looks at template and parameters alone.
+            change.status, change.execution_status = "CREATE_COMPLETE", "AVAILABLE"
         if has_request_context():
-            change = self.describe_change_set(given["change_set_name"])
             change.is_kept = request.values.get("OnStackFailure") == "DO_NOTHING"
         return made
 
@@ -202,11 +216,23 @@ def _create_resource(original: _Wrap) -> _Wrap:
     return parse_and_create_resource
 
 
+def _has_other_tags(change: Any) -> bool:
+    return change.change_set_type == "UPDATE" and (change.tags or {}) != (change.stack.tags or {})
+
+
 def _changes(self: Any) -> list[Change]:
-    """Return what changes, changed parameters included."""
+    """Return what changes, changed parameters and tags included: those are every resource's."""
     there = self.stack.resource_map
     by_action = there.build_resource_diff(self.template_dict, self.parameters)
     known = {**self.stack.template_dict.get("Resources", {}), **self.template_dict["Resources"]}
+    if _has_other_tags(self):
+        others = {name for names in by_action.values() for name in names}
+        stay = [
+            name
+            for name, one in known.items()
+            if name not in others and one["Type"] not in _UNTAGGED
+        ]
+        by_action = {**by_action, "Modify": [*by_action["Modify"], *stay]}
     return [
         Change(action=action, logical_resource_id=name, resource_type=known[name]["Type"])
         for action, names in by_action.items()

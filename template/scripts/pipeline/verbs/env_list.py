@@ -205,7 +205,7 @@ def survey(
         with read(f"AWS of {environment.name}"):
             place = place_of(project, environment.name, machine)
             for stack in service_stacks(
-                _stacks(place), "env.list", project.package_id, _names(project, declared)
+                stacks_of(place), "env.list", project.package_id, _names(project, declared)
             ):
                 found[f"{stack.account} {stack.region} {stack.name}"] = (stack, place)
             places[key] = place
@@ -229,7 +229,7 @@ def survey(
         left = [
             text
             for place in places.values()
-            for text in audit(Removal(name, place.connection.clients, _stacks(place), tags=tags))
+            for text in audit(Removal(name, place.connection.clients, stacks_of(place), tags=tags))
         ]
         return replace(known, left=tuple(left))
 
@@ -274,7 +274,8 @@ def _place_key(one: Environment) -> tuple[str, ...]:
     return one.account, one.region, one.profile, one.role, one.external_id
 
 
-def _stacks(place: Place) -> Stacks:
+def stacks_of(place: Place) -> Stacks:
+    """Return the stacks of a place."""
     return Stacks(place.connection.clients("cloudformation"), time.sleep)
 
 

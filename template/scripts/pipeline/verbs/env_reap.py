@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from ..core.errors import PipelineError
 from ..core.events import Reporter
 from ..edge.machine import Machine
-from ..octopus.environments import STAMP, note_warning
+from ..octopus.environments import STAMP, find_environment, note_warning
 from ..project.project import Project
+from ..stack.change_set import EXPIRES, tags_of
 from ..stack.listing import warn_of
 from .env import remove_from_octopus
-from .env_list import Known, Survey
+from .env_list import Known, Survey, stacks_of
 from .env_stack import StackOptions, delete_stack
 
 
@@ -50,6 +51,8 @@ def reap(
             elif goes and dry_run:
                 reporter.line(f"{name}: {why}: it would be removed")
                 removed.append(name)
+            elif goes and _was_moved(survey, one):
+                reporter.line(f"{name}: {why}, and somebody has changed that now: the next run")
             elif goes:
                 reporter.line(f"{name}: {why}")
                 found = _removed(project, survey, one, machine, reporter)
@@ -69,6 +72,14 @@ def reap(
             left.append(f"{name}: {error}")
     names = tuple(dict.fromkeys(removed))
     return Reaped(names, tuple(dict.fromkeys(warned)), tuple(left), dry_run)
+
+
+def _was_moved(survey: Survey, one: Known) -> bool:
+    """Tell whether its end is another one than in the survey, after which others took their time."""
+    made = one.made and survey.octopus and find_environment(survey.octopus, one.name)
+    stack = one.stack and one.place and stacks_of(one.place).find(one.stack.name)
+    end = tags_of(stack or {}).get(EXPIRES, "")
+    return bool((made and made != one.made) or (stack and one.stack and end != one.stack.expires))
 
 
 def _note(survey: Survey, one: Known, stamp: str) -> None:
