@@ -36,24 +36,14 @@ from pipeline.verbs.release import OctopusOptions
 from tests.local.local_support import MINOR, Seen, zipped
 from tests.local.test_local_verbs import STACK
 from tests.octopus.octopus_support import Clock
-from tests.project.values_support import machine
+from tests.project.values_support import FUNCTION_SETTINGS, machine
 from tests.standins.faults import Faults, faults_before
 from tests.standins.octopus_server import KEY, OctopusServer
 from tests.standins.octopus_state import DEPLOYED, FAILED, Moment, State
 from tests.standins.octopus_steps import script_step
 
 SETTINGS = f"""\
-[project]
-name = "orders"
-[tool.pipeline]
-package-id = "Acme.Orders"
-base-version = "2.0"
-version-strategy = "GitTag"
-[tool.pipeline.function]
-name = "Orders"
-runtime = "python{MINOR}"
-architecture = "arm64"
-handler = "app.handle"
+{FUNCTION_SETTINGS.replace("python3.13", f"python{MINOR}").replace("orders.handler", "app")}\
 bucket = "deployments/#{{Octopus.Environment.Name}}"
 [tool.pipeline.function.environment]
 GREETING = "hello"

@@ -37,26 +37,13 @@ from pipeline.verbs.which_function import Place
 
 from tests.local.local_support import Seen, client
 from tests.local.test_local_verbs import STACK
-from tests.project.values_support import machine, write_settings
+from tests.project.values_support import FUNCTION_SETTINGS, machine, write_settings
 from tests.standins.octopus_server import KEY, Fault, OctopusServer
 from tests.standins.octopus_state import State
 
 REGION = "eu-north-1"  # its stacks are those of this file alone
-SETTINGS = """\
-[project]
-name = "orders"
-
-[tool.pipeline]
-package-id = "Acme.Orders"
-base-version = "2.0"
-version-strategy = "GitTag"
-
-[tool.pipeline.function]
-name = "Orders"
-runtime = "python3.13"
-architecture = "arm64"
-handler = "orders.handler.handle"
-
+SETTINGS = f"""\
+{FUNCTION_SETTINGS}
 [tool.pipeline.environments.CI]
 permanent = true
 region = "eu-north-1"

@@ -400,19 +400,20 @@ def test_a_permanent_environment_stays_when_the_settings_do_not_name_it_any_more
     there: Whole,
 ) -> None:
     """Its stack is protected: it is neither emptied nor taken for a temporary one."""
-    there.through_octopus = False
+    there.through_octopus, there.permanent = False, "Lasting"
     try:
-        there.create("CI", like="")
-        s3, name = there.aws("s3"), "CI-Orders-123456789012-bucket"
+        there.create("Lasting", like="")
+        s3, name = there.aws("s3"), "Lasting-Orders-123456789012-bucket"
         s3.put_object(Bucket=name, Key="of-users.log", Body=b"x")
         there.permanent = "Main"
         for run in (there.delete, partial(there.create, like="Main")):
-            with pytest.raises(PipelineError, match="CI-Orders is protected"):
-                run("CI")
+            with pytest.raises(PipelineError, match="Lasting-Orders is protected"):
+                run("Lasting")
         assert s3.head_object(Bucket=name, Key="of-users.log")
+        there.permanent = "Lasting"
+        assert there.delete("Lasting", confirm="Lasting") == []
     finally:
         there.permanent, there.through_octopus = "CI", True
-    assert there.delete("CI", confirm="CI") == []
 
 
 def test_a_first_permanent_stack_is_undone_although_it_is_protected(there: Whole) -> None:

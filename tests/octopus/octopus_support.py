@@ -19,7 +19,7 @@ from pipeline.verbs.env_list import Survey, survey
 from pipeline.verbs.env_reap import Reaped, reap
 from pipeline.verbs.release import OctopusOptions, Released, connected
 
-from tests.project.values_support import machine
+from tests.project.values_support import FUNCTION_SETTINGS, machine
 from tests.standins.octopus_server import KEY, OctopusServer
 from tests.standins.octopus_state import Document, Space
 from tests.standins.octopus_steps import script_step, step
@@ -107,21 +107,9 @@ def opened(server: OctopusServer, clock: Clock, space: str = "") -> Octopus:
     )
 
 
-SETTINGS = """\
-[project]
-name = "orders"
-
-[tool.pipeline]
-package-id = "Acme.Orders"
-base-version = "2.0"
-version-strategy = "SemVerWithPatchFilledAutomaticallyWithBuildNumber"
-
-[tool.pipeline.function]
-name = "Orders"
-runtime = "python3.13"
-architecture = "arm64"
-handler = "orders.handler.handle"
-
+STRATEGY = "SemVerWithPatchFilledAutomaticallyWithBuildNumber"
+SETTINGS = f"""\
+{FUNCTION_SETTINGS.replace("GitTag", STRATEGY)}
 [tool.pipeline.environments.CI]
 permanent = true
 

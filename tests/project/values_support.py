@@ -11,7 +11,8 @@ from pipeline.edge.machine import Machine
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 
-SETTINGS = """\
+# A project's settings up to the end of its function's; what follows is added to it.
+FUNCTION_SETTINGS = """\
 [project]
 name = "orders"
 dependencies = ["boto3>=1.40"]
@@ -29,10 +30,13 @@ name = "Orders"
 runtime = "python3.13"
 architecture = "arm64"
 handler = "orders.handler.handle"
+"""
+SETTINGS = f"""\
+{FUNCTION_SETTINGS}\
 description = "Takes orders"
 
 [tool.pipeline.function.environment]
-QUEUE = "#{Orders.Queue}"
+QUEUE = "#{{Orders.Queue}}"
 
 [tool.pipeline.environments.CI]
 permanent = true

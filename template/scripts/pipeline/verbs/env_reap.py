@@ -75,7 +75,7 @@ def reap(
 
 
 def _was_moved(survey: Survey, one: Known) -> bool:
-    """Tell whether its end is another one than in the survey, after which others took their time."""
+    """Tell whether its end is another one than in the survey, which may be an hour old."""
     made = one.made and survey.octopus and find_environment(survey.octopus, one.name)
     stack = one.stack and one.place and stacks_of(one.place).find(one.stack.name)
     end = tags_of(stack or {}).get(EXPIRES, "")

@@ -146,7 +146,7 @@ def create_stack(
         package, release = _what(project, environment, options, machine, reporter, octopus, means)
     target = _target(project, environment, options, machine, reporter, package, means)
     stacks = target.stacks
-    _refuse_foreign(stacks, name, project, environment.permanent, where)
+    there = _own_stack(stacks, name, project, environment.permanent, where)
     parameters_for(stacks, where, template, {}, environment.parameters)
     made = _Made(project, options, reporter, octopus, target)
     try:
@@ -234,7 +234,7 @@ def delete_stack(
     for text in unread:
         reporter.warn(text)
     for removal in removals:
-        _refuse_foreign(removal.stacks, removal.name, project, removal.keeps, removal.where)
+        _own_stack(removal.stacks, removal.name, project, removal.keeps, removal.where)
     if options.dry_run:
         for removal in removals:
             for line in what_would_go(removal) or [f"    there is no stack {removal.name}"]:
@@ -531,13 +531,14 @@ def _template(project: Project) -> str:
         raise PipelineError(STACK, f"it cannot be read: {error.strerror}", then) from error
 
 
-def _refuse_foreign(
+def _own_stack(
     stacks: Stacks, name: str, project: Project, is_permanent: bool, where: str
-) -> None:
-    """Refuse a stack of another service, and one that is permanent where that is not declared.
+) -> dict[str, Any] | None:
+    """Return the stack, None where there is none.
 
-    A permanent one may be older than the tag. Where there is none, ours in another spelling is
-    refused: AWS tells upper case from lower case, and Octopus does not.
+    Raises PipelineError for one of another service (a permanent one may be older than the tag), one
+    that is permanent where that is not declared, and where there is ours in another spelling: AWS
+    tells upper case from lower case, and Octopus does not.
     """
     there = stacks.find(name)
     if there is None:
@@ -546,7 +547,7 @@ def _refuse_foreign(
             if other.casefold() == name.casefold() and owned_by(one) == project.package_id:
                 then = f"Name it in that spelling: {tags_of(one).get(ENVIRONMENT, other)}."
                 raise PipelineError(where, f"its stack is called {other}", then)
-        return
+        return None
     if there.get(PROTECTED) and not is_permanent:
         what = f"the stack {there['StackName']} is protected, as a permanent environment's is"
         then = (
@@ -557,7 +558,7 @@ def _refuse_foreign(
     owner = owned_by(there)
     # One that is left in review has no tags yet, and nothing in it.
     if owner == project.package_id or (not owner and (is_permanent or _is_new(there))):
-        return
+        return there
     what = f"there is a stack {there['StackName']} that is " + (owner or "nobody's by its tags")
     then = "Choose another name; or delete that stack if nobody needs it."
     raise PipelineError(where, what, then)
