@@ -32,8 +32,11 @@ PLACEHOLDER = re.compile(r"\b(?:VERB|[A-Z]{4,})\b|--list")
 ENDLESS = {"--watch": "1 answered", "--follow": " took ", "logstash.py": "Ctrl-C ends this"}
 # What needs an Octopus Server or an account, and what is said where there is none.
 ELSEWHERE = {
-    "--deploy": "OCTOPUS_URL", " ci": "credentials", " CI": "credentials", "status": "credentials",
-}  # fmt: skip
+    "--deploy": "OCTOPUS_URL",
+    " ci": "credentials",
+    "env.create CI": "credentials",
+    "status": "credentials",
+}
 
 
 def commands(readme: str) -> list[str]:
