@@ -29,7 +29,8 @@ from pipeline.package.contents import Package
 from pipeline.project.project import Project
 from pipeline.runtime.function_code import LocalRuntime
 from pipeline.verbs.env_octopus import OctopusHalf
-from pipeline.verbs.env_stack import Means, StackOptions, create_stack, delete_stack
+from pipeline.verbs.env_place import Means, StackOptions
+from pipeline.verbs.env_stack import create_stack, delete_stack
 from pipeline.verbs.push import PushOptions
 from pipeline.verbs.release import OctopusOptions
 

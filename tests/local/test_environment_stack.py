@@ -24,7 +24,8 @@ from pipeline.stack.change_set import (
     refuse_lost_alias,
 )
 from pipeline.stack.removal import Removal, audit, remove_stack, stop_sources, what_would_go
-from pipeline.verbs.env_stack import StackOptions, delete_stack
+from pipeline.verbs.env_place import StackOptions
+from pipeline.verbs.env_stack import delete_stack
 
 from tests.local.local_support import Seen, client
 from tests.local.test_local_verbs import STACK

@@ -17,7 +17,8 @@ from pipeline.package.contents import Package
 from pipeline.runtime.function_code import LocalRuntime
 from pipeline.stack.change_set import Stacks, tags_of
 from pipeline.stack.removal import Removal, remove_stack, stop_sources
-from pipeline.verbs.env_stack import StackOptions, delete_stack
+from pipeline.verbs.env_place import StackOptions
+from pipeline.verbs.env_stack import delete_stack
 
 from tests.local.made_environments import RETAINED, Whole, whole
 from tests.project.values_support import NOON

@@ -107,7 +107,8 @@ def create(
     confirm: str = "", dry_run: bool = False, local: bool = False, print_policy: bool = False,
 ) -> None:  # fmt: skip
     """Make an environment: its place in Octopus, its stack in AWS, and the first deploy."""
-    from ..verbs.env_stack import StackOptions, create_stack, is_placed
+    from ..verbs.env_place import StackOptions, is_placed
+    from ..verbs.env_stack import create_stack
 
     if print_policy:
         from ..verbs.env_policy import environment_policy
@@ -154,7 +155,8 @@ def delete(
     """Take an environment away: sources, machine, Octopus environment, buckets, stack."""
     from invoke import Exit
 
-    from ..verbs.env_stack import StackOptions, delete_stack
+    from ..verbs.env_place import StackOptions
+    from ..verbs.env_stack import delete_stack
 
     options = StackOptions(name, local, like, confirm=confirm, dry_run=dry_run)
     octopus = None if local else _octopus_half(run, name)

@@ -13,7 +13,8 @@ from ..stack.change_set import EXPIRES, tags_of
 from ..stack.listing import warn_of
 from .env import remove_from_octopus
 from .env_list import Known, Survey, stacks_of
-from .env_stack import StackOptions, delete_stack
+from .env_place import StackOptions
+from .env_stack import delete_stack
 
 
 @dataclass(frozen=True)

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import PipelineError, UsageError
+from ..core.errors import PipelineError
 from ..core.events import Reporter
 from ..core.manifest import BUCKET
 from ..core.names import ALIAS, release_in, resource_name
 from ..core.templates import declared_values, resolve
 from ..core.text import counted
 from ..deploy.aws_errors import Missing, explained_errors
-from ..deploy.aws_session import Connection, Credentials, connect
 from ..edge.files import read_text
 from ..edge.machine import Machine
-from ..local.clients import client
 from ..package.contents import Package
-from ..project.project import LOCAL_ENVIRONMENT, Environment, Project
+from ..project.project import Environment, Project
 from ..project.sources import STACK
 from ..stack.change_set import (
     ENVIRONMENT,
@@ -46,19 +40,24 @@ from ..stack.change_set import (
 )
 from ..stack.removal import Removal, audit, remove_stack, stop_sources, what_would_go
 from .build import fresh_package
-from .check import check_stack
 from .deploy_here import (
     DeployOptions,
-    deploy_package,
     packages_at_hand,
     refuse_unfit,
     worker_credentials,
 )
 from .env_octopus import OctopusHalf
+from .env_place import (
+    MEANS,
+    Means,
+    StackOptions,
+    Target,
+    environment_of,
+    is_placed,
+    target_of,
+    targets_of,
+)
 from .env_smoke import smoke_through_bucket
-from .local import start_for_project
-from .local_use import local_aws
-from .which_function import Place
 from .which_package import chosen_package
 
 # What --package says to have the last build in an environment that is like another one.
@@ -68,65 +67,13 @@ _OF_ENVIRONMENT = "#{Octopus.Environment.Name}"
 _BROKEN = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED")
 
 
-@dataclass(frozen=True)
-class StackOptions:
-    """What the command line says of an environment in AWS.
-
-    `like` names the declared environment whose place, settings and release another one gets;
-    `confirm` repeats the name where something would be lost.
-    """
-
-    name: str
-    local: bool = False
-    like: str = ""
-    package: str | None = None
-    expires: datetime | None = None
-    keep_on_failure: bool = False
-    confirm: str = ""
-    dry_run: bool = False
-
-
-@dataclass(frozen=True)
-class Means:
-    """How the parts work that are no calls of AWS or Octopus; a test has others."""
-
-    check: Callable[[Project, Machine, Reporter], object] = check_stack
-    deploy: Callable[..., object] = deploy_package
-    connect: Callable[[Credentials, Mapping[str, str]], Connection] = connect
-    sleep: Callable[[float], None] = time.sleep
-
-
-@dataclass(frozen=True)
-class _Target:
-    """Where a stack is: AWS there, and what a deploy to it needs."""
-
-    place: Place
-    credentials: Credentials
-    environ: Mapping[str, str]
-    sleep: Callable[[float], None]
-
-    @property
-    def clients(self) -> Callable[[str], Any]:
-        return self.place.connection.clients
-
-    @property
-    def stacks(self) -> Stacks:
-        return Stacks(self.clients("cloudformation"), self.sleep)
-
-
-def is_placed(project: Project, options: StackOptions) -> bool:
-    """Tell whether the command says in which account the environment's stack belongs."""
-    declared = {one.name.casefold() for one in project.environments}
-    return options.local or bool(options.like) or options.name.casefold() in declared
-
-
 def create_stack(
     project: Project,
     options: StackOptions,
     machine: Machine,
     reporter: Reporter,
     octopus: OctopusHalf | None = None,
-    means: Means = Means(),
+    means: Means = MEANS,
 ) -> dict[str, str]:
     """Make or update an environment, deploy to it, and return the outputs of its stack.
 
@@ -135,7 +82,7 @@ def create_stack(
     otherwise. Raises PipelineError for a stack of somebody else, and for what CloudFormation,
     Octopus or the function refuses.
     """
-    environment = _environment(project, options)
+    environment = environment_of(project, options)
     where = f"env.create {environment.name}"
     name = resource_name(environment.name, project.function.name)
     template = _template(project)
@@ -144,7 +91,7 @@ def create_stack(
     release = ""
     if not options.dry_run:
         package, release = _what(project, environment, options, machine, reporter, octopus, means)
-    target = _target(project, environment, options, machine, reporter, package, means)
+    target = target_of(project, environment, options, machine, reporter, package, means)
     stacks = target.stacks
     there = _own_stack(stacks, name, project, environment.permanent, where)
     parameters_for(stacks, where, template, {}, environment.parameters)
@@ -209,7 +156,7 @@ def delete_stack(
     machine: Machine,
     reporter: Reporter,
     octopus_half: Callable[[], object] = lambda: None,
-    means: Means = Means(),
+    means: Means = MEANS,
 ) -> list[str]:
     """Take an environment away, and return what an audit still finds of it afterwards.
 
@@ -217,7 +164,7 @@ def delete_stack(
     Where nobody says in which account it is, all declared ones are looked at. Raises PipelineError
     for a permanent one without its name in `confirm`.
     """
-    declared = [_environment(project, options)] if is_placed(project, options) else []
+    declared = [environment_of(project, options)] if is_placed(project, options) else []
     if declared and declared[0].permanent and not options.dry_run:
         environment = declared[0]
         if options.confirm != environment.name:
@@ -227,7 +174,7 @@ def delete_stack(
     unread: list[str] = []
     removals = [
         _removal(project, environment, target, f"env.delete {environment.name}")
-        for environment, target in _targets(
+        for environment, target in targets_of(
             project, options, declared, machine, reporter, means, unread
         )
     ]
@@ -268,7 +215,7 @@ class _Made:
     options: StackOptions
     reporter: Reporter
     octopus: OctopusHalf | None
-    target: _Target
+    target: Target
     change: ChangeSet | None = None
 
     def removal(self, where: str) -> Removal:
@@ -327,19 +274,6 @@ def _usable(
     return None
 
 
-def _environment(project: Project, options: StackOptions) -> Environment:
-    """Return the declared environment, or one that is made like another."""
-    declared = {one.name.casefold(): one for one in project.environments}
-    named = options.name.casefold()
-    if named == LOCAL_ENVIRONMENT:
-        then = "Choose a name of its own, like test-1."
-        raise UsageError(f"env {options.name}", "local.start makes that stack", then)
-    if named in declared and not options.local:
-        return declared[named]
-    like = options.like or (LOCAL_ENVIRONMENT if options.local else "")
-    return replace(project.environment(like), name=options.name, permanent=False)
-
-
 def _with(project: Project, environment: Environment) -> tuple[Environment, ...]:
     others = (
         one for one in project.environments if one.name.casefold() != environment.name.casefold()
@@ -347,70 +281,7 @@ def _with(project: Project, environment: Environment) -> tuple[Environment, ...]
     return (*others, environment)
 
 
-def _target(
-    project: Project, environment: Environment, options: StackOptions, machine: Machine,
-    reporter: Reporter, package: Path | None, means: Means,
-) -> _Target:  # fmt: skip
-    name = resource_name(environment.name, project.function.name)
-    if not options.local:
-        credentials = worker_credentials(environment, machine.environ)
-        place = Place(environment, name, means.connect(credentials, environment.place()))
-        return _Target(place, credentials, machine.environ, means.sleep)
-    if package:
-        aws = start_for_project(project, machine, reporter, Package.open(package)).aws
-    else:
-        aws = local_aws(project, machine)
-    variables = aws.environment()
-    clients = partial(client, aws)
-    return _Target(
-        Place(environment, name, Connection(clients("lambda"), clients)),
-        Credentials.from_environment(variables),
-        {**machine.environ, **variables},
-        means.sleep,
-    )
-
-
-def _targets(
-    project: Project, options: StackOptions, declared: list[Environment], machine: Machine,
-    reporter: Reporter, means: Means, unread: list[str],
-) -> Iterator[tuple[Environment, _Target]]:  # fmt: skip
-    """Give where an environment is, or may be: the place that has its stack, else every one.
-
-    `unread` gets a line for what could not be looked at then.
-    """
-    if declared:
-        yield declared[0], _target(project, declared[0], options, machine, reporter, None, means)
-        return
-    reached: dict[tuple[str, ...], tuple[Environment, _Target]] = {}
-    closed: dict[str, list[str]] = {}
-    for one in project.environments:
-        key = (one.account, one.region, one.profile, one.role, one.external_id)
-        if one.is_local or key in reached:
-            continue
-        there = replace(one, name=options.name, permanent=False)
-        try:
-            target = _target(project, there, options, machine, reporter, None, means)
-            found = target.stacks.find(target.place.function)
-        except PipelineError as error:
-            closed.setdefault(error.what, []).append(one.name)
-            continue
-        if found and owned_by(found) == project.package_id:
-            # As it was made: another declared one may share the account.
-            like = tags_of(found).get(LIKE) or one.name
-            with suppress(PipelineError):
-                there = replace(project.environment(like), name=options.name, permanent=False)
-            yield there, target
-            return
-        if not found:
-            reached[key] = (there, target)
-    unread += [
-        f"{options.name} was not looked for in AWS of {', '.join(names)}: {reason}"
-        for reason, names in closed.items()
-    ]
-    yield from reached.values()
-
-
-def _removal(project: Project, environment: Environment, target: _Target, where: str) -> Removal:
+def _removal(project: Project, environment: Environment, target: Target, where: str) -> Removal:
     return Removal(
         target.place.function,
         target.clients,
