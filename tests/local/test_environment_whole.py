@@ -484,3 +484,14 @@ def test_nothing_is_said_to_be_gone_from_an_aws_that_was_not_read(there: Whole) 
     there.through_octopus = True
     assert "not looked for in AWS of CI" in there.seen.lines()[-1]
     assert there.seen.finished()[-1] == "nothing is left in AWS, where it was read"
+
+
+def test_a_broken_stack_is_told_before_a_package_is_looked_for(there: Whole) -> None:
+    """Building one takes longer than the linter does, and no AWS is needed for either."""
+
+    def refuse(*_: object) -> Connection:
+        raise PipelineError("environment/stack.yaml", "CloudFormation would refuse it", "")
+
+    means = replace(there.means, check=refuse)
+    with pytest.raises(PipelineError, match="would refuse it"):
+        there.create("broken", means=means, package="not-there.nupkg")
