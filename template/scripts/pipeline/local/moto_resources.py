@@ -58,14 +58,11 @@ def add_resources(patches: Patches) -> None:
     patches.wrap(parsing, "resource_class_from_type", _class_or_left_out)
 
 
-def _class_or_left_out(original: Callable[[str], Any]) -> Callable[[str], Any]:
-    def resource_class_from_type(resource_type: str) -> Any:
-        known = parsing.NULL_MODELS, parsing.get_model_map()
-        if resource_type.startswith("Custom::") or any(resource_type in some for some in known):
-            return original(resource_type)
-        return _LeftOut
-
-    return resource_class_from_type
+def _class_or_left_out(original: Callable[[str], Any], resource_type: str) -> Any:
+    known = parsing.NULL_MODELS, parsing.get_model_map()
+    if resource_type.startswith("Custom::") or any(resource_type in some for some in known):
+        return original(resource_type)
+    return _LeftOut
 
 
 class _LeftOut:
