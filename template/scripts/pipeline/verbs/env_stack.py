@@ -18,12 +18,11 @@ from ..core.names import ALIAS, release_in, resource_name
 from ..core.templates import declared_values, resolve
 from ..deploy.aws_errors import Missing, explained_errors
 from ..deploy.aws_session import Connection, Credentials, connect
-from ..edge.files import read_text
 from ..edge.machine import Machine
 from ..local.clients import client
 from ..package.contents import Package
 from ..project.project import LOCAL_ENVIRONMENT, Environment, Project
-from ..project.sources import STACK
+from ..project.stack import stack_text
 from ..stack.change_set import (
     ENVIRONMENT,
     EXPIRES,
@@ -136,7 +135,7 @@ def create_stack(
     environment = _environment(project, options)
     where = f"env.create {environment.name}"
     name = resource_name(environment.name, project.function.name)
-    template = _template(project)
+    template = stack_text(project.root)
     package: Path | None = None
     release = ""
     if not options.dry_run:
@@ -509,15 +508,6 @@ def _smoke(
             raise
         # What it sends to may not run on this machine.
         reporter.warn(str(error))
-
-
-def _template(project: Project) -> str:
-    path = project.root / STACK
-    try:
-        return read_text(path, str(path))
-    except OSError as error:
-        then = "Every repository keeps its stack there; copy the template's into it."
-        raise PipelineError(STACK, f"it cannot be read: {error.strerror}", then) from error
 
 
 def _refuse_foreign(
