@@ -15,13 +15,12 @@ from moto.awslambda.models import LambdaBackend, LambdaStorage
 from moto.awslambda.policy import Policy
 from moto.awslambda.utils import make_function_arn
 
-from .patches import Patches
+from .patches import Original, Patches
 
 # What a function's description says of one state of it, and not of what is published.
 STATE = frozenset(
     {"FunctionArn", "LastModified", "LastUpdateStatus", "RevisionId", "State", "Version"}
 )
-_Wrap = Callable[..., Any]
 
 
 def replace_qualifiers(patches: Patches) -> None:
@@ -59,7 +58,7 @@ def through(version: Any, alias: Any) -> Any:
     return seen
 
 
-def _lookup(original: _Wrap, self: Any, name: str, qualifier: str | None = None) -> Any:
+def _lookup(original: Original, self: Any, name: str, qualifier: str | None = None) -> Any:
     found = original(self, name, qualifier)
     inside, _, own = name.partition(":")
     arn = make_function_arn(self.region_name, self.account_id, inside)
@@ -94,7 +93,7 @@ def _publish_version(self: Any, name_or_arn: str, description: str = "") -> Any:
 
 
 def _put_retry_settings(
-    original: _Wrap, self: Any, function_name: str, config: dict[str, Any]
+    original: Original, self: Any, function_name: str, config: dict[str, Any]
 ) -> Any:
     # moto would keep the first one.
     self.get_function(function_name).event_invoke_config.clear()
@@ -121,7 +120,7 @@ def _list_retry_settings(self: Any, function_name: str) -> Any:
     return {"FunctionEventInvokeConfigs": configs}
 
 
-def _list_mappings(original: _Wrap, self: Any, event_source_arn: str, function_name: str) -> Any:
+def _list_mappings(original: Original, self: Any, event_source_arn: str, function_name: str) -> Any:
     found = original(self, event_source_arn, "")
     if not function_name:
         return found

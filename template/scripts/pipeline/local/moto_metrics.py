@@ -11,7 +11,7 @@ import math
 import re
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from operator import ge, gt, le, lt
@@ -34,10 +34,9 @@ from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
 
-from .patches import Patches
+from .patches import Original, Patches
 
 Dimensions = Sequence[Mapping[str, str]]
-_Wrap = Callable[..., Any]
 _MINUTE = 60
 _UNITS = {"Duration": "Milliseconds"}
 _COMPARE = {
@@ -133,7 +132,7 @@ def _dimensions(function: Any) -> list[list[dict[str, str]]]:
 
 
 def _get_metric_data(
-    original: _Wrap,
+    original: Original,
     self: Any,
     queries: list[dict[str, Any]],
     start_time: datetime,
@@ -263,7 +262,7 @@ def _statistic(name: str, values: Counter[float]) -> float:
     return value
 
 
-def _judged(original: _Wrap, self: Any) -> Any:
+def _judged(original: Original, self: Any) -> Any:
     data, now = self.cloudwatch_backend.get_all_metrics(), utcnow()
     for alarm in [*self.cloudwatch_backend.alarms.values()]:
         # Those on expressions and on other alarms stay as they were set.

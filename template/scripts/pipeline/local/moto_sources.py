@@ -33,7 +33,7 @@ from moto.sqs.models import sqs_backends
 
 from ..runtime.invocation import Invocation
 from .moto_metrics import ThrottledError
-from .patches import Patches
+from .patches import Original, Patches
 from .strict_rules import Refusal, check_parameters
 
 _POLL_SECONDS = 0.1
@@ -165,7 +165,7 @@ def _safely(work: Callable[..., None], *arguments: Any) -> None:
         traceback.print_exc()  # into the server's log
 
 
-def _create_mapping(original: Callable[..., Any], self: Any, spec: dict[str, Any]) -> Any:
+def _create_mapping(original: Original, self: Any, spec: dict[str, Any]) -> Any:
     _as_typed(spec)
     if ":sqs:" in spec.get("EventSourceArn", ""):
         _check(spec, spec["EventSourceArn"])
@@ -176,9 +176,7 @@ def _create_mapping(original: Callable[..., Any], self: Any, spec: dict[str, Any
     return mapping
 
 
-def _update_mapping(
-    original: Callable[..., Any], self: Any, uuid: str, spec: dict[str, Any]
-) -> Any:
+def _update_mapping(original: Original, self: Any, uuid: str, spec: dict[str, Any]) -> Any:
     _as_typed(spec)
     mapping = self.get_event_source_mapping(uuid)
     if mapping is None:
@@ -192,7 +190,7 @@ def _update_mapping(
     return mapping
 
 
-def _delete_mapping(original: Callable[..., Any], self: Any, uuid: str) -> Any:
+def _delete_mapping(original: Original, self: Any, uuid: str) -> Any:
     mapping = original(self, uuid)
     if mapping is None:
         raise GenericResourcNotFound
@@ -321,7 +319,7 @@ def to_come_again(done: Invocation, sent: set[str], response_types: Sequence[str
 
 def _send_to_targets(
     send: Callable[[Any, bytes], object],
-    original: Callable[..., None],
+    original: Original,
     self: Any,
     original_event: Any,
     transform_input: bool = True,

@@ -13,7 +13,7 @@ import itertools
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import quote_plus, unquote_plus
@@ -33,7 +33,7 @@ from moto.sqs.models import Queue
 
 from .moto_resources import add_resources
 from .moto_templates import refuse_templates
-from .patches import Patches
+from .patches import Original, Patches
 
 _ATTRIBUTES = {"DeadLetterConfig": "dead_letter_config", "LoggingConfig": "logging_config"}
 _LOG_LEVELS = ("ApplicationLogLevel", "SystemLogLevel")
@@ -46,7 +46,6 @@ _NOTIFICATIONS = {
 # an object: for the parts of an upload as a whole, and for tags that come with an object or not.
 _CALLS = {"s3:ObjectCreated:Put": ("uploadId", False), "s3:ObjectTagging:Put": ("tagging", True)}
 _SUBSTITUTED = re.compile(r"\$\{(\w+)\}")
-_Wrap = Callable[..., Any]
 
 
 def replace_dropped(patches: Patches) -> None:
@@ -81,7 +80,7 @@ def replace_dropped(patches: Patches) -> None:
         patches.wrap(CloudFormationBackend, change, partial(_in_turn, turn))
 
 
-def _in_turn(turn: threading.RLock, original: _Wrap, *arguments: Any, **named: Any) -> Any:
+def _in_turn(turn: threading.RLock, original: Original, *arguments: Any, **named: Any) -> Any:
     # The change of a caller that was killed goes on: a deletion waits for its end.
     with turn:
         try:
@@ -97,7 +96,7 @@ def _protect(self: Any) -> ActionResult:
     return ActionResult({"StackId": stack.stack_id})
 
 
-def _unless_protected(original: _Wrap, self: Any) -> Any:
+def _unless_protected(original: Original, self: Any) -> Any:
     wanted = self._get_param("StackName")
     for stack in self.cloudformation_backend.stacks.values():
         if stack.enable_termination_protection and wanted in (stack.name, stack.stack_id):
@@ -106,7 +105,7 @@ def _unless_protected(original: _Wrap, self: Any) -> Any:
     return original(self)
 
 
-def _create_change_set(original: _Wrap, self: Any, **given: Any) -> Any:
+def _create_change_set(original: Original, self: Any, **given: Any) -> Any:
     # moto would make a second stack of the name.
     for stack in list(self.stacks.values()):
         if stack.name == given["stack_name"] and given["change_set_type"] == "CREATE":
@@ -174,7 +173,7 @@ def _give_up(stack: Any, error: Exception, *, is_kept: bool) -> None:
 
 
 def _create_resource(
-    original: _Wrap, logical_id: str, resource_json: Any, resources_map: Any, **where: Any
+    original: Original, logical_id: str, resource_json: Any, resources_map: Any, **where: Any
 ) -> Any:
     try:
         return original(logical_id, resource_json, resources_map, **where)
@@ -197,7 +196,7 @@ def _changes(self: Any) -> list[Change]:
 
 
 def _resource_diff(
-    original: _Wrap,
+    original: Original,
     self: Any,
     other_template: dict[str, Any],
     parameters: dict[str, Any] | None = None,
@@ -237,20 +236,25 @@ def _names(value: Any) -> set[str]:
     return found | set(_SUBSTITUTED.findall(json.dumps(value.get("Fn::Sub", ""))))
 
 
-def _different_update(original: _Wrap, self: Any, *arguments: Any) -> None:
+def _different_update(original: Original, self: Any, *arguments: Any) -> None:
     # A change set without changes is made, and says so itself; updates were judged before.
     if self._get_action() not in {"CreateChangeSet", "UpdateStack"}:
         original(self, *arguments)
 
 
 def _init(
-    original: _Wrap, self: Any, account_id: str, spec: dict[str, Any], region: str, version: Any = 1
+    original: Original,
+    self: Any,
+    account_id: str,
+    spec: dict[str, Any],
+    region: str,
+    version: Any = 1,
 ) -> None:
     original(self, account_id, spec, region, version)
     _keep(self, {"LoggingConfig": {}, **spec})
 
 
-def _get_configuration(original: _Wrap, self: Any, on_create: bool = False) -> Any:
+def _get_configuration(original: Original, self: Any, on_create: bool = False) -> Any:
     config = original(self, on_create)
     for key, attribute in _ATTRIBUTES.items():
         if value := getattr(self, attribute, None):
@@ -258,7 +262,7 @@ def _get_configuration(original: _Wrap, self: Any, on_create: bool = False) -> A
     return config
 
 
-def _update_configuration(original: _Wrap, self: Any, config_updates: dict[str, Any]) -> Any:
+def _update_configuration(original: Original, self: Any, config_updates: dict[str, Any]) -> Any:
     # moto insists on a key that AWS lets callers leave out.
     if "Environment" in config_updates:
         config_updates["Environment"].setdefault("Variables", {})
@@ -267,7 +271,7 @@ def _update_configuration(original: _Wrap, self: Any, config_updates: dict[str, 
     return self.get_configuration()
 
 
-def _update_code(original: _Wrap, self: Any, updated_spec: dict[str, Any]) -> Any:
+def _update_code(original: Original, self: Any, updated_spec: dict[str, Any]) -> Any:
     if updated_spec.get("Architectures"):
         self.architectures = list(updated_spec["Architectures"])
     return original(self, updated_spec)
@@ -289,7 +293,7 @@ def _keep(function: Any, settings: Mapping[str, Any]) -> None:
 
 
 def _create_function(
-    original: _Wrap, cls: Any, name: str, resource: Any, *where: Any, **named: Any
+    original: Original, cls: Any, name: str, resource: Any, *where: Any, **named: Any
 ) -> Any:
     properties = resource["Properties"]
     # moto turns the text of inline code into a zip in place.
@@ -340,7 +344,7 @@ def _apply(function: Any, properties: Mapping[str, Any]) -> None:
         function.tags = {tag["Key"]: tag["Value"] for tag in properties["Tags"]}
 
 
-def _put_bucket(original: _Wrap, cls: Any, *arguments: Any, **named: Any) -> Any:
+def _put_bucket(original: Original, cls: Any, *arguments: Any, **named: Any) -> Any:
     bucket = original(cls, *arguments, **named)
     # Made with arguments by their place, changed with arguments by their names.
     resource = named.get("cloudformation_json") or arguments[1]
@@ -348,7 +352,7 @@ def _put_bucket(original: _Wrap, cls: Any, *arguments: Any, **named: Any) -> Any
     return bucket
 
 
-def _address(original: _Wrap, self: Any) -> str:
+def _address(original: Original, self: Any) -> str:
     # Some clients (JavaScript's) send to wherever a queue's address leads.
     if has_request_context():
         return f"{request.host_url}{self.account_id}/{self.name}"
@@ -401,7 +405,9 @@ def _key_matches(self: Any, key_name: str) -> bool:
     return starts and key_name.endswith(values.get("suffix", ""))
 
 
-def _send_event(original: _Wrap, account_id: str, event_name: str, bucket: Any, key: Any) -> None:
+def _send_event(
+    original: Original, account_id: str, event_name: str, bucket: Any, key: Any
+) -> None:
     named, wanted = _CALLS.get(event_name, ("", False))
     if not has_request_context() or (named in request.args) == wanted:
         original(account_id, event_name, bucket, key)
@@ -409,7 +415,7 @@ def _send_event(original: _Wrap, account_id: str, event_name: str, bucket: Any, 
 
 def _event(
     counter: Iterator[int],
-    original: _Wrap,
+    original: Original,
     event_name: str,
     bucket: Any,
     key: Any,

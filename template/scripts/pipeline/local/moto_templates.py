@@ -7,7 +7,6 @@ imports. What `AWS::NoValue` stands for in a list goes, and `!Condition` is unde
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 from moto.cloudformation import models, parsing, responses
@@ -15,9 +14,7 @@ from moto.cloudformation.exceptions import ValidationError
 from moto.iam.models import Role
 
 from ..project.stack import no_type
-from .patches import Patches
-
-_Wrap = Callable[..., Any]
+from .patches import Original, Patches
 
 
 def refuse_templates(patches: Patches) -> None:
@@ -30,22 +27,22 @@ def refuse_templates(patches: Patches) -> None:
         patches.wrap(responses.CloudFormationResponse, call, _checked)
 
 
-def _without_nothing(original: _Wrap, resource_json: Any, resources_map: Any) -> Any:
+def _without_nothing(original: Original, resource_json: Any, resources_map: Any) -> Any:
     found = original(resource_json, resources_map)
     return [one for one in found if one is not None] if isinstance(found, list) else found
 
 
-def _as_text(original: _Wrap, self: Any, policy_name: str, policy_json: Any) -> None:
+def _as_text(original: Original, self: Any, policy_name: str, policy_json: Any) -> None:
     # A template's is no text, and what reads it later expects one.
     text = policy_json if isinstance(policy_json, str) else json.dumps(policy_json)
     original(self, policy_name, text)
 
 
-def _with_conditions(original: _Wrap, loader: Any, tag: Any, node: Any) -> Any:
+def _with_conditions(original: Original, loader: Any, tag: Any, node: Any) -> Any:
     return {"Condition": node.value} if tag == "!Condition" else original(loader, tag, node)
 
 
-def _checked(original: _Wrap, self: Any) -> Any:
+def _checked(original: Original, self: Any) -> Any:
     importing = self._get_bool_param("ImportExistingResources")
     if importing or self._get_param("ChangeSetType") == "IMPORT":
         message = "The embedded AWS imports nothing into a stack: try it in an account."

@@ -15,6 +15,8 @@ from typing import Any
 
 from ..core.errors import PipelineError
 
+# A function of moto, as what takes its place gets it.
+Original = Callable[..., Any]
 _ANY = {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD}
 
 
