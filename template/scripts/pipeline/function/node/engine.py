@@ -1,7 +1,5 @@
 """The engine of functions in Node: this module is an `Engine`, which says what each part does."""
 
-# ruff: noqa: F401 - what is imported here are parts of the Engine
-
 from __future__ import annotations
 
 import json
@@ -20,6 +18,20 @@ from .locking import write_lock as lock
 from .packages import LOCK, PACKAGE
 from .restore import restore
 from .tests import test_command as tests
+
+__all__ = [
+    "beside",
+    "check_handler",
+    "ecosystem",
+    "handler_file",
+    "linters",
+    "lock",
+    "locks",
+    "own_files",
+    "restore",
+    "runtime",
+    "tests",
+]
 
 locks: tuple[str, ...] = (PACKAGE, LOCK)
 beside: tuple[str, ...] = (PACKAGE, "tsconfig.json")

@@ -1,7 +1,5 @@
 """The engine of functions in Python: this module is an `Engine`, which says what each part does."""
 
-# ruff: noqa: F401 - what is imported here are parts of the Engine
-
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +16,20 @@ from .locking import write_locks as lock
 from .restore import restore
 from .tests import linters
 from .tests import test_command as tests
+
+__all__ = [
+    "beside",
+    "check_handler",
+    "ecosystem",
+    "handler_file",
+    "linters",
+    "lock",
+    "locks",
+    "own_files",
+    "restore",
+    "runtime",
+    "tests",
+]
 
 locks: tuple[str, ...] = (FUNCTION_LOCK, TEST_LOCK)
 beside: tuple[str, ...] = ()
