@@ -136,9 +136,9 @@ class Recording(Patches):
         super().__init__()
         self.replaced: list[tuple[Any, str]] = []
 
-    def wrap(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
+    def wrap(self, owner: Any, name: str, ours: Callable[..., Any], *, alone: bool = False) -> None:
         """Replace, and remember it."""
-        super().wrap(owner, name, make)
+        super().wrap(owner, name, ours, alone=alone)
         self.replaced.append((owner, name))
 
 
@@ -223,6 +223,8 @@ def test_a_moved_function_is_refused_by_name() -> None:
             patches.replace(Owner, "gone", lambda: None)
         with refused("embedded AWS", PipelineError, moto):
             patches.replace(Owner, "method", lambda self, other: (self, other))
-        patches.wrap(Owner, "method", lambda original: lambda self, one: original(self, one) + 1)
+        with refused("embedded AWS", PipelineError, moto):
+            patches.wrap(Owner, "method", lambda original, self, other: (original, self, other))
+        patches.wrap(Owner, "method", lambda original, self, one: original(self, one) + 1)
         assert Owner().method(1) == 2
     assert Owner().method(1) == 1

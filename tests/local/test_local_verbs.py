@@ -346,7 +346,7 @@ def test_a_stack_that_is_missing_or_wrong_is_named(
     other.parent.mkdir(parents=True)
     other.write_bytes(running.read_bytes())
     tools = dataclasses.replace(tools, state=other)
-    with refused("local", PipelineError):
+    with refused("environment/stack.yaml", PipelineError):
         start_local(_project(tmp_path), tools, Seen().reporter)
     (tmp_path / "environment").mkdir()
     stack = tmp_path / "environment" / "stack.yaml"

@@ -467,14 +467,10 @@ def _canary(
 
 def _tag(observed: Observed, wanted: Wanted) -> Step | None:
     there = observed.tags or {}
-    changes = tuple(
-        Change(f"{TAG}{key}", there.get(key, ""), value)
-        for key, value in wanted.tags.items()
-        if there.get(key) != value
-    )
-    if not changes:
+    tags = {key: value for key, value in wanted.tags.items() if there.get(key) != value}
+    if not tags:
         return None
-    tags = {key: wanted.tags[key] for key in wanted.tags if there.get(key) != wanted.tags[key]}
+    changes = tuple(Change(f"{TAG}{key}", there.get(key, ""), tags[key]) for key in tags)
     right = Permission("lambda:TagResource", observed.arn)
     call = Call("lambda", "tag_resource", {"Resource": observed.arn, "Tags": tags}, (right,))
     return Step("tag", changes, call, {"tags": tags})

@@ -28,6 +28,13 @@ _KEPT = (
     "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
 )  # fmt: skip
 
+# An AWS client looks into the user's files even where it is given all it needs.
+NOTHING_REAL = {
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
+
 
 @dataclass(frozen=True)
 class Result:

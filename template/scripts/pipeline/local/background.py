@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..core.errors import PipelineError
-from ..edge.shell import scrubbed
+from ..edge.shell import NOTHING_REAL, scrubbed
 from ..runtime.function_code import LocalRuntime
-from .state import NOTHING_REAL, LocalAws, read_state, work_folder
+from .state import LocalAws, read_state, work_folder
 
 _WHERE = "embedded AWS"
 _SCRIPTS = Path(__file__).resolve().parents[2]

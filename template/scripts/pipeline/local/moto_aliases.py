@@ -15,13 +15,12 @@ from moto.awslambda.models import LambdaBackend, LambdaStorage
 from moto.awslambda.policy import Policy
 from moto.awslambda.utils import make_function_arn
 
-from .patches import Patches
+from .patches import Original, Patches
 
 # What a function's description says of one state of it, and not of what is published.
 STATE = frozenset(
     {"FunctionArn", "LastModified", "LastUpdateStatus", "RevisionId", "State", "Version"}
 )
-_Wrap = Callable[..., Any]
 
 
 def replace_qualifiers(patches: Patches) -> None:
@@ -59,17 +58,12 @@ def through(version: Any, alias: Any) -> Any:
     return seen
 
 
-def _lookup(original: _Wrap) -> _Wrap:
-    def get_function_by_name_with_qualifier(
-        self: Any, name: str, qualifier: str | None = None
-    ) -> Any:
-        found = original(self, name, qualifier)
-        inside, _, own = name.partition(":")
-        arn = make_function_arn(self.region_name, self.account_id, inside)
-        alias = self._aliases.get(arn, {}).get(own or qualifier)
-        return through(found, alias) if alias is not None else found
-
-    return get_function_by_name_with_qualifier
+def _lookup(original: Original, self: Any, name: str, qualifier: str | None = None) -> Any:
+    found = original(self, name, qualifier)
+    inside, _, own = name.partition(":")
+    arn = make_function_arn(self.region_name, self.account_id, inside)
+    alias = self._aliases.get(arn, {}).get(own or qualifier)
+    return through(found, alias) if alias is not None else found
 
 
 def _get_arn(self: Any, arn: str) -> Any:
@@ -98,15 +92,12 @@ def _publish_version(self: Any, name_or_arn: str, description: str = "") -> Any:
     return version
 
 
-def _put_retry_settings(original: _Wrap) -> _Wrap:
-    def put_function_event_invoke_config(
-        self: Any, function_name: str, config: dict[str, Any]
-    ) -> Any:
-        # moto would keep the first one.
-        self.get_function(function_name).event_invoke_config.clear()
-        return original(self, function_name, config)
-
-    return put_function_event_invoke_config
+def _put_retry_settings(
+    original: Original, self: Any, function_name: str, config: dict[str, Any]
+) -> Any:
+    # moto would keep the first one.
+    self.get_function(function_name).event_invoke_config.clear()
+    return original(self, function_name, config)
 
 
 def _update_retry_settings(self: Any, function_name: str, config: dict[str, Any]) -> Any:
@@ -129,12 +120,9 @@ def _list_retry_settings(self: Any, function_name: str) -> Any:
     return {"FunctionEventInvokeConfigs": configs}
 
 
-def _list_mappings(original: _Wrap) -> _Wrap:
-    def list_event_source_mappings(self: Any, event_source_arn: str, function_name: str) -> Any:
-        found = original(self, event_source_arn, "")
-        if not function_name:
-            return found
-        arn = self.get_function(function_name).function_arn
-        return [mapping for mapping in found if mapping.function_arn == arn]
-
-    return list_event_source_mappings
+def _list_mappings(original: Original, self: Any, event_source_arn: str, function_name: str) -> Any:
+    found = original(self, event_source_arn, "")
+    if not function_name:
+        return found
+    arn = self.get_function(function_name).function_arn
+    return [mapping for mapping in found if mapping.function_arn == arn]

@@ -13,8 +13,8 @@ import json
 import random
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -123,57 +123,55 @@ class Execution:
 
 def replace_execution(patches: Patches, execution: Execution) -> None:
     """Let every invocation, however it comes, run through `execution`."""
-    patches.replace(LambdaResponse, "invoke", _http_invoke(execution))
-    patches.replace(LambdaBackend, "invoke", _waiting_invoke(execution))
-    patches.replace(LambdaFunction, "invoke", _sending_invoke(execution))
+    patches.replace(LambdaResponse, "invoke", partial(_http_invoke, execution))
+    patches.replace(LambdaBackend, "invoke", partial(_waiting_invoke, execution))
+    patches.replace(LambdaFunction, "invoke", partial(_sending_invoke, execution))
     serve_sources(patches, execution.queue.add)
     serve_metrics(patches)
 
 
-def _http_invoke(execution: Execution) -> Callable[[Any], tuple[int, dict[str, str], bytes]]:
-    def invoke(self: Any) -> tuple[int, dict[str, str], bytes]:
-        name = unquote(self.path.rsplit("/", 2)[-2])
-        qualifier = self.querystring.get("Qualifier", [None])[0]
-        function = self.backend.get_function(name, qualifier)
-        kind = self.headers.get("X-Amz-Invocation-Type") or "RequestResponse"
-        payload = _payload(self.body, kind)
-        if kind == "DryRun":
-            return 204, {"status": "204"}, b""
-        if kind == "Event":
-            request_id = execution.queue.add(function, payload)
-            return 202, {"status": "202", REQUEST_ID: request_id}, b""
-        context = _context(self.headers.get("X-Amz-Client-Context") or "")
-        done = execution.run(function, payload, context=context)
-        headers = _headers(done)
-        if self.headers.get("X-Amz-Log-Type") == "Tail":
-            headers["x-amz-log-result"] = base64.b64encode(done.log_tail()).decode()
-        return 200, headers, done.payload
-
-    return invoke
+def _http_invoke(execution: Execution, self: Any) -> tuple[int, dict[str, str], bytes]:
+    name = unquote(self.path.rsplit("/", 2)[-2])
+    qualifier = self.querystring.get("Qualifier", [None])[0]
+    function = self.backend.get_function(name, qualifier)
+    kind = self.headers.get("X-Amz-Invocation-Type") or "RequestResponse"
+    payload = _payload(self.body, kind)
+    if kind == "DryRun":
+        return 204, {"status": "204"}, b""
+    if kind == "Event":
+        request_id = execution.queue.add(function, payload)
+        return 202, {"status": "202", REQUEST_ID: request_id}, b""
+    context = _context(self.headers.get("X-Amz-Client-Context") or "")
+    done = execution.run(function, payload, context=context)
+    headers = _headers(done)
+    if self.headers.get("X-Amz-Log-Type") == "Tail":
+        headers["x-amz-log-result"] = base64.b64encode(done.log_tail()).decode()
+    return 200, headers, done.payload
 
 
-def _waiting_invoke(execution: Execution) -> Callable[..., bytes]:
-    def invoke(
-        self: Any,
-        function_name: str,
-        qualifier: str | None,
-        body: Any,
-        headers: Any,  # noqa: ARG001
-        response_headers: Any,
-    ) -> bytes:
-        done = execution.run(self.get_function(function_name, qualifier), _encoded(body))
-        response_headers.update(_headers(done))
-        return done.payload
-
-    return invoke
+def _waiting_invoke(
+    execution: Execution,
+    self: Any,
+    function_name: str,
+    qualifier: str | None,
+    body: Any,
+    headers: Any,  # noqa: ARG001
+    response_headers: Any,
+) -> bytes:
+    done = execution.run(self.get_function(function_name, qualifier), _encoded(body))
+    response_headers.update(_headers(done))
+    return done.payload
 
 
-def _sending_invoke(execution: Execution) -> Callable[..., bytes]:
-    def invoke(self: Any, body: Any, request_headers: Any, response_headers: Any) -> bytes:  # noqa: ARG001
-        execution.queue.add(self, _encoded(body))
-        return b""
-
-    return invoke
+def _sending_invoke(
+    execution: Execution,
+    self: Any,
+    body: Any,
+    request_headers: Any,  # noqa: ARG001
+    response_headers: Any,  # noqa: ARG001
+) -> bytes:
+    execution.queue.add(self, _encoded(body))
+    return b""
 
 
 def _payload(body: Any, kind: str) -> bytes:

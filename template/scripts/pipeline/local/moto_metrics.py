@@ -11,7 +11,7 @@ import math
 import re
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from operator import ge, gt, le, lt
@@ -34,10 +34,9 @@ from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
 
-from .patches import Patches
+from .patches import Original, Patches
 
 Dimensions = Sequence[Mapping[str, str]]
-_Wrap = Callable[..., Any]
 _MINUTE = 60
 _UNITS = {"Duration": "Milliseconds"}
 _COMPARE = {
@@ -132,43 +131,41 @@ def _dimensions(function: Any) -> list[list[dict[str, str]]]:
     return [listed[:count] for count in range(4 if alias else 3)]
 
 
-def _get_metric_data(original: _Wrap) -> _Wrap:
-    def get_metric_data(
-        self: Any,
-        queries: list[dict[str, Any]],
-        start_time: datetime,
-        end_time: datetime,
-        scan_by: str = "TimestampAscending",
-    ) -> list[dict[str, Any]]:
-        original(self, [], start_time, end_time)  # refuses a span that is none
-        results = []
-        for query in queries:
-            if "MetricStat" not in query:
-                raise ValidationError("The embedded AWS evaluates no expressions, only MetricStat.")
-            asked = query["MetricStat"]
-            metric, stat = asked["Metric"], asked["Stat"]
-            found = _series(
-                self.get_all_metrics(),
-                (metric["Namespace"], metric["MetricName"], metric.get("Dimensions", ())),
-                (start_time, end_time),
-                int(asked["Period"]),
-                asked.get("Unit"),
+def _get_metric_data(
+    original: Original,
+    self: Any,
+    queries: list[dict[str, Any]],
+    start_time: datetime,
+    end_time: datetime,
+    scan_by: str = "TimestampAscending",
+) -> list[dict[str, Any]]:
+    original(self, [], start_time, end_time)  # refuses a span that is none
+    results = []
+    for query in queries:
+        if "MetricStat" not in query:
+            raise ValidationError("The embedded AWS evaluates no expressions, only MetricStat.")
+        asked = query["MetricStat"]
+        metric, stat = asked["Metric"], asked["Stat"]
+        found = _series(
+            self.get_all_metrics(),
+            (metric["Namespace"], metric["MetricName"], metric.get("Dimensions", ())),
+            (start_time, end_time),
+            int(asked["Period"]),
+            asked.get("Unit"),
+        )
+        found.sort(reverse=scan_by == "TimestampDescending")
+        label = query.get("Label") or f"{metric['MetricName']} {stat}"
+        if query.get("ReturnData", True):
+            results.append(
+                {
+                    "Id": query["Id"],
+                    "Label": label,
+                    "Timestamps": [moment for moment, _ in found],
+                    "Values": [_statistic(stat, values) for _, values in found],
+                    "StatusCode": "Complete",
+                }
             )
-            found.sort(reverse=scan_by == "TimestampDescending")
-            label = query.get("Label") or f"{metric['MetricName']} {stat}"
-            if query.get("ReturnData", True):
-                results.append(
-                    {
-                        "Id": query["Id"],
-                        "Label": label,
-                        "Timestamps": [moment for moment, _ in found],
-                        "Values": [_statistic(stat, values) for _, values in found],
-                        "StatusCode": "Complete",
-                    }
-                )
-        return results
-
-    return get_metric_data
+    return results
 
 
 def _get_metric_statistics(self: Any) -> ActionResult:
@@ -265,16 +262,13 @@ def _statistic(name: str, values: Counter[float]) -> float:
     return value
 
 
-def _judged(original: _Wrap) -> _Wrap:
-    def describe(self: Any) -> Any:
-        data, now = self.cloudwatch_backend.get_all_metrics(), utcnow()
-        for alarm in [*self.cloudwatch_backend.alarms.values()]:
-            # Those on expressions and on other alarms stay as they were set.
-            if alarm.metric_name:
-                _judge(alarm, data, now)
-        return original(self)
-
-    return describe
+def _judged(original: Original, self: Any) -> Any:
+    data, now = self.cloudwatch_backend.get_all_metrics(), utcnow()
+    for alarm in [*self.cloudwatch_backend.alarms.values()]:
+        # Those on expressions and on other alarms stay as they were set.
+        if alarm.metric_name:
+            _judge(alarm, data, now)
+    return original(self)
 
 
 def _judge(alarm: Alarm, data: Sequence[MetricDatumBase], now: datetime) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from moto.awslambda.exceptions import LambdaClientError
@@ -23,7 +23,7 @@ from moto.s3.models import s3_backends
 from moto.sqs.models import sqs_backends
 
 from .clients import LEFT_OUT
-from .patches import Patches
+from .patches import Original, Patches
 
 _ALARM = {
     "name": "AlarmName",
@@ -58,14 +58,11 @@ def add_resources(patches: Patches) -> None:
     patches.wrap(parsing, "resource_class_from_type", _class_or_left_out)
 
 
-def _class_or_left_out(original: Callable[[str], Any]) -> Callable[[str], Any]:
-    def resource_class_from_type(resource_type: str) -> Any:
-        known = parsing.NULL_MODELS, parsing.get_model_map()
-        if resource_type.startswith("Custom::") or any(resource_type in some for some in known):
-            return original(resource_type)
-        return _LeftOut
-
-    return resource_class_from_type
+def _class_or_left_out(original: Original, resource_type: str) -> Any:
+    known = parsing.NULL_MODELS, parsing.get_model_map()
+    if resource_type.startswith("Custom::") or any(resource_type in some for some in known):
+        return original(resource_type)
+    return _LeftOut
 
 
 class _LeftOut:

@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
@@ -32,7 +33,7 @@ from moto.sqs.models import sqs_backends
 
 from ..runtime.invocation import Invocation
 from .moto_metrics import ThrottledError
-from .patches import Patches
+from .patches import Original, Patches
 from .strict_rules import Refusal, check_parameters
 
 _POLL_SECONDS = 0.1
@@ -142,7 +143,7 @@ def serve_sources(patches: Patches, send: Callable[[Any, bytes], object]) -> Non
     patches.wrap(LambdaBackend, "create_event_source_mapping", _create_mapping)
     patches.wrap(LambdaBackend, "update_event_source_mapping", _update_mapping)
     patches.wrap(LambdaBackend, "delete_event_source_mapping", _delete_mapping)
-    patches.wrap(Rule, "send_to_targets", lambda original: _send_to_targets(original, send))
+    patches.wrap(Rule, "send_to_targets", partial(_send_to_targets, send))
 
 
 def _queue(mapping: Any) -> Any:
@@ -164,45 +165,36 @@ def _safely(work: Callable[..., None], *arguments: Any) -> None:
         traceback.print_exc()  # into the server's log
 
 
-def _create_mapping(original: Callable[..., Any]) -> Callable[..., Any]:
-    def create_event_source_mapping(self: Any, spec: dict[str, Any]) -> Any:
-        _as_typed(spec)
-        if ":sqs:" in spec.get("EventSourceArn", ""):
-            _check(spec, spec["EventSourceArn"])
-            _check_new(self, spec["EventSourceArn"], self.get_function(spec["FunctionName"]))
-        mapping = original(self, spec)
-        if queue := _queue(mapping):
-            queue.lambda_event_source_mappings.clear()  # or moto would deliver too
-        return mapping
-
-    return create_event_source_mapping
+def _create_mapping(original: Original, self: Any, spec: dict[str, Any]) -> Any:
+    _as_typed(spec)
+    if ":sqs:" in spec.get("EventSourceArn", ""):
+        _check(spec, spec["EventSourceArn"])
+        _check_new(self, spec["EventSourceArn"], self.get_function(spec["FunctionName"]))
+    mapping = original(self, spec)
+    if queue := _queue(mapping):
+        queue.lambda_event_source_mappings.clear()  # or moto would deliver too
+    return mapping
 
 
-def _update_mapping(original: Callable[..., Any]) -> Callable[..., Any]:
-    def update_event_source_mapping(self: Any, uuid: str, spec: dict[str, Any]) -> Any:
-        _as_typed(spec)
-        mapping = self.get_event_source_mapping(uuid)
-        if mapping is None:
-            raise GenericResourcNotFound
-        if _queue(mapping):
-            now = {"BatchSize": mapping.batch_size}
-            now["MaximumBatchingWindowInSeconds"] = mapping.max_batch_window or 0
-            _check({**now, **spec}, mapping.event_source_arn)
-        original(self, uuid, spec)
-        mapping.function_name = spec.get("FunctionName", mapping.function_name)
-        return mapping
-
-    return update_event_source_mapping
+def _update_mapping(original: Original, self: Any, uuid: str, spec: dict[str, Any]) -> Any:
+    _as_typed(spec)
+    mapping = self.get_event_source_mapping(uuid)
+    if mapping is None:
+        raise GenericResourcNotFound
+    if _queue(mapping):
+        now = {"BatchSize": mapping.batch_size}
+        now["MaximumBatchingWindowInSeconds"] = mapping.max_batch_window or 0
+        _check({**now, **spec}, mapping.event_source_arn)
+    original(self, uuid, spec)
+    mapping.function_name = spec.get("FunctionName", mapping.function_name)
+    return mapping
 
 
-def _delete_mapping(original: Callable[..., Any]) -> Callable[..., Any]:
-    def delete_event_source_mapping(self: Any, uuid: str) -> Any:
-        mapping = original(self, uuid)
-        if mapping is None:
-            raise GenericResourcNotFound
-        return mapping
-
-    return delete_event_source_mapping
+def _delete_mapping(original: Original, self: Any, uuid: str) -> Any:
+    mapping = original(self, uuid)
+    if mapping is None:
+        raise GenericResourcNotFound
+    return mapping
 
 
 class _Exists(LambdaClientError):  # noqa: N818 - AWS's answer, not our error
@@ -326,26 +318,28 @@ def to_come_again(done: Invocation, sent: set[str], response_types: Sequence[str
 
 
 def _send_to_targets(
-    original: Callable[..., None], send: Callable[[Any, bytes], object]
-) -> Callable[..., None]:
-    def send_to_targets(self: Any, original_event: Any, transform_input: bool = True) -> None:
-        # One with a schedule only has no pattern, which fits everything.
-        if self.state != "ENABLED" or not self.event_pattern.get_pattern():
-            return
-        others, functions = copy.copy(self), list[Any]()
-        others.targets = []
-        for target in self.targets:
-            (functions if ":lambda:" in target["Arn"] else others.targets).append(target)
-        original(others, original_event, transform_input)
-        if self.event_pattern.matches_event(original_event):
-            for target in functions:
-                _safely(deliver, self, target, original_event)
+    send: Callable[[Any, bytes], object],
+    original: Original,
+    self: Any,
+    original_event: Any,
+    transform_input: bool = True,
+) -> None:
+    # One with a schedule only has no pattern, which fits everything.
+    if self.state != "ENABLED" or not self.event_pattern.get_pattern():
+        return
+    others, functions = copy.copy(self), list[Any]()
+    others.targets = []
+    for target in self.targets:
+        (functions if ":lambda:" in target["Arn"] else others.targets).append(target)
+    original(others, original_event, transform_input)
 
-    def deliver(rule: Any, target: Mapping[str, Any], event: Any) -> None:
-        region = lambda_backends[rule.account_id][rule.region_name]
-        send(region.get_function(target["Arn"]), _input(target, event))
+    def deliver(target: Mapping[str, Any]) -> None:
+        region = lambda_backends[self.account_id][self.region_name]
+        send(region.get_function(target["Arn"]), _input(target, original_event))
 
-    return send_to_targets
+    if self.event_pattern.matches_event(original_event):
+        for target in functions:
+            _safely(deliver, target)
 
 
 def _input(target: Mapping[str, Any], original: Any) -> bytes:

@@ -13,8 +13,8 @@ import itertools
 import json
 import re
 import threading
-from collections.abc import Callable, Mapping
-from functools import partial, wraps
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import quote_plus, unquote_plus
 
@@ -33,7 +33,7 @@ from moto.sqs.models import Queue
 
 from .moto_resources import add_resources
 from .moto_templates import refuse_templates
-from .patches import Patches
+from .patches import Original, Patches
 
 _ATTRIBUTES = {"DeadLetterConfig": "dead_letter_config", "LoggingConfig": "logging_config"}
 _LOG_LEVELS = ("ApplicationLogLevel", "SystemLogLevel")
@@ -57,7 +57,6 @@ _UNTAGGED = frozenset(
     }
 )
 _SUBSTITUTED = re.compile(r"\$\{(\w+)\}")
-_Wrap = Callable[..., Any]
 
 
 def replace_dropped(patches: Patches) -> None:
@@ -76,7 +75,7 @@ def replace_dropped(patches: Patches) -> None:
     patches.wrap(Queue, "physical_resource_id", _address)
     patches.replace(Notification, "_key_matches", _key_matches)
     patches.wrap(notifications, "send_event", _send_event)
-    patches.wrap(notifications, "_get_s3_event", _event)
+    patches.wrap(notifications, "_get_s3_event", partial(_event, itertools.count(1)))
     patches.wrap(ResourceMap, "build_resource_diff", _resource_diff)
     patches.wrap(CloudFormationBackend, "create_change_set", _create_change_set)
     patches.replace(CloudFormationBackend, "execute_change_set", _execute_change_set)
@@ -92,18 +91,14 @@ def replace_dropped(patches: Patches) -> None:
         patches.wrap(CloudFormationBackend, change, partial(_in_turn, turn))
 
 
-def _in_turn(turn: threading.RLock, original: _Wrap) -> _Wrap:
-    @wraps(original)
-    def change(*arguments: Any, **named: Any) -> Any:
-        # The change of a caller that was killed goes on: a deletion waits for its end.
-        with turn:
-            try:
-                return original(*arguments, **named)
-            except JsonRESTError as error:
-                # A resource's service has refused it, in words that CloudFormation cannot send.
-                raise ValidationError(message=error.message) from error
-
-    return change
+def _in_turn(turn: threading.RLock, original: Original, *arguments: Any, **named: Any) -> Any:
+    # The change of a caller that was killed goes on: a deletion waits for its end.
+    with turn:
+        try:
+            return original(*arguments, **named)
+        except JsonRESTError as error:
+            # A resource's service has refused it, in words that CloudFormation cannot send.
+            raise ValidationError(message=error.message) from error
 
 
 def _protect(self: Any) -> ActionResult:
@@ -112,38 +107,30 @@ def _protect(self: Any) -> ActionResult:
     return ActionResult({"StackId": stack.stack_id})
 
 
-def _unless_protected(original: _Wrap) -> _Wrap:
-    @wraps(original)
-    def delete_stack(self: Any) -> Any:
-        wanted = self._get_param("StackName")
-        for stack in self.cloudformation_backend.stacks.values():
-            if stack.enable_termination_protection and wanted in (stack.name, stack.stack_id):
-                what = f"Stack [{stack.name}] cannot be deleted while TerminationProtection"
-                raise ValidationError(message=f"{what} is enabled")
-        return original(self)
-
-    return delete_stack
+def _unless_protected(original: Original, self: Any) -> Any:
+    wanted = self._get_param("StackName")
+    for stack in self.cloudformation_backend.stacks.values():
+        if stack.enable_termination_protection and wanted in (stack.name, stack.stack_id):
+            what = f"Stack [{stack.name}] cannot be deleted while TerminationProtection"
+            raise ValidationError(message=f"{what} is enabled")
+    return original(self)
 
 
-def _create_change_set(original: _Wrap) -> _Wrap:
-    @wraps(original)
-    def create_change_set(self: Any, **given: Any) -> Any:
-        # moto would make a second stack of the name.
-        for stack in list(self.stacks.values()):
-            if stack.name == given["stack_name"] and given["change_set_type"] == "CREATE":
-                if stack.status != "REVIEW_IN_PROGRESS":
-                    raise ValidationError(message=f"Stack [{stack.name}] already exists")
-                del self.stacks[stack.stack_id]
-        made = original(self, **given)
-        change = self.describe_change_set(made[0])
-        if _has_other_tags(change):
-            # moto looks at template and parameters alone.
-            change.status, change.execution_status = "CREATE_COMPLETE", "AVAILABLE"
-        if has_request_context():
-            change.is_kept = request.values.get("OnStackFailure") == "DO_NOTHING"
-        return made
-
-    return create_change_set
+def _create_change_set(original: Original, self: Any, **given: Any) -> Any:
+    # moto would make a second stack of the name.
+    for stack in list(self.stacks.values()):
+        if stack.name == given["stack_name"] and given["change_set_type"] == "CREATE":
+            if stack.status != "REVIEW_IN_PROGRESS":
+                raise ValidationError(message=f"Stack [{stack.name}] already exists")
+            del self.stacks[stack.stack_id]
+    made = original(self, **given)
+    change = self.describe_change_set(made[0])
+    if _has_other_tags(change):
+        # moto looks at template and parameters alone.
+        change.status, change.execution_status = "CREATE_COMPLETE", "AVAILABLE"
+    if has_request_context():
+        change.is_kept = request.values.get("OnStackFailure") == "DO_NOTHING"
+    return made
 
 
 def _execute_change_set(self: Any, change_set_name: str, stack_name: str | None = None) -> None:
@@ -159,10 +146,8 @@ def _execute_change_set(self: Any, change_set_name: str, stack_name: str | None 
             made = self.create_stack(name, change.template, change.parameters, tags=change.tags)
         except Exception as error:
             # AWS has said yes by then, and tells of it in the stack's events.
-            is_kept, failed = (
-                change.is_kept,
-                [one for one in self.stacks.values() if one.name == name],
-            )
+            is_kept = change.is_kept
+            failed = [one for one in self.stacks.values() if one.name == name]
             if not failed:
                 raise
             made = failed[0]
@@ -201,19 +186,15 @@ def _give_up(stack: Any, error: Exception, *, is_kept: bool) -> None:
     stack._add_stack_event(stack.status)  # noqa: SLF001 - see above
 
 
-def _create_resource(original: _Wrap) -> _Wrap:
-    @wraps(original)
-    def parse_and_create_resource(
-        logical_id: str, resource_json: Any, resources_map: Any, account_id: str, region_name: str
-    ) -> Any:
-        try:
-            return original(logical_id, resource_json, resources_map, account_id, region_name)
-        except Exception:
-            # What it refers to is made within, and has failed before.
-            resources_map.failed = getattr(resources_map, "failed", logical_id)
-            raise
-
-    return parse_and_create_resource
+def _create_resource(
+    original: Original, logical_id: str, resource_json: Any, resources_map: Any, **where: Any
+) -> Any:
+    try:
+        return original(logical_id, resource_json, resources_map, **where)
+    except Exception:
+        # What it refers to is made within, and has failed before.
+        resources_map.failed = getattr(resources_map, "failed", logical_id)
+        raise
 
 
 def _has_other_tags(change: Any) -> bool:
@@ -240,33 +221,33 @@ def _changes(self: Any) -> list[Change]:
     ]
 
 
-def _resource_diff(original: _Wrap) -> _Wrap:
-    def build_resource_diff(
-        self: Any, other_template: dict[str, Any], parameters: dict[str, Any] | None = None
-    ) -> Any:
-        # moto sees values that are given, not defaults, nor what conditions make of either.
-        by_action = original(self, other_template, parameters)
-        before, after = (
-            {name: str(one.get("Default")) for name, one in template.get("Parameters", {}).items()}
-            | {name: str(value) for name, value in given.items()}
-            for template, given in (
-                (self._template, self.input_parameters),
-                (other_template, parameters or self.input_parameters),
-            )
+def _resource_diff(
+    original: Original,
+    self: Any,
+    other_template: dict[str, Any],
+    parameters: dict[str, Any] | None = None,
+) -> Any:
+    # moto sees values that are given, not defaults, nor what conditions make of either.
+    by_action = original(self, other_template, parameters)
+    before, after = (
+        {name: str(one.get("Default")) for name, one in template.get("Parameters", {}).items()}
+        | {name: str(value) for name, value in given.items()}
+        for template, given in (
+            (self._template, self.input_parameters),
+            (other_template, parameters or self.input_parameters),
         )
-        changed = {name for name in after if before.get(name) != after[name]}
-        conditions = other_template.get("Conditions", {})
-        old = self._template.get("Conditions", {})
-        changed |= {name for name in conditions if old.get(name) != conditions[name]}
-        for _ in conditions:  # one may be made of another
-            changed |= {name for name, one in conditions.items() if _names(one) & changed}
-        for name, resource in other_template["Resources"].items():
-            known = name in by_action["Add"] or name in by_action["Modify"]
-            if not known and _names(resource) & changed:
-                by_action["Modify"].append(name)
-        return by_action
-
-    return build_resource_diff
+    )
+    changed = {name for name in after if before.get(name) != after[name]}
+    conditions = other_template.get("Conditions", {})
+    old = self._template.get("Conditions", {})
+    changed |= {name for name in conditions if old.get(name) != conditions[name]}
+    for _ in conditions:  # one may be made of another
+        changed |= {name for name, one in conditions.items() if _names(one) & changed}
+    for name, resource in other_template["Resources"].items():
+        known = name in by_action["Add"] or name in by_action["Modify"]
+        if not known and _names(resource) & changed:
+            by_action["Modify"].append(name)
+    return by_action
 
 
 def _names(value: Any) -> set[str]:
@@ -281,56 +262,45 @@ def _names(value: Any) -> set[str]:
     return found | set(_SUBSTITUTED.findall(json.dumps(value.get("Fn::Sub", ""))))
 
 
-def _different_update(original: _Wrap) -> _Wrap:
-    @wraps(original)
-    def validate(self: Any, *arguments: Any) -> None:
-        # A change set without changes is made, and says so itself; updates were judged before.
-        if self._get_action() not in {"CreateChangeSet", "UpdateStack"}:
-            original(self, *arguments)
-
-    return validate
+def _different_update(original: Original, self: Any, *arguments: Any) -> None:
+    # A change set without changes is made, and says so itself; updates were judged before.
+    if self._get_action() not in {"CreateChangeSet", "UpdateStack"}:
+        original(self, *arguments)
 
 
-def _init(original: _Wrap) -> _Wrap:
-    def __init__(  # noqa: N807 - it takes the place of one
-        self: Any, account_id: str, spec: dict[str, Any], region: str, version: Any = 1
-    ) -> None:
-        original(self, account_id, spec, region, version)
-        _keep(self, {"LoggingConfig": {}, **spec})
-
-    return __init__
-
-
-def _get_configuration(original: _Wrap) -> _Wrap:
-    def get_configuration(self: Any, on_create: bool = False) -> Any:
-        config = original(self, on_create)
-        for key, attribute in _ATTRIBUTES.items():
-            if value := getattr(self, attribute, None):
-                config[key] = value
-        return config
-
-    return get_configuration
+def _init(
+    original: Original,
+    self: Any,
+    account_id: str,
+    spec: dict[str, Any],
+    region: str,
+    version: Any = 1,
+) -> None:
+    original(self, account_id, spec, region, version)
+    _keep(self, {"LoggingConfig": {}, **spec})
 
 
-def _update_configuration(original: _Wrap) -> _Wrap:
-    def update_configuration(self: Any, config_updates: dict[str, Any]) -> Any:
-        # moto insists on a key that AWS lets callers leave out.
-        if "Environment" in config_updates:
-            config_updates["Environment"].setdefault("Variables", {})
-        original(self, config_updates)
-        _keep(self, config_updates)
-        return self.get_configuration()
-
-    return update_configuration
+def _get_configuration(original: Original, self: Any, on_create: bool = False) -> Any:
+    config = original(self, on_create)
+    for key, attribute in _ATTRIBUTES.items():
+        if value := getattr(self, attribute, None):
+            config[key] = value
+    return config
 
 
-def _update_code(original: _Wrap) -> _Wrap:
-    def update_function_code(self: Any, updated_spec: dict[str, Any]) -> Any:
-        if updated_spec.get("Architectures"):
-            self.architectures = list(updated_spec["Architectures"])
-        return original(self, updated_spec)
+def _update_configuration(original: Original, self: Any, config_updates: dict[str, Any]) -> Any:
+    # moto insists on a key that AWS lets callers leave out.
+    if "Environment" in config_updates:
+        config_updates["Environment"].setdefault("Variables", {})
+    original(self, config_updates)
+    _keep(self, config_updates)
+    return self.get_configuration()
 
-    return update_function_code
+
+def _update_code(original: Original, self: Any, updated_spec: dict[str, Any]) -> Any:
+    if updated_spec.get("Architectures"):
+        self.architectures = list(updated_spec["Architectures"])
+    return original(self, updated_spec)
 
 
 def _keep(function: Any, settings: Mapping[str, Any]) -> None:
@@ -348,19 +318,17 @@ def _keep(function: Any, settings: Mapping[str, Any]) -> None:
         function.tracing_config = settings["TracingConfig"]
 
 
-def _create_function(original: _Wrap) -> _Wrap:
-    @wraps(original)
-    def create(cls: Any, name: str, resource: Any, *where: Any, **named: Any) -> Any:
-        properties = resource["Properties"]
-        # moto turns the text of inline code into a zip in place.
-        written = json.dumps(properties["Code"], sort_keys=True)
-        _as_numbers(properties)
-        function = original(cls, name, resource, *where, **named)
-        function.stack_code = written
-        _apply(function, properties)
-        return function
-
-    return create
+def _create_function(
+    original: Original, cls: Any, name: str, resource: Any, *where: Any, **named: Any
+) -> Any:
+    properties = resource["Properties"]
+    # moto turns the text of inline code into a zip in place.
+    written = json.dumps(properties["Code"], sort_keys=True)
+    _as_numbers(properties)
+    function = original(cls, name, resource, *where, **named)
+    function.stack_code = written
+    _apply(function, properties)
+    return function
 
 
 def _update_function(
@@ -402,26 +370,19 @@ def _apply(function: Any, properties: Mapping[str, Any]) -> None:
         function.tags = {tag["Key"]: tag["Value"] for tag in properties["Tags"]}
 
 
-def _put_bucket(original: _Wrap) -> _Wrap:
-    @wraps(original)
-    def put(cls: Any, *arguments: Any, **named: Any) -> Any:
-        bucket = original(cls, *arguments, **named)
-        # Made with arguments by their place, changed with arguments by their names.
-        resource = named.get("cloudformation_json") or arguments[1]
-        _apply_to_bucket(bucket, resource.get("Properties") or {})
-        return bucket
-
-    return put
+def _put_bucket(original: Original, cls: Any, *arguments: Any, **named: Any) -> Any:
+    bucket = original(cls, *arguments, **named)
+    # Made with arguments by their place, changed with arguments by their names.
+    resource = named.get("cloudformation_json") or arguments[1]
+    _apply_to_bucket(bucket, resource.get("Properties") or {})
+    return bucket
 
 
-def _address(original: _Wrap) -> _Wrap:
-    def physical_resource_id(self: Any) -> str:
-        # Some clients (JavaScript's) send to wherever a queue's address leads.
-        if has_request_context():
-            return f"{request.host_url}{self.account_id}/{self.name}"
-        return str(original(self))
-
-    return physical_resource_id
+def _address(original: Original, self: Any) -> str:
+    # Some clients (JavaScript's) send to wherever a queue's address leads.
+    if has_request_context():
+        return f"{request.host_url}{self.account_id}/{self.name}"
+    return str(original(self))
 
 
 def _update_queue(
@@ -470,25 +431,26 @@ def _key_matches(self: Any, key_name: str) -> bool:
     return starts and key_name.endswith(values.get("suffix", ""))
 
 
-def _send_event(original: _Wrap) -> _Wrap:
-    def send_event(account_id: str, event_name: str, bucket: Any, key: Any) -> None:
-        named, wanted = _CALLS.get(event_name, ("", False))
-        if not has_request_context() or (named in request.args) == wanted:
-            original(account_id, event_name, bucket, key)
+def _send_event(
+    original: Original, account_id: str, event_name: str, bucket: Any, key: Any
+) -> None:
+    named, wanted = _CALLS.get(event_name, ("", False))
+    if not has_request_context() or (named in request.args) == wanted:
+        original(account_id, event_name, bucket, key)
 
-    return send_event
 
-
-def _event(original: _Wrap) -> _Wrap:
-    counter = itertools.count(1)
-
-    def _get_s3_event(event_name: str, bucket: Any, key: Any, notification_id: str) -> Any:
-        event = original(event_name, bucket, key, notification_id)
-        stored = event["Records"][0]["s3"]["object"]
-        stored["key"] = quote_plus(key.name, safe="/")
-        stored["sequencer"] = f"{next(counter):016X}"
-        if bucket.versioning_status == "Enabled":
-            stored["versionId"] = key.version_id
-        return event
-
-    return _get_s3_event
+def _event(
+    counter: Iterator[int],
+    original: Original,
+    event_name: str,
+    bucket: Any,
+    key: Any,
+    notification_id: str,
+) -> Any:
+    event = original(event_name, bucket, key, notification_id)
+    stored = event["Records"][0]["s3"]["object"]
+    stored["key"] = quote_plus(key.name, safe="/")
+    stored["sequencer"] = f"{next(counter):016X}"
+    if bucket.versioning_status == "Enabled":
+        stored["versionId"] = key.version_id
+    return event

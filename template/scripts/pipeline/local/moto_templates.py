@@ -7,8 +7,6 @@ imports. What `AWS::NoValue` stands for in a list goes, and `!Condition` is unde
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
 from moto.cloudformation import models, parsing, responses
@@ -16,9 +14,7 @@ from moto.cloudformation.exceptions import ValidationError
 from moto.iam.models import Role
 
 from ..project.stack import no_type
-from .patches import Patches
-
-_Wrap = Callable[..., Any]
+from .patches import Original, Patches
 
 
 def refuse_templates(patches: Patches) -> None:
@@ -31,53 +27,37 @@ def refuse_templates(patches: Patches) -> None:
         patches.wrap(responses.CloudFormationResponse, call, _checked)
 
 
-def _without_nothing(original: _Wrap) -> _Wrap:
-    @wraps(original)
-    def clean_json(resource_json: Any, resources_map: Any) -> Any:
-        found = original(resource_json, resources_map)
-        return [one for one in found if one is not None] if isinstance(found, list) else found
-
-    return clean_json
+def _without_nothing(original: Original, resource_json: Any, resources_map: Any) -> Any:
+    found = original(resource_json, resources_map)
+    return [one for one in found if one is not None] if isinstance(found, list) else found
 
 
-def _as_text(original: _Wrap) -> _Wrap:
-    @wraps(original)
-    def put_policy(self: Any, policy_name: str, policy_json: Any) -> None:
-        # A template's is no text, and what reads it later expects one.
-        text = policy_json if isinstance(policy_json, str) else json.dumps(policy_json)
-        original(self, policy_name, text)
-
-    return put_policy
+def _as_text(original: Original, self: Any, policy_name: str, policy_json: Any) -> None:
+    # A template's is no text, and what reads it later expects one.
+    text = policy_json if isinstance(policy_json, str) else json.dumps(policy_json)
+    original(self, policy_name, text)
 
 
-def _with_conditions(original: _Wrap) -> _Wrap:
-    @wraps(original)
-    def yaml_tag_constructor(loader: Any, tag: Any, node: Any) -> Any:
-        return {"Condition": node.value} if tag == "!Condition" else original(loader, tag, node)
-
-    return yaml_tag_constructor
+def _with_conditions(original: Original, loader: Any, tag: Any, node: Any) -> Any:
+    return {"Condition": node.value} if tag == "!Condition" else original(loader, tag, node)
 
 
-def _checked(original: _Wrap) -> _Wrap:
-    @wraps(original)
-    def call(self: Any) -> Any:
-        importing = self._get_bool_param("ImportExistingResources")
-        if importing or self._get_param("ChangeSetType") == "IMPORT":
-            message = "The embedded AWS imports nothing into a stack: try it in an account."
-            raise ValidationError(message=message)
-        body = self._get_param("TemplateBody")
-        if self._get_action() == "UpdateStack":
-            _refuse_nothing(self, body)
-        if body:
-            resources = models.Stack.parse_template(body).get("Resources", {}).values()
-            types = [str(one.get("Type")) for one in resources if isinstance(one, dict)]
-            known = parsing.get_model_map()
-            if wrong := sorted({one for one in types if no_type(one, known) is not None}):
-                message = f"Template format error: Unrecognized resource types: {wrong}"
-                raise ValidationError(message=message.replace("'", ""))
-        return original(self)
-
-    return call
+def _checked(original: Original, self: Any) -> Any:
+    importing = self._get_bool_param("ImportExistingResources")
+    if importing or self._get_param("ChangeSetType") == "IMPORT":
+        message = "The embedded AWS imports nothing into a stack: try it in an account."
+        raise ValidationError(message=message)
+    body = self._get_param("TemplateBody")
+    if self._get_action() == "UpdateStack":
+        _refuse_nothing(self, body)
+    if body:
+        resources = models.Stack.parse_template(body).get("Resources", {}).values()
+        types = [str(one.get("Type")) for one in resources if isinstance(one, dict)]
+        known = parsing.get_model_map()
+        if wrong := sorted({one for one in types if no_type(one, known) is not None}):
+            message = f"Template format error: Unrecognized resource types: {wrong}"
+            raise ValidationError(message=message.replace("'", ""))
+    return original(self)
 
 
 def _refuse_nothing(call: Any, body: str | None) -> None:

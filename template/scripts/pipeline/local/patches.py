@@ -6,21 +6,26 @@ arguments: an embedded AWS that half works would be worse than none.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import wraps
 from importlib.metadata import version
+from inspect import Parameter, signature
 from typing import Any
 
 from ..core.errors import PipelineError
+
+# A function of moto, as what takes its place gets it.
+Original = Callable[..., Any]
+_ANY = {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD}
 
 
 class Patches(ExitStack):
     """A stack of replacements, taken back in reverse order."""
 
     def replace(self, owner: Any, name: str, ours: Callable[..., Any]) -> None:
-        """Put `ours` in the place of `owner.name`, as `wrap` does."""
-        self.wrap(owner, name, lambda _: ours)
+        """Put `ours` in the place of `owner.name`, as `wrap` does, without the original."""
+        self.wrap(owner, name, ours, alone=True)
 
     def add(self, owner: Any, name: str, ours: Callable[..., Any]) -> None:
         """Give `owner` a function that it lacks. Raises PipelineError where it has one by now."""
@@ -29,11 +34,11 @@ class Patches(ExitStack):
         setattr(owner, name, ours)
         self.callback(delattr, owner, name)
 
-    def wrap(self, owner: Any, name: str, make: Callable[[Any], Any]) -> None:
-        """Put `make(original)` in the place of `owner.name`.
+    def wrap(self, owner: Any, name: str, ours: Callable[..., Any], *, alone: bool = False) -> None:
+        """Put `ours` in the place of `owner.name`; it gets the original, and what that is given.
 
-        The replacement must have the original's parameter names. Raises PipelineError when the
-        original is missing, has other parameters, or is a replacement already.
+        Behind the original it has that one's parameter names, or takes any. Raises PipelineError
+        when the original is missing, has other parameters, or is replaced already.
         """
         original = vars(owner).get(name)
         if original is None:
@@ -45,10 +50,16 @@ class Patches(ExitStack):
             raise PipelineError(
                 "embedded AWS", "it runs in this process already", "Close that one first."
             )
-        replacement: Any = make(plain)
-        if _parameters(plain) != _parameters(replacement):
-            raise _moved(owner, name, f"takes {', '.join(_parameters(plain))}")
-        replacement.__replaced_by__ = __name__
+        first = () if alone else (plain,)
+        wanted, takes = _parameters(plain), _parameters(ours)[len(first) :]
+        if not _ANY.intersection(one.kind for one in takes) and _names(takes) != _names(wanted):
+            raise _moved(owner, name, f"takes {', '.join(_names(wanted))}")
+
+        @wraps(plain)
+        def replacement(*given: Any, **named: Any) -> Any:
+            return ours(*first, *given, **named)
+
+        vars(replacement)["__replaced_by__"] = __name__
         setattr(owner, name, same(replacement))
         self.callback(setattr, owner, name, original)
 
@@ -57,8 +68,12 @@ def _itself(function: Any) -> Any:
     return function
 
 
-def _parameters(function: Any) -> list[str]:
-    return list(inspect.signature(function).parameters)
+def _parameters(function: Any) -> list[Parameter]:
+    return [*signature(function).parameters.values()]
+
+
+def _names(parameters: list[Parameter]) -> list[str]:
+    return [one.name for one in parameters]
 
 
 def _moved(owner: Any, name: str, what: str) -> PipelineError:

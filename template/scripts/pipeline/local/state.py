@@ -12,13 +12,7 @@ from pathlib import Path
 from ..core.errors import PipelineError
 from ..core.manifest import mistyped_part
 from ..core.strict_json import parse_json
-
-# An AWS client looks into the user's files even where it is given all it needs.
-NOTHING_REAL = {
-    "AWS_EC2_METADATA_DISABLED": "true",
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-}
+from ..edge.shell import NOTHING_REAL
 
 
 @dataclass(frozen=True)

@@ -198,9 +198,7 @@ class StrictLambda:
         function = _function(asked)
         state = self._state((asked.region, function.function_name, "version", LATEST))
         if state:
-            message = "The operation cannot be performed at this time. "
-            message += f"An update is in progress for resource: {function.function_arn}"
-            raise Refusal(409, "ResourceConflictException", message)
+            raise _not_now(f"An update is in progress for resource: {function.function_arn}")
 
     def _check_invocation(self, asked: _Call) -> None:
         """Refuse to run what is not ready; during an update of $LATEST it runs."""
@@ -209,9 +207,7 @@ class StrictLambda:
             (asked.region, function.function_name, "version", str(function.version))
         )
         if state == _PENDING:
-            message = "The operation cannot be performed at this time. "
-            message += "The function is currently in the following state: Pending"
-            raise Refusal(409, "ResourceConflictException", message)
+            raise _not_now("The function is currently in the following state: Pending")
 
     def _settle(self, asked: _Call, before: list[str]) -> None:
         """Hold what a call has made or changed as pending or in progress, until its time is up."""
@@ -258,14 +254,13 @@ class StrictLambda:
     def _touch(self, asked: _Call) -> None:
         """Forget the id of what was changed: also a change to the same values gets a new one."""
         function = (asked.region, _short(asked.name))
+        mine: list[tuple[str, ...]] = []
         if asked.kind == "DELETE function" and not asked.qualifier:
             mine = [key for key in self._revisions if key[:2] == function]
         elif asked.part == "aliases":
             mine = [(*function, "alias", asked.item)]
         elif asked.part in {"code", "configuration"}:
             mine = [(*function, "version", LATEST)]
-        else:
-            mine = []
         for key in mine:
             self._revisions.pop(key, None)
 
@@ -283,6 +278,11 @@ class StrictLambda:
                 item["RevisionId"] = self._revision(key, item)
                 item.update(self._state(key))
         return Reply(reply.status, reply.headers, json.dumps(document).encode())
+
+
+def _not_now(why: str) -> Refusal:
+    what = f"The operation cannot be performed at this time. {why}"
+    return Refusal(409, "ResourceConflictException", what)
 
 
 def _read_call(environ: Environ, path: re.Match[str], body: bytes) -> _Call:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 import secrets
 import xml.etree.ElementTree as ET
@@ -21,7 +20,7 @@ from ..core.events import Achieved, Artifact, Output, Progressed, Reporter
 from ..core.masking import MASK
 from ..core.names import DEPLOY_SCRIPT
 from ..deploy.aws_session import Credentials
-from ..edge.shell import stream
+from ..edge.shell import NOTHING_REAL, stream
 
 _KINDS: tuple[type[PipelineError], ...] = (UsageError, NotTheSame, Conflict, Interrupted)
 _KEPT = (
@@ -82,12 +81,7 @@ def launch(job: Job, reporter: Reporter) -> None:
 def _environment(job: Job) -> dict[str, str]:
     kept = {name: job.environ[name] for name in _KEPT if name in job.environ}
     # A worker has no profile, config file or instance role of this machine.
-    isolated = {
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    return {**kept, **isolated, **job.credentials.as_environment()}
+    return {**kept, **NOTHING_REAL, **job.credentials.as_environment()}
 
 
 @dataclass

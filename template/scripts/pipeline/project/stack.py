@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import PipelineError
-from ..edge.files import read_text
+from ..edge.files import read_text, reading
 from .sources import STACK
 
 _FUNCTION = "AWS::Lambda::Function"
@@ -31,6 +31,12 @@ class StackFunction:
     timeout: int = 3
     logging: Mapping[str, str] = field(default_factory=dict)
     unclear: str = ""
+
+
+def stack_text(root: Path) -> str:
+    """Return the stack's template. Raises PipelineError where it cannot be read."""
+    with reading(STACK, "Every repository keeps its stack there; copy the template's into it."):
+        return read_text(root / STACK, STACK)
 
 
 def stack_function(root: Path) -> StackFunction:
@@ -63,11 +69,8 @@ def stack_function(root: Path) -> StackFunction:
 
 def resource_types(root: Path) -> frozenset[str]:
     """Return the types of the stack's resources. Raises PipelineError where it cannot be read."""
-    try:
-        document = _document(read_text(root / STACK, STACK))
-    except FileNotFoundError as error:
-        raise PipelineError(STACK, "there is none", "Copy the template's.") from error
-    found = [one.get("Type") for one in _table(document, "Resources").values() if one]
+    resources = _table(_document(stack_text(root)), "Resources")
+    found = [one.get("Type") for one in resources.values() if one]
     return frozenset(str(one) for one in found if one)
 
 

@@ -17,7 +17,7 @@ from ..deploy import worker
 from ..deploy.aws_session import Credentials
 from ..deploy.main import CHANGES, PLAN
 from ..deploy.traffic import STRATEGY_VARIABLE, Strategy
-from ..edge.files import read_text, write_whole
+from ..edge.files import read_text, reading, write_whole
 from ..edge.machine import Machine
 from ..edge.pythons import base_python
 from ..octopus.launch import Job, launch, worker_variables
@@ -155,13 +155,8 @@ def deploy_package(
 
 
 def _saved(file: str) -> str:
-    if not file:
-        return ""
-    try:
-        return read_text(Path(file), file)
-    except OSError as error:
-        then = "Save a plan with `--plan FILE` first."
-        raise PipelineError(file, f"it cannot be read: {error.strerror}", then) from error
+    with reading(file, "Save a plan with `--plan FILE` first."):
+        return read_text(Path(file), file) if file else ""
 
 
 def packages_at_hand(project: Project) -> dict[str, str]:

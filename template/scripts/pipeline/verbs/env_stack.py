@@ -14,11 +14,10 @@ from ..core.names import ALIAS, release_in, resource_name
 from ..core.templates import declared_values, resolve
 from ..core.text import counted
 from ..deploy.aws_errors import Missing, explained_errors
-from ..edge.files import read_text
 from ..edge.machine import Machine
 from ..package.contents import Package
 from ..project.project import Environment, Project
-from ..project.sources import STACK
+from ..project.stack import stack_text
 from ..stack.change_set import (
     ENVIRONMENT,
     EXPIRES,
@@ -85,7 +84,7 @@ def create_stack(
     environment = environment_of(project, options)
     where = f"env.create {environment.name}"
     name = resource_name(environment.name, project.function.name)
-    template = _template(project)
+    template = stack_text(project.root)
     means.check(project, machine, reporter)
     package: Path | None = None
     release = ""
@@ -391,15 +390,6 @@ def _smoke(
             raise
         # What it sends to may not run on this machine.
         reporter.warn(f"{error.where}: {error.what.partition(chr(10))[0]}\n{error.then}")
-
-
-def _template(project: Project) -> str:
-    path = project.root / STACK
-    try:
-        return read_text(path, str(path))
-    except OSError as error:
-        then = "Every repository keeps its stack there; copy the template's into it."
-        raise PipelineError(STACK, f"it cannot be read: {error.strerror}", then) from error
 
 
 def _own_stack(

@@ -18,7 +18,6 @@ from ..core.events import Reporter
 from ..core.manifest import BUCKET
 from ..core.names import resource_name
 from ..core.templates import declared_values, resolve
-from ..edge.files import read_text
 from ..edge.locks import exclusive
 from ..edge.machine import Machine
 from ..function.engine import engine_for
@@ -29,6 +28,7 @@ from ..package.contents import Package
 from ..package.native import native_zip
 from ..project.project import LOCAL_ENVIRONMENT, Project
 from ..project.sources import STACK
+from ..project.stack import stack_text
 from ..runtime.function_code import LocalRuntime
 from ..runtime.pool import native_code
 
@@ -182,7 +182,7 @@ def _objects(event: bytes) -> Iterator[tuple[str, str]]:
 def _with_stack(wanted: Background, reporter: Reporter, aws: LocalAws, project: Project) -> Started:
     name = resource_name(LOCAL_ENVIRONMENT, project.function.name)
     cloudformation = client(aws, "cloudformation")
-    template = _read(project.root / STACK)
+    template = stack_text(project.root)
     there = _template(cloudformation, name)
     if there == template:
         reporter.line(f"  stack     {name} is there already", verbose=True)
@@ -225,14 +225,6 @@ def _in_turn(state: Path, reporter: Reporter) -> Iterator[None]:
 
     with exclusive(state.with_name("start.lock"), waiting):
         yield
-
-
-def _read(path: Path) -> str:
-    try:
-        return read_text(path, str(path))
-    except OSError as error:
-        then = "Every repository keeps its stack there; copy the template's into it."
-        raise PipelineError(_WHERE, f"{path} cannot be read: {error.strerror}", then) from error
 
 
 def _put_stack(cloudformation: Any, template: str, name: str, *, is_new: bool) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from ...core.errors import PipelineError
 from ...core.manifest import Dependency
 from ...core.strict_json import parse_json
+from ...edge.files import reading
 from ..engine import Distribution
 
 PACKAGE, LOCK = "package.json", "package-lock.json"
@@ -234,13 +235,9 @@ def read_package(root: Path) -> bytes:
 
 
 def _read(root: Path, name: str) -> bytes:
-    try:
+    then = "Bring it back from git: a function in Node has one."
+    with reading(name, _LOCK_AGAIN if name == LOCK else then):
         return (root / name).read_bytes()
-    except OSError as error:
-        then = (
-            _LOCK_AGAIN if name == LOCK else "Bring it back from git: a function in Node has one."
-        )
-        raise PipelineError(name, f"cannot be read: {error.strerror}", then) from error
 
 
 def _object(data: bytes, where: str) -> dict[str, Any]:

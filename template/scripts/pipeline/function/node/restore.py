@@ -21,7 +21,7 @@ from ...runtime.function_code import LocalRuntime
 from ...zip.globs import path_matcher
 from ...zip.writer import Member, compress, write_zip
 from ..compiled import compiled_files
-from ..elf import Binary
+from ..elf import binaries_of
 from ..engine import Installed, Restored
 from .install import modules, this_platform
 from .packages import (
@@ -81,7 +81,7 @@ def restore(
     bundled = found if function.bundling else beside
     return Restored(
         whole.data,
-        Installed(distributions_of(bundled), _binaries(facts["binaries"])),
+        Installed(distributions_of(bundled), binaries_of(facts["binaries"])),
         dependencies_of(bundled),
         packages.locked,
         from_cache,
@@ -195,9 +195,3 @@ def _refuse_unbuilt(
                 "Take a package that brings compiled files for Linux, like sharp or better-sqlite3 "
                 "from 13 on, or put what it makes into src.",
             )
-
-
-def _binaries(found: Mapping[str, Any]) -> dict[str, Binary]:
-    return {
-        name: Binary(**{**facts, "glibc": tuple(facts["glibc"])}) for name, facts in found.items()
-    }

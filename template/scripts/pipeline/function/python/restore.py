@@ -26,7 +26,7 @@ from ...zip.globs import path_matcher
 from ...zip.reader import OUR_LIMITS, members_of, open_archive
 from ...zip.writer import Member, compress, write_zip
 from ..compiled import compiled_files
-from ..elf import Binary
+from ..elf import binaries_of
 from ..engine import Distribution, Installed, Restored
 from .distributions import distributions
 from .hash_lock import FUNCTION_LOCK, check_lock, locked, read_lock
@@ -214,8 +214,5 @@ def _from_document(document: dict[str, Any]) -> Installed:
             name: Distribution(**{**facts, "tags": tuple(facts["tags"])})
             for name, facts in document["distributions"].items()
         },
-        {
-            path: Binary(**{**facts, "glibc": tuple(facts["glibc"])})
-            for path, facts in document["binaries"].items()
-        },
+        binaries_of(document["binaries"]),
     )
