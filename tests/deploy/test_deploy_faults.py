@@ -72,6 +72,7 @@ def converges(aws: StrictAws, name: str) -> None:
     assert not [call for call in aws.faults.calls if writes(call)]
 
 
+@pytest.mark.slow
 def test_a_deploy_waits_for_all_that_takes_time(aws: StrictAws) -> None:
     """Settings, code and version each take their time; no call is refused on the way."""
     name = aws.fresh()
@@ -118,15 +119,20 @@ ERRORS = [
     ("UpdateAlias", 400, "InvalidParameterValueException"),
     ("UpdateAlias", 404, "ResourceNotFoundException"),
     ("Invoke", 429, "TooManyRequestsException"),
-    ("Invoke", 502, "ResourceNotReadyException"),
-    ("Invoke", 502, "ENINotReadyException"),
-    ("Invoke", 409, "SnapStartNotReadyException"),
-    ("Invoke", 409, "CodeArtifactUserPendingException"),
-    ("Invoke", 502, "InvalidZipFileException"),
-    ("Invoke", 502, "KMSAccessDeniedException"),
-    ("Invoke", 413, "RequestTooLargeException"),
-    ("Invoke", 400, "InvalidRequestContentException"),
-    ("Invoke", 400, "RecursiveInvocationException"),
+    *(
+        pytest.param("Invoke", status, code, marks=pytest.mark.slow)
+        for status, code in (
+            (502, "ResourceNotReadyException"),
+            (502, "ENINotReadyException"),
+            (409, "SnapStartNotReadyException"),
+            (409, "CodeArtifactUserPendingException"),
+            (502, "InvalidZipFileException"),
+            (502, "KMSAccessDeniedException"),
+            (413, "RequestTooLargeException"),
+            (400, "InvalidRequestContentException"),
+            (400, "RecursiveInvocationException"),
+        )
+    ),
 ]
 
 

@@ -283,6 +283,7 @@ def test_any_bytes_can_be_read(data: bytes) -> None:
         assert secrets_in(".env", mark + data) is not None
 
 
+@pytest.mark.slow
 def test_looking_stays_linear() -> None:
     """A hostile file, made of what begins a format, takes no time that grows with its square."""
     for row in FORMATS:

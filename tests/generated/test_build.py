@@ -114,6 +114,7 @@ def test_a_change_makes_a_new_build(repository: Repository) -> None:
     assert not repository.must("package", "--json").document["reused"]
 
 
+@pytest.mark.slow
 def test_a_tag_on_the_last_builds_commit_makes_a_new_build(repository: Repository) -> None:
     """With `GitTag` the tag is the version: `build` makes what `version` says."""
     strategy = "SemVerWithPatchFilledAutomaticallyWithBuildNumber"
@@ -130,6 +131,7 @@ def test_a_tag_on_the_last_builds_commit_makes_a_new_build(repository: Repositor
     git(repository.root, "tag", "--delete", "v1.0.0", "v1.1.0")
 
 
+@pytest.mark.slow
 def test_a_file_saved_during_the_build(repository: Repository) -> None:
     """A build that may hold the old and the new is none: the error names the file."""
     handler = f"src/{repository.module()}/handler.py"

@@ -151,6 +151,7 @@ def test_what_stays_is_a_copy(unused: Repository) -> None:
     assert file.stat().st_nlink == 1
 
 
+@pytest.mark.slow
 def test_clearing_says_how_much(fresh: Fresh) -> None:
     """`cache.clear` removes the cache and says how much; builds stay, and the next one works."""
     repository = fresh()

@@ -51,6 +51,7 @@ def test_every_reason_at_once(repository: Repository) -> None:
     assert repository.output() == []
 
 
+@pytest.mark.slow
 def test_every_reason_of_an_import_at_once(repository: Repository) -> None:
     """Where the handler is imported, variables that nobody can set do not hide the rest."""
     module = repository.module()
@@ -67,6 +68,7 @@ def test_every_reason_of_an_import_at_once(repository: Repository) -> None:
     repository.refused(1, "check", "build")
 
 
+@pytest.mark.slow
 def test_the_world_is_a_warning(repository: Repository) -> None:
     """A module that finds no server while it is imported is built; what it raised is told."""
     module = repository.module()

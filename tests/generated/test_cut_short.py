@@ -73,6 +73,7 @@ def full_disk(folder: Path) -> Iterator[Callable[[], None] | None]:
         yield _small_files
 
 
+@pytest.mark.slow
 def test_a_killed_build_leaves_no_package(repository: Repository, tmp_path: Path) -> None:
     """After SIGKILL the last build still counts, and the next one removes what was left."""
     repository.write("scripts/hooks_build.py", _HOOK)
@@ -114,6 +115,7 @@ def test_afull_disk(repository: Repository) -> None:
     repository.must("package", "--force")
 
 
+@pytest.mark.slow
 def test_a_full_disk_under_the_cache(repository: Repository) -> None:
     """Without room for the cache the build says so, and it can be repeated once there is."""
     cache = repository.root / ".pipeline" / "cache"

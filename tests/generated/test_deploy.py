@@ -172,6 +172,7 @@ def test_nothing_of_the_users_aws_is_read(local: Repository, tmp_path: Path) -> 
     assert '"Hello, ' in done.err
 
 
+@pytest.mark.slow
 def test_a_package_of_another_version_is_brought(local: Repository) -> None:
     """A named package goes there as it is, and is told apart from the last one."""
     package = local.must("package", "--build-number", "8", "--json").document["package"]
@@ -181,6 +182,7 @@ def test_a_package_of_another_version_is_brought(local: Repository) -> None:
     assert "1.0.8" in done.err
 
 
+@pytest.mark.slow
 def test_a_damaged_package_changes_nothing(local: Repository, tmp_path: Path) -> None:
     """Bytes that are not the built ones are refused at once, another handler by its own script."""
     package = Path(local.must("package", "--build-number", "10", "--json").document["package"])

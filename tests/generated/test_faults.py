@@ -9,6 +9,8 @@ import signal
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.generated.conftest import Fresh
 from tests.generated.repository import Repository, environment, set_up_child
 from tests.generated.test_build import package_of
@@ -72,6 +74,7 @@ def test_a_line_that_nobody_can_read_stops_nothing(repository: Repository) -> No
     assert _in_shell(repository, "package --nonsense 2>/dev/full").returncode == 2
 
 
+@pytest.mark.slow
 def test_a_full_temporary_folder(repository: Repository, tmp_path: Path) -> None:
     """Where temporary files find no room `run` says what to look at."""
     big = repository.root / "src" / repository.module() / "big.bin"

@@ -8,6 +8,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.generated.repository import Repository, environment
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*?(?:3[0-7]|9[0-7]|38;)[0-9;]*m")
@@ -76,6 +78,7 @@ def is_balanced(found: list[tuple[str, str]]) -> bool:
     return not stack
 
 
+@pytest.mark.slow
 def test_the_same_words_with_and_without_colour(repository: Repository) -> None:
     """A terminal gets colours, one with NO_COLOR none, a pipe no control sequence at all."""
     plain = repository.must("package", "--build-number", "7")

@@ -83,6 +83,7 @@ def test_a_build_goes_through_ci_and_its_tests_to_staging(
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_one_command_builds_pushes_releases_and_deploys(
     repository: Repository, octopus: OctopusServer
 ) -> None:

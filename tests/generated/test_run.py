@@ -58,6 +58,7 @@ def test_a_function_in_python_waits_for_no_debugger(repository: Repository) -> N
     assert not (repository.root / "build-output").exists()
 
 
+@pytest.mark.slow
 def test_a_stale_build_is_built_again(repository: Repository) -> None:
     """What runs is what lies there now; a function that fails ends with 1 and its own error."""
     repository.must("package")
@@ -86,6 +87,7 @@ def test_another_python_is_told_once(repository: Repository) -> None:
     assert "Python 3.14 is not on this machine" in warnings[0]
 
 
+@pytest.mark.slow
 def test_a_named_package(repository: Repository) -> None:
     """A package that is named runs as it is, whatever the work tree holds."""
     package = repository.must("package", "--json").document["package"]

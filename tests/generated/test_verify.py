@@ -69,6 +69,7 @@ def test_a_package_is_rebuilt_from_its_commit(repository: Repository) -> None:
     assert repository.must("verify", str(package), "--json").document["same"] is True
 
 
+@pytest.mark.slow
 def test_line_ends_that_git_does_not_see(repository: Repository) -> None:
     """A work tree with CRLF that git calls clean gives the bytes of the commit."""
     handler = repository.root / "src" / repository.module() / "handler.py"
@@ -108,6 +109,7 @@ def test_an_edited_package(repository: Repository) -> None:
     repository.refused(3, "verify edited.nupkg", "verify", str(edited))
 
 
+@pytest.mark.slow
 def test_a_build_that_depends_on_the_clock(repository: Repository) -> None:
     """A hook that packs the time fails its own build with 3, and nothing of it is left."""
     repository.write("scripts/hooks_build.py", CLOCK)

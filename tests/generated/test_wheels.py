@@ -7,11 +7,14 @@ import zipfile
 from hashlib import sha256
 from pathlib import Path
 
+import pytest
+
 from tests.generated.repository import Repository
 from tests.generated.test_build_refusals import source, wheel
 from tests.repositories import git
 
 
+@pytest.mark.slow
 def test_the_hash_of_the_wheel_that_was_installed(repository: Repository, tmp_path: Path) -> None:
     """`lock` names the wheels that Lambda may take, a build tells the one that it took."""
     folder = tmp_path / "twofiles"
