@@ -244,7 +244,8 @@ def _copier(root: Path, clone: Path) -> Callable[..., None]:
         raise DoctorError(str(error)) from None
 
     def run(verb: str, *words: str) -> None:
-        command = [str(python), "-m", "copier", verb, "--quiet", "--defaults", *words]
+        # Isolated: else Python would import what lies in the repository's folder.
+        command = [str(python), "-I", "-m", "copier", verb, "--quiet", "--defaults", *words]
         done = doctor.run(command, root)
         if done.returncode:
             said = done.stderr.strip()
