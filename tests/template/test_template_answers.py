@@ -293,6 +293,15 @@ def test_every_validator_is_proven() -> None:
     assert checked - {name for name, _ in _REFUSED} == set()
 
 
+def test_a_language_beside_another_ones_runtime_is_refused(
+    questions_alone: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Copier takes an answer to what is not asked; half of the files would be in another one."""
+    with pytest.raises(ValueError, match="The runtime decides the language"):
+        _answered(questions_alone, tmp_path_factory, language="node")
+    _answered(questions_alone, tmp_path_factory, language="node", runtime="nodejs24.x")
+
+
 def test_what_comes_next_begins_in_the_new_folder(
     questions_alone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
