@@ -3,6 +3,9 @@
 // Structured logging, tracing and idempotency come with Powertools for AWS Lambda, if you want them:
 // add `@aws-lambda-powertools/logger` and its sisters to the dependencies in package.json and run
 // `python3 tasks.py lock`.
+//
+// A secret stays in SSM or Secrets Manager, and is read from there: scripts/docs/secrets.md has the
+// module for it, and the right that the stack gives.
 import { GetObjectCommand, S3Client } from "@aws-sdk/client-s3";
 
 import { objectsIn } from "./records.mjs";

@@ -31,7 +31,12 @@ PLACEHOLDER = re.compile(r"\b(?:VERB|[A-Z]{4,})\b|--list")
 # What goes on until Ctrl-C, and what is seen of it before; by the words it has.
 ENDLESS = {"--watch": "1 answered", "--follow": " took ", "logstash.py": "Ctrl-C ends this"}
 # What needs an Octopus Server or an account, and what is said where there is none.
-ELSEWHERE = {"--deploy": "OCTOPUS_URL", " ci": "credentials", "status": "credentials"}
+ELSEWHERE = {
+    "--deploy": "OCTOPUS_URL",
+    " ci": "credentials",
+    "env.create CI": "credentials",
+    "status": "credentials",
+}
 
 
 def commands(readme: str) -> list[str]:

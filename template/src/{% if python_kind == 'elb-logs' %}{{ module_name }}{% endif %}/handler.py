@@ -2,6 +2,9 @@
 
 Structured logging, tracing and idempotency come with AWS Lambda Powertools, if you want them:
 add `aws-lambda-powertools` to the dependencies in pyproject.toml and run `python3 tasks.py lock`.
+
+A secret stays in SSM or Secrets Manager, and is read from there: scripts/docs/secrets.md has the
+module for it, and the right that the stack gives.
 """
 
 from __future__ import annotations
