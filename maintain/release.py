@@ -50,6 +50,10 @@ def make_release(root: Path, version: str, reporter: Reporter, suite: Callable[[
         raise UsageError(
             "release", f"{version} is not above the last release", f"That is {last.name}."
         )
+    if _git(root, "tag", "--list", version):
+        # Git would refuse it once the commit is made.
+        then = f"Look at it: git show {version}. Delete it, or take the next version."
+        raise UsageError("release", f"the tag {version} is there already", then)
     _refuse_changes(root)
     check_manifest(root)
     check_questions(root, earlier)

@@ -52,7 +52,7 @@ def test(c: Context) -> None:
     _attach(c, "-m", *pytest_command(c.config.pipeline.passed_on))
 
 
-@task(help={"fix": "Correct what can be corrected"})
+@task(help={"fix": "Correct what can be corrected"}, auto_shortflags=False)
 def check(c: Context, fix: bool = False) -> None:
     """Lint, check formatting and types of everything, and that the MANIFEST fits the files."""
     from .manifest import check_manifest, write_manifest
@@ -98,7 +98,7 @@ def picture(c: Context) -> None:
         run.reporter.line(str(draw(run.root, run.reporter).relative_to(run.root)))
 
 
-@task
+@task(help={"version": "Its name, like v1.2.3"}, auto_shortflags=False)
 def release(c: Context, version: str) -> None:
     """Commit a release `vX.Y.Z` above the last: changelog, MANIFEST, tree and suite are right."""
     from .release import make_release

@@ -234,7 +234,7 @@ def _remote(
 def _read(repository: Repository, path: Path, kept: str) -> Mirror:
     """Return the mirror that an answer of `ls-remote` is about."""
     branch = re.search(r"^ref: refs/heads/(.+)\tHEAD$", kept, re.MULTILINE)
-    refs = dict(line.split("\t", 1)[::-1] for line in kept.splitlines() if "\t" in line)
+    refs = dict(line.split("\t", 1)[::-1] for line in kept.split("\n") if "\t" in line)
     heads, tags = (
         {
             name.removeprefix(start): commit

@@ -36,6 +36,8 @@ _TOKENS = {"github": "GITHUB_TOKEN", "gitlab": "GITLAB_TOKEN", "none": ""}
 _API_PATH = re.compile(r"/api/v[34]/?\Z")
 # An address of git's: with a scheme, user@host:path, or a folder.
 _ADDRESS = re.compile(r"(?:(?:https?|ssh|file)://|[\w.-]+@[\w.-]+:|[/~]|[A-Za-z]:[\\/]).")
+# The host in one; the first group is there where it is the very one.
+_PLACE = re.compile(r"(?:(https?://)|ssh://|(?=[\w.-]+@))(?:[^@/]+@)?([\w.-]+)")
 _NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_.][A-Za-z0-9_.-]*)*\Z")
 
 
@@ -77,6 +79,17 @@ class Host:
         if self.api == _APIS["github"]:
             return "https://github.com/"
         return f"{_API_PATH.sub('', self.api)}/" if self.api else ""
+
+    def has(self, repository: Repository) -> bool:
+        """Tell whether a repository is here; another host may have one of the same slug.
+
+        By SSH a host may go by another name in its domain, or by one of the user's own.
+        """
+        here, found = urlsplit(self.web).hostname, _PLACE.match(repository.url)
+        there = found[2].lower() if found else ""
+        if not here or not there or (found and found[1]):
+            return here == there != ""
+        return "." not in there or there.split(".")[-2:] == here.split(".")[-2:]
 
     def secret(self, environ: Mapping[str, str]) -> str:
         """Return the token; empty where there is none."""

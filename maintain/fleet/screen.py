@@ -50,7 +50,7 @@ def show(survey: Survey, console: Console) -> None:
         some = "of all" if len(names) == len(survey.repositories) else f"of {len(names)}"
         console.print(Text(f"unknown {some}: {harmless(what)}", "dim"), soft_wrap=True)
     if survey.left_out:
-        left = _count(len(survey.left_out))
+        left = how_many(len(survey.left_out))
         console.print(Text(f"{left} of no template left out", "dim"))
     console.print()
     console.print(summary(survey), highlight=False, soft_wrap=True)
@@ -61,7 +61,7 @@ def summary(survey: Survey) -> Text:
     parts = [
         (f"{count} {state}", COLOURS[state]) for state, count in survey.counts.items() if count
     ]
-    text = Text(f"{_count(len(survey.repositories))}: ")
+    text = Text(f"{how_many(len(survey.repositories))}: ")
     text.append_text(Text(", ").join(Text(*part) for part in parts))
     return text.append(f"; the newest release is {survey.newest or 'none'}")
 
@@ -98,5 +98,6 @@ def _runtime(runtime: Mapping[str, Any]) -> Text:
     return Text(f"{short} {left}", "red" if days <= 0 else "yellow" if days <= SOON else "")
 
 
-def _count(number: int) -> str:
+def how_many(number: int) -> str:
+    """Return a number of repositories in words."""
     return "1 repository" if number == 1 else f"{number} repositories"

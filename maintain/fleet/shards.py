@@ -13,6 +13,7 @@ from .config import RINGS, Fleet
 from .update import Outcome, Report
 
 SERVERS = ("github", "gitlab")
+_GITHUBS_MOST = 256  # jobs of a matrix; enough for GitLab as well
 
 
 def shards(fleet: Fleet, jobs: int) -> list[tuple[str, ...]]:
@@ -31,6 +32,8 @@ def matrix(fleet: Fleet, server: str, jobs: int, command: str) -> str:
     """
     if server not in SERVERS:
         raise UsageError("fleet.plan", f"--matrix {server}", f"Choose {' or '.join(SERVERS)}.")
+    if not 1 <= jobs <= _GITHUBS_MOST:
+        raise UsageError("fleet.plan", f"--jobs {jobs}", f"From 1 to {_GITHUBS_MOST}.")
     parts = shards(fleet, jobs)
     if server == "github":
         include = [

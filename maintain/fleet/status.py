@@ -215,7 +215,7 @@ def _look(
 
 
 def _bare(repository: Repository, state: str, why: str) -> Standing:
-    url = doctor.hidden(repository.url)
+    url, why = doctor.hidden(repository.url), " ".join(why.split())
     return Standing(repository.name, url, repository.ring, repository.owner, state, why)
 
 
@@ -228,7 +228,7 @@ def _standing(
     )  # fmt: skip
     if not content.is_of_template and not repository.is_listed:
         return None
-    bare, unknown = _bare(repository, "", ""), list[str]()
+    unknown = list[str]()
     commit = _since(_committed(found, one.commit), now) if one.commit else {}
     build, requests = _from_host(fleet, source, one, unknown)
     if requests is None:
@@ -253,9 +253,7 @@ def _standing(
     true = [state for state in dict.fromkeys(order) if reasons[state]]
     state = true[0]
     return replace(
-        bare,
-        state=state,
-        why=reasons[state],
+        _bare(repository, state, reasons[state]),
         also=[other for other in true[1:] if other != "current"],
         recorded=content.recorded,
         release=content.release,
@@ -276,10 +274,11 @@ def _from_host(
 ) -> tuple[dict[str, Any] | None, list[dict[str, Any]] | None]:
     """Return the newest build, {} for none, and the open requests; None for what is unknown."""
     host, repository, now = source.host, one.repository, source.now
-    if host is None:
+    if host is None or not fleet.host.has(repository):
         token = f"{fleet.host.token} is not set" if fleet.host.token else "no token is named"
         why = "the host has no API" if fleet.host.kind == "none" else token
-        unknown.append(f"builds: {why}")
+        why = "--offline asks no host" if source.offline else why
+        unknown.append(f"builds: {why if host is None else f'it is not at {fleet.host.web}'}")
         return None, None
     build: dict[str, Any] | None = None
     requests: list[dict[str, Any]] | None = None

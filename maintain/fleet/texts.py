@@ -123,7 +123,7 @@ def _packaged(one: Updated, package: Mapping[str, Sequence[str]] | None) -> Iter
         return
     yield how
     yield "\n".join(
-        f"- {cause}: {', '.join(f'`{name}`' for name in names[:4])}"
+        f"- {cause}: {', '.join(map(_code, names[:4]))}"
         f"{f' and {len(names) - 4} more' if names[4:] else ''}"
         for cause, names in package.items()
     )
@@ -131,7 +131,14 @@ def _packaged(one: Updated, package: Mapping[str, Sequence[str]] | None) -> Iter
 
 def _listed(names: Sequence[str]) -> list[str]:
     more = [f"  - and {len(names) - _SHOWN} more"] if names[_SHOWN:] else []
-    return [*(f"  - `{name}`" for name in names[:_SHOWN]), *more]
+    return [*(f"  - {_code(name)}" for name in names[:_SHOWN]), *more]
+
+
+def _code(name: str) -> str:
+    """Return a file's name as it is, whatever it has in it: people and issues are not called."""
+    fence = "`" * (max(map(len, re.findall(r"`+", name)), default=0) + 1)
+    pad = " " if "`" in name else ""
+    return f"{fence}{pad}{' '.join(name.splitlines())}{pad}{fence}"
 
 
 def _fenced(text: str, language: str) -> str:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, UsageError
 
 from . import texts, updating
 from .clones import Gate, Mirror, git, git_environment, mirrors
@@ -39,6 +39,11 @@ _WORDS = {
     BROKEN: "it cannot be updated",
     FAILED: "the update fails",
     SKIPPED: "it is not the template's",
+}
+_WOULD = {
+    OPENED: "a request would be opened",
+    CHANGED: "the open request would be brought up to date",
+    CONFLICT: "it conflicts: an issue would say so",
 }
 
 
@@ -108,7 +113,7 @@ def run_update(run: Fleetwide, *, ring: str = "", only: Sequence[str] = ()) -> R
     say of the release; without one the rings say nothing: somebody has chosen.
     """
     if ring and ring not in RINGS:
-        raise PipelineError("--ring", f"{ring!r} is no ring", f"They are {', '.join(RINGS)}.")
+        raise UsageError("--ring", f"{ring!r} is no ring", f"They are {', '.join(RINGS)}.")
     chosen = run.fleet.only(tuple(only)).repositories
     names = {one.name for one in chosen}
     if only and not ring:
@@ -157,14 +162,21 @@ def _together(run: Fleetwide, repositories: Sequence[Repository], names: set[str
             run.tell(line_of(outcome))
         return outcome
 
+    # A name of its own, or it would end, and wait for fetches, before the rest is cancelled.
+    coming = mirrors(chosen, run.environ, run.gate)
     with ThreadPoolExecutor(max(1, run.fleet.parallel)) as pool:
-        for repository, mirror in mirrors(chosen, run.environ, run.gate):
-            if isinstance(mirror, PipelineError):
-                found[repository.name] = _failed(repository, BROKEN, mirror)
-                run.tell(line_of(found[repository.name]))
-            else:
-                waiting[repository.name] = pool.submit(one, mirror)
-    found |= {name: future.result() for name, future in waiting.items()}
+        try:
+            for repository, mirror in coming:
+                if isinstance(mirror, PipelineError):
+                    found[repository.name] = _failed(repository, BROKEN, mirror)
+                    run.tell(line_of(found[repository.name]))
+                else:
+                    waiting[repository.name] = pool.submit(one, mirror)
+            found |= {name: future.result() for name, future in waiting.items()}
+        finally:
+            # After a Ctrl-C nothing more is begun, least of all pushed.
+            for future in waiting.values():
+                future.cancel()
     return [found[one.name] for one in repositories]
 
 
@@ -189,6 +201,9 @@ def _outcome(run: Fleetwide, mirror: Mirror, *, look: bool) -> Outcome:
 
 def _updated(run: Fleetwide, mirror: Mirror, scratch: Path, *, look: bool) -> Outcome:
     repository, release, slug = mirror.repository, run.release.name, mirror.repository.slug
+    if not run.fleet.host.has(repository):
+        what = f"it is not at {run.fleet.host.web}, which takes this fleet's requests"
+        raise UnfitError(repository.name, what, "List it in a fleet.toml that names its host.")
     old, source = updating.origin_of(mirror, run.release, run.fleet.template, scratch)
     outcome = Outcome(repository.name, repository.ring, CURRENT, old=old)
     if old == release or numbers_of(old) > numbers_of(release):
@@ -300,7 +315,9 @@ def _failed(repository: Repository, state: str, error: PipelineError) -> Outcome
 def line_of(one: Outcome) -> str:
     """Return what became of a repository as a line, and what to do then below it."""
     build = f" (build: {one.build})" if one.build else ""
-    more = [text for text in (one.what, one.url) if text]
-    said = f"{_WORDS[one.state]}{build}{': ' if more else ''}{'; '.join(more)}"
+    more = [" ".join(text.split()) for text in (one.what, one.url) if text]
+    # Only a dry run keeps the text.
+    words = _WOULD.get(one.state, "") if one.text else ""
+    said = f"{words or _WORDS[one.state]}{build}{': ' if more else ''}{'; '.join(more)}"
     then = "".join(f"\n    {line}" for line in one.then.splitlines())
     return f"  {one.ring:6}  {one.name:24}  {said}{then}"

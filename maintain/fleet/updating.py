@@ -148,7 +148,7 @@ def pushed(mirror: Mirror, scratch: Path) -> Pushed | None:
     env = _isolated(scratch, os.environ)
     form = f"%h%x09%ce%x09%(trailers:key={_TRAILER},valueonly,separator=%x2C)"
     log = git(("log", f"--format={form}", f"{mirror.commit}..{tip}"), mirror.path, env)
-    commits = [line.split("\t") for line in log.splitlines()]
+    commits = [line.split("\t", 2) for line in log.split("\n") if line]
     if foreign := [name for name, email, _ in commits if email != EMAIL]:
         what = f"{BRANCH} has commits of somebody's: {', '.join(foreign[:3])}"
         then = "It is left as it is. Merge it, or delete the branch and run this again."
@@ -281,11 +281,15 @@ def _cloned(mirror: Mirror, scratch: Path) -> tuple[Path, Path]:
     root = clone / mirror.repository.folder
     listed = git(("ls-files", "-z", "--stage"), clone, env).split("\0")
     links = [line.partition("\t")[2] for line in listed if line.startswith("120000")]
-    # What an update writes must not end up elsewhere on this machine.
+    # What an update writes must not end up elsewhere on this machine, nor in git's own settings,
+    # which the git that pushes reads as well.
+    top = os.path.realpath(clone)
     for name in (*links, mirror.repository.folder):
         # Not `resolve`, which a link to itself would make raise.
-        if not Path(os.path.realpath(clone / name)).is_relative_to(os.path.realpath(clone)):
-            what = f"{name} leads out of the repository"
+        at = Path(os.path.relpath(os.path.realpath(clone / name), top))
+        place = "".join(at.parts[:1]).lower()
+        if place in ("..", ".git"):
+            what = f"{name} leads out of the repository{', into .git' if place != '..' else ''}"
             raise UnfitError(mirror.repository.name, what, "Take the link out of it.")
     return clone, root
 

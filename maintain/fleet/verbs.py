@@ -44,6 +44,7 @@ def status(
 
     from .deployed import from_file, from_octopus, with_versions
     from .hosts import api_of
+    from .screen import how_many
     from .signs import Signs
     from .status import Source, survey
 
@@ -63,7 +64,7 @@ def status(
             tell=lambda name: stage.progress(name, next(done), total),
         )  # fmt: skip
         found = survey(read, source)
-        stage.text = f"{total} repositories of {read.template}"
+        stage.text = f"{how_many(total)} of {read.template}"
     if deployed:
         found = with_versions(found, from_file(Path(deployed)))
     elif environ.get("OCTOPUS_URL") and not offline:
@@ -75,7 +76,8 @@ def status(
         )
         found = with_versions(found, *from_octopus(http, access, found))
     else:
-        found = with_versions(found, {}, "neither --deployed nor OCTOPUS_URL is there")
+        why = "--offline asks no host" if offline else "neither --deployed nor OCTOPUS_URL is there"
+        found = with_versions(found, {}, why)
     _show(run, found, html)
 
 
@@ -199,12 +201,13 @@ def _show(run: Session, found: Survey, html: str) -> None:
     from .screen import show
 
     run.answer = found.document()
+    if not run.json:
+        show(found, Console(file=sys.stdout))
     if html:
         from pipeline.edge.files import write_whole
 
+        # Last: where it cannot be written, the rest is there.
         write_whole(Path(html), page(found).encode())
         run.reporter.line(f"The page is {html}")
-    if not run.json:
-        show(found, Console(file=sys.stdout))
     if found.exit_code:
         raise Exit(code=found.exit_code)

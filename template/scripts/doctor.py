@@ -1,8 +1,14 @@
 """Say what is wrong with this repository's files, and bring back those that are the template's.
 
-Standalone: standard library only, imports nothing of ours, so that it works when the shared
-library does not even parse. It only reads, offline; `--fix` and `--against-template` fetch the
-template. Exit codes: 0 nothing found, 1 failed, 2 wrong usage, 3 not the same, 4 conflicts left.
+  --fix               Bring them back from the recorded release; edits are kept, and asked about
+  --yes               With --fix: do not ask
+  --against-template  Compare with the template itself, and not with scripts/MANIFEST
+  --root FOLDER       The repository; the one this file is in by default
+  -j, --json          One JSON document on standard output
+
+It only reads, offline; `--fix` and `--against-template` fetch the template. It imports nothing of
+the library, so `python3 scripts/doctor.py` works even where that does not parse.
+Exit codes: 0 nothing found, 1 failed, 2 wrong usage, 3 not the same, 4 conflicts left.
 """
 
 from __future__ import annotations

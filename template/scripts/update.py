@@ -1,7 +1,13 @@
 """Update this repository to another release of the template, or change an answer, with proof.
 
-Standalone: standard library only, and of ours nothing but doctor.py. It fetches the release and
-hands over to *that* release's update.py, in a new process: a fault of an old one can be mended.
+  --to VERSION         The release, like v1.2.3; the newest by default
+  --preview            Do all of it in a clone, and change nothing here
+  --answer NAME=VALUE  Another answer, by its name in .copier-answers.yml; may be repeated
+  --no-build           Run nothing of the repository: its build server is the proof
+  -j, --json           One JSON document on standard output
+
+It fetches the release and hands over to *that* release's update.py, in a new process, so that a
+fault of an old one can be mended. It imports the standard library and doctor.py, nothing else.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 ours are not the release's, 4 conflicts are left.
 """
 
@@ -93,6 +99,9 @@ def _hand_over(options: Options, words: Sequence[str], root: Path) -> int:
         if to == now and not options.answers:
             sys.stderr.write(f"update: {now} is the newest release, and this repository has it.\n")
             return _end(options, {"from": now, "to": now})
+        if not (options.to or options.answers) and _is_below(to, now):
+            sys.stderr.write(f"update: {now} is newer than the newest release, which is {to}.\n")
+            return _end(options, {"from": now, "to": now})
         if doctor.run(["git", "checkout", "--quiet", "--detach", to, "--"], clone).returncode:
             raise DoctorError(f"the template has no release {to!r}.", 2)
         theirs = clone / "template" / "scripts" / "update.py"
@@ -108,6 +117,12 @@ def _newest(tags: Sequence[str]) -> str:
     if not releases:
         raise DoctorError("the template has no release yet: say which commit with --to.")
     return max(releases, key=lambda tag: releases[tag])
+
+
+def _is_below(release: str, now: str) -> bool:
+    """Say whether a release is below the one that `git describe` named a later commit by."""
+    tag, *commits = now.rsplit("-", 2)
+    return bool(commits and _RELEASE.match(tag)) and _newest([release, tag]) == tag
 
 
 def _refuse_answers(given: Sequence[str], root: Path, clone: Path) -> None:
@@ -244,7 +259,8 @@ def _copier(root: Path, clone: Path) -> Callable[..., None]:
         raise DoctorError(str(error)) from None
 
     def run(verb: str, *words: str) -> None:
-        command = [str(python), "-m", "copier", verb, "--quiet", "--defaults", *words]
+        # Isolated: else Python would import what lies in the repository's folder.
+        command = [str(python), "-I", "-m", "copier", verb, "--quiet", "--defaults", *words]
         done = doctor.run(command, root)
         if done.returncode:
             said = done.stderr.strip()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, UsageError
 from pipeline.core.events import Reporter
 
 from maintain.manifest import MANIFEST, digest_of, write_manifest
@@ -68,6 +68,16 @@ def _refused(
 def test_a_version_is_a_release_above_the_last(ours: Path, version: str) -> None:
     """The highest one counts, as numbers, and not the newest."""
     assert (_refused(ours, version).where, _refused(ours, version).exit_code) == ("release", 2)
+
+
+def test_a_tag_that_is_there_is_refused_before_anything_is_written(ours: Path) -> None:
+    """It may be on a branch that is not here."""
+    git(ours, "tag", "v0.10.1")
+    before = git(ours, "rev-parse", "HEAD")
+    with pytest.raises(UsageError):
+        make_release(ours, "v0.10.1", SILENT, list)
+    assert git(ours, "rev-parse", "HEAD") == before
+    assert git(ours, "status", "--porcelain") == ""
 
 
 def test_a_dirty_tree_is_refused(ours: Path) -> None:

@@ -10,6 +10,8 @@ from pipeline.cli.program import main, shapes
 from pipeline.cli.session import Session, verb
 from pipeline.tasks import namespace
 
+from maintain import verbs as maintainers
+
 
 def test_every_verb_has_a_shape(tmp_path: Path) -> None:
     """The verbs are there, and flags with a value are told from those without."""
@@ -33,7 +35,8 @@ def test_a_letter_means_the_same_flag_everywhere(tmp_path: Path) -> None:
     """No short form of one verb is another flag's in the next, and each flag has one or none."""
     meanings: dict[str, set[str]] = {}
     lengths: dict[str, set[int]] = {}
-    for context in namespace(tmp_path).to_contexts():
+    theirs, ours = namespace(tmp_path), maintainers.namespace(tmp_path)
+    for context in (*theirs.to_contexts(), *ours.to_contexts()):
         for long, *short in (argument.names for argument in context.args.values()):
             lengths.setdefault(long, set()).add(len(short))
             for letter in short:

@@ -210,6 +210,7 @@ def test_text_is_readable_and_belongs_to_its_request() -> None:
         f"2026-11-26T09:04:03.000Z\t{REQUEST}\tWARN\tfrom Node\n",
         f"END RequestId: {REQUEST}\n",
         REPORT.format(REQUEST),
+        "between two requests\n",
     )
     at, request = "09:04:00.000 v12", REQUEST[:8]
     assert lines == [
@@ -223,6 +224,7 @@ def test_text_is_readable_and_belongs_to_its_request() -> None:
         f"{at} {request} ERROR Task timed out after 3.00 seconds",
         f"{at} {request} WARN from Node",
         f"{at} {request} took 12.34 ms, 70 of 256 MB, cold start 200.10 ms",
+        f"{at}          between two requests",
     ]
     assert max(map(len, lines)) <= 80
 
@@ -262,9 +264,9 @@ def test_json_is_readable_too() -> None:
         f'{at} counted lines=3 of="two words"',
         f"{at} metrics Lines=3",
         f"{at} ERROR took 3000.0 ms, 70 of 256 MB, timeout",
-        f"{at} counted",
+        f"{at.replace(REQUEST[:8], ' ' * 8)} counted",
         "    5",
-        f"{at} {{no json",
+        f"{at.replace(REQUEST[:8], ' ' * 8)} {{no json",
     ]
 
 

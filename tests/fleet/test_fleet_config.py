@@ -11,7 +11,7 @@ import pytest
 from pipeline.core.errors import PipelineError
 
 from maintain.fleet.clones import git_environment
-from maintain.fleet.config import Repository, read_fleet
+from maintain.fleet.config import Host, Repository, read_fleet
 
 _HEAD = '[fleet]\ntemplate = "https://github.com/example/copier-lambda.git"\n'
 
@@ -148,3 +148,24 @@ def test_the_token_is_in_variables_only(tmp_path: Path) -> None:
     assert env["GIT_CONFIG_VALUE_0"] == f"Authorization: Basic {words}"
     assert "s3cret" not in json.dumps(env)
     assert "AWS_SECRET_ACCESS_KEY" not in env
+
+
+@pytest.mark.parametrize(
+    ("url", "is_here"),
+    [
+        ("https://git.example.com/a/b", True),
+        ("https://Git.example.com:443/a/b", True),
+        ("https://other.example.com/a/b", False),
+        ("https://git.example.com.evil.com/a/b", False),
+        ("git@git.example.com:a/b.git", True),
+        ("ssh://git@ssh.example.com:2222/a/b", True),
+        ("git@work:a/b", True),
+        ("git@gitlab.com:a/b", False),
+        ("/srv/git@work/b.git", False),
+        ("file:///srv/b", False),
+    ],
+)
+def test_a_host_has_what_is_at_its_address(url: str, is_here: bool) -> None:
+    """What has the same slug elsewhere is somebody else's."""
+    host = Host("gitlab", "https://git.example.com/api/v4", "FLEET_TOKEN")
+    assert host.has(Repository("b", url)) == is_here

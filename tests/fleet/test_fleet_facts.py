@@ -62,11 +62,15 @@ def test_a_mirror_follows_its_remote(tmp_path: Path) -> None:
     git(source, "checkout", "--quiet", "-b", "trunk")
     git(source, "branch", "--delete", "main")
     commit_all(source, "More")
+    # What Python takes for a line's end is a letter to git.
+    git(source, "branch", "trunk\u2028more", first.commit)
     assert fetched(offline=True) == first
     second = fetched()
-    assert (second.branch, [*second.heads]) == ("trunk", ["trunk"])
+    assert (second.branch, [*second.heads]) == ("trunk", ["trunk", "trunk\u2028more"])
+    assert second.commit == git(source, "rev-parse", "trunk").strip()
     assert git(second.path, "cat-file", "-t", second.commit) == "commit\n"
-    assert git(second.path, "for-each-ref", "--format=%(refname)") == "refs/heads/trunk\n"
+    shown = git(second.path, "for-each-ref", "--format=%(refname)").strip("\n").split("\n")
+    assert shown == ["refs/heads/trunk", "refs/heads/trunk\u2028more"]
 
 
 def test_what_passes_is_tried_again(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def _edits(made: Made, template: str) -> dict[str, tuple[str, dict[str, Edit], d
         "changed-and-silent": ("changed", {_TEXT: b""}, {"days": 100}),
         "markers": ("conflicted", {"src/a.py": _MARKERS}, {}),
         "ours-marked": ("conflicted", {_TEXT: _MARKERS}, {}),
-        "rejected": ("conflicted", {"docs/deep/er/a.md.rej": b"-a\n"}, {}),
+        "rejected": ("conflicted", {"docs/deep/er/a\\nb.md.rej": b"-a\n"}, {}),
         "answers-marked": ("conflicted", {_ANSWERS: _MARKERS}, {}),
         "settings-marked": ("conflicted", {"pyproject.toml": _MARKERS}, {"days": 99}),
         "no-answers": ("broken", {_ANSWERS: None}, {}),
@@ -153,6 +153,7 @@ def test_each_kind_is_what_it_was_made(template: Path, tmp_path: Path) -> None:
     by_name = {one.name.rpartition("-")[0]: one for one in found.repositories}
     assert by_name["silent-behind"].also == ["behind"]
     assert by_name["settings-marked"].also == ["broken", "silent"]
+    assert not [one for one in found.repositories if "\n" in one.why]
     assert by_name["says-new"].why == f"it records {NEW}, and the files are those of {OLD}"
     assert by_name["of-a-commit"].why.endswith(f"is of no release, and the newest is {NEW}")
     assert by_name["behind-asked"].requests[0]["branch"] == "fleet/update-template"

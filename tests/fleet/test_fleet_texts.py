@@ -47,3 +47,10 @@ def test_an_issue_names_its_owner_and_the_files() -> None:
     text = issue_text(one, "@example/orders", "v1.0.0", "abcdef0123456789", "v1.1.0")
     for words in ("@example/orders", "`tasks.py`", "update --to v1.1.0", "<<<<<<< before"):
         assert words in text
+
+
+def test_a_name_is_a_name_whatever_it_holds() -> None:
+    """Nobody is called by it, no issue is closed by it, and it is one line."""
+    one = Updated(Path(), conflicts=("a`b @example/all\n## Closes #1",))
+    text = issue_text(one, "", "v1.0.0", "abcdef0123456789", "v1.1.0")
+    assert "  - `` a`b @example/all ## Closes #1 ``\n" in text

@@ -8,12 +8,15 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from traceback import extract_stack
 
 import pytest
-from pipeline.core.errors import PipelineError
+from pipeline.core.errors import PipelineError, UsageError
 from pipeline.edge.http import Http
 
 from maintain import verbs
@@ -137,7 +140,7 @@ def test_one_ring_is_the_last_one(world: World) -> None:
         world.add(name, _current(world.folder, name), name)
     assert [*_states(world.run("canary"))] == ["canary"]
     assert [*_states(world.run("early"))] == ["canary", "early"]
-    with pytest.raises(PipelineError):
+    with pytest.raises(UsageError):
         world.run("late")
 
 
@@ -159,6 +162,14 @@ def test_a_bad_repository_is_named_and_does_not_stop_the_rest(world: World) -> N
     (linking / "scripts").symlink_to(world.folder)
     commit_all(linking, "Let others write elsewhere")
     world.add("linking", linking, "canary")
+    # Git's settings name programs, and the git that pushes reads them.
+    setting = _current(world.folder, "setting", _OLD)
+    (setting / "tasks.py").symlink_to(".git/config")
+    commit_all(setting, "Let others write settings")
+    world.add("setting", setting, "canary")
+    # What has the same name on the fleet's host is another repository.
+    elsewhere = world.folder / "sources" / "good"
+    world.repositories.append(Repository("elsewhere", str(elsewhere), "canary"))
     world.repositories.append(Repository("gone", world.host.url("example/gone"), "canary"))
     listed = Repository("other", world.host.url("example/bare"), "canary", is_listed=False)
     world.repositories.append(listed)
@@ -167,9 +178,38 @@ def test_a_bad_repository_is_named_and_does_not_stop_the_rest(world: World) -> N
     assert report.stopped == ""
     assert _states(report) == {
         "good": "current", "bare": "broken", "foreign": "broken", "unknown": "broken",
-        "linking": "broken", "gone": "broken", "other": "skipped", "newer": "current",
+        "linking": "broken", "setting": "broken", "elsewhere": "broken", "gone": "broken",
+        "other": "skipped", "newer": "current",
     }  # fmt: skip
     assert (report.code, world.host.writes()) == (1, [])
+
+
+def test_a_ctrl_c_lets_nothing_more_begin(world: World) -> None:
+    """Only what was at work comes to its end: the rest is neither pushed nor asked about."""
+    names = [*"abcdefgh"]
+    for name in names:
+        world.add(name, _current(world.folder, name), "canary")
+    world.repositories.append(Repository("gone", world.host.url("example/gone"), "canary"))
+    main = threading.main_thread().ident or 0
+
+    def hold(asked: Asked) -> None:
+        """Answer once the run waits for those at work to end."""
+        while asked.path.startswith("/api/"):
+            if "shutdown" in [one.name for one in extract_stack(sys._current_frames()[main])]:
+                break
+            time.sleep(0.01)
+
+    class Stopped(list[str]):
+        def append(self, line: str) -> None:
+            if "gone" in line:
+                raise KeyboardInterrupt
+
+    world.host.before, world.lines = hold, Stopped()
+    with pytest.raises(KeyboardInterrupt):
+        world.run()
+    paths = [one.path for one in world.host.server.asked]
+    begun = [name for name in names if any(f"/api/v3/repos/example/{name}/" in p for p in paths)]
+    assert len(begun) <= 2
 
 
 def _sandbox(scratch: Path) -> None:
@@ -288,6 +328,9 @@ def test_each_state_gets_what_it_needs(whole: World, tmp_path: Path) -> None:
         """Put code wherever a tool might run it."""
         for name in ("update.py", "bootstrap.py", "hooks_build.py", "doctor.py"):
             (repository / "scripts" / name).write_text(_EVIL.format(seen=str(seen)), "utf-8")
+        # A tool that Python starts in that folder by a module's name would import these.
+        for name in ("copier.py", "yaml.py", "sitecustomize.py"):
+            (repository / name).write_text(_EVIL.format(seen=str(seen)), "utf-8")
         (repository / "hooks").mkdir()
         for name in ("pre-push", "pre-commit", "post-checkout", "post-commit"):
             hook = repository / "hooks" / name
@@ -347,6 +390,7 @@ def test_each_state_gets_what_it_needs(whole: World, tmp_path: Path) -> None:
     before = len(whole.host.writes())
     dry = whole.run("canary", dry_run=True)
     assert _states(dry) == {"behind": "opened"}
+    assert "would be opened" in whole.lines[-1]
     assert "Lamps are green now" in dry.outcomes[0].text
     assert (len(whole.host.writes()), whole.host.pushes()) == (before, 0)
     report = whole.run()

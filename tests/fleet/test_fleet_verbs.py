@@ -51,6 +51,10 @@ def test_a_look_at_a_fleet_and_its_parts_together(template: Path, tmp_path: Path
     code, text = run("fleet.status", "--only", "order", "--json")
     assert (code, json.loads(text)["error"]["where"]) == (1, "fleet.toml")
     assert run("fleet.merge", "fleet.toml")[0] == 1
+    for jobs in ("0", "257"):
+        assert run("fleet.plan", "--jobs", jobs)[0] == 2
+    code, text = run("fleet.status", "--offline", "--html", "fleet.toml/page", "--only", "orders")
+    assert (code, "orders" in text, "--offline asks no host" in text) == (1, True, True)
 
 
 def test_the_page_shows_what_is_read(tmp_path: Path) -> None:

@@ -140,6 +140,15 @@ def test_a_path_is_never_cut() -> None:
     assert screen(drawn((Line(f"{path}   1.4 MB"),), width=42)) == [path, "    1.4 MB"]
 
 
+def test_what_stands_below_a_label_stays_there() -> None:
+    """A long line with a label goes on below its text, and lines after it stand there too."""
+    command = "`python3 tasks.py local.invoke --event tests/events/put.json`"
+    events = (Line(f"  next      {command} calls the function"), Line("            and more"))
+    first, *others = screen(drawn(events, width=80))
+    assert first == f"  next      {command} calls"
+    assert others == ["            the function", "            and more"]
+
+
 def test_a_running_stage_is_seen_and_then_gone() -> None:
     """The live line says what goes on; with the stage's end it is away and the cursor is back."""
     written = drawn((Started("restore"), Progressed("restore", "fetching", 3, 14)))
@@ -150,10 +159,16 @@ def test_a_running_stage_is_seen_and_then_gone() -> None:
 
 def test_a_change_shows_what_goes_and_what_comes() -> None:
     """In a line of a plan the value before is red and the value after green."""
-    lines = ("  upload    code: old -> new", "              -> longer", "  drift     live: 1 -> 2")
+    lines = (
+        "  upload    code: old -> new",
+        "              -> longer",
+        "  drift     live: 1 -> 2",
+        "  plan      live: version 3 -> version 1                                 0.0 s",
+    )
     coloured = re.findall(r"\x1b\[(\d+)m([^\x1b]+)", drawn(tuple(map(Line, lines))))
     assert {("31", "old"), ("32", "new"), ("32", "longer")} <= set(coloured)
     assert [text.strip() for code, text in coloured if code == "33"] == ["drift"]
+    assert {code for code, text in coloured if "0.0 s" in text} == {"0"}
 
 
 def test_rows_of_a_status_stand_out() -> None:

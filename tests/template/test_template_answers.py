@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tomllib
 from pathlib import Path
@@ -290,3 +291,23 @@ def test_every_validator_is_proven() -> None:
     """Each question with a validator has at least one answer above that it refuses."""
     checked = {name for name, question in QUESTIONS.items() if "validator" in question}
     assert checked - {name for name, _ in _REFUSED} == set()
+
+
+def test_a_language_beside_another_ones_runtime_is_refused(
+    questions_alone: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Copier takes an answer to what is not asked; half of the files would be in another one."""
+    with pytest.raises(ValueError, match="The runtime decides the language"):
+        _answered(questions_alone, tmp_path_factory, language="node")
+    _answered(questions_alone, tmp_path_factory, language="node", runtime="nodejs24.x")
+
+
+def test_what_comes_next_begins_in_the_new_folder(
+    questions_alone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever copies the commands of the end must not make a git repository where they stand."""
+    for folder, first in (("a folder", 'cd "a folder"'), (".", "git init --initial-branch main")):
+        with contextlib.chdir(tmp_path):
+            copier.run_copy(str(questions_alone), folder, defaults=True, pretend=True)
+        after = capsys.readouterr().err.partition(" Next:\n")[2]
+        assert after.split("\n")[1].strip().startswith(first)

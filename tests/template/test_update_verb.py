@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import doctor
@@ -237,6 +238,31 @@ def test_what_is_in_the_way_is_refused(
         assert update.main(words, repository) == 3
         assert_said(capsys.readouterr().err)
         there.rmdir() if there.is_dir() and not there.is_symlink() else there.unlink()
+
+
+@pytest.mark.parametrize("module", [doctor, update])
+def test_help_has_each_flag_of_the_usage(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], module: ModuleType
+) -> None:
+    """Who asks what a flag does reads it."""
+    assert module.main(["--help"], tmp_path) == 0
+    usage, _, rest = capsys.readouterr().out.partition("\n")
+    flags = re.findall(r"--[a-z-]+", usage)
+    assert flags == [
+        flag for flag in flags if re.search(rf"^  (-\w, )?{flag} ", rest, re.MULTILINE)
+    ]
+
+
+def test_a_commit_above_the_newest_release_stays(
+    tmp_path: Path, template: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There is nothing to update to: copier would call it a downgrade."""
+    git(template, "tag", _NEXT)
+    for now, code in ((f"{_NEXT}-3-gabcdef0", 0), (_NEXT, 0)):
+        answers = f"_commit: {now}\n_src_path: {template}\n"
+        (tmp_path / doctor.ANSWERS).write_text(answers, encoding="utf-8")
+        assert update.main(["--preview"], tmp_path) == code
+        assert_said(capsys.readouterr().err)
 
 
 def test_an_unknown_origin_is_an_error(

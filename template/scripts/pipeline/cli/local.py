@@ -18,7 +18,7 @@ def start(run: Session) -> None:
     from ..verbs.local import start_for_project
 
     started = start_for_project(run.project, run.machine, run.reporter)
-    run.reporter.line(f"  local     embedded AWS on {started.aws.endpoint}")
+    run.reporter.line(f"  stack     {started.stack} on {started.aws.endpoint}")
     width = max(map(len, started.outputs), default=0) + 2
     for name, value in started.outputs.items():
         run.reporter.line(f"            {name:<{width}}{value}")

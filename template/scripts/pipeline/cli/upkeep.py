@@ -27,12 +27,14 @@ def doctor(
 @task(klass=Verb, auto_shortflags=False, iterable=["answer"])
 def update(
     c: Context, to: str | None = None, preview: bool = False, answer: Sequence[str] = (),
-    json: bool = False, verbose: bool = False,  # noqa: ARG001 - every verb has it
+    no_build: bool = False, json: bool = False,
+    verbose: bool = False,  # noqa: ARG001 - every verb has it
 ) -> None:  # fmt: skip
     """Update to another release of the template, or change an answer, with proof."""
     words = [*(["--to", to] if to else []), *(["--preview"] if preview else [])]
     words += [word for pair in answer for word in ("--answer", pair)]
-    _run(c, "update", [*words, *(["--json"] if json else [])])
+    words += [f"--{name}" for name, given in (("no-build", no_build), ("json", json)) if given]
+    _run(c, "update", words)
 
 
 def _run(c: Context, verb: str, words: Sequence[str]) -> None:

@@ -137,4 +137,5 @@ def _named(known: list[Release]) -> str:
     if not known:
         return "Nothing was deployed there yet by this pipeline."
     more = f", and {len(known) - _SHOWN} older ones" if len(known) > _SHOWN else ""
-    return f"There are {', '.join(map(str, known[:_SHOWN]))}{more}."
+    verb = "are" if len(known) > 1 else "is only"
+    return f"There {verb} {', '.join(map(str, known[:_SHOWN]))}{more}."

@@ -31,6 +31,8 @@ _SAID_BY_LAMBDA = re.compile(rf"(?:[0-9T:.-]+Z |RequestId: )+({_ID}) (?:Error: )
 _STARTED = re.compile(rf"START RequestId: ({_ID})")
 _COLD = re.compile(r"(?:INIT|RESTORE)_START Runtime Version: (.*?)(?:\tRuntime Version ARN.*)?\Z")
 _REPORT = re.compile(rf"REPORT RequestId: ({_ID})\t(.*)", re.DOTALL)
+# What comes after the report is of no request: AWS's, or the next one's that has not begun.
+_ENDS = re.compile(r'REPORT RequestId: |\{.*"type": ?"platform\.report"')
 # The same figures in REPORT and in platform.report.
 _FIGURES = {
     "durationMs": "Duration", "memorySizeMB": "Memory Size", "maxMemoryUsedMB": "Max Memory Used",
@@ -93,7 +95,7 @@ class LogReader:
         """Read a line."""
         request, level, text = _read(line.message.rstrip("\n"))
         request = request or self.requests.get(line.stream, "")
-        self.requests[line.stream] = request
+        self.requests[line.stream] = "" if _ENDS.match(line.message) else request
         return Entry(line, request, level, text)
 
     def shown(self, entry: Entry) -> Iterator[list[Part]]:

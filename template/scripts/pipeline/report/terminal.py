@@ -16,6 +16,8 @@ from ..core.text import END_COLUMN, STAGE_WIDTH, event_text, stage_line
 
 # A line of the table, a worker's too: its stage, its text, its end.
 _ROW = re.compile(rf"(  .{{{STAGE_WIDTH}}} *)(\S.*?) +(\d+\.\d s|\d+/\d+)")
+# A line below a label, like `next`, in no columns.
+_BELOW = re.compile(rf"(  (?=[a-z]).{{{STAGE_WIDTH}}} )(?=\S)(?!.* {{3}})(.*)")
 # Three blanks or more stand between the columns of other lines.
 _COLUMNS = re.compile(r"(?<=\S) {3,}(?=\S)")
 _NARROWEST = 20
@@ -87,6 +89,9 @@ def _parts(line: str, width: int) -> list[str]:
         rest = " " * (STAGE_WIDTH + 3)
         first, *more = _wrap(text, room, initial_indent=head, subsequent_indent=rest)
         return [f"{first:<{room}} {end}", *more]
+    if below := _BELOW.fullmatch(line):
+        head, text = below.groups()
+        return _wrap(text, width, initial_indent=head, subsequent_indent=" " * len(head))
     first, *columns = _COLUMNS.split(line)
     lines = [first]
     for column in columns:
@@ -108,7 +113,8 @@ def _coloured(event: Event, text: str) -> Text:
         return Text.assemble((text[:head], "green"), text[head:])
     if isinstance(event, Line) and text.startswith("CodeSha256 "):
         return Text(text, style="dim")
-    if isinstance(event, Line) and (change := _CHANGE.fullmatch(text)):
+    # A row of another process's is a line here.
+    if isinstance(event, Line) and not _ROW.fullmatch(text) and (change := _CHANGE.fullmatch(text)):
         label, what, before, arrow, after = change.groups()
         return Text.assemble(
             "  ",

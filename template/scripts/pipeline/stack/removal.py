@@ -13,6 +13,7 @@ from typing import Any
 from ..core.errors import PipelineError
 from ..core.events import Reporter
 from ..core.names import ALIAS
+from ..core.text import counted
 from ..deploy.aws_errors import Missing, explained_errors
 from .change_set import ENVIRONMENT, PROTECTED, SERVICE, Stacks, help_with
 
@@ -428,7 +429,7 @@ def _empty(removal: Removal, bucket: str, prefix: str = "", *, reporter: Reporte
             what = f"{bucket}: {errors[0]['Key']} is not removed: {errors[0].get('Message', '')}"
             raise PipelineError(removal.where, what, "Allow its removal, then run this again.")
         removed += len(objects)
-        reporter.line(f"    {bucket}: {removed} objects and versions removed")
+        reporter.line(f"    {bucket}: {counted(removed, 'object version')} removed")
 
 
 def _page_of_objects(removal: Removal, bucket: str, prefix: str) -> list[dict[str, str]]:
