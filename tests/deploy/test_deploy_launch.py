@@ -70,6 +70,20 @@ def test_launch_gives_a_script_what_octopus_gives(tmp_path: Path) -> None:
     assert "AWS_ACCESS_KEY_ID" in seen["environ"]
 
 
+def test_an_error_is_no_highlight(tmp_path: Path) -> None:
+    """The two streams are read apart: what a message on one says is not of the other's lines."""
+    text = """print("##octopus[stdout-highlight]", flush=True)
+import sys, time
+time.sleep(0.2)
+print("an error", file=sys.stderr, flush=True)
+"""
+    (tmp_path / "deploy.py").write_text(text, encoding="utf-8")
+    recorder = Recorder()
+    launch(job(tmp_path), recorder.reporter)
+    assert "an error" in [event.text for event in recorder.of(Line)]
+    assert recorder.of(Achieved) == []
+
+
 def test_a_script_that_dies_without_a_result_shows_its_last_lines(tmp_path: Path) -> None:
     """Without a result message the error holds exit code and last lines."""
     (tmp_path / "deploy.py").write_text("import nowhere_at_all\n", encoding="utf-8")

@@ -113,15 +113,17 @@ class _Listener:
 
     def _line(self, text: str, *, is_error: bool) -> None:
         self.last.append(text)
-        if self.category == "highlight":
+        # Messages are on the other stream, which may be read sooner or later than errors are.
+        category = "" if is_error else self.category
+        if category == "highlight":
             self.reporter.emit(Achieved(text))
             return
-        if self.category == "warning":
+        if category == "warning":
             self.reporter.warn(text.removeprefix("warning: "))
             return
         # After its result the script repeats it for readers of Octopus's log; here the caller
         # shows the error that has it.
-        verbose = self.category == "verbose" or (bool(self.result) and not is_error)
+        verbose = category == "verbose" or (bool(self.result) and not is_error)
         self.reporter.line(text, verbose=verbose)
 
     def _message(self, message: Message) -> None:
