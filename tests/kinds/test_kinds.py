@@ -21,23 +21,9 @@ from pipeline.local.moto_resources import add_resources
 from pipeline.local.moto_sources import serve_sources
 from pipeline.local.patches import Patches
 
+from tests.kinds.stacks import Loader
 from tests.repositories import Render
 from tests.template.answers import KINDS, WITH_BUCKET
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads CloudFormation's short forms as a dictionary of their name."""
-
-
-def _short_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> Any:
-    if isinstance(node, yaml.ScalarNode):
-        return {suffix: loader.construct_scalar(node)}
-    if isinstance(node, yaml.SequenceNode):
-        return {suffix: loader.construct_sequence(node, deep=True)}
-    raise AssertionError(node)
-
-
-_Loader.add_multi_constructor("!", _short_form)
 
 
 def _stack(render: Render, kind: str) -> str:
@@ -61,7 +47,7 @@ def _names(value: Any) -> set[str]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_resources_do_not_wait_for_each_other(render: Render, kind: str) -> None:
     """There is an order in which CloudFormation can make the resources."""
-    resources = yaml.load(_stack(render, kind), _Loader)["Resources"]  # noqa: S506 (safe)
+    resources = yaml.load(_stack(render, kind), Loader)["Resources"]  # noqa: S506 (safe)
     waiting = {
         name: (_names(body["Properties"]) | {body.get("DependsOn")}) & set(resources)
         for name, body in resources.items()
@@ -76,7 +62,7 @@ def test_resources_do_not_wait_for_each_other(render: Render, kind: str) -> None
 def test_stack_can_be_made(render: Render, kind: str) -> None:
     """With a function name alone the stack makes all it says, by moto and what we add to it."""
     body = _stack(render, kind)
-    declared = yaml.load(body, _Loader)["Resources"]  # noqa: S506 (safe)
+    declared = yaml.load(body, Loader)["Resources"]  # noqa: S506 (safe)
     with Patches() as patches, mock_aws():
         add_resources(patches)
         replace_qualifiers(patches)
@@ -106,7 +92,7 @@ def test_stack_can_be_made(render: Render, kind: str) -> None:
 @pytest.mark.parametrize("kind", WITH_BUCKET)
 def test_bucket_is_kept_and_closed(render: Render, kind: str) -> None:
     """The bucket outlives the stack, is encrypted, is not public, and calls the function."""
-    bucket = yaml.load(_stack(render, kind), _Loader)["Resources"]["Bucket"]  # noqa: S506 (safe)
+    bucket = yaml.load(_stack(render, kind), Loader)["Resources"]["Bucket"]  # noqa: S506 (safe)
     properties = bucket["Properties"]
     assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("Retain", "Retain")
     assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
@@ -142,7 +128,7 @@ def test_dead_letters_come_from_the_queue_alone(render: Render, fifo: str) -> No
 
 def test_no_message_is_lost(render: Render) -> None:
     """What fails comes again, not before the function can be done, and ends as a dead letter."""
-    stack = yaml.load(_stack(render, "sqs-queue"), _Loader)  # noqa: S506 (safe)
+    stack = yaml.load(_stack(render, "sqs-queue"), Loader)  # noqa: S506 (safe)
     resources, parameters = stack["Resources"], stack["Parameters"]
     defaults = {name: one.get("Default") for name, one in parameters.items()}
     least = 6 * defaults["Timeout"] + defaults["BatchWindow"]
@@ -171,7 +157,7 @@ def test_all_that_calls_hangs_on_the_alias(render: Render, kind: str) -> None:
 
     A deploy moves the alias, so whatever named the function would go past the deployed version.
     """
-    resources = yaml.load(_stack(render, kind), _Loader)["Resources"]  # noqa: S506 (safe)
+    resources = yaml.load(_stack(render, kind), Loader)["Resources"]  # noqa: S506 (safe)
     assert resources["Live"]["Properties"] == {
         "FunctionName": {"Ref": "Function"},
         "FunctionVersion": "$LATEST",
@@ -193,7 +179,7 @@ def test_all_that_calls_hangs_on_the_alias(render: Render, kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_role_grants_no_wildcards(render: Render, kind: str) -> None:
     """Every statement of the role names its actions, and a resource of this stack."""
-    resources = yaml.load(_stack(render, kind), _Loader)["Resources"]  # noqa: S506 (safe)
+    resources = yaml.load(_stack(render, kind), Loader)["Resources"]  # noqa: S506 (safe)
     policies = [
         policy["PolicyDocument"] for policy in resources["Role"]["Properties"]["Policies"]
     ] + [
