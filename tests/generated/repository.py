@@ -113,7 +113,12 @@ class Repository:
         error: dict[str, str] = done.document["error"]
         assert (done.code, error["where"]) == (code, where), done
         assert "Traceback" not in done.err
-        names = {re.escape(str(self.root)): "REPOSITORY", r"\b[0-9a-f]{12,40}\b": "COMMIT"}
+        names = {
+            re.escape(str(self.root)): "REPOSITORY",
+            r"\b[0-9a-f]{12,40}\b": "COMMIT",
+            # Machines have one Python or another.
+            rf"\b{re.escape(RUNTIME)}\b": "RUNTIME",
+        }
         assert_said(f"{where}: {error['what']}\n{error['then']}", names)
         return error
 
