@@ -34,7 +34,7 @@ _FOREIGN = (
 )
 # The same examples at each run, however slow the machine is; `--hypothesis-profile=explore` looks
 # for new ones, and prints how to repeat what it finds.
-settings.register_profile("suite", derandomize=True, deadline=None)
+settings.register_profile("suite", derandomize=True, deadline=None, max_examples=50)
 settings.register_profile("explore", deadline=None, max_examples=1000, print_blob=True)
 settings.load_profile("suite")
 # Makes a folder unless it is made: from its name and a function that fills it to its path.
