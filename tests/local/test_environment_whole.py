@@ -476,11 +476,7 @@ def test_nothing_is_said_to_be_gone_from_an_aws_that_was_not_read(there: Whole) 
     def refuse(*_: object) -> Connection:
         raise PipelineError("AWS", "there are no credentials", "")
 
-    wish = StackOptions("nowhere")
-    delete_stack(
-        there.project, wish, there.machine, there.seen.reporter,
-        means=replace(there.means, connect=refuse),
-    )  # fmt: skip
+    delete_stack(there.asked(StackOptions("nowhere"), replace(there.means, connect=refuse)))
     there.through_octopus = True
     assert "not looked for in AWS of CI" in there.seen.lines()[-1]
     assert there.seen.finished()[-1] == "nothing is left in AWS, where it was read"

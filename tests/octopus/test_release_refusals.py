@@ -20,7 +20,7 @@ from pipeline.project.project import Project
 from pipeline.project.worktree import WorkTree
 from pipeline.verbs.build import BuildOptions
 from pipeline.verbs.build_and_deploy import build_and_deploy
-from pipeline.verbs.env import create_environment
+from pipeline.verbs.env import OctopusHalf
 from pipeline.verbs.push import PushOptions
 from pipeline.verbs.release import OctopusOptions, Released, release, release_package
 from pipeline.verbs.version import VersionOptions
@@ -66,7 +66,9 @@ def test_missing_settings_are_named(server: OctopusServer, events: Events, tmp_p
     options, package = OctopusOptions(access), built(tmp_path)
     for verb in (
         lambda: release_package(project, package, options, machine(tmp_path), events.reporter),
-        lambda: create_environment(project, "Trial", options, {}, events.reporter),
+        OctopusHalf(
+            project, "Trial", options, PushOptions(), machine(tmp_path), events.reporter
+        ).make,
     ):
         with refused("Octopus", PipelineError) as error:
             verb()

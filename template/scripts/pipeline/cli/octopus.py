@@ -13,8 +13,8 @@ from .session import Session, secret, verb
 
 if TYPE_CHECKING:
     from ..octopus.client import Access, Octopus
+    from ..verbs.env import OctopusHalf
     from ..verbs.env_list import Survey
-    from ..verbs.env_octopus import OctopusHalf
     from ..verbs.push import PushOptions
     from ..verbs.release import OctopusOptions
 
@@ -107,7 +107,7 @@ def create(
     confirm: str = "", dry_run: bool = False, local: bool = False, print_policy: bool = False,
 ) -> None:  # fmt: skip
     """Make an environment: its place in Octopus, its stack in AWS, and the first deploy."""
-    from ..verbs.env_place import StackOptions, is_placed
+    from ..verbs.env_place import Asked, StackOptions
     from ..verbs.env_stack import create_stack
 
     if print_policy:
@@ -118,10 +118,11 @@ def create(
         return
     end = _expiry(run.machine.now(), expires)
     options = StackOptions(name, local, like, package, end, keep_on_failure, confirm, dry_run)
+    asked = Asked(run.project, options, run.machine, run.reporter)
     octopus = None if local else _octopus_half(run, name, projects, end)
     outputs = None
-    if is_placed(run.project, options):
-        outputs = create_stack(run.project, options, run.machine, run.reporter, octopus)
+    if asked.is_placed:
+        outputs = create_stack(asked, octopus)
         width = max(map(len, outputs), default=0) + 2
         for key, value in outputs.items():
             run.reporter.line(f"            {key:<{width}}{value}")
@@ -155,7 +156,7 @@ def delete(
     """Take an environment away: sources, machine, Octopus environment, buckets, stack."""
     from invoke import Exit
 
-    from ..verbs.env_place import StackOptions
+    from ..verbs.env_place import Asked, StackOptions
     from ..verbs.env_stack import delete_stack
 
     options = StackOptions(name, local, like, confirm=confirm, dry_run=dry_run)
@@ -171,7 +172,7 @@ def delete(
 
     if octopus and not dry_run:
         octopus.refuse_removal(confirm)
-    left = delete_stack(run.project, options, run.machine, run.reporter, octopus_half)
+    left = delete_stack(Asked(run.project, options, run.machine, run.reporter), octopus_half)
     for text in left:
         run.reporter.line(f"    left: {text}")
     run.answer = {"environment": name, "removed": bool(removed), "left": left}
@@ -186,7 +187,7 @@ def _octopus_half(
 
     A permanent environment has one to be deployed through, where a server is named.
     """
-    from ..verbs.env_octopus import OctopusHalf
+    from ..verbs.env import OctopusHalf
 
     access = octopus_access(run)
     options = octopus_options(access, projects=projects)

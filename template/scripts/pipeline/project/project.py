@@ -116,6 +116,11 @@ class Environment:
         """Tell whether this is the embedded AWS."""
         return self.name == LOCAL_ENVIRONMENT
 
+    @property
+    def way(self) -> tuple[str, ...]:
+        """The account and region, and how to come in."""
+        return self.account, self.region, self.profile, self.role, self.external_id
+
     def declared(self) -> dict[str, str]:
         """Return the Octopus variables that are known without Octopus."""
         return {"Octopus.Environment.Name": self.name, **self.variables}

@@ -200,7 +200,7 @@ def survey(
     declared = [one for one in declared if local or not one.is_local]
     places: dict[tuple[str, ...], Place] = {}
     found: dict[str, tuple[FoundStack, Place]] = {}
-    wanted = {_place_key(one): one for one in reversed(declared)}
+    wanted = {one.way: one for one in reversed(declared)}
     for key, environment in wanted.items():
         with read(f"AWS of {environment.name}"):
             place = place_of(project, environment.name, machine)
@@ -219,7 +219,7 @@ def survey(
             functions = known.place.connection.functions
             return replace(known, function=find_function(functions, known.stack.name))
         if known.declared:
-            own = places.get(_place_key(known.declared))
+            own = places.get(known.declared.way)
             function = find_function(own.connection.functions, own_name(known)) if own else None
             return replace(known, place=own, function=function)
         if not known.made:
@@ -268,10 +268,6 @@ def _merged(
         known = Known(spelt[key], service, settings.get(key), octopus.get(key))
         mine = [pair for pair in found if pair[0].environment.casefold() == key]
         yield from [replace(known, stack=stack, place=place) for stack, place in mine] or [known]
-
-
-def _place_key(one: Environment) -> tuple[str, ...]:
-    return one.account, one.region, one.profile, one.role, one.external_id
 
 
 def stacks_of(place: Place) -> Stacks:

@@ -1,4 +1,4 @@
-"""Which account and region an environment's stack belongs to, and the way into AWS there."""
+"""What `env.create` and `env.delete` were asked for, and the way into AWS where that belongs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +55,6 @@ class Means:
     sleep: Callable[[float], None] = time.sleep
 
 
-MEANS = Means()
-
-
 @dataclass(frozen=True)
 class Target:
     """Where a stack is: AWS there, and what a deploy to it needs."""
@@ -78,84 +75,92 @@ class Target:
         return Stacks(self.clients("cloudformation"), self.sleep)
 
 
-def is_placed(project: Project, options: StackOptions) -> bool:
-    """Tell whether the command says in which account the environment's stack belongs."""
-    declared = {one.name.casefold() for one in project.environments}
-    return options.local or bool(options.like) or options.name.casefold() in declared
+@dataclass(frozen=True)
+class Asked:
+    """One run of `env.create` or `env.delete`: what for, and what it works with."""
 
+    project: Project
+    options: StackOptions
+    machine: Machine
+    reporter: Reporter
+    means: Means = Means()
 
-def environment_of(project: Project, options: StackOptions) -> Environment:
-    """Return the declared environment, or one that is made like another."""
-    declared = {one.name.casefold(): one for one in project.environments}
-    named = options.name.casefold()
-    if named == LOCAL_ENVIRONMENT:
-        then = "Choose a name of its own, like test-1."
-        raise UsageError(f"env {options.name}", "local.start makes that stack", then)
-    if named in declared and not options.local:
-        return declared[named]
-    like = options.like or (LOCAL_ENVIRONMENT if options.local else "")
-    return replace(project.environment(like), name=options.name, permanent=False)
+    @property
+    def is_placed(self) -> bool:
+        """Tell whether it is said in which account the environment's stack belongs."""
+        return self.options.local or bool(self.options.like) or self._declared is not None
 
+    @property
+    def _declared(self) -> Environment | None:
+        named = self.options.name.casefold()
+        found = (one for one in self.project.environments if one.name.casefold() == named)
+        return next(found, None)
 
-def target_of(
-    project: Project, environment: Environment, options: StackOptions, machine: Machine,
-    reporter: Reporter, package: Path | None, means: Means,
-) -> Target:  # fmt: skip
-    """Connect to where a stack belongs; the embedded AWS is started for a `package`."""
-    name = resource_name(environment.name, project.function.name)
-    if not options.local:
-        credentials = worker_credentials(environment, machine.environ)
-        place = Place(environment, name, means.connect(credentials, environment.place()))
-        return Target(place, credentials, machine.environ, means.sleep)
-    if package:
-        aws = start_for_project(project, machine, reporter, Package.open(package)).aws
-    else:
-        aws = local_aws(project, machine)
-    variables = aws.environment()
-    clients = partial(client, aws)
-    return Target(
-        Place(environment, name, Connection(clients("lambda"), clients)),
-        Credentials.from_environment(variables),
-        {**machine.environ, **variables},
-        means.sleep,
-    )
+    @cached_property
+    def environment(self) -> Environment:
+        """The declared environment, or one that is made like another."""
+        name, local = self.options.name, self.options.local
+        if name.casefold() == LOCAL_ENVIRONMENT:
+            then = "Choose a name of its own, like test-1."
+            raise UsageError(f"env {name}", "local.start makes that stack", then)
+        if self._declared and not local:
+            return self._declared
+        return self._like(self.options.like or (LOCAL_ENVIRONMENT if local else ""))
 
+    def _like(self, model: str) -> Environment:
+        return replace(self.project.environment(model), name=self.options.name, permanent=False)
 
-def targets_of(
-    project: Project, options: StackOptions, declared: list[Environment], machine: Machine,
-    reporter: Reporter, means: Means, unread: list[str],
-) -> Iterator[tuple[Environment, Target]]:  # fmt: skip
-    """Give where an environment is, or may be: the place that has its stack, else every one.
+    def target(self, environment: Environment, package: Path | None = None) -> Target:
+        """Connect to where a stack belongs; the embedded AWS is started for a `package`."""
+        machine, means = self.machine, self.means
+        name = resource_name(environment.name, self.project.function.name)
+        if not self.options.local:
+            credentials = worker_credentials(environment, machine.environ)
+            place = Place(environment, name, means.connect(credentials, environment.place()))
+            return Target(place, credentials, machine.environ, means.sleep)
+        if package:
+            opened = Package.open(package)
+            aws = start_for_project(self.project, machine, self.reporter, opened).aws
+        else:
+            aws = local_aws(self.project, machine)
+        variables, clients = aws.environment(), partial(client, aws)
+        return Target(
+            Place(environment, name, Connection(clients("lambda"), clients)),
+            Credentials.from_environment(variables),
+            {**machine.environ, **variables},
+            means.sleep,
+        )
 
-    `unread` gets a line for what could not be looked at then.
-    """
-    if declared:
-        yield declared[0], target_of(project, declared[0], options, machine, reporter, None, means)
-        return
-    reached: dict[tuple[str, ...], tuple[Environment, Target]] = {}
-    closed: dict[str, list[str]] = {}
-    for one in project.environments:
-        key = (one.account, one.region, one.profile, one.role, one.external_id)
-        if one.is_local or key in reached:
-            continue
-        there = replace(one, name=options.name, permanent=False)
-        try:
-            target = target_of(project, there, options, machine, reporter, None, means)
-            found = target.stacks.find(target.place.function)
-        except PipelineError as error:
-            closed.setdefault(error.what, []).append(one.name)
-            continue
-        if found and owned_by(found) == project.package_id:
-            # As it was made: another declared one may share the account.
-            like = tags_of(found).get(LIKE) or one.name
-            with suppress(PipelineError):
-                there = replace(project.environment(like), name=options.name, permanent=False)
-            yield there, target
+    def targets(self, unread: list[str]) -> Iterator[Target]:
+        """Give where the environment is, or may be: the place that has its stack, else every one.
+
+        `unread` gets a line for what could not be looked at then.
+        """
+        if self.is_placed:
+            yield self.target(self.environment)
             return
-        if not found:
-            reached[key] = (there, target)
-    unread += [
-        f"{options.name} was not looked for in AWS of {', '.join(names)}: {reason}"
-        for reason, names in closed.items()
-    ]
-    yield from reached.values()
+        reached: dict[tuple[str, ...], Target] = {}
+        closed: dict[str, list[str]] = {}
+        for one in self.project.environments:
+            if one.is_local or one.way in reached:
+                continue
+            try:
+                target = self.target(self._like(one.name))
+                found = target.stacks.find(target.place.function)
+            except PipelineError as error:
+                closed.setdefault(error.what, []).append(one.name)
+                continue
+            if found and owned_by(found) == self.project.package_id:
+                # As it was made: another declared one may share the account.
+                with suppress(PipelineError):
+                    there = self._like(tags_of(found).get(LIKE) or one.name)
+                    target = replace(target, place=replace(target.place, environment=there))
+                yield target
+                return
+            if not found:
+                reached[one.way] = target
+        unread += [
+            f"{self.options.name} was not looked for in AWS of {', '.join(names)}: {reason}"
+            for reason, names in closed.items()
+        ]
+        yield from reached.values()

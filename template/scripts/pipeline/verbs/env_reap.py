@@ -13,7 +13,7 @@ from ..stack.change_set import EXPIRES, tags_of
 from ..stack.listing import warn_of
 from .env import remove_from_octopus
 from .env_list import Known, Survey, stacks_of
-from .env_place import StackOptions
+from .env_place import Asked, StackOptions
 from .env_stack import delete_stack
 
 
@@ -117,4 +117,4 @@ def _removed(
         project, environments=(there,), function=replace(project.function, name=function)
     )
     options = StackOptions(stack.environment, local=one.place.environment.is_local)
-    return delete_stack(as_made, options, machine, reporter, octopus_half)
+    return delete_stack(Asked(as_made, options, machine, reporter), octopus_half)
