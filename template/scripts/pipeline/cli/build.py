@@ -91,7 +91,7 @@ def build(
 ) -> None:  # fmt: skip
     """Restore, test, package and verify: the versioned package in build-output/."""
     from ..verbs.build import BuildOptions, build
-    from ..verbs.build_and_deploy import build_and_deploy
+    from ..verbs.release import build_and_deploy
 
     options = BuildOptions(
         _version_options(build_number, prerelease, prerelease_tag, version_strategy), force

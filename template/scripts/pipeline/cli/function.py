@@ -28,7 +28,7 @@ def inspect(run: Session, package: str | None = None) -> None:
     """Show what is in a package, ours or not, without unpacking it."""
     from ..core.events import Failed
     from ..verbs.inspect import inspect_package, refusal
-    from ..verbs.which_package import chosen_package
+    from ..verbs.last_build import chosen_package
 
     found = inspect_package(chosen_package(package, run.root))
     width = min(80, shutil.get_terminal_size().columns)

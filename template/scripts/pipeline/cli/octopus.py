@@ -44,8 +44,8 @@ def push(
     trust_host: list[str] | None = None,
 ) -> None:  # fmt: skip
     """Publish a package to a folder, a NuGet feed, or Octopus's built-in feed."""
+    from ..verbs.last_build import chosen_package
     from ..verbs.push import push
-    from ..verbs.which_package import chosen_package
 
     options = replace(
         push_options(run, nuget_api_key),

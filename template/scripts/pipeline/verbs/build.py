@@ -23,22 +23,22 @@ from ..package.inputs import Inputs, file_digest
 from ..package.make import Built, Order, make_package, restore_dependencies
 from ..package.sbom import SBOM_NAME
 from ..project.buildserver import BuildServer
-from ..project.last_build import Latest
 from ..project.project import Project
 from ..project.sources import Sources
 from ..project.versions import TAG_STRATEGY
 from ..project.worktree import WorkTree
 from ..zip.reader import OUR_LIMITS, read_member
-from .test import run_tests
-from .verify import unverifiable, verify_build
-from .version import VersionOptions, choose_version
-from .which_package import (
+from .last_build import (
     OUTPUT,
+    Latest,
     chosen_package,
     is_stale,
     last_build,
     write_last_build,
 )
+from .test import run_tests
+from .verify import unverifiable, verify_build
+from .version import VersionOptions, choose_version
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def build(project: Project, options: BuildOptions, machine: Machine, reporter: R
 
         inputs = read_inputs() if sources.made else began
         with new_folder(root / OUTPUT / version) as folder:
-            previous = last.package_path(root).parent / FUNCTION_ZIP if last else None
+            previous = (root / last.package).parent / FUNCTION_ZIP if last else None
             order = Order(version, tree.source, sources, folder, previous)
             restored = _restore(project, machine, reporter)
             if full:
@@ -205,7 +205,7 @@ def _is_reusable(last: Latest, options: BuildOptions, server: BuildServer, root:
     asked = options.force or options.version != VersionOptions() or given
     if asked or not (last.tested or options.only_package):
         return False
-    return _is_whole(last.package_path(root), last.package_sha256)
+    return _is_whole(root / last.package, last.package_sha256)
 
 
 def _is_whole(package: Path, sha256: str) -> bool:
@@ -223,7 +223,7 @@ def _is_whole(package: Path, sha256: str) -> bool:
 
 
 def _reuse(last: Latest, root: Path, reporter: Reporter, *, full: bool) -> Outcome:
-    manifest_file = last.package_path(root).parent / MANIFEST_NAME
+    manifest_file = (root / last.package).parent / MANIFEST_NAME
     manifest = Manifest.from_json(manifest_file.read_bytes(), where=str(manifest_file))
     reporter.line("  unchanged since the last build: same version, same package")
     if last.why_not and full:
@@ -234,7 +234,7 @@ def _reuse(last: Latest, root: Path, reporter: Reporter, *, full: bool) -> Outco
 def _conclude(
     latest: Latest, manifest: Manifest, root: Path, reporter: Reporter, *, reused: bool
 ) -> Outcome:
-    package = latest.package_path(root)
+    package = root / latest.package
     reporter.emit(Artifact(str(package)))
     reporter.line(f"{latest.package}   {readable_size(package.stat().st_size)}")
     reporter.line(f"CodeSha256 {manifest.function_zip.code_sha256}")

@@ -40,12 +40,11 @@ from .build import fresh_package
 from .deploy_here import (
     DeployOptions,
     packages_at_hand,
-    refuse_unfit,
 )
 from .env import OctopusHalf
 from .env_place import Asked, Target
 from .env_smoke import smoke_through_bucket
-from .which_package import chosen_package
+from .last_build import chosen_package, refuse_unfit
 
 # What --package says to have the last build in an environment that is like another one.
 LAST = "last"
@@ -285,8 +284,7 @@ def _what(asked: Asked, where: str, octopus: OctopusHalf | None) -> tuple[Path |
             path = Path(at_hand[release])
         else:
             verified = environment.permanent
-            latest = refuse_unfit(project, where, asked.machine.environ, verified=verified)
-            path = latest.package_path(project.root)
+            path = refuse_unfit(project, where, asked.machine.environ, verified=verified)
     Package.open(path).own_manifest()
     return path, ""
 

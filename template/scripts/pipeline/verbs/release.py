@@ -34,9 +34,10 @@ from ..octopus.releases import (
 from ..octopus.waiting import Patience, interrupted, wait_for
 from ..package.contents import Package
 from ..project.project import Project
-from .deploy_here import refuse_unfit
+from .build import BuildOptions, Outcome, build
+from .last_build import chosen_package, refuse_unfit
+from .push import Pushed, PushOptions, push
 from .test import run_post_deployment_tests
-from .which_package import chosen_package, last_build
 
 
 @dataclass(frozen=True)
@@ -91,13 +92,30 @@ def release(
 
     Raises PipelineError for a build that is stale, or not fit for a permanent environment.
     """
-    latest = None if named else last_build(project.root)
-    package = latest.package_path(machine.root) if latest else chosen_package(named, project.root)
+    package = chosen_package(named, project.root)
     package_id = Package.open(package).own_manifest().package_id
     destination = look_up(project, package_id, options, machine.environ, reporter)
-    if latest:
-        refuse_unfit_build(project, destination, options, machine.environ)
+    if not named:
+        _refuse_unfit_build(project, destination, options, machine.environ)
     return release_package(project, package, options, machine, reporter, destination)
+
+
+def build_and_deploy(
+    project: Project, options: BuildOptions, feed: PushOptions, octopus: OctopusOptions,
+    machine: Machine, reporter: Reporter,
+) -> tuple[Outcome, Pushed, Released]:  # fmt: skip
+    """`build --deploy`: build, push, make the releases, and deploy them.
+
+    Raises PipelineError before anything is built where Octopus has not everything that is named,
+    and before anything is pushed for a build that is not fit for a permanent environment.
+    """
+    destination = look_up(project, project.package_id, octopus, machine.environ, reporter)
+    outcome = build(project, options, machine, reporter)
+    _refuse_unfit_build(project, destination, octopus, machine.environ)
+    package = project.root / outcome.latest.package
+    pushed = push(project, package, feed, machine.environ, reporter, destination.octopus)
+    released = release_package(project, package, octopus, machine, reporter, destination)
+    return outcome, pushed, released
 
 
 def look_up(
@@ -120,7 +138,7 @@ def look_up(
     return destination
 
 
-def refuse_unfit_build(
+def _refuse_unfit_build(
     project: Project, destination: Destination, options: OctopusOptions, environ: Mapping[str, str]
 ) -> None:
     """Raise PipelineError for a last build that is stale, or must not go to one of these."""

@@ -29,8 +29,8 @@ from ..edge.machine import Machine
 from ..octopus.client import Access, connect
 from ..octopus.releases import newest_releases
 from ..project.project import Project
+from .last_build import last_build
 from .which_function import Place, caller
-from .which_package import last_build
 
 
 @dataclass(frozen=True)

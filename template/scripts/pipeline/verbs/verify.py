@@ -25,7 +25,7 @@ from ..package.make import TOOL_LOCK, Built, Order, make_package, restore_depend
 from ..project.buildserver import BuildServer
 from ..project.project import Project
 from ..zip.difference import difference
-from .which_package import chosen_package, mark_verified
+from .last_build import chosen_package, mark_verified
 
 
 def verify(
