@@ -15,6 +15,7 @@ from .session import Session, error_document, verb
 
 if TYPE_CHECKING:
     from ..deploy.observe import Wait
+    from ..verbs.which_function import Place
 
 LOG_FLAGS = {
     "since": "From when: 15m, 2h, 1d, or a moment like 2026-11-26T09:05 (UTC)",
@@ -115,7 +116,17 @@ def rollback(run: Session, environment: str = "", to: str = "", reason: str = ""
         run.answer = asdict(rollback(place, to, reason, run.machine.now(), run.reporter, wait))
 
 
-@verb({"environment": "Which; all declared ones by default"}, iterable=["environment"])
+def _place(run: Session, name: str) -> Place:
+    """Return where an environment is, declared or made by `env.create`."""
+    from ..verbs.env_place import Asked, StackOptions
+
+    return Asked(run.project, StackOptions(name), run.machine, run.reporter).place()
+
+
+@verb(
+    {"environment": "Which, also one of env.create; all declared ones else"},
+    iterable=["environment"],
+)
 def status(run: Session, environment: list[str]) -> None:
     """Show which release each environment serves, and what is not as it should be (exit 3)."""
     from invoke import Exit
@@ -124,7 +135,6 @@ def status(run: Session, environment: list[str]) -> None:
     from ..core.events import Failed
     from ..core.text import counted
     from ..verbs.status import Status, elsewhere, status, texts
-    from ..verbs.which_function import place_of
     from .octopus import octopus_access
 
     names = environment or [one.name for one in run.project.environments] or [""]
@@ -132,7 +142,7 @@ def status(run: Session, environment: list[str]) -> None:
 
     def look(name: str) -> Status | PipelineError:
         try:
-            return status(place_of(run.project, name, run.machine), where)
+            return status(_place(run, name), where)
         except PipelineError as error:
             # The others are told of all the same.
             return error
@@ -160,7 +170,7 @@ def status(run: Session, environment: list[str]) -> None:
         raise Exit(code=code)
 
 
-@verb({"environment": _WHERE, **LOG_FLAGS})
+@verb({"environment": f"{_WHERE}, or one of env.create", **LOG_FLAGS})
 def logs(
     run: Session, environment: str = "", since: str = "", follow: bool = False, version: str = ""
 ) -> None:
@@ -175,13 +185,12 @@ def show_log(run: Session, environment: str, since: str, version: str, *, follow
     from ..core.errors import Interrupted
     from ..report.function_log import LogReader
     from ..verbs.logs import LogOptions, function_log
-    from ..verbs.which_function import place_of
     from .printers import part_writer
 
     options = LogOptions(since, version, follow)
     found = []
     try:
-        place = place_of(run.project, environment, run.machine)
+        place = _place(run, environment)
         reader, show = LogReader(), part_writer(run.masked)
         for entries in function_log(place, options, run.machine.now(), run.reporter, time.sleep):
             found += [] if follow else [entry.document() for entry in entries]

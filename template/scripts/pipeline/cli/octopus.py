@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -123,9 +124,7 @@ def create(
     outputs = None
     if asked.is_placed:
         outputs = create_stack(asked, octopus)
-        width = max(map(len, outputs), default=0) + 2
-        for key, value in outputs.items():
-            run.reporter.line(f"            {key:<{width}}{value}")
+        show_outputs(run, outputs)
     else:
         if octopus is None:
             octopus_access(run).check("Or name with --like the environment that it is like in AWS.")
@@ -138,6 +137,14 @@ def create(
         run.answer = {"environment": made.name, "id": made.id, "expires": ends}
     if outputs is not None:
         run.answer = {**run.answer, "outputs": outputs}
+
+
+def show_outputs(run: Session, outputs: Mapping[str, str]) -> None:
+    """Show what a stack gives out."""
+    from ..core.text import aligned
+
+    for line in aligned([*outputs.items()], "  "):
+        run.reporter.line(f"            {line}")
 
 
 @verb(

@@ -41,6 +41,8 @@ _HANDLER = re.compile(r"[A-Za-z0-9_./-]+\.[A-Za-z_][A-Za-z0-9_]*\Z")
 BUNDLED, FROM_RUNTIME = "bundled", "runtime"
 # The tests inside dependencies, as globs of `exclude`; a folder at the top is a package.
 TEST_FOLDERS = ("*/**/tests/**", "*/**/test/**")
+# A setting of old that is still read.
+_OLD_TESTS = "leave-out-tests"
 # The feed's name that means Octopus's built-in one.
 BUILT_IN_FEED = "octopus"
 # The environment of the embedded AWS; it is always there and needs no declaration.
@@ -377,6 +379,7 @@ def _function(table: Table, began: str) -> Function:
         )
         then = f"{doctor.FOR_GOOD}: put {began} back, or generate a repository for {runtime.name}."
         raise table.error("runtime", what, then)
+    old = table.flag(_OLD_TESTS, default=False)
     function = Function(
         name=table.text("name"),
         runtime=runtime,
@@ -387,7 +390,7 @@ def _function(table: Table, began: str) -> Function:
         tags=table.mapping("tags", any_text=True),
         boto3=table.choice(runtime.sdk, (BUNDLED, FROM_RUNTIME), BUNDLED),
         bundling=_bundling(table) if runtime.is_bundled else None,
-        exclude=(*table.texts("exclude", ()), *(TEST_FOLDERS if _leaves_out_tests(table) else ())),
+        exclude=(*table.texts("exclude", ()), *(TEST_FOLDERS if old else ())),
         bucket=table.text("bucket", ""),
     )
     table.refuse_unknown()
@@ -406,16 +409,12 @@ def _bundling(table: Table) -> Bundling | None:
     return bundling if table.flag("bundle", default=True) else None
 
 
-def _leaves_out_tests(table: Table) -> bool:
-    return table.flag("leave-out-tests", default=False)
-
-
 def _advice(function: Table) -> tuple[str, ...]:
-    if "leave-out-tests" not in function.values:
+    if _OLD_TESTS not in function.values:
         return ()
     globs = ", ".join(f'"{glob}"' for glob in TEST_FOLDERS)
-    then = f"write exclude = [{globs}]" if _leaves_out_tests(function) else "remove the line"
-    return (f"{function.file} [{function.name}] leave-out-tests is not a setting any more: {then}",)
+    then = f"write exclude = [{globs}]" if function.values[_OLD_TESTS] else "remove the line"
+    return (f"{function.file} [{function.name}] {_OLD_TESTS} is not a setting any more: {then}",)
 
 
 def _secrets_allowed(pipeline: Table) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..core.errors import PipelineError
 from ..core.names import resource_name
+from ..core.text import aligned
 from ..deploy.plan_screen import row
 from ..edge.machine import Machine
 from ..octopus.client import Octopus
@@ -130,8 +131,7 @@ class Survey:
         """Return the table: a line for each environment, and below it what stands out."""
         heads: list[tuple[str, ...]] = [("environment", "release", "age", "end")]
         heads += [self._head(one) for one in self.environments]
-        widths = [max(map(len, column)) for column in zip(*heads, strict=True)]
-        first, *tops = ["   ".join(map(str.ljust, head, widths)).rstrip() for head in heads]
+        first, *tops = aligned(heads)
         lines = [first] if tops else []
         for top, one in zip(tops, self.environments, strict=True):
             lines += [top, *(line for note in self.notes(one) for line in row(*note))]

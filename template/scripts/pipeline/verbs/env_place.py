@@ -1,4 +1,4 @@
-"""What `env.create` and `env.delete` were asked for, and the way into AWS where that belongs."""
+"""What a verb was asked of an environment, declared or not, and the way into AWS where that is."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from ..core.events import Reporter
 from ..core.names import resource_name
 from ..deploy.aws_session import Connection, Credentials, connect
 from ..edge.machine import Machine
+from ..local.background import running
 from ..local.clients import client
 from ..package.contents import Package
 from ..project.project import LOCAL_ENVIRONMENT, Environment, Project
 from ..stack.change_set import LIKE, Stacks, owned_by, tags_of
 from .check import check_stack
 from .deploy_here import deploy_package, worker_credentials
-from .local import start_for_project
+from .local import start_for_project, state_file
 from .local_use import local_aws
-from .which_function import Place
+from .which_function import Place, place_of
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Asked:
-    """One run of `env.create` or `env.delete`: what for, and what it works with."""
+    """What a verb is to do with an environment, and what it works with."""
 
     project: Project
     options: StackOptions
@@ -130,6 +131,27 @@ class Asked:
             {**machine.environ, **variables},
             means.sleep,
         )
+
+    def place(self) -> Place:
+        """Connect to where the environment is: a declared one, or one that `env.create` made.
+
+        Of two that are not declared, that in the embedded AWS is the second. Raises PipelineError
+        where there is none, or no way into it.
+        """
+        name, unread = self.options.name, list[str]()
+        if name and not self.is_placed and name.casefold() != LOCAL_ENVIRONMENT:
+            for target in self.targets(unread):
+                if target.stacks.find(target.place.function):
+                    return target.place
+            if running(state_file(self.project.root)):
+                target = replace(self, options=replace(self.options, local=True)).target(
+                    self._like(LOCAL_ENVIRONMENT)
+                )
+                if target.stacks.find(target.place.function):
+                    return target.place
+            for text in unread:
+                self.reporter.warn(text)
+        return place_of(self.project, name, self.machine, self.means.connect)
 
     def targets(self, unread: list[str]) -> Iterator[Target]:
         """Give where the environment is, or may be: the place that has its stack, else every one.
