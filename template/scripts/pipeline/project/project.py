@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import doctor
+from packaging.dependency_groups import resolve_dependency_groups
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
@@ -31,8 +32,6 @@ OTHER_WAYS = (
     "Build a wheel of it and name its folder in UV_FIND_LINKS, or an index that has it in "
     "UV_INDEX; or put its code into src."
 )
-# How a dependency group takes another one in.
-_INCLUDE = "include-group"
 _BASE_VERSION = re.compile(r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\Z")
 # A folder or a name, and nothing that git's patterns or its names of branches give a meaning.
 _TAG_PREFIX = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._/-]*)?\Z")
@@ -243,7 +242,7 @@ class Project:
                 _requirement(project, "dependencies", line)
                 for line in project.texts("dependencies", ())
             ),
-            test_dependencies=tuple(dict.fromkeys(_group(groups, "test", ()))),
+            test_dependencies=tuple(dict.fromkeys(_group(groups, "test"))),
             octopus=OctopusSettings.read(pipeline.table("octopus", {})),
             feed=push.text("feed", BUILT_IN_FEED),
             trust_hosts=push.texts("trust-hosts", ()),
@@ -313,32 +312,22 @@ def _requirement(table: Table, key: str, line: str) -> str:
     return line
 
 
-def _group(groups: Table, name: str, within: tuple[str, ...]) -> Iterator[str]:
-    """Yield a dependency group's requirements, those of the groups that it includes among them.
-
-    `within` are the groups that have led here. Names compare as indexes compare packages'.
-    """
-    spellings = [key for key in groups.values if normal(key) == normal(name)]
-    if len(spellings) > 1:
-        what = f"{spellings[0]!r} and {spellings[1]!r} are the same group"
-        raise groups.error(spellings[1], what, "Make them one.")
-    if not spellings and within:
-        known = ", ".join(groups.values)
-        raise groups.error(within[-1], f"there is no group {name!r}", f"There are {known}.")
-    key = spellings[0] if spellings else name
-    if key in within:
-        way = " -> ".join((*within[within.index(key) :], key))
-        raise groups.error(key, f"it includes itself: {way}", "Leave out one of them.")
-    for item in groups.items(key):
+def _group(groups: Table, name: str) -> Iterator[str]:
+    """Yield a dependency group's requirements, those of the groups that it includes among them."""
+    if name not in map(normal, groups.values):
+        return
+    own = groups.values.get(name)
+    for item in own if isinstance(own, list) else ():
         if isinstance(item, str):
-            yield _requirement(groups, key, item)
-        elif (
-            isinstance(item, Mapping) and [*item] == [_INCLUDE] and isinstance(item[_INCLUDE], str)
-        ):
-            yield from _group(groups, item[_INCLUDE], (*within, key))
-        else:
-            then = f'Write {key} = ["...", {{{_INCLUDE} = "..."}}].'
-            raise groups.error(key, f"{item!r} is neither a requirement nor a group", then)
+            _requirement(groups, name, item)
+    try:
+        found = resolve_dependency_groups(groups.values, name)
+    except ExceptionGroup as error:
+        what = "; ".join(str(one).partition("\n")[0] for one in error.exceptions)
+        then = f'A group is like {name} = ["...", {{include-group = "..."}}].'
+        raise groups.error(name, what, then) from error
+    for line in found:
+        yield _requirement(groups, name, line)
 
 
 def _strategy(pipeline: Table) -> str:
