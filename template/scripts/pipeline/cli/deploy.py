@@ -23,7 +23,7 @@ LOG_FLAGS = {
     "version": "Only this one: a release's version or commit, `live`, or Lambda's number",
 }
 _AT_ONCE = 8  # environments
-_WHERE = "Where: an environment of pyproject.toml in any case, or `local`"
+_WHERE = "Where: an environment of pyproject.toml or of env.create, or `local`"
 
 
 @contextmanager
@@ -40,6 +40,13 @@ def _wait() -> Iterator[Wait]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _place(run: Session, name: str) -> Place:
+    """Return where an environment is, declared or made by `env.create`."""
+    from ..verbs.env_place import Asked, StackOptions
+
+    return Asked(run.project, StackOptions(name), run.machine, run.reporter).place()
 
 
 @verb(
@@ -70,7 +77,6 @@ def deploy(
     from ..deploy.traffic import ABORT, PROMOTE
     from ..verbs.deploy_here import DeployOptions, deploy
     from ..verbs.rollback import end_canary
-    from ..verbs.which_function import place_of
 
     if detailed_exit_code and not (dry_run or plan):
         what = "--detailed-exit-code is for --dry-run and --plan"
@@ -86,7 +92,7 @@ def deploy(
             what = "--promote and --abort end the canary that is under way, and deploy nothing"
             raise UsageError("deploy", what, "Name one of them, and nothing but the environment.")
         word = PROMOTE if promote else ABORT
-        place = place_of(run.project, environment, run.machine)
+        place = _place(run, environment)
         with _wait() as wait:
             run.answer = asdict(end_canary(place, word, run.reporter, wait))
         return
@@ -109,18 +115,10 @@ def deploy(
 def rollback(run: Session, environment: str = "", to: str = "", reason: str = "") -> None:
     """Let the alias live point to an earlier release again; nothing is built or uploaded."""
     from ..verbs.rollback import rollback
-    from ..verbs.which_function import place_of
 
-    place = place_of(run.project, environment, run.machine)
+    place = _place(run, environment)
     with _wait() as wait:
         run.answer = asdict(rollback(place, to, reason, run.machine.now(), run.reporter, wait))
-
-
-def _place(run: Session, name: str) -> Place:
-    """Return where an environment is, declared or made by `env.create`."""
-    from ..verbs.env_place import Asked, StackOptions
-
-    return Asked(run.project, StackOptions(name), run.machine, run.reporter).place()
 
 
 @verb(
@@ -170,7 +168,7 @@ def status(run: Session, environment: list[str]) -> None:
         raise Exit(code=code)
 
 
-@verb({"environment": f"{_WHERE}, or one of env.create", **LOG_FLAGS})
+@verb({"environment": _WHERE, **LOG_FLAGS})
 def logs(
     run: Session, environment: str = "", since: str = "", follow: bool = False, version: str = ""
 ) -> None:
@@ -224,10 +222,9 @@ def prune(
     """Remove the function's old versions that nothing leads to and no rollback needs."""
     from ..core.errors import UsageError
     from ..verbs.versions import prune
-    from ..verbs.which_function import place_of
 
     if keep is not None and not (keep.isdecimal() and int(keep)):
         raise UsageError("--keep", f"{keep!r} is not a number from 1 on", "Pass one, like 10.")
-    place = place_of(run.project, environment, run.machine)
+    place = _place(run, environment)
     number = int(keep) if keep else None
     run.answer = asdict(prune(place, number, run.reporter, dry_run=dry_run))
