@@ -28,7 +28,7 @@ from pipeline.octopus.waiting import Patience
 from pipeline.package.contents import Package
 from pipeline.project.project import Project
 from pipeline.runtime.function_code import LocalRuntime
-from pipeline.verbs.env import OctopusHalf
+from pipeline.verbs.env_octopus import OctopusHalf
 from pipeline.verbs.env_place import Asked, Means, StackOptions
 from pipeline.verbs.env_stack import create_stack, delete_stack
 from pipeline.verbs.push import PushOptions

@@ -15,8 +15,8 @@ from pipeline.core.manifest import FunctionFacts, Manifest, Source, ZipFacts
 from pipeline.edge.http import Http
 from pipeline.octopus.client import Access, Octopus, connect
 from pipeline.project.project import Project
-from pipeline.verbs.env import OctopusHalf
 from pipeline.verbs.env_list import Survey, survey
+from pipeline.verbs.env_octopus import OctopusHalf
 from pipeline.verbs.env_reap import Reaped, reap
 from pipeline.verbs.push import PushOptions
 from pipeline.verbs.release import OctopusOptions, Released, connected

@@ -18,7 +18,7 @@ from pipeline.project.buildserver import BuildServer
 from pipeline.project.project import Project
 from pipeline.project.worktree import WorkTree
 from pipeline.verbs.build import BuildOptions
-from pipeline.verbs.env import OctopusHalf
+from pipeline.verbs.env_octopus import OctopusHalf
 from pipeline.verbs.last_build import OUTPUT, Latest, write_last_build
 from pipeline.verbs.push import PushOptions
 from pipeline.verbs.release import (

@@ -26,7 +26,7 @@ from pipeline.verbs.inspect import inspect_package
 from pipeline.verbs.push import PushOptions, push
 from pipeline.verbs.release import OctopusOptions, release_package
 from pipeline.verbs.run import run_packaged
-from pipeline.verbs.verify import verify_package
+from pipeline.verbs.verify import verify
 from pipeline.zip.member_names import first_clash
 from pipeline.zip.reader import open_archive, read_member
 
@@ -96,7 +96,7 @@ class Verbs:
     def verify(self, path: Path) -> None:
         """Verify, as far as the commit; a package that no commit makes is not the same."""
         try:
-            verify_package(path, self.machine, self.reporter)
+            verify(str(path), self.machine, self.reporter)
         except NotTheSame as error:
             raise PipelineError(error.where, error.what, error.then) from error
         except PipelineError as error:

@@ -14,8 +14,8 @@ from .session import Session, secret, verb
 
 if TYPE_CHECKING:
     from ..octopus.client import Access, Octopus
-    from ..verbs.env import OctopusHalf
     from ..verbs.env_list import Survey
+    from ..verbs.env_octopus import OctopusHalf
     from ..verbs.push import PushOptions
     from ..verbs.release import OctopusOptions
 
@@ -194,7 +194,7 @@ def _octopus_half(
 
     A permanent environment has one to be deployed through, where a server is named.
     """
-    from ..verbs.env import OctopusHalf
+    from ..verbs.env_octopus import OctopusHalf
 
     access = octopus_access(run)
     options = octopus_options(access, projects=projects)

@@ -11,8 +11,8 @@ from ..octopus.environments import STAMP, find_environment, note_warning
 from ..project.project import Project
 from ..stack.change_set import EXPIRES, tags_of
 from ..stack.listing import warn_of
-from .env import remove_from_octopus
 from .env_list import Known, Survey, stacks_of
+from .env_octopus import remove_from_octopus
 from .env_place import Asked, StackOptions
 from .env_stack import delete_stack
 

@@ -41,7 +41,7 @@ from .deploy_here import (
     DeployOptions,
     packages_at_hand,
 )
-from .env import OctopusHalf
+from .env_octopus import OctopusHalf
 from .env_place import Asked, Target
 from .env_smoke import smoke_through_bucket
 from .last_build import chosen_package, refuse_unfit
