@@ -26,7 +26,6 @@ from pipeline.verbs.release import (
     Released,
     build_and_deploy,
     release,
-    release_package,
 )
 from pipeline.verbs.version import VersionOptions
 
@@ -69,7 +68,7 @@ def test_missing_settings_are_named(server: OctopusServer, events: Events, tmp_p
     access, project = Access("", ""), project_in(tmp_path)
     options, package = OctopusOptions(access), built(tmp_path)
     for verb in (
-        lambda: release_package(project, package, options, machine(tmp_path), events.reporter),
+        lambda: release(project, str(package), options, machine(tmp_path), events.reporter),
         OctopusHalf(
             project, "Trial", options, PushOptions(), machine(tmp_path), events.reporter
         ).make,

@@ -36,12 +36,10 @@ from ..octopus.projects import package_steps, steps_in
 from ..project.project import LOCAL_ENVIRONMENT, Project
 from .push import PushOptions, push
 from .release import (
+    Destination,
     OctopusOptions,
     chosen_projects,
     connected,
-    deploy_release,
-    look_up,
-    release_package,
 )
 
 
@@ -183,29 +181,26 @@ class OctopusHalf:
 
     def has_release(self, version: str) -> bool:
         """Tell whether Octopus can deploy that version without a package from here."""
-        return self._deployed(version, ())
+        return self._destination().deploy_again(version)
 
     def deploy(self, package: Path | None, version: str) -> None:
         """Deploy a package through a release of it, which is made now unless it is there.
 
         Without a package the release of that version has to be there.
         """
-        if package is None:
-            if not self._deployed(version, (self.name,)):
-                what = f"the release {version} has gone from Octopus"
-                raise PipelineError(f"env.create {self.name}", what, "Name a --package.")
-            return
-        options = replace(self.options, environments=(self.name,))
-        environ, reporter = self.machine.environ, self.reporter
-        there = look_up(self.project, self.project.package_id, options, environ, reporter)
-        push(self.project, package, self.push, environ, reporter, there.octopus)
-        release_package(self.project, package, options, self.machine, reporter, there)
+        there = self._destination(self.name)
+        if package:
+            environ = self.machine.environ
+            push(self.project, package, self.push, environ, self.reporter, there.octopus)
+            there.release(package, self.machine)
+        elif not there.deploy_again(version):
+            what = f"the release {version} has gone from Octopus"
+            raise PipelineError(f"env.create {self.name}", what, "Name a --package.")
 
-    def _deployed(self, version: str, environments: tuple[str, ...]) -> bool:
+    def _destination(self, *environments: str) -> Destination:
         options = replace(self.options, environments=environments)
-        environ, package_id = self.machine.environ, self.project.package_id
-        there = look_up(self.project, package_id, options, environ, self.reporter)
-        return deploy_release(there, version, options, self.reporter)
+        project, environ = self.project, self.machine.environ
+        return Destination.look_up(project, project.package_id, options, environ, self.reporter)
 
     def _register(self, made: OctopusEnvironment, own: str, roles: tuple[str, ...]) -> str:
         """Give it a machine, and return what was done."""
