@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -17,7 +16,7 @@ from ..edge.machine import Machine
 from ..octopus.client import Octopus
 from ..octopus.environments import OctopusEnvironment, all_environments, moment
 from ..project.project import LOCAL_ENVIRONMENT, Environment, Project
-from ..stack.change_set import ENVIRONMENT, SERVICE, Stacks
+from ..stack.change_set import ENVIRONMENT, SERVICE
 from ..stack.listing import FoundFunction, FoundStack, find_function, service_stacks
 from ..stack.removal import Removal, audit
 from .which_function import Place, place_of
@@ -205,7 +204,7 @@ def survey(
         with read(f"AWS of {environment.name}"):
             place = place_of(project, environment.name, machine)
             for stack in service_stacks(
-                stacks_of(place), "env.list", project.package_id, _names(project, declared)
+                place.stacks, "env.list", project.package_id, _names(project, declared)
             ):
                 found[f"{stack.account} {stack.region} {stack.name}"] = (stack, place)
             places[key] = place
@@ -229,7 +228,7 @@ def survey(
         left = [
             text
             for place in places.values()
-            for text in audit(Removal(name, place.connection.clients, stacks_of(place), tags=tags))
+            for text in audit(Removal(name, place.clients, place.stacks, tags=tags))
         ]
         return replace(known, left=tuple(left))
 
@@ -268,11 +267,6 @@ def _merged(
         known = Known(spelt[key], service, settings.get(key), octopus.get(key))
         mine = [pair for pair in found if pair[0].environment.casefold() == key]
         yield from [replace(known, stack=stack, place=place) for stack, place in mine] or [known]
-
-
-def stacks_of(place: Place) -> Stacks:
-    """Return the stacks of a place."""
-    return Stacks(place.connection.clients("cloudformation"), time.sleep)
 
 
 def _names(project: Project, declared: Sequence[Environment]) -> Mapping[str, str]:

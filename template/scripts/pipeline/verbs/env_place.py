@@ -7,25 +7,22 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from ..core.errors import PipelineError, UsageError
 from ..core.events import Reporter
-from ..core.names import resource_name
 from ..deploy.aws_session import Connection, Credentials, connect
 from ..edge.machine import Machine
 from ..local.background import running
-from ..local.clients import client
 from ..package.contents import Package
 from ..project.project import LOCAL_ENVIRONMENT, Environment, Project
-from ..stack.change_set import LIKE, Stacks, owned_by, tags_of
+from ..stack.change_set import LIKE, owned_by, tags_of
 from .check import check_stack
-from .deploy_here import deploy_package, worker_credentials
+from .deploy_here import deploy_package
 from .local import start_for_project, state_file
 from .local_use import local_aws
-from .which_function import Place, place_of
+from .which_function import Place, place_in, place_of
 
 
 @dataclass(frozen=True)
@@ -54,26 +51,6 @@ class Means:
     deploy: Callable[..., object] = deploy_package
     connect: Callable[[Credentials, Mapping[str, str]], Connection] = connect
     sleep: Callable[[float], None] = time.sleep
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where a stack is: AWS there, and what a deploy to it needs."""
-
-    place: Place
-    credentials: Credentials
-    environ: Mapping[str, str]
-    sleep: Callable[[float], None]
-
-    @property
-    def clients(self) -> Callable[[str], Any]:
-        """Return what gives the client of a service."""
-        return self.place.connection.clients
-
-    @property
-    def stacks(self) -> Stacks:
-        """Return the stacks there."""
-        return Stacks(self.clients("cloudformation"), self.sleep)
 
 
 @dataclass(frozen=True)
@@ -111,26 +88,16 @@ class Asked:
     def _like(self, model: str) -> Environment:
         return replace(self.project.environment(model), name=self.options.name, permanent=False)
 
-    def target(self, environment: Environment, package: Path | None = None) -> Target:
+    def place_in(self, environment: Environment, package: Path | None = None) -> Place:
         """Connect to where a stack belongs; the embedded AWS is started for a `package`."""
-        machine, means = self.machine, self.means
-        name = resource_name(environment.name, self.project.function.name)
-        if not self.options.local:
-            credentials = worker_credentials(environment, machine.environ)
-            place = Place(environment, name, means.connect(credentials, environment.place()))
-            return Target(place, credentials, machine.environ, means.sleep)
-        if package:
+        project, machine, aws = self.project, self.machine, None
+        if self.options.local and package:
             opened = Package.open(package)
-            aws = start_for_project(self.project, machine, self.reporter, opened).aws
-        else:
-            aws = local_aws(self.project, machine)
-        variables, clients = aws.environment(), partial(client, aws)
-        return Target(
-            Place(environment, name, Connection(clients("lambda"), clients)),
-            Credentials.from_environment(variables),
-            {**machine.environ, **variables},
-            means.sleep,
-        )
+            aws = start_for_project(project, machine, self.reporter, opened).aws
+        elif self.options.local:
+            aws = local_aws(project, machine)
+        place = place_in(aws, project, environment, machine, self.means.connect)
+        return replace(place, sleep=self.means.sleep)
 
     def place(self) -> Place:
         """Connect to where the environment is: a declared one, or one that `env.create` made.
@@ -140,47 +107,46 @@ class Asked:
         """
         name, unread = self.options.name, list[str]()
         if name and not self.is_placed and name.casefold() != LOCAL_ENVIRONMENT:
-            for target in self.targets(unread):
-                if target.stacks.find(target.place.function):
-                    return target.place
+            for place in self.places(unread):
+                if place.stacks.find(place.function):
+                    return place
             if running(state_file(self.project.root)):
-                target = replace(self, options=replace(self.options, local=True)).target(
-                    self._like(LOCAL_ENVIRONMENT)
-                )
-                if target.stacks.find(target.place.function):
-                    return target.place
+                local = replace(self, options=replace(self.options, local=True))
+                place = local.place_in(self._like(LOCAL_ENVIRONMENT))
+                if place.stacks.find(place.function):
+                    return place
             for text in unread:
                 self.reporter.warn(text)
         return place_of(self.project, name, self.machine, self.means.connect)
 
-    def targets(self, unread: list[str]) -> Iterator[Target]:
+    def places(self, unread: list[str]) -> Iterator[Place]:
         """Give where the environment is, or may be: the place that has its stack, else every one.
 
         `unread` gets a line for what could not be looked at then.
         """
         if self.is_placed:
-            yield self.target(self.environment)
+            yield self.place_in(self.environment)
             return
-        reached: dict[tuple[str, ...], Target] = {}
+        reached: dict[tuple[str, ...], Place] = {}
         closed: dict[str, list[str]] = {}
         for one in self.project.environments:
             if one.is_local or one.way in reached:
                 continue
             try:
-                target = self.target(self._like(one.name))
-                found = target.stacks.find(target.place.function)
+                place = self.place_in(self._like(one.name))
+                found = place.stacks.find(place.function)
             except PipelineError as error:
                 closed.setdefault(error.what, []).append(one.name)
                 continue
             if found and owned_by(found) == self.project.package_id:
                 # As it was made: another declared one may share the account.
                 with suppress(PipelineError):
-                    there = self._like(tags_of(found).get(LIKE) or one.name)
-                    target = replace(target, place=replace(target.place, environment=there))
-                yield target
+                    model = tags_of(found).get(LIKE) or one.name
+                    place = replace(place, environment=self._like(model))
+                yield place
                 return
             if not found:
-                reached[one.way] = target
+                reached[one.way] = place
         unread += [
             f"{self.options.name} was not looked for in AWS of {', '.join(names)}: {reason}"
             for reason, names in closed.items()

@@ -42,9 +42,10 @@ from .deploy_here import (
     packages_at_hand,
 )
 from .env_octopus import OctopusHalf
-from .env_place import Asked, Target
+from .env_place import Asked
 from .env_smoke import smoke_through_bucket
 from .last_build import chosen_package, refuse_unfit
+from .which_function import Place
 
 # What --package says to have the last build in an environment that is like another one.
 LAST = "last"
@@ -68,8 +69,8 @@ def create_stack(asked: Asked, octopus: OctopusHalf | None = None) -> dict[str, 
     template = stack_text(project.root)
     asked.means.check(project, asked.machine, reporter)
     package, release = (None, "") if options.dry_run else _what(asked, where, octopus)
-    target = asked.target(environment, package)
-    stacks, removal = target.stacks, _removal(project, target, where)
+    place = asked.place_in(environment, package)
+    stacks, removal = place.stacks, _removal(project, place, where)
     there = _own_stack(removal, project)
     parameters_for(stacks, where, template, {}, environment.parameters)
     change: ChangeSet | None = None
@@ -78,7 +79,7 @@ def create_stack(asked: Asked, octopus: OctopusHalf | None = None) -> dict[str, 
             octopus.make()
         if not options.dry_run:
             there = _usable(removal, reporter)
-        known = {"FunctionName": name, **_live(target.place.connection.functions, name)}
+        known = {"FunctionName": name, **_live(place.connection.functions, name)}
         wanted = Wanted(
             name,
             template,
@@ -113,8 +114,8 @@ def create_stack(asked: Asked, octopus: OctopusHalf | None = None) -> dict[str, 
             named = replace(project, environments=(*project.environments, environment))
             wish = DeployOptions(environment.name)
             opened = Package.open(package)
-            asked.means.deploy(named, opened, wish, target.credentials, target.environ, reporter)
-        _smoke(asked, target, outputs)
+            asked.means.deploy(named, opened, wish, place.credentials, place.environ, reporter)
+        _smoke(asked, place, outputs)
     except PipelineError:
         if options.keep_on_failure:
             reporter.line("    it is left as it is: the same command continues")
@@ -146,8 +147,8 @@ def delete_stack(asked: Asked, octopus_half: Callable[[], object] = lambda: None
             raise PipelineError(f"env.delete {name}", "it is declared as permanent", then)
     unread: list[str] = []
     removals = [
-        _removal(project, target, f"env.delete {target.place.environment.name}")
-        for target in asked.targets(unread)
+        _removal(project, place, f"env.delete {place.environment.name}")
+        for place in asked.places(unread)
     ]
     for text in unread:
         reporter.warn(text)
@@ -229,16 +230,16 @@ def _usable(removal: Removal, reporter: Reporter) -> dict[str, Any] | None:
     return None
 
 
-def _removal(project: Project, target: Target, where: str) -> Removal:
-    environment = target.place.environment
+def _removal(project: Project, place: Place, where: str) -> Removal:
+    environment = place.environment
     return Removal(
-        target.place.function,
-        target.clients,
-        target.stacks,
+        place.function,
+        place.clients,
+        place.stacks,
         environment.permanent,
         where,
         {SERVICE: project.package_id, ENVIRONMENT: environment.name},
-        _objects(project, environment, target.environ),
+        _objects(project, environment, place.environ),
     )
 
 
@@ -292,7 +293,7 @@ def _what(asked: Asked, where: str, octopus: OctopusHalf | None) -> tuple[Path |
 def _running(asked: Asked, like: Environment) -> str:
     """Return the version of the release that an environment's `live` leads to, "" for none."""
     function = resource_name(like.name, asked.project.function.name)
-    functions = asked.target(like).place.connection.functions
+    functions = asked.place_in(like).connection.functions
     try:
         with explained_errors(f"function {function}", "lambda:GetFunctionConfiguration"):
             found = functions.get_function_configuration(FunctionName=function, Qualifier=ALIAS)
@@ -315,15 +316,15 @@ def _tags(asked: Asked, there: Mapping[str, Any] | None) -> dict[str, str]:
     return tags
 
 
-def _smoke(asked: Asked, target: Target, outputs: Mapping[str, str]) -> None:
+def _smoke(asked: Asked, place: Place, outputs: Mapping[str, str]) -> None:
     """Let a file go the whole way, in an environment that is nobody else's."""
-    bucket, name = outputs.get("BucketName", ""), target.place.environment.name
-    if target.place.environment.permanent or not bucket:
+    bucket, name = outputs.get("BucketName", ""), place.environment.name
+    if place.environment.permanent or not bucket:
         return
-    if not _removal(asked.project, target, f"smoke {name}").is_told_by(bucket):
+    if not _removal(asked.project, place, f"smoke {name}").is_told_by(bucket):
         return
     try:
-        smoke_through_bucket(target.place, asked.project.root, bucket, asked.reporter, target.sleep)
+        smoke_through_bucket(place, asked.project.root, bucket, asked.reporter)
     except PipelineError as error:
         if not asked.options.local:
             raise
