@@ -11,6 +11,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+from invoke import Exit
+
+from ..core.errors import Interrupted, NotTheSame, PipelineError, UsageError
+from ..core.events import Failed
+from ..core.text import counted
 from .session import Session, error_document, verb
 
 if TYPE_CHECKING:
@@ -71,9 +76,6 @@ def deploy(
     allow_dirty: bool = False,
 ) -> None:  # fmt: skip
     """Run a package's own deploy script against an environment, as an Octopus worker would."""
-    from invoke import Exit
-
-    from ..core.errors import UsageError
     from ..deploy.traffic import ABORT, PROMOTE
     from ..verbs.deploy_here import DeployOptions, deploy
     from ..verbs.rollback import end_canary
@@ -127,11 +129,6 @@ def rollback(run: Session, environment: str = "", to: str = "", reason: str = ""
 )
 def status(run: Session, environment: list[str]) -> None:
     """Show which release each environment serves, and what is not as it should be (exit 3)."""
-    from invoke import Exit
-
-    from ..core.errors import NotTheSame, PipelineError
-    from ..core.events import Failed
-    from ..core.text import counted
     from ..verbs.status import Status, elsewhere, status, texts
     from .octopus import octopus_access
 
@@ -178,9 +175,6 @@ def logs(
 
 def show_log(run: Session, environment: str, since: str, version: str, *, follow: bool) -> None:
     """Show the log of an environment's function, as text or as JSON."""
-    from invoke import Exit
-
-    from ..core.errors import Interrupted
     from ..report.function_log import LogReader
     from ..verbs.logs import LogOptions, function_log
     from .printers import part_writer
@@ -220,7 +214,6 @@ def prune(
     run: Session, environment: str = "", keep: str | None = None, dry_run: bool = False
 ) -> None:
     """Remove the function's old versions that nothing leads to and no rollback needs."""
-    from ..core.errors import UsageError
     from ..verbs.versions import prune
 
     if keep is not None and not (keep.isdecimal() and int(keep)):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 from invoke import Exit
 
 from ..core.errors import UsageError
+from ..core.events import Failed
 from ..edge.files import decoded
 from .session import Session, verb
 
@@ -26,7 +27,6 @@ _INSPECTOR = "127.0.0.1:9229"
 @verb({"package": "The package; the last build's by default"})
 def inspect(run: Session, package: str | None = None) -> None:
     """Show what is in a package, ours or not, without unpacking it."""
-    from ..core.events import Failed
     from ..verbs.inspect import inspect_package, refusal
     from ..verbs.last_build import chosen_package
 

@@ -9,7 +9,11 @@ from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from invoke import Exit
+
 from ..core.errors import PipelineError, UsageError
+from ..core.events import Failed
+from ..core.text import aligned
 from .session import Session, secret, verb
 
 if TYPE_CHECKING:
@@ -141,8 +145,6 @@ def create(
 
 def show_outputs(run: Session, outputs: Mapping[str, str]) -> None:
     """Show what a stack gives out."""
-    from ..core.text import aligned
-
     for line in aligned([*outputs.items()], "  "):
         run.reporter.line(f"            {line}")
 
@@ -161,8 +163,6 @@ def delete(
     local: bool = False,
 ) -> None:  # fmt: skip
     """Take an environment away: sources, machine, Octopus environment, buckets, stack."""
-    from invoke import Exit
-
     from ..verbs.env_place import Asked, StackOptions
     from ..verbs.env_stack import delete_stack
 
@@ -223,9 +223,6 @@ def list_(run: Session, local: bool = False) -> None:
 )
 def reap(run: Session, dry_run: bool = False, local: bool = False) -> None:
     """Remove this project's environments whose time is over; the run before warns of each."""
-    from invoke import Exit
-
-    from ..core.events import Failed
     from ..verbs.env_reap import reap
 
     found = _survey(run, local=local)
