@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import doctor
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from ..core.errors import Conflict, PipelineError, UsageError
 from ..core.manifest import KEEP_VERSIONS, FunctionFacts
@@ -279,6 +277,8 @@ def _section(document: Mapping[str, Any], *names: str) -> Table:
 
 def _check_python(project: Table, runtime: Runtime) -> None:
     """Refuse a runtime that `requires-python` leaves out: editors and linters go by that one."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415 - takes a while
+
     text = project.text("requires-python", "")
     try:
         wanted = SpecifierSet(text)
@@ -293,6 +293,8 @@ def _check_python(project: Table, runtime: Runtime) -> None:
 
 def _requirement(table: Table, key: str, line: str) -> str:
     """Return a requirement that a lock can hold: a name and versions, as indexes have them."""
+    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415 - the same
+
     try:
         is_named = Requirement(line).url is None
     except InvalidRequirement as error:
