@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import doctor
-from packaging.dependency_groups import resolve_dependency_groups
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from ..core.errors import Conflict, PipelineError, UsageError
 from ..core.manifest import KEEP_VERSIONS, FunctionFacts
@@ -285,6 +282,8 @@ def _section(document: Mapping[str, Any], *names: str) -> Table:
 
 def _check_python(project: Table, runtime: Runtime) -> None:
     """Refuse a runtime that `requires-python` leaves out: editors and linters go by that one."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415 - takes a while
+
     text = project.text("requires-python", "")
     try:
         wanted = SpecifierSet(text)
@@ -299,6 +298,8 @@ def _check_python(project: Table, runtime: Runtime) -> None:
 
 def _requirement(table: Table, key: str, line: str) -> str:
     """Return a requirement that a lock can hold: a name and versions, as indexes have them."""
+    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415 - the same
+
     try:
         is_named = Requirement(line).url is None
     except InvalidRequirement as error:
@@ -316,6 +317,8 @@ def _group(groups: Table, name: str) -> Iterator[str]:
     """Yield a dependency group's requirements, those of the groups that it includes among them."""
     if name not in map(normal, groups.values):
         return
+    from packaging.dependency_groups import resolve_dependency_groups  # noqa: PLC0415 - the same
+
     own = groups.values.get(name)
     for item in own if isinstance(own, list) else ():
         if isinstance(item, str):

@@ -11,11 +11,10 @@ from typing import Any
 
 from ..core.errors import NotTheSame
 from ..core.manifest import MANIFEST_NAME, Manifest
-from ..core.names import FUNCTION_ZIP
+from ..core.names import FUNCTION_ZIP, SBOM_NAME
 from ..core.text import counted, readable_size
 from ..package.contents import Package
 from ..package.nupkg import SIGNATURE
-from ..package.sbom import SBOM_NAME
 from ..package.statement import STATEMENT_NAME, mismatches
 
 _PLACES = 6  # folders and files named before the rest are counted
