@@ -32,7 +32,7 @@ from .aws_client import CLIENT_FOLDER, DISTRIBUTIONS, client_zip
 from .build_hooks import Say
 from .library import deploy_half, running_code
 from .nupkg import pack
-from .nuspec import Nuspec, fill_tokens, parse, render_for_package
+from .nuspec import Nuspec, parse, render_for_package
 from .nuspec_rules import check_files, check_metadata
 from .sbom import SBOM_NAME, make_sbom
 from .statement import (
@@ -303,8 +303,8 @@ def _read_nuspec(project: Project, sources: Sources, version: str) -> Nuspec:
     if others:
         what = f"a package has one nuspec, and there is {others} as well"
         raise PipelineError(name, what, "Remove the one that does not count any more.")
-    nuspec = parse(sources.contents([name])[name], name)
-    nuspec = fill_tokens(nuspec, {"version": version, "stage": _STAGE})
+    tokens = {"id": project.package_id, "version": version, "stage": _STAGE}
+    nuspec = parse(sources.contents([name])[name], name, tokens)
     check_metadata(nuspec)
     if nuspec.id != project.package_id:
         raise PipelineError(
