@@ -251,7 +251,7 @@ def _file(item: Element) -> FileEntry:
         )
         then = 'Write <file src="..." target="..." exclude="..." />, the last two if you need them.'
         raise item.error(what, then)
-    return FileEntry(**attributes)
+    return FileEntry(**attributes, place=item.where)
 
 
 def _rendered(item: Element, where: str) -> str:

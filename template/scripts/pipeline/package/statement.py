@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import PipelineError
-from ..core.manifest import Dependency, Manifest
+from ..core.manifest import Dependency, Manifest, json_bytes
 from ..core.strict_json import parse_json
 from ..project.tables import normal
 from ..zip.reader import read_member
@@ -46,43 +46,41 @@ class Origin:
     ecosystem: str = PYTHON
 
 
-def make_statement(digests: Mapping[str, str], predicate: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a statement about files: `digests` has the SHA-256 in hex of each by its name."""
-    return {
-        "_type": STATEMENT_TYPE,
-        "subject": [
-            {"name": name, "digest": {"sha256": digest}} for name, digest in sorted(digests.items())
-        ],
-        "predicateType": PREDICATE_TYPE,
-        "predicate": dict(predicate),
-    }
+def make_statement(origin: Origin, digests: Mapping[str, str]) -> bytes:
+    """Return what was asked for, what went in, and what built it, as JSON.
 
-
-def make_predicate(origin: Origin) -> dict[str, Any]:
-    """Return the SLSA predicate: what was asked for, what went in, and what built it."""
+    `digests` has the SHA-256 in hex of each file by its name.
+    """
     manifest = origin.manifest
-    return {
-        "buildDefinition": {
-            "buildType": BUILD_TYPE,
-            "externalParameters": {
-                "packageId": manifest.package_id,
-                "version": manifest.version,
-                "runtime": manifest.function.runtime,
-                "architecture": manifest.function.architecture,
-            },
-            "resolvedDependencies": [
-                *_source(manifest),
-                {"name": LIBRARY, "digest": {"sha256": origin.library}},
-                *(_resolved(item, origin) for item in manifest.dependencies),
-            ],
+    definition = {
+        "buildType": BUILD_TYPE,
+        "externalParameters": {
+            "packageId": manifest.package_id,
+            "version": manifest.version,
+            "runtime": manifest.function.runtime,
+            "architecture": manifest.function.architecture,
         },
-        "runDetails": {
-            "builder": {
-                "id": BUILDER,
-                "version": {tool.name: tool.version for tool in manifest.tools},
-            }
-        },
+        "resolvedDependencies": [
+            *_source(manifest),
+            {"name": LIBRARY, "digest": {"sha256": origin.library}},
+            *(_resolved(item, origin) for item in manifest.dependencies),
+        ],
     }
+    tools = {tool.name: tool.version for tool in manifest.tools}
+    return json_bytes(
+        {
+            "_type": STATEMENT_TYPE,
+            "subject": [
+                {"name": name, "digest": {"sha256": digest}}
+                for name, digest in sorted(digests.items())
+            ],
+            "predicateType": PREDICATE_TYPE,
+            "predicate": {
+                "buildDefinition": definition,
+                "runDetails": {"builder": {"id": BUILDER, "version": tools}},
+            },
+        }
+    )
 
 
 def library_digest(root: Path) -> str:
