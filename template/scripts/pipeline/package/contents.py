@@ -18,8 +18,7 @@ from ..core.manifest import MANIFEST_NAME, Manifest, ZipFacts
 from ..core.names import DEPLOY_SCRIPT, FUNCTION_ZIP
 from ..core.strict_json import LARGEST_DOCUMENT
 from ..core.text import quoted
-from ..edge.files import reading
-from ..zip.extract import extract
+from ..edge.files import new_folder, reading, writing
 from ..zip.member_names import first_clash, name_problem
 from ..zip.reader import (
     DEFAULT_LIMITS,
@@ -115,17 +114,19 @@ class Package:
         return read_member(self.listing.archive, self.listing.files[FUNCTION_ZIP])
 
     def unpack_like_octopus(self, folder: Path) -> None:
-        """Extract into a missing or empty folder, with the losses of Octopus's extractor.
+        """Write the files into a new folder, with the losses of Octopus's extractor.
 
         It leaves out the format's parts, every `.nuspec` in any folder and `*.nupkg.sha512`,
         decodes names, and restores no modes. Raises PipelineError.
         """
-        names = {
-            entry.name: name
-            for name, entry in self.listing.files.items()
-            if not name.lower().endswith(LOST_ON_A_WORKER)
-        }
-        extract(self.listing.archive, folder, names)
+        with new_folder(folder) as part:
+            for name, entry in self.listing.files.items():
+                if not name.lower().endswith(LOST_ON_A_WORKER):
+                    path = part / name
+                    with writing(folder / name):
+                        path.parent.mkdir(parents=True, exist_ok=True)
+                        path.write_bytes(read_member(self.listing.archive, entry))
+                        path.chmod(0o644)
 
 
 def list_package(path: Path, limits: Limits = DEFAULT_LIMITS) -> PackageListing:

@@ -20,7 +20,7 @@ from ...runtime.api import ProcessEvent, RuntimeApi
 from ...runtime.child import Child
 from ...runtime.function_code import FunctionCode, FunctionConfig, LocalRuntime
 from ...runtime.surroundings import function_environment, placed, start_command
-from ...zip.extract import mirror
+from ...zip.mirror import mirror
 from ...zip.reader import FUNCTION_LIMITS, open_archive
 from ..handler import FunctionFiles, HandlerCheck, has_layers, known_here
 from .restore import is_of_sdk

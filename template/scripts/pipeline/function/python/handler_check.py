@@ -23,7 +23,7 @@ from ...runtime.api import RuntimeApi
 from ...runtime.child import Child
 from ...runtime.function_code import FunctionCode, FunctionConfig, LocalRuntime
 from ...runtime.surroundings import function_environment
-from ...zip.extract import mirror
+from ...zip.mirror import mirror
 from ...zip.reader import FUNCTION_LIMITS, open_archive
 from ..handler import FunctionFiles, HandlerCheck, Known, has_layers, known_here
 from .handler_source import ASYNC, GENERATOR
