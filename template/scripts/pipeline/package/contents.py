@@ -72,7 +72,7 @@ class Package:
             size = file.tell()
         listing = list_package(path)
         check_members(listing.archive)
-        manifest, note, function = _contents(listing, path)
+        manifest, note, function = _contents(listing)
         return cls(path, listing, size, sha256, manifest, note, function)
 
     @property
@@ -87,7 +87,7 @@ class Package:
 
     def data(self, name: str) -> bytes | None:
         """Return the bytes of a small file, or None when the package has none of that name."""
-        return _document(self.listing, name, self.path)
+        return _document(self.listing, name)
 
     @property
     def file_name(self) -> str:
@@ -152,20 +152,20 @@ def list_package(path: Path, limits: Limits = DEFAULT_LIMITS) -> PackageListing:
     return PackageListing(archive, nuspec, files, parts)
 
 
-def _contents(listing: PackageListing, path: Path) -> tuple[Manifest | None, str, Archive | None]:
+def _contents(listing: PackageListing) -> tuple[Manifest | None, str, Archive | None]:
     """Return manifest, note and function zip of a package; those of one made here must match.
 
     Its files tell whether it was made here: without a manifest that can be read it is damaged.
     """
-    files, where = listing.files, f"{path} {MANIFEST_NAME}"
+    files, path = listing.files, listing.archive.where
     made_here = FUNCTION_ZIP in files and (MANIFEST_NAME in files or DEPLOY_SCRIPT in files)
-    data = _document(listing, MANIFEST_NAME, path)
+    data = _document(listing, MANIFEST_NAME)
     if data is None:
         if made_here:
             raise _damaged(path, f"there is no {MANIFEST_NAME} in it, but a {FUNCTION_ZIP}")
         return None, "", None
     try:
-        manifest = Manifest.from_json(data, where=where)
+        manifest = Manifest.from_json(data, where=f"{path} {MANIFEST_NAME}")
     except PipelineError as error:
         if made_here:
             raise
@@ -187,18 +187,18 @@ def _contents(listing: PackageListing, path: Path) -> tuple[Manifest | None, str
     return manifest, "", function
 
 
-def _damaged(path: Path, what: str) -> PipelineError:
+def _damaged(path: str, what: str) -> PipelineError:
     then = "It was damaged or edited. Take it from the feed again, or build it again."
-    return PipelineError(str(path), what, then)
+    return PipelineError(path, what, then)
 
 
-def _document(listing: PackageListing, name: str, path: Path) -> bytes | None:
+def _document(listing: PackageListing, name: str) -> bytes | None:
     entry = listing.files.get(name)
     if entry is None:
         return None
     if entry.size > LARGEST_DOCUMENT:
         what = f"{entry.size} bytes are too many for such a file"
-        raise PipelineError(f"{path} {name}", what, DISTRUST)
+        raise PipelineError(f"{listing.archive.where} {name}", what, DISTRUST)
     return read_member(listing.archive, entry)
 
 

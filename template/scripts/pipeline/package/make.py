@@ -35,7 +35,7 @@ from .nupkg import pack
 from .nuspec import Nuspec, parse, render_for_package
 from .nuspec_rules import check_files, check_metadata
 from .sbom import SBOM_NAME, make_sbom
-from .statement import STATEMENT_NAME, Origin, library_digest, make_statement, plain_sha256
+from .statement import STATEMENT_NAME, library_digest, make_statement, plain_sha256
 
 # Where the nuspec's $stage$ points. Nothing is written there: the staged files go straight
 # from memory into the package.
@@ -150,9 +150,14 @@ def make_package(project: Project, order: Order, restored: Restored, machine: Ma
     digests = {name: plain_sha256(payload) for name, payload in content.items()}
     rendered = render_for_package(nuspec, manifest.source)
     digests[f"{nuspec.id}.nuspec"] = hashlib.sha256(rendered).hexdigest()
-    origin = Origin(manifest, library_digest(project.root), _tags(installed), ecosystem)
-    statement = compress(make_statement(origin, digests))
-    content |= {to: statement for path, to in chosen if path == _STATEMENT}
+    statement = make_statement(
+        manifest,
+        digests,
+        library=library_digest(project.root),
+        wheels=_tags(installed),
+        ecosystem=ecosystem,
+    )
+    content |= {to: compress(statement) for path, to in chosen if path == _STATEMENT}
     package = order.folder / f"{project.package_id}.{manifest.version}.nupkg"
     digest = pack(nuspec, content, package, source=manifest.source)
     return Built(package, digest, zipped, manifest, tuple(sorted(ours)), tuple(notes))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,26 +31,20 @@ BUILDER = "urn:copier-lambda:pipeline:v1"
 LIBRARY = "scripts/MANIFEST"
 
 
-@dataclass(frozen=True)
-class Origin:
-    """What a package was made from.
-
-    `library` is the SHA-256 in hex of the list of the pipeline's own files; `wheels` has the
-    tags of each wheel that was installed, by normalised name. Its packages are `ecosystem`'s.
-    """
-
-    manifest: Manifest
-    library: str
-    wheels: Mapping[str, tuple[str, ...]]
-    ecosystem: str = PYTHON
-
-
-def make_statement(origin: Origin, digests: Mapping[str, str]) -> bytes:
+def make_statement(
+    manifest: Manifest,
+    digests: Mapping[str, str],
+    *,
+    library: str,
+    wheels: Mapping[str, tuple[str, ...]],
+    ecosystem: str = PYTHON,
+) -> bytes:
     """Return what was asked for, what went in, and what built it, as JSON.
 
-    `digests` has the SHA-256 in hex of each file by its name.
+    `digests` has the SHA-256 in hex of each file by its name, `library` is that of the list of the
+    pipeline's own files; `wheels` has the tags of each wheel that was installed, by normalised
+    name. Dependencies are packages of `ecosystem`.
     """
-    manifest = origin.manifest
     definition = {
         "buildType": BUILD_TYPE,
         "externalParameters": {
@@ -62,8 +55,11 @@ def make_statement(origin: Origin, digests: Mapping[str, str]) -> bytes:
         },
         "resolvedDependencies": [
             *_source(manifest),
-            {"name": LIBRARY, "digest": {"sha256": origin.library}},
-            *(_resolved(item, origin) for item in manifest.dependencies),
+            {"name": LIBRARY, "digest": {"sha256": library}},
+            *(
+                _resolved(item, wheels.get(normal(item.name), ()), ecosystem)
+                for item in manifest.dependencies
+            ),
         ],
     }
     tools = {tool.name: tool.version for tool in manifest.tools}
@@ -146,9 +142,9 @@ def _source(manifest: Manifest) -> list[dict[str, Any]]:
     return [{"name": "source", "digest": {"gitCommit": source.commit}, "annotations": known}]
 
 
-def _resolved(item: Dependency, origin: Origin) -> dict[str, Any]:
-    described: dict[str, Any] = {"uri": package_url(origin.ecosystem, item)}
-    facts: dict[str, Any] = {"wheelTags": list(origin.wheels.get(normal(item.name), ()))}
+def _resolved(item: Dependency, tags: tuple[str, ...], ecosystem: str) -> dict[str, Any]:
+    described: dict[str, Any] = {"uri": package_url(ecosystem, item)}
+    facts: dict[str, Any] = {"wheelTags": [*tags]}
     if len(item.hashes) == 1:
         described["digest"] = dict(digest.split(":") for digest in item.hashes)
     else:
