@@ -27,7 +27,7 @@ from ..project.tables import normal
 from ..runtime.function_code import LocalRuntime
 from ..zip.globs import select_all
 from ..zip.reader import members_of
-from ..zip.writer import compress, store
+from ..zip.writer import Raw, compress, plain, store
 from .aws_client import CLIENT_FOLDER, DISTRIBUTIONS, client_zip
 from .build_hooks import Say
 from .library import deploy_half, running_code
@@ -35,7 +35,7 @@ from .nupkg import pack
 from .nuspec import Nuspec, parse, render_for_package
 from .nuspec_rules import check_files, check_metadata
 from .sbom import SBOM_NAME, make_sbom
-from .statement import STATEMENT_NAME, library_digest, make_statement, plain_sha256
+from .statement import STATEMENT_NAME, library_digest, make_statement
 
 # Where the nuspec's $stage$ points. Nothing is written there: the staged files go straight
 # from memory into the package.
@@ -102,13 +102,8 @@ def restore_dependencies(
 
     It is for Lambda, or for what stands for Lambda `here`.
     """
-    stamp = repr(
-        [
-            (tool.name, tool.version)
-            for tool in tools(project.root)
-            if tool.name in ("deflate", "uv")
-        ]
-    ).encode()
+    used = [tool for tool in tools(project.root) if tool.name in ("deflate", "uv")]
+    stamp = repr([(tool.name, tool.version) for tool in used]).encode()
     engine = engine_for(project.function.runtime)
     return engine.restore(project, machine, _kept(machine) / "dependencies", stamp, warn, here)
 
@@ -120,15 +115,16 @@ def make_package(project: Project, order: Order, restored: Restored, machine: Ma
     """
     function, own = function_sources(project, order.sources, restored, machine)
     zipped = make_function_zip(own.files, restored, order.folder / FUNCTION_ZIP, order.last)
-    installed = restored.installed.distributions
     archive = client_zip(tools(project.root), _kept(machine))
     client = distributions(archive, CLIENT_FOLDER)
     manifest = _manifest(project, order, zipped, restored, own.dependencies, client)
+    installed = restored.installed.distributions
     ecosystem = engine_for(project.function.runtime).ecosystem
     sbom = make_sbom(manifest, installed, client, _kept(machine), ecosystem=ecosystem)
     described = {MANIFEST_NAME: manifest.to_json(), SBOM_NAME: sbom}
     for name, data in described.items():
         write_whole(order.folder / name, data)
+
     scripts, smoke = dict(deploy_half(project.root / "scripts")), _smoke_tests(order.sources)
     tried = {f"{SMOKE_FOLDER}/{PurePosixPath(name).name}": data for name, data in smoke.items()}
     staged = {
@@ -142,25 +138,33 @@ def make_package(project: Project, order: Order, restored: Restored, machine: Ma
     ours = {**function, **{f"scripts/{name}": data for name, data in scripts.items()}, **smoke}
     ours |= {**extras, **order.sources.contents([nuspec.where])}
     notes = refuse_secrets(ours, _packed_settings(manifest), project.secrets_allowed)
+
     payloads = {f"{_STAGE}/{name}": payload for name, payload in staged.items()}
     payloads |= {path: compress(data) for path, data in extras.items()}
     content = {to: payloads[path] for path, to in chosen if path != _STATEMENT}
     check_files(nuspec, {name: payload.size for name, payload in content.items()})
     # Last, for it names the bytes of all others; a nuspec may rename it, or leave it out.
-    digests = {name: plain_sha256(payload) for name, payload in content.items()}
-    rendered = render_for_package(nuspec, manifest.source)
-    digests[f"{nuspec.id}.nuspec"] = hashlib.sha256(rendered).hexdigest()
     statement = make_statement(
         manifest,
-        digests,
+        _digests(content, nuspec, order.source),
         library=library_digest(project.root),
         wheels=_tags(installed),
         ecosystem=ecosystem,
     )
     content |= {to: compress(statement) for path, to in chosen if path == _STATEMENT}
     package = order.folder / f"{project.package_id}.{manifest.version}.nupkg"
-    digest = pack(nuspec, content, package, source=manifest.source)
+    digest = pack(nuspec, content, package, source=order.source)
     return Built(package, digest, zipped, manifest, tuple(sorted(ours)), tuple(notes))
+
+
+def _digests(content: Mapping[str, Raw], nuspec: Nuspec, source: Source) -> dict[str, str]:
+    """Return the SHA-256 in hex of each file of a package and of its nuspec, by name."""
+    digests = {
+        name: payload.sha256 or hashlib.sha256(plain(payload)).hexdigest()
+        for name, payload in content.items()
+    }
+    rendered = render_for_package(nuspec, source)
+    return {**digests, f"{nuspec.id}.nuspec": hashlib.sha256(rendered).hexdigest()}
 
 
 def function_sources(

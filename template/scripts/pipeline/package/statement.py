@@ -16,7 +16,6 @@ from ..core.manifest import Dependency, Manifest, json_bytes
 from ..core.strict_json import parse_json
 from ..project.tables import normal
 from ..zip.reader import read_member
-from ..zip.writer import Raw, plain
 from .contents import Package
 from .library import read_lf
 from .nupkg import SIGNATURE, package_parts
@@ -82,11 +81,6 @@ def make_statement(
 def library_digest(root: Path) -> str:
     """Return the SHA-256 of the list of the pipeline's files in a repository, with LF line ends."""
     return hashlib.sha256(read_lf(root / LIBRARY)).hexdigest()
-
-
-def plain_sha256(raw: Raw) -> str:
-    """Return the SHA-256 in hex of a payload's plain bytes."""
-    return raw.sha256 or hashlib.sha256(plain(raw)).hexdigest()
 
 
 def mismatches(package: Package) -> list[str] | None:
