@@ -19,10 +19,11 @@ from pipeline.core.manifest import (
     Source,
     ZipFacts,
 )
+from pipeline.core.names import SBOM_NAME
 from pipeline.function.python.distributions import distributions
 from pipeline.package.nupkg import pack
 from pipeline.package.nuspec import Nuspec, parse, render_for_package
-from pipeline.package.sbom import SBOM_NAME, make_sbom
+from pipeline.package.sbom import make_sbom
 from pipeline.package.statement import STATEMENT_NAME, make_statement
 from pipeline.zip.reader import open_archive
 from pipeline.zip.writer import Member, compress, store, write_zip
