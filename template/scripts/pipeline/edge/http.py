@@ -23,7 +23,7 @@ from ..core.text import quoted
 from .connections import Connections, EndlessError
 from .http_text import body_words, hint
 from .upload import Upload
-from .urls import joined, no_address, origin, split_user, without_user
+from .urls import joined, origin, split_user, without_user
 
 _READING = ("GET", "HEAD")
 _SECRET_HEADERS = ("authorization", "cookie", "x-nuget-apikey", "x-octopus-apikey")
@@ -218,18 +218,17 @@ class Http:
         headers = {name.lower(): value for name, value in raw.headers.items()}
         if raw.status // 100 != 2 and raw.status not in request.expect:  # noqa: PLR2004 - 2xx
             raise _refusal(request, raw, _error_body(request, raw), headers.get("location", ""))
-        whole = False
         try:
             for block in _blocks(raw, request.most):
                 take(block)
-            whole = True
+            raw.release_conn()
         except EndlessError as error:
             raise _over_bounds(request, error) from error
         except faults.HTTPError as error:
             what = f"the answer broke off: {_words(error)}"
             raise NoAnswerError(request.where, what, "Try again.") from error
         finally:
-            raw.release_conn() if whole else raw.close()
+            raw.close()  # what was given back stays open
         return Response(raw.status, headers, b"", request.where, url)
 
 
@@ -320,8 +319,6 @@ def _words(error: BaseException) -> str:
 def _failure(request: Request, error: faults.HTTPError) -> tuple[PipelineError, bool]:
     """Return the error for an attempt that failed, and whether the request may be repeated."""
     text = _words(error)
-    if isinstance(error, faults.LocationValueError):
-        return no_address(without_user(request.url)), False
     if isinstance(error, faults.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
         untrusted = PipelineError(
             request.where,
