@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
 from urllib.parse import quote
 
 from ..edge.http import Http, HttpError, Request
@@ -20,8 +19,6 @@ from .compare import compare_download
 from .feed import ABSENT, Found, Progress, State
 
 _EXISTS = "already exists"
-# The server does not say how it hashed: the digest's length in bytes tells.
-_ALGORITHMS = {20: "sha1", 32: "sha256", 64: "sha512"}
 _SECONDS = 600.0
 
 
@@ -72,18 +69,4 @@ class BuiltInFeed:
             ):
                 return False
             raise
-        if answer.status == HTTPStatus.OK:
-            return _has_hash_of(package, answer.json())
         return answer.status == HTTPStatus.CREATED
-
-
-def _has_hash_of(package: Package, resource: Any) -> bool:
-    if not isinstance(resource, dict):
-        return False
-    text = next((str(value) for key, value in resource.items() if key.lower() == "hash"), "")
-    try:
-        found = bytes.fromhex(text)
-    except ValueError:
-        return False
-    algorithm = _ALGORITHMS.get(len(found), "")
-    return bool(algorithm) and package.digest(algorithm) == found
