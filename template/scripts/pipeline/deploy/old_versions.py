@@ -14,7 +14,7 @@ from ..core.errors import PipelineError
 from ..core.events import Stage
 from ..core.names import ALIAS, release_in
 from ..core.text import readable_size
-from .aws_errors import InUse, Missing, explained_errors
+from .aws_errors import InUse, Missing, ask, explained_errors
 from .observe import listed
 from .plan import Permission
 from .releases import Move
@@ -120,8 +120,8 @@ def remove(
     for number, one in enumerate(going):
         stage.progress(f"deleting {one}", number, len(going))
         try:
-            with explained_errors(f"{one} of {name}", "lambda:DeleteFunction"):
-                client.delete_function(FunctionName=name, Qualifier=str(one.number))
+            of_one = {"FunctionName": name, "Qualifier": str(one.number)}
+            ask(client, "lambda", "delete_function", f"{one} of {name}", **of_one)
         except (InUse, Missing):
             continue
         gone.append(one)

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..core.errors import PipelineError
 from ..edge.http import HttpError, NoAnswerError
-from .client import Document, Octopus
+from .client import Document, Octopus, once
 from .projects import OctopusProject, Process, split_names
 
 # Octopus has no other field of an environment that could hold this.
@@ -118,13 +118,10 @@ def ensure_environment(
             "AllowDynamicInfrastructure": True,
             "UseGuidedFailure": False,
         }
-        try:
-            there = octopus.post("environments", wanted)
-        except NoAnswerError:
-            # It may have been made all the same.
-            there = octopus.named("environments", name)
-            if there is None:
-                raise
+        there = once(
+            lambda: octopus.post("environments", wanted),
+            lambda: octopus.named("environments", name),
+        )
     if not OctopusEnvironment.of(there).owner:
         raise PipelineError(
             f"env.create {name}",
