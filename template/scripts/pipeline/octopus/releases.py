@@ -82,18 +82,13 @@ def find_release(octopus: Octopus, project: OctopusProject, version: str) -> Rel
     return Release(there.identity(), version, project, created=False) if there else None
 
 
-def _package_id(package: Document) -> str:
-    return package.text("PackageId") or package.text("NuGetPackageId")
-
-
 def _is_ours(package: Document, wanted: Wanted) -> bool:
-    return _package_id(package).casefold() == wanted.package_id.casefold()
+    return package.text("PackageId").casefold() == wanted.package_id.casefold()
 
 
 def _place(package: Document) -> tuple[str, str]:
     """Return the action that uses a package, and by which name."""
-    action = package.text("ActionName") or package.text("StepName")
-    return action, package.text("PackageReferenceName")
+    return package.text("ActionName"), package.text("PackageReferenceName")
 
 
 def _make(
@@ -134,11 +129,12 @@ def _by_steps(
     for package in packages:
         action, reference = _place(package)
         last = package.text("VersionSelectedLastRelease")
+        other = package.text("PackageId")
         version = wanted.version if _is_ours(package, wanted) else last
         if not version:
             raise PipelineError(
                 f"release {project.name} {wanted.version}",
-                f"step {action!r} uses {_package_id(package)} too, which no release had so far",
+                f"step {action!r} uses {other} too, which no release had so far",
                 "Make the project's first release in Octopus; later ones take its version.",
             )
         selected.append(
