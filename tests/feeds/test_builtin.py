@@ -10,7 +10,7 @@ import pytest
 from pipeline.core.errors import Conflict
 from pipeline.edge.http import HttpError
 from pipeline.feeds.builtin import BuiltInFeed
-from pipeline.feeds.feed import SAME, State
+from pipeline.feeds.feed import SAME
 from pipeline.package.contents import Package
 
 from tests.feeds.feed_support import Pusher, http, package
@@ -24,10 +24,9 @@ EXISTS = "A package with the same name and version already exists and overwritin
 
 @dataclass
 class Feed:
-    """The three answers that a push may ask for; the last one is for the package's file."""
+    """The answers that a push may ask for: to itself, and to a look at the package's file."""
 
     push: Answer
-    resource: Answer = ABSENT
     file: Answer = ABSENT
 
     def __call__(self, asked: Asked) -> Answer | None:
@@ -37,7 +36,6 @@ class Feed:
         # Paths: Octopus's docs, "Download package from built-in feed" and "Push package".
         return {
             ("POST", "/api/Spaces-1/packages/raw?overwriteMode=FailIfExists"): self.push,
-            ("GET", f"/api/Spaces-1/packages/packages-{name}"): self.resource,
             ("GET", f"/api/Spaces-1/packages/{name}/raw"): self.file,
         }.get((asked.method, asked.path))
 
@@ -106,7 +104,5 @@ def test_a_key_that_may_only_push_is_enough(made: Package) -> None:
 def test_a_package_that_is_there_is_compared_by_its_file(made: Package) -> None:
     """Its resource has no hash: the REST reference, packages.md."""
     file = Answer(200, made.path.read_bytes())
-    with serving(Feed(ABSENT, Answer(200, document(Version="2.0.7")), file)) as server:
+    with serving(Feed(ABSENT, file)) as server:
         assert feed_at(server.url).find(made) == SAME
-    with serving(Feed(ABSENT, Answer(200, document(Version="2.0.7")))) as server:
-        assert feed_at(server.url).find(made).state is State.UNKNOWN

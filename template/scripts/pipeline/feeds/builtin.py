@@ -16,7 +16,7 @@ from ..edge.upload import Upload
 from ..edge.urls import without_user
 from ..package.contents import Package
 from .compare import compare_download
-from .feed import ABSENT, Found, Progress, State
+from .feed import Found, Progress
 
 _EXISTS = "already exists"
 _SECONDS = 600.0
@@ -38,19 +38,8 @@ class BuiltInFeed:
     def find(self, package: Package) -> Found:
         """Compare by the package's file: its resource has no hash."""
         label = quote(f"{package.id}.{package.version}", safe="")
-        request = Request(
-            "GET", f"{self.api}/packages/packages-{label}", self.headers,
-            expect=(HTTPStatus.NOT_FOUND,),
-        )  # fmt: skip
-        try:
-            answer = self.http.request(request)
-        except HttpError as error:
-            return Found(State.UNKNOWN, f"{error.where}: {error.what}")
-        if answer.status == HTTPStatus.NOT_FOUND:
-            return ABSENT
-        download = Request("GET", f"{self.api}/packages/{label}/raw", self.headers)
-        missing = Found(State.UNKNOWN, "its file cannot be downloaded")
-        return compare_download(package, self.http, download, missing)
+        request = Request("GET", f"{self.api}/packages/{label}/raw", self.headers)
+        return compare_download(package, self.http, request)
 
     def send(self, package: Package, progress: Progress) -> bool:
         """Push the package without overwriting.
