@@ -176,13 +176,7 @@ def _carry_out(step: Step, before: Observed, work: _Work, stage: Stage) -> Obser
 
 def _publish(step: Step, before: Observed, work: _Work, stage: Stage) -> Observed:
     """Publish what was proven to be there, and return the version when it is ready."""
-    try:
-        answer = _send_when_free(step, before, work, stage)
-    except (Conflict, Unanswered):
-        # As after an update; publishing the same once more gives the same version.
-        now = work.settled(before.name, stage)
-        _refuse_changes(before, before, now)
-        answer = _send_when_free(step, now, work, stage)
+    answer = _send_under_revision(step, before, work, stage)
     version = answer.get("Version")
     if not isinstance(version, str):
         what = "its answer to PublishVersion has no Version"
@@ -286,10 +280,13 @@ def _send_under_revision(
         # The answer to an update of ours may have been lost, and the AWS client may have sent
         # it again: then what we wanted is there, and only the revision is another one.
         after = work.settled(before.name, stage)
-        if not differences(_target_state(step, before), after):
+        if step.sets and not differences(_target_state(step, before), after):
             return {}
         _refuse_changes(before, before, after)
-        raise
+        if step.of is not Of.VERSION:
+            raise
+        # Publishing the same once more gives the same version.
+        return _send_when_free(step, after, work, stage)
 
 
 def _send_when_free(step: Step, before: Observed, work: _Work, stage: Stage) -> Mapping[str, Any]:
