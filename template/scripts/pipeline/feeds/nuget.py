@@ -175,8 +175,7 @@ class NugetV2(_Nuget):
             what = "the entry does not lead to the package's file"
             return Found(State.UNKNOWN, f"{answer.where}: {what}")
         request = Request("GET", url, self.source.headers(url))
-        missing = Found(State.UNKNOWN, "the entry's file is missing")
-        return compare_download(package, self.source.http, request, missing)
+        return compare_download(package, self.source.http, request)
 
 
 def _has_path(url: str) -> bool:
