@@ -8,6 +8,7 @@ import sys
 import warnings
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pipeline.function.handler import FunctionFiles, HandlerCheck
-from pipeline.function.python.handler_source import check
+from pipeline.function.python.handler_source import check, check_syntax
 from pipeline.project.project import Function
 from pipeline.project.runtimes import Runtime
 
@@ -107,36 +108,6 @@ def test_a_name_that_is_not_bound_is_missed(source: str) -> None:
     assert done.reason == "the handler app.handle is missing: app.py defines no handle"
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        "handle = 5",
-        "handle: int = 5",
-        "other = handle = 'x'",
-        "try: ...\nfinally:\n    handle = ...",
-    ],
-)
-def test_a_constant_is_no_function(source: str) -> None:
-    """Python says so with the first event only."""
-    done = check_handler(zipped(source), "app.handle")
-    assert done.reason == "the handler app.handle is no function: app.py sets handle to a constant"
-
-
-@pytest.mark.parametrize(
-    ("source", "said"),
-    [
-        ("async def handle(e, c): ...", "is async, which Lambda does not await"),
-        ("async def handle(e, c):\n    yield", "is async, which Lambda does not await"),
-        ("def handle(e, c):\n    if e:\n        x = yield e", "is a generator, whose values"),
-        ("def handle(e, c):\n    yield from e", "is a generator, whose values"),
-    ],
-)
-def test_what_lambda_does_not_wait_for(source: str, said: str) -> None:
-    """Each event of such a handler would end with an error about its answer."""
-    done = check_handler(zipped(source), "app.handle")
-    assert done.reason.startswith(f"the handler app.handle {said}")
-
-
 @pytest.mark.parametrize("handler", ["orders.api.handle", "orders/api.handle"])
 def test_slashes_and_dots_are_folders(handler: str) -> None:
     """Both spellings that Lambda takes lead to the same file."""
@@ -167,34 +138,13 @@ def test_a_module_that_is_no_python_is_named_with_its_line(source: str) -> None:
         assert reason.startswith("src/app.py:2: ")
 
 
-@pytest.mark.parametrize(
-    ("module", "statement"),
-    [
-        ("app", "import other"),
-        ("app", "import tools.other"),
-        ("tools.app", "from . import other"),
-        ("tools.app", "from .deep.other import name"),
-        ("tools.deep.app", "from ..other import *"),
-        ("tools.deep.app", "import os, other as another"),
-        ("tools.other.app", "import os"),
-    ],
-)
-def test_what_the_handler_loads_has_to_be_python(module: str, statement: str) -> None:
-    """A module of the repository that is imported at once, and the packages it is in."""
-    path = f"{module.replace('.', '/')}.py"
-    broken = {
-        "import other": "other.py",
-        "import os, other as another": "other.py",
-        "from .deep.other import name": "tools/deep/other.py",
-        "import os": "tools/other/__init__.py",
-    }.get(statement, "tools/other.py")
-    sound = {"tools/__init__.py": "", "tools/deep/__init__.py": "", "tools/unused.py": "if:"}
-    careful = "try:\n    import tools.unused\nexcept SyntaxError:\n    pass\n"
-    handler = f"{careful}{statement}\ndef handle(e, c):\n    import tools.unused\n"
-    code = zipped_files({**sound, path: handler})
-    assert check_handler(code, f"{module}.handle") == FOUND
-    code = zipped_files({**sound, path: handler, broken: "x = 1\nif:\n"})
-    assert check_handler(code, f"{module}.handle").reason.startswith(f"src/{broken}:2: ")
+def test_what_else_is_no_python_is_a_warning() -> None:
+    """A module of the repository may never be imported; what a dependency brings is its own."""
+    files = {"app.py": b"handle = print", "b.py": b"if:", "lib.py": b"if:", "x.txt": b"if:"}
+    zipped = FunctionFiles(Path("function.zip"), files, ["app.py", "x.txt"], {})
+    assert check_syntax(zipped, files.__getitem__) == ""
+    own = replace(zipped, own=["app.py", "b.py"])
+    assert check_syntax(own, files.__getitem__) == "src/b.py:1: invalid syntax"
 
 
 def test_a_null_byte_is_an_error_for_people() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,7 @@ from pathlib import Path
 from ..core.errors import PipelineError
 from ..core.templates import declared_values, names_in, resolve
 from ..core.text import control_in
-from ..edge.files import read_text
 from ..project.project import LOCAL_ENVIRONMENT, Environment, Project
-from ..project.sources import STACK
 from .elf import Binary
 
 
@@ -100,15 +97,6 @@ def known_here(project: Project, environ: Mapping[str, str]) -> Known:
     # A name that Lambda refuses is a reason already, and some cannot be given to a process.
     given = {key: value for key, value in templates.items() if not {"=", "\0"} & {*key}}
     return known_values(given, project.environment(LOCAL_ENVIRONMENT), environ)
-
-
-def has_layers(root: Path) -> bool:
-    """Tell whether the repository's stack gives the function layers."""
-    try:
-        stack = read_text(root / STACK, STACK)
-    except OSError:
-        return False
-    return re.search(r"^\s*Layers:", stack, re.MULTILINE) is not None
 
 
 def fillable(templates: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
