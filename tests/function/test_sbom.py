@@ -14,7 +14,7 @@ from pipeline.core.manifest import Dependency, FunctionFacts, Manifest, Source, 
 from pipeline.function.engine import Distribution
 from pipeline.function.python.distributions import distributions
 from pipeline.package.sbom import make_sbom
-from pipeline.zip.reader import open_archive
+from pipeline.zip.reader import members_of, open_archive
 from pipeline.zip.writer import Member, compress, write_zip
 
 ONE, TWO = f"sha256:{'0' * 64}", f"sha256:{'1' * 64}"
@@ -160,7 +160,7 @@ def test_the_licence_is_read_from_the_metadata(headers: str, licence: str, tmp_p
         Member("some_thing/vendored/x-1.dist-info/METADATA", 0o644, compress(b"Name: x\n\n")),
     ]
     write_zip(tmp_path / "dependencies.zip", members)
-    found = distributions(open_archive(tmp_path / "dependencies.zip"))
+    found = distributions(members_of(open_archive(tmp_path / "dependencies.zip")))
     assert found == {"some-thing": Distribution("1.0", licence)}
 
 
@@ -173,5 +173,5 @@ def test_a_folder_of_a_zip_has_its_own_distributions(tmp_path: Path) -> None:
         Member("b-1.dist-info/METADATA", 0o644, compress(head % b"b")),
     ]
     write_zip(tmp_path / "a.zip", members)
-    found = distributions(open_archive(tmp_path / "a.zip"), "client/")
+    found = distributions(members_of(open_archive(tmp_path / "a.zip")), "client/")
     assert found == {"a": Distribution("1", "", ("py3-none-any",))}

@@ -30,7 +30,7 @@ from pipeline.package.statement import (
     make_predicate,
     make_statement,
 )
-from pipeline.zip.reader import open_archive
+from pipeline.zip.reader import members_of, open_archive
 from pipeline.zip.writer import Member, compress, store, write_zip
 
 COMMIT = "c0ffee0123456789c0ffee0123456789c0ffee01"
@@ -91,8 +91,8 @@ def contents() -> Files:
     """Return the files of a package, all of which fit each other, by name."""
     function_zip = zipped(FUNCTION)
     manifest = manifest_of(function_zip)
-    installed = distributions(open_archive(function_zip))
-    client = distributions(open_archive(zipped(CLIENT)), "client/")
+    installed = distributions(members_of(open_archive(function_zip)))
+    client = distributions(members_of(open_archive(zipped(CLIENT))), "client/")
     files = {
         **CLIENT,
         "deploy.py": DEPLOY,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -45,14 +45,6 @@ class Binary:
     machine: str = ""
     glibc: tuple[int, int] = (0, 0)
     problem: str = ""
-
-
-def binaries_of(document: Mapping[str, Any]) -> dict[str, Binary]:
-    """Return the binaries that JSON keeps, by name."""
-    return {
-        name: Binary(**{**facts, "glibc": tuple(facts["glibc"])})
-        for name, facts in document.items()
-    }
 
 
 _DAMAGED = Binary("ELF", problem="its headers are damaged")

@@ -52,27 +52,25 @@ def distribution_of(item: Dependency, found: Mapping[str, Distribution]) -> Dist
 class Installed:
     """What lies in a dependency zip: packages by normalised name, compiled files by path.
 
-    Where there may be several versions of a package, they go by `name@version`.
+    Where there may be several versions of a package, they go by `name@version`. `dependencies` are
+    those of the `locked` packages of the lock that were installed. Where own files become a
+    bundle, `outside` are the packages beside it, by their places in the lock.
     """
 
     distributions: Mapping[str, Distribution]
     binaries: Mapping[str, Binary]
+    dependencies: tuple[Dependency, ...]
+    locked: int
+    outside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Restored:
-    """The dependencies for the function's platform, deflated once: the bytes of a dependency zip.
-
-    `locked` counts the packages of the lock, `dependencies` are those that were installed. Where
-    own files become a bundle, `outside` are the packages beside it, by their places in the lock.
-    """
+    """The dependencies for the function's platform, as the bytes of a dependency zip."""
 
     zip: bytes
     installed: Installed
-    dependencies: tuple[Dependency, ...]
-    locked: int
     from_cache: bool
-    outside: tuple[str, ...] = ()
 
     @cached_property
     def block(self) -> Block:

@@ -128,7 +128,7 @@ def make_package(project: Project, order: Order, restored: Restored, machine: Ma
     zipped = make_function_zip(own.files, restored, order.folder / FUNCTION_ZIP, order.last)
     installed = restored.installed.distributions
     archive = client_zip(tools(project.root), _kept(machine))
-    client = distributions(archive, CLIENT_FOLDER)
+    client = distributions(members_of(archive), CLIENT_FOLDER)
     manifest = _manifest(project, order, zipped, restored, own.dependencies, client)
     ecosystem = engine_for(project.function.runtime).ecosystem
     sbom = make_sbom(manifest, installed, client, _kept(machine), ecosystem=ecosystem)

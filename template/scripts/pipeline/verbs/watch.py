@@ -187,13 +187,13 @@ class _Watcher:
         runtime = engine.runtime(project.function, self._machine, self._reporter)
         with self._reporter.stage("restore") as stage:
             restored = restore_dependencies(project, self._machine, self._reporter.warn)
-            stage.text = f"{counted(restored.locked, 'package')}, locked"
+            stage.text = f"{counted(restored.installed.locked, 'package')}, locked"
         facts, binaries = project.function.facts(), restored.installed.binaries
         native = native_dependencies(
             project, facts, binaries, runtime, self._machine, self._reporter
         )
         wanted = background(project, runtime, self._machine)
-        needed = running(wanted.state) or calls_aws(facts.boto3, restored.dependencies)
+        needed = running(wanted.state) or calls_aws(facts.boto3, restored.installed.dependencies)
         if needed and not self._stack:
             self._stack = self._held.enter_context(aws_at_hand(wanted, self._reporter))
         started = self._stack(project) if self._stack else None

@@ -106,7 +106,7 @@ def bundle(
     if taken := {name for name, _, _ in kept} & {name for name, _, _ in made}:
         what = f"the bundle of {entry} would take its place"
         raise PipelineError(f"{SOURCE}/{few(taken)}", what, "Rename it.")
-    outside = {path: packages.entries[path] for path in restored.outside}
+    outside = {path: packages.entries[path] for path in restored.installed.outside}
     return Own([*kept, *made], dependencies_of({**inside, **outside}))
 
 
@@ -130,7 +130,7 @@ def _is_module(entry: str, packages: Packages) -> bool:
 
 def _external(function: Function, bundling: Bundling, restored: Restored) -> list[str]:
     sdk = [f"{scope}*" for scope in SDK] if function.boto3 == FROM_RUNTIME else []
-    return sorted({*bundling.external, *map(name_of, restored.outside), *sdk})
+    return sorted({*bundling.external, *map(name_of, restored.installed.outside), *sdk})
 
 
 def _program(installed: Path) -> Path:

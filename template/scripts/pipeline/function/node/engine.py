@@ -47,10 +47,10 @@ def own_files(
         return bundle(function, function.bundling, files, beside, restored, machine)
     kind = json.loads(beside[PACKAGE]).get("type") if PACKAGE in beside else None
     if kind is None or PACKAGE in [name for name, _, _ in files]:
-        return Own(files, restored.dependencies)
+        return Own(files, restored.installed.dependencies)
     # Node reads from it what `.js` means; all else in it is about the repository.
     own = (PACKAGE, False, json.dumps({"type": kind}).encode() + b"\n")
-    return Own([*files, own], restored.dependencies)
+    return Own([*files, own], restored.installed.dependencies)
 
 
 def check_handler(

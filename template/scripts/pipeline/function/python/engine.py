@@ -43,7 +43,7 @@ def own_files(
 ) -> Own:  # fmt: skip
     """Return the files below `src` as they are."""
     del function, beside, machine
-    return Own(files, restored.dependencies)
+    return Own(files, restored.installed.dependencies)
 
 
 def check_handler(
