@@ -29,11 +29,16 @@ names = st.from_regex(r"[a-z_][a-z0-9_]{0,12}", fullmatch=True).filter(
 
 def check_handler(code: bytes, handler: str, version: str = MINOR) -> HandlerCheck:
     """Look for a handler in a function zip."""
-    runtime = Runtime("", "python", version, (2, 34), "", date.max)
     with zipfile.ZipFile(io.BytesIO(code)) as archive:
         names = archive.namelist()
         files = FunctionFiles(Path("function.zip"), names, names, {})
-        return check(Function("F", runtime, "arm64", handler, "", {}, {}), files, archive.read)
+        return check(function(handler, version), files, archive.read)
+
+
+def function(handler: str = "app.handle", version: str = MINOR) -> Function:
+    """Return a function with this handler, for a Python of this version."""
+    runtime = Runtime("", "python", version, (2, 34), "", date.max)
+    return Function("F", runtime, "arm64", handler, "", {}, {})
 
 
 def zipped(source: str | bytes, name: str = "app.py") -> bytes:
@@ -142,9 +147,10 @@ def test_what_else_is_no_python_is_a_warning() -> None:
     """A module of the repository may never be imported; what a dependency brings is its own."""
     files = {"app.py": b"handle = print", "b.py": b"if:", "lib.py": b"if:", "x.txt": b"if:"}
     zipped = FunctionFiles(Path("function.zip"), files, ["app.py", "x.txt"], {})
-    assert check_syntax(zipped, files.__getitem__) == ""
+    assert check_syntax(function(), zipped, files.__getitem__) == ""
     own = replace(zipped, own=["app.py", "b.py"])
-    assert check_syntax(own, files.__getitem__) == "src/b.py:1: invalid syntax"
+    assert check_syntax(function(), own, files.__getitem__) == "src/b.py:1: invalid syntax"
+    assert check_syntax(function(version="3.99"), own, files.__getitem__) == ""
 
 
 def test_a_null_byte_is_an_error_for_people() -> None:

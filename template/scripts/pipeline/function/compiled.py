@@ -16,7 +16,7 @@ _TEXT = (".py", ".pyi", ".json", ".gz", ".txt", ".typed", ".js", ".mjs", ".cjs",
 _MODULES = re.compile(r"(?:.*/)?node_modules/((?:@[^/]+/)?[^/]+)/")
 # Launchers that setuptools and others carry as data: no Linux would ever start them.
 _WINDOWS_PROGRAM = ".exe"
-_TAGGED = re.compile(r"\.(?:cpython-(\d\d+[a-z]*)|(pypy|pp)[\w.-]*)-[\w-]+\.so\Z")
+_TAGGED = re.compile(r"\.(cpython-\d\d+[a-z]*|pypy\d*)-[\w-]+\.so\Z")
 # What Linux's Python and Node load, and what the loader looks for.
 _LOADED = re.compile(r"(?<!-darwin)\.so(\.\d+)*\Z|\.node\Z")
 _MUSL = re.compile(r"-linux-musl[\w]*\.so\Z|\bmusl\b.*\.node\Z")
@@ -80,18 +80,10 @@ def owner(name: str, own: Container[str] = ()) -> str:
 def _cause(name: str, binary: Binary, runtime: Runtime, architecture: str) -> str:
     if binary.problem:
         return f"cannot be loaded: {binary.problem}"
-    if binary.format != "ELF":
-        system = "macOS" if binary.format == "Mach-O" else "Windows"
-        return f"is for {system} ({binary.format}), Lambda is Linux"
     if binary.machine != architecture:
-        return f"is for {binary.machine}, the function runs on {architecture}"
-    return _misfit(name, binary, runtime)
-
-
-def _misfit(name: str, binary: Binary, runtime: Runtime) -> str:
-    match = _TAGGED.search(name)
-    tag = match and (match[1] or match[2])
-    if tag and f"cp{tag}" != runtime.python_tag:
+        return f"is for {binary.machine}, the function runs on Linux {architecture}"
+    found = _TAGGED.search(name)
+    if found and (tag := found[1].replace("cpython-", "cp")) != runtime.python_tag:
         return f"is for another Python ({tag}), {runtime.name} does not see it"
     if _MUSL.search(name):
         return "is for musl, Lambda has glibc"

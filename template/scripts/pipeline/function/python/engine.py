@@ -60,7 +60,7 @@ def check_handler(
     if found.reason:
         return found
     if not imports:
-        return replace(found, note=check_syntax(files, read))
+        return replace(found, note=check_syntax(project.function, files, read))
     # It brings what runs functions along, and takes as long to import as all the rest.
     from .handler_check import import_handler  # noqa: PLC0415
 

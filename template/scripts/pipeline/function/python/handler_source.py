@@ -33,21 +33,23 @@ def check(function: Function, files: FunctionFiles, read: Callable[[str], bytes]
         return _missing(function, f"there is no {path}.py in function.zip{advice}")
     source = read(file)
     if wrong := _syntax_error(file, source, files):
-        here = sys.version_info[:2]
-        if here < tuple(map(int, function.runtime.version.split("."))):
-            return HandlerCheck(f"{file} not read: here is Python {here[0]}.{here[1]}")
+        if _is_newer(function):
+            here = f"{sys.version_info.major}.{sys.version_info.minor}"
+            return HandlerCheck(f"{file} not read: here is Python {here}")
         return HandlerCheck(reason=wrong)
     if not _may_bind(source, file, name):
         return _missing(function, f"{file} defines no {name}")
     return HandlerCheck("handler found")
 
 
-def check_syntax(files: FunctionFiles, read: Callable[[str], bytes]) -> str:
+def check_syntax(function: Function, files: FunctionFiles, read: Callable[[str], bytes]) -> str:
     """Return the place and the error of the first of the repository's modules that is no Python.
 
-    It may never be imported, or be for another Python only.
+    It may never be imported, or be for another Python only. Of a newer Python's nothing is said.
     """
     modules = (name for name in sorted(files.own) if name.endswith(".py"))
+    if _is_newer(function):
+        return ""
     return next(filter(None, (_syntax_error(name, read(name), files) for name in modules)), "")
 
 
@@ -55,6 +57,11 @@ def handler_file(names: Collection[str], handler: str) -> str:
     """Return which of a function's files is the source of the handler's module; empty if none."""
     path = handler.rpartition(".")[0].replace(".", "/")
     return next((file for file in (f"{path}.py", f"{path}/__init__.py") if file in names), "")
+
+
+def _is_newer(function: Function) -> bool:
+    """Tell whether the function's Python knows more than this one."""
+    return sys.version_info[:2] < tuple(map(int, function.runtime.version.split(".")))
 
 
 def _missing(function: Function, why: str) -> HandlerCheck:
