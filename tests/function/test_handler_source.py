@@ -8,13 +8,15 @@ import sys
 import warnings
 import zipfile
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pipeline.edge.machine import Machine
 from pipeline.function.handler import FunctionFiles, HandlerCheck
 from pipeline.function.python.handler_source import check, check_syntax
 from pipeline.project.project import Function
@@ -27,17 +29,17 @@ names = st.from_regex(r"[a-z_][a-z0-9_]{0,12}", fullmatch=True).filter(
 )
 
 
-def check_handler(code: bytes, handler: str, version: str = MINOR) -> HandlerCheck:
+def check_handler(code: bytes, handler: str) -> HandlerCheck:
     """Look for a handler in a function zip."""
     with zipfile.ZipFile(io.BytesIO(code)) as archive:
         names = archive.namelist()
         files = FunctionFiles(Path("function.zip"), names, names, {})
-        return check(function(handler, version), files, archive.read)
+        return check(function(handler), files, archive.read)
 
 
-def function(handler: str = "app.handle", version: str = MINOR) -> Function:
-    """Return a function with this handler, for a Python of this version."""
-    runtime = Runtime("", "python", version, (2, 34), "", date.max)
+def function(handler: str) -> Function:
+    """Return a function with this handler."""
+    runtime = Runtime("", "python", MINOR, (2, 34), "", date.max)
     return Function("F", runtime, "arm64", handler, "", {}, {})
 
 
@@ -133,35 +135,32 @@ def test_a_compiled_module_is_taken_on_trust() -> None:
     assert check_handler(code, "app.handle") == FOUND
 
 
-@pytest.mark.parametrize(
-    "source", ["x = 1\ndef handle(:\n", "x = 1\n  y = 2\n", "x = 1\nreturn x\n"]
-)
-def test_a_module_that_is_no_python_is_named_with_its_line(source: str) -> None:
-    """The reason gives file and line, for a function on this Python or an older one."""
-    for version in (MINOR, "3.0"):
-        reason = check_handler(zipped(source), "app.handle", version).reason
-        assert reason.startswith("src/app.py:2: ")
+def test_what_this_python_cannot_read_is_taken_on_trust() -> None:
+    """The function's Python may be newer, and tells better what is wrong."""
+    for source in (b"def handle(:", b"\0"):
+        assert check_handler(zipped(source), "app.handle") == FOUND
 
 
-def test_what_else_is_no_python_is_a_warning() -> None:
-    """A module of the repository may never be imported; what a dependency brings is its own."""
-    files = {"app.py": b"handle = print", "b.py": b"if:", "lib.py": b"if:", "x.txt": b"if:"}
-    zipped = FunctionFiles(Path("function.zip"), files, ["app.py", "x.txt"], {})
-    assert check_syntax(function(), zipped, files.__getitem__) == ""
-    own = replace(zipped, own=["app.py", "b.py"])
-    assert check_syntax(function(), own, files.__getitem__) == "src/b.py:1: invalid syntax"
-    assert check_syntax(function(version="3.99"), own, files.__getitem__) == ""
+def syntax(tmp_path: Path, handler: str, files: Mapping[str, bytes], python: str) -> HandlerCheck:
+    """Let a Python read these files of the repository, beside one of a dependency."""
+    path = tmp_path / "function.zip"
+    path.write_bytes(zipped_files({**files, "lib.py": b"if:", "text.txt": b"if:"}))
+    machine = SimpleNamespace(python=lambda _: python and Path(python))
+    zipped = FunctionFiles(path, [*files, "lib.py", "text.txt"], [*files, "text.txt"], {})
+    return check_syntax(function(handler), zipped, cast("Machine", machine))
 
 
-def test_a_null_byte_is_an_error_for_people() -> None:
-    """Pythons differ in what they raise for one; the reader must not notice."""
-    assert "null bytes" in check_handler(zipped(b"\0"), "app.handle").reason
-
-
-def test_syntax_of_a_newer_python_is_no_error() -> None:
-    """Our own Python may be older than the function's and then cannot judge."""
-    done = check_handler(zipped("def handle(:\n"), "app.handle", "3.99")
-    assert done == HandlerCheck(f"app.py not read: here is Python {MINOR}")
+@pytest.mark.parametrize("source", [b"x = 1\ndef handle(:\n", b"x = 1\n  y = 2\n", b"\nreturn x\n"])
+def test_a_module_that_is_no_python_is_named_with_its_line(tmp_path: Path, source: bytes) -> None:
+    """The handler's is refused; another one may never be imported, so that is a warning."""
+    files = {"a.py": source, "app.py": b"handle = print", "b.py": b"import lib"}
+    done = syntax(tmp_path, "app.handle", files, sys.executable)
+    assert (done.found, done.note[:12]) == ("handler found", "src/a.py:2: ")
+    done = syntax(tmp_path, "a.handle", files, sys.executable)
+    assert done.reason.startswith("src/a.py:2: ")
+    assert syntax(tmp_path, "a.handle", {"a.py": b"x = 1"}, sys.executable) == FOUND
+    assert "null bytes" in syntax(tmp_path, "a.handle", {"a.py": b"\0"}, sys.executable).reason
+    assert "not read" in syntax(tmp_path, "a.handle", files, "").found
 
 
 def test_reading_a_module_warns_nobody() -> None:

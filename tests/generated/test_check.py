@@ -84,8 +84,8 @@ def test_the_world_is_a_warning(repository: Repository) -> None:
     assert f"not imported: src/{module}/handler.py:3: ConnectionRefusedError: " in done
 
 
-def test_a_handler_is_read_by_a_python_as_new_as_its_own(repository: Repository) -> None:
-    """`package` says when this Python is older, and cannot judge.
+def test_a_handler_is_read_with_the_functions_python(repository: Repository) -> None:
+    """`package` asks the function's Python where this one is another, and says when there is none.
 
     A handler that git does not know is told from one that is missing.
     """
@@ -95,8 +95,9 @@ def test_a_handler_is_read_by_a_python_as_new_as_its_own(repository: Repository)
         f"src/{module}/handler.py", "def handle(event, context):\n    return\nreturn\n"
     )
     repository.commit()
-    assert "handler.py not read: here is Python" in repository.must("package").err
-    repository.edit("pyproject.toml", 'runtime = "python3.14"', f'runtime = "{RUNTIME}"')
+    assert "not read: there is no Python 3.14 here" in repository.must("package").err
+    memory = repository.root / ".pipeline" / "cache" / "python-3.14.json"
+    memory.write_text(json.dumps(sys.executable), encoding="utf-8")
     repository.refused(1, "check", "package", "--force")
     git(repository.root, "rm", "-q", "--cached", f"src/{module}/handler.py")
     repository.refused(1, "check", "package", "--force")

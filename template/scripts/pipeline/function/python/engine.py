@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from ...core.events import Reporter
 from ...edge.machine import Machine
@@ -60,7 +59,7 @@ def check_handler(
     if found.reason:
         return found
     if not imports:
-        return replace(found, note=check_syntax(project.function, files, read))
+        return check_syntax(project.function, files, machine)
     # It brings what runs functions along, and takes as long to import as all the rest.
     from .handler_check import import_handler  # noqa: PLC0415
 

@@ -4,53 +4,66 @@ from __future__ import annotations
 
 import ast
 import symtable
-import sys
 import warnings
 from collections.abc import Callable, Collection
 from importlib.util import decode_source
 
+from ...edge.machine import Machine
+from ...edge.shell import run
 from ...project.project import Function
 from ..handler import FunctionFiles, HandlerCheck
+
+_FOUND = HandlerCheck("handler found")
+_COMPILE = """\
+import sys, zipfile
+archive = zipfile.ZipFile(sys.argv[1])
+for path in sys.argv[2:]:
+    try:
+        compile(archive.read(path), path, "exec")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        print(path, getattr(error, "lineno", 0), getattr(error, "msg", error), sep=":")
+        break
+"""
 
 
 def check(function: Function, files: FunctionFiles, read: Callable[[str], bytes]) -> HandlerCheck:
     """Look for the handler in its module's source, of which `read` gives files; nothing is run.
 
     The last dot splits the function off; slashes are folders, as dots are. What the name stands
-    for is not looked at, and a module that makes it in a way that only running it can show (an
-    import of `*`, compiled code) is not refused.
+    for is not looked at. A module that makes it in a way that only running it can show (an import
+    of `*`, compiled code), or that this Python cannot read, is not refused.
     """
     module, _, name = function.handler.rpartition(".")
     path = module.replace(".", "/")
     file = handler_file(files.names, function.handler)
     if not file:
-        if any(
-            other.startswith(f"{path}.") and other.endswith((".so", ".pyd"))
-            for other in files.names
-        ):
-            return HandlerCheck("handler found")
+        compiled = (other for other in files.names if other.endswith((".so", ".pyd")))
+        if any(other.startswith(f"{path}.") for other in compiled):
+            return _FOUND
         advice = files.advice(module.replace("/", "."))
         return _missing(function, f"there is no {path}.py in function.zip{advice}")
-    source = read(file)
-    if wrong := _syntax_error(file, source, files):
-        if _is_newer(function):
-            here = f"{sys.version_info.major}.{sys.version_info.minor}"
-            return HandlerCheck(f"{file} not read: here is Python {here}")
-        return HandlerCheck(reason=wrong)
-    if not _may_bind(source, file, name):
-        return _missing(function, f"{file} defines no {name}")
-    return HandlerCheck("handler found")
+    if _may_bind(read(file), file, name):
+        return _FOUND
+    return _missing(function, f"{file} defines no {name}")
 
 
-def check_syntax(function: Function, files: FunctionFiles, read: Callable[[str], bytes]) -> str:
-    """Return the place and the error of the first of the repository's modules that is no Python.
+def check_syntax(function: Function, files: FunctionFiles, machine: Machine) -> HandlerCheck:
+    """Let the function's Python read the repository's modules, where it is here.
 
-    It may never be imported, or be for another Python only. Of a newer Python's nothing is said.
+    Only the handler's own is sure to be imported: another one that is no Python is a warning.
     """
-    modules = (name for name in sorted(files.own) if name.endswith(".py"))
-    if _is_newer(function):
-        return ""
-    return next(filter(None, (_syntax_error(name, read(name), files) for name in modules)), "")
+    file, version = handler_file(files.own, function.handler), function.runtime.version
+    python = machine.python(version)
+    if python is None:
+        return HandlerCheck(f"handler found, not read: there is no Python {version} here")
+    modules = sorted((name for name in files.own if name.endswith(".py")), key=file.__ne__)
+    words = (python, "-I", "-S", "-c", _COMPILE, files.path.resolve(), *modules)
+    problem = run(words, cwd=files.path.parent).stdout.strip()
+    if not problem:
+        return _FOUND
+    name, line, message = problem.split(":", 2)
+    told = f"{files.shown(f'{name}:{line}')}: {message}"
+    return HandlerCheck(reason=told) if name == file else HandlerCheck("handler found", note=told)
 
 
 def handler_file(names: Collection[str], handler: str) -> str:
@@ -59,34 +72,20 @@ def handler_file(names: Collection[str], handler: str) -> str:
     return next((file for file in (f"{path}.py", f"{path}/__init__.py") if file in names), "")
 
 
-def _is_newer(function: Function) -> bool:
-    """Tell whether the function's Python knows more than this one."""
-    return sys.version_info[:2] < tuple(map(int, function.runtime.version.split(".")))
-
-
 def _missing(function: Function, why: str) -> HandlerCheck:
     return HandlerCheck(reason=f"the handler {function.handler} is missing: {why}")
 
 
-def _syntax_error(file: str, source: bytes, files: FunctionFiles) -> str:
-    # A build server would show them, on standard error, as a failure.
-    with warnings.catch_warnings(action="ignore"):
-        try:
-            compile(source, file, "exec", dont_inherit=True)
-        except SyntaxError as error:
-            return f"{files.shown(f'{file}:{error.lineno}')}: {error.msg}"
-        except (ValueError, RecursionError, MemoryError) as error:
-            # What Python 3.11 says of a null byte, and any of what is nested too deep.
-            return f"{files.shown(file)}: {str(error) or type(error).__name__}"
-    return ""
-
-
 def _may_bind(source: bytes, file: str, name: str) -> bool:
     """Tell whether a module's own statements may bind a name, those inside `if` and `try` too."""
+    # A build server would show what Python warns of, on standard error, as a failure.
     with warnings.catch_warnings(action="ignore"):
-        text = decode_source(source)
-        statements = ast.walk(ast.parse(text))
-        names = symtable.symtable(text, file, "exec")
+        try:
+            text = decode_source(source)
+            statements = ast.walk(ast.parse(text))
+            names = symtable.symtable(text, file, "exec")
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return True
     if any(isinstance(one, ast.ImportFrom) and one.names[0].name == "*" for one in statements):
         return True
     found = name in names.get_identifiers() and names.lookup(name)
