@@ -145,7 +145,7 @@ def syntax(tmp_path: Path, handler: str, files: Mapping[str, bytes], python: str
     """Let a Python read these files of the repository, beside one of a dependency."""
     path = tmp_path / "function.zip"
     path.write_bytes(zipped_files({**files, "lib.py": b"if:", "text.txt": b"if:"}))
-    machine = SimpleNamespace(python=lambda _: python and Path(python))
+    machine = SimpleNamespace(python=lambda _: Path(python) if python else None)
     zipped = FunctionFiles(path, [*files, "lib.py", "text.txt"], [*files, "text.txt"], {})
     return check_syntax(function(handler), zipped, cast("Machine", machine))
 

@@ -57,8 +57,8 @@ def check_syntax(function: Function, files: FunctionFiles, machine: Machine) -> 
     if python is None:
         return HandlerCheck(f"handler found, not read: there is no Python {version} here")
     modules = sorted((name for name in files.own if name.endswith(".py")), key=file.__ne__)
-    words = (python, "-I", "-S", "-c", _COMPILE, files.path.resolve(), *modules)
-    problem = run(words, cwd=files.path.parent).stdout.strip()
+    words = [python, "-I", "-S", "-c", _COMPILE, files.path.resolve()]
+    problem = run([*words, *modules], cwd=files.path.parent).stdout.strip()
     if not problem:
         return _FOUND
     name, line, message = problem.split(":", 2)
