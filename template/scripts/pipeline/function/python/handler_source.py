@@ -7,6 +7,7 @@ import symtable
 import warnings
 from collections.abc import Callable, Collection
 from importlib.util import decode_source
+from pathlib import Path
 
 from ...edge.machine import Machine
 from ...edge.shell import run
@@ -57,7 +58,7 @@ def check_syntax(function: Function, files: FunctionFiles, machine: Machine) -> 
     if python is None:
         return HandlerCheck(f"handler found, not read: there is no Python {version} here")
     modules = sorted((name for name in files.own if name.endswith(".py")), key=file.__ne__)
-    words = [python, "-I", "-S", "-c", _COMPILE, files.path.resolve()]
+    words: list[str | Path] = [python, "-I", "-S", "-c", _COMPILE, files.path.resolve()]
     problem = run([*words, *modules], cwd=files.path.parent).stdout.strip()
     if not problem:
         return _FOUND
