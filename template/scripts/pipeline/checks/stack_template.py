@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..core.errors import PipelineError
@@ -39,36 +39,46 @@ def stack_reasons(text: str) -> list[str]:
             root: Any = yaml.compose(text, Loader=yaml.SafeLoader)
     except PipelineError as error:
         return [f"{error.where}: {error.what}"]
-    sections = _members(root)
-    resources = _members(sections.get("Resources"))
+    resources = _members(_members(root).get("Resources"))
     if not resources:
-        return [_reason(0, "there are no Resources in it")]
-    reasons = [
-        _reason(key.start_mark.line, f"there is no section {key.value}, did you mean {near}?")
-        for key, _ in root.value
-        if (near := _meant(key.value, _SECTIONS))
+        return [f"{STACK}:1: there are no Resources in it"]
+    return [
+        f"{STACK}:{node.start_mark.line + 1}: {what}" for node, what in _faults(root, resources)
     ]
-    reasons += _form_reasons(root)
-    if "Transform" not in sections:
-        reasons += [
-            _reason(node.start_mark.line, f"the resource {name} has no Type")
-            for name, node in resources.items()
-            if "Type" not in _members(node)
-        ]
-        reasons += [
-            _reason(type_.start_mark.line, f"there is no type {type_.value}{near}")
-            for type_, near in _wrong_types(resources)
-        ]
-        known = resources.keys() | _members(sections.get("Parameters")).keys()
-        reasons += [
-            _reason(line, f"it refers to {name}, which is neither a resource nor a parameter")
-            for name, line in _references(root, known)
-        ]
-    return reasons
 
 
-def _reason(line: int, what: str) -> str:
-    return f"{STACK}:{line + 1}: {what}"
+def _faults(root: Any, resources: Mapping[str, Any]) -> Iterator[tuple[Any, str]]:
+    """Yield what is wrong, and the node where that stands."""
+    sections = _members(root)
+    for key, _ in root.value:
+        if near := _meant(key.value, _SECTIONS):
+            yield key, f"there is no section {key.value}, did you mean {near}?"
+    for node in _nodes(root):
+        if node.tag.startswith("!") and (near := _meant(node.tag, _SHORT_FORMS)):
+            yield node, f"there is no function {node.tag}, did you mean {near}?"
+        seen: set[str] = set()
+        for key in [key for key, _ in node.value if key.id == "scalar"] if _is_table(node) else ():
+            if key.value in seen:
+                yield key, f"{key.value} is there twice"
+            seen.add(key.value)
+    if "Transform" in sections:
+        return
+    for name, node in resources.items():
+        kind = _members(node).get("Type")
+        if kind is None:
+            yield node, f"the resource {name} has no Type"
+        elif kind.id == "scalar" and (meant := no_type(kind.value, KNOWN_TYPES)) is not None:
+            yield (
+                kind,
+                f"there is no type {kind.value}{f', did you mean {meant}?' if meant else ''}",
+            )
+    known = resources.keys() | _members(sections.get("Parameters")).keys()
+    for node in _nodes(root):
+        for function, value in ((node.tag, node), *_members(node).items()):
+            for name in _named(function, value):
+                if name not in known and "::" not in name:
+                    what = f"it refers to {name}, which is neither a resource nor a parameter"
+                    yield value, what
 
 
 def _meant(name: object, known: Sequence[str]) -> str:
@@ -77,50 +87,21 @@ def _meant(name: object, known: Sequence[str]) -> str:
     return near[0] if near and name not in known else ""
 
 
+def _is_table(node: Any) -> bool:
+    return node is not None and node.id == "mapping"
+
+
 def _members(node: Any) -> dict[str, Any]:
     """Return the members of a mapping by their keys, of anything else none."""
-    pairs = node.value if node is not None and node.id == "mapping" else ()
-    return {str(key.value): value for key, value in pairs}
+    return {str(key.value): value for key, value in node.value} if _is_table(node) else {}
 
 
 def _nodes(node: Any) -> Iterator[Any]:
     """Yield a node and all below it."""
     yield node
-    for child in node.value if node.id in ("mapping", "sequence") else ():
-        for inner in child if node.id == "mapping" else (child,):
-            yield from _nodes(inner)
-
-
-def _wrong_types(resources: Mapping[str, Any]) -> Iterator[tuple[Any, str]]:
-    """Yield the node of each type that is none of CloudFormation's, and the one that was meant."""
-    for node in resources.values():
-        type_ = _members(node).get("Type")
-        if type_ is not None and type_.id == "scalar":
-            near = no_type(type_.value, KNOWN_TYPES)
-            if near is not None:
-                yield type_, f", did you mean {near}?" if near else ""
-
-
-def _form_reasons(root: Any) -> Iterator[str]:
-    for node in _nodes(root):
-        line = node.start_mark.line
-        if node.tag.startswith("!") and (near := _meant(node.tag, _SHORT_FORMS)):
-            yield _reason(line, f"there is no function {node.tag}, did you mean {near}?")
-        seen = set()
-        for key, _ in node.value if node.id == "mapping" else ():
-            if key.value in seen:
-                yield _reason(key.start_mark.line, f"{key.value} is there twice")
-            seen.add(key.value if key.id == "scalar" else None)
-
-
-def _references(root: Any, known: Collection[str]) -> Iterator[tuple[str, int]]:
-    """Yield the name and the line of each reference to something that is not there."""
-    for node in _nodes(root):
-        calls = [(node.tag, node), *_members(node).items()]
-        for function, value in calls:
-            for name in _named(function, value):
-                if name not in known and "::" not in name:
-                    yield name, value.start_mark.line
+    children = [one for pair in node.value for one in pair] if _is_table(node) else node.value
+    for child in children if node.id != "scalar" else ():
+        yield from _nodes(child)
 
 
 def _named(function: str, value: Any) -> list[str]:
