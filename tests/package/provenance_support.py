@@ -20,7 +20,7 @@ from pipeline.core.manifest import (
     ZipFacts,
     json_bytes,
 )
-from pipeline.function.python.distributions import distributions
+from pipeline.function.engine import Distribution
 from pipeline.package.nupkg import pack
 from pipeline.package.nuspec import Nuspec, parse, render_for_package
 from pipeline.package.sbom import SBOM_NAME, make_sbom
@@ -30,7 +30,7 @@ from pipeline.package.statement import (
     make_predicate,
     make_statement,
 )
-from pipeline.zip.reader import members_of, open_archive
+from pipeline.zip.reader import open_archive
 from pipeline.zip.writer import Member, compress, store, write_zip
 
 COMMIT = "c0ffee0123456789c0ffee0123456789c0ffee01"
@@ -91,8 +91,8 @@ def contents() -> Files:
     """Return the files of a package, all of which fit each other, by name."""
     function_zip = zipped(FUNCTION)
     manifest = manifest_of(function_zip)
-    installed = distributions(members_of(open_archive(function_zip)))
-    client = distributions(members_of(open_archive(zipped(CLIENT))), "client/")
+    installed = {"six": Distribution("1.17.0", "MIT", ("py2-none-any", "py3-none-any"))}
+    client = {"boto3": Distribution("1.44.5", "MIT")}
     files = {
         **CLIENT,
         "deploy.py": DEPLOY,

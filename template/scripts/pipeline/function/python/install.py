@@ -168,3 +168,8 @@ def _refuse_two_owners(
             what = f"{' and '.join(wheels)} each bring another {name}: only one can be there"
             then = "Leave one of them out, or lock versions that do not clash."
             raise PipelineError(where, what, then)
+
+
+def distribution_of(wheel: str) -> str:
+    """Return the normalised name in that of a wheel."""
+    return normal(wheel.rpartition("-")[0])

@@ -6,8 +6,7 @@ import csv
 import io
 import re
 import tempfile
-from collections.abc import Callable, Iterator
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,15 +20,22 @@ from ...zip.writer import Member, compress
 from ..compiled import compiled_files
 from ..dependency_zip import deflated, excluded, kept, pack
 from ..engine import Installed, Restored
-from .distributions import distributions
 from .hash_lock import FUNCTION_LOCK, check_lock, locked, read_lock
-from .install import Place, install, is_launcher, own_folder, records
-from .requirements import Markers, markers_here, markers_of, refuse_misfits, sdk_files
+from .install import Place, distribution_of, install, is_launcher, own_folder, records
+from .requirements import (
+    Markers,
+    facts_of,
+    installed_in,
+    left_to_runtime,
+    markers_here,
+    markers_of,
+    refuse_misfits,
+)
 
 _RECORD = ".dist-info/RECORD"
 # What differs between two installations of the same wheels.
 _LEFT_OUT = re.compile(
-    r"(^\.lock$|(^|/)__pycache__/|\.dist-info/(RECORD|INSTALLER|REQUESTED|direct_url\.json|uv_cache\.json)$)"
+    r"((^|/)__pycache__/|\.dist-info/(RECORD|INSTALLER|REQUESTED|direct_url\.json|uv_cache\.json)$)"
 )
 
 
@@ -95,11 +101,15 @@ def _make(
             from_cache = installation.from_cache
             for warning in installation.warnings:
                 warn(warning)
+        site, needed = installed_in(folder), project.dependencies
         if wanted.markers["python_version"] == project.function.runtime.version:
             # Another Python may rightly lack what only the function's own needs.
-            refuse_misfits(folder, project.dependencies, wanted.markers, FUNCTION_LOCK)
-        members = _members(folder, project, wanted.markers, warn)
-    found = distributions(members)
+            refuse_misfits(site, needed, wanted.markers, FUNCTION_LOCK)
+        if project.function.boto3 == FROM_RUNTIME:
+            left = left_to_runtime(site, needed, wanted.markers)
+            site = {name: one for name, one in site.items() if name not in left}
+        members = _members(folder, site.keys(), project.function, warn)
+        found = {name: facts_of(one) for name, one in site.items()}
     entries = locked(lock, {name: one.tags for name, one in found.items()})
     # A universal lock also names what other platforms and Pythons need.
     used = [
@@ -112,35 +122,32 @@ def _make(
 
 
 def _members(
-    folder: Path, project: Project, markers: Markers, warn: Callable[[str], None]
+    folder: Path, distributions: Container[str], function: Function, warn: Callable[[str], None]
 ) -> list[Member]:
-    function, left_out = project.function, frozenset[str]()
-    if function.boto3 == FROM_RUNTIME:
-        left_out = sdk_files(folder, project.dependencies, markers)
-    files = {
-        name: path
-        for path in sorted(folder.rglob("*"))
-        if not path.is_dir() or path.is_symlink()
-        if (name := path.relative_to(folder).as_posix()) not in left_out
-        if not _LEFT_OUT.search(name)
+    """Return what the wheels of these distributions brought, with new lists of it."""
+    brought = {
+        name: owners
+        for name, wheels in records(folder).items()
+        if not _LEFT_OUT.search(name) and not is_launcher(folder, name)
+        if (owners := [one for one in wheels if distribution_of(one) in distributions])
     }
     # What is installed is told by `.dist-info`: to the bill of materials, and to the function.
-    code = [name for name in files if not name.partition("/")[0].endswith(".dist-info")]
+    code = [name for name in brought if not name.partition("/")[0].endswith(".dist-info")]
     gone = excluded(code, function.exclude, warn)
-    members = deflated({name: files[name] for name in files if name not in gone}, FUNCTION_LOCK)
-    members = [one for one in members if not is_launcher(folder, one.name)]
-    return [*members, *_records(folder, {member.name for member in members})]
+    kept = {name: owners for name, owners in brought.items() if name not in gone}
+    members = deflated({name: folder / name for name in kept}, FUNCTION_LOCK)
+    return [*members, *_records(kept)]
 
 
-def _records(folder: Path, packed: AbstractSet[str]) -> Iterator[Member]:
-    """Yield for each distribution the list of its files that are packed.
+def _records(kept: Mapping[str, Sequence[str]]) -> Iterator[Member]:
+    """Yield for each wheel the list of its files, by the wheels that brought a file.
 
     From it `importlib.metadata` knows at run time which package brings which module. The hashes
     stay out, which the standard allows: they would be a tenth of a small zip.
     """
     owned: dict[str, list[str]] = {}
-    for name, wheels in records(folder).items():
-        for wheel in wheels if name in packed else ():
+    for name, wheels in kept.items():
+        for wheel in wheels:
             owned.setdefault(wheel + _RECORD, []).append(name)
     for record, names in owned.items():
         text = io.StringIO()

@@ -23,7 +23,7 @@ from ..engine import POST_DEPLOYMENT, Linter, TestCommand, TestRequest
 from .hash_lock import FUNCTION_LOCK, TEST_LOCK, check_lock, locked, read_lock
 from .install import Place, install
 from .interpreter import runtime_sdk
-from .requirements import markers_here, refuse_misfits
+from .requirements import installed_in, markers_here, refuse_misfits
 
 _PYTHON = ".pipeline/python"
 _STAMP = "made-from.json"
@@ -105,7 +105,9 @@ def _wanted(
         # Another Python than the function's may rightly lack what only its own one needs.
         if found:
             asked = (*project.dependencies, *project.test_dependencies)
-            refuse_misfits(_site_of(part), asked, markers_here(version), ", ".join(locks))
+            refuse_misfits(
+                installed_in(_site_of(part)), asked, markers_here(version), ", ".join(locks)
+            )
         if sdk:
             # After everything that is installed, as on Lambda.
             path = _site_of(part) / "zz_runtime_sdk.pth"
