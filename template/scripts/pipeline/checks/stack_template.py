@@ -1,10 +1,8 @@
-"""What CloudFormation would refuse of the stack's template before it makes anything, by line."""
+"""Whether the stack's template is one, said by line. What AWS would refuse of it, `check` knows."""
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..core.errors import PipelineError
@@ -12,24 +10,11 @@ from ..project.sources import STACK
 from ..project.stack import no_type, well_formed
 from ..stack.rights import KNOWN_TYPES
 
-# AWS adds to both now and then, so only what looks like a misspelt one is refused.
-_SECTIONS = (
-    "AWSTemplateFormatVersion", "Description", "Metadata", "Parameters", "Rules", "Mappings",
-    "Conditions", "Transform", "Hooks", "Resources", "Outputs",
-)  # fmt: skip
-_SHORT_FORMS = (
-    "!And", "!Base64", "!Cidr", "!Condition", "!Contains", "!EachMemberEquals", "!EachMemberIn",
-    "!Equals", "!FindInMap", "!GetAZs", "!GetAtt", "!If", "!ImportValue", "!Join", "!Length",
-    "!Not", "!Or", "!Ref", "!RefAll", "!Select", "!Split", "!Sub", "!ToJsonString", "!Transform",
-    "!ValueOf", "!ValueOfAll",
-)  # fmt: skip
-_NAMED_IN_TEXT = re.compile(r"\$\{\s*([A-Za-z0-9]+)\s*(?:\.[^}]*)?\}")
-
 
 def stack_reasons(text: str) -> list[str]:
     """Return what is wrong with a template, without asking an account.
 
-    Resources and names that a transform may add are taken on trust.
+    Where a transform may change its resources, they are taken on trust.
     """
     # Takes a while to import, and only the end of a build needs it.
     import yaml  # noqa: PLC0415
@@ -39,88 +24,38 @@ def stack_reasons(text: str) -> list[str]:
             root: Any = yaml.compose(text, Loader=yaml.SafeLoader)
     except PipelineError as error:
         return [f"{error.where}: {error.what}"]
-    resources = _members(_members(root).get("Resources"))
+    sections = _members(root)
+    resources = _members(sections.get("Resources"))
     if not resources:
         return [f"{STACK}:1: there are no Resources in it"]
-    return [
-        f"{STACK}:{node.start_mark.line + 1}: {what}" for node, what in _faults(root, resources)
-    ]
+    faults = [*_twice(root), *(() if "Transform" in sections else _without_type(resources))]
+    return [f"{STACK}:{node.start_mark.line + 1}: {what}" for node, what in faults]
 
 
-def _faults(root: Any, resources: Mapping[str, Any]) -> Iterator[tuple[Any, str]]:
-    """Yield what is wrong, and the node where that stands."""
-    sections = _members(root)
-    for key, _ in root.value:
-        if near := _meant(key.value, _SECTIONS):
-            yield key, f"there is no section {key.value}, did you mean {near}?"
-    for node in _nodes(root):
-        if node.tag.startswith("!") and (near := _meant(node.tag, _SHORT_FORMS)):
-            yield node, f"there is no function {node.tag}, did you mean {near}?"
-        seen: set[str] = set()
-        for key in [key for key, _ in node.value if key.id == "scalar"] if _is_table(node) else ():
+def _twice(node: Any) -> Iterator[tuple[Any, str]]:
+    """Yield each key that its mapping has already, here and below."""
+    seen = set()
+    for child in node.value if node.id != "scalar" else ():
+        key, value = child if node.id == "mapping" else (child, child)
+        if key is not value and key.id == "scalar":
             if key.value in seen:
                 yield key, f"{key.value} is there twice"
             seen.add(key.value)
-    if "Transform" in sections:
-        return
+        yield from _twice(value)
+
+
+def _without_type(resources: Mapping[str, Any]) -> Iterator[tuple[Any, str]]:
+    """Yield the resources without a type, and types that are none of CloudFormation's."""
     for name, node in resources.items():
         kind = _members(node).get("Type")
         if kind is None:
             yield node, f"the resource {name} has no Type"
         elif kind.id == "scalar" and (meant := no_type(kind.value, KNOWN_TYPES)) is not None:
-            yield (
-                kind,
-                f"there is no type {kind.value}{f', did you mean {meant}?' if meant else ''}",
-            )
-    known = resources.keys() | _members(sections.get("Parameters")).keys()
-    for node in _nodes(root):
-        for function, value in ((node.tag, node), *_members(node).items()):
-            for name in _named(function, value):
-                if name not in known and "::" not in name:
-                    what = f"it refers to {name}, which is neither a resource nor a parameter"
-                    yield value, what
-
-
-def _meant(name: object, known: Sequence[str]) -> str:
-    """Return which of the known names another one looks like, "" for those known and for none."""
-    near = difflib.get_close_matches(str(name), known, 1, 0.75)
-    return near[0] if near and name not in known else ""
-
-
-def _is_table(node: Any) -> bool:
-    return node is not None and node.id == "mapping"
+            advice = f", did you mean {meant}?" if meant else ""
+            yield kind, f"there is no type {kind.value}{advice}"
 
 
 def _members(node: Any) -> dict[str, Any]:
     """Return the members of a mapping by their keys, of anything else none."""
-    return {str(key.value): value for key, value in node.value} if _is_table(node) else {}
-
-
-def _nodes(node: Any) -> Iterator[Any]:
-    """Yield a node and all below it."""
-    yield node
-    children = [one for pair in node.value for one in pair] if _is_table(node) else node.value
-    for child in children if node.id != "scalar" else ():
-        yield from _nodes(child)
-
-
-def _named(function: str, value: Any) -> list[str]:
-    """Return the names that a call of a function refers to, or `DependsOn`."""
-    texts = [
-        item.value
-        for item in (value.value if value.id == "sequence" else (value,))
-        if item.id == "scalar"
-    ]
-    match function:
-        case "DependsOn":
-            return texts
-        case "!Ref" | "Ref":
-            return texts[:1]
-        case "!GetAtt" | "Fn::GetAtt":
-            return [text.partition(".")[0] for text in texts[:1]]
-        case "!Sub" | "Fn::Sub":
-            own = _members(value.value[-1]) if value.id == "sequence" and value.value else {}
-            named = [name for text in texts[:1] for name in _NAMED_IN_TEXT.findall(text)]
-            return [name for name in named if name not in own]
-        case _:
-            return []
+    is_mapping = node is not None and node.id == "mapping"
+    return {str(key.value): value for key, value in node.value} if is_mapping else {}
