@@ -222,7 +222,7 @@ class Engine(Protocol):
         *,
         imports: bool,
     ) -> HandlerCheck:
-        """Look for the handler in the source, of which `read` gives files.
+        """Look for the handler in the source, of which `read` gives the repository's files.
 
         With `imports` it is imported as well, in a process of its own.
         """

@@ -28,7 +28,7 @@ for path in sys.argv[2:]:
 
 
 def check(function: Function, files: FunctionFiles, read: Callable[[str], bytes]) -> HandlerCheck:
-    """Look for the handler in its module's source, of which `read` gives files; nothing is run.
+    """Look for the handler in its module's source, of which `read` gives our own; nothing is run.
 
     The last dot splits the function off; slashes are folders, as dots are. What the name stands
     for is not looked at. A module that makes it in a way that only running it can show (an import
@@ -43,7 +43,7 @@ def check(function: Function, files: FunctionFiles, read: Callable[[str], bytes]
             return _FOUND
         advice = files.advice(module.replace("/", "."))
         return _missing(function, f"there is no {path}.py in function.zip{advice}")
-    if _may_bind(read(file), file, name):
+    if file not in files.own or _may_bind(read(file), file, name):
         return _FOUND
     return _missing(function, f"{file} defines no {name}")
 
