@@ -114,7 +114,6 @@ def test_only_what_fits_the_platform(platform: Platform, expected: list[str]) ->
         ({"link": True}, "a is a link"),
         ({"resolved": "git+ssh://git@example.invalid/a.git#1"}, "not from a registry"),
         ({"resolved": "file:../a.tgz"}, "not from a registry"),
-        ({"version": "git://example.invalid/a"}, "not from a registry"),
         ({"resolved": "https://registry.example.invalid/a.tgz"}, "holds an address"),
         ({"integrity": "sha1-AAAA"}, "no sha512"),
         ({"version": ""}, "no sha512 or no version"),

@@ -18,7 +18,6 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.version import Version
@@ -38,19 +37,6 @@ _ALGORITHMS = ("sha256", "sha384", "sha512")
 _FROM_UV = {".lock"}
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where to install: `make` gives uv's options for it and the folder that modules go to.
-
-    It is called again for a second try, and removes what was there. With `whole` nothing else
-    than what wheels brought may be in the folder. One file has one owner; without, one of code.
-    """
-
-    make: Callable[[], tuple[Sequence[str | Path], Path]]
-    whole: bool = True
-    copies: bool = True
-
-
 def own_folder(folder: Path) -> tuple[Sequence[str | Path], Path]:
     """Return uv's options for a folder of its own, and that folder, made anew."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -63,10 +49,33 @@ def is_launcher(site: Path, name: str) -> bool:
     return name.startswith("bin/") and bool(_LAUNCHER.match((site / name).read_bytes()))
 
 
-def install(uv: Uv, locks: Sequence[str | Path], place: Place, *, where: str) -> Installation:
-    """Install what the arguments `locks` name, and prove it. Raises PipelineError."""
+def install(
+    uv: Uv, locks: Sequence[str | Path], make: Callable[[], tuple[Sequence[str | Path], Path]],
+    *, where: str, whole: bool = True, copies: bool = True,
+) -> Installation:  # fmt: skip
+    """Install what the arguments `locks` name, and prove it. Raises PipelineError.
+
+    `make` gives uv's options for a place and the folder that modules go to. It is called again for
+    a second try, and removes what was there. With `whole` nothing else than what wheels brought
+    may be in the folder. One file has one owner; without, one of code.
+    """
+
+    def attempt() -> tuple[Installation, str]:
+        """Return what is not as it should be, too: one thing, for all is fetched again then."""
+        options, site = make()
+        installation = uv.install([*options, *locks], where=where, copies=copies)
+        recorded = records(site)
+        wrong = (
+            _other_versions(site, installation.versions)
+            or _damaged(site, recorded)
+            or (_stranger(site, recorded) if whole else "")
+        )
+        if not wrong:
+            _refuse_two_owners(site, recorded, where, whole=whole)
+        return installation, wrong
+
     try:
-        installation, wrong = _try(uv, locks, place, where)
+        installation, wrong = attempt()
         suspects = [*installation.versions]
     except PipelineError as error:
         wrong, suspects = error.what, _UNUSABLE.findall(error.what)
@@ -76,7 +85,7 @@ def install(uv: Uv, locks: Sequence[str | Path], place: Place, *, where: str) ->
         return installation
     uv.forget(suspects)
     try:
-        installation, still = _try(uv, locks, place, where)
+        installation, still = attempt()
     except PipelineError as error:
         what = f"{wrong}, and it could not be fetched again: {error.what}"
         raise PipelineError(where, what, error.then) from error
@@ -84,21 +93,6 @@ def install(uv: Uv, locks: Sequence[str | Path], place: Place, *, where: str) ->
         then = "Lock another version of it, or fetch from another index."
         raise PipelineError(where, f"{still}, though it was fetched twice", then)
     return installation
-
-
-def _try(uv: Uv, locks: Sequence[str | Path], place: Place, where: str) -> tuple[Installation, str]:
-    """Install, and say what is not as it should be: one thing, for all is fetched again then."""
-    options, site = place.make()
-    installation = uv.install([*options, *locks], where=where, copies=place.copies)
-    recorded = records(site)
-    wrong = (
-        _other_versions(site, installation.versions)
-        or _damaged(site, recorded)
-        or (_stranger(site, recorded) if place.whole else "")
-    )
-    if not wrong:
-        _refuse_two_owners(site, recorded, where, whole=place.whole)
-    return installation, wrong
 
 
 def fits(data: bytes, recorded: str) -> bool:

@@ -21,7 +21,7 @@ from ..compiled import compiled_files
 from ..dependency_zip import deflated, excluded, kept, pack
 from ..engine import Installed, Restored
 from .hash_lock import FUNCTION_LOCK, check_lock, locked, read_lock
-from .install import Place, distribution_of, install, is_launcher, own_folder, records
+from .install import distribution_of, install, is_launcher, own_folder, records
 from .requirements import (
     Markers,
     facts_of,
@@ -95,8 +95,9 @@ def _make(
             installation = install(
                 machine.uv,
                 [*wanted.options, *options],
-                Place(lambda: own_folder(folder), copies=False),
+                partial(own_folder, folder),
                 where=f"restore {FUNCTION_LOCK} for {wanted.name}",
+                copies=False,
             )
             from_cache = installation.from_cache
             for warning in installation.warnings:

@@ -21,7 +21,7 @@ from ...edge.pythons import base_python, how_to_install, is_program
 from ...project.project import FROM_RUNTIME, Project
 from ..engine import POST_DEPLOYMENT, Linter, TestCommand, TestRequest
 from .hash_lock import FUNCTION_LOCK, TEST_LOCK, check_lock, locked, read_lock
-from .install import Place, install
+from .install import install
 from .interpreter import runtime_sdk
 from .requirements import installed_in, markers_here, refuse_misfits
 
@@ -99,8 +99,9 @@ def _wanted(
         install(
             uv,
             [argument for lock in locks for argument in ("-r", project.root / lock)],
-            Place(make, whole=False),
+            make,
             where="install what the tests need",
+            whole=False,
         )
         # Another Python than the function's may rightly lack what only its own one needs.
         if found:
