@@ -17,7 +17,7 @@ from ..edge.files import read_text
 from ..edge.machine import Machine
 from ..function.compiled import compiled_files, compiled_reasons
 from ..function.engine import Restored, engine_for
-from ..function.handler import FunctionFiles, fillable, known_values
+from ..function.handler import FunctionFiles, known_values, template_reasons
 from ..package.contents import list_package
 from ..package.make import Built
 from ..project.project import LOCAL_ENVIRONMENT, Project
@@ -106,9 +106,8 @@ def _root(package: Path) -> list[str]:
 
 def _environment(project: Project, environ: Mapping[str, str]) -> list[str]:
     templates = project.function.environment
-    good, reasons = fillable(templates)
-    reasons = name_reasons(templates) + reasons
+    reasons = name_reasons(templates) + template_reasons(templates)
     for environment in project.environments or (project.environment(LOCAL_ENVIRONMENT),):
-        known = known_values(good, environment, environ)
+        known = known_values(templates, environment, environ)
         reasons += environment_reasons({**known.others, **known.values}, environment.name)
     return reasons

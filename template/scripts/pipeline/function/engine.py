@@ -98,6 +98,7 @@ class Own:
 
 # Tests of what was deployed: a build leaves them out, each deployment through Octopus runs them.
 POST_DEPLOYMENT = "tests/post_deployment"
+NO_TESTS = 5  # pytest's exit code when it collected none
 
 
 @dataclass(frozen=True)
@@ -115,11 +116,10 @@ class TestRequest:
 
 @dataclass(frozen=True)
 class TestCommand:
-    """How to run them, what to know of the runtime, and the exit code where there are none."""
+    """How to run them, and what to know of the runtime. It ends with NO_TESTS without any."""
 
     words: tuple[str | Path, ...]
     note: str
-    code_without_tests: int
 
 
 @dataclass(frozen=True)

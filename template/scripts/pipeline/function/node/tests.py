@@ -18,7 +18,7 @@ from ...edge.npm import LEAVE_NOTHING
 from ...edge.shell import run, scrubbed
 from ...project.project import Project
 from ...project.sources import SOURCE, walk
-from ..engine import POST_DEPLOYMENT, TestCommand, TestRequest
+from ..engine import NO_TESTS, POST_DEPLOYMENT, TestCommand, TestRequest
 from .install import modules, node_of, this_platform
 from .packages import MODULES, Packages
 
@@ -30,7 +30,6 @@ _ENDINGS = tuple(f".test.{kind}js" for kind in ("", "m", "c"))
 _TYPESCRIPT = tuple(f".test.{kind}ts" for kind in ("", "m", "c"))
 # The last is about Node's own reporters, where there are three of them.
 _WARNINGS = ("ExperimentalWarning", "MaxListenersExceededWarning")
-_NO_TESTS = 5  # as pytest ends without any
 _STRIPS_TYPES = 22  # the first major of Node that takes TypeScript
 
 
@@ -53,7 +52,7 @@ def test_command(
             words: tuple[str | Path, ...] = (node, folder / vitest, *_vitest(request, packages))
         else:
             words = (node, *_own_runner(project.root, request, int(version)))
-        yield TestCommand(words, "", _NO_TESTS)
+        yield TestCommand(words, "")
 
 
 def type_checker(project: Project, packages: Packages) -> str:
@@ -121,7 +120,7 @@ def _own_runner(root: Path, request: TestRequest, version: int) -> list[str]:
         and path.startswith(f"{POST_DEPLOYMENT}/") == request.after_deployment
     ]
     if not files:
-        return ["--eval", f"process.exit({_NO_TESTS})"]
+        return ["--eval", f"process.exit({NO_TESTS})"]
     reports = {"spec": "stdout", _JUNIT.as_uri(): str(request.results)}
     options = [f"--disable-warning={name}" for name in _WARNINGS]
     if version >= _STRIPS_TYPES:
