@@ -12,8 +12,8 @@ from pipeline.core.errors import PipelineError
 from pipeline.core.events import Reporter
 from pipeline.edge.machine import Machine
 from pipeline.function.handler import FunctionFiles
+from pipeline.function.node.bundle import handler_file, module_of
 from pipeline.function.node.engine import check_handler
-from pipeline.function.node.handler_file import handler_file, module_of
 from pipeline.function.node.packages import (
     LOCK,
     PACKAGE,

@@ -1,11 +1,11 @@
-"""Bundling: the handler's file, and all that it imports, as one file made by the locked esbuild."""
+"""The handler's file, and bundling: all that it imports as one file made by the locked esbuild."""
 
 from __future__ import annotations
 
 import json
 import re
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from ...edge.shell import run, scrubbed
 from ...project.project import FROM_RUNTIME, Bundling, Function
 from ...project.sources import SOURCE
 from ..engine import Own, Restored, ZipFile
-from .handler_file import module_of
 from .install import modules, this_platform
 from .packages import MODULES, PACKAGE, Packages, dependencies_of, name_of
 from .restore import SDK
@@ -24,6 +23,8 @@ from .restore import SDK
 LICENCES = "THIRD-PARTY-LICENSES.txt"
 # What a handler's file may be written as, in the order in which it is looked for.
 _SOURCES = (".mjs", ".js", ".cjs", ".mts", ".ts", ".cts")
+# What Lambda takes, in the order in which it looks; TypeScript is never run by it.
+_ENDINGS = ("", ".js", ".mjs", ".cjs")
 _TYPESCRIPT = (".ts", ".mts", ".cts", ".tsx", "tsconfig.json")
 _LICENCE = re.compile(r"(?i)(licen[cs]e|copying|notice)([-.][\w.-]*)?\Z")
 # In a module there is no `require`, which packages in the older format call, AWS's SDK too; a name
@@ -49,6 +50,19 @@ _BUNDLE = (
     "--color=false",
     f"--metafile={_META}",
 )
+
+
+def module_of(handler: str) -> tuple[str, str]:
+    """Return the module's path and the name in it: the last part is cut at its first dot."""
+    folder, slash, last = handler.rpartition("/")
+    stem, _, name = last.partition(".")
+    return folder + slash + stem, name
+
+
+def handler_file(names: Collection[str], handler: str) -> str:
+    """Return which of a function's files the handler is in; empty if none."""
+    module, _ = module_of(handler)
+    return next((module + ending for ending in _ENDINGS if module + ending in names), "")
 
 
 def bundle(

@@ -10,13 +10,12 @@ from ...edge.machine import Machine
 from ...project.project import Function, Project
 from ..engine import Own, Restored, ZipFile
 from ..handler import FunctionFiles, HandlerCheck
-from .bundle import bundle
-from .handler_file import handler_file, module_of
+from .bundle import bundle, handler_file, module_of
 from .interpreter import local_runtime as runtime
-from .linters import linters
 from .locking import write_lock as lock
 from .packages import LOCK, PACKAGE
 from .restore import restore
+from .tests import linters
 from .tests import test_command as tests
 
 __all__ = [

@@ -135,19 +135,19 @@ def _members(
     # What is installed is told by `.dist-info`: to the bill of materials, and to the function.
     code = [name for name in brought if not name.partition("/")[0].endswith(".dist-info")]
     gone = excluded(code, function.exclude, warn)
-    kept = {name: owners for name, owners in brought.items() if name not in gone}
-    members = deflated({name: folder / name for name in kept}, FUNCTION_LOCK)
-    return [*members, *_records(kept)]
+    packed = {name: owners for name, owners in brought.items() if name not in gone}
+    members = deflated({name: folder / name for name in packed}, FUNCTION_LOCK)
+    return [*members, *_records(packed)]
 
 
-def _records(kept: Mapping[str, Sequence[str]]) -> Iterator[Member]:
+def _records(packed: Mapping[str, Sequence[str]]) -> Iterator[Member]:
     """Yield for each wheel the list of its files, by the wheels that brought a file.
 
     From it `importlib.metadata` knows at run time which package brings which module. The hashes
     stay out, which the standard allows: they would be a tenth of a small zip.
     """
     owned: dict[str, list[str]] = {}
-    for name, wheels in kept.items():
+    for name, wheels in packed.items():
         for wheel in wheels:
             owned.setdefault(wheel + _RECORD, []).append(name)
     for record, names in owned.items():
