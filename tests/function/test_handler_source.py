@@ -141,26 +141,25 @@ def test_what_this_python_cannot_read_is_taken_on_trust() -> None:
         assert check_handler(zipped(source), "app.handle") == FOUND
 
 
-def syntax(tmp_path: Path, handler: str, files: Mapping[str, bytes], python: str) -> HandlerCheck:
+def syntax(handler: str, files: Mapping[str, bytes], python: str) -> HandlerCheck:
     """Let a Python read these files of the repository, beside one of a dependency."""
-    path = tmp_path / "function.zip"
-    path.write_bytes(zipped_files({**files, "lib.py": b"if:", "text.txt": b"if:"}))
+    every = {**files, "text.txt": b"if:", "lib.py": b"if:"}
     machine = SimpleNamespace(python=lambda _: Path(python) if python else None)
-    zipped = FunctionFiles(path, [*files, "lib.py", "text.txt"], [*files, "text.txt"], {})
-    return check_syntax(function(handler), zipped, cast("Machine", machine))
+    zipped = FunctionFiles(Path("function.zip"), [*every], [*files, "text.txt"], {})
+    return check_syntax(function(handler), zipped, every.__getitem__, cast("Machine", machine))
 
 
 @pytest.mark.parametrize("source", [b"x = 1\ndef handle(:\n", b"x = 1\n  y = 2\n", b"\nreturn x\n"])
-def test_a_module_that_is_no_python_is_named_with_its_line(tmp_path: Path, source: bytes) -> None:
+def test_a_module_that_is_no_python_is_named_with_its_line(source: bytes) -> None:
     """The handler's is refused; another one may never be imported, so that is a warning."""
     files = {"a.py": source, "app.py": b"handle = print", "b.py": b"import lib"}
-    done = syntax(tmp_path, "app.handle", files, sys.executable)
+    done = syntax("app.handle", files, sys.executable)
     assert (done.found, done.note[:12]) == ("handler found", "src/a.py:2: ")
-    done = syntax(tmp_path, "a.handle", files, sys.executable)
+    done = syntax("a.handle", files, sys.executable)
     assert done.reason.startswith("src/a.py:2: ")
-    assert syntax(tmp_path, "a.handle", {"a.py": b"x = 1"}, sys.executable) == FOUND
-    assert "null bytes" in syntax(tmp_path, "a.handle", {"a.py": b"\0"}, sys.executable).reason
-    assert "not read" in syntax(tmp_path, "a.handle", files, "").found
+    assert syntax("a.handle", {"a.py": b"x = 1"}, sys.executable) == FOUND
+    assert "null bytes" in syntax("a.handle", {"a.py": b"\0"}, sys.executable).reason
+    assert "not read" in syntax("a.handle", files, "").found
 
 
 def test_reading_a_module_warns_nobody() -> None:

@@ -59,7 +59,7 @@ def check_handler(
     if found.reason:
         return found
     if not imports:
-        return check_syntax(project.function, files, machine)
+        return check_syntax(project.function, files, read, machine)
     # It brings what runs functions along, and takes as long to import as all the rest.
     from .handler_check import import_handler  # noqa: PLC0415
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import symtable
+import tempfile
 import warnings
 from collections.abc import Callable, Collection
 from importlib.util import decode_source
@@ -15,12 +16,13 @@ from ...project.project import Function
 from ..handler import FunctionFiles, HandlerCheck
 
 _FOUND = HandlerCheck("handler found")
+# Sources lie in the folder by number: for the function's Python to read, and to import nothing.
 _COMPILE = """\
-import sys, zipfile
-archive = zipfile.ZipFile(sys.argv[1])
-for path in sys.argv[2:]:
+import sys
+for number, path in enumerate(sys.argv[1:]):
     try:
-        compile(archive.read(path), path, "exec")
+        with open(str(number), "rb") as source:
+            compile(source.read(), path, "exec")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         print(path, getattr(error, "lineno", 0), getattr(error, "msg", error), sep=":")
         break
@@ -48,7 +50,9 @@ def check(function: Function, files: FunctionFiles, read: Callable[[str], bytes]
     return _missing(function, f"{file} defines no {name}")
 
 
-def check_syntax(function: Function, files: FunctionFiles, machine: Machine) -> HandlerCheck:
+def check_syntax(
+    function: Function, files: FunctionFiles, read: Callable[[str], bytes], machine: Machine
+) -> HandlerCheck:
     """Let the function's Python read the repository's modules, where it is here.
 
     Only the handler's own is sure to be imported: another one that is no Python is a warning.
@@ -58,8 +62,11 @@ def check_syntax(function: Function, files: FunctionFiles, machine: Machine) -> 
     if python is None:
         return HandlerCheck(f"handler found, not read: there is no Python {version} here")
     modules = sorted((name for name in files.own if name.endswith(".py")), key=file.__ne__)
-    words: list[str | Path] = [python, "-I", "-S", "-c", _COMPILE, files.path.resolve()]
-    problem = run([*words, *modules], cwd=files.path.parent).stdout.strip()
+    with tempfile.TemporaryDirectory(prefix="source-") as scratch:
+        for number, name in enumerate(modules):
+            Path(scratch, str(number)).write_bytes(read(name))
+        words: list[str | Path] = [python, "-I", "-S", "-c", _COMPILE, *modules]
+        problem = run(words, cwd=Path(scratch)).stdout.strip()
     if not problem:
         return _FOUND
     name, line, message = problem.split(":", 2)
