@@ -22,7 +22,6 @@ from ..project.project import Function, Project
 from ..project.runtimes import Runtime
 from ..project.tables import normal
 from ..runtime.function_code import LocalRuntime
-from ..zip.reader import OUR_LIMITS, Archive, open_archive
 from ..zip.writer import Block, Listed, block_of, read_directory
 from .elf import Binary
 from .handler import FunctionFiles, HandlerCheck
@@ -81,11 +80,6 @@ class Restored:
     def files(self) -> Mapping[str, Listed]:
         """The files by name."""
         return read_directory(self.block.directory)
-
-    @property
-    def archive(self) -> Archive:
-        """The dependency zip, to look into."""
-        return open_archive(self.zip, OUR_LIMITS, where="dependency zip")
 
 
 @dataclass(frozen=True)

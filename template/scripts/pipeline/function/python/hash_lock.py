@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import unquote
+
+from packaging.tags import parse_tag
 
 from ...core.errors import PipelineError
 from ...core.manifest import Dependency
@@ -21,7 +22,7 @@ TEST_LOCK = "requirements/test.txt"
 _ENTRY = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)(.*(?:\n[ \t].*)*)", re.MULTILINE)
 _HASH = re.compile(r"--hash=(sha256:[0-9a-f]{64})")
 # A comment of ours: the three tags of a wheel's file name, and its hash.
-_WHEEL = re.compile(r"# \S+?-([^\s-]+)-([^\s-]+)-([^\s-]+)\.whl (sha256:[0-9a-f]{64})")
+_WHEEL = re.compile(r"# \S+?-([^\s-]+-[^\s-]+-[^\s-]+)\.whl (sha256:[0-9a-f]{64})")
 
 
 def read_lock(root: Path, file: str) -> str:
@@ -68,11 +69,8 @@ def with_wheels(text: str, pylock: str) -> str:
 
 def _hashes(entry: str, tags: Sequence[str]) -> tuple[str, ...]:
     accepted = set(_HASH.findall(entry))
-    used = {
-        digest
-        for *parts, digest in _WHEEL.findall(entry)
-        if {*map("-".join, itertools.product(*(part.split(".") for part in parts)))} == {*tags}
-    }
+    wheels = _WHEEL.findall(entry)
+    used = {digest for name, digest in wheels if {*map(str, parse_tag(name))} == {*tags}}
     return tuple(sorted(used & accepted or accepted))
 
 
