@@ -47,17 +47,13 @@ def compiled_reasons(
     not the function's: those are taken for helpers that Python would not load, and where a
     package has one that fits.
     """
+    causes = {name: _cause(name, one, runtime, architecture) for name, one in sorted(files.items())}
     fitting = {owner(name) for name, binary in files.items() if binary.machine == architecture}
     # A package of Node chooses one of its files when it is loaded.
-    chosen = {
-        owner(name)
-        for name, binary in files.items()
-        if _MODULES.match(name) and not _cause(name, binary, runtime, architecture)
-    }
+    chosen = {owner(name) for name, cause in causes.items() if _MODULES.match(name) and not cause}
     grouped: dict[tuple[str, str], list[str]] = {}
-    for name, binary in sorted(files.items()):
-        cause = _cause(name, binary, runtime, architecture)
-        elsewhere = binary.machine != architecture and not binary.problem
+    for name, cause in causes.items():
+        elsewhere = files[name].machine != architecture and not files[name].problem
         helper = elsewhere and (owner(name) in fitting or not _LOADED.search(name))
         if cause and (name in own or not (helper or owner(name) in chosen)):
             grouped.setdefault((owner(name, own), cause), []).append(name)
