@@ -13,7 +13,7 @@ from pipeline.core.events import Reporter
 from pipeline.edge.machine import Machine
 from pipeline.function.handler import FunctionFiles
 from pipeline.function.node.bundle import handler_file, module_of
-from pipeline.function.node.engine import check_handler
+from pipeline.function.node.engine import ENGINE
 from pipeline.function.node.packages import (
     LOCK,
     PACKAGE,
@@ -208,7 +208,7 @@ def test_a_missing_handler_is_named_by_the_file_that_lambda_looks_for(
     loaded = Project.load(render_function(function_kind="empty", runtime="nodejs24.x"))
     project = replace(loaded, function=replace(loaded.function, handler="a/other.object.handler"))
     files = FunctionFiles(Path("function.zip"), (), (), {})
-    found = check_handler(
+    found = ENGINE.check_handler(
         project, files, lambda _: b"", cast("Machine", None), cast("Reporter", None), imports=False
     )
     assert "there is no a/other.mjs, .cjs or .js" in found.reason

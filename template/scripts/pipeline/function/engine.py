@@ -1,7 +1,7 @@
 """What a language brings to a function. Outside of this folder nobody asks which one it is.
 
-A language is a folder here with a module `engine` that is an `Engine`, rows in the table of
-runtimes, and files of the template.
+A language is a folder here whose module `engine` has an `ENGINE`, rows in the table of runtimes,
+and files of the template.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ class Engine(Protocol):
     """
 
     locks: tuple[str, ...]
-    beside: tuple[str, ...]
+    beside: tuple[str, ...] = ()
     ecosystem: str
 
     def restore(
@@ -199,8 +199,9 @@ class Engine(Protocol):
         restored: Restored,
         machine: Machine,
     ) -> Own:
-        """Return what the function's own files are in the zip: as they are, or bundled."""
-        ...
+        """Return what the function's own files are in the zip: as they are, unless bundled."""
+        del function, beside, machine
+        return Own(files, restored.installed.dependencies)
 
     def handler_file(self, names: Collection[str], handler: str) -> str:
         """Return which of these files of a function zip the handler is in; empty if it is none."""
@@ -254,4 +255,4 @@ class Engine(Protocol):
 
 def engine_for(runtime: Runtime) -> Engine:
     """Return the engine of a runtime's language."""
-    return cast("Engine", import_module(f".{runtime.language}.engine", __package__))
+    return cast("Engine", import_module(f".{runtime.language}.engine", __package__).ENGINE)
