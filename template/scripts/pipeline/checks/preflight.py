@@ -32,7 +32,7 @@ from .limits import (
     size_reasons,
     tag_reasons,
 )
-from .root_scripts import is_stage, script_reasons, substitution_reasons
+from .root_scripts import is_stage, script_reasons
 from .stack_template import stack_reasons
 
 # A package too large has its own words; how well its files pack is looked at as everywhere.
@@ -100,8 +100,9 @@ def preflight(
 def _root(package: Path) -> list[str]:
     listing = list_package(package, _ANY_SIZE)
     found = {name: entry for name, entry in listing.files.items() if is_stage(name)}
-    scripts = {name: read_member(listing.archive, entry) for name, entry in found.items()}
-    return [*script_reasons(listing.files), *substitution_reasons(scripts)]
+    return script_reasons(
+        {name: read_member(listing.archive, entry) for name, entry in found.items()}
+    )
 
 
 def _environment(project: Project, environ: Mapping[str, str]) -> list[str]:
