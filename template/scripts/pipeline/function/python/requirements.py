@@ -110,26 +110,14 @@ def refuse_misfits(installed: Site, direct: Sequence[str], markers: Markers, loc
         left.discard(name)
         version = installed[name].version if name in installed else ""
         if not version or not wanted.specifier.contains(version, prereleases=True):
-            raise _misfit(lock, f"{who or 'pyproject.toml'} asks for {wanted}", version)
+            raise misfit(lock, f"{who or 'pyproject.toml'} asks for {wanted}", version)
     if left:
         what = f"nothing in pyproject.toml leads to what is locked: {', '.join(sorted(left))}"
         raise PipelineError(lock, what, "Run `python3 tasks.py lock`.")
 
 
-def refuse_unlocked(lock: str, locked: Mapping[str, Sequence[str]], direct: Sequence[str]) -> None:
-    """Refuse a lock without a version that each of the project's requirements takes.
-
-    `locked` has the versions by normalised name. Raises PipelineError with the place `lock`.
-    """
-    for wanted in map(Requirement, direct):
-        versions = locked.get(normal(wanted.name), ())
-        fits = any(wanted.specifier.contains(version, prereleases=True) for version in versions)
-        # With a marker it may be for other Pythons only, and rightly not in the lock.
-        if not fits and (versions or not wanted.marker):
-            raise _misfit(lock, f"pyproject.toml asks for {wanted}", " and ".join(versions))
-
-
-def _misfit(lock: str, asked: str, version: str) -> PipelineError:
+def misfit(lock: str, asked: str, version: str) -> PipelineError:
+    """Return the error for a lock that has another version than is asked for, or none."""
     what = f"{asked}, and {version or 'none of it'} is locked"
     return PipelineError(lock, what, "Run `python3 tasks.py lock`.")
 
