@@ -16,7 +16,7 @@ from ...edge.shell import run, scrubbed
 from ...project.project import FROM_RUNTIME, Bundling, Function
 from ...project.sources import SOURCE
 from ..engine import Own, Restored, ZipFile
-from .install import modules, this_platform
+from .install import modules, this_platform, write_files
 from .packages import MODULES, PACKAGE, Packages, dependencies_of, name_of
 from .restore import SDK
 
@@ -87,9 +87,7 @@ def bundle(
     with tempfile.TemporaryDirectory(prefix="bundle-") as scratch:
         folder = Path(scratch)
         own = {f"{SOURCE}/{name}": data for name, _, data in files}
-        for name, data in {**own, **beside}.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(data)
+        write_files(folder, {**own, **beside})
         (folder / MODULES).symlink_to(installed / MODULES, target_is_directory=True)
         # Beside the source: the paths in a map are relative to it.
         words: list[str | Path] = [
