@@ -71,9 +71,8 @@ def _read_elf(data: bytes) -> Binary | None:
         name = _LAMBDAS_MACHINES.get(elf["e_machine"]) or elf.get_machine_arch()
         if elf["e_type"] not in _LOADED:
             return None
-        if (elf.elfclass, elf.little_endian) != (64, True):
-            other = "32 bits" if elf.elfclass == 32 else "another byte order"  # noqa: PLR2004
-            return Binary(f"{name} with {other}")
+        if elf.elfclass != 64:  # noqa: PLR2004 - bits
+            return Binary(f"{name} with {elf.elfclass} bits")
         if elf.num_sections() > _MOST_SECTIONS:
             return _DAMAGED
         return Binary(name, max(_glibc_versions(elf), default=(0, 0)))
