@@ -115,6 +115,12 @@ def test_a_name_that_is_not_bound_is_missed(source: str) -> None:
     assert done.reason == "the handler app.handle is missing: app.py defines no handle"
 
 
+def test_what_lambda_does_not_wait_for() -> None:
+    """It is seen in the source too, for a build may not be able to import it."""
+    done = check_handler(zipped("async def handle(e, c): ..."), "app.handle")
+    assert done.reason.startswith("the handler app.handle is async, which Lambda does not await")
+
+
 @pytest.mark.parametrize("handler", ["orders.api.handle", "orders/api.handle"])
 def test_slashes_and_dots_are_folders(handler: str) -> None:
     """Both spellings that Lambda takes lead to the same file."""

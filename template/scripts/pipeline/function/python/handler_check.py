@@ -26,13 +26,14 @@ from ..handler_import import (
     shortened,
     unpacked,
 )
+from .handler_source import ASYNC
 
 _CHILD = Path(__file__).with_name("handler_child.py")
 # The child ends itself and says where it was; this is for one that cannot.
 _GRACE_SECONDS = 5
 # What is no function that Lambda could call, or would wait for.
 _UNCALLABLE = {
-    "async": "is async, which Lambda does not await: call it with asyncio.run in a plain function",
+    "async": ASYNC,
     "generator": "is a generator, whose values Lambda does not take: return one value instead",
     "missing": "is missing: its module has no such name",
 }

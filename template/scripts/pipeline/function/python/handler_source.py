@@ -15,6 +15,7 @@ from ...edge.shell import run
 from ...project.project import Function
 from ..handler import FunctionFiles, HandlerCheck
 
+ASYNC = "is async, which Lambda does not await: call it with asyncio.run in a plain function"
 _FOUND = HandlerCheck("handler found")
 # Sources lie in the folder by number: for the function's Python to read, and to import nothing.
 _COMPILE = """\
@@ -32,9 +33,9 @@ for number, path in enumerate(sys.argv[1:]):
 def check(function: Function, files: FunctionFiles, read: Callable[[str], bytes]) -> HandlerCheck:
     """Look for the handler in its module's source, of which `read` gives our own; nothing is run.
 
-    The last dot splits the function off; slashes are folders, as dots are. What the name stands
-    for is not looked at. A module that makes it in a way that only running it can show (an import
-    of `*`, compiled code), or that this Python cannot read, is not refused.
+    The last dot splits the function off; slashes are folders, as dots are. Refused is a name
+    that is not there, or only ever an `async` function. A module that makes it in a way that only
+    running it can show (an import of `*`, compiled code), or that this Python cannot read, is not.
     """
     module, _, name = function.handler.rpartition(".")
     path = module.replace(".", "/")
@@ -44,10 +45,9 @@ def check(function: Function, files: FunctionFiles, read: Callable[[str], bytes]
         if any(other.startswith(f"{path}.") for other in compiled):
             return _FOUND
         advice = files.advice(module.replace("/", "."))
-        return _missing(function, f"there is no {path}.py in function.zip{advice}")
-    if file not in files.own or _may_bind(read(file), file, name):
-        return _FOUND
-    return _missing(function, f"{file} defines no {name}")
+        return _refused(function, f"is missing: there is no {path}.py in function.zip{advice}")
+    wrong = _wrong(read(file), file, name) if file in files.own else ""
+    return _refused(function, wrong) if wrong else _FOUND
 
 
 def check_syntax(
@@ -80,21 +80,33 @@ def handler_file(names: Collection[str], handler: str) -> str:
     return next((file for file in (f"{path}.py", f"{path}/__init__.py") if file in names), "")
 
 
-def _missing(function: Function, why: str) -> HandlerCheck:
-    return HandlerCheck(reason=f"the handler {function.handler} is missing: {why}")
+def _refused(function: Function, why: str) -> HandlerCheck:
+    return HandlerCheck(reason=f"the handler {function.handler} {why}")
 
 
-def _may_bind(source: bytes, file: str, name: str) -> bool:
-    """Tell whether a module's own statements may bind a name, those inside `if` and `try` too."""
+def _wrong(source: bytes, file: str, name: str) -> str:
+    """Return why a name cannot be a handler, as far as its module's source can tell."""
     # A build server would show what Python warns of, on standard error, as a failure.
     with warnings.catch_warnings(action="ignore"):
         try:
             text = decode_source(source)
-            statements = ast.walk(ast.parse(text))
+            nodes = [*ast.walk(ast.parse(text))]
             names = symtable.symtable(text, file, "exec")
         except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return True
-    if any(isinstance(one, ast.ImportFrom) and one.names[0].name == "*" for one in statements):
-        return True
+            return ""
+    if any(isinstance(one, ast.ImportFrom) and one.names[0].name == "*" for one in nodes):
+        return ""
     found = name in names.get_identifiers() and names.lookup(name)
-    return bool(found and (found.is_assigned() or found.is_imported()))
+    if not found or not (found.is_assigned() or found.is_imported()):
+        return f"is missing: {file} defines no {name}"
+    bound = [
+        one
+        for one in nodes
+        if name in (getattr(one, "name", ""), getattr(one, "asname", ""))
+        or (isinstance(one, ast.Name) and one.id == name and isinstance(one.ctx, ast.Store))
+    ]
+    # A decorator may make another function of it.
+    plain = [
+        one for one in bound if isinstance(one, ast.AsyncFunctionDef) and not one.decorator_list
+    ]
+    return ASYNC if bound and bound == plain else ""
