@@ -15,8 +15,7 @@ from types import MappingProxyType
 from ..core.errors import PipelineError
 from ..core.manifest import Dependency
 from ..edge.cache import seal, sealed
-from ..function.python.install import fits, records
-from ..project.tables import normal
+from ..function.python.install import distribution_of, fits, records
 from ..zip.reader import Archive, open_archive
 from ..zip.writer import Member, compress, write_zip
 
@@ -45,10 +44,10 @@ def client_files(locked: Mapping[str, str] = MappingProxyType({})) -> list[tuple
     versions: dict[str, str] = {}
     for name, wheels in records(site).items():
         for wheel, digest in wheels.items():
-            distribution, _, version = wheel.rpartition("-")
-            if normal(distribution) in DISTRIBUTIONS and not name.startswith("../"):
+            owner = distribution_of(wheel)
+            if owner in DISTRIBUTIONS and not name.startswith("../"):
                 listed[name] = digest
-                versions[normal(distribution)] = version
+                versions[owner] = wheel.rpartition("-")[2]
     for name in DISTRIBUTIONS:
         if name not in versions:
             raise _damaged(f"{name} is not installed, or has no list of its files")
