@@ -38,7 +38,7 @@ def _compile_each_text_once() -> None:
             compiled[key] = compile_(self, source, *more, **named)
         return compiled[key]
 
-    Environment.compile = once  # type: ignore[method-assign,assignment]
+    Environment.compile = once  # type: ignore[method-assign]
 
 
 _compile_each_text_once()
