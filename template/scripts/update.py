@@ -192,8 +192,15 @@ def _apply(options: Options, root: Path, clone: Path) -> int:
     _git(clone, "clone", "--quiet", "--no-local", "--", top, str(copy))
     code = _updated(options, copy / folder, clone)
     _git(copy, "add", "--all")
-    sys.stderr.write(_git(copy, "diff", "--cached", "--stat", "HEAD"))
-    sys.stderr.write("This was a preview in a clone: nothing was changed here.\n")
+    differs = ("diff", "--cached", "--relative")
+    others = _git(copy / folder, *differs, "--stat", "HEAD", "--", ".", ":(exclude)scripts")
+    ours = _git(copy / folder, *differs, "--shortstat", "HEAD", "--", "scripts")
+    would = {4: "It would leave the conflicts above. ", 1: "The build of it would fail. "}
+    sys.stderr.write(
+        f"{others}In scripts, which is the template's:{ours.rstrip() or ' nothing'}\n\n"
+        "This was a preview in a clone: nothing was changed here. "
+        f"{would.get(code, '')}To do it: the same without --preview.\n"
+    )
     if status:
         sys.stderr.write("What is not committed was left out, and the update wants it committed.\n")
     return code
@@ -258,8 +265,8 @@ def _updated(options: Options, root: Path, clone: Path) -> int:
     if result["conflicts"]:
         for name in result["conflicts"]:
             say(f"  conflict   {name}")
-        say(_SOLVE)
         if not options.preview:
+            say(_SOLVE)
             say(f"Then: python3 tasks.py build, and git commit --file {_MESSAGE}")
         return _end(options, result, 4)
     later, built = ({}, 0) if options.no_build else _packaged(root, "build", say)
