@@ -103,6 +103,7 @@ def _hand_over(options: Options, words: Sequence[str], root: Path) -> int:
         if not (options.to or options.answers) and _order(to) < _order(now):
             sys.stderr.write(f"update: {now} is newer than the newest release, which is {to}.\n")
             return _end(options, {"from": now, "to": now})
+        _refuse_an_unknown(now, clone)
         if doctor.run(["git", "checkout", "--quiet", "--detach", to, "--"], clone).returncode:
             raise DoctorError(f"the template has no release {to!r}.", 2)
         _refuse_the_way_back(to, now, clone)
@@ -130,13 +131,17 @@ def _order(name: str) -> tuple[int, ...]:
     return tuple(int(number or 0) for number in found.groups()) if found else ()
 
 
-def _refuse_the_way_back(to: str, now: str, clone: Path) -> None:
-    """Refuse what copier cannot do: it needs the release that is there, and a newer one."""
+def _refuse_an_unknown(now: str, clone: Path) -> None:
+    """Refuse an origin that is not in the clone: copier renders it for what the team has changed."""
     if doctor.run(["git", "rev-parse", "--verify", f"{now}^{{commit}}"], clone).returncode:
         raise DoctorError(
             f"the template does not have {now}, which this repository was rendered from.\n"
             "In the template's repository: git push --tags"
         )
+
+
+def _refuse_the_way_back(to: str, now: str, clone: Path) -> None:
+    """Refuse what the clone has checked out where it is older: copier cannot go back."""
     to = to if _order(to) else _git(clone, "describe", "--tags", "--always").strip()
     if () < _order(to) < _order(now):
         raise DoctorError(
@@ -222,6 +227,7 @@ def _in_the_way(root: Path, clone: Path) -> list[str]:
 def _updated(options: Options, root: Path, clone: Path) -> int:
     say = _printer(options)
     old, known = str(doctor.answers(root)["_commit"]), (root / doctor.ANSWERS).read_bytes()
+    _refuse_an_unknown(old, clone)
     _refuse_the_way_back(options.to, old, clone)
     copier = _copier(root, clone)
     say(f"update: {', '.join(options.answers) or f'{old} to {options.to}'}")

@@ -261,6 +261,7 @@ def test_help_has_each_flag_of_the_usage(
         # Its tag was never pushed.
         ("v999.2.0", [], 0),
         ("v999.2.0", ["--to", _NEXT], 1),
+        ("v999.2.0", ["--answer", "architecture=x86_64"], 1),
         (_NEXT, ["--to", NEWER_THAN_ANY_RELEASE], 2),
     ],
 )
