@@ -132,7 +132,7 @@ def _order(name: str) -> tuple[int, ...]:
 
 
 def _refuse_an_unknown(now: str, clone: Path) -> None:
-    """Refuse an origin that is not in the clone: copier renders it for what the team has changed."""
+    """Refuse an origin that is not in the clone: copier finds by it what the team has changed."""
     if doctor.run(["git", "rev-parse", "--verify", f"{now}^{{commit}}"], clone).returncode:
         raise DoctorError(
             f"the template does not have {now}, which this repository was rendered from.\n"
