@@ -23,12 +23,11 @@ import moto.s3.notifications
 import moto.sqs.models
 import pytest
 from pipeline.core.errors import PipelineError
-from pipeline.local.embedded import embedded_aws, new_keys
+from pipeline.local.embedded import embedded_aws
 from pipeline.local.moto_aliases import replace_qualifiers
 from pipeline.local.moto_lambda import Execution, replace_execution
 from pipeline.local.moto_stack import replace_dropped
 from pipeline.local.patches import Patches
-from pipeline.local.state import LocalAws
 from pipeline.runtime.function_code import FunctionConfig, LocalRuntime
 from pipeline.runtime.pool import Pool
 
@@ -182,10 +181,8 @@ def test_the_replacements_work_and_are_taken_back(
 ) -> None:
     """In process it runs functions too; every listed function changes, and only meanwhile."""
     before = _originals()
-    keys = new_keys()
-    with embedded_aws(tmp_path, runtimes, keys) as endpoint:
+    with embedded_aws(tmp_path, runtimes, region="eu-west-1") as aws:
         assert not [key for key, value in _originals().items() if value is before[key]]
-        aws = LocalAws(endpoint, keys.access_key, keys.secret_key, "eu-west-1", 0, 0.0)
         client(aws, "iam").create_role(RoleName="function", AssumeRolePolicyDocument=TRUST)
         lambdas = client(aws, "lambda")
         lambdas.create_function(
@@ -202,7 +199,7 @@ def test_the_replacements_work_and_are_taken_back(
         assert len(_processes(tmp_path)) == 1
         with (
             refused("embedded AWS", PipelineError),
-            embedded_aws(tmp_path / "two", runtimes, new_keys()),
+            embedded_aws(tmp_path / "two", runtimes),
         ):
             pass
     assert _originals() == before
