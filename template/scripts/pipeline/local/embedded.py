@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 import threading
 import time
@@ -34,7 +35,10 @@ from .moto_lambda import Execution, replace_execution
 from .moto_stack import replace_dropped
 from .patches import Patches
 from .state import LocalAws
-from .strict import Settling, StrictLambda
+from .strict import Settling, be_strict
+from .strict_rules import REQUEST_LIMIT
+
+_PROVISIONED = re.compile(r"GET /20\d\d-\d\d-\d\d/functions/[^/]+/provisioned-concurrency/?")
 
 
 @contextmanager
@@ -80,21 +84,23 @@ def embedded_aws(
         replace_execution(patches, execution)
         replace_qualifiers(patches)
         replace_dropped(patches)
-        server.app = _application(aws, settling or Settling(), stop or threading.Event())
+        be_strict(patches, settling or Settling())
+        server.app = _application(aws, stop or threading.Event())
         _serve(server, stack)
         yield aws
 
 
-def _application(aws: LocalAws, settling: Settling, stop: threading.Event) -> App:
+def _application(aws: LocalAws, stop: threading.Event) -> App:
     # The first import of these takes most of a second; better now than in somebody's first call.
     for service in ("lambda", "s3", "cloudformation", "logs", "iam", "sqs"):
         get_backend(service)
-    strict = StrictLambda(in_aws_words(DomainDispatcherApplication(_backend_app)), settling)
+    served = in_aws_words(DomainDispatcherApplication(_backend_app))
 
     def route(environ: Environ, start_response: Start) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         if not path.startswith("/_pipeline/"):
-            return strict(environ, start_response)
+            answer = _beforehand(environ)
+            return send(answer, start_response) if answer else served(environ, start_response)
         if scope(environ).access_key != aws.access_key:
             refused = error_reply(environ, 403, "AccessDenied", "A function's key opens AWS alone.")
             return send(refused, start_response)
@@ -105,6 +111,22 @@ def _application(aws: LocalAws, settling: Settling, stop: threading.Event) -> Ap
     port = aws.endpoint.rpartition(":")[2]
     hosts = (f"127.0.0.1:{port}", f"localhost:{port}")
     return guarded(route, keys=(aws.access_key, aws.function_key), hosts=hosts)
+
+
+def _beforehand(environ: Environ) -> Reply | None:
+    """Answer calls of Lambda that moto does not know, or should not read."""
+    if scope(environ).service != "lambda":
+        return None
+    # moto's addresses take no dollar sign in a function's name.
+    environ["PATH_INFO"] = environ.get("PATH_INFO", "").replace("$", "%24")
+    if int(environ.get("CONTENT_LENGTH") or 0) > REQUEST_LIMIT:
+        message = f"Request must be smaller than {REQUEST_LIMIT} bytes for this operation"
+        return error_reply(environ, 413, "RequestEntityTooLargeException", message)
+    if _PROVISIONED.fullmatch(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"):
+        # What asks whether there is any may know; that there can be none is said to others.
+        none = json.dumps({"ProvisionedConcurrencyConfigs": []}).encode()
+        return Reply(200, (("Content-Type", "application/json"),), none)
+    return None
 
 
 def _backend_app(service: Any) -> Any:
