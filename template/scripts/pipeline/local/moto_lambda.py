@@ -103,7 +103,7 @@ class Execution:
         return through(backend.get_function(function.function_name, version), alias)
 
     def _target(self, function: Any) -> Target:
-        logging = function.logging_config
+        logging = function.kept["LoggingConfig"]
         config = replace(
             self._common,
             name=function.function_name,
@@ -240,8 +240,8 @@ def _write_log(function: Any, group: str, done: Invocation) -> None:
 
 def _reserved(function: Any) -> int | None:
     backend = get_backend(function.account_id, function.region)
-    reserved = backend.get_function(function.function_name).reserved_concurrency
-    return None if reserved is None else int(reserved)
+    reserved: int | None = backend.get_function(function.function_name).reserved_concurrency
+    return reserved
 
 
 def _retries(function: Any) -> int:
@@ -254,7 +254,7 @@ def _retries(function: Any) -> int:
 
 def _to_dead_letters(job: Job, outcome: Invocation) -> None:
     function = job.function
-    arn = (getattr(function, "dead_letter_config", None) or {}).get("TargetArn", "")
+    arn = (function.kept.get("DeadLetterConfig") or {}).get("TargetArn", "")
     if not arn:
         return
     _, _, service, region, account, name = arn.split(":", 5)
