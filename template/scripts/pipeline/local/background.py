@@ -181,8 +181,6 @@ def _alive(pid: int) -> bool:
             return False
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except OSError:  # it may be another user's by now
         return False
-    except PermissionError:
-        return True
     return True

@@ -26,7 +26,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from ..runtime.function_code import FunctionConfig, LocalRuntime
+from ..runtime.function_code import LocalRuntime
 from ..runtime.pool import Pool
 from .aws_http import App, Environ, Reply, Start, error_reply, in_aws_words, scope, send
 from .guard import guarded
@@ -71,13 +71,7 @@ def embedded_aws(
             function_key=_access_key(),
             function_secret=secrets.token_urlsafe(30),
         )
-        common = FunctionConfig(
-            "",
-            endpoint=aws.endpoint,
-            access_key=aws.function_key,
-            secret_key=aws.function_secret,
-        )
-        execution = Execution(Pool(folder, runtimes), common)
+        execution = Execution(Pool(folder, runtimes), aws)
         stack.callback(moto_api_backend.reset)
         stack.callback(execution.close)
         patches = stack.enter_context(Patches())
