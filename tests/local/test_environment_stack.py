@@ -24,7 +24,7 @@ from pipeline.stack.change_set import (
     refuse_lost_alias,
 )
 from pipeline.stack.removal import Removal, audit, remove_stack, stop_sources, what_would_go
-from pipeline.verbs.env_place import StackOptions
+from pipeline.verbs.env_place import Asked, StackOptions
 from pipeline.verbs.env_stack import delete_stack
 
 from tests.local.local_support import Seen, client
@@ -81,8 +81,9 @@ def test_a_stack_is_made_changed_and_taken_away_with_all_in_it(aws: LocalAws) ->
 def test_a_permanent_environment_goes_only_when_its_name_is_repeated(tmp_path: Path) -> None:
     """Refused before AWS is asked for anything."""
     project = Project.load(write_settings(tmp_path))
+    asked = Asked(project, StackOptions("production"), machine(tmp_path), Seen().reporter)
     with pytest.raises(PipelineError) as refused:
-        delete_stack(project, StackOptions("production"), machine(tmp_path), Seen().reporter)
+        delete_stack(asked)
     assert refused.value.where == "env.delete Production"
     assert "--confirm Production" in refused.value.then
 

@@ -192,6 +192,11 @@ class ChangeSet:
         return [_line(one) for one in ordered]
 
 
+def outputs_of(stack: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a stack gives out."""
+    return {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", ())}
+
+
 def owned_by(stack: Mapping[str, Any]) -> str:
     """Return the package id of the service that a stack was made for, "" where nobody says."""
     return tags_of(stack).get(SERVICE, "")
@@ -343,7 +348,7 @@ def apply_change_set(stacks: Stacks, change: ChangeSet, reporter: Reporter) -> d
     if change.wanted.protected:
         stacks.call(where, "update_termination_protection", StackName=name, **{PROTECTED: True})
     found = stacks.find(name) or {}
-    return {item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", ())}
+    return outputs_of(found)
 
 
 def help_with(reason: str) -> str:
