@@ -44,11 +44,6 @@ class LocalAws:
         }
 
 
-def work_folder(state: Path) -> Path:
-    """Return where the functions of the embedded AWS with this state file lie, unzipped."""
-    return state.with_name("work")
-
-
 def read_state(path: Path) -> LocalAws | None:
     """Return what the file says, or None when there is none that can be read."""
     try:
