@@ -14,6 +14,7 @@ from typing import NoReturn
 
 import pytest
 from pipeline.core.errors import PipelineError
+from pipeline.deploy.aws_errors import Missing
 from pipeline.deploy.aws_session import Connection
 from pipeline.package.contents import Package
 from pipeline.runtime.function_code import LocalRuntime
@@ -110,7 +111,8 @@ def test_a_token_that_expires_in_the_middle_leaves_what_the_next_run_continues(
     there.aws_faults.forget()
     refusal = there.aws_faults.refusal(403, "ExpiredToken", "The security token is expired")
     there.aws_faults.at = dict.fromkeys(range(12, 200), refusal)
-    with refused("env.create expired", PipelineError):
+    failed = "stack arn:aws:cloudformation:eu-west-1:123456789012:stack/expired-Orders/ID"
+    with refused(failed, PipelineError, {r"/[0-9a-f-]{36}": "/ID"}):
         there.create("expired")
     assert "env.delete expired" in there.seen.lines()[-1]
     assert "expired-Orders" in there.leftovers("expired")
@@ -227,7 +229,7 @@ def test_a_run_does_not_undo_what_another_one_made_meanwhile(there: Whole) -> No
     """Both have a change set for the new stack: one is made, and the other run leaves it alone."""
     there.aws_faults.forget()
     there.aws_faults.script["ExecuteChangeSet"].append(meanwhile(lambda: there.create("race")))
-    with refused("env.create race", PipelineError, {r"changeSet/\S+\]": "changeSet/ID]"}):
+    with refused("env.create race", Missing, {r"changeSet/\S+\]": "changeSet/ID]"}):
         there.create("race")
     assert there.served("race") == ("2.0.7", 256, "hello")
     assert "race" in there.leftovers("race")  # its place in Octopus
