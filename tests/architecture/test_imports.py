@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
@@ -126,3 +128,15 @@ def test_an_import_upwards_is_seen(source: str) -> None:
     module = Module("project.x", LIBRARY / "project" / "x.py", source, ast.parse(source))
     (found,) = imported(module)
     assert LEVEL[found[1].split(".")[0]] < LEVEL["project"]
+
+
+def test_an_unchanged_build_loads_nothing_that_makes_a_package() -> None:
+    """`build` imports neither a language, nor the packager or its checks, before there is work."""
+    say = "import sys, pipeline.verbs.build; print(*sys.modules)"
+    command = [sys.executable, "-c", say]
+    scripts = {**os.environ, "PYTHONPATH": str(LIBRARY.parent)}
+    done = subprocess.run(command, env=scripts, check=True, capture_output=True, text=True)
+    loaded = set(done.stdout.split())
+    assert "pipeline.project.project" in loaded
+    late = {"pipeline.function.engine", "pipeline.package.make", "pipeline.checks.preflight"}
+    assert not late & loaded
