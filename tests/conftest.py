@@ -153,12 +153,18 @@ def questions_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def render_function(made_once: MadeOnce) -> Render:
-    """Return a function from answers to a render without the library: made in a moment."""
+def functions_alone(made_once: MadeOnce) -> Path:
+    """Return the template without the library, which is the same files whatever is answered."""
 
     def make(source: Path) -> None:
         ignored = shutil.ignore_patterns("scripts", "__pycache__", ".*_cache")
         shutil.copytree(ROOT / "template", source / "template", ignore=ignored)
         shutil.copy2(ROOT / "copier.yml", source)
 
-    return _rendering(made_once("functions alone", make), made_once, "a function")
+    return made_once("functions alone", make)
+
+
+@pytest.fixture(scope="session")
+def render_function(functions_alone: Path, made_once: MadeOnce) -> Render:
+    """Return a function from answers to a render without the library: made in a moment."""
+    return _rendering(functions_alone, made_once, "a function")
