@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from tests.repositories import NEWER_THAN_ANY_RELEASE, ROOT, Render, commit_all, copy_template, git
+from tests.repositories import ROOT, Render, copy_template, copy_work_tree, git
 
 _FOREIGN = (
     "AWS_",
@@ -108,20 +108,15 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
 
 @pytest.fixture(scope="session")
 def template_clone(made_once: MadeOnce) -> Path:
-    """Return a tagged git repository with the working tree's files, committed or not.
+    """Return a tagged git repository with the working tree's template, committed or not.
 
-    Without it copier would test the last release instead of what is being changed.
+    Without it copier would test the last release instead of what is being changed. It has what an
+    update reads and no more, in one pack: it is cloned again and again.
     """
 
     def make(clone: Path) -> None:
-        listed = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-        for name in filter(None, listed.split("\0")):
-            if (ROOT / name).is_file():
-                (clone / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(ROOT / name, clone / name)
-        git(clone, "init", "--quiet")
-        commit_all(clone, "The working tree")
-        git(clone, "tag", NEWER_THAN_ANY_RELEASE)
+        copy_work_tree(clone, "copier.yml", "template", "CHANGELOG.md")
+        git(clone, "repack", "-a", "-d", "--quiet")
 
     return made_once("copier-lambda", make)
 
