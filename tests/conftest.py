@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import hashlib
 import os
 import shutil
@@ -42,6 +43,11 @@ MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 _NETWORK = {"ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY"}
 
 
+def pytest_collection_finish() -> None:
+    """Keep what is imported and collected out of the garbage collector: it stays to the end."""
+    gc.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def isolated_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Give the tests a home, a git identity and an environment of their own.
@@ -78,6 +84,8 @@ def isolated_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         environment.setenv("GIT_CONFIG_GLOBAL", str(config))
         environment.setenv("GIT_CONFIG_NOSYSTEM", "1")
         environment.setenv("GIT_TERMINAL_PROMPT", "0")
+        # Who has no credentials is to have none, and not to wait for a machine in the cloud.
+        environment.setenv("AWS_EC2_METADATA_DISABLED", "true")
         # Each process that a test starts would compile the library anew.
         environment.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         yield

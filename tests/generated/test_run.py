@@ -41,9 +41,7 @@ def test_an_event_gets_its_answer(repository: Repository) -> None:
     assert again.err.count("INIT_START") == 1
     assert "  package " not in again.err
 
-
-def test_events_from_standard_input(repository: Repository) -> None:
-    """Without `--event` the event comes from standard input; what is no JSON is refused."""
+    # Without `--event` the event comes from standard input; what is no JSON is refused.
     name = {"name": "Zürich"}
     done = repository.must("run", "--json", stdin=json.dumps(name, ensure_ascii=False))
     assert "Zürich" in json.dumps(done.document["invocations"][0]["answer"], ensure_ascii=False)
