@@ -147,9 +147,13 @@ def read_fleet(path: Path, environ: Mapping[str, str], ask: Ask | None = None) -
     top = _table(whole, "fleet", values.get("fleet", {}))
     template = _address(top, "template")
     host = _host(_table(whole, "host", values.get("host", {})))
+    entries = values.get("repository", [])
+    if not isinstance(entries, list):
+        what = f"{entries!r} is not a list"
+        raise PipelineError(f"{path.name} repository", what, "Write [[repository]].")
     own = tuple(
         _repository(_table(whole, f"repository {number}", entry))
-        for number, entry in enumerate(whole.items("repository"), 1)
+        for number, entry in enumerate(entries, 1)
     )
     named = {same_address(one.url) for one in own}
     found: tuple[Repository, ...] = ()

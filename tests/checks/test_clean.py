@@ -9,9 +9,8 @@ import pytest
 from pipeline.core.errors import UsageError
 from pipeline.core.events import Reporter
 from pipeline.edge.cache import keep, sealed
-from pipeline.project.last_build import Latest
 from pipeline.verbs.clean import clean
-from pipeline.verbs.which_package import last_build, write_last_build
+from pipeline.verbs.last_build import Latest, last_build, write_last_build
 
 from tests.words import refused
 

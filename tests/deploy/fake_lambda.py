@@ -9,9 +9,10 @@ import itertools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from botocore.exceptions import ClientError
+from botocore.paginate import Paginator
 from pipeline.deploy.observe import Observed, observe, published_versions, read_alias
 from pipeline.deploy.plan import Plan, Wanted
 
@@ -48,6 +49,12 @@ def refusal(code: str, message: str, operation: str = "UpdateFunctionCode") -> C
         },
         operation,
     )
+
+
+def paginator(client: Any, method: str) -> Any:
+    """Return botocore's own paginator for a method of something like a client."""
+    tokens = {"input_token": "Marker", "output_token": "NextMarker", "result_key": "Any"}
+    return Paginator(getattr(client, method), tokens, cast("Any", None))
 
 
 def planned(fake: FakeLambda, wanted: Wanted, on: Observed | None = None) -> Plan:
@@ -325,6 +332,10 @@ class FakeLambda:
         self.accepted.append("update_alias")
         self._happens(self.after, "update_alias")
         return copy.deepcopy(self.alias or {})
+
+    def get_paginator(self, method: str) -> Any:
+        """Return what reads the pages of a method."""
+        return paginator(self, method)
 
     def list_provisioned_concurrency_configs(
         self,

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.core.errors import PipelineError
 from pipeline.core.events import Stage
-from pipeline.deploy.observe import Observed, Wait, listed, observe, settled
+from pipeline.deploy.observe import Observed, Wait, observe, settled
 
 from tests.deploy.deploy_support import NAME, OLD, Clock
 from tests.deploy.fake_lambda import FakeLambda
@@ -82,18 +82,6 @@ def test_an_idle_function_can_be_deployed_to() -> None:
     """Inactive means idle, and an earlier failed update is no obstacle."""
     fake = FakeLambda.holding(OLD, State="Inactive", LastUpdateStatus="Failed")
     assert read_settled(fake)[0].state == "Inactive"
-
-
-def test_a_list_whose_pages_repeat_themselves_ends() -> None:
-    """All its pages are read; a service that names the same page again is not asked for ever."""
-
-    class Repeating:
-        def list_things(self, **request: str) -> dict[str, Any]:
-            page = {"": ("a", "2"), "2": ("b", "2")}[request.get("Marker", "")]
-            return {"Things": [{"name": page[0]}], "NextMarker": page[1]}
-
-    found = listed(Repeating(), "list_things", "Things", NAME)
-    assert [one["name"] for one in found] == ["a", "b"]
 
 
 def test_a_container_image_is_refused() -> None:

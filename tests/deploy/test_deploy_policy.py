@@ -19,7 +19,7 @@ from pipeline.deploy.verdict import Figures
 
 from tests.deploy.deploy_support import ARN, function_zip, manifest, write_package
 from tests.deploy.deploying import Deploy
-from tests.deploy.fake_lambda import FakeLambda, refusal
+from tests.deploy.fake_lambda import FakeLambda, paginator, refusal
 from tests.deploy.fake_metrics import FakeMetrics
 from tests.kinds.stacks import read
 from tests.repositories import Render
@@ -38,6 +38,10 @@ class Recorded:
 
     fake: FakeLambda | FakeMetrics
     needed: list[tuple[str, str]] = field(default_factory=list)
+
+    def get_paginator(self, method: str) -> Any:
+        """Return what reads the pages of a method."""
+        return paginator(self, method)
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
         def call(**request: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.paginate import Paginator
 from pipeline.core.errors import PipelineError, UsageError
 from pipeline.deploy.aws_errors import Throttled, Unanswered
 from pipeline.deploy.aws_session import Connection
@@ -39,6 +40,12 @@ class FakeLogs:
     events: list[tuple[int, str, str]] = field(default_factory=list)
     calls: list[dict[str, Any]] = field(default_factory=list)
     refuses: list[Exception] = field(default_factory=list)
+
+    def get_paginator(self, name: str) -> Any:
+        """Return botocore's own."""
+        config = {"input_token": "nextToken", "output_token": "nextToken", "result_key": "events"}
+        make: Any = Paginator
+        return make(getattr(self, name), config, None)
 
     def filter_log_events(self, **request: Any) -> dict[str, Any]:
         """Answer like FilterLogEvents."""

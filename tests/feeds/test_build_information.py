@@ -93,11 +93,6 @@ def test_the_commits_are_those_since_the_build_that_octopus_knows(root: Path) ->
         assert len(build_of(facts(root), previous, root)["Commits"]) == expected
 
 
-def test_an_unknown_earlier_build_does_not_count(root: Path) -> None:
-    """One of another branch, or of a history that was written anew."""
-    assert len(build_of(facts(root), "f" * 40, root)["Commits"]) == 2
-
-
 def test_a_commit_that_is_not_here_has_no_commits(root: Path, tmp_path: Path) -> None:
     """A package from elsewhere, or no repository at all: what the manifest says is sent."""
     made = replace(facts(root), source=Source("e" * 40, "main", dirty=False))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 from pipeline.core.errors import Conflict
 from pipeline.edge.http import HttpError
 from pipeline.feeds.builtin import BuiltInFeed
-from pipeline.feeds.feed import SAME, State
+from pipeline.feeds.feed import SAME
 from pipeline.package.contents import Package
 
 from tests.feeds.feed_support import Pusher, http, package
@@ -25,10 +24,9 @@ EXISTS = "A package with the same name and version already exists and overwritin
 
 @dataclass
 class Feed:
-    """The three answers that a push may ask for; the last one is for the package's file."""
+    """The answers that a push may ask for: to itself, and to a look at the package's file."""
 
     push: Answer
-    resource: Answer = ABSENT
     file: Answer = ABSENT
 
     def __call__(self, asked: Asked) -> Answer | None:
@@ -38,7 +36,6 @@ class Feed:
         # Paths: Octopus's docs, "Download package from built-in feed" and "Push package".
         return {
             ("POST", "/api/Spaces-1/packages/raw?overwriteMode=FailIfExists"): self.push,
-            ("GET", f"/api/Spaces-1/packages/packages-{name}"): self.resource,
             ("GET", f"/api/Spaces-1/packages/{name}/raw"): self.file,
         }.get((asked.method, asked.path))
 
@@ -60,12 +57,11 @@ def document(**properties: str) -> bytes:
 
 
 def test_a_package_that_the_server_kept_is_compared(made: Package) -> None:
-    """200 means that a file was there: the same one by its hash, or else a look at it."""
-    same = document(Hash=made.digest("sha1").hex())
-    with serving(Feed(Answer(200, same))) as server:
-        assert Pusher()(feed_at(server.url), made).sent
-    other = Feed(Answer(200, document(Hash="00" * 20)))
-    with serving(other) as server, refused("push Acme.Sample 2.0.7", Conflict):
+    """200 means that a file was there: only a look at it tells whether it is the same one."""
+    with (
+        serving(Feed(Answer(200, document(Hash="00" * 20)))) as server,
+        refused("push Acme.Sample 2.0.7", Conflict),
+    ):
         Pusher()(feed_at(server.url), made)
 
 
@@ -105,21 +101,8 @@ def test_a_key_that_may_only_push_is_enough(made: Package) -> None:
         Pusher()(feed_at(server.url), made)
 
 
-@pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha512"])
-@pytest.mark.parametrize("key", ["Hash", "hash"])
-def test_a_hash_of_any_kind_is_compared(made: Package, algorithm: str, key: str) -> None:
-    """Its length tells which one the answer to a push has; nothing is downloaded then."""
-    digest = hashlib.new(algorithm, made.path.read_bytes()).hexdigest().upper()
-    with serving(Feed(Answer(200, document(**{key: digest})))) as server:
-        assert feed_at(server.url).send(made, lambda *_: None)
-    with serving(Feed(Answer(200, document(**{key: "no hash"})))) as server:
-        assert not feed_at(server.url).send(made, lambda *_: None)
-
-
 def test_a_package_that_is_there_is_compared_by_its_file(made: Package) -> None:
     """Its resource has no hash: the REST reference, packages.md."""
     file = Answer(200, made.path.read_bytes())
-    with serving(Feed(ABSENT, Answer(200, document(Version="2.0.7")), file)) as server:
+    with serving(Feed(ABSENT, file)) as server:
         assert feed_at(server.url).find(made) == SAME
-    with serving(Feed(ABSENT, Answer(200, document(Version="2.0.7")))) as server:
-        assert feed_at(server.url).find(made).state is State.UNKNOWN

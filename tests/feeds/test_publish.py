@@ -207,18 +207,6 @@ def test_a_server_that_would_replace_is_not_asked_to(
     assert list(v2.packages.values()) == [made.path.read_bytes()]
 
 
-@pytest.mark.parametrize("hashes", [True, False])
-def test_a_v2_feed_is_compared_by_hash_or_by_file(
-    v2: NugetV2Feed, v2_server: Loopback, made: Package, *, hashes: bool
-) -> None:
-    """The file is downloaded only where the entry has no hash."""
-    v2.hashes = hashes
-    feed = NugetV2(Source(http(), f"{v2_server.url}/nuget/", KEY))
-    Pusher()(feed, made)
-    assert feed.find(made) == SAME
-    assert any("/package/" in asked.path for asked in v2_server.asked) is not hashes
-
-
 def test_a_v2_feed_may_answer_with_a_feed(
     v2: NugetV2Feed, v2_server: Loopback, made: Package, tmp_path: Path
 ) -> None:
@@ -232,26 +220,14 @@ def test_a_v2_feed_may_answer_with_a_feed(
     assert feed.find(made) == SAME
 
 
-def test_a_v2_feed_is_read_where_its_source_leads(
+def test_a_v2_source_without_a_path_is_a_gallery(
     v2: NugetV2Feed, v2_server: Loopback, made: Package
 ) -> None:
-    """As nuget.exe does: what is below the address that answers, without its query."""
-    v2.moved = "/feeds/team"
-    Pusher()(NugetV2(Source(http(), f"{v2_server.url}/nuget", KEY)), made)
-    assert NugetV2(Source(http(), f"{v2_server.url}/nuget", KEY)).find(made) == SAME
-    assert v2_server.asked[-1].path.startswith("/feeds/team/Packages(")
-
-
-@pytest.mark.parametrize("read_below", ["/api/v2", ""])
-def test_a_v2_source_without_a_path_is_a_gallery_or_a_feed(
-    v2: NugetV2Feed, v2_server: Loopback, made: Package, read_below: str
-) -> None:
-    """Packages go to /api/v2/package; they are read there, or at the root as nuget.exe does."""
-    v2.base, v2.at_root = "", not read_below
+    """Packages go to /api/v2/package, and they are read below /api/v2."""
+    v2.base = ""
     feed = NugetV2(Source(http(), v2_server.url, KEY))
     Pusher()(feed, made)
     assert feed.find(made) == SAME
-    assert v2_server.asked[-1].path.startswith(f"{read_below}/Packages(")
 
 
 def test_a_v3_index_may_have_versioned_types(

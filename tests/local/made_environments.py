@@ -29,7 +29,7 @@ from pipeline.package.contents import Package
 from pipeline.project.project import Project
 from pipeline.runtime.function_code import LocalRuntime
 from pipeline.verbs.env_octopus import OctopusHalf
-from pipeline.verbs.env_place import Means, StackOptions
+from pipeline.verbs.env_place import Asked, Means, StackOptions
 from pipeline.verbs.env_stack import create_stack, delete_stack
 from pipeline.verbs.push import PushOptions
 from pipeline.verbs.release import OctopusOptions
@@ -159,8 +159,7 @@ class Whole:
     def create(self, name: str, means: Means | None = None, **options: Any) -> dict[str, str]:
         """Run env.create."""
         wish = StackOptions(name, **{"like": "CI", "package": str(self.package()), **options})
-        half, how = self.half(name), means or self.means
-        return create_stack(self.project, wish, self.machine, self.seen.reporter, half, how)
+        return create_stack(self.asked(wish, means), self.half(name))
 
     def delete(self, name: str, **options: Any) -> list[str]:
         """Run env.delete."""
@@ -174,9 +173,12 @@ class Whole:
             elif half:
                 half.remove(wish.confirm)
 
-        return delete_stack(
-            self.project, wish, self.machine, self.seen.reporter, remove, self.means
-        )
+        return delete_stack(self.asked(wish), remove)
+
+    def asked(self, wish: StackOptions, means: Means | None = None) -> Asked:
+        """Return what a verb is asked for."""
+        how = means or self.means
+        return Asked(self.project, wish, self.machine, self.seen.reporter, how)
 
     def package(self, version: str = "2.0.7", code: str = CODE) -> Path:
         """Return a package, made once."""

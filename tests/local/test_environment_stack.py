@@ -24,7 +24,7 @@ from pipeline.stack.change_set import (
     refuse_lost_alias,
 )
 from pipeline.stack.removal import Removal, audit, remove_stack, stop_sources, what_would_go
-from pipeline.verbs.env_place import StackOptions
+from pipeline.verbs.env_place import Asked, StackOptions
 from pipeline.verbs.env_stack import delete_stack
 
 from tests.local.local_support import Seen, client
@@ -81,8 +81,9 @@ def test_a_stack_is_made_changed_and_taken_away_with_all_in_it(aws: LocalAws) ->
 def test_a_permanent_environment_goes_only_when_its_name_is_repeated(tmp_path: Path) -> None:
     """Refused before AWS is asked for anything."""
     project = Project.load(write_settings(tmp_path))
+    asked = Asked(project, StackOptions("production"), machine(tmp_path), Seen().reporter)
     with pytest.raises(PipelineError) as refused:
-        delete_stack(project, StackOptions("production"), machine(tmp_path), Seen().reporter)
+        delete_stack(asked)
     assert refused.value.where == "env.delete Production"
     assert "--confirm Production" in refused.value.then
 
@@ -131,9 +132,14 @@ class Formation:
         status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
         return {"Stacks": [{"StackName": StackName, "StackId": "id", "StackStatus": status}]}
 
-    def describe_stack_events(self, **_: str) -> dict[str, Any]:
+    def get_paginator(self, method: str) -> Formation:
+        """Return what gives the pages of events."""
+        assert method == "describe_stack_events"
+        return self
+
+    def paginate(self, **_: str) -> list[dict[str, Any]]:
         """Return what has happened, the newest first."""
-        return {"StackEvents": self.happened[::-1]}
+        return [{"StackEvents": self.happened[::-1]}]
 
     def __getattr__(self, name: str) -> Any:
         def call(**_: Any) -> dict[str, Any]:
@@ -172,17 +178,18 @@ def test_an_operation_of_another_run_is_waited_for_and_a_stuck_one_is_taken_back
 
 def test_what_takes_long_is_named_each_minute_and_need_not_be_waited_for() -> None:
     """AWS holds network interfaces for up to 45 minutes; the stack goes on without us."""
-    slow, seen = (
-        Formation("DELETE_IN_PROGRESS", events=(event(1, "Net", "DELETE_IN_PROGRESS"),)),
-        Seen(),
-    )
+    slow, seen = Formation("DELETE_IN_PROGRESS"), Seen()
     stacks = Stacks(slow, slow.sleep)
-    status = stacks.settled("env", "id", seen.reporter, set(), lambda: slow.seconds > 100)
-    assert (status, slow.seconds) == ("DELETE_IN_PROGRESS", 120)
+
+    def begin() -> None:
+        slow.happened.append(event(1, "Net", "DELETE_IN_PROGRESS"))
+
+    ended = stacks.settled("env", "id", seen.reporter, begin, lambda: slow.seconds > 100)
+    assert (ended.status, slow.seconds) == ("DELETE_IN_PROGRESS", 120)
     assert "    DELETE_IN_PROGRESS, waiting for Net 60 s" in seen.lines()
     endless = Formation("UPDATE_IN_PROGRESS")
     with pytest.raises(PipelineError, match="after an hour"):
-        Stacks(endless, endless.sleep).settled("env", "id", seen.reporter, set())
+        Stacks(endless, endless.sleep).settled("env", "id", seen.reporter)
 
 
 def test_the_first_resource_that_failed_is_named_with_what_helps() -> None:

@@ -8,7 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
+from typing import NoReturn
 
 import pytest
 from pipeline.core.errors import PipelineError
@@ -19,10 +21,13 @@ from pipeline.stack.change_set import Stacks, tags_of
 from pipeline.stack.removal import Removal, remove_stack, stop_sources
 from pipeline.verbs.env_place import StackOptions
 from pipeline.verbs.env_stack import delete_stack
+from pipeline.verbs.logs import LogOptions, function_log
+from pipeline.verbs.status import status
 
 from tests.local.made_environments import RETAINED, Whole, whole
 from tests.project.values_support import NOON
 from tests.standins.faults import Fault, Faults, lost, meanwhile, unsent
+from tests.words import refused
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +138,23 @@ def test_what_was_left_in_review_is_taken_up_and_taken_away(there: Whole) -> Non
     left_in_review()
     assert there.delete("review", like="CI") == []
     assert there.leftovers("review") == []
+
+
+def test_status_and_logs_find_an_environment_that_is_not_declared(there: Whole) -> None:
+    """In whose account it was made nobody has to say."""
+    there.create("unnamed")
+    place = there.asked(StackOptions("unnamed")).place()
+    seen = status(place)
+    assert (seen.environment, seen.release, seen.drift) == ("unnamed", "2.0.7", ())
+    pages = function_log(place, LogOptions("1h"), datetime.now(UTC), there.seen.reporter, _never)
+    assert any("2.0.7" in one.text for page in pages for one in page)
+    assert there.delete("unnamed") == []
+    with refused("environment", PipelineError):
+        there.asked(StackOptions("unnamed")).place()
+
+
+def _never(_: float) -> NoReturn:
+    raise AssertionError
 
 
 def test_a_stack_of_somebody_else_is_left_alone(there: Whole) -> None:
@@ -476,11 +498,7 @@ def test_nothing_is_said_to_be_gone_from_an_aws_that_was_not_read(there: Whole) 
     def refuse(*_: object) -> Connection:
         raise PipelineError("AWS", "there are no credentials", "")
 
-    wish = StackOptions("nowhere")
-    delete_stack(
-        there.project, wish, there.machine, there.seen.reporter,
-        means=replace(there.means, connect=refuse),
-    )  # fmt: skip
+    delete_stack(there.asked(StackOptions("nowhere"), replace(there.means, connect=refuse)))
     there.through_octopus = True
     assert "not looked for in AWS of CI" in there.seen.lines()[-1]
     assert there.seen.finished()[-1] == "nothing is left in AWS, where it was read"

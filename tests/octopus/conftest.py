@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from pipeline.octopus.client import Access
 from pipeline.octopus.waiting import Patience
-from pipeline.verbs.release import OctopusOptions, Released, release_package
+from pipeline.verbs.release import OctopusOptions, Released
+from pipeline.verbs.release import release as release_verb
 
 from tests.octopus.octopus_support import Clock, Events, Release, Verbs, built, project_in
 from tests.project.values_support import machine
@@ -61,7 +62,7 @@ def release(server: OctopusServer, clock: Clock, events: Events, tmp_path: Path)
         )
         package = built(tmp_path, version)
         project = project_in(tmp_path)
-        return release_package(project, package, chosen, machine(tmp_path), events.reporter)
+        return release_verb(project, str(package), chosen, machine(tmp_path), events.reporter)
 
     return run
 

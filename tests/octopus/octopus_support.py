@@ -5,18 +5,20 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from pipeline.core.events import Event, Failed, Finished, Line, Reporter, Warned
 from pipeline.core.manifest import FunctionFacts, Manifest, Source, ZipFacts
 from pipeline.edge.http import Http
 from pipeline.octopus.client import Access, Octopus, connect
 from pipeline.project.project import Project
-from pipeline.verbs.env import create_environment, delete_environment
 from pipeline.verbs.env_list import Survey, survey
+from pipeline.verbs.env_octopus import OctopusHalf
 from pipeline.verbs.env_reap import Reaped, reap
+from pipeline.verbs.push import PushOptions
 from pipeline.verbs.release import OctopusOptions, Released, connected
 
 from tests.project.values_support import FUNCTION_SETTINGS, machine
@@ -209,15 +211,19 @@ class Verbs:
 
     def create(self, name: str, expires: datetime | None = None) -> str:
         """Run env.create and return the environment's id."""
-        made = create_environment(
-            self.project, name, self.options, {}, self.events.reporter, expires=expires
-        )
-        return made.id
+        half = self.half(name, expires)
+        half.make()
+        return half.made.id if half.made else ""
 
     def delete(self, name: str, confirm: str = "") -> bool:
         """Run env.delete."""
-        reporter = self.events.reporter
-        return delete_environment(self.project, name, self.options, {}, reporter, confirm=confirm)
+        return self.half(name).remove(confirm)
+
+    def half(self, name: str, expires: datetime | None = None, **options: Any) -> OctopusHalf:
+        """Return an environment's half in Octopus."""
+        wanted, reporter = replace(self.options, **options), self.events.reporter
+        push = PushOptions(octopus=wanted.access)
+        return OctopusHalf(self.project, name, wanted, push, self.machine, reporter, expires)
 
     def listed(self) -> Survey:
         """Look as env.list does."""

@@ -84,7 +84,7 @@ def test_creating_again_changes_nothing(server: OctopusServer, space: Space, ver
     with_phase(space, "CI")
     first = verbs.create("Test-1")
     seen = len(server.requests)
-    assert verbs.create("test-1") == first
+    assert verbs.create("Test-1") == first
     assert [r for r in server.requests[seen:] if not r.startswith("GET")] == []
     assert len(space.machines) == 2
 
@@ -135,15 +135,21 @@ def test_a_lost_answer_makes_no_second_environment(
     assert verbs.delete("Test-1") is True
 
 
-@pytest.mark.parametrize("name", ["CI", "staging", "local"])
+@pytest.mark.parametrize("name", ["CI", "staging"])
 def test_permanent_environments_are_left_alone(
     server: OctopusServer, verbs: Verbs, name: str
 ) -> None:
     """Neither made nor removed, in any case of the name, and nothing is even asked."""
-    with refused(None, PipelineError):
-        verbs.create(name)
-    with refused(None, PipelineError):
-        verbs.delete(name, confirm=name)
+    assert (verbs.create(name), verbs.delete(name, confirm=name)) == ("", False)
+    assert server.requests == []
+
+
+def test_the_embedded_aws_is_no_environment_of_octopus(server: OctopusServer, verbs: Verbs) -> None:
+    """It is refused before anything is asked."""
+    with refused("env.create local", PipelineError):
+        verbs.create("local")
+    with refused("env.delete local", PipelineError):
+        verbs.delete("local")
     assert server.requests == []
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from pipeline.core.errors import PipelineError
-from pipeline.verbs.env import create_environment
 
 from tests.octopus.octopus_support import UNPACK, Verbs, machines, tentacle_in_ci
 from tests.standins.octopus_server import OctopusServer
@@ -86,6 +83,5 @@ def test_a_step_that_does_not_fit_is_named_with_its_own_project(
 ) -> None:
     """Of two projects the one that has the step."""
     server.add_project("Second", UNPACK)
-    options = replace(verbs.options, projects=("Orders", "Second"))
     with refused("Octopus project Second, step 'Deploy'", PipelineError):
-        create_environment(verbs.project, "Test-1", options, {}, verbs.events.reporter)
+        verbs.half("Test-1", projects=("Orders", "Second")).make()

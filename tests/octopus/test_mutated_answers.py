@@ -15,7 +15,7 @@ from pipeline.octopus.build_information import send_build_information
 from pipeline.octopus.client import Access
 from pipeline.octopus.waiting import Patience
 from pipeline.package.contents import Package
-from pipeline.verbs.release import OctopusOptions, release_package
+from pipeline.verbs.release import OctopusOptions, release
 
 from tests.octopus.octopus_support import (
     Clock,
@@ -41,7 +41,7 @@ def _release(server: OctopusServer, clock: Clock, folder: Path) -> None:
     options = OctopusOptions(
         Access(server.url, KEY), environments=("CI", "Staging"), patience=patience
     )
-    release_package(project_in(folder), built(folder), options, machine(folder), Events().reporter)
+    release(project_in(folder), str(built(folder)), options, machine(folder), Events().reporter)
 
 
 def _environments(server: OctopusServer, _clock: Clock, folder: Path) -> None:

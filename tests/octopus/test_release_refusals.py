@@ -15,16 +15,19 @@ from pipeline.octopus.projects import Choice
 from pipeline.octopus.waiting import Patience
 from pipeline.package.inputs import Inputs, file_digest
 from pipeline.project.buildserver import BuildServer
-from pipeline.project.last_build import Latest
 from pipeline.project.project import Project
 from pipeline.project.worktree import WorkTree
 from pipeline.verbs.build import BuildOptions
-from pipeline.verbs.build_and_deploy import build_and_deploy
-from pipeline.verbs.env import create_environment
+from pipeline.verbs.env_octopus import OctopusHalf
+from pipeline.verbs.last_build import OUTPUT, Latest, write_last_build
 from pipeline.verbs.push import PushOptions
-from pipeline.verbs.release import OctopusOptions, Released, release, release_package
+from pipeline.verbs.release import (
+    OctopusOptions,
+    Released,
+    build_and_deploy,
+    release,
+)
 from pipeline.verbs.version import VersionOptions
-from pipeline.verbs.which_package import OUTPUT, write_last_build
 
 from tests.octopus.octopus_support import (
     DEPLOYED,
@@ -65,8 +68,10 @@ def test_missing_settings_are_named(server: OctopusServer, events: Events, tmp_p
     access, project = Access("", ""), project_in(tmp_path)
     options, package = OctopusOptions(access), built(tmp_path)
     for verb in (
-        lambda: release_package(project, package, options, machine(tmp_path), events.reporter),
-        lambda: create_environment(project, "Trial", options, {}, events.reporter),
+        lambda: release(project, str(package), options, machine(tmp_path), events.reporter),
+        OctopusHalf(
+            project, "Trial", options, PushOptions(), machine(tmp_path), events.reporter
+        ).make,
     ):
         with refused("Octopus", PipelineError) as error:
             verb()

@@ -20,10 +20,11 @@ from pipeline.core.manifest import (
     ZipFacts,
     json_bytes,
 )
+from pipeline.core.names import SBOM_NAME
 from pipeline.function.python.distributions import distributions
 from pipeline.package.nupkg import pack
 from pipeline.package.nuspec import Nuspec, parse, render_for_package
-from pipeline.package.sbom import SBOM_NAME, make_sbom
+from pipeline.package.sbom import make_sbom
 from pipeline.package.statement import (
     STATEMENT_NAME,
     Origin,

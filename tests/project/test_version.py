@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pipeline.core.errors import PipelineError, UsageError
+from pipeline.edge.git import Git
 from pipeline.package.nuspec import check_version
 from pipeline.project.versions import (
     DEFAULT_STRATEGY,
     STRATEGIES,
-    TagFacts,
     Version,
     VersionRequest,
     branch_tag,
@@ -36,6 +37,23 @@ moments = st.datetimes(
 )
 
 
+class Tagged(Git):
+    """A work tree so many commits after a tag."""
+
+    def __init__(self, nearest: str, distance: int) -> None:
+        super().__init__(Path())
+        self.__dict__["nearest"] = (nearest, distance)
+
+    def nearest_tag(self) -> tuple[str, int]:
+        """Return the tag, and the commits since."""
+        nearest: tuple[str, int] = self.__dict__["nearest"]
+        return nearest
+
+    def commit(self) -> str:
+        """Return HEAD's full sha."""
+        return SHA
+
+
 def chosen(
     strategy: str = DEFAULT_STRATEGY,
     number: int | None = None,
@@ -52,10 +70,8 @@ def tagged(
     nearest: str, distance: int, tag: str | None = None, *, unnamed: bool = False
 ) -> Version:
     """Return the version `distance` commits after the git tag `nearest`."""
-    facts = TagFacts((nearest, distance), SHA, shallow=False)
-    return Version.choose(
-        VersionRequest((2, 0), "GitTag", MORNING, None, tag, unnamed, lambda: facts)
-    )
+    git = Tagged(nearest, distance)
+    return Version.choose(VersionRequest((2, 0), "GitTag", MORNING, None, tag, unnamed, git))
 
 
 def order(version: Version) -> tuple[list[int], bool, str]:
@@ -123,11 +139,9 @@ def test_every_version_is_written_as_nuget_writes_it(
     """Whatever it is made from, a feed knows it under the name that we give it."""
     numbered, unnamed = flags
     unnamed = unnamed and strategy in (DEFAULT_STRATEGY, "GitTag")
-    facts = TagFacts(
-        (f"v{base[0]:03d}.{base[1]:03d}.0{number % 1000}", number % 2), SHA, shallow=False
-    )
+    git = Tagged(f"v{base[0]:03d}.{base[1]:03d}.0{number % 1000}", number % 2)
     count = number if numbered or strategy == YEAR_MONTH else None
-    request = VersionRequest(base, strategy, now, count, None, unnamed, lambda: facts)
+    request = VersionRequest(base, strategy, now, count, None, unnamed, git)
     text = Version.choose(request).text
     assert normal_version(text) == text
     check_version(text, "x")

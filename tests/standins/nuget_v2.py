@@ -42,19 +42,14 @@ def identity(content: bytes) -> tuple[str, str]:
 class NugetV2Feed:
     """The feed below `base`.
 
-    `readable` is off for write-only feeds; `hashes` says whether entries have them; `replaces` is
-    how some servers are set up: a version that is there is replaced. `answers_feeds` is how some
-    answer the question for one entry; `moved` is where the source's own address leads, if it does.
-    `at_root` is a feed that is read where the server's root is.
+    `readable` is off for write-only feeds; `replaces` is how some servers are set up: a version
+    that is there is replaced. `answers_feeds` is how some answer the question for one entry.
     """
 
     base: str = "/nuget"
     readable: bool = True
-    hashes: bool = True
     replaces: bool = False
     answers_feeds: bool = False
-    moved: str = ""
-    at_root: bool = False
     packages: dict[tuple[str, str], bytes] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
 
@@ -91,9 +86,7 @@ class NugetV2Feed:
         return Answer(201)
 
     def _get(self, asked: Asked, path: str) -> Answer | None:
-        if self.moved and path == self.base:
-            return Answer(302, b"", {"Location": f"{self.moved}?from=source"})
-        base = self.moved or self.base or ("" if self.at_root else "/api/v2")
+        base = self.base or "/api/v2"
         if path in (f"{base}/", base, f"{self.base}/"):
             # 2.8.7 asks for the source's root before anything else.
             return Answer(200, b"<service/>", {"Content-Type": "application/xml"})
@@ -101,8 +94,6 @@ class NugetV2Feed:
             id_ = parse_qs(urlsplit(asked.path).query)["id"][0].strip("'").lower()
             entries = "".join(self._entry(k, asked) for k in self.packages if k[0] == id_)
             return Answer(200, f"<feed {_NAMESPACES}>{entries}</feed>".encode(), _XML)
-        if self.at_root and path.startswith("/api/"):
-            return Answer(404, b"<html/>")
         if path.startswith(f"{base}/Packages(") and (found := _ENTRY.search(path)):
             key = (found[1].lower(), found[2])
             if self.answers_feeds:
@@ -123,10 +114,6 @@ class NugetV2Feed:
         id_ = self.names.get(key[0], key[0])
         root = f"http://{asked.headers['host']}{self.base or '/api/v2'}"
         digest = base64.b64encode(hashlib.sha512(content).digest()).decode()
-        hashes = (
-            f"<d:PackageHash>{digest}</d:PackageHash>"
-            "<d:PackageHashAlgorithm>SHA512</d:PackageHashAlgorithm>"
-        )
         return (
             f"<entry {namespaces}>"
             f"<id>{root}/Packages(Id='{escape(id_)}',Version='{version}')</id>"
@@ -134,6 +121,7 @@ class NugetV2Feed:
             f"<author><name>Acme</name></author>"
             f'<content type="application/zip" src="{root}/package/{key[0]}/{key[1]}"/>'
             f"<m:properties><d:Version>{version}</d:Version>"
-            f"{hashes if self.hashes else ''}"
+            f"<d:PackageHash>{digest}</d:PackageHash>"
+            "<d:PackageHashAlgorithm>SHA512</d:PackageHashAlgorithm>"
             "</m:properties></entry>"
         )

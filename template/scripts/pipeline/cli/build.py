@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from invoke import Context, Exit, task
 
 from ..core.errors import UsageError
-from ..core.text import quoted
+from ..core.text import counted, quoted, readable_size
 from .octopus import RELEASE_FLAGS, octopus_access, octopus_options, push_options
 from .session import Session, root_of, session, verb
 
@@ -91,7 +91,7 @@ def build(
 ) -> None:  # fmt: skip
     """Restore, test, package and verify: the versioned package in build-output/."""
     from ..verbs.build import BuildOptions, build
-    from ..verbs.build_and_deploy import build_and_deploy
+    from ..verbs.release import build_and_deploy
 
     options = BuildOptions(
         _version_options(build_number, prerelease, prerelease_tag, version_strategy), force
@@ -176,7 +176,6 @@ def clear(run: Session) -> None:
 
 
 def _removed(run: Session, where: str, removed: tuple[int, int]) -> None:
-    from ..core.text import counted, readable_size
 
     files, size = removed
     run.reporter.line(f"{where}: {readable_size(size)} in {counted(files, 'file')} removed")

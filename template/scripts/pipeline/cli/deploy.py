@@ -11,10 +11,16 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+from invoke import Exit
+
+from ..core.errors import Interrupted, NotTheSame, PipelineError, UsageError
+from ..core.events import Failed
+from ..core.text import counted
 from .session import Session, error_document, verb
 
 if TYPE_CHECKING:
     from ..deploy.observe import Wait
+    from ..verbs.which_function import Place
 
 LOG_FLAGS = {
     "since": "From when: 15m, 2h, 1d, or a moment like 2026-11-26T09:05 (UTC)",
@@ -22,7 +28,7 @@ LOG_FLAGS = {
     "version": "Only this one: a release's version or commit, `live`, or Lambda's number",
 }
 _AT_ONCE = 8  # environments
-_WHERE = "Where: an environment of pyproject.toml in any case, or `local`"
+_WHERE = "Where: an environment of pyproject.toml or of env.create, or `local`"
 
 
 @contextmanager
@@ -39,6 +45,13 @@ def _wait() -> Iterator[Wait]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _place(run: Session, name: str) -> Place:
+    """Return where an environment is, declared or made by `env.create`."""
+    from ..verbs.env_place import Asked, StackOptions
+
+    return Asked(run.project, StackOptions(name), run.machine, run.reporter).place()
 
 
 @verb(
@@ -63,13 +76,9 @@ def deploy(
     allow_dirty: bool = False,
 ) -> None:  # fmt: skip
     """Run a package's own deploy script against an environment, as an Octopus worker would."""
-    from invoke import Exit
-
-    from ..core.errors import UsageError
     from ..deploy.traffic import ABORT, PROMOTE
     from ..verbs.deploy_here import DeployOptions, deploy
     from ..verbs.rollback import end_canary
-    from ..verbs.which_function import place_of
 
     if detailed_exit_code and not (dry_run or plan):
         what = "--detailed-exit-code is for --dry-run and --plan"
@@ -85,7 +94,7 @@ def deploy(
             what = "--promote and --abort end the canary that is under way, and deploy nothing"
             raise UsageError("deploy", what, "Name one of them, and nothing but the environment.")
         word = PROMOTE if promote else ABORT
-        place = place_of(run.project, environment, run.machine)
+        place = _place(run, environment)
         with _wait() as wait:
             run.answer = asdict(end_canary(place, word, run.reporter, wait))
         return
@@ -108,23 +117,19 @@ def deploy(
 def rollback(run: Session, environment: str = "", to: str = "", reason: str = "") -> None:
     """Let the alias live point to an earlier release again; nothing is built or uploaded."""
     from ..verbs.rollback import rollback
-    from ..verbs.which_function import place_of
 
-    place = place_of(run.project, environment, run.machine)
+    place = _place(run, environment)
     with _wait() as wait:
         run.answer = asdict(rollback(place, to, reason, run.machine.now(), run.reporter, wait))
 
 
-@verb({"environment": "Which; all declared ones by default"}, iterable=["environment"])
+@verb(
+    {"environment": "Which, also one of env.create; all declared ones else"},
+    iterable=["environment"],
+)
 def status(run: Session, environment: list[str]) -> None:
     """Show which release each environment serves, and what is not as it should be (exit 3)."""
-    from invoke import Exit
-
-    from ..core.errors import NotTheSame, PipelineError
-    from ..core.events import Failed
-    from ..core.text import counted
     from ..verbs.status import Status, elsewhere, status, texts
-    from ..verbs.which_function import place_of
     from .octopus import octopus_access
 
     names = environment or [one.name for one in run.project.environments] or [""]
@@ -132,7 +137,7 @@ def status(run: Session, environment: list[str]) -> None:
 
     def look(name: str) -> Status | PipelineError:
         try:
-            return status(place_of(run.project, name, run.machine), where)
+            return status(_place(run, name), where)
         except PipelineError as error:
             # The others are told of all the same.
             return error
@@ -170,18 +175,14 @@ def logs(
 
 def show_log(run: Session, environment: str, since: str, version: str, *, follow: bool) -> None:
     """Show the log of an environment's function, as text or as JSON."""
-    from invoke import Exit
-
-    from ..core.errors import Interrupted
     from ..report.function_log import LogReader
     from ..verbs.logs import LogOptions, function_log
-    from ..verbs.which_function import place_of
     from .printers import part_writer
 
     options = LogOptions(since, version, follow)
     found = []
     try:
-        place = place_of(run.project, environment, run.machine)
+        place = _place(run, environment)
         reader, show = LogReader(), part_writer(run.masked)
         for entries in function_log(place, options, run.machine.now(), run.reporter, time.sleep):
             found += [] if follow else [entry.document() for entry in entries]
@@ -213,12 +214,10 @@ def prune(
     run: Session, environment: str = "", keep: str | None = None, dry_run: bool = False
 ) -> None:
     """Remove the function's old versions that nothing leads to and no rollback needs."""
-    from ..core.errors import UsageError
     from ..verbs.versions import prune
-    from ..verbs.which_function import place_of
 
     if keep is not None and not (keep.isdecimal() and int(keep)):
         raise UsageError("--keep", f"{keep!r} is not a number from 1 on", "Pass one, like 10.")
-    place = place_of(run.project, environment, run.machine)
+    place = _place(run, environment)
     number = int(keep) if keep else None
     run.answer = asdict(prune(place, number, run.reporter, dry_run=dry_run))

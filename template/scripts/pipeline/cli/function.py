@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 from invoke import Exit
 
 from ..core.errors import UsageError
+from ..core.events import Failed
 from ..edge.files import decoded
 from .session import Session, verb
 
@@ -26,9 +27,8 @@ _INSPECTOR = "127.0.0.1:9229"
 @verb({"package": "The package; the last build's by default"})
 def inspect(run: Session, package: str | None = None) -> None:
     """Show what is in a package, ours or not, without unpacking it."""
-    from ..core.events import Failed
     from ..verbs.inspect import inspect_package, refusal
-    from ..verbs.which_package import chosen_package
+    from ..verbs.last_build import chosen_package
 
     found = inspect_package(chosen_package(package, run.root))
     width = min(80, shutil.get_terminal_size().columns)

@@ -9,6 +9,7 @@ from invoke import Exit
 
 from .deploy import LOG_FLAGS, show_log
 from .function import document, events_of
+from .octopus import show_outputs
 from .session import Session, verb
 
 
@@ -19,9 +20,7 @@ def start(run: Session) -> None:
 
     started = start_for_project(run.project, run.machine, run.reporter)
     run.reporter.line(f"  stack     {started.stack} on {started.aws.endpoint}")
-    width = max(map(len, started.outputs), default=0) + 2
-    for name, value in started.outputs.items():
-        run.reporter.line(f"            {name:<{width}}{value}")
+    show_outputs(run, started.outputs)
     run.answer = {
         "endpoint": started.aws.endpoint, "region": started.aws.region, "stack": started.stack,
         "outputs": dict(started.outputs), "log": started.aws.log,

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from invoke import Exit
+
 from ..core.errors import PipelineError, UsageError
+from ..core.events import Failed
+from ..core.text import aligned
 from .session import Session, secret, verb
 
 if TYPE_CHECKING:
@@ -44,8 +49,8 @@ def push(
     trust_host: list[str] | None = None,
 ) -> None:  # fmt: skip
     """Publish a package to a folder, a NuGet feed, or Octopus's built-in feed."""
+    from ..verbs.last_build import chosen_package
     from ..verbs.push import push
-    from ..verbs.which_package import chosen_package
 
     options = replace(
         push_options(run, nuget_api_key),
@@ -107,7 +112,7 @@ def create(
     confirm: str = "", dry_run: bool = False, local: bool = False, print_policy: bool = False,
 ) -> None:  # fmt: skip
     """Make an environment: its place in Octopus, its stack in AWS, and the first deploy."""
-    from ..verbs.env_place import StackOptions, is_placed
+    from ..verbs.env_place import Asked, StackOptions
     from ..verbs.env_stack import create_stack
 
     if print_policy:
@@ -118,13 +123,12 @@ def create(
         return
     end = _expiry(run.machine.now(), expires)
     options = StackOptions(name, local, like, package, end, keep_on_failure, confirm, dry_run)
+    asked = Asked(run.project, options, run.machine, run.reporter)
     octopus = None if local else _octopus_half(run, name, projects, end)
     outputs = None
-    if is_placed(run.project, options):
-        outputs = create_stack(run.project, options, run.machine, run.reporter, octopus)
-        width = max(map(len, outputs), default=0) + 2
-        for key, value in outputs.items():
-            run.reporter.line(f"            {key:<{width}}{value}")
+    if asked.is_placed:
+        outputs = create_stack(asked, octopus)
+        show_outputs(run, outputs)
     else:
         if octopus is None:
             octopus_access(run).check("Or name with --like the environment that it is like in AWS.")
@@ -137,6 +141,12 @@ def create(
         run.answer = {"environment": made.name, "id": made.id, "expires": ends}
     if outputs is not None:
         run.answer = {**run.answer, "outputs": outputs}
+
+
+def show_outputs(run: Session, outputs: Mapping[str, str]) -> None:
+    """Show what a stack gives out."""
+    for line in aligned([*outputs.items()], "  "):
+        run.reporter.line(f"            {line}")
 
 
 @verb(
@@ -153,9 +163,7 @@ def delete(
     local: bool = False,
 ) -> None:  # fmt: skip
     """Take an environment away: sources, machine, Octopus environment, buckets, stack."""
-    from invoke import Exit
-
-    from ..verbs.env_place import StackOptions
+    from ..verbs.env_place import Asked, StackOptions
     from ..verbs.env_stack import delete_stack
 
     options = StackOptions(name, local, like, confirm=confirm, dry_run=dry_run)
@@ -171,7 +179,7 @@ def delete(
 
     if octopus and not dry_run:
         octopus.refuse_removal(confirm)
-    left = delete_stack(run.project, options, run.machine, run.reporter, octopus_half)
+    left = delete_stack(Asked(run.project, options, run.machine, run.reporter), octopus_half)
     for text in left:
         run.reporter.line(f"    left: {text}")
     run.answer = {"environment": name, "removed": bool(removed), "left": left}
@@ -215,9 +223,6 @@ def list_(run: Session, local: bool = False) -> None:
 )
 def reap(run: Session, dry_run: bool = False, local: bool = False) -> None:
     """Remove this project's environments whose time is over; the run before warns of each."""
-    from invoke import Exit
-
-    from ..core.events import Failed
     from ..verbs.env_reap import reap
 
     found = _survey(run, local=local)

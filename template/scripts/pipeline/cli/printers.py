@@ -15,9 +15,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from ..core.events import Event, Sink
+from ..core.text import line_sink, plain_lines
+
 # `--list` imports this file; what only a verb needs is imported later.
 if TYPE_CHECKING:
-    from ..core.events import Event, Sink
     from ..report.function_log import Part
     from ..report.servers import Style
 
@@ -26,7 +28,6 @@ _Write = Callable[[str], None]
 
 def printer(closing: ExitStack, *, json: bool, verbose: bool) -> Sink:
     """Return the printer for the place this process runs in; `closing` gets what ends its work."""
-    from ..core.text import line_sink, plain_lines
     from ..project.buildserver import BuildServer
 
     server = BuildServer.from_environ(os.environ).name
@@ -47,7 +48,6 @@ def printer(closing: ExitStack, *, json: bool, verbose: bool) -> Sink:
 def _server_printer(
     name: str, write: _Write, environ: Mapping[str, str], closing: ExitStack, *, verbose: bool
 ) -> Sink:
-    from ..core.text import line_sink, plain_lines
     from ..report.servers import AZURE, GITHUB, GitHubFiles, GroupedPrinter, gitlab
     from ..report.teamcity import teamcity_lines
 

@@ -22,6 +22,8 @@ from invoke.parser.context import ParserContext
 from invoke.terminals import pty_size
 
 from ..core.errors import Interrupted, PipelineError, UsageError
+from ..core.foreign import harmless
+from ..core.masking import environment_secrets, masked_text
 from .argv import OLD_FLAGS, Shape, normalise, rebuild_request
 from .build import rebuild
 from .printers import show, writer
@@ -235,9 +237,6 @@ def _report(words: Sequence[str], error: PipelineError, text: str = "") -> int:
 
     `text` is for people, the error's own words by default; `--json` gives a program its document.
     """
-    from ..core.foreign import harmless
-    from ..core.masking import environment_secrets, masked_text
-
     secrets = environment_secrets(os.environ)
     writer(sys.stderr)(harmless(masked_text(text or str(error), secrets)))
     if bootstrap.JSON.intersection(words):

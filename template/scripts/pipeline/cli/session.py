@@ -23,11 +23,13 @@ import bootstrap
 from invoke import Context, Exit, Task, task
 
 from ..core.errors import PipelineError, UsageError
+from ..core.events import Failed, Reporter
+from ..core.foreign import harmless, harmless_json
+from ..core.masking import environment_secrets, masked, masked_text, url_passwords
 from .printers import printer, show
 
 # `--list` imports this file; what only a verb needs is imported later.
 if TYPE_CHECKING:
-    from ..core.events import Reporter
     from ..edge.machine import Machine
     from ..project.project import Project
 
@@ -60,15 +62,11 @@ class Session:
 
     def hide(self, *secrets: str) -> None:
         """Mask secrets that are not in the environment in everything printed from now on."""
-        from ..core.masking import masked
-
         self.secrets += secrets
         self.reporter = replace(self.reporter, emit=masked(self.reporter.emit, secrets))
 
     def address(self, url: str) -> str:
         """Return a URL; a password in it is masked from now on."""
-        from ..core.masking import url_passwords
-
         self.hide(*url_passwords(url))
         return url
 
@@ -76,14 +74,10 @@ class Session:
         """Show a verb's one-line result, which `--json` prints as a document instead."""
         self.answer = answer
         if not self.json:
-            from ..core.foreign import harmless
-
             show(sys.stdout, harmless(self.masked(text)))
 
     def masked(self, text: str) -> str:
         """Return a text with the secrets hidden."""
-        from ..core.masking import masked_text
-
         return masked_text(text, self.secrets)
 
     def stream(self, documents: Iterable[Mapping[str, Any]]) -> None:
@@ -192,9 +186,6 @@ def print_document(
     document: Mapping[str, Any], secrets: Sequence[str], indent: int | None = 2
 ) -> None:
     """Print a verb's JSON document, its secrets masked; on one line without `indent`."""
-    from ..core.foreign import harmless_json
-    from ..core.masking import masked_text
-
     text = json_format.dumps(document, indent=indent, ensure_ascii=False)
     show(sys.stdout, harmless_json(masked_text(text, secrets)))
 
@@ -205,8 +196,6 @@ def session(root: Path, *, json: bool, verbose: bool) -> Iterator[Session]:
 
     A verb that has printed everything raises invoke's Exit; the Program exits with its code.
     """
-    from ..core.events import Failed, Reporter
-    from ..core.masking import environment_secrets, masked
     from ..edge.scratch import own_temporary_folder
 
     printing = ExitStack()

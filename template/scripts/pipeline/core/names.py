@@ -18,6 +18,7 @@ from .text import quoted
 DEPLOY_SCRIPT = "deploy.py"
 DEPLOY_HOOKS = "hooks_deploy.py"
 FUNCTION_ZIP = "function.zip"
+SBOM_NAME = "sbom.cdx.json"
 
 # The alias that a stack hangs everything on, and that a deploy moves to the version it published.
 ALIAS = "live"

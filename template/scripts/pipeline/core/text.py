@@ -70,6 +70,12 @@ def stage_line(stage: str, text: str, end: str) -> str:
     return f"{row:<{END_COLUMN - 1}} {end}".rstrip()
 
 
+def aligned(rows: Sequence[Sequence[str]], gap: str = "   ") -> list[str]:
+    """Return rows of texts as lines whose columns are as wide as their longest text."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [gap.join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
 def control_in(text: str) -> str:
     """Name the control character that a text of settings holds, or return ""."""
     found = _CONTROL.search(text)

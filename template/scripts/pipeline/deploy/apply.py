@@ -52,7 +52,6 @@ def apply(
         with reporter.stage(step.name) as stage:
             try:
                 after = _carry_out(step, found, work, stage)
-                stage.text = _summary(step, work, after)
             except Held as error:
                 # Whether it failed is what is not known.
                 held, stage.text = error, Outcome.INCONCLUSIVE.value
@@ -89,7 +88,6 @@ class _Work:
     made: Observed | None
     accepted: list[Step] = field(default_factory=list)
     known: dict[Enum, object] = field(default_factory=dict)
-    verdict: Verdict | None = None
     taken_back: bool = False
 
     def client(self, service: str) -> Any:
@@ -132,24 +130,30 @@ def _target(call: Call) -> str:
 
 
 def _carry_out(step: Step, before: Observed, work: _Work, stage: Stage) -> Observed:
+    """Return the function as it is after a step; the stage says what came of it."""
     if step.of is Of.OBJECT:
         work.send(step.call)
+        stage.text = step.changes[0].planned
         return before
     if step.of is Of.VERSION:
         work.made = _publish(step, before, work, stage)
+        stage.text = f"version {work.made.version}"
         # Publishing changes nothing of the function but its revision.
         after = work.settled(before.name, stage)
         _refuse_changes(before, before, after)
         return after
     if step.of is Of.ALIAS:
         work.alias = _move(step, before, work, stage)
+        stage.text = f"{ALIAS} is {work.alias}"
         return before
     if step.of is Of.ANSWER:
         where = f"{before.name}:{work.made.version if work.made else before.version}"
         refuse_answer(work.send(step.call), step.sets["name"], step.sets["answer"], where)
+        stage.text = f"{step.sets['name']} answered"
         return before
     if step.of is Of.VERDICT:
-        work.verdict = _judge(step, before, work, stage)
+        verdict = _judge(step, before, work, stage)
+        stage.text = f"{verdict.outcome.value}: {verdict.new}"
         return before
     if step.call.revised:
         answer = _send_under_revision(step, before, work, stage)
@@ -162,18 +166,17 @@ def _carry_out(step: Step, before: Observed, work: _Work, stage: Stage) -> Obser
     work.accepted.append(step)
     after = work.settled(before.name, stage)
     _prove(step, before, after, answer)
+    stage.text = ", ".join(change.what.rpartition(" ")[2] for change in step.changes)
+    if "code_sha256" in step.sets:
+        stage.text = f"{readable_size(len(work.code))}, with the CodeSha256 of the build"
+    if "tags" in step.sets and after.tags is None:
+        stage.text += "; not read back, as lambda:ListTags is not allowed"
     return after
 
 
 def _publish(step: Step, before: Observed, work: _Work, stage: Stage) -> Observed:
     """Publish what was proven to be there, and return the version when it is ready."""
-    try:
-        answer = _send_when_free(step, before, work, stage)
-    except (Conflict, Unanswered):
-        # As after an update; publishing the same once more gives the same version.
-        now = work.settled(before.name, stage)
-        _refuse_changes(before, before, now)
-        answer = _send_when_free(step, now, work, stage)
+    answer = _send_under_revision(step, before, work, stage)
     version = answer.get("Version")
     if not isinstance(version, str):
         what = "its answer to PublishVersion has no Version"
@@ -277,10 +280,13 @@ def _send_under_revision(
         # The answer to an update of ours may have been lost, and the AWS client may have sent
         # it again: then what we wanted is there, and only the revision is another one.
         after = work.settled(before.name, stage)
-        if not differences(_target_state(step, before), after):
+        if step.sets and not differences(_target_state(step, before), after):
             return {}
         _refuse_changes(before, before, after)
-        raise
+        if step.of is not Of.VERSION:
+            raise
+        # Publishing the same once more gives the same version.
+        return _send_when_free(step, after, work, stage)
 
 
 def _send_when_free(step: Step, before: Observed, work: _Work, stage: Stage) -> Mapping[str, Any]:
@@ -406,21 +412,3 @@ def _undo(item: _Done, live: Observed, work: _Work, stage: Stage) -> Observed:
 
 def _named(step: Step) -> str:
     return f"{step.name} ({', '.join(change.what for change in step.changes)})"
-
-
-def _summary(step: Step, work: _Work, after: Observed) -> str:
-    if step.of is Of.VERSION and work.made:
-        return f"version {work.made.version}"
-    if step.of is Of.ALIAS:
-        return f"{ALIAS} is {work.alias}"
-    if step.of is Of.ANSWER:
-        return f"{step.sets['name']} answered"
-    if step.of is Of.VERDICT and work.verdict:
-        return f"{work.verdict.outcome.value}: {work.verdict.new}"
-    if step.of is Of.OBJECT:
-        return step.changes[0].planned
-    if "code_sha256" in step.sets:
-        return f"{readable_size(len(work.code))}, with the CodeSha256 of the build"
-    changed = ", ".join(change.what.rpartition(" ")[2] for change in step.changes)
-    unread = "tags" in step.sets and after.tags is None
-    return f"{changed}; not read back, as lambda:ListTags is not allowed" if unread else changed

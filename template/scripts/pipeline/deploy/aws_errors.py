@@ -119,6 +119,25 @@ def explained_errors(where: str, permission: str) -> Iterator[None]:
         raise Unanswered(where, f"AWS's answer cannot be read: {error}", then) from error
 
 
+def ask(client: Any, service: str, method: str, where: str, **request: Any) -> Any:
+    """Call a client. Raises what `explained_errors` does; the right is named like the method."""
+    with explained_errors(where, f"{service}:{_action(method)}"):
+        return getattr(client, method)(**request)
+
+
+def pages(
+    client: Any, service: str, method: str, part: str, where: str, **request: Any
+) -> Iterator[dict[str, Any]]:
+    """Yield what a call lists in `part` of its answers, page by page. Raises as `ask` does."""
+    with explained_errors(where, f"{service}:{_action(method)}"):
+        for page in client.get_paginator(method).paginate(**request):
+            yield from map(dict, page.get(part, ()))
+
+
+def _action(method: str) -> str:
+    return "".join(word.capitalize() for word in method.split("_"))
+
+
 def _explained(where: str, permission: str, response: Mapping[str, Any]) -> PipelineError:
     code = str(response.get("Error", {}).get("Code", ""))
     message = str(response.get("Error", {}).get("Message", "")).strip()
@@ -139,7 +158,8 @@ def _explained(where: str, permission: str, response: Mapping[str, Any]) -> Pipe
         return PipelineError(where, answer, then)
     if code in _THROTTLED:
         return Throttled(where, answer, "AWS limits its API calls: try again in a minute.")
-    kind = _KINDS.get(code, PipelineError)
+    is_no_stack = code == "ValidationError" and "does not exist" in message
+    kind = Missing if is_no_stack else _KINDS.get(code, PipelineError)
     return kind(where, answer, _NEXT.get(code, "Look the code up in AWS's documentation."))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from ..core.errors import Interrupted, PipelineError
 from ..core.events import Stage
 from ..core.names import ALIAS, LATEST, version_name
-from .aws_errors import Missing, explained_errors, hint
+from .aws_errors import Missing, ask, explained_errors, hint, pages
 
 # What the stack owns. Compared to notice somebody else's change, never written.
 _STACK_OWNS = (
@@ -140,16 +140,13 @@ def observe(client: Any, name: str, version: str = LATEST) -> Observed:
 def read_alias(client: Any, name: str) -> Alias | None:
     """Read the function's alias `live`; None where its stack makes none."""
     try:
-        with explained_errors(name, "lambda:GetAlias"):
-            answer = client.get_alias(FunctionName=name, Name=ALIAS)
+        answer = ask(client, "lambda", "get_alias", name, FunctionName=name, Name=ALIAS)
     except Missing:
         return None
-    routing = answer.get("RoutingConfig") or {}
-    weights = routing.get("AdditionalVersionWeights") if isinstance(routing, Mapping) else None
     return Alias(
         arn=_text(answer, "AliasArn"),
         version=_text(answer, "FunctionVersion"),
-        weights=weights if isinstance(weights, Mapping) else {},
+        weights=(answer.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {},
         description=_text(answer, "Description", ""),
         revision_id=_text(answer, "RevisionId", ""),
     )
@@ -166,18 +163,8 @@ def published_versions(client: Any, name: str) -> Iterator[Observed]:
 
 
 def listed(client: Any, method: str, part: str, name: str) -> Iterator[Mapping[str, Any]]:
-    """Give what a call lists of a function, page by page."""
-    marker: dict[str, str] = {}
-    permission = "lambda:" + "".join(word.capitalize() for word in method.split("_"))
-    while True:
-        with explained_errors(name, permission):
-            answer = getattr(client, method)(FunctionName=name, **marker)
-            found = [dict(one) for one in answer.get(part, ())]
-        yield from found
-        following = {"Marker": answer["NextMarker"]} if answer.get("NextMarker") else marker
-        if following == marker:
-            return
-        marker = following
+    """Give what a call lists of a function."""
+    return pages(client, "lambda", method, part, name, FunctionName=name)
 
 
 def differences(first: Observed, second: Observed) -> list[tuple[str, str, str]]:
@@ -229,14 +216,14 @@ def _observed(
         update=_text(configuration, "LastUpdateStatus", "Successful"),
         update_reason=_reason(configuration, "LastUpdateStatus"),
         version=_text(configuration, "Version", LATEST),
-        snap_start=_snap_start(configuration.get("SnapStart")),
+        snap_start=_snap_start(configuration.get("SnapStart") or {}),
         reserved=configuration.get("ReservedConcurrentExecutions"),
     )
 
 
-def _snap_start(setting: Any) -> str:
-    wanted = isinstance(setting, Mapping) and setting.get("ApplyOn") == "PublishedVersions"
-    return str(setting.get("OptimizationStatus", "")) if wanted else ""
+def _snap_start(setting: Mapping[str, Any]) -> str:
+    is_wanted = setting.get("ApplyOn") == "PublishedVersions"
+    return str(setting.get("OptimizationStatus", "")) if is_wanted else ""
 
 
 def _setting(value: Any) -> Any:
@@ -252,36 +239,26 @@ def _read(
     of_version = {} if version == LATEST else {"Qualifier": version}
     with explained_errors(name, "lambda:GetFunction"):
         answer = client.get_function(FunctionName=name, **of_version)
-    configuration = answer.get("Configuration")
-    if not isinstance(configuration, Mapping):
-        raise _incomplete("Configuration")
+        configuration = {**(answer.get("Concurrency") or {}), **answer["Configuration"]}
     # Without lambda:ListTags AWS leaves the tags out, or says why there are none.
-    tags = answer.get("Tags")
-    readable = isinstance(tags, Mapping) and not answer.get("TagsError")
-    return {**(answer.get("Concurrency") or {}), **configuration}, tags if readable else None
+    return configuration, None if answer.get("TagsError") else answer.get("Tags")
 
 
 def _text(configuration: Mapping[str, Any], field: str, default: str | None = None) -> str:
     value = configuration.get(field, default)
     if not isinstance(value, str) or (default is None and not value):
-        raise _incomplete(field)
+        what = f"its answer to GetFunction has no {field} that can be read"
+        raise PipelineError("AWS", what, "Deploy again.")
     return value
-
-
-def _incomplete(field: str) -> PipelineError:
-    what = f"its answer to GetFunction has no {field} that can be read"
-    return PipelineError("AWS", what, "Deploy again.")
 
 
 def _environment(name: str, configuration: Mapping[str, Any]) -> Mapping[str, str]:
     """Return the variables; an environment that cannot be read is never taken for an empty one."""
-    environment = configuration.get("Environment", {"Variables": {}})
-    variables = environment.get("Variables") if isinstance(environment, Mapping) else None
-    hidden = environment.get("Error") if isinstance(environment, Mapping) else None
+    environment = configuration.get("Environment", {"Variables": {}}) or {}
+    variables, hidden = environment.get("Variables"), environment.get("Error") or {}
     if isinstance(variables, Mapping) and not hidden:
         return variables
-    reasons = map(str, hidden.values()) if isinstance(hidden, Mapping) else ()
-    reason = ": ".join(reasons) or "AWS gives neither variables nor a reason"
+    reason = ": ".join(map(str, hidden.values())) or "AWS gives neither variables nor a reason"
     then = "Allow kms:Decrypt on the function's key for the deploy's credentials."
     raise PipelineError(name, f"its environment cannot be read: {reason}", then)
 

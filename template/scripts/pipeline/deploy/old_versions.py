@@ -6,15 +6,15 @@ of one or provisioned concurrency leads to stays, and so does what a rollback wo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.errors import PipelineError
 from ..core.events import Stage
 from ..core.names import ALIAS, release_in
 from ..core.text import readable_size
-from .aws_errors import InUse, Missing, explained_errors
+from .aws_errors import InUse, Missing, ask, explained_errors
 from .observe import listed
 from .plan import Permission
 from .releases import Move
@@ -63,8 +63,9 @@ def old_versions(client: Any, name: str, keep: int) -> tuple[OldVersion, ...]:
 
     Raises PipelineError where what needs them cannot be read: then none may go.
     """
-    found = _versions(listed(client, "list_versions_by_function", "Versions", name))
-    versions = sorted(found, key=lambda one: -one.number)
+    found = listed(client, "list_versions_by_function", "Versions", name)
+    versions = [_version(one) for one in found if str(one.get("Version")).isdecimal()]
+    versions.sort(key=lambda one: -one.number)
     reasons = dict(_in_use(client, name))
     live = next((one for one in versions if reasons.get(str(one.number)) == ALIAS), None)
     earlier = (one for one in versions if one.release and live and one.number < live.number)
@@ -79,16 +80,13 @@ def old_versions(client: Any, name: str, keep: int) -> tuple[OldVersion, ...]:
         return "" if one.release else "not made by this pipeline"
 
     return tuple(
-        OldVersion(one.number, one.release, one.size, reasons.get(str(one.number)) or needed(one))
-        for one in versions
+        replace(one, needed=reasons.get(str(one.number)) or needed(one)) for one in versions
     )
 
 
-def _versions(configurations: Iterable[Mapping[str, Any]]) -> Iterator[OldVersion]:
-    for one in configurations:
-        if str(one.get("Version", "")).isdecimal():
-            release = release_in(str(one.get("Description", "")))[0]
-            yield OldVersion(int(one["Version"]), release, int(one.get("CodeSize") or 0))
+def _version(one: Mapping[str, Any]) -> OldVersion:
+    release = release_in(str(one.get("Description", "")))[0]
+    return OldVersion(int(one["Version"]), release, int(one.get("CodeSize") or 0))
 
 
 def _in_use(client: Any, name: str) -> Iterator[tuple[str, str]]:
@@ -120,8 +118,8 @@ def remove(
     for number, one in enumerate(going):
         stage.progress(f"deleting {one}", number, len(going))
         try:
-            with explained_errors(f"{one} of {name}", "lambda:DeleteFunction"):
-                client.delete_function(FunctionName=name, Qualifier=str(one.number))
+            of_one = {"FunctionName": name, "Qualifier": str(one.number)}
+            ask(client, "lambda", "delete_function", f"{one} of {name}", **of_one)
         except (InUse, Missing):
             continue
         gone.append(one)

@@ -113,7 +113,10 @@ def planned(
             settled(functions, name, wait, stage, plan.made.version)
         if context.traffic == PROMOTE:
             refuse_other(plan.made, ended(PROMOTE, plan.alias, versions, where)[0], where)
-        red = _refuse_canary(plan, connection, where)
+        red: list[str] = []
+        if plan.canary and plan.alias:
+            red = refuse_canary(plan.canary, plan.alias, plan.made or found, connection, where)
+            refuse_unreadable(connection, name, plan.alias.version)
         data = as_data(plan, versions, package, context, red)
         stage.text = _summary(plan)
     for warning in (_events_warning(plan, functions), _switch_warning(plan)):
@@ -144,16 +147,6 @@ def _tags(to: Observed, observed: Observed) -> Mapping[str, str]:
     if not package or not version:
         return {}
     return {PACKAGE_TAG: f"{package} {version}", RELEASE_TAG: version, COMMIT_TAG: commit}
-
-
-def _refuse_canary(plan: Plan, connection: Connection, where: str) -> list[str]:
-    """Return the alarms that are red already. Raises PipelineError where no canary can be."""
-    observed, alias = plan.observed, plan.alias
-    if not plan.canary or not alias:
-        return []
-    red = refuse_canary(plan.canary, alias, plan.made or observed, connection, where)
-    refuse_unreadable(connection, observed.name, alias.version)
-    return red
 
 
 def _bucket(manifest: Manifest, name: str) -> Bucket | None:

@@ -62,11 +62,6 @@ class Strategy:
             raise UsageError(where, f"{text!r} is not a strategy", then)
         return strategy
 
-    @property
-    def is_canary(self) -> bool:
-        """Tell whether a part of the calls goes first."""
-        return self.seconds > 0
-
     def __str__(self) -> str:
         return f"canary:{self.percent:g}:{span(self.seconds)}" if self.seconds else "all-at-once"
 
@@ -146,7 +141,7 @@ class Canary:
 
         That is any move from `$LATEST`: no version serves yet that could take the other calls.
         """
-        if not rollout.strategy.is_canary or not alias or alias.version == LATEST:
+        if not rollout.strategy.seconds or not alias or alias.version == LATEST:
             return None
         stable = next((one for one in versions if one.version == alias.version), None)
         return cls(rollout, stable, canary_in(alias)[1])
@@ -195,7 +190,9 @@ def refuse_canary(
     reasons = [*_unlike(canary, target), *_too_short(canary, target, connection)]
     if alias.weights and not canary.since:
         reasons.append(f"{ALIAS} is {alias}, which CodeDeploy or somebody did, not this pipeline")
-    if alias.arn in _provisioned(connection.functions, target.name):
+    method, part = "list_provisioned_concurrency_configs", "ProvisionedConcurrencyConfigs"
+    provisioned = listed(connection.functions, method, part, target.name)
+    if alias.arn in [one["FunctionArn"] for one in provisioned]:
         reasons.append(f"{ALIAS} has provisioned concurrency, which cannot be managed meanwhile")
     alarms = canary.rollout.alarms
     states = alarm_states(connection.clients("cloudwatch"), alarms) if alarms else {}
@@ -237,11 +234,6 @@ def _too_short(canary: Canary, target: Observed, connection: Connection) -> list
     if given > needed:
         return []
     return [f"{why}: take {span(60 * math.ceil((needed + 60) / 60))} or more"]
-
-
-def _provisioned(client: Any, name: str) -> list[str]:
-    method, part = "list_provisioned_concurrency_configs", "ProvisionedConcurrencyConfigs"
-    return [str(one["FunctionArn"]) for one in listed(client, method, part, name)]
 
 
 def alarm_states(client: Any, names: tuple[str, ...]) -> dict[str, tuple[str, datetime]]:

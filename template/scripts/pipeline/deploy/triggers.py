@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from ..core.names import LATEST
@@ -16,36 +17,21 @@ def off_the_alias(client: Any, function: Observed) -> list[str]:
 
     Raises PipelineError where they cannot be read.
     """
-    return [
-        *_permissions(client, function),
-        *_event_sources(client, function),
-        *_retry_settings(client, function),
+    name, arn, found = function.name, function.arn, []
+    with suppress(Missing), explained_errors(name, "lambda:GetPolicy"):
+        answer = client.get_policy(FunctionName=name)
+        for statement in json.loads(answer["Policy"])["Statement"]:
+            if statement["Resource"] == arn:
+                principal = statement.get("Principal")
+                who = principal.get("Service") if isinstance(principal, Mapping) else principal
+                found.append(f"permission {statement.get('Sid', '')} of {who}")
+    found += [
+        f"event source {one.get('EventSourceArn') or one.get('UUID')}"
+        for one in listed(client, "list_event_source_mappings", "EventSourceMappings", name)
+        if one.get("FunctionArn") == arn
     ]
-
-
-def _permissions(client: Any, function: Observed) -> Iterator[str]:
-    try:
-        with explained_errors(function.name, "lambda:GetPolicy"):
-            answer = client.get_policy(FunctionName=function.name)
-            statements = json.loads(answer["Policy"])["Statement"]
-            found = [one for one in statements if one["Resource"] == function.arn]
-    except Missing:
-        return
-    for statement in found:
-        principal = statement.get("Principal")
-        who = principal.get("Service") if isinstance(principal, Mapping) else principal
-        yield f"permission {statement.get('Sid', '')} of {who}"
-
-
-def _event_sources(client: Any, function: Observed) -> Iterator[str]:
-    name, method = function.name, "list_event_source_mappings"
-    for one in listed(client, method, "EventSourceMappings", name):
-        if str(one.get("FunctionArn")) == function.arn:
-            yield f"event source {one.get('EventSourceArn') or one.get('UUID')}"
-
-
-def _retry_settings(client: Any, function: Observed) -> Iterator[str]:
-    name, method = function.name, "list_function_event_invoke_configs"
-    found = listed(client, method, "FunctionEventInvokeConfigs", name)
-    if any(one.get("FunctionArn") in (function.arn, f"{function.arn}:{LATEST}") for one in found):
-        yield "retry settings and destinations (EventInvokeConfig)"
+    method, part = "list_function_event_invoke_configs", "FunctionEventInvokeConfigs"
+    retries = [one.get("FunctionArn") for one in listed(client, method, part, name)]
+    if arn in retries or f"{arn}:{LATEST}" in retries:
+        found.append("retry settings and destinations (EventInvokeConfig)")
+    return found

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
 from urllib.parse import quote
 
 from ..edge.http import Http, HttpError, Request
@@ -17,11 +16,9 @@ from ..edge.upload import Upload
 from ..edge.urls import without_user
 from ..package.contents import Package
 from .compare import compare_download
-from .feed import ABSENT, Found, Progress, State
+from .feed import Found, Progress
 
 _EXISTS = "already exists"
-# The server does not say how it hashed: the digest's length in bytes tells.
-_ALGORITHMS = {20: "sha1", 32: "sha256", 64: "sha512"}
 _SECONDS = 600.0
 
 
@@ -41,19 +38,8 @@ class BuiltInFeed:
     def find(self, package: Package) -> Found:
         """Compare by the package's file: its resource has no hash."""
         label = quote(f"{package.id}.{package.version}", safe="")
-        request = Request(
-            "GET", f"{self.api}/packages/packages-{label}", self.headers,
-            expect=(HTTPStatus.NOT_FOUND,),
-        )  # fmt: skip
-        try:
-            answer = self.http.request(request)
-        except HttpError as error:
-            return Found(State.UNKNOWN, f"{error.where}: {error.what}")
-        if answer.status == HTTPStatus.NOT_FOUND:
-            return ABSENT
-        download = Request("GET", f"{self.api}/packages/{label}/raw", self.headers)
-        missing = Found(State.UNKNOWN, "its file cannot be downloaded")
-        return compare_download(package, self.http, download, missing)
+        request = Request("GET", f"{self.api}/packages/{label}/raw", self.headers)
+        return compare_download(package, self.http, request)
 
     def send(self, package: Package, progress: Progress) -> bool:
         """Push the package without overwriting.
@@ -72,18 +58,4 @@ class BuiltInFeed:
             ):
                 return False
             raise
-        if answer.status == HTTPStatus.OK:
-            return _has_hash_of(package, answer.json())
         return answer.status == HTTPStatus.CREATED
-
-
-def _has_hash_of(package: Package, resource: Any) -> bool:
-    if not isinstance(resource, dict):
-        return False
-    text = next((str(value) for key, value in resource.items() if key.lower() == "hash"), "")
-    try:
-        found = bytes.fromhex(text)
-    except ValueError:
-        return False
-    algorithm = _ALGORITHMS.get(len(found), "")
-    return bool(algorithm) and package.digest(algorithm) == found

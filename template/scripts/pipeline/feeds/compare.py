@@ -42,10 +42,8 @@ def compare_file(package: Package, path: Path) -> Found:
     return Found(State.OTHER, f"different in {few(names)}")
 
 
-def compare_download(
-    package: Package, http: Http, request: Request, missing: Found = ABSENT
-) -> Found:
-    """Compare a package with what a request answers; 404 means `missing`."""
+def compare_download(package: Package, http: Http, request: Request) -> Found:
+    """Compare a package with what a request answers; 404 means that nothing is there."""
     most = _TIMES_AS_LARGE * package.size + _MORE
     request = replace(request, most=most, answer_seconds=_SECONDS)
     with tempfile.TemporaryDirectory() as scratch:
@@ -55,7 +53,7 @@ def compare_download(
                 http.download(request, file.write)
         except HttpError as error:
             if error.status == HTTPStatus.NOT_FOUND:
-                return missing
+                return ABSENT
             return Found(State.UNKNOWN, f"{error.where}: {error.what}")
         return compare_file(package, path)
 

@@ -17,15 +17,14 @@ from ..edge.urls import joined, origin, without_user
 from ..package.contents import Package
 from ..project.versions import normal_version
 from .compare import compare_download
-from .feed import ABSENT, SAME, Found, Progress, State
+from .feed import ABSENT, Found, Progress, State
 
 _KEY_HEADER = "X-NuGet-ApiKey"
 # A server may check a large package for minutes before it answers.
 _SECONDS = 600.0
 MOST_OF_AN_INDEX = 4 << 20  # bytes of a service index, or of a package's entry
 _ATOM = "{http://www.w3.org/2005/Atom}"
-_DATA = "{http://schemas.microsoft.com/ado/2007/08/dataservices}"
-_ALGORITHMS = {"SHA512": "sha512", "SHA256": "sha256"}
+_VERSION = ".//{http://schemas.microsoft.com/ado/2007/08/dataservices}Version"
 # Of each the first one that is there, as NuGet's client chooses.
 _PUSH = ("PackagePublish/Versioned", "PackagePublish/2.0.0")
 _READ = ("PackageBaseAddress/Versioned", "PackageBaseAddress/3.0.0")
@@ -128,77 +127,55 @@ def _untrusted(source: Source, url: str) -> PipelineError:
 
 @dataclass(frozen=True)
 class NugetV2(_Nuget):
-    """A v2 feed: packages are put to the source itself, and read through OData.
+    """A v2 feed: packages are put to the source itself, and read below it through OData.
 
-    Write-only feeds, as Octopus's own `/nuget/packages`, answer reading with an error; nothing can
-    be compared then.
+    Only a source without a path has a path of its own for that, as galleries do. Write-only feeds,
+    as Octopus's own `/nuget/packages`, answer reading with an error; nothing can be compared then.
     """
 
+    @property
+    def _base(self) -> str:
+        base = self.source.url.partition("?")[0].rstrip("/")
+        return base if _has_path(base) else f"{base}/api/v2"
+
     def find(self, package: Package) -> Found:
-        """Compare by the entry's package hash, else by the file that it leads to."""
-        key = f"Id='{quote(package.id)}',Version='{quote(package.version)}'"
-        why = ""
-        for base in self._bases():
-            try:
-                answer = self._read(f"{base}/Packages({key})", HTTPStatus.NOT_FOUND)
-                if answer.status == HTTPStatus.NOT_FOUND:
-                    # A feed that cannot be read says 404 as well, to this question too.
-                    self._read(f"{base}/FindPackagesById()?id='{quote(package.id)}'")
-                    return ABSENT
-            except HttpError as error:
-                why = why or f"{error.where}: {error.what}"
-            else:
-                return self._compare(package, answer, f"{base}/")
-        return Found(State.UNKNOWN, why)
+        """Compare by the file that the package's entry leads to."""
+        id_, version = quote(package.id), quote(package.version)
+        try:
+            answer = self._read(f"Packages(Id='{id_}',Version='{version}')", HTTPStatus.NOT_FOUND)
+            if answer.status == HTTPStatus.NOT_FOUND:
+                # A feed that cannot be read says 404 as well, to this question too.
+                self._read(f"FindPackagesById()?id='{id_}'")
+                return ABSENT
+        except HttpError as error:
+            return Found(State.UNKNOWN, f"{error.where}: {error.what}")
+        return self._compare(package, answer)
 
     def send(self, package: Package, progress: Progress) -> bool:
-        """Push the package; only a source without a path has a path of its own for that."""
-        url = self.source.url if _has_path(self.source.url) else f"{self._api}/package"
-        return put_package(self.source, url, package, progress)
+        """Push the package."""
+        url = self.source.url
+        where = url if _has_path(url) else f"{self._base}/package"
+        return put_package(self.source, where, package, progress)
 
-    def _bases(self) -> list[str]:
-        """Return the addresses that the feed may be read below.
-
-        nuget.exe takes the one that the source's own leads to, by NuGet.Protocol's
-        ODataServiceDocumentUtils.cs. A gallery whose source has no path is read below /api/v2.
-        """
-        try:
-            url = self._read(self.source.url).url
-        except HttpError:
-            url = without_user(self.source.url)
-        base = url.partition("?")[0].rstrip("/")
-        return [base] if _has_path(base) else [f"{base}/api/v2", base]
-
-    @property
-    def _api(self) -> str:
-        return self.source.url.rstrip("/") + "/api/v2"
-
-    def _read(self, url: str, *expect: int) -> Response:
-        accept = {"Accept": "application/atom+xml,application/xml"}
-        headers = accept | self.source.headers(url)
+    def _read(self, path: str, *expect: int) -> Response:
+        url = f"{self._base}/{path}"
+        headers = {"Accept": "application/atom+xml,application/xml"} | self.source.headers(url)
         request = Request("GET", url, headers, expect=expect, most=MOST_OF_AN_INDEX)
         return self.source.http.request(request)
 
-    def _compare(self, package: Package, answer: Response, base: str) -> Found:
+    def _compare(self, package: Package, answer: Response) -> Found:
         entries = _entries(answer.body, package.version)
         if entries is None:
             return Found(State.UNKNOWN, f"{answer.where}: the answer is not a package entry")
         if not entries:
             return ABSENT
-        entry = entries[0]
-        algorithm = _ALGORITHMS.get(_text(entry, "PackageHashAlgorithm").upper(), "")
-        if algorithm and _decoded(_text(entry, "PackageHash")) == package.digest(algorithm):
-            return SAME
-        content = entry.find(f"{_ATOM}content")
-        address = content.get("src", "") if content is not None else ""
-        url = joined(base, address) if address else ""
+        content = entries[0].find(f"{_ATOM}content[@src]")
+        url = joined(f"{self._base}/", content.attrib["src"]) if content is not None else ""
         if not url:
-            return Found(
-                State.UNKNOWN, f"{answer.where}: the entry does not lead to the package's file"
-            )
+            what = "the entry does not lead to the package's file"
+            return Found(State.UNKNOWN, f"{answer.where}: {what}")
         request = Request("GET", url, self.source.headers(url))
-        missing = Found(State.UNKNOWN, "the entry's file is missing")
-        return compare_download(package, self.source.http, request, missing)
+        return compare_download(package, self.source.http, request)
 
 
 def _has_path(url: str) -> bool:
@@ -222,20 +199,8 @@ def _entries(body: bytes, version: str) -> list[ET.Element] | None:
         return [root]
     wanted = normal_version(version)
     found = root.findall(f"{_ATOM}entry")
-    mine = [entry for entry in found if normal_version(_text(entry, "Version")) == wanted]
+    mine = [one for one in found if normal_version(one.findtext(_VERSION, "")) == wanted]
     return mine if root.tag == f"{_ATOM}feed" else None
-
-
-def _text(entry: ET.Element, name: str) -> str:
-    found = next(entry.iter(f"{_DATA}{name}"), None)
-    return (found.text or "").strip() if found is not None else ""
-
-
-def _decoded(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except ValueError:
-        return b""
 
 
 @dataclass(frozen=True)

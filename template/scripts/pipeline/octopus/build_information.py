@@ -37,8 +37,8 @@ def build_document(
 ) -> dict[str, Any]:
     """Return what Octopus stores of the build that made a package; what is unknown is left out.
 
-    The commits are those since `previous`, the last one that Octopus knows; where that is unknown
-    or of another branch, those since the last version tag.
+    The commits are those since `previous`, which Octopus knows; where that is "", those since the
+    last version tag.
     """
     server, commit = BuildServer.from_environ(environ), manifest.source.commit or ""
     known = {
@@ -52,8 +52,7 @@ def build_document(
     }
     listed = []
     if git and commit:
-        is_before = previous and git.is_ancestor(previous, commit)
-        since = previous if is_before else git.tag_before(commit) or ""
+        since = previous or git.tag_before(commit) or ""
         commits = git.commits(since, commit, _MOST_COMMITS)
         listed = [{"Id": sha, "Comment": subject} for sha, subject in commits]
     return {key: value for key, value in known.items() if value} | {"Commits": listed}
@@ -66,10 +65,7 @@ def send_build_information(
 
     What Octopus has for this version already stays. Raises PipelineError where it refuses.
     """
-    page = octopus.get("build-information", packageId=manifest.package_id, latest="true", take=1)
-    latest = [item.text("VcsCommitNumber") for item in page.resources()[:1]]
-    previous = next(filter(FULL_COMMIT.fullmatch, latest), "")
-    build = build_document(manifest, previous, git, environ)
+    build = build_document(manifest, _commit_before(octopus, manifest, git), git, environ)
     document = {
         "SpaceId": octopus.space_id,
         "PackageId": manifest.package_id,
@@ -94,8 +90,7 @@ def release_notes(
 
     Where no commits are known they say where the package came from.
     """
-    previous = _commit_of_another_version(octopus, manifest, git) if git else ""
-    build = build_document(manifest, previous, git, environ)
+    build = build_document(manifest, _commit_before(octopus, manifest, git), git, environ)
     commit, url = manifest.source.commit, build.get("BuildUrl")
     source = f", {build.get('Branch', 'no branch')} at {commit[:7]}" if commit else ""
     page = f", [build {build['BuildNumber']}]({url})" if url else ""
@@ -104,10 +99,10 @@ def release_notes(
     return "\n".join([*lines, *([""] if listed else []), *listed])
 
 
-def _commit_of_another_version(octopus: Octopus, manifest: Manifest, git: Git) -> str:
+def _commit_before(octopus: Octopus, manifest: Manifest, git: Git | None) -> str:
     """Return the newest commit of another version that is in this one's history, or ""."""
     commit = manifest.source.commit
-    if not commit:
+    if not git or not commit:
         return ""
     try:
         page = octopus.get("build-information", packageId=manifest.package_id, take=_BUILDS_READ)

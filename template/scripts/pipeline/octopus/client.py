@@ -6,12 +6,11 @@ servers both have them. Every property is checked against its type where it is r
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from ..core.errors import PipelineError
@@ -27,6 +26,7 @@ _OLDEST = (2019, 1)
 # The first server with the executions API, by Octopus's TypeScript client.
 _EXECUTIONS = (2022, 3, 5512)
 _DEVELOPMENT = "0.0.0"
+_T = TypeVar("_T")
 # Ids become a part of addresses; an empty one would address the whole collection.
 _ID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_+-]|\.(?!\.)){0,300}")
 
@@ -78,11 +78,8 @@ class Document(dict[str, Any]):
         return bool(self._read(name, False, bool, "true or false"))  # noqa: FBT003 - the default
 
     def number(self, name: str) -> int:
-        """Return a number without its fraction; 0 where it is absent."""
-        value = self._read(name, 0, (int, float), "a number")
-        if isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
-            raise self._strange(name, value, "a number")
-        return int(value)
+        """Return a whole number; 0 where it is absent."""
+        return int(self._read(name, 0, int, "a number"))
 
     def document(self, name: str) -> Document:
         """Return an object; an empty one where it is absent."""
@@ -292,6 +289,22 @@ class Octopus:
         except PipelineError as error:
             raise NoAnswerError(error.where, error.what, error.then) from error
         return Document.of(found, answer.where, NoAnswerError)
+
+
+def once(make: Callable[[], _T], look: Callable[[], _T | None]) -> _T:
+    """Make something once, although the answer may be lost: `look` tells whether it is there.
+
+    Raises NoAnswerError where it is not there after a second attempt.
+    """
+    for attempts_left in (1, 0):
+        try:
+            return make()
+        except NoAnswerError:
+            if found := look():
+                return found
+            if not attempts_left:
+                raise
+    raise AssertionError  # the last attempt returns or raises
 
 
 def connect(http: Http, access: Access, warn: Callable[[str], None]) -> Octopus:

@@ -9,7 +9,7 @@ optional phase can be skipped, and the first one waits for no other.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -17,7 +17,7 @@ from typing import Any
 
 from ..core.errors import PipelineError
 from ..edge.http import HttpError, NoAnswerError
-from .client import Document, Octopus
+from .client import Document, Octopus, once
 from .projects import OctopusProject, Process, split_names
 
 # Octopus has no other field of an environment that could hold this.
@@ -118,13 +118,10 @@ def ensure_environment(
             "AllowDynamicInfrastructure": True,
             "UseGuidedFailure": False,
         }
-        try:
-            there = octopus.post("environments", wanted)
-        except NoAnswerError:
-            # It may have been made all the same.
-            there = octopus.named("environments", name)
-            if there is None:
-                raise
+        there = once(
+            lambda: octopus.post("environments", wanted),
+            lambda: octopus.named("environments", name),
+        )
     if not OctopusEnvironment.of(there).owner:
         raise PipelineError(
             f"env.create {name}",
@@ -196,14 +193,18 @@ def _references(octopus: Octopus, environment_id: str) -> list[str]:
 
 
 def add_to_lifecycles(
-    octopus: Octopus, projects: Iterable[OctopusProject], environment: OctopusEnvironment
+    octopus: Octopus, projects: Sequence[OctopusProject], environment: OctopusEnvironment
 ) -> list[str]:
     """Allow the projects' releases in the environment; return the lifecycles that were changed.
 
     A lifecycle without phases, or with a phase for any environment, allows it already.
     """
     done = []
-    for lifecycle_id in sorted(set(_lifecycles_of(octopus, projects))):
+    ids = {project.lifecycle_id for project in projects}
+    for project in projects:
+        channels = octopus.all(f"projects/{project.id}/channels")
+        ids |= {channel.reference("LifecycleId") for channel in channels}
+    for lifecycle_id in sorted(ids - {""}):
         for _ in range(_ATTEMPTS):
             lifecycle = octopus.get(f"lifecycles/{lifecycle_id}")
             if _admits(lifecycle, environment.id):
@@ -236,13 +237,6 @@ def remove_from_lifecycles(octopus: Octopus, environment: OctopusEnvironment) ->
             octopus.update("lifecycles", lifecycle, Phases=kept)
             done.append(lifecycle.text("Name"))
     return done
-
-
-def _lifecycles_of(octopus: Octopus, projects: Iterable[OctopusProject]) -> Iterable[str]:
-    for project in projects:
-        channels = octopus.all(f"projects/{project.id}/channels")
-        ids = [project.lifecycle_id, *(channel.reference("LifecycleId") for channel in channels)]
-        yield from filter(None, ids)
 
 
 def _admits(lifecycle: Document, environment_id: str) -> bool:

@@ -12,12 +12,11 @@ from typing import Any
 from urllib.parse import quote
 
 from ..core.errors import Conflict, PipelineError
-from ..edge.http import HttpError, NoAnswerError
-from .client import Document, Octopus
+from ..edge.http import HttpError
+from .client import Document, Octopus, once
 from .environments import OctopusEnvironment
 from .projects import OctopusProject
 
-_ATTEMPTS = 2
 _PAGE = 30
 
 
@@ -50,28 +49,27 @@ def ensure_release(octopus: Octopus, project: OctopusProject, wanted: Wanted) ->
     path = f"projects/{project.id}/releases/{quote(wanted.version, safe='')}"
     template = octopus.get(f"{project.process.views}/template", channel=project.channel_id)
     packages = template.documents("Packages")
-    there, created = octopus.find(path), False
-    for attempt in range(1, _ATTEMPTS + 1):
-        if there:
-            break
-        try:
-            _make(octopus, project, wanted, packages)
-            created = True
-        except NoAnswerError:
-            # It may have arrived: only looking tells.
-            if attempt == _ATTEMPTS:
-                raise
-        except HttpError as error:
-            if not (there := octopus.find(path)):
-                then = (
-                    "Push the package first (`python3 tasks.py push`), and look whether the "
-                    f"channel {project.channel} takes the version {wanted.version}: its rules may "
-                    "exclude prereleases. --channel names another one."
-                )
-                is_rule = error.status == HTTPStatus.BAD_REQUEST
-                what = error.text or error.what
-                raise PipelineError(where, what, then if is_rule else error.then) from error
-        there = octopus.find(path)
+    there = octopus.find(path)
+    created = there is None
+
+    def make() -> Document | None:
+        _make(octopus, project, wanted, packages)
+        return octopus.find(path)
+
+    try:
+        there = there or once(make, lambda: octopus.find(path))
+    except HttpError as error:
+        # Somebody else may have made it meanwhile.
+        there, created = octopus.find(path), False
+        if not there:
+            then = (
+                "Push the package first (`python3 tasks.py push`), and look whether the "
+                f"channel {project.channel} takes the version {wanted.version}: its rules may "
+                "exclude prereleases. --channel names another one."
+            )
+            is_rule = error.status == HTTPStatus.BAD_REQUEST
+            what = error.text or error.what
+            raise PipelineError(where, what, then if is_rule else error.then) from error
     if there is None:
         raise PipelineError(where, "the server made it, and does not show it", "Try again.")
     _refuse_others(there, project, packages, wanted, where)
@@ -84,18 +82,13 @@ def find_release(octopus: Octopus, project: OctopusProject, version: str) -> Rel
     return Release(there.identity(), version, project, created=False) if there else None
 
 
-def _package_id(package: Document) -> str:
-    return package.text("PackageId") or package.text("NuGetPackageId")
-
-
 def _is_ours(package: Document, wanted: Wanted) -> bool:
-    return _package_id(package).casefold() == wanted.package_id.casefold()
+    return package.text("PackageId").casefold() == wanted.package_id.casefold()
 
 
 def _place(package: Document) -> tuple[str, str]:
     """Return the action that uses a package, and by which name."""
-    action = package.text("ActionName") or package.text("StepName")
-    return action, package.text("PackageReferenceName")
+    return package.text("ActionName"), package.text("PackageReferenceName")
 
 
 def _make(
@@ -136,11 +129,12 @@ def _by_steps(
     for package in packages:
         action, reference = _place(package)
         last = package.text("VersionSelectedLastRelease")
+        other = package.text("PackageId")
         version = wanted.version if _is_ours(package, wanted) else last
         if not version:
             raise PipelineError(
                 f"release {project.name} {wanted.version}",
-                f"step {action!r} uses {_package_id(package)} too, which no release had so far",
+                f"step {action!r} uses {other} too, which no release had so far",
                 "Make the project's first release in Octopus; later ones take its version.",
             )
         selected.append(
@@ -214,28 +208,24 @@ def start_deployment(octopus: Octopus, release: Release, environment: OctopusEnv
     Raises PipelineError with the server's words where it refuses, as when a lifecycle forbids it.
     """
     before = _started(octopus, release, environment)
-    task = ""
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            task = _create(octopus, release, environment)
-        except NoAnswerError:
-            new = _started(octopus, release, environment).items() - before.items()
-            task = max(new)[1] if new else ""
-            if not task and attempt == _ATTEMPTS:
-                raise
-        except HttpError as error:
-            then = (
-                "Look at the lifecycle of the project's channel: the release has to pass its "
-                f"earlier phases first, and {environment.name} has to be in one of them."
-            )
-            what = f"project {release.project.name}, release {release.version}: "
-            raise PipelineError(
-                f"deploy {environment.name}",
-                what + (error.text or error.what),
-                then if error.status == HTTPStatus.BAD_REQUEST else error.then,
-            ) from error
-        if task:
-            break
+
+    def new() -> str:
+        found = _started(octopus, release, environment).items() - before.items()
+        return max(found)[1] if found else ""
+
+    try:
+        task = once(lambda: _create(octopus, release, environment), new)
+    except HttpError as error:
+        then = (
+            "Look at the lifecycle of the project's channel: the release has to pass its "
+            f"earlier phases first, and {environment.name} has to be in one of them."
+        )
+        what = f"project {release.project.name}, release {release.version}: "
+        raise PipelineError(
+            f"deploy {environment.name}",
+            what + (error.text or error.what),
+            then if error.status == HTTPStatus.BAD_REQUEST else error.then,
+        ) from error
     link = octopus.link(f"tasks/{task}")
     return Run(task, release.project.name, environment.name, release.version, link)
 

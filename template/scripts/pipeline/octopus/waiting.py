@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -37,7 +38,7 @@ class Patience:
 class TaskLog:
     """What has been read of one task's log; `cut` after the server left out lines unread."""
 
-    seen: dict[str, list[_Entry]] = field(default_factory=dict)
+    seen: dict[str, Counter[_Entry]] = field(default_factory=dict)
     cut: bool = False
 
     def unread(self, details: Document) -> list[tuple[str, str, str]]:
@@ -56,18 +57,13 @@ class TaskLog:
         entries = [
             (e.text("OccurredAt"), e.text("Category"), e.text("MessageText")) for e in elements
         ]
-        seen = self.seen.setdefault(activity, [])
-        gaps = [number for number, entry in enumerate(entries) if entry[1] == _GAP]
-        if gaps:
-            tail = entries[gaps[-1] + 1 :]
-            known = _overlap(seen, tail)
-            # Without an overlap, lines in between may be missing.
-            self.cut |= not known
-            new = tail[known:]
-        else:
-            new = entries[len(seen) :]
-        seen += new
-        return new
+        lines = Counter(entry for entry in entries if entry[1] != _GAP)
+        seen = self.seen.setdefault(activity, Counter())
+        # Without an overlap, lines in between may be missing.
+        self.cut |= lines.total() < len(entries) and not lines & seen
+        new = lines - seen
+        seen |= lines
+        return list(new.elements())
 
 
 @dataclass
@@ -219,14 +215,6 @@ def _is_temporary(status: int) -> bool:
 
 def _links(runs: Iterable[Run]) -> str:
     return "\n".join(run.link for run in runs)
-
-
-def _overlap(seen: list[_Entry], tail: list[_Entry]) -> int:
-    """Return how many entries at the end of `seen` are those that `tail` begins with."""
-    for length in range(min(len(seen), len(tail)), 0, -1):
-        if seen[-length:] == tail[:length]:
-            return length
-    return 0
 
 
 def _activities(nodes: list[Document]) -> Iterator[Document]:

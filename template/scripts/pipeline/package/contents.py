@@ -95,11 +95,6 @@ class Package:
         """The file name that feeds and Octopus read id and version from."""
         return f"{self.id}.{self.version}.nupkg"
 
-    def digest(self, algorithm: str) -> bytes:
-        """Return a digest of the file."""
-        with self.path.open("rb") as file:
-            return hashlib.file_digest(file, algorithm).digest()
-
     def own_manifest(self) -> Manifest:
         """Return the manifest; raises PipelineError for a package that others made."""
         if self.manifest is None:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from ..core.errors import PipelineError
 from ..core.manifest import MANIFEST_NAME, Dependency, Manifest, Source, json_bytes
-from ..core.names import FUNCTION_ZIP
+from ..core.names import FUNCTION_ZIP, SBOM_NAME
 from ..core.text import few
 from ..deploy.smoke import SMOKE_FILE, SMOKE_FOLDER, Smoke
 from ..edge.files import write_whole
@@ -34,7 +34,7 @@ from .library import deploy_half, running_code
 from .nupkg import pack
 from .nuspec import Nuspec, fill_tokens, parse, render_for_package
 from .nuspec_rules import check_files, check_metadata
-from .sbom import SBOM_NAME, make_sbom
+from .sbom import make_sbom
 from .statement import (
     STATEMENT_NAME,
     Origin,

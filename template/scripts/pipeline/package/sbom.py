@@ -15,7 +15,6 @@ from ..edge.cache import keep, sealed
 from ..function.engine import Distribution, distribution_of
 from ..project.tables import normal
 
-SBOM_NAME = "sbom.cdx.json"
 # The property that says which part of the package has a component, and its two values.
 PART = "copier-lambda:part"
 FUNCTION, CLIENT = "function", "client"

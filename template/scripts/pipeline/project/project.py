@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import doctor
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from ..core.errors import Conflict, PipelineError, UsageError
 from ..core.manifest import KEEP_VERSIONS, FunctionFacts
@@ -31,8 +29,6 @@ OTHER_WAYS = (
     "Build a wheel of it and name its folder in UV_FIND_LINKS, or an index that has it in "
     "UV_INDEX; or put its code into src."
 )
-# How a dependency group takes another one in.
-_INCLUDE = "include-group"
 _BASE_VERSION = re.compile(r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\Z")
 # A folder or a name, and nothing that git's patterns or its names of branches give a meaning.
 _TAG_PREFIX = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._/-]*)?\Z")
@@ -41,6 +37,8 @@ _HANDLER = re.compile(r"[A-Za-z0-9_./-]+\.[A-Za-z_][A-Za-z0-9_]*\Z")
 BUNDLED, FROM_RUNTIME = "bundled", "runtime"
 # The tests inside dependencies, as globs of `exclude`; a folder at the top is a package.
 TEST_FOLDERS = ("*/**/tests/**", "*/**/test/**")
+# A setting of old that is still read.
+_OLD_TESTS = "leave-out-tests"
 # The feed's name that means Octopus's built-in one.
 BUILT_IN_FEED = "octopus"
 # The environment of the embedded AWS; it is always there and needs no declaration.
@@ -115,6 +113,11 @@ class Environment:
     def is_local(self) -> bool:
         """Tell whether this is the embedded AWS."""
         return self.name == LOCAL_ENVIRONMENT
+
+    @property
+    def way(self) -> tuple[str, ...]:
+        """The account and region, and how to come in."""
+        return self.account, self.region, self.profile, self.role, self.external_id
 
     def declared(self) -> dict[str, str]:
         """Return the Octopus variables that are known without Octopus."""
@@ -236,7 +239,7 @@ class Project:
                 _requirement(project, "dependencies", line)
                 for line in project.texts("dependencies", ())
             ),
-            test_dependencies=tuple(dict.fromkeys(_group(groups, "test", ()))),
+            test_dependencies=tuple(dict.fromkeys(_group(groups, "test"))),
             octopus=OctopusSettings.read(pipeline.table("octopus", {})),
             feed=push.text("feed", BUILT_IN_FEED),
             trust_hosts=push.texts("trust-hosts", ()),
@@ -279,6 +282,8 @@ def _section(document: Mapping[str, Any], *names: str) -> Table:
 
 def _check_python(project: Table, runtime: Runtime) -> None:
     """Refuse a runtime that `requires-python` leaves out: editors and linters go by that one."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415 - takes a while
+
     text = project.text("requires-python", "")
     try:
         wanted = SpecifierSet(text)
@@ -293,6 +298,8 @@ def _check_python(project: Table, runtime: Runtime) -> None:
 
 def _requirement(table: Table, key: str, line: str) -> str:
     """Return a requirement that a lock can hold: a name and versions, as indexes have them."""
+    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415 - the same
+
     try:
         is_named = Requirement(line).url is None
     except InvalidRequirement as error:
@@ -306,32 +313,24 @@ def _requirement(table: Table, key: str, line: str) -> str:
     return line
 
 
-def _group(groups: Table, name: str, within: tuple[str, ...]) -> Iterator[str]:
-    """Yield a dependency group's requirements, those of the groups that it includes among them.
+def _group(groups: Table, name: str) -> Iterator[str]:
+    """Yield a dependency group's requirements, those of the groups that it includes among them."""
+    if name not in map(normal, groups.values):
+        return
+    from packaging.dependency_groups import resolve_dependency_groups  # noqa: PLC0415 - the same
 
-    `within` are the groups that have led here. Names compare as indexes compare packages'.
-    """
-    spellings = [key for key in groups.values if normal(key) == normal(name)]
-    if len(spellings) > 1:
-        what = f"{spellings[0]!r} and {spellings[1]!r} are the same group"
-        raise groups.error(spellings[1], what, "Make them one.")
-    if not spellings and within:
-        known = ", ".join(groups.values)
-        raise groups.error(within[-1], f"there is no group {name!r}", f"There are {known}.")
-    key = spellings[0] if spellings else name
-    if key in within:
-        way = " -> ".join((*within[within.index(key) :], key))
-        raise groups.error(key, f"it includes itself: {way}", "Leave out one of them.")
-    for item in groups.items(key):
+    own = groups.values.get(name)
+    for item in own if isinstance(own, list) else ():
         if isinstance(item, str):
-            yield _requirement(groups, key, item)
-        elif (
-            isinstance(item, Mapping) and [*item] == [_INCLUDE] and isinstance(item[_INCLUDE], str)
-        ):
-            yield from _group(groups, item[_INCLUDE], (*within, key))
-        else:
-            then = f'Write {key} = ["...", {{{_INCLUDE} = "..."}}].'
-            raise groups.error(key, f"{item!r} is neither a requirement nor a group", then)
+            _requirement(groups, name, item)
+    try:
+        found = resolve_dependency_groups(groups.values, name)
+    except ExceptionGroup as error:
+        what = "; ".join(str(one).partition("\n")[0] for one in error.exceptions)
+        then = f'A group is like {name} = ["...", {{include-group = "..."}}].'
+        raise groups.error(name, what, then) from error
+    for line in found:
+        yield _requirement(groups, name, line)
 
 
 def _strategy(pipeline: Table) -> str:
@@ -372,6 +371,7 @@ def _function(table: Table, began: str) -> Function:
         )
         then = f"{doctor.FOR_GOOD}: put {began} back, or generate a repository for {runtime.name}."
         raise table.error("runtime", what, then)
+    old = table.flag(_OLD_TESTS, default=False)
     function = Function(
         name=table.text("name"),
         runtime=runtime,
@@ -382,7 +382,7 @@ def _function(table: Table, began: str) -> Function:
         tags=table.mapping("tags", any_text=True),
         boto3=table.choice(runtime.sdk, (BUNDLED, FROM_RUNTIME), BUNDLED),
         bundling=_bundling(table) if runtime.is_bundled else None,
-        exclude=(*table.texts("exclude", ()), *(TEST_FOLDERS if _leaves_out_tests(table) else ())),
+        exclude=(*table.texts("exclude", ()), *(TEST_FOLDERS if old else ())),
         bucket=table.text("bucket", ""),
     )
     table.refuse_unknown()
@@ -401,16 +401,12 @@ def _bundling(table: Table) -> Bundling | None:
     return bundling if table.flag("bundle", default=True) else None
 
 
-def _leaves_out_tests(table: Table) -> bool:
-    return table.flag("leave-out-tests", default=False)
-
-
 def _advice(function: Table) -> tuple[str, ...]:
-    if "leave-out-tests" not in function.values:
+    if _OLD_TESTS not in function.values:
         return ()
     globs = ", ".join(f'"{glob}"' for glob in TEST_FOLDERS)
-    then = f"write exclude = [{globs}]" if _leaves_out_tests(function) else "remove the line"
-    return (f"{function.file} [{function.name}] leave-out-tests is not a setting any more: {then}",)
+    then = f"write exclude = [{globs}]" if function.values[_OLD_TESTS] else "remove the line"
+    return (f"{function.file} [{function.name}] {_OLD_TESTS} is not a setting any more: {then}",)
 
 
 def _secrets_allowed(pipeline: Table) -> dict[str, str]:

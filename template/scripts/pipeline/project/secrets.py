@@ -109,7 +109,7 @@ class Format(NamedTuple):
 
     what: str
     source: str
-    pattern: re.Pattern[bytes]
+    pattern: bytes
     proves: Callable[[Found], bool]
     words: tuple[bytes, ...]
     name: str
@@ -129,7 +129,7 @@ def _format(
         words = start[0].replace(b"\\", b"")
     # Every repeat in a pattern is bounded, so that reading stays linear.
     starts = tuple(words.lower().split(b" "))
-    return Format(what, source, re.compile(pattern, re.DOTALL), proves, starts, name)
+    return Format(what, source, pattern, proves, starts, name)
 
 
 # How an assignment goes on after the name, in Python, JSON, YAML, shells and property files.
@@ -294,7 +294,8 @@ def secrets_in(name: str, data: bytes) -> list[Secret]:
         for row in FORMATS
         if not row.name or re.fullmatch(row.name, name, re.IGNORECASE)
         if any(word in lowered for word in row.words)
-        for match in row.pattern.finditer(data)
+        # Compiled when a file first has the word: most formats are never met.
+        for match in re.finditer(row.pattern, data, re.DOTALL)
         if row.proves(match)
     }
     return sorted(found)

@@ -41,13 +41,6 @@ class Table:
             raise self.error(key, f"{value!r} is not a list of texts", f'Write {key} = ["..."].')
         return tuple(value)
 
-    def items(self, key: str) -> list[Any]:
-        """Return a list of anything; a missing one is empty."""
-        value = self._get(key, [])
-        if not isinstance(value, list):
-            raise self.error(key, f"{value!r} is not a list", f'Write {key} = ["..."].')
-        return value
-
     def flag(self, key: str, *, default: bool) -> bool:
         """Return true or false."""
         value = self._get(key, default)

@@ -14,6 +14,7 @@ from datetime import datetime
 
 from ..core.errors import PipelineError, UsageError
 from ..core.text import quoted
+from ..edge.git import Git
 
 DEFAULT_STRATEGY = "SemVerWithPatchFilledAutomaticallyWithBuildNumber"
 TAG_STRATEGY = "GitTag"
@@ -27,21 +28,8 @@ _UNNAMED = "prerelease"
 
 
 @dataclass(frozen=True)
-class TagFacts:
-    """What git knows of version tags: the nearest one (name, commits since) and HEAD's sha.
-
-    All of them begin with `prefix`.
-    """
-
-    nearest: tuple[str, int] | None
-    short_sha: str
-    shallow: bool
-    prefix: str = ""
-
-
-@dataclass(frozen=True)
 class VersionRequest:
-    """Everything a version depends on. `tags` is asked only by the strategy `GitTag`.
+    """Everything a version depends on. `git` is asked only by the strategy `GitTag`.
 
     `prerelease` asks for a prerelease without a tag.
     """
@@ -52,7 +40,7 @@ class VersionRequest:
     build_number: int | None = None
     prerelease_tag: str | None = None
     prerelease: bool = False
-    tags: Callable[[], TagFacts | None] | None = None
+    git: Git | None = None
 
 
 @dataclass(frozen=True)
@@ -132,14 +120,15 @@ def _year_month(request: VersionRequest) -> Version:
 
 
 def _git_tag(request: VersionRequest) -> Version:
-    facts = request.tags() if request.tags else None
-    if facts is None or facts.nearest is None:
-        raise _no_tag(facts)
-    name, distance = facts.nearest
-    match = _GIT_TAG.match(name.removeprefix(facts.prefix))
+    git = request.git
+    nearest = git.nearest_tag() if git else None
+    if git is None or nearest is None:
+        raise _no_tag(git)
+    name, distance = nearest
+    match = _GIT_TAG.match(name.removeprefix(git.tag_prefix))
     if not match:
         what = f"the nearest tag {quoted(name)} is not a version"
-        raise PipelineError("version", what, f"Name tags {facts.prefix}vMAJOR.MINOR.PATCH.")
+        raise PipelineError("version", what, f"Name tags {git.tag_prefix}vMAJOR.MINOR.PATCH.")
     major, minor, patch, tag = int(match[1]), int(match[2]), int(match[3]), match[4] or ""
     if tag:
         _check_tag(tag)
@@ -147,22 +136,22 @@ def _git_tag(request: VersionRequest) -> Version:
         # A prerelease sorts before its number, so commits after v1.2.3 lead up to 1.2.4,
         # and those after v1.2.3-rc1 must sort after rc1.
         patch += 0 if tag else 1
-        tag = f"{tag}-{distance:05d}" if tag else f"p{distance:05d}-g{facts.short_sha[:7]}"
+        tag = f"{tag}-{distance:05d}" if tag else f"p{distance:05d}-g{str(git.commit())[:7]}"
         _check_tag(tag)
     unnamed = _clock_tag(request.now) if request.prerelease else ""
     return _version((major, minor, patch), request.prerelease_tag or tag or unnamed)
 
 
-def _no_tag(facts: TagFacts | None) -> PipelineError:
-    if facts is None:
+def _no_tag(git: Git | None) -> PipelineError:
+    if git is None:
         what = "the strategy GitTag needs git, and there is no .git here"
         return PipelineError("version", what, "Check out with git on the build agent.")
-    if facts.shallow:
+    if git.is_shallow():
         what = "the strategy GitTag found no tag: this clone is shallow"
         then = "Fetch the whole history with its tags: on a build server, set the fetch depth to 0."
         return PipelineError("version", what, then)
     what = "the strategy GitTag found no version tag"
-    return PipelineError("version", what, f"Make the first one: git tag {facts.prefix}v1.0.0")
+    return PipelineError("version", what, f"Make the first one: git tag {git.tag_prefix}v1.0.0")
 
 
 def _refuse_tag(request: VersionRequest) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import Any
 
 from ..core.errors import Conflict, PipelineError
 from ..core.events import Progressed, Reporter
-from ..deploy.aws_errors import Missing, explained_errors
+from ..deploy.aws_errors import Missing, ask, pages
 
 SERVICE, ENVIRONMENT, EXPIRES = "pipeline:service", "pipeline:environment", "pipeline:expires"
 # The declared environment in whose account it is, and whose settings it has.
@@ -43,6 +42,14 @@ _HELP = {
 
 
 @dataclass(frozen=True)
+class Ended:
+    """How an operation ended: the status that its stack has then, and the events it had."""
+
+    status: str
+    events: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True)
 class Stacks:
     """A CloudFormation client, and how to wait; `sleep` takes seconds."""
 
@@ -51,46 +58,38 @@ class Stacks:
 
     def call(self, where: str, method: str, **request: Any) -> Any:
         """Call the client. Raises PipelineError with AWS's words that is at `where`."""
-        permission = "cloudformation:" + "".join(part.capitalize() for part in method.split("_"))
-        with explained_errors(where, permission):
-            return getattr(self.client, method)(**request)
+        return ask(self.client, "cloudformation", method, where, **request)
 
     def find(self, name: str) -> dict[str, Any] | None:
         """Return a stack by name as CloudFormation describes it, None where there is none."""
-        from botocore.exceptions import ClientError  # noqa: PLC0415 - slow to import
-
-        with explained_errors(f"stack {name}", "cloudformation:DescribeStacks"):
-            try:
-                found = self.client.describe_stacks(StackName=name)["Stacks"]
-            except ClientError as error:
-                if error.response["Error"]["Code"] == "ValidationError":
-                    return None  # that is how CloudFormation says "not found"
-                raise
+        try:
+            found = self.call(f"stack {name}", "describe_stacks", StackName=name)["Stacks"]
+        except Missing:
+            return None
         return dict(found[0]) if found else None
 
     def pages(self, where: str, method: str, part: str, **request: Any) -> Iterator[dict[str, Any]]:
         """Yield what a call lists, page by page."""
-        token: dict[str, str] = {}
-        while True:
-            answer = self.call(where, method, **request, **token)
-            yield from answer.get(part, ())
-            if not answer.get("NextToken"):
-                return
-            token = {"NextToken": answer["NextToken"]}
+        return pages(self.client, "cloudformation", method, part, where, **request)
 
     def settled(
-        self, where: str, stack_id: str, reporter: Reporter, seen: set[str],
-        is_enough: Callable[[], bool] = lambda: False,
-    ) -> str:  # fmt: skip
-        """Wait for the end of an operation, show its events, and return the stack's status.
+        self, where: str, stack_id: str, reporter: Reporter,
+        begin: Callable[[], object] = lambda: None, is_enough: Callable[[], bool] = lambda: False,
+    ) -> Ended:  # fmt: skip
+        """Wait for the end of an operation that is under way, or that `begin` begins.
 
-        `seen` has the ids of events that are shown, or older than the operation. Once a minute it
-        is said what is waited for, and `is_enough` may end that.
+        Its events are shown. Once a minute it is said what is waited for, and `is_enough` may end
+        that.
         """
+        older = {event["EventId"] for event in self.events(where, stack_id)}
+        begin()
+        happened: list[Mapping[str, Any]] = []
         waited, under_way = 0.0, dict[str, float]()
         while True:
             found = self.find(stack_id)
-            for event in self.events(where, stack_id, seen):
+            new = [one for one in self.events(where, stack_id) if one["EventId"] not in older]
+            for event in new[len(happened) :]:
+                happened.append(event)
                 _show(event, reporter)
                 name = str(event["LogicalResourceId"])
                 if not event["ResourceStatus"].endswith("_IN_PROGRESS"):
@@ -99,14 +98,14 @@ class Stacks:
                     under_way.setdefault(name, waited)
             status = str(found["StackStatus"]) if found else "DELETE_COMPLETE"
             if not status.endswith("_IN_PROGRESS"):
-                return status
+                return Ended(status, happened)
             for_what = ", ".join(f"{name} {waited - at:.0f} s" for name, at in under_way.items())
             text = f"{status}, waiting for {for_what or 'CloudFormation'}"
             reporter.emit(Progressed("stack", text))
             if waited and waited % _SECONDS_BETWEEN_LINES == 0:
                 reporter.line(f"    {text}")
                 if is_enough():
-                    return status
+                    return Ended(status, happened)
             if waited >= _LONGEST:
                 what = f"the stack is {status} after an hour"
                 raise PipelineError(where, what, "Look at it in AWS; run this again when it ended.")
@@ -130,9 +129,7 @@ class Stacks:
                 reporter.line(
                     f"    {name} is {status}: another run changes it; waiting for its end"
                 )
-            seen: set[str] = set()
-            self.events(where, str(found["StackId"]), seen)
-            status = self.settled(where, str(found["StackId"]), reporter, seen)
+            status = self.settled(where, str(found["StackId"]), reporter).status
             if status == "UPDATE_ROLLBACK_FAILED":
                 what = f"{name} is {status}: {self.reason(name)}"
                 raise PipelineError(where, what, "Remove the cause, then run this again.")
@@ -142,12 +139,10 @@ class Stacks:
         """Return CloudFormation's reason for a stack's status, "" without one."""
         return str((self.find(name) or {}).get("StackStatusReason", ""))
 
-    def events(self, where: str, stack_id: str, seen: set[str]) -> list[dict[str, Any]]:
-        """Return a stack's events that are not in `seen`, oldest first, and add them to it."""
+    def events(self, where: str, stack_id: str) -> list[dict[str, Any]]:
+        """Return a stack's events, oldest first."""
         found = self.pages(where, "describe_stack_events", "StackEvents", StackName=stack_id)
-        new = [event for event in found if event["EventId"] not in seen]
-        seen.update(event["EventId"] for event in new)
-        return new[::-1]
+        return list(found)[::-1]
 
 
 @dataclass(frozen=True)
@@ -190,6 +185,11 @@ class ChangeSet:
         first = self.destructive
         ordered = sorted(self.changes, key=lambda one: one["LogicalResourceId"] not in first)
         return [_line(one) for one in ordered]
+
+
+def outputs_of(stack: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a stack gives out."""
+    return {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", ())}
 
 
 def owned_by(stack: Mapping[str, Any]) -> str:
@@ -327,23 +327,21 @@ def apply_change_set(stacks: Stacks, change: ChangeSet, reporter: Reporter) -> d
     """
     where, name = change.wanted.where, change.wanted.name
     if change.id:
-        seen: set[str] = set()
-        stacks.events(where, change.stack_id, seen)
-        before = set(seen)
-        stacks.call(
-            where, "execute_change_set", StackName=name, ChangeSetName=change.id,
-            RetainExceptOnCreate=True,  # or what a failure takes back would leave new buckets
-        )  # fmt: skip
-        status = stacks.settled(where, change.stack_id, reporter, seen)
-        if status not in _DONE:
-            all_events = stacks.events(where, change.stack_id, set())
-            new = [event for event in all_events if event["EventId"] not in before]
-            what = _first_failure(new, status)
+
+        def execute() -> None:
+            stacks.call(
+                where, "execute_change_set", StackName=name, ChangeSetName=change.id,
+                RetainExceptOnCreate=True,  # or what a failure takes back would leave new buckets
+            )  # fmt: skip
+
+        ended = stacks.settled(where, change.stack_id, reporter, execute)
+        if ended.status not in _DONE:
+            what = _first_failure(ended)
             raise PipelineError(where, what, f"{help_with(what)} Then run this again.")
     if change.wanted.protected:
         stacks.call(where, "update_termination_protection", StackName=name, **{PROTECTED: True})
     found = stacks.find(name) or {}
-    return {item["OutputKey"]: item["OutputValue"] for item in found.get("Outputs", ())}
+    return outputs_of(found)
 
 
 def help_with(reason: str) -> str:
@@ -370,13 +368,8 @@ def _described(stacks: Stacks, wanted: Wanted, identity: str) -> dict[str, Any]:
     else:
         what = f"CloudFormation has not worked out the change after an hour: {identity}"
         raise PipelineError(wanted.where, what, "Look at it in AWS, then run this again.")
-    described["Changes"] = list(described.get("Changes", ()))
-    with contextlib.suppress(KeyError):
-        while token := described.pop("NextToken"):
-            page = stacks.call(wanted.where, "describe_change_set", **request, NextToken=token)
-            described["Changes"] += page.get("Changes", ())
-            described["NextToken"] = page.get("NextToken")
-    return described
+    changes = stacks.pages(wanted.where, "describe_change_set", "Changes", **request)
+    return {**described, "Changes": list(changes)}
 
 
 def _is_static(detail: Mapping[str, Any]) -> bool:
@@ -412,9 +405,9 @@ def _show(event: Mapping[str, Any], reporter: Reporter) -> None:
         reporter.line(f"    {name}  {status}", verbose=True)
 
 
-def _first_failure(events: Sequence[Mapping[str, Any]], status: str) -> str:
-    for event in events:
+def _first_failure(ended: Ended) -> str:
+    for event in ended.events:
         reason = str(event.get("ResourceStatusReason", ""))
         if event["ResourceStatus"].endswith("_FAILED") and "cancelled" not in reason:
             return f"{event['LogicalResourceId']} ({event['ResourceType']}): {reason}"
-    return f"the stack ended as {status}"
+    return f"the stack ended as {ended.status}"

@@ -14,7 +14,7 @@ from ..core.errors import PipelineError
 from ..core.events import Reporter
 from ..core.names import ALIAS
 from ..core.text import counted
-from ..deploy.aws_errors import Missing, explained_errors
+from ..deploy.aws_errors import Missing, ask, pages
 from .change_set import ENVIRONMENT, PROTECTED, SERVICE, Stacks, help_with
 
 _BUCKET, _GROUP, _RULE = "AWS::S3::Bucket", "AWS::Logs::LogGroup", "AWS::Events::Rule"
@@ -65,17 +65,11 @@ class Removal:
 
     def call(self, service: str, method: str, **request: Any) -> Any:
         """Call a service. Raises PipelineError with AWS's words and the right that it needs."""
-        right = "".join(part.capitalize() for part in method.split("_"))
-        with explained_errors(self.where, f"{service}:{right}"):
-            return getattr(self.clients(service), method)(**request)
+        return ask(self.clients(service), service, method, self.where, **request)
 
     def pages(self, service: str, method: str, part: str, **request: Any) -> Iterator[Any]:
         """Yield what a call lists, page by page."""
-        pages = self.clients(service).get_paginator(method).paginate(**request)
-        right = "".join(piece.capitalize() for piece in method.split("_"))
-        with explained_errors(self.where, f"{service}:{right}"):
-            for page in pages:
-                yield from page.get(part) or ()
+        return pages(self.clients(service), service, method, part, self.where, **request)
 
     def inventory(self) -> Inventory:
         """Read what is there."""
@@ -256,9 +250,9 @@ def audit(removal: Removal, found: Inventory | None = None) -> list[str]:
     bucket, prefix = removal.objects
     if prefix and _page_of_objects(removal, bucket, prefix):
         left[prefix] = f"objects below s3://{bucket}/{prefix} are there: run this again"
-    for ask, right in ((_tagged, "tag:GetResources"), (_interfaces, _SEE_INTERFACES)):
+    for look, right in ((_tagged, "tag:GetResources"), (_interfaces, _SEE_INTERFACES)):
         try:
-            left.update({key: text for key, text in ask(removal) if key not in {*left, *kept}})
+            left.update({key: text for key, text in look(removal) if key not in {*left, *kept}})
         except PipelineError as error:
             left[right] = f"{right} was refused, so that this was not looked at: {error.what}"
     return list(left.values())
@@ -374,14 +368,13 @@ def _notifications(removal: Removal, bucket: str) -> tuple[int, dict[str, Any]]:
 def _delete(removal: Removal, found: Inventory, reporter: Reporter, *, last: bool) -> bool:
     """Delete the stack; False where it has to be tried again, as a bucket has got new objects."""
     where, stacks = removal.where, removal.stacks
-    seen: set[str] = set()
-    stacks.events(where, found.stack_id, seen)
-    before = set(seen)
     if removal.keeps and (stacks.find(found.stack_id) or {}).get(PROTECTED):
         stacks.call(
             where, "update_termination_protection", StackName=removal.name, **{PROTECTED: False}
         )
-    stacks.call(where, "delete_stack", StackName=found.stack_id)
+
+    def delete() -> None:
+        stacks.call(where, "delete_stack", StackName=found.stack_id)
 
     def is_held() -> bool:
         try:
@@ -389,15 +382,15 @@ def _delete(removal: Removal, found: Inventory, reporter: Reporter, *, last: boo
         except PipelineError:
             return False
 
-    status = stacks.settled(where, found.stack_id, reporter, seen, is_held)
-    if status in ("DELETE_COMPLETE", "DELETE_IN_PROGRESS"):
+    ended = stacks.settled(where, found.stack_id, reporter, delete, is_held)
+    if ended.status in ("DELETE_COMPLETE", "DELETE_IN_PROGRESS"):
         return True
     failed = [
         f"{one['LogicalResourceId']}: {one.get('ResourceStatusReason', '')}"
-        for one in stacks.events(where, found.stack_id, set())
-        if one["ResourceStatus"] == "DELETE_FAILED" and one["EventId"] not in before
+        for one in ended.events
+        if one["ResourceStatus"] == "DELETE_FAILED"
     ]
-    what = "\n".join(failed) or f"the stack is {status}"
+    what = "\n".join(failed) or f"the stack is {ended.status}"
     if "not empty" in what and not last:
         reporter.line("    somebody has written to a bucket meanwhile: once more")
         return False

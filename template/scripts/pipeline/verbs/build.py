@@ -6,39 +6,38 @@ import hashlib
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..checks.ours import refuse_changed_files
-from ..checks.preflight import preflight
 from ..core.events import Artifact, BuildNumber, Reporter
 from ..core.manifest import MANIFEST_NAME, Manifest
-from ..core.names import FUNCTION_ZIP
+from ..core.names import FUNCTION_ZIP, SBOM_NAME
 from ..core.text import counted, few, readable_size
 from ..edge.files import new_folder, sweep
 from ..edge.locks import exclusive
 from ..edge.machine import Machine
-from ..function.engine import Restored, engine_for
-from ..package.build_hooks import before_build, run_build_hook
 from ..package.contents import list_package
 from ..package.inputs import Inputs, file_digest
-from ..package.make import Built, Order, make_package, restore_dependencies
-from ..package.sbom import SBOM_NAME
 from ..project.buildserver import BuildServer
-from ..project.last_build import Latest
 from ..project.project import Project
 from ..project.sources import Sources
 from ..project.versions import TAG_STRATEGY
 from ..project.worktree import WorkTree
 from ..zip.reader import OUR_LIMITS, read_member
-from .test import run_tests
-from .verify import unverifiable, verify_build
-from .version import VersionOptions, choose_version
-from .which_package import (
+from .last_build import (
     OUTPUT,
+    Latest,
     chosen_package,
     is_stale,
     last_build,
     write_last_build,
 )
+from .version import VersionOptions, choose_version
+
+# An unchanged build needs none of what makes a package: it is imported where that begins.
+if TYPE_CHECKING:
+    from ..function.engine import Restored
+    from ..package.make import Built, Order
 
 
 @dataclass(frozen=True)
@@ -89,6 +88,11 @@ def build(project: Project, options: BuildOptions, machine: Machine, reporter: R
         ):
             reporter.line(_headline(project, last.version, tree))
             return _reuse(last, root, reporter, full=full)
+        from ..function.engine import engine_for
+        from ..package.build_hooks import before_build, run_build_hook
+        from ..package.make import Order
+        from .test import run_tests
+
         version = choose().text
         reporter.line(_headline(project, version, tree))
         reporter.emit(BuildNumber(version))
@@ -100,7 +104,7 @@ def build(project: Project, options: BuildOptions, machine: Machine, reporter: R
 
         inputs = read_inputs() if sources.made else began
         with new_folder(root / OUTPUT / version) as folder:
-            previous = last.package_path(root).parent / FUNCTION_ZIP if last else None
+            previous = (root / last.package).parent / FUNCTION_ZIP if last else None
             order = Order(version, tree.source, sources, folder, previous)
             restored = _restore(project, machine, reporter)
             if full:
@@ -152,6 +156,8 @@ def _headline(project: Project, version: str, tree: WorkTree) -> str:
 
 
 def _restore(project: Project, machine: Machine, reporter: Reporter) -> Restored:
+    from ..package.make import restore_dependencies
+
     with reporter.stage("restore") as stage:
         stage.progress("fetching what is not in the cache")
         restored = restore_dependencies(project, machine, reporter.warn)
@@ -163,6 +169,8 @@ def _restore(project: Project, machine: Machine, reporter: Reporter) -> Restored
 def _package(
     project: Project, order: Order, restored: Restored, machine: Machine, reporter: Reporter
 ) -> Built:
+    from ..package.make import make_package
+
     with reporter.stage("package") as stage:
         built = make_package(project, order, restored, machine)
         facts, changed = built.function_zip.facts, built.function_zip.changed
@@ -179,6 +187,8 @@ def _check(
     *, imports: bool,
 ) -> None:  # fmt: skip
     """Refuse now what would be refused later: nobody has been given the package yet."""
+    from ..checks.preflight import preflight
+
     with reporter.stage("check") as stage:
         stage.text, notes = preflight(project, built, restored, machine, reporter, imports=imports)
     # A manifest that no verb would read back, like one with control characters in its branch.
@@ -189,6 +199,8 @@ def _check(
 
 def _verify(built: Built, machine: Machine, reporter: Reporter) -> str:
     """Rebuild a build and compare; return why that is not possible here."""
+    from .verify import unverifiable, verify_build
+
     reason = unverifiable(built.manifest, machine.git)
     if reason:
         reporter.warn(f"verify skipped: {reason}")
@@ -205,7 +217,7 @@ def _is_reusable(last: Latest, options: BuildOptions, server: BuildServer, root:
     asked = options.force or options.version != VersionOptions() or given
     if asked or not (last.tested or options.only_package):
         return False
-    return _is_whole(last.package_path(root), last.package_sha256)
+    return _is_whole(root / last.package, last.package_sha256)
 
 
 def _is_whole(package: Path, sha256: str) -> bool:
@@ -223,7 +235,7 @@ def _is_whole(package: Path, sha256: str) -> bool:
 
 
 def _reuse(last: Latest, root: Path, reporter: Reporter, *, full: bool) -> Outcome:
-    manifest_file = last.package_path(root).parent / MANIFEST_NAME
+    manifest_file = (root / last.package).parent / MANIFEST_NAME
     manifest = Manifest.from_json(manifest_file.read_bytes(), where=str(manifest_file))
     reporter.line("  unchanged since the last build: same version, same package")
     if last.why_not and full:
@@ -234,7 +246,7 @@ def _reuse(last: Latest, root: Path, reporter: Reporter, *, full: bool) -> Outco
 def _conclude(
     latest: Latest, manifest: Manifest, root: Path, reporter: Reporter, *, reused: bool
 ) -> Outcome:
-    package = latest.package_path(root)
+    package = root / latest.package
     reporter.emit(Artifact(str(package)))
     reporter.line(f"{latest.package}   {readable_size(package.stat().st_size)}")
     reporter.line(f"CodeSha256 {manifest.function_zip.code_sha256}")

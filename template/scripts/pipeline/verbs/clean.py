@@ -14,8 +14,8 @@ from ..edge.cache import clear, clear_unused, exclusive_use, remove
 from ..edge.files import writing
 from ..edge.locks import exclusive
 from ..local.background import running
+from .last_build import OUTPUT, last_build
 from .local import state_file
-from .which_package import OUTPUT, last_build
 
 
 def clear_cache(root: Path, folder: Path, reporter: Reporter) -> tuple[int, int]:
@@ -45,7 +45,7 @@ def clean(root: Path, folder: Path, keep: int | None, reporter: Reporter) -> tup
             # A build's manifest is as old as the build, and what it used of the cache no younger.
             made = {path.parent: path.stat().st_mtime for path in output.glob(f"*/{MANIFEST_NAME}")}
             gone = sorted(made, key=made.__getitem__, reverse=True)[keep:]
-            gone = [build for build in gone if not last or build != last.package_path(root).parent]
+            gone = [build for build in gone if not last or build != (root / last.package).parent]
             for build in gone:
                 reporter.line(f"  {build.relative_to(root).as_posix()}")
             unused = clear_unused(folder, made[gone[0]]) if gone else (0, 0)

@@ -22,11 +22,10 @@ from ..edge.machine import Machine
 from ..edge.pythons import base_python
 from ..octopus.launch import Job, launch, worker_variables
 from ..package.contents import Package
-from ..project.last_build import Latest
 from ..project.project import Environment, Project
 from .build import fresh_package
+from .last_build import OUTPUT, chosen_package, refuse_unfit
 from .local import next_step, start_for_project
-from .which_package import OUTPUT, chosen_package, is_stale, last_build
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def deploy(
     elif environment.is_local:
         path = fresh_package(project, None, machine, reporter)
     else:
-        latest = refuse_unfit(
+        path = refuse_unfit(
             project,
             f"deploy {environment.name}",
             machine.environ,
@@ -93,7 +92,6 @@ def deploy(
             # A saved plan names its package; the files may have changed since, by the plan's own.
             current=not options.from_plan,
         )
-        path = latest.package_path(project.root)
     # A damaged package is refused before anything is started for it.
     package = Package.open(path)
     package.own_manifest()
@@ -165,35 +163,6 @@ def packages_at_hand(project: Project) -> dict[str, str]:
     places = (project.root / project.feed, *(project.root / OUTPUT).glob("*"))
     files = [file for place in places for file in place.glob(f"{start}*{end}")]
     return {file.name.removeprefix(start).removesuffix(end): str(file) for file in files}
-
-
-def refuse_unfit(
-    project: Project, where: str, environ: Mapping[str, str], *,
-    verified: bool, current: bool = True,
-) -> Latest:  # fmt: skip
-    """Return the last build, which has to be `verified` and `current` if they say so.
-
-    Raises PipelineError at `where` for one that is not, or not there.
-    """
-    latest = last_build(project.root)
-    if latest is None:
-        raise PipelineError(
-            where, "nothing has been built here yet", "Run `python3 tasks.py build`."
-        )
-    if current and is_stale(latest, project.root, environ):
-        raise PipelineError(
-            where,
-            f"the files have changed since {latest.version} was built",
-            "Run `python3 tasks.py build`, or name a package with --package.",
-        )
-    if verified and not latest.verified:
-        raise PipelineError(
-            where,
-            f"{latest.version} is not verified: {latest.why_not}",
-            "Commit and build again; or if you know what you do, run `python3 tasks.py deploy` "
-            "or `python3 tasks.py release` with --allow-dirty.",
-        )
-    return latest
 
 
 def worker_credentials(environment: Environment, environ: Mapping[str, str]) -> Credentials:

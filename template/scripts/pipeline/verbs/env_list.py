@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -11,12 +10,13 @@ from typing import Any
 
 from ..core.errors import PipelineError
 from ..core.names import resource_name
+from ..core.text import aligned
 from ..deploy.plan_screen import row
 from ..edge.machine import Machine
 from ..octopus.client import Octopus
 from ..octopus.environments import OctopusEnvironment, all_environments, moment
 from ..project.project import LOCAL_ENVIRONMENT, Environment, Project
-from ..stack.change_set import ENVIRONMENT, SERVICE, Stacks
+from ..stack.change_set import ENVIRONMENT, SERVICE
 from ..stack.listing import FoundFunction, FoundStack, find_function, service_stacks
 from ..stack.removal import Removal, audit
 from .which_function import Place, place_of
@@ -130,8 +130,7 @@ class Survey:
         """Return the table: a line for each environment, and below it what stands out."""
         heads: list[tuple[str, ...]] = [("environment", "release", "age", "end")]
         heads += [self._head(one) for one in self.environments]
-        widths = [max(map(len, column)) for column in zip(*heads, strict=True)]
-        first, *tops = ["   ".join(map(str.ljust, head, widths)).rstrip() for head in heads]
+        first, *tops = aligned(heads)
         lines = [first] if tops else []
         for top, one in zip(tops, self.environments, strict=True):
             lines += [top, *(line for note in self.notes(one) for line in row(*note))]
@@ -200,12 +199,12 @@ def survey(
     declared = [one for one in declared if local or not one.is_local]
     places: dict[tuple[str, ...], Place] = {}
     found: dict[str, tuple[FoundStack, Place]] = {}
-    wanted = {_place_key(one): one for one in reversed(declared)}
+    wanted = {one.way: one for one in reversed(declared)}
     for key, environment in wanted.items():
         with read(f"AWS of {environment.name}"):
             place = place_of(project, environment.name, machine)
             for stack in service_stacks(
-                stacks_of(place), "env.list", project.package_id, _names(project, declared)
+                place.stacks, "env.list", project.package_id, _names(project, declared)
             ):
                 found[f"{stack.account} {stack.region} {stack.name}"] = (stack, place)
             places[key] = place
@@ -219,7 +218,7 @@ def survey(
             functions = known.place.connection.functions
             return replace(known, function=find_function(functions, known.stack.name))
         if known.declared:
-            own = places.get(_place_key(known.declared))
+            own = places.get(known.declared.way)
             function = find_function(own.connection.functions, own_name(known)) if own else None
             return replace(known, place=own, function=function)
         if not known.made:
@@ -229,7 +228,7 @@ def survey(
         left = [
             text
             for place in places.values()
-            for text in audit(Removal(name, place.connection.clients, stacks_of(place), tags=tags))
+            for text in audit(Removal(name, place.clients, place.stacks, tags=tags))
         ]
         return replace(known, left=tuple(left))
 
@@ -268,15 +267,6 @@ def _merged(
         known = Known(spelt[key], service, settings.get(key), octopus.get(key))
         mine = [pair for pair in found if pair[0].environment.casefold() == key]
         yield from [replace(known, stack=stack, place=place) for stack, place in mine] or [known]
-
-
-def _place_key(one: Environment) -> tuple[str, ...]:
-    return one.account, one.region, one.profile, one.role, one.external_id
-
-
-def stacks_of(place: Place) -> Stacks:
-    """Return the stacks of a place."""
-    return Stacks(place.connection.clients("cloudformation"), time.sleep)
 
 
 def _names(project: Project, declared: Sequence[Environment]) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""Which account and region an environment's stack belongs to, and the way into AWS there."""
+"""What a verb was asked of an environment, declared or not, and the way into AWS where that is."""
 
 from __future__ import annotations
 
@@ -7,24 +7,22 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from ..core.errors import PipelineError, UsageError
 from ..core.events import Reporter
-from ..core.names import resource_name
 from ..deploy.aws_session import Connection, Credentials, connect
 from ..edge.machine import Machine
-from ..local.clients import client
+from ..local.background import running
 from ..package.contents import Package
 from ..project.project import LOCAL_ENVIRONMENT, Environment, Project
-from ..stack.change_set import LIKE, Stacks, owned_by, tags_of
+from ..stack.change_set import LIKE, owned_by, tags_of
 from .check import check_stack
-from .deploy_here import deploy_package, worker_credentials
-from .local import start_for_project
+from .deploy_here import deploy_package
+from .local import start_for_project, state_file
 from .local_use import local_aws
-from .which_function import Place
+from .which_function import Place, place_in, place_of
 
 
 @dataclass(frozen=True)
@@ -55,107 +53,102 @@ class Means:
     sleep: Callable[[float], None] = time.sleep
 
 
-MEANS = Means()
-
-
 @dataclass(frozen=True)
-class Target:
-    """Where a stack is: AWS there, and what a deploy to it needs."""
+class Asked:
+    """What a verb is to do with an environment, and what it works with."""
 
-    place: Place
-    credentials: Credentials
-    environ: Mapping[str, str]
-    sleep: Callable[[float], None]
-
-    @property
-    def clients(self) -> Callable[[str], Any]:
-        """Return what gives the client of a service."""
-        return self.place.connection.clients
+    project: Project
+    options: StackOptions
+    machine: Machine
+    reporter: Reporter
+    means: Means = Means()
 
     @property
-    def stacks(self) -> Stacks:
-        """Return the stacks there."""
-        return Stacks(self.clients("cloudformation"), self.sleep)
+    def is_placed(self) -> bool:
+        """Tell whether it is said in which account the environment's stack belongs."""
+        return self.options.local or bool(self.options.like) or self._declared is not None
 
+    @property
+    def _declared(self) -> Environment | None:
+        named = self.options.name.casefold()
+        found = (one for one in self.project.environments if one.name.casefold() == named)
+        return next(found, None)
 
-def is_placed(project: Project, options: StackOptions) -> bool:
-    """Tell whether the command says in which account the environment's stack belongs."""
-    declared = {one.name.casefold() for one in project.environments}
-    return options.local or bool(options.like) or options.name.casefold() in declared
+    @cached_property
+    def environment(self) -> Environment:
+        """The declared environment, or one that is made like another."""
+        name, local = self.options.name, self.options.local
+        if name.casefold() == LOCAL_ENVIRONMENT:
+            then = "Choose a name of its own, like test-1."
+            raise UsageError(f"env {name}", "local.start makes that stack", then)
+        if self._declared and not local:
+            return self._declared
+        return self._like(self.options.like or (LOCAL_ENVIRONMENT if local else ""))
 
+    def _like(self, model: str) -> Environment:
+        return replace(self.project.environment(model), name=self.options.name, permanent=False)
 
-def environment_of(project: Project, options: StackOptions) -> Environment:
-    """Return the declared environment, or one that is made like another."""
-    declared = {one.name.casefold(): one for one in project.environments}
-    named = options.name.casefold()
-    if named == LOCAL_ENVIRONMENT:
-        then = "Choose a name of its own, like test-1."
-        raise UsageError(f"env {options.name}", "local.start makes that stack", then)
-    if named in declared and not options.local:
-        return declared[named]
-    like = options.like or (LOCAL_ENVIRONMENT if options.local else "")
-    return replace(project.environment(like), name=options.name, permanent=False)
+    def place_in(self, environment: Environment, package: Path | None = None) -> Place:
+        """Connect to where a stack belongs; the embedded AWS is started for a `package`."""
+        project, machine, aws = self.project, self.machine, None
+        if self.options.local and package:
+            opened = Package.open(package)
+            aws = start_for_project(project, machine, self.reporter, opened).aws
+        elif self.options.local:
+            aws = local_aws(project, machine)
+        place = place_in(aws, project, environment, machine, self.means.connect)
+        return replace(place, sleep=self.means.sleep)
 
+    def place(self) -> Place:
+        """Connect to where the environment is: a declared one, or one that `env.create` made.
 
-def target_of(
-    project: Project, environment: Environment, options: StackOptions, machine: Machine,
-    reporter: Reporter, package: Path | None, means: Means,
-) -> Target:  # fmt: skip
-    """Connect to where a stack belongs; the embedded AWS is started for a `package`."""
-    name = resource_name(environment.name, project.function.name)
-    if not options.local:
-        credentials = worker_credentials(environment, machine.environ)
-        place = Place(environment, name, means.connect(credentials, environment.place()))
-        return Target(place, credentials, machine.environ, means.sleep)
-    if package:
-        aws = start_for_project(project, machine, reporter, Package.open(package)).aws
-    else:
-        aws = local_aws(project, machine)
-    variables = aws.environment()
-    clients = partial(client, aws)
-    return Target(
-        Place(environment, name, Connection(clients("lambda"), clients)),
-        Credentials.from_environment(variables),
-        {**machine.environ, **variables},
-        means.sleep,
-    )
+        Of two that are not declared, that in the embedded AWS is the second. Raises PipelineError
+        where there is none, or no way into it.
+        """
+        name, unread = self.options.name, list[str]()
+        if name and not self.is_placed and name.casefold() != LOCAL_ENVIRONMENT:
+            for place in self.places(unread):
+                if place.stacks.find(place.function):
+                    return place
+            if running(state_file(self.project.root)):
+                local = replace(self, options=replace(self.options, local=True))
+                place = local.place_in(self._like(LOCAL_ENVIRONMENT))
+                if place.stacks.find(place.function):
+                    return place
+            for text in unread:
+                self.reporter.warn(text)
+        return place_of(self.project, name, self.machine, self.means.connect)
 
+    def places(self, unread: list[str]) -> Iterator[Place]:
+        """Give where the environment is, or may be: the place that has its stack, else every one.
 
-def targets_of(
-    project: Project, options: StackOptions, declared: list[Environment], machine: Machine,
-    reporter: Reporter, means: Means, unread: list[str],
-) -> Iterator[tuple[Environment, Target]]:  # fmt: skip
-    """Give where an environment is, or may be: the place that has its stack, else every one.
-
-    `unread` gets a line for what could not be looked at then.
-    """
-    if declared:
-        yield declared[0], target_of(project, declared[0], options, machine, reporter, None, means)
-        return
-    reached: dict[tuple[str, ...], tuple[Environment, Target]] = {}
-    closed: dict[str, list[str]] = {}
-    for one in project.environments:
-        key = (one.account, one.region, one.profile, one.role, one.external_id)
-        if one.is_local or key in reached:
-            continue
-        there = replace(one, name=options.name, permanent=False)
-        try:
-            target = target_of(project, there, options, machine, reporter, None, means)
-            found = target.stacks.find(target.place.function)
-        except PipelineError as error:
-            closed.setdefault(error.what, []).append(one.name)
-            continue
-        if found and owned_by(found) == project.package_id:
-            # As it was made: another declared one may share the account.
-            like = tags_of(found).get(LIKE) or one.name
-            with suppress(PipelineError):
-                there = replace(project.environment(like), name=options.name, permanent=False)
-            yield there, target
+        `unread` gets a line for what could not be looked at then.
+        """
+        if self.is_placed:
+            yield self.place_in(self.environment)
             return
-        if not found:
-            reached[key] = (there, target)
-    unread += [
-        f"{options.name} was not looked for in AWS of {', '.join(names)}: {reason}"
-        for reason, names in closed.items()
-    ]
-    yield from reached.values()
+        reached: dict[tuple[str, ...], Place] = {}
+        closed: dict[str, list[str]] = {}
+        for one in self.project.environments:
+            if one.is_local or one.way in reached:
+                continue
+            try:
+                place = self.place_in(self._like(one.name))
+                found = place.stacks.find(place.function)
+            except PipelineError as error:
+                closed.setdefault(error.what, []).append(one.name)
+                continue
+            if found and owned_by(found) == self.project.package_id:
+                # As it was made: another declared one may share the account.
+                with suppress(PipelineError):
+                    model = tags_of(found).get(LIKE) or one.name
+                    place = replace(place, environment=self._like(model))
+                yield place
+                return
+            if not found:
+                reached[one.way] = place
+        unread += [
+            f"{self.options.name} was not looked for in AWS of {', '.join(names)}: {reason}"
+            for reason, names in closed.items()
+        ]
+        yield from reached.values()

@@ -11,9 +11,9 @@ from ..octopus.environments import STAMP, find_environment, note_warning
 from ..project.project import Project
 from ..stack.change_set import EXPIRES, tags_of
 from ..stack.listing import warn_of
-from .env import remove_from_octopus
-from .env_list import Known, Survey, stacks_of
-from .env_place import StackOptions
+from .env_list import Known, Survey
+from .env_octopus import remove_from_octopus
+from .env_place import Asked, StackOptions
 from .env_stack import delete_stack
 
 
@@ -78,7 +78,7 @@ def reap(
 def _was_moved(survey: Survey, one: Known) -> bool:
     """Tell whether its end is another one than in the survey, which may be an hour old."""
     made = one.made and survey.octopus and find_environment(survey.octopus, one.name)
-    stack = one.stack and one.place and stacks_of(one.place).find(one.stack.name)
+    stack = one.stack and one.place and one.place.stacks.find(one.stack.name)
     end = tags_of(stack or {}).get(EXPIRES, "")
     return bool((made and made != one.made) or (stack and one.stack and end != one.stack.expires))
 
@@ -117,4 +117,4 @@ def _removed(
         project, environments=(there,), function=replace(project.function, name=function)
     )
     options = StackOptions(stack.environment, local=one.place.environment.is_local)
-    return delete_stack(as_made, options, machine, reporter, octopus_half)
+    return delete_stack(Asked(as_made, options, machine, reporter), octopus_half)

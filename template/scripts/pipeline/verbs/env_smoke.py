@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,10 +30,7 @@ def sample_object(root: Path) -> tuple[Path, str] | None:
     return None
 
 
-def smoke_through_bucket(
-    place: Place, root: Path, bucket: str, reporter: Reporter,
-    sleep: Callable[[float], None] = time.sleep,
-) -> bool:  # fmt: skip
+def smoke_through_bucket(place: Place, root: Path, bucket: str, reporter: Reporter) -> bool:
     """Put the sample into the bucket, wait until the function has processed it, and say how.
 
     False where there is no sample. Raises PipelineError with the function's words where it failed,
@@ -60,7 +55,7 @@ def smoke_through_bucket(
                 f"within {longest:.0f} s",
                 f"Look at the bucket's notification, and whether it may call `{ALIAS}`.",
             )
-        sleep(seconds)
+        place.sleep(seconds)
 
     with reporter.stage("smoke") as stage:
         with explained_errors(where, "lambda:GetFunctionConfiguration"):
@@ -70,9 +65,7 @@ def smoke_through_bucket(
         now = datetime.now(UTC)
         before = [one for page in function_log(place, _BEFORE, now, quiet, pause) for one in page]
         with explained_errors(where, "s3:PutObject"):
-            place.connection.clients("s3").put_object(
-                Bucket=bucket, Key=key, Body=file.read_bytes()
-            )
+            place.clients("s3").put_object(Bucket=bucket, Key=key, Body=file.read_bytes())
         stage.progress(f"{key} is in {bucket}; waiting for what {place.function} logs")
         known = {one.request_id for one in before}
         following = LogOptions(since=_BEFORE.since, follow=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from ..core.names import ALIAS, release_in, resource_name
 from ..core.templates import declared_values, resolve
 from ..core.text import counted
 from ..deploy.aws_errors import Missing, explained_errors
-from ..edge.machine import Machine
 from ..package.contents import Package
 from ..project.project import Environment, Project
 from ..project.stack import stack_text
@@ -25,7 +24,6 @@ from ..stack.change_set import (
     PROTECTED,
     SERVICE,
     ChangeSet,
-    Stacks,
     Wanted,
     apply_change_set,
     discard,
@@ -42,22 +40,12 @@ from .build import fresh_package
 from .deploy_here import (
     DeployOptions,
     packages_at_hand,
-    refuse_unfit,
-    worker_credentials,
 )
 from .env_octopus import OctopusHalf
-from .env_place import (
-    MEANS,
-    Means,
-    StackOptions,
-    Target,
-    environment_of,
-    is_placed,
-    target_of,
-    targets_of,
-)
+from .env_place import Asked
 from .env_smoke import smoke_through_bucket
-from .which_package import chosen_package
+from .last_build import chosen_package, refuse_unfit
+from .which_function import Place
 
 # What --package says to have the last build in an environment that is like another one.
 LAST = "last"
@@ -66,14 +54,7 @@ _OF_ENVIRONMENT = "#{Octopus.Environment.Name}"
 _BROKEN = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED")
 
 
-def create_stack(
-    project: Project,
-    options: StackOptions,
-    machine: Machine,
-    reporter: Reporter,
-    octopus: OctopusHalf | None = None,
-    means: Means = MEANS,
-) -> dict[str, str]:
+def create_stack(asked: Asked, octopus: OctopusHalf | None = None) -> dict[str, str]:
     """Make or update an environment, deploy to it, and return the outputs of its stack.
 
     Everything is checked first that can be before anything is made; then comes its half in
@@ -81,49 +62,47 @@ def create_stack(
     otherwise. Raises PipelineError for a stack of somebody else, and for what CloudFormation,
     Octopus or the function refuses.
     """
-    environment = environment_of(project, options)
+    project, options, reporter = asked.project, asked.options, asked.reporter
+    environment = asked.environment
     where = f"env.create {environment.name}"
     name = resource_name(environment.name, project.function.name)
     template = stack_text(project.root)
-    means.check(project, machine, reporter)
-    package: Path | None = None
-    release = ""
-    if not options.dry_run:
-        package, release = _what(project, environment, options, machine, reporter, octopus, means)
-    target = target_of(project, environment, options, machine, reporter, package, means)
-    stacks = target.stacks
-    there = _own_stack(stacks, name, project, environment.permanent, where)
+    asked.means.check(project, asked.machine, reporter)
+    package, release = (None, "") if options.dry_run else _what(asked, where, octopus)
+    place = asked.place_in(environment, package)
+    stacks, removal = place.stacks, _removal(project, place, where)
+    there = _own_stack(removal, project)
     parameters_for(stacks, where, template, {}, environment.parameters)
-    made = _Made(project, options, reporter, octopus, target)
+    change: ChangeSet | None = None
     try:
         if octopus and not options.dry_run:
             octopus.make()
         if not options.dry_run:
-            there = _usable(stacks, made.removal(where), environment, reporter)
-        known = {"FunctionName": name, **_live(target.place.connection.functions, name)}
+            there = _usable(removal, reporter)
+        known = {"FunctionName": name, **_live(place.connection.functions, name)}
         wanted = Wanted(
             name,
             template,
             parameters_for(stacks, where, template, known, environment.parameters),
-            _tags(project, environment, options, there),
+            _tags(asked, there),
             environment.permanent,
             where,
         )
-        change = make_change_set(stacks, wanted, keep_on_failure=options.keep_on_failure)
-        for line in change.lines():
+        shown = make_change_set(stacks, wanted, keep_on_failure=options.keep_on_failure)
+        for line in shown.lines():
             reporter.line(line)
         try:
-            refuse_lost_alias(change)
-            refuse_losses(change, options.confirm, environment.name)
+            refuse_lost_alias(shown)
+            refuse_losses(shown, options.confirm, environment.name)
         except PipelineError:
-            discard(stacks, change)
+            discard(stacks, shown)
             raise
         if options.dry_run:
-            if not change.changes:
+            if not shown.changes:
                 reporter.line(f"    {name} would stay as it is")
-            discard(stacks, change)
+            discard(stacks, shown)
             return {}
-        made.change = change
+        change = shown
         with reporter.stage("stack") as stage:
             outputs = apply_change_set(stacks, change, reporter)
             word = "created" if change.is_new else "updated" if change.changes else "is as it was"
@@ -131,13 +110,17 @@ def create_stack(
         if octopus and octopus.releases:
             octopus.deploy(package, release)
         elif package:
-            named = replace(project, environments=_with(project, environment))
+            # The last one of a name counts.
+            named = replace(project, environments=(*project.environments, environment))
             wish = DeployOptions(environment.name)
             opened = Package.open(package)
-            means.deploy(named, opened, wish, target.credentials, target.environ, reporter)
-        _smoke(environment, made, outputs, reporter)
+            asked.means.deploy(named, opened, wish, place.credentials, place.environ, reporter)
+        _smoke(asked, place, outputs)
     except PipelineError:
-        made.undo(where)
+        if options.keep_on_failure:
+            reporter.line("    it is left as it is: the same command continues")
+        else:
+            _undo(removal, change, octopus, environment.name, reporter)
         raise
     except KeyboardInterrupt:
         reporter.warn(
@@ -149,38 +132,28 @@ def create_stack(
     return outputs
 
 
-def delete_stack(
-    project: Project,
-    options: StackOptions,
-    machine: Machine,
-    reporter: Reporter,
-    octopus_half: Callable[[], object] = lambda: None,
-    means: Means = MEANS,
-) -> list[str]:
+def delete_stack(asked: Asked, octopus_half: Callable[[], object] = lambda: None) -> list[str]:
     """Take an environment away, and return what an audit still finds of it afterwards.
 
     `octopus_half` runs once nothing calls the function any more, and before its stack goes.
     Where nobody says in which account it is, all declared ones are looked at. Raises PipelineError
     for a permanent one without its name in `confirm`.
     """
-    declared = [environment_of(project, options)] if is_placed(project, options) else []
-    if declared and declared[0].permanent and not options.dry_run:
-        environment = declared[0]
-        if options.confirm != environment.name:
-            then = f"If it is to go, pass --confirm {environment.name}."
-            where = f"env.delete {environment.name}"
-            raise PipelineError(where, "it is declared as permanent", then)
+    project, options, reporter = asked.project, asked.options, asked.reporter
+    if asked.is_placed and asked.environment.permanent and not options.dry_run:
+        name = asked.environment.name
+        if options.confirm != name:
+            then = f"If it is to go, pass --confirm {name}."
+            raise PipelineError(f"env.delete {name}", "it is declared as permanent", then)
     unread: list[str] = []
     removals = [
-        _removal(project, environment, target, f"env.delete {environment.name}")
-        for environment, target in targets_of(
-            project, options, declared, machine, reporter, means, unread
-        )
+        _removal(project, place, f"env.delete {place.environment.name}")
+        for place in asked.places(unread)
     ]
     for text in unread:
         reporter.warn(text)
     for removal in removals:
-        _own_stack(removal.stacks, removal.name, project, removal.keeps, removal.where)
+        _own_stack(removal, project)
     if options.dry_run:
         for removal in removals:
             for line in what_would_go(removal) or [f"    there is no stack {removal.name}"]:
@@ -206,40 +179,26 @@ def delete_stack(
     return left
 
 
-@dataclass
-class _Made:
-    """What a run of `env.create` has to undo: `change` is that of the stack, once it is applied."""
+def _undo(
+    removal: Removal, change: ChangeSet | None, octopus: OctopusHalf | None, name: str,
+    reporter: Reporter,
+) -> None:  # fmt: skip
+    """Take away what was made; what cannot be is told, as the error before counts.
 
-    project: Project
-    options: StackOptions
-    reporter: Reporter
-    octopus: OctopusHalf | None
-    target: Target
-    change: ChangeSet | None = None
-
-    def removal(self, where: str) -> Removal:
-        return _removal(self.project, self.target.place.environment, self.target, where)
-
-    def undo(self, where: str) -> None:
-        """Take away what was made; what cannot be is told, as the error before counts."""
-        if self.options.keep_on_failure:
-            self.reporter.line("    it is left as it is: the same command continues")
-            return
-        try:
-            change, stacks = self.change, self.target.stacks
-            if change and change.id and was_executed(stacks, change) and change.is_new:
-                removal = self.removal(where)
-                self.reporter.line(f"    {removal.name} was new: it is taken away again")
-                remove_stack(removal, _stopped(removal, self.reporter), self.reporter)
-            # A stack that stays is another run's, which needs the other half, too.
-            if self.octopus and not stacks.find(self.target.place.function):
-                self.octopus.undo()
-        except PipelineError as error:
-            name = self.target.place.environment.name
-            self.reporter.warn(
-                f"not undone: {error.what}\n`python3 tasks.py env.delete {name}` takes away what "
-                "is left."
-            )
+    `change` is that of the stack, once it is applied.
+    """
+    try:
+        if change and change.id and was_executed(removal.stacks, change) and change.is_new:
+            reporter.line(f"    {removal.name} was new: it is taken away again")
+            remove_stack(removal, _stopped(removal, reporter), reporter)
+        # A stack that stays is another run's, which needs the other half, too.
+        if octopus and not removal.stacks.find(removal.name):
+            octopus.undo()
+    except PipelineError as error:
+        reporter.warn(
+            f"not undone: {error.what}\n`python3 tasks.py env.delete {name}` takes away what "
+            "is left."
+        )
 
 
 def _stopped(removal: Removal, reporter: Reporter) -> Any:
@@ -257,38 +216,30 @@ def _is_new(there: Mapping[str, Any] | None) -> bool:
     return there is None or there["StackStatus"] == "REVIEW_IN_PROGRESS"
 
 
-def _usable(
-    stacks: Stacks, removal: Removal, environment: Environment, reporter: Reporter
-) -> dict[str, Any] | None:
+def _usable(removal: Removal, reporter: Reporter) -> dict[str, Any] | None:
     """Return the stack as it can be changed; what is left of a broken one goes first."""
-    there = stacks.idle(removal.where, removal.name, reporter)
+    there = removal.stacks.idle(removal.where, removal.name, reporter)
     status = str(there["StackStatus"]) if there else ""
     if status not in _BROKEN:
         return there
-    if environment.permanent and status != "ROLLBACK_COMPLETE":
-        what = f"its stack is {status}: {stacks.reason(removal.name)}"
+    if removal.keeps and status != "ROLLBACK_COMPLETE":
+        what = f"its stack is {status}: {removal.stacks.reason(removal.name)}"
         raise PipelineError(removal.where, what, "Settle that in CloudFormation first.")
     reporter.line(f"    {removal.name} is {status}: what is left of it goes first")
     remove_stack(removal, _stopped(removal, reporter), reporter)
     return None
 
 
-def _with(project: Project, environment: Environment) -> tuple[Environment, ...]:
-    others = (
-        one for one in project.environments if one.name.casefold() != environment.name.casefold()
-    )
-    return (*others, environment)
-
-
-def _removal(project: Project, environment: Environment, target: Target, where: str) -> Removal:
+def _removal(project: Project, place: Place, where: str) -> Removal:
+    environment = place.environment
     return Removal(
-        target.place.function,
-        target.clients,
-        target.stacks,
+        place.function,
+        place.clients,
+        place.stacks,
         environment.permanent,
         where,
         {SERVICE: project.package_id, ENVIRONMENT: environment.name},
-        _objects(project, environment, target.environ),
+        _objects(project, environment, place.environ),
     )
 
 
@@ -308,26 +259,23 @@ def _objects(
     return found[BUCKET], f"{found['prefix'].rstrip('/')}/"
 
 
-def _what(
-    project: Project, environment: Environment, options: StackOptions, machine: Machine,
-    reporter: Reporter, octopus: OctopusHalf | None, means: Means,
-) -> tuple[Path | None, str]:  # fmt: skip
+def _what(asked: Asked, where: str, octopus: OctopusHalf | None) -> tuple[Path | None, str]:
     """Return the package that is deployed at the end, or the version of Octopus's release of it.
 
     Everything that can be wrong with it is said here.
     """
-    where = f"env.create {environment.name}"
+    project, options, environment = asked.project, asked.options, asked.environment
     named = None if options.package == LAST else options.package
     if options.local:
-        path = fresh_package(project, named, machine, reporter)
+        path = fresh_package(project, named, asked.machine, asked.reporter)
     elif named:
         path = chosen_package(named, project.root)
     else:
         model = options.like or (environment.name if environment.permanent else "")
         like = project.environment(model) if model else None
-        release = _running(project, like, machine, means) if like and not options.package else ""
+        release = _running(asked, like) if like and not options.package else ""
         if like and release:
-            reporter.line(f"    {like.name} runs {release}: that is deployed")
+            asked.reporter.line(f"    {like.name} runs {release}: that is deployed")
             if octopus and octopus.releases and octopus.has_release(release):
                 return None, release
             if release not in (at_hand := packages_at_hand(project)):
@@ -337,16 +285,15 @@ def _what(
             path = Path(at_hand[release])
         else:
             verified = environment.permanent
-            latest = refuse_unfit(project, where, machine.environ, verified=verified)
-            path = latest.package_path(project.root)
+            path = refuse_unfit(project, where, asked.machine.environ, verified=verified)
     Package.open(path).own_manifest()
     return path, ""
 
 
-def _running(project: Project, like: Environment, machine: Machine, means: Means) -> str:
+def _running(asked: Asked, like: Environment) -> str:
     """Return the version of the release that an environment's `live` leads to, "" for none."""
-    function = resource_name(like.name, project.function.name)
-    functions = means.connect(worker_credentials(like, machine.environ), like.place()).functions
+    function = resource_name(like.name, asked.project.function.name)
+    functions = asked.place_in(like).connection.functions
     try:
         with explained_errors(f"function {function}", "lambda:GetFunctionConfiguration"):
             found = functions.get_function_configuration(FunctionName=function, Qualifier=ALIAS)
@@ -355,11 +302,9 @@ def _running(project: Project, like: Environment, machine: Machine, means: Means
     return release_in(str(found.get("Description", "")))[0]
 
 
-def _tags(
-    project: Project, environment: Environment, options: StackOptions,
-    there: Mapping[str, Any] | None,
-) -> dict[str, str]:  # fmt: skip
+def _tags(asked: Asked, there: Mapping[str, Any] | None) -> dict[str, str]:
     """Return what all of the stack carries; an end or a likeness that it has stays."""
+    project, options, environment = asked.project, asked.options, asked.environment
     before = tags_of(there or {})
     kept = {key: before[key] for key in (EXPIRES, LIKE) if key in before}
     own = {SERVICE: project.package_id, ENVIRONMENT: environment.name}
@@ -371,45 +316,39 @@ def _tags(
     return tags
 
 
-def _smoke(
-    environment: Environment, made: _Made, outputs: Mapping[str, str], reporter: Reporter
-) -> None:
+def _smoke(asked: Asked, place: Place, outputs: Mapping[str, str]) -> None:
     """Let a file go the whole way, in an environment that is nobody else's."""
-    bucket = outputs.get("BucketName", "")
-    if environment.permanent or not bucket:
+    bucket, name = outputs.get("BucketName", ""), place.environment.name
+    if place.environment.permanent or not bucket:
         return
-    removal = made.removal(f"smoke {environment.name}")
-    if not removal.is_told_by(bucket):
+    if not _removal(asked.project, place, f"smoke {name}").is_told_by(bucket):
         return
     try:
-        smoke_through_bucket(
-            made.target.place, made.project.root, bucket, reporter, made.target.sleep
-        )
+        smoke_through_bucket(place, asked.project.root, bucket, asked.reporter)
     except PipelineError as error:
-        if not made.options.local:
+        if not asked.options.local:
             raise
         # What it sends to may not run on this machine.
-        reporter.warn(f"{error.where}: {error.what.partition(chr(10))[0]}\n{error.then}")
+        asked.reporter.warn(f"{error.where}: {error.what.partition(chr(10))[0]}\n{error.then}")
 
 
-def _own_stack(
-    stacks: Stacks, name: str, project: Project, is_permanent: bool, where: str
-) -> dict[str, Any] | None:
+def _own_stack(removal: Removal, project: Project) -> dict[str, Any] | None:
     """Return the stack, None where there is none.
 
     Raises PipelineError for one of another service (a permanent one may be older than the tag), one
     that is permanent where that is not declared, and where there is ours in another spelling: AWS
     tells upper case from lower case, and Octopus does not.
     """
-    there = stacks.find(name)
+    name, where = removal.name, removal.where
+    there = removal.stacks.find(name)
     if there is None:
-        for one in stacks.pages(where, "describe_stacks", "Stacks"):
+        for one in removal.stacks.pages(where, "describe_stacks", "Stacks"):
             other = str(one["StackName"])
             if other.casefold() == name.casefold() and owned_by(one) == project.package_id:
                 then = f"Name it in that spelling: {tags_of(one).get(ENVIRONMENT, other)}."
                 raise PipelineError(where, f"its stack is called {other}", then)
         return None
-    if there.get(PROTECTED) and not is_permanent:
+    if there.get(PROTECTED) and not removal.keeps:
         what = f"the stack {there['StackName']} is protected, as a permanent environment's is"
         then = (
             "Declare that environment with permanent = true in pyproject.toml; or take the "
@@ -418,7 +357,7 @@ def _own_stack(
         raise PipelineError(where, what, then)
     owner = owned_by(there)
     # One that is left in review has no tags yet, and nothing in it.
-    if owner == project.package_id or (not owner and (is_permanent or _is_new(there))):
+    if owner == project.package_id or (not owner and (removal.keeps or _is_new(there))):
         return there
     what = f"there is a stack {there['StackName']} that is " + (owner or "nobody's by its tags")
     then = "Choose another name; or delete that stack if nobody needs it."

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
 from ..core.errors import NotTheSame
 from ..core.manifest import MANIFEST_NAME, Manifest
-from ..core.names import FUNCTION_ZIP
+from ..core.names import FUNCTION_ZIP, SBOM_NAME
 from ..core.text import counted, readable_size
 from ..package.contents import Package
 from ..package.nupkg import SIGNATURE
-from ..package.sbom import SBOM_NAME
 from ..package.statement import STATEMENT_NAME, mismatches
 
 _PLACES = 6  # folders and files named before the rest are counted
@@ -26,11 +24,8 @@ _NARROWEST = 24  # columns of text
 _LONGEST_TEXT = 240
 # `one_line` leaves none of these in a text.
 _UNBROKEN = "\N{NO-BREAK SPACE}"
-_wrap = partial(wrap, placeholder=" ...", break_long_words=False, break_on_hyphens=False)
-
-
-# The lines of one row of the screen, for its columns.
-_Row = Callable[[int], list[str]]
+# A row of the screen: its name, its text, and how many lines of it a whole screen has.
+_Row = tuple[str, str, int]
 
 
 @dataclass(frozen=True)
@@ -49,17 +44,17 @@ class Inspection:
         first = f"{head}   {size}"
         sizes = ((name, entry.size) for name, entry in contents.listing.files.items())
         rows = [
-            *_row("says", nuspec.text("description"), most=2),
-            *_row("by", nuspec.text("authors")),
-            *(_function_lines(contents, manifest) if manifest else _foreign_lines(contents)),
-            *_rows("inside", _places(sizes)),
-            *_row("CodeSha256", manifest.function_zip.code_sha256 if manifest else ""),
-            *_row("sha256", contents.sha256),
-            *_row("holds", _holds(contents)),
-            *_row("provenance", self._provenance()),
+            ("says", one_line(nuspec.text("description")), 2),
+            ("by", one_line(nuspec.text("authors")), 1),
+            *(_function_rows(contents, manifest) if manifest else _foreign_rows(contents)),
+            ("inside", _unbroken(_places(sizes)), 4),
+            ("CodeSha256", manifest.function_zip.code_sha256 if manifest else "", 1),
+            ("sha256", contents.sha256, 1),
+            ("holds", _holds(contents), 1),
+            ("provenance", one_line(self._provenance()), 1),
         ]
         start = [first] if len(first) <= width else [head, f"    {size}"]
-        return [*start, *(line for row in rows for line in row(width))]
+        return [*start, *(line for row in rows for line in _lines(row, width))]
 
     def document(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -111,36 +106,31 @@ def refusal(found: Inspection) -> NotTheSame | None:
     return NotTheSame(f"inspect {found.contents.path.name}", what, then)
 
 
-def _function_lines(contents: Package, manifest: Manifest) -> list[_Row]:
+def _function_rows(contents: Package, manifest: Manifest) -> Iterator[_Row]:
     function, source = manifest.function, manifest.source
     commit = (source.commit or "no commit")[:12]
     state = {None: "not known whether clean", True: "dirty", False: "clean"}[source.dirty]
     needs = [f"{item.name} {item.version}" for item in manifest.dependencies]
     runs = [function.name, f"{function.runtime} {function.architecture}", function.handler]
-    lines = [
-        *_row("from", f"{source.branch or 'no branch'}@{commit}, {state}"),
-        *_rows("function", map(one_line, runs), most=3),
-    ]
+    yield "from", one_line(f"{source.branch or 'no branch'}@{commit}, {state}"), 1
+    yield "function", _unbroken(map(one_line, runs)), 3
     if contents.function is not None:
         entries = contents.function.entries
         unzipped = readable_size(sum(entry.size for entry in entries))
         packed = readable_size(contents.listing.files[FUNCTION_ZIP].size)
-        lines += _row("code", f"{packed}, {unzipped} unzipped, {counted(len(entries), 'file')}")
-        sizes = ((entry.name, entry.size) for entry in entries)
-        lines += _rows("", _places(sizes), most=2)
-    return lines + _needs(needs, "nothing but Python")
+        yield "code", f"{packed}, {unzipped} unzipped, {counted(len(entries), 'file')}", 1
+        yield "", _unbroken(_places((entry.name, entry.size) for entry in entries)), 2
+    yield "needs", _listed(needs) or "nothing but Python", 4
 
 
-def _foreign_lines(contents: Package) -> list[_Row]:
+def _foreign_rows(contents: Package) -> Iterator[_Row]:
     nuspec = contents.listing.nuspec
     needs = [f"{item['name']} {item['version']}".strip() for item in _dependencies(contents)]
     urls = [nuspec.text("projectUrl"), nuspec.text("repository")]
-    return [
-        *_row("made by", f"something else: {contents.note or 'no manifest inside'}", most=2),
-        *_row("licence", nuspec.text("license") or nuspec.text("licenseUrl")),
-        *_row("home", next(filter(None, urls), "")),
-        *_needs(needs, "no other package"),
-    ]
+    yield "made by", one_line(f"something else: {contents.note or 'no manifest inside'}"), 2
+    yield "licence", one_line(nuspec.text("license") or nuspec.text("licenseUrl")), 1
+    yield "home", one_line(next(filter(None, urls), "")), 1
+    yield "needs", _listed(needs) or "no other package", 4
 
 
 def _dependencies(contents: Package) -> list[dict[str, str]]:
@@ -180,11 +170,6 @@ def _places(files: Iterable[tuple[str, int]]) -> list[str]:
     return listed
 
 
-def _needs(names: Iterable[str], nothing: str) -> list[_Row]:
-    *first, last = [*map(one_line, names)] or [nothing]
-    return _rows("needs", [*(f"{name}," for name in first), last], gap=1)
-
-
 def one_line(text: str) -> str:
     """Return a text from a package on one line, without what could steer a terminal."""
     shown = "".join(char if char.isprintable() else " " for char in text[: 4 * _LONGEST_TEXT])
@@ -192,26 +177,30 @@ def one_line(text: str) -> str:
     return shown if len(shown) <= _LONGEST_TEXT else f"{shown[: _LONGEST_TEXT - 3]}..."
 
 
-def _row(name: str, text: str, most: int = 1) -> list[_Row]:
-    """Return a text's words as at most `most` lines; none without text."""
-    return _rows(name, one_line(text).split(), gap=1, most=most)
+def _unbroken(parts: Iterable[str], gap: str = "   ") -> str:
+    """Return parts as a text that is never broken inside one."""
+    return gap.join(part.replace(" ", _UNBROKEN) for part in parts)
 
 
-def _rows(name: str, parts: Iterable[str], *, gap: int = 3, most: int = 4) -> list[_Row]:
-    """Return lines of parts, never broken inside one; after `most` lines the rest is dropped.
+def _listed(names: Iterable[str]) -> str:
+    return _unbroken(map(one_line, names), ", ")
 
-    That many are they on a whole screen; a narrower one has more.
+
+def _lines(row: _Row, width: int) -> list[str]:
+    """Return a row's lines, none without text; what is longer is cut.
+
+    A whole screen has as many as the row says; a narrower one has more.
     """
-    text = (" " * gap).join(part.replace(" ", _UNBROKEN) for part in parts)
-
-    def lines(width: int) -> list[str]:
-        room = max(width - _NAME_WIDTH - 2, _NARROWEST)
-        many = most * -(-(_WIDTH - _NAME_WIDTH - 2) // room)
-        # A single part is shown whole, however long it is.
-        shown = [text] if text and " " not in text else _wrap(text, room, max_lines=many)
-        return [
-            f"  {label:<{_NAME_WIDTH}}{line.replace(_UNBROKEN, ' ')}"
-            for label, line in zip([name, *[""] * len(shown)], shown, strict=False)
-        ]
-
-    return [lines]
+    name, text, most = row
+    room = max(width - _NAME_WIDTH - 2, _NARROWEST)
+    many = most * -(-(_WIDTH - _NAME_WIDTH - 2) // room)
+    # A single part is shown whole, however long it is.
+    shown = [text] if " " not in text else wrap(
+        text, room, max_lines=many, placeholder=" ...", break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
+    return [
+        f"  {label:<{_NAME_WIDTH}}{line.replace(_UNBROKEN, ' ')}"
+        for label, line in zip([name, *[""] * len(shown)], shown, strict=False)
+        if text
+    ]

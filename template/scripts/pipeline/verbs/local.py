@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -31,6 +32,7 @@ from ..project.sources import STACK
 from ..project.stack import stack_text
 from ..runtime.function_code import LocalRuntime
 from ..runtime.pool import native_code
+from ..stack.change_set import Stacks, outputs_of
 
 # Objects that events in files name lie below it, each in a folder named like its bucket.
 EVENTS = Path("tests") / "events"
@@ -181,20 +183,21 @@ def _objects(event: bytes) -> Iterator[tuple[str, str]]:
 
 def _with_stack(wanted: Background, reporter: Reporter, aws: LocalAws, project: Project) -> Started:
     name = resource_name(LOCAL_ENVIRONMENT, project.function.name)
-    cloudformation = client(aws, "cloudformation")
-    template = stack_text(project.root)
-    there = _template(cloudformation, name)
-    if there == template:
+    stacks = Stacks(client(aws, "cloudformation"), time.sleep)
+    template, there = stack_text(project.root), stacks.find(name)
+    if there and there["StackStatus"] not in _COMPLETE:
+        # Stacks are made while the caller waits: this one was given up.
+        stacks.client.delete_stack(StackName=name)
+        there = None
+    if there and stacks.client.get_template(StackName=name)["TemplateBody"] == template:
         reporter.line(f"  stack     {name} is there already", verbose=True)
     else:
         with reporter.stage("stack") as stage:
-            _put_stack(cloudformation, template, name, is_new=there is None)
-            stage.text = f"{name} {'created' if there is None else 'updated'}"
+            _put_stack(stacks.client, template, name, is_new=there is None)
+            stage.text = f"{name} {'updated' if there else 'created'}"
         _warn_of_unserved(aws, name, reporter)
     _make_bucket(project, wanted.environ, client(aws, "s3"))
-    stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
-    outputs = {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", ())}
-    return Started(aws, name, outputs)
+    return Started(aws, name, outputs_of(stacks.find(name) or {}))
 
 
 def _running(wanted: Background, reporter: Reporter) -> LocalAws:
@@ -264,20 +267,6 @@ def _have_bucket(s3: Any, name: str) -> None:
         region = s3.meta.region_name
         place = {} if region == "us-east-1" else {"LocationConstraint": region}
         s3.create_bucket(Bucket=name, CreateBucketConfiguration=place)
-
-
-def _template(cloudformation: Any, name: str) -> str | None:
-    """Return the template the stack was made from, None without a whole stack.
-
-    Stacks are made while the caller waits, and none is deleted meanwhile: one that is not
-    complete was given up.
-    """
-    pages = cloudformation.get_paginator("describe_stacks").paginate()
-    for stack in [one for page in pages for one in page["Stacks"] if one["StackName"] == name]:
-        if stack["StackStatus"] in _COMPLETE:
-            return str(cloudformation.get_template(StackName=name)["TemplateBody"])
-        cloudformation.delete_stack(StackName=name)
-    return None
 
 
 def _warn_of_unserved(aws: LocalAws, name: str, reporter: Reporter) -> None:

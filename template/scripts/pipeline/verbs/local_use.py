@@ -19,6 +19,7 @@ from ..local.clients import client
 from ..local.state import LocalAws
 from ..project.project import LOCAL_ENVIRONMENT, Project
 from ..runtime.invocation import Figures, Invocation, posted_type
+from ..stack.change_set import outputs_of
 from .local import lay_out, state_file
 from .run import check_event, show
 
@@ -87,7 +88,7 @@ def put_local(
     with _explained(project):
         cloudformation = client(aws, "cloudformation")
         (stack,) = cloudformation.describe_stacks(StackName=_name(project))["Stacks"]
-        outputs = {one["OutputKey"]: one["OutputValue"] for one in stack.get("Outputs", ())}
+        outputs = outputs_of(stack)
         if "QueueUrl" in outputs and "BucketName" not in outputs:
             done = _send(client(aws, "sqs"), outputs["QueueUrl"], file, data, key)
             said = f"as message {done['message']} to {done['queue']}"

@@ -93,26 +93,19 @@ def _line(event: Mapping[str, Any]) -> LogLine:
 def _pages(
     client: Any, group: str, since: int, *, is_local: bool
 ) -> Iterator[Iterable[dict[str, Any]]]:
-    """Yield the pages since a moment; AWS may send empty ones before the last."""
-    token: dict[str, str] = {}
-    while True:
-        try:
-            with explained_errors(group, "logs:FilterLogEvents"):
-                answer = client.filter_log_events(
-                    logGroupName=group, startTime=since, interleaved=True, **token
-                )
-        except Missing:
-            return
-        except Unanswered as error:
-            if not is_local:
-                raise
-            then = "Run `python3 tasks.py deploy local`."
-            raise PipelineError("local", "the embedded AWS has stopped", then) from error
-        yield answer.get("events", ())
-        following = {"nextToken": answer["nextToken"]} if answer.get("nextToken") else token
-        if following == token:
-            return
-        token = following
+    """Yield the pages since a moment."""
+    pages = client.get_paginator("filter_log_events")
+    try:
+        with explained_errors(group, "logs:FilterLogEvents"):
+            for page in pages.paginate(logGroupName=group, startTime=since, interleaved=True):
+                yield page.get("events", ())
+    except Missing:
+        return
+    except Unanswered as error:
+        if not is_local:
+            raise
+        then = "Run `python3 tasks.py deploy local`."
+        raise PipelineError("local", "the embedded AWS has stopped", then) from error
 
 
 def _group(functions: Any, name: str) -> str:

@@ -11,7 +11,7 @@ from ..core.errors import PipelineError
 from ..core.events import Reporter
 from ..core.manifest import MANIFEST_NAME, Manifest
 from ..core.names import LATEST, release_in, version_name
-from ..core.text import few
+from ..core.text import aligned, few
 from ..deploy.observe import (
     Alias,
     Observed,
@@ -29,8 +29,8 @@ from ..edge.machine import Machine
 from ..octopus.client import Access, connect
 from ..octopus.releases import newest_releases
 from ..project.project import Project
+from .last_build import last_build
 from .which_function import Place, caller
-from .which_package import last_build
 
 
 @dataclass(frozen=True)
@@ -137,12 +137,9 @@ def texts(found: Sequence[Status]) -> list[list[str]]:
 
     A text has more than one line where it is long.
     """
-    heads = [one.head for one in found]
-    widths = [max(map(len, column)) for column in zip(*heads, strict=True)]
-    tops = ["   ".join(map(str.ljust, head, widths)).rstrip() for head in heads]
     return [
         [top, *("\n".join(row(*pair)) for pair in one.rows())]
-        for top, one in zip(tops, found, strict=True)
+        for top, one in zip(aligned([one.head for one in found]), found, strict=True)
     ]
 
 

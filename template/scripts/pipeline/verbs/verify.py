@@ -25,16 +25,29 @@ from ..package.make import TOOL_LOCK, Built, Order, make_package, restore_depend
 from ..project.buildserver import BuildServer
 from ..project.project import Project
 from ..zip.difference import difference
-from .which_package import chosen_package, mark_verified
+from .last_build import chosen_package, mark_verified
 
 
 def verify(
     named: str | None, machine: Machine, reporter: Reporter, *, cold: bool = False
 ) -> tuple[Path, Manifest]:
-    """Verify the named package, or the last build's; return it and its manifest."""
+    """Rebuild the named package, or the last build's, from the commit its manifest names.
+
+    Returns it and its manifest. Raises NotTheSame with the first difference. `cold` uses no cache:
+    packages are fetched again, compared with the lock's hashes, and deflated again.
+    """
     package = chosen_package(named, machine.root)
     with reporter.stage("verify") as stage:
-        manifest = verify_package(package, machine, reporter, cold=cold)
+        manifest = _manifest(package)
+        if reason := unverifiable(manifest, machine.git):
+            then = "Commit, and build again." if machine.git else "Verify it in a clone."
+            raise PipelineError(f"verify {package.name}", f"it cannot be verified: {reason}", then)
+        then = (
+            "It was changed since it was built, or something outside the commit went into it. "
+            "Build the commit anew."
+        )
+        with _rebuilt(manifest, machine, reporter, cold=cold) as rebuilt:
+            _compare(package, rebuilt, manifest, then)
         mark_verified(machine.root, package)
         commit = str(manifest.source.commit)[:7]
         stage.text = f"{package.name}: rebuilt from {commit}, the same bytes"
@@ -66,28 +79,6 @@ def verify_build(built: Built, machine: Machine, reporter: Reporter) -> None:
         built_zip = built.function_zip.path
         _compare(built_zip, rebuilt.with_name(FUNCTION_ZIP), manifest, then)
         _compare(built.package, rebuilt, manifest, then)
-
-
-def verify_package(
-    package: Path, machine: Machine, reporter: Reporter, *, cold: bool = False
-) -> Manifest:
-    """Rebuild any package of this repository from the commit its manifest names, and compare.
-
-    Returns the manifest. Raises NotTheSame with the first difference. `cold` uses no cache:
-    packages are fetched again, compared with the lock's hashes, and deflated again.
-    """
-    manifest = _manifest(package)
-    reason = unverifiable(manifest, machine.git)
-    if reason:
-        then = "Commit, and build again." if machine.git else "Verify it in a clone."
-        raise PipelineError(f"verify {package.name}", f"it cannot be verified: {reason}", then)
-    then = (
-        "It was changed since it was built, or something outside the commit went into it. "
-        "Build the commit anew."
-    )
-    with _rebuilt(manifest, machine, reporter, cold=cold) as rebuilt:
-        _compare(package, rebuilt, manifest, then)
-    return manifest
 
 
 def rebuild(manifest_file: Path, folder: Path, machine: Machine, say: Say) -> Path:
@@ -165,12 +156,9 @@ def _unknown(manifest: Manifest, git: Git, machine: Machine) -> PipelineError:
 
 def _is_of_this_library(clone: Path, machine: Machine) -> bool:
     """Tell whether this process would make what the clone's own library and tools make."""
-    ours, others = (_text(root / TOOL_LOCK) for root in (machine.root, clone))
+    locks = [root / TOOL_LOCK for root in (machine.root, clone)]
+    ours, others = (read_text(one, one.name) if one.is_file() else "" for one in locks)
     return ours == others and code_digest(clone / "scripts" / "pipeline") == running_code()
-
-
-def _text(path: Path) -> str:
-    return read_text(path, path.name) if path.is_file() else ""
 
 
 def _rebuild_in_child(clone: Path, facts: Path, folder: Path, machine: Machine) -> Path:

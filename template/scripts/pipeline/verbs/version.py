@@ -9,13 +9,11 @@ from datetime import datetime
 
 from ..core.errors import UsageError
 from ..core.text import quoted
-from ..edge.git import Git
 from ..project.buildserver import BuildServer
 from ..project.project import Project
 from ..project.versions import (
     DEFAULT_STRATEGY,
     TAG_STRATEGY,
-    TagFacts,
     Version,
     VersionRequest,
     branch_tag,
@@ -70,7 +68,7 @@ def choose_version(
             build_number=number,
             prerelease_tag=tag,
             prerelease=options.prerelease,
-            tags=lambda: _tag_facts(project.git),
+            git=project.git,
         )
     )
 
@@ -85,9 +83,3 @@ def _number(server: BuildServer) -> int | None:
             "Set the build number's format to the bare counter, or pass --build-number.",
         )
     return int(server.build_number)
-
-
-def _tag_facts(git: Git | None) -> TagFacts | None:
-    if git is None:
-        return None
-    return TagFacts(git.nearest_tag(), git.commit() or "", git.is_shallow(), git.tag_prefix)

@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
@@ -80,124 +80,117 @@ def watch(
             wait(_BETWEEN_LOOKS)
 
 
+@dataclass
 class _Watcher:
-    """What there was at the last look, and what ran then."""
+    """What there was at the last look, and what ran then; `held` is closed at the end."""
 
-    def __init__(
-        self,
-        watched: Watched,
-        machine: Machine,
-        reporter: Reporter,
-        scratch: Path,
-        held: ExitStack,
-    ) -> None:
-        self.task = scratch / "task"
-        self._watched = watched
-        self._machine = machine
-        self._reporter = reporter
-        self._scratch = scratch
-        self._held = held
-        self._stack: Callable[[Project], Started] | None = None
-        index = [machine.git.index()] if machine.git else []
-        self._beside = (*watched.files, *index)
-        self._seen: _Looks = {}
-        self._inputs: dict[str, object] = {}
-        self._setup: _Setup | None = None
-        self._locks = _locks(machine.root)
-        self._made: tuple[str, ...] = ()
+    watched: Watched
+    machine: Machine
+    reporter: Reporter
+    scratch: Path
+    held: ExitStack
+    stack: Callable[[Project], Started] | None = None
+    seen: _Looks = field(default_factory=dict)
+    inputs: dict[str, object] = field(default_factory=dict)
+    setup: _Setup | None = None
+    made: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.task = self.scratch / "task"
+        index = [self.machine.git.index()] if self.machine.git else []
+        self.beside = (*self.watched.files, *index)
+        self.locks = _locks(self.machine.root)
 
     def look(self, wait: Callable[[float], None]) -> None:
         """Run the events if anything that they depend on was saved since the last look."""
-        now = _look(self._machine.root, self._locks, self._beside)
-        if now == self._seen:
+        now, before = self._now(), self.seen
+        if now == before:
             return
-        before = self._seen
-        self._seen = _settled(
-            lambda: _look(self._machine.root, self._locks, self._beside), now, wait
-        )
+        self.seen = _settled(self._now, now, wait)
         try:
-            self._react(self._seen.keys() - before.keys())
+            self._react(self.seen.keys() - before.keys())
         except PipelineError as error:
-            self._reporter.emit(Failed("", error))
+            self.reporter.emit(Failed("", error))
+
+    def _now(self) -> _Looks:
+        return _look(self.machine.root, self.locks, self.beside)
 
     def _react(self, appeared: set[str]) -> None:
-        began = self._machine.seconds()
-        before, self._inputs = self._inputs, {}
-        settings = (_PYPROJECT, STACK, HOOKS, *self._locks)
-        if any(self._seen.get(name) != before.get(name) for name in settings):
+        began = self.machine.seconds()
+        before, self.inputs = self.inputs, {}
+        settings = (_PYPROJECT, STACK, HOOKS, *self.locks)
+        if any(self.seen.get(name) != before.get(name) for name in settings):
             self._run_hook()
-        root, git = self._machine.root, self._machine.git
-        every = with_made(root, own_files(root, git), self._made)
-        files = [file for file in every if file.path.startswith(_BELOW) or file.path in self._locks]
+        root, git = self.machine.root, self.machine.git
+        every = with_made(root, own_files(root, git), self.made)
+        files = [file for file in every if file.path.startswith(_BELOW) or file.path in self.locks]
         self._name_untracked(appeared - {file.path for file in files})
         # Neither git's index, which it rewrites for many reasons, nor what it does not track.
-        others = (*settings, *map(str, self._watched.files))
-        self._inputs = {name: self._seen.get(name) for name in others}
-        self._inputs |= {file.path: (self._seen.get(file.path), file) for file in files}
-        saved = {name for name, _ in self._inputs.items() ^ before.items()}
+        others = (*settings, *map(str, self.watched.files))
+        self.inputs = {name: self.seen.get(name) for name in others}
+        self.inputs |= {file.path: (self.seen.get(file.path), file) for file in files}
+        saved = {name for name, _ in self.inputs.items() ^ before.items()}
         if not saved:
             return
         if before:
-            self._reporter.line(stage_line("watch", few(saved), "saved"))
+            self.reporter.line(stage_line("watch", few(saved), "saved"))
         if saved.intersection(settings):
-            self._setup = None
-        failed, count = self._run(Sources(self._machine.root, tuple(files)))
+            self.setup = None
+        failed, count = self._run(Sources(self.machine.root, tuple(files)))
         text = f"{failed} of {count} events failed" if failed else f"{count} answered"
-        self._reporter.line(stage_line("watch", text, f"{self._machine.seconds() - began:.2f} s"))
+        self.reporter.line(stage_line("watch", text, f"{self.machine.seconds() - began:.2f} s"))
 
     def _run_hook(self) -> None:
         """Let the stage before a build write its files, which is no save."""
-        root, git = self._machine.root, self._machine.git
-        self._made = before_build(Project.load(root), git, self._reporter.line).made
-        self._seen = _look(root, self._locks, self._beside)
+        project = Project.load(self.machine.root)
+        self.made = before_build(project, self.machine.git, self.reporter.line).made
+        self.seen = self._now()
 
     def _name_untracked(self, names: set[str]) -> None:
-        git = self._machine.git
+        git = self.machine.git
         names = {name for name in names if name.startswith(_BELOW)}
         # Only when there is something to ask for: git takes longer than all the looking.
         untracked = {*git.status().untracked} & names if git and names else set()
         if untracked:
             verb = "is" if len(untracked) == 1 else "are"
-            self._reporter.warn(f"{few(untracked)} {verb} not in the function before `git add`")
+            self.reporter.warn(f"{few(untracked)} {verb} not in the function before `git add`")
 
     def _run(self, sources: Sources) -> tuple[int, int]:
         """Return how many of the events failed, and how many there were."""
-        setup = self._setup = self._setup or self._set_up()
-        zipped = self._scratch / FUNCTION_ZIP
-        _, own = function_sources(setup.project, sources, setup.restored, self._machine)
+        setup = self.setup = self.setup or self._set_up()
+        zipped = self.scratch / FUNCTION_ZIP
+        _, own = function_sources(setup.project, sources, setup.restored, self.machine)
         make_function_zip(own.files, setup.restored, zipped)
         unpack_function(zipped, self.task)
-        events = [*map(read_event, self._watched.files), *self._watched.given]
+        events = [*map(read_event, self.watched.files), *self.watched.given]
         if setup.started:
-            lay_out(events, setup.project.root, setup.started.aws, self._reporter)
+            lay_out(events, setup.project.root, setup.started.aws, self.reporter)
         done = run_events(
             FunctionCode(self.task, setup.project.function.handler, setup.runtime),
             setup.settings,
             events,
-            self._reporter,
-            bytecode=self._scratch / "bytecode",
-            terminal=self._watched.terminal,
+            self.reporter,
+            bytecode=self.scratch / "bytecode",
+            terminal=self.watched.terminal,
         )
         return sum(bool(invocation.error) for invocation in done), len(done)
 
     def _set_up(self) -> _Setup:
-        project = Project.load(self._machine.root)
+        project = Project.load(self.machine.root)
         engine = engine_for(project.function.runtime)
-        self._locks = (*engine.locks, *engine.beside)
-        runtime = engine.runtime(project.function, self._machine, self._reporter)
-        with self._reporter.stage("restore") as stage:
-            restored = restore_dependencies(project, self._machine, self._reporter.warn)
+        self.locks = (*engine.locks, *engine.beside)
+        runtime = engine.runtime(project.function, self.machine, self.reporter)
+        with self.reporter.stage("restore") as stage:
+            restored = restore_dependencies(project, self.machine, self.reporter.warn)
             stage.text = f"{counted(restored.locked, 'package')}, locked"
         facts, binaries = project.function.facts(), restored.installed.binaries
-        native = native_dependencies(
-            project, facts, binaries, runtime, self._machine, self._reporter
-        )
-        wanted = background(project, runtime, self._machine)
+        native = native_dependencies(project, facts, binaries, runtime, self.machine, self.reporter)
+        wanted = background(project, runtime, self.machine)
         needed = running(wanted.state) or calls_aws(facts.boto3, restored.dependencies)
-        if needed and not self._stack:
-            self._stack = self._held.enter_context(aws_at_hand(wanted, self._reporter))
-        started = self._stack(project) if self._stack else None
-        settings = run_settings(project, facts, self._machine.environ, self._reporter, started)
+        if needed and not self.stack:
+            self.stack = self.held.enter_context(aws_at_hand(wanted, self.reporter))
+        started = self.stack(project) if self.stack else None
+        settings = run_settings(project, facts, self.machine.environ, self.reporter, started)
         return _Setup(project, runtime, native or restored, settings, started)
 
 

@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from ..core.errors import PipelineError
 from ..core.names import resource_name
 from ..deploy.aws_errors import explained_errors
-from ..deploy.aws_session import Connect, Connection, connect
+from ..deploy.aws_session import Connect, Connection, Credentials, connect
 from ..edge.machine import Machine
 from ..local.clients import client
+from ..local.state import LocalAws
 from ..project.project import Environment, Project
+from ..stack.change_set import Stacks
 from .deploy_here import worker_credentials
 from .local_use import local_aws
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a function is: its name, and AWS there."""
+    """Where a function is, or belongs: its name, which is its stack's too, and AWS there.
+
+    `credentials` and `environ` are those of a deploy to it; `sleep` takes seconds.
+    """
 
     environment: Environment
     function: str
     connection: Connection
+    credentials: Credentials | None = None
+    environ: Mapping[str, str] = field(default_factory=dict)
+    sleep: Callable[[float], None] = time.sleep
+
+    @property
+    def clients(self) -> Callable[[str], Any]:
+        """Return what gives the client of a service."""
+        return self.connection.clients
+
+    @property
+    def stacks(self) -> Stacks:
+        """Return the stacks there."""
+        return Stacks(self.clients("cloudformation"), self.sleep)
 
 
 def caller(place: Place) -> str:
@@ -43,10 +64,21 @@ def place_of(project: Project, named: str, machine: Machine, connect: Connect = 
     Raises PipelineError for one that is not declared, and where there is no way into it.
     """
     environment = project.environment(named)
-    function = resource_name(environment.name, project.function.name)
-    if not environment.is_local:
-        credentials = worker_credentials(environment, machine.environ)
-        return Place(environment, function, connect(credentials, environment.place()))
-    aws = local_aws(project, machine)
-    clients = partial(client, aws)
-    return Place(environment, function, Connection(clients("lambda"), clients))
+    aws = local_aws(project, machine) if environment.is_local else None
+    return place_in(aws, project, environment, machine, connect)
+
+
+def place_in(
+    aws: LocalAws | None, project: Project, environment: Environment, machine: Machine,
+    connect: Connect = connect,
+) -> Place:  # fmt: skip
+    """Connect to an environment in an embedded AWS, or in its own account without one."""
+    name, environ = resource_name(environment.name, project.function.name), machine.environ
+    if aws is None:
+        credentials = worker_credentials(environment, environ)
+        connection = connect(credentials, environment.place())
+        return Place(environment, name, connection, credentials, environ)
+    variables, clients = aws.environment(), partial(client, aws)
+    connection = Connection(clients("lambda"), clients)
+    credentials = Credentials.from_environment(variables)
+    return Place(environment, name, connection, credentials, {**environ, **variables})
