@@ -41,7 +41,7 @@ def _compile_pytest(folder: Path) -> None:
     """Let the tests' environment have bytecode: a build writes none, and would compile it anew."""
     with tempfile.TemporaryDirectory() as nothing:
         python = folder / ".pipeline" / "python" / "bin" / "python"
-        collect = [python, "-m", "pytest", "-p", "no:cacheprovider", "--junitxml=none.xml"]
+        collect = [str(python), "-m", "pytest", "-p", "no:cacheprovider", "--junitxml=none.xml"]
         done = subprocess.run(
             collect, cwd=nothing, env=environment(), capture_output=True, check=False
         )
