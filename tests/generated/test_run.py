@@ -20,6 +20,7 @@ from tests.generated.repository import (
     set_up_child,
     wait_for_text,
 )
+from tests.words import assert_said
 
 EVENT = "tests/events/hello.json"
 
@@ -81,8 +82,7 @@ def test_another_python_is_told_once(repository: Repository) -> None:
     repository.must("package", extra=bare)
     done = repository.must("run", "--event", EVENT, extra=bare)
     warnings = [line for line in done.err.splitlines() if line.startswith("warning: ")]
-    assert len(warnings) == 1, done.err
-    assert "Python 3.14 is not on this machine" in warnings[0]
+    assert_said("\n".join(warnings), {rf"\b3\.{sys.version_info.minor}\b": "3.N"})
 
 
 @pytest.mark.slow
@@ -123,7 +123,7 @@ def test_watch_is_for_the_work_tree(repository: Repository) -> None:
     for word in ("some.nupkg", "--json"):
         done = repository.verb("run", word, "--watch", "--event", EVENT)
         assert done.code == 2
-        assert f"Leave out {word}." in done.err
+        assert_said(done.err)
 
 
 @pytest.mark.slow
