@@ -24,6 +24,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "scripts"))
+try:
+    __import__("bootstrap")
+except Exception as error:  # noqa: BLE001 - whatever is wrong with it
+    raise SystemExit(
+        "scripts/bootstrap.py: %s\nBring it back: python3 scripts/doctor.py --fix" % error
+    ) from None
 
 import bootstrap
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import copier
+from jinja2 import Environment
 
 ROOT = Path(__file__).resolve().parent.parent
 NEWER_THAN_ANY_RELEASE = "v999.0.0"
@@ -20,6 +21,28 @@ _WINDOWS_REFUSES = re.compile(
 )
 
 Render = Callable[..., Path]
+
+
+def _compile_each_text_once() -> None:
+    """Keep what Jinja compiles: copier has it do so anew for each part of each file's name.
+
+    That is more than half of the time of a render, of which the tests make hundreds. The same text
+    under the same settings is the same code.
+    """
+    compiled: dict[Any, Any] = {}
+    compile_ = Environment.compile
+
+    def once(self: Environment, source: Any, *more: Any, **named: Any) -> Any:
+        settings = (type(self), self.lexer, *self.extensions, self.autoescape)
+        key = (settings, source, more, *named.items())
+        if key not in compiled:
+            compiled[key] = compile_(self, source, *more, **named)
+        return compiled[key]
+
+    Environment.compile = once  # type: ignore[method-assign]
+
+
+_compile_each_text_once()
 
 
 def copy_template(

@@ -17,7 +17,7 @@ from pipeline.core.foreign import harmless
 
 from .config import RINGS
 from .screen import SOON, age, live, unknown
-from .status import MEANINGS, STATES, Standing, Survey
+from .status import MEANINGS, NEXT, STATES, Standing, Survey
 
 _HERE = Path(__file__).parent
 _LAST = 1 << 30  # the place in an order of what has no value for it
@@ -110,6 +110,7 @@ def _more(one: Standing) -> str:
     """Return what is seen of a repository when its row is open."""
     left = {
         "State": f"{one.state}: {MEANINGS[one.state]}",
+        "Next": NEXT[one.state],
         "Also": ", ".join(one.also),
         "Owner": one.owner,
         "Address": _link(one.url, one.url),

@@ -36,6 +36,15 @@ MEANINGS = {
     "behind": "there is a newer release",
     "current": "the newest release, as it should be",
 }
+# What somebody does about it who is responsible for the repository.
+NEXT = {
+    "broken": "correct what is said above, in the repository or in fleet.toml",
+    "conflicted": "python3 tasks.py doctor names the files: keep what is right, and commit",
+    "changed": "python3 tasks.py doctor --fix, or record what has to stay for a while",
+    "silent": "start a build, and look at what should have: its schedule, its bot",
+    "behind": "merge the open update; without one, fleet.update makes it",
+    "current": "",
+}
 _COMMITTED = re.compile(rb"^committer .*> (\d+) ", re.MULTILINE)
 _RECORDED = re.compile(rb"^_commit: *['\"]?([\w.+-]+)", re.MULTILINE)
 _LATEST = 4_000_000_000  # seconds since 1970, as late as a commit is taken to be

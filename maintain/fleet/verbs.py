@@ -42,8 +42,10 @@ def status(
     from pipeline.edge.http import Http
     from pipeline.octopus.client import Access
 
+    from .clones import Gate
     from .deployed import from_file, from_octopus, with_versions
     from .hosts import api_of
+    from .pauses import Pauses
     from .screen import how_many
     from .signs import Signs
     from .status import Source, survey
@@ -52,15 +54,16 @@ def status(
     environ = run.machine.environ
     token = read.host.secret(environ)
     run.hide(*filter(None, [token]))
-    http = Http(environ, tell=run.reporter.line)
-    host = None
-    if token and read.host.api and not offline:
-        api = api_of(read.host, token, http, tell=run.reporter.line)
-        host = Signs(read.host.kind, api)
-    with run.reporter.stage("status") as stage:
+    with Pauses() as pauses, run.reporter.stage("status") as stage:
+        sleep = pauses.sleep
+        http = Http(environ, sleep=sleep, tell=run.reporter.line)
+        host = None
+        if token and read.host.api and not offline:
+            api = api_of(read.host, token, http, sleep=sleep, tell=run.reporter.line)
+            host = Signs(read.host.kind, api)
         done, total = count(1), len(read.repositories)
         source = Source(
-            environ, run.machine.now(), host, offline=offline,
+            environ, run.machine.now(), host, Gate(sleep), offline=offline,
             tell=lambda name: stage.progress(name, next(done), total),
         )  # fmt: skip
         found = survey(read, source)
@@ -148,22 +151,24 @@ def update(
     from .clones import Gate, git_environment, mirror
     from .config import Repository
     from .hosts import host_of
+    from .pauses import Pauses
     from .update import Fleetwide, run_update
     from .updating import release_of
 
     read, environ = fleet_of(run, fleet, ""), run.machine.environ
     token = read.host.secret(environ)
     run.hide(*filter(None, [token]))
-    host = host_of(read.host, token, Http(environ, tell=run.reporter.line), tell=run.reporter.line)
-    gate = Gate()
     theirs, login = Repository("template", read.template), git_environment(read.host, environ)
-    template = mirror(read.clones, theirs, login, gate, offline=False)
-    with tempfile.TemporaryDirectory(prefix="fleet-") as folder:
+    with tempfile.TemporaryDirectory(prefix="fleet-") as folder, Pauses() as pauses:
+        sleep, tell = pauses.sleep, run.reporter.line
+        http, gate = Http(environ, sleep=sleep, tell=tell), Gate(sleep)
+        host = host_of(read.host, token, http, sleep=sleep, tell=tell)
+        template = mirror(read.clones, theirs, login, gate, offline=False)
         release = release_of(template.path, to, Path(folder), environ)
-        run.reporter.line(f"{release.name}{', as a dry run' if dry_run else ''}")
+        tell(f"{release.name}{', as a dry run' if dry_run else ''}")
         fleetwide = Fleetwide(
             read, release, host, environ,
-            dry_run=dry_run, build=build, gate=gate, tell=run.reporter.line,
+            dry_run=dry_run, build=build, gate=gate, tell=tell,
         )  # fmt: skip
         report = run_update(fleetwide, ring=ring, only=_names(only))
     if dry_run and not run.json:

@@ -39,6 +39,7 @@ LOCKS = {
 }
 # Verbs that need no `.venv`: files beside this one that work when the library is broken.
 _STANDALONE = ("doctor", "update")
+_OURS = ("pipeline", "doctor", "update", "deploy", "bootstrap")
 _RESTORE = "Bring it back: python3 tasks.py doctor --fix"
 # What asks for a document on standard output, also when there is no verb yet that could give it.
 JSON = frozenset(("--json", "-j", "-jv", "-vj"))
@@ -77,11 +78,7 @@ def hand_over(root: Path, module: str, lock: str = LOCKS["build"]) -> None:
         python = [str(venv_python(root)), "-X", "utf8"]
         code = _run([*python, str(root / "tasks.py"), *sys.argv[1:]])
     except BootstrapError as error:
-        then = "" if "Bring it back" in str(error) else blame(root)
-        _say(f"setup: {error}\n{then}".rstrip())
-        if JSON.intersection(sys.argv):
-            document = {"where": "setup", "what": str(error), "then": then}
-            sys.stdout.write(json.dumps({"error": document}, indent=2) + "\n")
+        _refuse(error, "" if "Bring it back" in str(error) else blame(root))
         code = 1
     except KeyboardInterrupt:
         code = 130
@@ -98,10 +95,32 @@ def _standalone(root: Path, verb: str, words: Sequence[str]) -> int:
         raise BootstrapError(f"scripts/{verb}.py: {error}\n{then}") from None
 
 
-def _explained(root: Path, kind: type[BaseException], *rest: Any) -> None:
-    _without_interrupts(kind, *rest)
+def _refuse(error: BaseException, then: str) -> None:
+    _say(f"setup: {error}\n{then}".rstrip())
+    if JSON.intersection(sys.argv):
+        document = {"where": "setup", "what": str(error), "then": then}
+        sys.stdout.write(json.dumps({"error": document}, indent=2) + "\n")
+
+
+def _explained(root: Path, kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    if then := missing(root, error):
+        _refuse(error, then)
+        return
+    _without_interrupts(kind, error, trace)
     if not issubclass(kind, KeyboardInterrupt) and (why := blame(root)):
         _say(why)
+
+
+def missing(root: Path, error: BaseException) -> str:
+    """Return what to do where a file of ours is missing or does not parse; else nothing.
+
+    A trace would say no more.
+    """
+    if isinstance(error, SyntaxError):
+        is_ours = Path(error.filename or "").is_relative_to(root / "scripts")
+    else:
+        is_ours = isinstance(error, ImportError) and str(error.name).split(".")[0] in _OURS
+    return blame(root) if is_ours else ""
 
 
 def blame(root: Path) -> str:

@@ -372,6 +372,8 @@ def _show(found: Sequence[Finding], *, as_json: bool) -> int:
         if alike[_SHOWN:]:
             sys.stdout.write(f"  and {len(alike) - _SHOWN} more: --json has them all\n")
         sys.stdout.write(f"{then}\n\n" if then else "\n")
+    if any(one.sha256 for one in found):
+        sys.stdout.write(f"What has to stay for a while: {ALLOWED} says how.\n")
     sys.stdout.write(f"doctor: {len(found)} found\n" if found else "doctor: nothing found\n")
     return code
 

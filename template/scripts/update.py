@@ -27,7 +27,8 @@ import doctor
 from doctor import DoctorError
 
 _USAGE = "usage: update [--to VERSION] [--preview] [--answer NAME=VALUE ...] [--no-build] [--json]"
-_RELEASE = re.compile(r"v(\d+)\.(\d+)\.(\d+)\Z")
+# A release, or as git describes a commit above one.
+_VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)(?:-(\d+)-g[0-9a-f]+)?\Z")
 SHARED = re.compile(r"(pyproject\.toml|tasks\.py|\.gitignore|\.gitattributes|src/[^/]+\.nuspec)\Z")
 _PATCH, _MESSAGE = ".pipeline/update/yours.patch", ".pipeline/update/message.txt"
 _SOLVE = "Keep what is right between the markers, and say so with git add."
@@ -99,11 +100,13 @@ def _hand_over(options: Options, words: Sequence[str], root: Path) -> int:
         if to == now and not options.answers:
             sys.stderr.write(f"update: {now} is the newest release, and this repository has it.\n")
             return _end(options, {"from": now, "to": now})
-        if not (options.to or options.answers) and _is_below(to, now):
+        if not (options.to or options.answers) and _order(to) < _order(now):
             sys.stderr.write(f"update: {now} is newer than the newest release, which is {to}.\n")
             return _end(options, {"from": now, "to": now})
+        _refuse_an_unknown(now, clone)
         if doctor.run(["git", "checkout", "--quiet", "--detach", to, "--"], clone).returncode:
             raise DoctorError(f"the template has no release {to!r}.", 2)
+        _refuse_the_way_back(to, now, clone)
         theirs = clone / "template" / "scripts" / "update.py"
         if not theirs.is_file():
             raise DoctorError(f"{to} is older than this verb: take a newer one.", 2)
@@ -113,16 +116,39 @@ def _hand_over(options: Options, words: Sequence[str], root: Path) -> int:
 
 
 def _newest(tags: Sequence[str]) -> str:
-    releases = {tag: tuple(map(int, m.groups())) for tag in tags if (m := _RELEASE.match(tag))}
+    releases = [tag for tag in tags if _order(tag)[3:] == (0,)]
     if not releases:
-        raise DoctorError("the template has no release yet: say which commit with --to.")
-    return max(releases, key=lambda tag: releases[tag])
+        raise DoctorError(
+            "the template has no tag of a release: say which commit with --to.\n"
+            "If it has releases, in the template's repository: git push --tags"
+        )
+    return max(releases, key=_order)
 
 
-def _is_below(release: str, now: str) -> bool:
-    """Say whether a release is below the one that `git describe` named a later commit by."""
-    tag, *commits = now.rsplit("-", 2)
-    return bool(commits and _RELEASE.match(tag)) and _newest([release, tag]) == tag
+def _order(name: str) -> tuple[int, ...]:
+    """Return the numbers of a release, and how many commits are above it; () of another name."""
+    found = _VERSION.match(name)
+    return tuple(int(number or 0) for number in found.groups()) if found else ()
+
+
+def _refuse_an_unknown(now: str, clone: Path) -> None:
+    """Refuse an origin that is not in the clone: copier finds by it what the team has changed."""
+    if doctor.run(["git", "rev-parse", "--verify", f"{now}^{{commit}}"], clone).returncode:
+        raise DoctorError(
+            f"the template does not have {now}, which this repository was rendered from.\n"
+            "In the template's repository: git push --tags"
+        )
+
+
+def _refuse_the_way_back(to: str, now: str, clone: Path) -> None:
+    """Refuse what the clone has checked out where it is older: copier cannot go back."""
+    to = to if _order(to) else _git(clone, "describe", "--tags", "--always").strip()
+    if () < _order(to) < _order(now):
+        raise DoctorError(
+            f"{to} is older than {now}, which this repository has: an update goes forward only.\n"
+            "To go back: git revert, with the commit that brought the newer one.",
+            2,
+        )
 
 
 def _refuse_answers(given: Sequence[str], root: Path, clone: Path) -> None:
@@ -171,8 +197,15 @@ def _apply(options: Options, root: Path, clone: Path) -> int:
     _git(clone, "clone", "--quiet", "--no-local", "--", top, str(copy))
     code = _updated(options, copy / folder, clone)
     _git(copy, "add", "--all")
-    sys.stderr.write(_git(copy, "diff", "--cached", "--stat", "HEAD"))
-    sys.stderr.write("This was a preview in a clone: nothing was changed here.\n")
+    differs = ("diff", "--cached", "--relative")
+    others = _git(copy / folder, *differs, "--stat", "HEAD", "--", ".", ":(exclude)scripts")
+    ours = _git(copy / folder, *differs, "--shortstat", "HEAD", "--", "scripts")
+    would = {4: "It would leave the conflicts above. ", 1: "The build of it would fail. "}
+    sys.stderr.write(
+        f"{others}In scripts, which is the template's:{ours.rstrip() or ' nothing'}\n\n"
+        "This was a preview in a clone: nothing was changed here. "
+        f"{would.get(code, '')}To do it: the same without --preview.\n"
+    )
     if status:
         sys.stderr.write("What is not committed was left out, and the update wants it committed.\n")
     return code
@@ -193,8 +226,10 @@ def _in_the_way(root: Path, clone: Path) -> list[str]:
 
 def _updated(options: Options, root: Path, clone: Path) -> int:
     say = _printer(options)
-    copier = _copier(root, clone)
     old, known = str(doctor.answers(root)["_commit"]), (root / doctor.ANSWERS).read_bytes()
+    _refuse_an_unknown(old, clone)
+    _refuse_the_way_back(options.to, old, clone)
+    copier = _copier(root, clone)
     say(f"update: {', '.join(options.answers) or f'{old} to {options.to}'}")
     earlier = {} if options.no_build else _packaged(root, "package", say)[0]
 
@@ -236,8 +271,8 @@ def _updated(options: Options, root: Path, clone: Path) -> int:
     if result["conflicts"]:
         for name in result["conflicts"]:
             say(f"  conflict   {name}")
-        say(_SOLVE)
         if not options.preview:
+            say(_SOLVE)
             say(f"Then: python3 tasks.py build, and git commit --file {_MESSAGE}")
         return _end(options, result, 4)
     later, built = ({}, 0) if options.no_build else _packaged(root, "build", say)
@@ -353,19 +388,13 @@ def _applies(root: Path, patch: str) -> bool:
 
 def _between(changelog: str, old: str, new: str) -> str:
     """Return the changelog's sections above one release up to another."""
-    low, high = (re.match(r"v(\d+)\.(\d+)\.(\d+)", name) for name in (old, new))
-    sections = re.split(r"^(?=## )", changelog, flags=re.MULTILINE)
+    low, high = _order(old)[:3], _order(new)[:3]
     wanted = []
-    for section in sections:
-        version = re.match(r"## (\d+)\.(\d+)\.(\d+)", section)
-        above = version and low and _numbers(version) > _numbers(low)
-        if version and above and (high is None or _numbers(version) <= _numbers(high)):
+    for section in re.split(r"^(?=## )", changelog, flags=re.MULTILINE):
+        version = _order(f"v{section[3:].split(maxsplit=1)[0]}")[:3] if section[3:].strip() else ()
+        if () < low < version and (not high or version <= high):
             wanted.append(section.strip())
     return "\n\n".join(wanted)
-
-
-def _numbers(found: re.Match[str]) -> tuple[int, ...]:
-    return tuple(map(int, found.groups()))
 
 
 def _packaged(root: Path, verb: str, say: Callable[[str], None]) -> tuple[Mapping[str, int], int]:

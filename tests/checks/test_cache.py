@@ -182,7 +182,7 @@ def test_a_lock_that_does_not_fit_is_refused(
     changed, uv = replace(project, dependencies=dependencies), _Asking(tmp_path / "uv", {})
     tools = b"now" if asks else b"before"
     if not what:
-        assert restore(changed, uv, tmp_path / "cache", tools).locked == 3
+        assert restore(changed, uv, tmp_path / "cache", tools).installed.locked == 3
         return
     with refused("requirements/function.txt", PipelineError):
         restore(changed, uv, tmp_path / "cache", tools)
@@ -267,7 +267,7 @@ def test_what_was_read_of_the_dependencies_heals(
     uv, cache = _Index(tmp_path / "uv", {}), tmp_path / "cache"
     first = restore(project, uv, cache, b"").installed
     assert first.distributions["tool"].version == "1.0"
-    (remembered,) = cache.glob("installed-*.json")
+    (remembered,) = cache.glob("*.json")
     good = remembered.read_bytes()
     remembered.write_bytes(memory)
     assert restore(project, uv, cache, b"").installed == first

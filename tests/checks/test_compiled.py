@@ -18,7 +18,7 @@ from pipeline.zip.reader import members_of
 from tests.checks.checks_support import ARM64, PE, elf, zip_of
 
 OLD, NEW = (runtime_named(name, where="test") for name in ("python3.11", "python3.13"))
-GOOD = Binary("ELF", "arm64", (2, 17))
+GOOD = Binary("arm64", (2, 17))
 
 
 def _reasons(
@@ -30,16 +30,21 @@ def _reasons(
 @pytest.mark.parametrize(
     ("name", "binary", "runtime", "said"),
     [
-        ("p/a.so", Binary("ELF", "x86_64"), NEW, "is for x86_64, the function runs on arm64"),
-        ("p/a.so", Binary("PE"), NEW, "is for Windows (PE), Lambda is Linux"),
-        ("p/a.so.1.2", Binary("ELF", "x86_64"), NEW, "is for x86_64, the function runs on arm64"),
-        ("p/a.so", Binary("Mach-O"), NEW, "is for macOS (Mach-O), Lambda is Linux"),
-        ("p/a.so", Binary("ELF", problem="its headers are damaged"), NEW, "headers are damaged"),
-        ("p/a.so", Binary("ELF", "arm64", (2, 27)), OLD, "needs glibc 2.27, python3.11 has 2.26"),
-        ("p/a.so", Binary("ELF", "arm64", (2, 35)), NEW, "needs glibc 2.35, python3.13 has 2.34"),
-        ("p/a.cpython-312-aarch64-linux-gnu.so", GOOD, NEW, "is for another Python (312)"),
-        ("p/a.cpython-313t-aarch64-linux-gnu.so", GOOD, NEW, "is for another Python (313t)"),
-        ("p/a.pypy311-pp73-aarch64-linux-gnu.so", GOOD, NEW, "is for another Python (pypy)"),
+        ("p/a.so", Binary("x86_64"), NEW, "is for x86_64, the function runs on Linux arm64"),
+        ("p/a.so", Binary("Windows"), NEW, "is for Windows, the function runs on"),
+        (
+            "p/a.so.1.2",
+            Binary("x86_64"),
+            NEW,
+            "is for x86_64, the function runs on Linux arm64",
+        ),
+        ("p/a.so", Binary("macOS"), NEW, "is for macOS, the function runs on"),
+        ("p/a.so", Binary("", problem="its headers are damaged"), NEW, "headers are damaged"),
+        ("p/a.so", Binary("arm64", (2, 27)), OLD, "needs glibc 2.27, python3.11 has 2.26"),
+        ("p/a.so", Binary("arm64", (2, 35)), NEW, "needs glibc 2.35, python3.13 has 2.34"),
+        ("p/a.cpython-312-aarch64-linux-gnu.so", GOOD, NEW, "is for another Python (cp312)"),
+        ("p/a.cpython-313t-aarch64-linux-gnu.so", GOOD, NEW, "is for another Python (cp313t)"),
+        ("p/a.pypy311-pp73-aarch64-linux-gnu.so", GOOD, NEW, "is for another Python (pypy311)"),
         ("p/a.cpython-313-aarch64-linux-musl.so", GOOD, NEW, "is for musl, Lambda has glibc"),
     ],
 )
@@ -60,14 +65,17 @@ _NODE = runtime_named("nodejs24.x", where="test")
     ("files", "said"),
     [
         (("linux-arm64/a.node", "linux-x64/a.node", "linux-arm64/a.musl.node"), ""),
-        (("linux-x64/a.node", "win32-x64/a.node"), "is for x86_64, the function runs on arm64"),
+        (
+            ("linux-x64/a.node", "win32-x64/a.node"),
+            "is for x86_64, the function runs on Linux arm64",
+        ),
         (("linux-arm64/a.musl.node",), "is for musl, Lambda has glibc"),
     ],
     ids=["one fits", "none of the machine", "none of the libc"],
 )
 def test_a_package_of_node_needs_one_that_fits(files: tuple[str, ...], said: str) -> None:
     """It brings a file for each system, and chooses one when it is loaded."""
-    kinds = {"linux-arm64": GOOD, "linux-x64": Binary("ELF", "x86_64"), "win32-x64": Binary("PE")}
+    kinds = {"linux-arm64": GOOD, "linux-x64": Binary("x86_64"), "win32-x64": Binary("Windows")}
     found = {_MODULE + name: kinds[name.partition("/")[0]] for name in files}
     reasons = _reasons(found, _NODE)
     assert bool(reasons) == bool(said)
@@ -86,20 +94,20 @@ def test_a_package_of_node_needs_one_that_fits(files: tuple[str, ...], said: str
 )
 def test_what_it_can_load(name: str, runtime: Runtime, glibc: tuple[int, int]) -> None:
     """The runtime's own tag, the stable interface, plain libraries, and the floor itself."""
-    assert _reasons({name: Binary("ELF", "arm64", glibc)}, runtime) == []
+    assert _reasons({name: Binary("arm64", glibc)}, runtime) == []
 
 
 def test_a_package_is_told_once() -> None:
     """Thirty files of one package with one cause are one reason that counts them."""
-    files = {f"numpy/core/m{number:02}.so": Binary("ELF", "x86_64") for number in range(30)}
-    files["numpy.libs/libblas.so.3"] = Binary("ELF", "x86_64")
+    files = {f"numpy/core/m{number:02}.so": Binary("x86_64") for number in range(30)}
+    files["numpy.libs/libblas.so.3"] = Binary("x86_64")
     (reason,) = _reasons(files)
     assert reason.startswith("numpy: numpy.libs/libblas.so.3 (and 30 more) is for x86_64")
 
 
 def test_own_files_are_told_as_ours() -> None:
     """A file of the repository is named by where it lies there, with another remedy."""
-    (reason,) = _reasons({"app/fast.so": Binary("PE")}, own=frozenset(["app/fast.so"]))
+    (reason,) = _reasons({"app/fast.so": Binary("Windows")}, own=frozenset(["app/fast.so"]))
     assert reason.startswith("src/app: ")
     assert "out of src" in reason
 
@@ -107,19 +115,19 @@ def test_own_files_are_told_as_ours() -> None:
 def test_helpers_for_others_are_no_reason() -> None:
     """A wheel for every platform brings programs and libraries for each; ours would be mistakes."""
     helpers = {
-        "selenium/macos/selenium-manager": Binary("Mach-O"),
-        "selenium/linux/selenium-manager": Binary("ELF", "x86_64"),
-        "fast/_c.pyd": Binary("PE"),
-        "fast/_c.dylib": Binary("Mach-O"),
-        "fast/_c.cpython-313-darwin.so": Binary("Mach-O"),
-        "client/lib-amd64.so": Binary("ELF", "x86_64"),
+        "selenium/macos/selenium-manager": Binary("macOS"),
+        "selenium/linux/selenium-manager": Binary("x86_64"),
+        "fast/_c.pyd": Binary("Windows"),
+        "fast/_c.dylib": Binary("macOS"),
+        "fast/_c.cpython-313-darwin.so": Binary("macOS"),
+        "client/lib-amd64.so": Binary("x86_64"),
         "client/lib-arm64.so": GOOD,
-        "client/lib-x86.so": Binary("ELF", "x86 with 32 bits"),
+        "client/lib-x86.so": Binary("x86 with 32 bits"),
     }
     assert _reasons(helpers) == []
     for name in helpers.keys() - {"client/lib-arm64.so"}:
         assert len(_reasons({name: helpers[name]}, own=frozenset([name]))) == 1
-    damaged = {**helpers, "client/other.so": Binary("ELF", problem="its headers are damaged")}
+    damaged = {**helpers, "client/other.so": Binary("", problem="its headers are damaged")}
     (reason,) = _reasons(damaged)
     assert reason.startswith("client: client/other.so cannot be loaded")
 
@@ -156,6 +164,6 @@ def test_only_compiled_files_are_found(tmp_path: Path) -> None:
     found = compiled_files(members_of(archive))
     assert found == {
         "a/lib.so.6": GOOD,
-        "a/tool": Binary("ELF", "x86_64"),
-        "a/windows.pyd": Binary("PE"),
+        "a/tool": Binary("x86_64"),
+        "a/windows.pyd": Binary("Windows"),
     }

@@ -18,13 +18,8 @@ from pipeline.function.handler import (
     Known,
     known_values,
 )
-from pipeline.function.python.handler_check import (
-    Facts,
-    Here,
-    check_import,
-    outcome,
-)
-from pipeline.function.python.handler_source import syntax_problem
+from pipeline.function.handler_import import Here
+from pipeline.function.python.handler_check import Facts, check_import, outcome
 from pipeline.project.project import Environment, Function
 from pipeline.project.runtimes import Runtime, runtime_named
 from pipeline.runtime.function_code import LocalRuntime
@@ -370,16 +365,3 @@ def test_the_folder_follows_the_zip(check: Check) -> None:
     # The same size within the same second: compiled modules must not outlive their source.
     assert check({"app.py": "import os\n" + FINE}).reason == ""
     assert "No module named 'no'" in check({"app.py": "import no\n" + FINE}).reason
-
-
-def test_syntax_in_the_eyes_of_a_python(runtime: LocalRuntime, tmp_path: Path) -> None:
-    """Line and message where it cannot be compiled, nothing where it can."""
-
-    def problem(source: bytes) -> str:
-        sources = {"app.py": b"import a\n", "a/b.py": source}
-        zip_of(tmp_path / "function.zip", sources)
-        return syntax_problem(runtime.program, tmp_path / "function.zip", [*sources])
-
-    assert problem(b"x = 1\nreturn x\n") == "a/b.py:2: 'return' outside function"
-    assert problem(b"x = 1\n") == ""
-    assert "null bytes" in problem(b"\0")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pipeline.checks.root_scripts import is_stage, script_reasons, substitution_reasons
+from pipeline.checks.root_scripts import is_stage, script_reasons
 
 from tests.repositories import ROOT
 
@@ -19,7 +19,7 @@ from tests.repositories import ROOT
 def test_scripts_that_octopus_would_run(name: str) -> None:
     """A script of any stage in any language and any case is refused by name."""
     assert is_stage(name)
-    (reason,) = script_reasons(["deploy.py", name])
+    (reason,) = script_reasons({"deploy.py": b"", name: b""})
     assert f"Octopus would run {name}, at the package's root" in reason
 
 
@@ -33,26 +33,25 @@ def test_scripts_that_it_leaves_alone() -> None:
         "deploy",
         "redeploy.sh",
     ]
-    assert script_reasons(names) == []
+    assert script_reasons({"deploy.py": b""}) == []
     assert [name for name in names if is_stage(name)] == ["deploy.py"]
 
 
 def test_a_package_without_our_script() -> None:
     """Without deploy.py at the root there is nothing that Octopus could run."""
-    (reason,) = script_reasons(["scripts/deploy.py"])
+    (reason,) = script_reasons({})
     assert "no deploy.py at the package's root" in reason
 
 
 def test_text_that_octopus_would_replace() -> None:
     """A variable in a script's source is told with its line."""
-    (reason,) = substitution_reasons(
-        {"a.py": b"fine", "b.ps1": b"one\n# two\n$x = '#{Some.Name}'\n"}
-    )
-    assert reason.startswith("b.ps1:3 holds #{Some.Name}: Octopus replaces that")
+    source = b"one\n# two\n$x = '#{Some.Name}'\n"
+    (reason,) = script_reasons({"deploy.py": source})
+    assert reason.startswith("deploy.py:3 holds #{Some.Name}: Octopus replaces that")
 
 
 def test_our_own_script_is_safe() -> None:
     """Nothing in the deploy script, and in the hooks beside it, looks like a variable."""
     scripts = ROOT / "template" / "scripts"
-    sources = {name: (scripts / name).read_bytes() for name in ("deploy.py", "hooks_deploy.py")}
-    assert substitution_reasons(sources) == []
+    for name in ("deploy.py", "hooks_deploy.py"):
+        assert script_reasons({"deploy.py": (scripts / name).read_bytes()}) == []

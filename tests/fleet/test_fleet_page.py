@@ -107,6 +107,8 @@ def test_nothing_of_others_acts(tmp_path: Path) -> None:
     assert policy
     assert "default-src 'none'" in policy
     assert "<title>Fleet: 9 of 20 current</title>" in dom(path)
+    # A reader is told what to do, too.
+    assert page(survey()).count("<dt>Next</dt>") == 11
 
 
 def test_colours_can_be_read() -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -29,12 +30,30 @@ from maintain.manifest import write_manifest
 from tests.generated.repository import RUNTIME
 from tests.repositories import commit_all, copy_template, git
 from tests.standins.git_hosts import TOKEN, GitHost, git_host
-from tests.standins.loopback import Asked
+from tests.standins.loopback import Answer, Asked
 from tests.tools import tool
 from tests.verbs import run_verb
 
 _OLD, _NEW = "v999.0.0", "v999.1.0"
 _TEMPLATE = "https://git.example.invalid/copier-lambda.git"
+# What a release has of its own for an update, as little as will do.
+_UPDATE = """
+import json, pathlib, sys
+
+# It is given --no-build.
+given = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+root, to = pathlib.Path(given["--root"]), given["--to"]
+answers, notes = root / ".copier-answers.yml", root / "notes.txt"
+old = answers.read_text().split()[1]
+answers.write_text(answers.read_text().replace(old, to))
+(root / ".git/message").write_text(f"Update the template from {old} to {to}\\n\\nNew lamps.\\n")
+said = {"replaced": [], "saved": [], "patch": "", "message": ".git/message", "conflicts": []}
+if notes.exists():
+    notes.write_text("<<<<<<< ours\\n=======\\n>>>>>>> theirs\\n")
+    said["conflicts"] = [notes.name]
+print(json.dumps(said))
+sys.exit(4 if said["conflicts"] else 0)
+"""
 _EVIL = """
 import os, pathlib
 pathlib.Path({seen!r}).write_text(repr(dict(os.environ)))
@@ -75,24 +94,27 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    """Return a world whose template has no more than it needs to say that all are current."""
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    """Return a world whose template has no more than an update needs; GitHub is its host."""
     template = tmp_path / "template"
-    template.mkdir()
+    scripts = template / "template" / "scripts"
+    scripts.mkdir(parents=True)
     git(template, "init", "--quiet")
+    (scripts / "update.py").write_text(_UPDATE, encoding="utf-8")
+    (scripts / "bootstrap.py").write_text("environment = print\n", encoding="utf-8")
     commit_all(template, "Release")
     for name in (_OLD, _NEW, "v999.2.0"):
         git(template, "tag", name)
-    with git_host("github", tmp_path / "host") as host:
+    with git_host(getattr(request, "param", "github"), tmp_path / "host") as host:
         yield World(host, Release(_NEW, template), tmp_path)
 
 
-def _current(folder: Path, name: str, release: str = _NEW) -> Path:
+def _current(folder: Path, name: str, release: str = _NEW, template: str = _TEMPLATE) -> Path:
     """Return a repository that says which release it has."""
     repository = folder / "sources" / name
     repository.mkdir(parents=True)
     git(repository, "init", "--quiet")
-    answers = f"_commit: {release}\n_src_path: {_TEMPLATE}\nworkload: {name}\n"
+    answers = f"_commit: {release}\n_src_path: {template}\nworkload: {name}\n"
     (repository / ".copier-answers.yml").write_text(answers, encoding="utf-8")
     commit_all(repository, "Begin")
     return repository
@@ -210,6 +232,71 @@ def test_a_ctrl_c_lets_nothing_more_begin(world: World) -> None:
     paths = [one.path for one in world.host.server.asked]
     begun = [name for name in names if any(f"/api/v3/repos/example/{name}/" in p for p in paths)]
     assert len(begun) <= 2
+
+
+@pytest.mark.parametrize("verb", ["fleet.status", "fleet.update"])
+def test_a_ctrl_c_ends_the_wait_for_a_limit(world: World, verb: str) -> None:
+    """In whichever thread it is, and the host is not asked again; the next run goes on."""
+    world.host.add("example/copier-lambda", world.folder / "template")
+    address = world.host.url("example/copier-lambda")
+    world.add("orders", _current(world.folder, "orders", _OLD, address))
+    host_is = f'kind = "github"\napi = "{world.host.api}"\ntoken = "FLEET_TOKEN"'
+    rows = f'[[repository]]\nurl = "{world.repositories[0].url}"'
+    text = f'[fleet]\ntemplate = "{address}"\n[host]\n{host_is}\n{rows}\n'
+    (world.folder / "fleet.toml").write_text(text, encoding="utf-8")
+
+    def busy(asked: Asked) -> Answer | None:
+        if not asked.path.startswith("/api/"):
+            return None
+        os.kill(os.getpid(), signal.SIGINT)
+        return Answer(429, b"{}", {"Retry-After": "60"})
+
+    def run(before: Callable[[Asked], object]) -> tuple[int, int]:
+        world.host.before = before
+        done = run_verb(
+            world.folder, verb, environ={**os.environ, "FLEET_TOKEN": TOKEN}, verbs=verbs.namespace
+        )
+        asked = [one for one in world.host.server.asked if one.path.startswith("/api/")]
+        return done.returncode, len(asked)
+
+    assert run(busy) == (130, 1)
+    assert run(lambda _: None)[0] != 130
+
+
+@pytest.mark.parametrize("world", ["gitlab"], indirect=True)
+def test_a_whole_run_at_gitlab(world: World) -> None:
+    """A merge request, an issue, a ring that waits for a pipeline, and nothing twice."""
+    world.add("orders", _current(world.folder, "orders", _OLD), "canary")
+    both = _current(world.folder, "both", _OLD)
+    (both / "notes.txt").write_text("The team's.\n", encoding="utf-8")
+    commit_all(both, "Notes")
+    world.add("both", both)
+    world.add("current", _current(world.folder, "current"))
+    orders, conflicted = (world.host.repositories[f"example/{name}"] for name in ("orders", "both"))
+
+    report = world.run()
+    assert (_states(report), "no build" in report.stopped) == ({"orders": "opened"}, True)
+    (request,) = orders.requests
+    assert (request.branch, request.title) == (BRANCH, f"Update the template from {_OLD} to {_NEW}")
+    assert "New lamps." in request.body
+    assert _NEW in git(orders.path, "show", f"{BRANCH}:.copier-answers.yml")
+
+    orders.builds[orders.tip(BRANCH)] = ["running"]
+    assert "not done" in world.run().stopped
+    orders.builds[orders.tip(BRANCH)] = ["success"]
+    expected = {"orders": "stands", "both": "conflict", "current": "current"}
+    report = world.run()
+    assert (_states(report), report.stopped, report.code) == (expected, "", 4)
+    (issue,) = conflicted.issues
+    assert "notes.txt" in issue.body
+    assert (conflicted.tip(BRANCH), conflicted.requests) == ("", [])
+
+    before = world.host.writes(), world.host.pushes()
+    assert _states(world.run()) == expected
+    assert (world.host.writes(), world.host.pushes()) == before
+    request.state = "closed"
+    assert _states(world.run(only=("orders",))) == {"orders": "declined"}
+    assert (world.host.writes(), world.host.pushes()) == before
 
 
 def _sandbox(scratch: Path) -> None:

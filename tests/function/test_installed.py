@@ -7,13 +7,14 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import bootstrap
 import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.edge.uv import Installation, Uv
-from pipeline.function.python.install import Place, install, own_folder
+from pipeline.function.python.install import install, own_folder
 
 from tests.repositories import ROOT
 from tests.wheels import hash_in_record, write_wheel
@@ -46,8 +47,9 @@ class Index:
         """Install the lock, as a restore does, or as the tests' environment when not `whole`."""
         lock = self.folder / "lock.txt"
         lock.write_text("".join(self.lock), encoding="utf-8")
-        place = Place(lambda: own_folder(self.site), whole=whole, copies=False)
-        return install(self.uv, ["--no-deps", "-r", lock], place, where="restore")
+        make = partial(own_folder, self.site)
+        words: list[str | Path] = ["--no-deps", "-r", lock]
+        return install(self.uv, words, make, where="restore", whole=whole, copies=False)
 
     def kept(self) -> Path:
         """Return the folder of `pkg` in uv's cache."""
@@ -156,9 +158,9 @@ def test_a_distribution_that_is_not_there(tmp_path: Path) -> None:
         def forget(self, packages: object, **how: object) -> None:
             del packages, how
 
-    place = Place(lambda: own_folder(tmp_path / "site"))
+    make = partial(own_folder, tmp_path / "site")
     with refused("restore", PipelineError):
-        install(Half(tmp_path, {}), [], place, where="restore")
+        install(Half(tmp_path, {}), [], make, where="restore")
 
 
 def test_the_users_settings_count_and_those_of_the_folders_above_do_not(

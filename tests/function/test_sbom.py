@@ -12,10 +12,8 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from pipeline.core.manifest import Dependency, FunctionFacts, Manifest, Source, ZipFacts
 from pipeline.function.engine import Distribution
-from pipeline.function.python.distributions import distributions
+from pipeline.function.python.requirements import facts_of, installed_in
 from pipeline.package.sbom import make_sbom
-from pipeline.zip.reader import open_archive
-from pipeline.zip.writer import Member, compress, write_zip
 
 ONE, TWO = f"sha256:{'0' * 64}", f"sha256:{'1' * 64}"
 MANIFEST = Manifest(
@@ -155,23 +153,8 @@ def test_a_licence_that_spdx_knows_is_an_id(text: str, licences: list[Any]) -> N
 def test_the_licence_is_read_from_the_metadata(headers: str, licence: str, tmp_path: Path) -> None:
     """The expression, else a short text, else the classifier; a licence's whole text is no name."""
     metadata = f"Metadata-Version: 2.4\nName: Some_Thing\nVersion: 1.0\n{headers}\n\nBody"
-    members = [
-        Member("some_thing-1.0.dist-info/METADATA", 0o644, compress(metadata.encode())),
-        Member("some_thing/vendored/x-1.dist-info/METADATA", 0o644, compress(b"Name: x\n\n")),
-    ]
-    write_zip(tmp_path / "dependencies.zip", members)
-    found = distributions(open_archive(tmp_path / "dependencies.zip"))
+    for name, data in {"some_thing-1.0": metadata, "some_thing/x-1": "Name: x\n\n"}.items():
+        (tmp_path / f"{name}.dist-info").mkdir(parents=True)
+        (tmp_path / f"{name}.dist-info" / "METADATA").write_text(data, encoding="utf-8")
+    found = {name: facts_of(one) for name, one in installed_in(tmp_path).items()}
     assert found == {"some-thing": Distribution("1.0", licence)}
-
-
-def test_a_folder_of_a_zip_has_its_own_distributions(tmp_path: Path) -> None:
-    """The client lies in a folder of the package; what is beside it is not the client's."""
-    head = b"Name: %b\nVersion: 1\n\n"
-    members = [
-        Member("client/a-1.dist-info/METADATA", 0o644, compress(head % b"a")),
-        Member("client/a-1.dist-info/WHEEL", 0o644, compress(b"Tag: py3-none-any\n")),
-        Member("b-1.dist-info/METADATA", 0o644, compress(head % b"b")),
-    ]
-    write_zip(tmp_path / "a.zip", members)
-    found = distributions(open_archive(tmp_path / "a.zip"), "client/")
-    assert found == {"a": Distribution("1", "", ("py3-none-any",))}

@@ -303,3 +303,30 @@ def test_a_broken_bootstrap_says_how_to_bring_it_back(clone: Repository) -> None
     doctor.unlink()
     for verb in ("version", "doctor"):
         assert "git checkout HEAD -- scripts/doctor.py" in clone.verb(verb).err
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("bootstrap.py", None),
+        ("bootstrap.py", "<<<<<<< ours\n"),
+        ("pipeline/tasks/__init__.py", None),
+        ("pipeline/core/errors.py", "class\n"),
+        ("pipeline/verbs/version.py", None),
+    ],
+)
+def test_a_file_of_ours_that_is_missing_needs_no_trace(
+    repository: Repository, name: str, text: str | None
+) -> None:
+    """It is named, and what brings it back; also where no verb could start at all."""
+    (repository.root / "scripts" / name).unlink()
+    if text is not None:
+        repository.write(f"scripts/{name}", text)
+    done = repository.verb("version", "--json")
+    assert done.code == 1
+    assert "Traceback" not in done.err
+    assert (f"scripts/{name}" in done.err, "doctor.py --fix" in done.err) == (
+        True, name == "bootstrap.py",
+    )  # fmt: skip
+    if name != "bootstrap.py":
+        assert "doctor --fix" in done.document["error"]["then"]

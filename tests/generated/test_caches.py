@@ -46,7 +46,7 @@ def _damage_all(cache: Path) -> None:
     data[len(data) // 2] ^= 1
     client.write_bytes(bytes(data))
     _cut(next(_only(cache, f"runtime-client-{_DIGEST}").glob("awslambdaric/bootstrap.py")))
-    _replace(_only(cache, "made-*/dependencies/installed-*.json"), "{")
+    _replace(_only(cache, "made-*/dependencies/*.json"), "{")
     _cut(next((cache / "import" / "task").glob("*/handler.py")))
     for memory in cache.glob("python-*.json"):
         _replace(memory, json.dumps("/nowhere/python"))

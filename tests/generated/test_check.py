@@ -88,7 +88,7 @@ def test_a_handler_is_read_with_the_functions_python(repository: Repository) -> 
         f"src/{module}/handler.py", "def handle(event, context):\n    return\nreturn\n"
     )
     repository.commit()
-    assert "handler.py not read: here is Python" in repository.must("package").err
+    assert "not read: there is no Python 3.14 here" in repository.must("package").err
     memory = repository.root / ".pipeline" / "cache" / "python-3.14.json"
     memory.write_text(json.dumps(sys.executable), encoding="utf-8")
     repository.refused(1, "check", "package", "--force")

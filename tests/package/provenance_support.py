@@ -21,7 +21,7 @@ from pipeline.core.manifest import (
     json_bytes,
 )
 from pipeline.core.names import SBOM_NAME
-from pipeline.function.python.distributions import distributions
+from pipeline.function.engine import Distribution
 from pipeline.package.nupkg import pack
 from pipeline.package.nuspec import Nuspec, parse, render_for_package
 from pipeline.package.sbom import make_sbom
@@ -92,8 +92,8 @@ def contents() -> Files:
     """Return the files of a package, all of which fit each other, by name."""
     function_zip = zipped(FUNCTION)
     manifest = manifest_of(function_zip)
-    installed = distributions(open_archive(function_zip))
-    client = distributions(open_archive(zipped(CLIENT)), "client/")
+    installed = {"six": Distribution("1.17.0", "MIT", ("py2-none-any", "py3-none-any"))}
+    client = {"boto3": Distribution("1.44.5", "MIT")}
     files = {
         **CLIENT,
         "deploy.py": DEPLOY,

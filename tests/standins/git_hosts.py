@@ -182,7 +182,7 @@ class GitHost:
     """A running host; `kind` is github or gitlab. Repositories are below `folder`, by their names.
 
     `built` is what a commit's builds are that no test has set. A person's fine-grained token is not
-    shown checks. `before` is called with each request, before it is answered.
+    shown checks. `before` is called with each request, and may answer it.
     """
 
     kind: str
@@ -234,7 +234,8 @@ def git_host(kind: str, folder: Path) -> Iterator[GitHost]:
 
 
 def _handle(host: GitHost, asked: Asked) -> Answer | None:
-    host.before(asked)
+    if isinstance(answer := host.before(asked), Answer):
+        return answer
     start = urlsplit(host.api).path
     if not asked.path.startswith(f"{start}/"):
         return _git(host, asked)

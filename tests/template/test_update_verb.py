@@ -17,7 +17,7 @@ import update
 
 from maintain.manifest import write_manifest
 from tests.generated.repository import PYTHON, RUNTIME, environment
-from tests.repositories import Render, commit_all, copy_template, git
+from tests.repositories import NEWER_THAN_ANY_RELEASE, Render, commit_all, copy_template, git
 from tests.template.answers import EMPTY
 from tests.words import assert_said
 
@@ -256,16 +256,28 @@ def test_help_has_each_flag_of_the_usage(
     ]
 
 
-def test_a_commit_above_the_newest_release_stays(
-    tmp_path: Path, template: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """There is nothing to update to: copier would call it a downgrade."""
+@pytest.mark.parametrize(
+    ("now", "words", "code"),
+    [
+        (f"{_NEXT}-3-gabcdef0", [], 0),
+        (_NEXT, [], 0),
+        # Its tag was never pushed.
+        ("v999.2.0", [], 0),
+        ("v999.2.0", ["--to", _NEXT], 1),
+        ("v999.2.0", ["--answer", "architecture=x86_64"], 1),
+        (_NEXT, ["--to", NEWER_THAN_ANY_RELEASE], 2),
+    ],
+)
+def test_an_update_goes_forward_only(
+    tmp_path: Path, template: Path, capsys: pytest.CaptureFixture[str],
+    now: str, words: list[str], code: int,
+) -> None:  # fmt: skip
+    """Where there is nothing newer, nothing is done; copier would show a trace, or half of why."""
     git(template, "tag", _NEXT)
-    for now, code in ((f"{_NEXT}-3-gabcdef0", 0), (_NEXT, 0)):
-        answers = f"_commit: {now}\n_src_path: {template}\n"
-        (tmp_path / doctor.ANSWERS).write_text(answers, encoding="utf-8")
-        assert update.main(["--preview"], tmp_path) == code
-        assert_said(capsys.readouterr().err)
+    answers = f"_commit: {now}\n_src_path: {template}\n"
+    (tmp_path / doctor.ANSWERS).write_text(answers, encoding="utf-8")
+    assert update.main(["--preview", *words], tmp_path) == code
+    assert_said(capsys.readouterr().err)
 
 
 def test_an_unknown_origin_is_an_error(

@@ -6,7 +6,6 @@ Every check is a function of values and returns reasons, each a sentence for a p
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
 from ..core.errors import PipelineError
@@ -15,7 +14,6 @@ from ..core.lambda_limits import (
     DIRECT_UPLOAD_LIMIT,
     ENVIRONMENT_LIMIT,
     HANDLER_LIMIT,
-    MEBIBYTE,
     RESERVED_VARIABLES,
     UNZIPPED_LIMIT,
     VARIABLE_NAME,
@@ -24,15 +22,12 @@ from ..core.manifest import ZipFacts
 from ..core.names import resource_name
 from ..core.text import control_in, readable_size
 from ..function.compiled import owner
-from ..project.project import FROM_RUNTIME, TEST_FOLDERS, Function
+from ..project.project import Function
 from ..zip.reader import Entry
 
 _LENGTHS = {"handler": HANDLER_LIMIT, "description": DESCRIPTION_LIMIT}
 _TAG_KEY_LIMIT, _TAG_VALUE_LIMIT, _TAGS_LIMIT = 128, 256, 50
 _SHOWN = 5
-_TEST_FOLDER = re.compile(r"/tests?/")
-# What boto3 needs besides, others may need too.
-_SDK = ("boto3", "botocore", "s3transfer")
 
 
 def size_reasons(
@@ -45,25 +40,17 @@ def size_reasons(
 
     `listing` is asked for what the zip holds only then.
     """
-    reasons: list[str] = []
-    needs_bucket = facts.size > DIRECT_UPLOAD_LIMIT and not function.bucket
-    if facts.unzipped_size <= UNZIPPED_LIMIT and not needs_bucket:
-        return reasons
-    entries = listing()
-    savings = _savings(entries, own, function)
+    reasons = []
+    sdk = function.runtime.sdk
+    smaller = f'`exclude` and {sdk} = "runtime" in [tool.pipeline.function] make it smaller'
     if facts.unzipped_size > UNZIPPED_LIMIT:
-        largest = _largest(entries, own, packed=False)
-        reasons.append(
-            f"the function is {readable_size(facts.unzipped_size)} unzipped, Lambda takes 250 MB; "
-            f"largest are {largest}{savings}"
-        )
-    if needs_bucket:
-        largest = _largest(entries, own, packed=True)
-        reasons.append(
-            f"function.zip is {readable_size(facts.size)}, a direct upload takes 50 MB: name a "
-            f"bucket in [tool.pipeline.function], or make it smaller; largest are "
-            f"{largest}{savings}"
-        )
+        what = f"the function is {readable_size(facts.unzipped_size)} unzipped, Lambda takes 250 MB"
+        largest = _largest(listing(), own, packed=False)
+        reasons.append(f"{what}; largest are {largest}; {smaller}")
+    if facts.size > DIRECT_UPLOAD_LIMIT and not function.bucket:
+        what = f"function.zip is {readable_size(facts.size)}, a direct upload takes 50 MB"
+        largest = _largest(listing(), own, packed=True)
+        reasons.append(f"{what}: name a `bucket`; largest are {largest}; {smaller}")
     return reasons
 
 
@@ -135,23 +122,3 @@ def _largest(entries: Iterable[Entry], own: Container[str], *, packed: bool) -> 
         sizes[part] = sizes.get(part, 0) + (entry.packed if packed else entry.size)
     first = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:_SHOWN]
     return ", ".join(f"{name} {readable_size(total)}" for name, total in first)
-
-
-def _savings(entries: Iterable[Entry], own: Container[str], function: Function) -> str:
-    """Say what the two settings that make a zip smaller would leave out, unzipped."""
-    sdk = tests = 0
-    for entry in entries:
-        if entry.name.partition("/")[0] in _SDK:
-            sdk += entry.size
-        elif _TEST_FOLDER.search(entry.name) and entry.name not in own:
-            tests += entry.size
-    offers = {
-        'boto3 = "runtime" may leave out': 0 if function.boto3 == FROM_RUNTIME else sdk,
-        f"exclude = {[*TEST_FOLDERS]} up to": 0 if function.exclude else tests,
-    }
-    found = [
-        f"{text} {readable_size(saved)}"
-        for text, saved in offers.items()
-        if saved >= MEBIBYTE // 10
-    ]
-    return f". In [tool.pipeline.function], {' and '.join(found)}" if found else ""

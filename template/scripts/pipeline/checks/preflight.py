@@ -6,7 +6,7 @@ all of them. Nothing here needs a network, credentials or an account.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +17,7 @@ from ..edge.files import read_text
 from ..edge.machine import Machine
 from ..function.compiled import compiled_files, compiled_reasons
 from ..function.engine import Restored, engine_for
-from ..function.function_zip import FunctionZip
-from ..function.handler import FunctionFiles, fillable, known_values
+from ..function.handler import FunctionFiles, known_values, template_reasons
 from ..package.contents import list_package
 from ..package.make import Built
 from ..project.project import LOCAL_ENVIRONMENT, Project
@@ -33,7 +32,7 @@ from .limits import (
     size_reasons,
     tag_reasons,
 )
-from .root_scripts import is_stage, script_reasons, substitution_reasons
+from .root_scripts import is_stage, script_reasons
 from .stack_template import stack_reasons
 
 # A package too large has its own words; how well its files pack is looked at as everywhere.
@@ -50,17 +49,17 @@ def preflight(
     reason against it.
     """
     function, zipped, installed = project.function, built.function_zip, restored.installed
-    own = frozenset(member.name for member in zipped.own)
-    names = own | restored.files.keys()
+    own = {member.name: member for member in zipped.own}
+    names = own.keys() | restored.files.keys()
     source = project.root / SOURCE
     modules = {path.relative_to(source).as_posix() for path in source.rglob("*.py")}
     files = FunctionFiles(
         zipped.path,
         names,
-        own,
+        own.keys(),
         {**installed.binaries, **compiled_files(zipped.own)},
         installed.distributions.keys(),
-        sorted(modules - own),
+        sorted(modules - own.keys()),
     )
     environments = [environment.name for environment in project.environments]
     stack = project.root / STACK
@@ -80,7 +79,7 @@ def preflight(
     handler = engine_for(function.runtime).check_handler(
         project,
         files,
-        _reader(zipped, restored),
+        lambda name: plain(own[name].payload),
         machine,
         reporter,
         imports=imports and zipped.facts.unzipped_size <= UNZIPPED_LIMIT,
@@ -98,30 +97,18 @@ def preflight(
     return f"{size}, {handler.found}", [note for note in notes if note]
 
 
-def _reader(zipped: FunctionZip, restored: Restored) -> Callable[[str], bytes]:
-    own = {member.name: member.payload for member in zipped.own}
-
-    def read(name: str) -> bytes:
-        if name in own:
-            return plain(own[name])
-        archive = restored.archive
-        return read_member(archive, next(e for e in archive.entries if e.name == name))
-
-    return read
-
-
 def _root(package: Path) -> list[str]:
     listing = list_package(package, _ANY_SIZE)
     found = {name: entry for name, entry in listing.files.items() if is_stage(name)}
-    scripts = {name: read_member(listing.archive, entry) for name, entry in found.items()}
-    return [*script_reasons(listing.files), *substitution_reasons(scripts)]
+    return script_reasons(
+        {name: read_member(listing.archive, entry) for name, entry in found.items()}
+    )
 
 
 def _environment(project: Project, environ: Mapping[str, str]) -> list[str]:
     templates = project.function.environment
-    good, reasons = fillable(templates)
-    reasons = name_reasons(templates) + reasons
+    reasons = name_reasons(templates) + template_reasons(templates)
     for environment in project.environments or (project.environment(LOCAL_ENVIRONMENT),):
-        known = known_values(good, environment, environ)
+        known = known_values(templates, environment, environ)
         reasons += environment_reasons({**known.others, **known.values}, environment.name)
     return reasons

@@ -8,7 +8,7 @@ it runs from a package. Files in folders, and modules that a script imports, are
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from ..core.names import DEPLOY_SCRIPT
 
@@ -16,36 +16,28 @@ _SCRIPTS = (".sh", ".py", ".csx", ".ps1")
 _STAGES = ("predeploy", "deploy", "postdeploy", "deployfailed")
 
 
-def script_reasons(names: Iterable[str]) -> list[str]:
-    """Return which scripts at the root Octopus would run beside or instead of ours."""
-    roots = [name for name in names if "/" not in name]
-    reasons = [
-        f"Octopus would run {name}, at the package's root, "
-        f"{'instead of' if name.lower().startswith('deploy.') else 'beside'} {DEPLOY_SCRIPT}: "
-        "give it another name or a folder of its own in the nuspec"
-        for name in sorted(roots)
-        if name != DEPLOY_SCRIPT and is_stage(name)
-    ]
-    if DEPLOY_SCRIPT not in roots:
-        reasons.append(
-            f"there is no {DEPLOY_SCRIPT} at the package's root for Octopus to run: "
-            'keep <file src="$stage$/**" target="" /> in the nuspec'
-        )
-    return reasons
-
-
-def substitution_reasons(scripts: Mapping[str, bytes]) -> list[str]:
-    """Return where Octopus would replace text in scripts that it runs, by line."""
+def script_reasons(scripts: Mapping[str, bytes]) -> list[str]:
+    """Return what is wrong with the scripts at the root that Octopus would run, by their names."""
     reasons = []
     for name, source in sorted(scripts.items()):
-        found = re.search(rb"#\{[^\n]{0,40}", source)
-        if found:
+        if name != DEPLOY_SCRIPT:
+            how = "instead of" if name.lower().startswith("deploy.") else "beside"
+            reasons.append(
+                f"Octopus would run {name}, at the package's root, {how} {DEPLOY_SCRIPT}: "
+                "give it another name or a folder of its own in the nuspec"
+            )
+        if found := re.search(rb"#\{[^\n]{0,40}", source):
             line = source.count(b"\n", 0, found.start()) + 1
             text = found[0].partition(b"}")[0].decode("utf-8", "replace")
             reasons.append(
                 f"{name}:{line} holds {text}}}: Octopus replaces that in a script before it runs "
                 "it; read the variable there with get_octopusvariable"
             )
+    if DEPLOY_SCRIPT not in scripts:
+        reasons.append(
+            f"there is no {DEPLOY_SCRIPT} at the package's root for Octopus to run: "
+            'keep <file src="$stage$/**" target="" /> in the nuspec'
+        )
     return reasons
 
 

@@ -146,6 +146,8 @@ def _run(words: Sequence[str], namespace: Collection, root: Path) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:  # noqa: BLE001 - the outermost place: all other errors are bugs
+        if then := bootstrap.missing(root, error):
+            return _report(words, PipelineError("setup", str(error), then))
         if own := _trace_of_own_task(error):
             return _report(words, PipelineError("tasks.py", repr(error)), own)
         if isinstance(error, OSError):

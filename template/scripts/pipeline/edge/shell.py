@@ -93,11 +93,7 @@ def attach(command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str]) 
     A Ctrl-C is the program's, which may tidy up or go back to its prompt. Raises KeyboardInterrupt
     where one came and the program did not end well.
     """
-    words = [str(word) for word in command]
-    try:
-        child = subprocess.Popen(words, cwd=cwd, env=dict(env))
-    except OSError as error:
-        raise _cannot_start(words[0], Path(words[0]).name, cwd, error) from error
+    child = _started(command, cwd, env)
     is_told = False
     while True:
         try:
@@ -127,23 +123,23 @@ def stream(
     is asked to end, and killed when it does not. A `patient` caller hands its interrupts on, one
     by one, and takes what the program says and returns after them; the third one is its own.
     """
-    words = [str(word) for word in command]
-    try:
-        child = subprocess.Popen(  # a list, never a shell
-            words,
-            cwd=cwd,
-            env=dict(env),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-    except OSError as error:
-        raise _cannot_start(words[0], Path(words[0]).name, cwd, error) from error
+    child = _started(command, cwd, env, subprocess.PIPE)
     try:
         _pump(child, stdin, take, patience=2 if patient else 0)
         return child.wait()
     finally:
         _end(child)
+
+
+def _started(
+    command: Sequence[str | Path], cwd: Path, env: Mapping[str, str], pipe: int | None = None
+) -> subprocess.Popen[bytes]:
+    words = [str(word) for word in command]
+    try:
+        # A list, never a shell.
+        return subprocess.Popen(words, cwd=cwd, env=dict(env), stdin=pipe, stdout=pipe, stderr=pipe)
+    except OSError as error:
+        raise _cannot_start(words[0], Path(words[0]).name, cwd, error) from error
 
 
 def _cannot_start(program: str, where: str, cwd: Path, error: OSError) -> PipelineError:

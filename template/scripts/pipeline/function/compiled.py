@@ -16,7 +16,7 @@ _TEXT = (".py", ".pyi", ".json", ".gz", ".txt", ".typed", ".js", ".mjs", ".cjs",
 _MODULES = re.compile(r"(?:.*/)?node_modules/((?:@[^/]+/)?[^/]+)/")
 # Launchers that setuptools and others carry as data: no Linux would ever start them.
 _WINDOWS_PROGRAM = ".exe"
-_TAGGED = re.compile(r"\.(?:cpython-(\d\d+[a-z]*)|(pypy|pp)[\w.-]*)-[\w-]+\.so\Z")
+_TAGGED = re.compile(r"\.(cpython-\d\d+[a-z]*|pypy\d*)-[\w-]+\.so\Z")
 # What Linux's Python and Node load, and what the loader looks for.
 _LOADED = re.compile(r"(?<!-darwin)\.so(\.\d+)*\Z|\.node\Z")
 _MUSL = re.compile(r"-linux-musl[\w]*\.so\Z|\bmusl\b.*\.node\Z")
@@ -47,17 +47,13 @@ def compiled_reasons(
     not the function's: those are taken for helpers that Python would not load, and where a
     package has one that fits.
     """
+    causes = {name: _cause(name, one, runtime, architecture) for name, one in sorted(files.items())}
     fitting = {owner(name) for name, binary in files.items() if binary.machine == architecture}
     # A package of Node chooses one of its files when it is loaded.
-    chosen = {
-        owner(name)
-        for name, binary in files.items()
-        if _MODULES.match(name) and not _cause(name, binary, runtime, architecture)
-    }
+    chosen = {owner(name) for name, cause in causes.items() if _MODULES.match(name) and not cause}
     grouped: dict[tuple[str, str], list[str]] = {}
-    for name, binary in sorted(files.items()):
-        cause = _cause(name, binary, runtime, architecture)
-        elsewhere = binary.machine != architecture and not binary.problem
+    for name, cause in causes.items():
+        elsewhere = files[name].machine != architecture and not files[name].problem
         helper = elsewhere and (owner(name) in fitting or not _LOADED.search(name))
         if cause and (name in own or not (helper or owner(name) in chosen)):
             grouped.setdefault((owner(name, own), cause), []).append(name)
@@ -80,18 +76,10 @@ def owner(name: str, own: Container[str] = ()) -> str:
 def _cause(name: str, binary: Binary, runtime: Runtime, architecture: str) -> str:
     if binary.problem:
         return f"cannot be loaded: {binary.problem}"
-    if binary.format != "ELF":
-        system = "macOS" if binary.format == "Mach-O" else "Windows"
-        return f"is for {system} ({binary.format}), Lambda is Linux"
     if binary.machine != architecture:
-        return f"is for {binary.machine}, the function runs on {architecture}"
-    return _misfit(name, binary, runtime)
-
-
-def _misfit(name: str, binary: Binary, runtime: Runtime) -> str:
-    match = _TAGGED.search(name)
-    tag = match and (match[1] or match[2])
-    if tag and f"cp{tag}" != runtime.python_tag:
+        return f"is for {binary.machine}, the function runs on Linux {architecture}"
+    found = _TAGGED.search(name)
+    if found and (tag := found[1].replace("cpython-", "cp")) != runtime.python_tag:
         return f"is for another Python ({tag}), {runtime.name} does not see it"
     if _MUSL.search(name):
         return "is for musl, Lambda has glibc"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -14,13 +14,8 @@ if TYPE_CHECKING:
 
 # How many bytes `is_binary` has to see.
 START = 8
-_FORMATS = {
-    b"\x7fELF": "ELF",
-    b"MZ": "PE",
-    b"\xfe\xed\xfa\xce": "Mach-O", b"\xce\xfa\xed\xfe": "Mach-O",
-    b"\xfe\xed\xfa\xcf": "Mach-O", b"\xcf\xfa\xed\xfe": "Mach-O",
-    b"\xca\xfe\xba\xbe": "Mach-O",
-}  # fmt: skip
+_ELF, _PE, _FAT = b"\x7fELF", b"MZ", b"\xca\xfe\xba\xbe"
+_MACH_O = (b"\xfe\xed\xfa\xce", b"\xce\xfa\xed\xfe", b"\xfe\xed\xfa\xcf", b"\xcf\xfa\xed\xfe", _FAT)
 _LAMBDAS_MACHINES = {"EM_X86_64": "x86_64", "EM_AARCH64": "arm64"}
 # What the system loads; others are for linkers.
 _LOADED = ("ET_EXEC", "ET_DYN")
@@ -36,45 +31,34 @@ _MOST_ARCHITECTURES = 20
 
 @dataclass(frozen=True)
 class Binary:
-    """A compiled file: its format, its machine in Lambda's words, and the glibc it needs.
+    """A compiled file: its machine in Lambda's words, or its system, and the glibc it needs.
 
     `glibc` is (0, 0) when it asks for no version; `problem` says why it could not be read.
     """
 
-    format: str
-    machine: str = ""
+    machine: str
     glibc: tuple[int, int] = (0, 0)
     problem: str = ""
 
 
-def binaries_of(document: Mapping[str, Any]) -> dict[str, Binary]:
-    """Return the binaries that JSON keeps, by name."""
-    return {
-        name: Binary(**{**facts, "glibc": tuple(facts["glibc"])})
-        for name, facts in document.items()
-    }
-
-
-_DAMAGED = Binary("ELF", problem="its headers are damaged")
+_DAMAGED = Binary("", problem="its headers are damaged")
 
 
 def is_binary(start: bytes) -> bool:
     """Tell from a file's first bytes whether it may be a program or a library."""
-    return start[:4] in _FORMATS or start[:2] in _FORMATS
+    return start.startswith((_ELF, _PE, *_MACH_O))
 
 
 def read_binary(data: bytes) -> Binary | None:
     """Read a file's headers; None for what no system would load as a program or a library."""
-    kind = _FORMATS.get(data[:4]) or _FORMATS.get(data[:2])
-    if kind == "PE":
+    if data.startswith(_ELF):
+        return _read_elf(data)
+    if data.startswith(_PE):
         at = int.from_bytes(data[0x3C:0x40], "little")
-        return Binary("PE") if data[at : at + 4] == b"PE\0\0" else None
-    if kind == "Mach-O":
-        fat = data[:4] == b"\xca\xfe\xba\xbe"
-        if fat and int.from_bytes(data[4:8], "big") > _MOST_ARCHITECTURES:
-            return None
-        return Binary("Mach-O")
-    return _read_elf(data) if kind else None
+        return Binary("Windows") if data[at : at + 4] == b"PE\0\0" else None
+    if data.startswith(_FAT) and int.from_bytes(data[4:8], "big") > _MOST_ARCHITECTURES:
+        return None
+    return Binary("macOS") if data.startswith(_MACH_O) else None
 
 
 def _read_elf(data: bytes) -> Binary | None:
@@ -87,12 +71,11 @@ def _read_elf(data: bytes) -> Binary | None:
         name = _LAMBDAS_MACHINES.get(elf["e_machine"]) or elf.get_machine_arch()
         if elf["e_type"] not in _LOADED:
             return None
-        if (elf.elfclass, elf.little_endian) != (64, True):
-            other = "32 bits" if elf.elfclass == 32 else "another byte order"  # noqa: PLR2004
-            return Binary("ELF", f"{name} with {other}")
+        if elf.elfclass != 64:  # noqa: PLR2004 - bits
+            return Binary(f"{name} with {elf.elfclass} bits")
         if elf.num_sections() > _MOST_SECTIONS:
             return _DAMAGED
-        return Binary("ELF", name, max(_glibc_versions(elf), default=(0, 0)))
+        return Binary(name, max(_glibc_versions(elf), default=(0, 0)))
     except (ELFError, OverflowError):
         return _DAMAGED
 

@@ -1,7 +1,7 @@
 """What a language brings to a function. Outside of this folder nobody asks which one it is.
 
-A language is a folder here with a module `engine` that is an `Engine`, rows in the table of
-runtimes, and files of the template.
+A language is a folder here whose module `engine` has an `ENGINE`, rows in the table of runtimes,
+and files of the template.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from ..project.project import Function, Project
 from ..project.runtimes import Runtime
 from ..project.tables import normal
 from ..runtime.function_code import LocalRuntime
-from ..zip.reader import OUR_LIMITS, Archive, open_archive
 from ..zip.writer import Block, Listed, block_of, read_directory
 from .elf import Binary
 from .handler import FunctionFiles, HandlerCheck
@@ -52,27 +51,25 @@ def distribution_of(item: Dependency, found: Mapping[str, Distribution]) -> Dist
 class Installed:
     """What lies in a dependency zip: packages by normalised name, compiled files by path.
 
-    Where there may be several versions of a package, they go by `name@version`.
+    Where there may be several versions of a package, they go by `name@version`. `dependencies` are
+    those of the `locked` packages of the lock that were installed. Where own files become a
+    bundle, `outside` are the packages beside it, by their places in the lock.
     """
 
     distributions: Mapping[str, Distribution]
     binaries: Mapping[str, Binary]
+    dependencies: tuple[Dependency, ...]
+    locked: int
+    outside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Restored:
-    """The dependencies for the function's platform, deflated once: the bytes of a dependency zip.
-
-    `locked` counts the packages of the lock, `dependencies` are those that were installed. Where
-    own files become a bundle, `outside` are the packages beside it, by their places in the lock.
-    """
+    """The dependencies for the function's platform, as the bytes of a dependency zip."""
 
     zip: bytes
     installed: Installed
-    dependencies: tuple[Dependency, ...]
-    locked: int
     from_cache: bool
-    outside: tuple[str, ...] = ()
 
     @cached_property
     def block(self) -> Block:
@@ -83,11 +80,6 @@ class Restored:
     def files(self) -> Mapping[str, Listed]:
         """The files by name."""
         return read_directory(self.block.directory)
-
-    @property
-    def archive(self) -> Archive:
-        """The dependency zip, to look into."""
-        return open_archive(self.zip, OUR_LIMITS, where="dependency zip")
 
 
 @dataclass(frozen=True)
@@ -100,6 +92,7 @@ class Own:
 
 # Tests of what was deployed: a build leaves them out, each deployment through Octopus runs them.
 POST_DEPLOYMENT = "tests/post_deployment"
+NO_TESTS = 5  # pytest's exit code when it collected none
 
 
 @dataclass(frozen=True)
@@ -117,11 +110,10 @@ class TestRequest:
 
 @dataclass(frozen=True)
 class TestCommand:
-    """How to run them, what to know of the runtime, and the exit code where there are none."""
+    """How to run them, and what to know of the runtime. It ends with NO_TESTS without any."""
 
     words: tuple[str | Path, ...]
     note: str
-    code_without_tests: int
 
 
 @dataclass(frozen=True)
@@ -179,7 +171,7 @@ class Engine(Protocol):
     """
 
     locks: tuple[str, ...]
-    beside: tuple[str, ...]
+    beside: tuple[str, ...] = ()
     ecosystem: str
 
     def restore(
@@ -207,8 +199,9 @@ class Engine(Protocol):
         restored: Restored,
         machine: Machine,
     ) -> Own:
-        """Return what the function's own files are in the zip: as they are, or bundled."""
-        ...
+        """Return what the function's own files are in the zip: as they are, unless bundled."""
+        del function, beside, machine
+        return Own(files, restored.installed.dependencies)
 
     def handler_file(self, names: Collection[str], handler: str) -> str:
         """Return which of these files of a function zip the handler is in; empty if it is none."""
@@ -224,7 +217,7 @@ class Engine(Protocol):
         *,
         imports: bool,
     ) -> HandlerCheck:
-        """Look for the handler in the source, of which `read` gives files.
+        """Look for the handler in the source, of which `read` gives the repository's files.
 
         With `imports` it is imported as well, in a process of its own.
         """
@@ -262,4 +255,4 @@ class Engine(Protocol):
 
 def engine_for(runtime: Runtime) -> Engine:
     """Return the engine of a runtime's language."""
-    return cast("Engine", import_module(f".{runtime.language}.engine", __package__))
+    return cast("Engine", import_module(f".{runtime.language}.engine", __package__).ENGINE)

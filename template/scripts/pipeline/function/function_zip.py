@@ -50,29 +50,24 @@ def make_function_zip(
         mode = _EXECUTABLE if executable else _PLAIN
         members.append(Member(name, mode, compress(data)))
     digest = write_zip(target, members, restored.block)
-    files = {member.name: Listed(member.payload.crc, member.payload.size) for member in members}
+    listed = {one.name: Listed(one.payload.crc, one.payload.size) for one in members}
+    files = {**restored.files, **listed}
     facts = ZipFacts(
         sha256=digest,
         code_sha256=base64.b64encode(bytes.fromhex(digest)).decode(),
         size=target.stat().st_size,
-        unzipped_size=sum(file.size for file in (*restored.files.values(), *files.values())),
-        files=len(restored.files) + len(files),
+        unzipped_size=sum(file.size for file in files.values()),
+        files=len(files),
     )
-    return FunctionZip(target, facts, tuple(members), _count_changes(files, restored, last))
+    return FunctionZip(target, facts, tuple(members), _count_changes(files, last))
 
 
-def _count_changes(own: Mapping[str, Listed], restored: Restored, last: Path | None) -> int | None:
+def _count_changes(now: Mapping[str, Listed], last: Path | None) -> int | None:
     if last is None:
         return None
     try:
-        before, same = directory_of(last), restored.block.directory
-        if before.startswith(same):
-            return _differences(own, read_directory(before[len(same) :]))
-        return _differences({**restored.files, **own}, read_directory(before))
+        before = read_directory(directory_of(last))
     except (OSError, struct.error, UnicodeDecodeError):
         # A damaged last build is no reason against a new one.
         return None
-
-
-def _differences(now: Mapping[str, Listed], before: Mapping[str, Listed]) -> int:
     return sum(now.get(name) != before.get(name) for name in now.keys() | before.keys())

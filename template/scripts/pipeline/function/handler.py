@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import PipelineError
 from ..core.templates import declared_values, names_in, resolve
 from ..core.text import control_in
-from ..edge.files import read_text
 from ..project.project import LOCAL_ENVIRONMENT, Environment, Project
-from ..project.sources import STACK
 from .elf import Binary
 
 
@@ -83,46 +81,36 @@ def known_values(
     """Fill the templates from an environment's variables and the process environment."""
     declared = environment.declared()
     variables = declared_values(templates, declared, environ)
-    any_case = {name.lower() for name in variables}
-    complete = {
-        key: template
-        for key, template in templates.items()
-        if all(name.lower() in any_case for name in names_in({key: template}))
-    }
-    others = {key: template for key, template in templates.items() if key not in complete}
+    values: dict[str, str] = {}
+    for key, template in templates.items():
+        with suppress(PipelineError):
+            values |= resolve({key: template}, variables, where="check")
+    others = {key: template for key, template in templates.items() if key not in values}
     private = [value for name, value in variables.items() if name not in declared]
-    return Known(resolve(complete, variables, where="check"), others, private)
+    return Known(values, others, private)
 
 
 def known_here(project: Project, environ: Mapping[str, str]) -> Known:
     """Return what is known of the function's variables for running it here."""
-    templates, _ = fillable(project.function.environment)
+    templates = project.function.environment
     # A name that Lambda refuses is a reason already, and some cannot be given to a process.
-    given = {key: value for key, value in templates.items() if not {"=", "\0"} & {*key}}
+    given = {
+        key: template
+        for key, template in templates.items()
+        if not {"=", "\0"} & {*key} and not control_in(template)
+    }
     return known_values(given, project.environment(LOCAL_ENVIRONMENT), environ)
 
 
-def has_layers(root: Path) -> bool:
-    """Tell whether the repository's stack gives the function layers."""
-    try:
-        stack = read_text(root / STACK, STACK)
-    except OSError:
-        return False
-    return re.search(r"^\s*Layers:", stack, re.MULTILINE) is not None
-
-
-def fillable(templates: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """Return the templates that can be filled once the values are known, and why others cannot."""
-    good, reasons = {}, []
+def template_reasons(templates: Mapping[str, str]) -> list[str]:
+    """Return why templates cannot be filled, whatever the values are."""
+    reasons = []
     for key, template in templates.items():
         if found := control_in(template):
             reasons.append(f"{key} holds {found}: remove it")
             continue
-        every = dict.fromkeys(names_in({key: template}), "")
         try:
-            resolve({key: template}, every, where="check")
+            resolve({key: template}, dict.fromkeys(names_in({key: template}), ""), where="check")
         except PipelineError as error:
             reasons.append(f"{error.what}: {error.then[:1].lower()}{error.then[1:]}")
-        else:
-            good[key] = template
-    return good, reasons
+    return reasons

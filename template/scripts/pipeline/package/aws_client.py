@@ -15,8 +15,7 @@ from pathlib import Path, PurePosixPath
 from ..core.errors import PipelineError
 from ..core.manifest import Dependency
 from ..edge.cache import seal, sealed
-from ..function.python.install import fits, records
-from ..project.tables import normal
+from ..function.python.install import distribution_of, fits, records
 from ..zip.reader import Archive, open_archive
 from ..zip.writer import Member, compress, write_zip
 
@@ -45,7 +44,7 @@ def client_files(services: tuple[str, ...] = SERVICES) -> list[tuple[str, bytes]
     lacking = set(DISTRIBUTIONS)
     for name, wheels in records(site).items():
         for wheel, digest in wheels.items():
-            owner = normal(wheel.rpartition("-")[0])
+            owner = distribution_of(wheel)
             if owner in DISTRIBUTIONS and not name.startswith("../"):
                 listed[name] = digest
                 lacking.discard(owner)

@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from importlib import metadata
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
@@ -18,8 +19,8 @@ from ..edge.files import write_whole
 from ..edge.machine import Machine
 from ..function.engine import Distribution, Own, Restored, engine_for
 from ..function.function_zip import FunctionZip, make_function_zip
-from ..function.python.distributions import distributions
 from ..function.python.hash_lock import locked, read_lock
+from ..function.python.requirements import facts_of
 from ..project.project import LOCAL_ENVIRONMENT, Project
 from ..project.secrets import refuse_secrets
 from ..project.sources import SOURCE, Sources, function_files
@@ -28,7 +29,7 @@ from ..runtime.function_code import LocalRuntime
 from ..zip.globs import select_all
 from ..zip.reader import members_of
 from ..zip.writer import Raw, compress, store
-from .aws_client import CLIENT_FOLDER, DISTRIBUTIONS, client_zip
+from .aws_client import DISTRIBUTIONS, client_zip
 from .build_hooks import Say
 from .library import deploy_half, running_code
 from .nupkg import pack
@@ -128,7 +129,7 @@ def make_package(project: Project, order: Order, restored: Restored, machine: Ma
     zipped = make_function_zip(own.files, restored, order.folder / FUNCTION_ZIP, order.last)
     installed = restored.installed.distributions
     archive = client_zip(tools(project.root), _kept(machine))
-    client = distributions(archive, CLIENT_FOLDER)
+    client = {name: facts_of(metadata.distribution(name)) for name in DISTRIBUTIONS}
     manifest = _manifest(project, order, zipped, restored, own.dependencies, client)
     ecosystem = engine_for(project.function.runtime).ecosystem
     sbom = make_sbom(manifest, installed, client, _kept(machine), ecosystem=ecosystem)

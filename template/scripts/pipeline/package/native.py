@@ -72,7 +72,7 @@ def native_zip(
     if found is None:
         return None
     packed = {one.name: one.version for one in manifest.dependencies}
-    locked = {one.name: one.version for one in found.dependencies}
+    locked = {one.name: one.version for one in found.installed.dependencies}
     if other := sorted(name for name in packed if locked.get(name, packed[name]) != packed[name]):
         reporter.warn(f"the package has another {other[0]} than this repository's lock")
         return None

@@ -162,7 +162,7 @@ def _restore(project: Project, machine: Machine, reporter: Reporter) -> Restored
         stage.progress("fetching what is not in the cache")
         restored = restore_dependencies(project, machine, reporter.warn)
         origin = "from cache" if restored.from_cache else "fetched"
-        stage.text = f"{counted(restored.locked, 'package')}, locked, {origin}"
+        stage.text = f"{counted(restored.installed.locked, 'package')}, locked, {origin}"
     return restored
 
 

@@ -19,7 +19,7 @@ from ..deploy.smoke import SMOKE_FILE, Smoke
 from ..edge.files import read_text, remove_folder
 from ..edge.machine import Machine
 from ..function.engine import engine_for
-from ..function.handler import fillable
+from ..function.handler import template_reasons
 from ..local.background import running
 from ..package.contents import Package
 from ..package.native import native_zip
@@ -116,8 +116,7 @@ def run_settings(
     stack's own are there where it was made.
     """
     templates, local = function.environment, project.environment(LOCAL_ENVIRONMENT)
-    _, unfit = fillable(templates)
-    if unfit:
+    if unfit := template_reasons(templates):
         then = "Correct it in pyproject.toml, [tool.pipeline.function.environment]."
         raise PipelineError("run", "; ".join(unfit), then)
     values = resolve(templates, declared_values(templates, local.declared(), environ), where="run")

@@ -19,7 +19,7 @@ from ..core.errors import PipelineError
 from ..core.events import Reporter, TestResults
 from ..edge.machine import Machine
 from ..edge.shell import attach, run, scrubbed, stream
-from ..function.engine import TestRequest, engine_for
+from ..function.engine import NO_TESTS, TestRequest, engine_for
 from ..project.buildserver import BuildServer
 from ..project.project import Project
 
@@ -125,13 +125,13 @@ def _captured(
                 tests.words,
                 cwd=project.root,
                 env={**_child_environ(machine), **variables},
-                accept=(0, 1, 2, 3, 4, tests.code_without_tests),
+                accept=(0, 1, 2, 3, 4, NO_TESTS),
                 where="test",
             )
     if request.results.is_file():
         reporter.emit(TestResults(str(request.results)))
     outcome = TestOutcome(*_counts(request.results), tests.note)
-    if done.code in (0, tests.code_without_tests):
+    if done.code in (0, NO_TESTS):
         return outcome, ""
     lines = (done.stdout + done.stderr).strip().splitlines()
     return outcome, "\n".join(lines[-_SHOWN_LINES:]) or f"exit code {done.code}"

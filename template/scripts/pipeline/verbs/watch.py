@@ -182,11 +182,11 @@ class _Watcher:
         runtime = engine.runtime(project.function, self.machine, self.reporter)
         with self.reporter.stage("restore") as stage:
             restored = restore_dependencies(project, self.machine, self.reporter.warn)
-            stage.text = f"{counted(restored.locked, 'package')}, locked"
+            stage.text = f"{counted(restored.installed.locked, 'package')}, locked"
         facts, binaries = project.function.facts(), restored.installed.binaries
         native = native_dependencies(project, facts, binaries, runtime, self.machine, self.reporter)
         wanted = background(project, runtime, self.machine)
-        needed = running(wanted.state) or calls_aws(facts.boto3, restored.dependencies)
+        needed = running(wanted.state) or calls_aws(facts.boto3, restored.installed.dependencies)
         if needed and not self.stack:
             self.stack = self.held.enter_context(aws_at_hand(wanted, self.reporter))
         started = self.stack(project) if self.stack else None

@@ -1,11 +1,11 @@
-"""Bundling: the handler's file, and all that it imports, as one file made by the locked esbuild."""
+"""The handler's file, and bundling: all that it imports as one file made by the locked esbuild."""
 
 from __future__ import annotations
 
 import json
 import re
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,15 @@ from ...edge.shell import run, scrubbed
 from ...project.project import FROM_RUNTIME, Bundling, Function
 from ...project.sources import SOURCE
 from ..engine import Own, Restored, ZipFile
-from .handler_file import module_of
-from .install import modules, this_platform
+from .install import modules, this_platform, write_files
 from .packages import MODULES, PACKAGE, Packages, dependencies_of, name_of
 from .restore import SDK
 
 LICENCES = "THIRD-PARTY-LICENSES.txt"
 # What a handler's file may be written as, in the order in which it is looked for.
 _SOURCES = (".mjs", ".js", ".cjs", ".mts", ".ts", ".cts")
+# What Lambda takes, in the order in which it looks; TypeScript is never run by it.
+_ENDINGS = ("", ".js", ".mjs", ".cjs")
 _TYPESCRIPT = (".ts", ".mts", ".cts", ".tsx", "tsconfig.json")
 _LICENCE = re.compile(r"(?i)(licen[cs]e|copying|notice)([-.][\w.-]*)?\Z")
 # In a module there is no `require`, which packages in the older format call, AWS's SDK too; a name
@@ -51,6 +52,19 @@ _BUNDLE = (
 )
 
 
+def module_of(handler: str) -> tuple[str, str]:
+    """Return the module's path and the name in it: the last part is cut at its first dot."""
+    folder, slash, last = handler.rpartition("/")
+    stem, _, name = last.partition(".")
+    return folder + slash + stem, name
+
+
+def handler_file(names: Collection[str], handler: str) -> str:
+    """Return which of a function's files the handler is in; empty if none."""
+    module, _ = module_of(handler)
+    return next((module + ending for ending in _ENDINGS if module + ending in names), "")
+
+
 def bundle(
     function: Function,
     bundling: Bundling,
@@ -73,9 +87,7 @@ def bundle(
     with tempfile.TemporaryDirectory(prefix="bundle-") as scratch:
         folder = Path(scratch)
         own = {f"{SOURCE}/{name}": data for name, _, data in files}
-        for name, data in {**own, **beside}.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(data)
+        write_files(folder, {**own, **beside})
         (folder / MODULES).symlink_to(installed / MODULES, target_is_directory=True)
         # Beside the source: the paths in a map are relative to it.
         words: list[str | Path] = [
@@ -106,7 +118,7 @@ def bundle(
     if taken := {name for name, _, _ in kept} & {name for name, _, _ in made}:
         what = f"the bundle of {entry} would take its place"
         raise PipelineError(f"{SOURCE}/{few(taken)}", what, "Rename it.")
-    outside = {path: packages.entries[path] for path in restored.outside}
+    outside = {path: packages.entries[path] for path in restored.installed.outside}
     return Own([*kept, *made], dependencies_of({**inside, **outside}))
 
 
@@ -130,7 +142,7 @@ def _is_module(entry: str, packages: Packages) -> bool:
 
 def _external(function: Function, bundling: Bundling, restored: Restored) -> list[str]:
     sdk = [f"{scope}*" for scope in SDK] if function.boto3 == FROM_RUNTIME else []
-    return sorted({*bundling.external, *map(name_of, restored.outside), *sdk})
+    return sorted({*bundling.external, *map(name_of, restored.installed.outside), *sdk})
 
 
 def _program(installed: Path) -> Path:

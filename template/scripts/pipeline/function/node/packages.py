@@ -26,8 +26,6 @@ _LOCK_AGAIN = "Run `python3 tasks.py lock`."
 _ELSEWHERE = "Publish it to a registry that .npmrc names, put its code into src, or do without."
 _ASKED = ("dependencies", "devDependencies", "optionalDependencies", "peerDependencies")
 _SHA512 = re.compile(r"sha512-([A-Za-z0-9+/]{86}==)")
-# In the lock a package's address says where it is from; an index's packages need none.
-_PLACES = ("git", "file:", "link:", "github:", "http:", "https:")
 
 
 @dataclass(frozen=True)
@@ -198,27 +196,25 @@ def _hashes(entry: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _refuse(path: str, entry: Any) -> None:
     """Refuse an entry that does not say, by name, version and hash, which package it is."""
-    if path == "" and isinstance(entry, dict):
-        return
-    what, name = "", name_of(path)
+    name = name_of(path)
     if not isinstance(entry, dict):
-        what = "is no object"
-    elif entry.get("link") or not path.startswith(_BELOW):
+        raise PipelineError(LOCK, f"{name} is no object", _LOCK_AGAIN)
+    # A package's address says where it is from; an index's packages need none.
+    source = str(entry.get("resolved", ""))
+    if path == "":
+        return
+    if entry.get("link") or not path.startswith(_BELOW):
         what = "is a link to a folder: what is locked are packages of a registry, by hash"
-    elif str(entry.get("resolved", "")).startswith(("git", "file:")) or _is_place(entry):
-        what = f"comes from {entry.get('resolved') or entry['version']}, not from a registry"
-    elif entry.get("inBundle") and entry.get("version"):
-        return  # inside another package, whose hash is that of its bytes too
-    elif "://" in str(entry.get("resolved", "")):
-        raise PipelineError(LOCK, f"it holds an address, that of {name}", _LOCK_AGAIN)
-    elif not _SHA512.search(str(entry.get("integrity", ""))) or not entry.get("version"):
-        raise PipelineError(LOCK, f"{name} has no sha512 or no version", _LOCK_AGAIN)
-    if what:
         raise PipelineError(LOCK, f"{name} {what}", _ELSEWHERE)
-
-
-def _is_place(entry: Mapping[str, Any]) -> bool:
-    return str(entry.get("version", "")).startswith(_PLACES)
+    if source.startswith(("git", "file:")):
+        what = f"{name} comes from {source}, not from a registry"
+        raise PipelineError(LOCK, what, _ELSEWHERE)
+    if entry.get("inBundle") and entry.get("version"):
+        return  # inside another package, whose hash is that of its bytes too
+    if "://" in source:
+        raise PipelineError(LOCK, f"it holds an address, that of {name}", _LOCK_AGAIN)
+    if not _SHA512.search(str(entry.get("integrity", ""))) or not entry.get("version"):
+        raise PipelineError(LOCK, f"{name} has no sha512 or no version", _LOCK_AGAIN)
 
 
 def read_package(root: Path) -> bytes:

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ...core.errors import PipelineError
-from ...edge.cache import Sealed, keep, seal, sealed
-from ...edge.files import read_json, writing
-from ...edge.locks import exclusive
 from ...edge.machine import Machine
 from ...edge.npm import read_settings
 from ...project.project import FROM_RUNTIME, Function, Project
 from ...runtime.function_code import LocalRuntime
-from ...zip.globs import path_matcher
-from ...zip.writer import Member, compress, write_zip
 from ..compiled import compiled_files
-from ..elf import binaries_of
+from ..dependency_zip import deflated, excluded, kept, pack
 from ..engine import Installed, Restored
 from .install import modules, this_platform
 from .packages import (
@@ -35,7 +28,6 @@ from .packages import (
     name_of,
 )
 
-_EXECUTABLE, _PLAIN = 0o755, 0o644
 _COMPILED = ".node"
 # In the runtime, and what only that is made of.
 SDK = ("@aws-sdk/", "@smithy/", "@aws-crypto/")
@@ -65,28 +57,35 @@ def restore(
         raise PipelineError("pyproject.toml [project] dependencies", what, then)
     read_settings(project.root)  # which refuses a token in plain, whether npm is needed or not
     platform = this_platform() if here else Platform.of_lambda(function.architecture)
+    settings = (function.bundling, function.boto3, function.exclude)
+    make = partial(_make, packages, platform, function, machine, warn)
+    return kept(cache, (packages.package, packages.lock, platform, settings, tools), make)
+
+
+def _make(
+    packages: Packages, platform: Platform, function: Function, machine: Machine,
+    warn: Callable[[str], None], target: Path,
+) -> Restored:  # fmt: skip
     found = packages.reached(platform, stop=_stop(function))
-    target = cache / f"{_key(packages, platform, function, tools)}.zip"
-    facts = read_json(target.with_suffix(".json"))
-    whole = sealed(target) if facts else None
-    from_cache = whole is not None
-    if whole is None:
-        with exclusive(cache / "dependencies.lock", lambda: None):
-            wanted = _install_for(found, platform)
-            folder = modules(packages, wanted, machine, function.runtime.version)
-            _refuse_unbuilt(folder, found, warn)
-            outside = _outside(folder, found, function, packages, platform)
-            whole, facts = _make(folder, outside, function, target, warn)
-    beside = {path: packages.entries[path] for path in facts["packages"]}
-    bundled = found if function.bundling else beside
-    return Restored(
-        whole.data,
-        Installed(distributions_of(bundled), binaries_of(facts["binaries"])),
-        dependencies_of(bundled),
+    wanted = _install_for(found, platform)
+    folder = modules(packages, wanted, machine, function.runtime.version)
+    _refuse_unbuilt(folder, found, warn)
+    outside = dict(sorted(_outside(folder, found, function, packages, platform).items()))
+    below = f"{MODULES}/"
+    files = {name.removeprefix(below): path for at in outside for name, path in _files(folder, at)}
+    gone = excluded(files, function.exclude, warn)
+    chosen = {below + name: files[name] for name in sorted(files.keys() - gone)}
+    members = deflated(chosen, LOCK)
+    inside = found if function.bundling else outside
+    installed = Installed(
+        distributions_of(inside),
+        compiled_files(members),
+        dependencies_of(inside),
         packages.locked,
-        from_cache,
-        outside=tuple(facts["packages"]) if function.bundling else (),
+        tuple(outside) if function.bundling else (),
     )
+    # npm has its own cache, of which it says nothing.
+    return pack(target, members, installed, from_cache=False)
 
 
 def _stop(function: Function) -> Callable[[str], bool]:
@@ -98,12 +97,6 @@ def _install_for(found: Mapping[str, Mapping[str, Any]], platform: Platform) -> 
     """Return what to install for: this machine, where the packages are the same on every one."""
     special = any(entry.get(key) for entry in found.values() for key in ("os", "cpu", "libc"))
     return platform if special else this_platform()
-
-
-def _key(packages: Packages, platform: Platform, function: Function, tools: bytes) -> str:
-    settings = (function.bundling, function.boto3, function.exclude)
-    facts = (packages.package, packages.lock, platform, settings, tools)
-    return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
 
 
 def _outside(
@@ -129,39 +122,6 @@ def _outside(
     return {**whole, **packages.reached(platform, start, _stop(function))}
 
 
-def _make(
-    folder: Path,
-    outside: Mapping[str, Mapping[str, Any]],
-    function: Function,
-    target: Path,
-    warn: Callable[[str], None],
-) -> tuple[Sealed, dict[str, Any]]:
-    files = {name: path for at in sorted(outside) for name, path in _files(folder, at)}
-    left_out: set[str] = set()
-    for glob in function.exclude:
-        taken = {name for name in files if path_matcher(glob)(name.removeprefix(f"{MODULES}/"))}
-        if not taken:
-            warn(f"[tool.pipeline.function] exclude: {glob!r} matches no file of a dependency")
-        left_out |= taken
-    members = [
-        Member(
-            name,
-            _EXECUTABLE if path.stat().st_mode & 0o111 else _PLAIN,
-            compress(path.read_bytes()),
-        )
-        for name, path in sorted(files.items())
-        if name not in left_out
-    ]
-    binaries = {name: asdict(binary) for name, binary in compiled_files(members).items()}
-    facts = {"packages": sorted(outside), "binaries": binaries}
-    with writing(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        digest = write_zip(target, members)
-        seal(target, digest)
-        keep(target.with_suffix(".json"), json.dumps(facts).encode())
-        return Sealed(target.read_bytes(), digest), facts
-
-
 def _files(folder: Path, at: str) -> Iterator[tuple[str, Path]]:
     """Yield a package's own files: `node_modules` in its folder holds other ones."""
     top = folder / at
@@ -170,11 +130,7 @@ def _files(folder: Path, at: str) -> Iterator[tuple[str, Path]]:
             folders.remove(MODULES)
         for name in files:
             path = Path(base, name)
-            inside = path.relative_to(folder).as_posix()
-            if path.is_symlink():
-                what = f"{name_of(at)} brings the link {inside}"
-                raise PipelineError(LOCK, what, "Lambda takes no links: take another package.")
-            yield inside, path
+            yield path.relative_to(folder).as_posix(), path
 
 
 def _refuse_unbuilt(

@@ -1,4 +1,4 @@
-"""The function's tests: Node's own runner, or vitest where it is locked, after the types."""
+"""The function's tests, by Node's own runner or a locked vitest, and its types and linters."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from ...edge.npm import LEAVE_NOTHING
 from ...edge.shell import run, scrubbed
 from ...project.project import Project
 from ...project.sources import SOURCE, walk
-from ..engine import POST_DEPLOYMENT, TestCommand, TestRequest
+from ..engine import NO_TESTS, POST_DEPLOYMENT, Linter, TestCommand, TestRequest
 from .install import modules, node_of, this_platform
 from .packages import MODULES, Packages
 
-CHECK = ("--project", ".", "--noEmit")
+_CHECK = ("--project", ".", "--noEmit")
 _JUNIT = Path(__file__).with_name("junit.mjs")
 _COVERAGE = "coverage.lcov"
 _STAMP = ".made-from.json"
@@ -30,8 +30,15 @@ _ENDINGS = tuple(f".test.{kind}js" for kind in ("", "m", "c"))
 _TYPESCRIPT = tuple(f".test.{kind}ts" for kind in ("", "m", "c"))
 # The last is about Node's own reporters, where there are three of them.
 _WARNINGS = ("ExperimentalWarning", "MaxListenersExceededWarning")
-_NO_TESTS = 5  # as pytest ends without any
 _STRIPS_TYPES = 22  # the first major of Node that takes TypeScript
+# The team's own: beside it lie the library, environments of Python and what is built.
+_WHERE = ("src", "tests")
+# Programs of packages: the stage's name, what checks, and what corrects. A folder may be empty.
+_KNOWN = (
+    ("eslint", "eslint", ("--no-error-on-unmatched-pattern",), ("--fix",)),
+    ("prettier", "prettier", ("--no-error-on-unmatched-pattern", "--check"), ("--write",)),
+    ("biome", "@biomejs/biome", ("check", "--no-errors-on-unmatched"), ("--write",)),
+)
 
 
 @contextmanager
@@ -44,19 +51,19 @@ def test_command(
     """
     packages, version = Packages.read(project.root), project.function.runtime.version
     node = node_of(version, machine)
-    with own_modules(project, packages, machine, reporter) as folder:
+    with _own_modules(project, packages, machine, reporter) as folder:
         if not request.after_deployment:
             request.results.with_name(_COVERAGE).unlink(missing_ok=True)
-            if tsc := type_checker(project, packages):
-                _check_types([node, folder / tsc, *CHECK], project.root, machine)
+            if tsc := _type_checker(project, packages):
+                _check_types([node, folder / tsc, *_CHECK], project.root, machine)
         if vitest := packages.program("vitest", "vitest"):
             words: tuple[str | Path, ...] = (node, folder / vitest, *_vitest(request, packages))
         else:
             words = (node, *_own_runner(project.root, request, int(version)))
-        yield TestCommand(words, "", _NO_TESTS)
+        yield TestCommand(words, "")
 
 
-def type_checker(project: Project, packages: Packages) -> str:
+def _type_checker(project: Project, packages: Packages) -> str:
     """Return TypeScript's compiler below `node_modules`; empty where no types are asked for."""
     if not (project.root / "tsconfig.json").is_file():
         return ""
@@ -64,7 +71,7 @@ def type_checker(project: Project, packages: Packages) -> str:
 
 
 @contextmanager
-def own_modules(
+def _own_modules(
     project: Project, packages: Packages, machine: Machine, reporter: Reporter
 ) -> Iterator[Path]:
     """Give the repository's `node_modules`, which editors know; made anew when the lock changed.
@@ -121,7 +128,7 @@ def _own_runner(root: Path, request: TestRequest, version: int) -> list[str]:
         and path.startswith(f"{POST_DEPLOYMENT}/") == request.after_deployment
     ]
     if not files:
-        return ["--eval", f"process.exit({_NO_TESTS})"]
+        return ["--eval", f"process.exit({NO_TESTS})"]
     reports = {"spec": "stdout", _JUNIT.as_uri(): str(request.results)}
     options = [f"--disable-warning={name}" for name in _WARNINGS]
     if version >= _STRIPS_TYPES:
@@ -141,3 +148,28 @@ def _check_types(words: list[str | Path], root: Path, machine: Machine) -> None:
     except PipelineError as error:
         then = "Nothing was tested. Correct the types, or take typescript out of package.json."
         raise PipelineError("test", f"the types are wrong\n{error.then}", then) from error
+
+
+@contextmanager
+def linters(
+    project: Project, machine: Machine, reporter: Reporter, *, fix: bool
+) -> Iterator[tuple[Linter, ...]]:
+    """Give those of eslint, prettier, biome and tsc that are locked."""
+    packages = Packages.read(project.root)
+    locked = [
+        (name, program, (*checks, *(corrects if fix else ()), *_WHERE), f"{name} found nothing")
+        for name, package, checks, corrects in _KNOWN
+        if (program := packages.program(package, name))
+    ]
+    if tsc := _type_checker(project, packages):
+        locked.append(("types", tsc, _CHECK, "tsc found nothing"))
+    if not locked:
+        # Neither Node nor packages are fetched for nothing.
+        yield ()
+        return
+    node = node_of(project.function.runtime.version, machine)
+    with _own_modules(project, packages, machine, reporter) as modules:
+        yield tuple(
+            Linter(name, (node, modules / program, *words), done)
+            for name, program, words, done in locked
+        )

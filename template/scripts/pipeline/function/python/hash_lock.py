@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -10,18 +9,21 @@ from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import unquote
 
+from packaging.requirements import Requirement
+from packaging.tags import parse_tag
+
 from ...core.errors import PipelineError
 from ...core.manifest import Dependency
 from ...edge.files import read_text, reading
 from ...project.tables import normal
-from .requirements import refuse_unlocked
+from .requirements import misfit
 
 FUNCTION_LOCK = "requirements/function.txt"
 TEST_LOCK = "requirements/test.txt"
 _ENTRY = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)(.*(?:\n[ \t].*)*)", re.MULTILINE)
 _HASH = re.compile(r"--hash=(sha256:[0-9a-f]{64})")
 # A comment of ours: the three tags of a wheel's file name, and its hash.
-_WHEEL = re.compile(r"# \S+?-([^\s-]+)-([^\s-]+)-([^\s-]+)\.whl (sha256:[0-9a-f]{64})")
+_WHEEL = re.compile(r"# \S+?-([^\s-]+-[^\s-]+-[^\s-]+)\.whl (sha256:[0-9a-f]{64})")
 
 
 def read_lock(root: Path, file: str) -> str:
@@ -68,11 +70,8 @@ def with_wheels(text: str, pylock: str) -> str:
 
 def _hashes(entry: str, tags: Sequence[str]) -> tuple[str, ...]:
     accepted = set(_HASH.findall(entry))
-    used = {
-        digest
-        for *parts, digest in _WHEEL.findall(entry)
-        if {*map("-".join, itertools.product(*(part.split(".") for part in parts)))} == {*tags}
-    }
+    wheels = _WHEEL.findall(entry)
+    used = {digest for name, digest in wheels if {*map(str, parse_tag(name))} == {*tags}}
     return tuple(sorted(used & accepted or accepted))
 
 
@@ -90,11 +89,15 @@ def check_lock(file: str, text: str, requirements: Sequence[str]) -> None:
                 f"a lock holds names, versions and hashes only, not {line.strip()!r}",
                 "Run `python3 tasks.py lock`.",
             )
-    found: dict[str, list[str]] = {}
-    for entry in locked(text):
-        found.setdefault(normal(entry.name), []).append(entry.version)
+    entries = locked(text)
+    for entry in entries:
         if not entry.hashes:
-            raise PipelineError(
-                file, f"{entry.name} {entry.version} has no hash", "Run `python3 tasks.py lock`."
-            )
-    refuse_unlocked(file, found, requirements)
+            what = f"{entry.name} {entry.version} has no hash"
+            raise PipelineError(file, what, "Run `python3 tasks.py lock`.")
+    for wanted in map(Requirement, requirements):
+        found = [one.version for one in entries if normal(one.name) == normal(wanted.name)]
+        # With a marker it may be for other Pythons only, and rightly not in the lock.
+        if not found and wanted.marker:
+            continue
+        if not any(wanted.specifier.contains(version, prereleases=True) for version in found):
+            raise misfit(file, f"pyproject.toml asks for {wanted}", " and ".join(found))

@@ -18,8 +18,9 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from packaging.version import Version
 
 from ...core.errors import PipelineError
 from ...edge.uv import Installation, Uv
@@ -36,19 +37,6 @@ _ALGORITHMS = ("sha256", "sha384", "sha512")
 _FROM_UV = {".lock"}
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where to install: `make` gives uv's options for it and the folder that modules go to.
-
-    It is called again for a second try, and removes what was there. With `whole` nothing else
-    than what wheels brought may be in the folder. One file has one owner; without, one of code.
-    """
-
-    make: Callable[[], tuple[Sequence[str | Path], Path]]
-    whole: bool = True
-    copies: bool = True
-
-
 def own_folder(folder: Path) -> tuple[Sequence[str | Path], Path]:
     """Return uv's options for a folder of its own, and that folder, made anew."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -56,50 +44,55 @@ def own_folder(folder: Path) -> tuple[Sequence[str | Path], Path]:
     return ["--target", folder], folder
 
 
-def is_launcher(name: str, data: bytes) -> bool:
+def is_launcher(site: Path, name: str) -> bool:
     """Tell whether a file is what an installation writes for this machine, not what a wheel has."""
-    return name.startswith("bin/") and _LAUNCHER.match(data) is not None
+    return name.startswith("bin/") and bool(_LAUNCHER.match((site / name).read_bytes()))
 
 
-def install(uv: Uv, locks: Sequence[str | Path], place: Place, *, where: str) -> Installation:
-    """Install what the arguments `locks` name, and prove it. Raises PipelineError."""
-    try:
-        installation, wrong = _try(uv, locks, place, where)
-    except PipelineError as error:
-        wrong = {normal(name): error.what for name in _UNUSABLE.findall(error.what)}
-        if not wrong:
-            raise
-    if wrong:
-        uv.forget(wrong)
-        first = next(iter(wrong.values()))
-        try:
-            installation, wrong = _try(uv, locks, place, where)
-        except PipelineError as error:
-            what = f"{first}, and it could not be fetched again: {error.what}"
-            raise PipelineError(where, what, error.then) from error
-    for name, what in wrong.items():
-        raise PipelineError(
-            where,
-            f"{what}, though {name} was fetched twice",
-            "Lock another version of it, or fetch from another index.",
+def install(
+    uv: Uv, locks: Sequence[str | Path], make: Callable[[], tuple[Sequence[str | Path], Path]],
+    *, where: str, whole: bool = True, copies: bool = True,
+) -> Installation:  # fmt: skip
+    """Install what the arguments `locks` name, and prove it. Raises PipelineError.
+
+    `make` gives uv's options for a place and the folder that modules go to. It is called again for
+    a second try, and removes what was there. With `whole` nothing else than what wheels brought
+    may be in the folder. One file has one owner; without, one of code.
+    """
+
+    def attempt() -> tuple[Installation, str]:
+        """Return what is not as it should be, too: one thing, for all is fetched again then."""
+        options, site = make()
+        installation = uv.install([*options, *locks], where=where, copies=copies)
+        recorded = records(site)
+        wrong = (
+            _other_versions(site, installation.versions)
+            or _damaged(site, recorded)
+            or (_stranger(site, recorded) if whole else "")
         )
-    return installation
+        if not wrong:
+            _refuse_two_owners(site, recorded, where, whole=whole)
+        return installation, wrong
 
-
-def _try(
-    uv: Uv, locks: Sequence[str | Path], place: Place, where: str
-) -> tuple[Installation, dict[str, str]]:
-    options, site = place.make()
-    installation = uv.install([*options, *locks], where=where, copies=place.copies)
-    recorded = records(site)
-    wrong = _differences(site, installation.versions)
-    for wheel, name in _damaged(site, recorded).items():
-        wrong[_name(wheel)] = f"{name} is not as the wheel {wheel} has it"
-    if place.whole:
-        wrong |= _strangers(site, recorded)
+    try:
+        installation, wrong = attempt()
+        suspects = [*installation.versions]
+    except PipelineError as error:
+        wrong, suspects = error.what, _UNUSABLE.findall(error.what)
+        if not suspects:
+            raise
     if not wrong:
-        _refuse_two_owners(site, recorded, where, whole=place.whole)
-    return installation, wrong
+        return installation
+    uv.forget(suspects)
+    try:
+        installation, still = attempt()
+    except PipelineError as error:
+        what = f"{wrong}, and it could not be fetched again: {error.what}"
+        raise PipelineError(where, what, error.then) from error
+    if still:
+        then = "Lock another version of it, or fetch from another index."
+        raise PipelineError(where, f"{still}, though it was fetched twice", then)
+    return installation
 
 
 def fits(data: bytes, recorded: str) -> bool:
@@ -123,9 +116,8 @@ def records(site: Path) -> dict[str, dict[str, str]]:
     return found
 
 
-def _damaged(site: Path, recorded: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """Return by wheel a file that is missing, or not as a RECORD has it."""
-    wrong: dict[str, str] = {}
+def _damaged(site: Path, recorded: Mapping[str, Mapping[str, str]]) -> str:
+    """Name a file that is missing, or not as a RECORD has it."""
     for name, wheels in recorded.items():
         try:
             data = (site / name).read_bytes()
@@ -134,38 +126,29 @@ def _damaged(site: Path, recorded: Mapping[str, Mapping[str, str]]) -> dict[str,
         # No list has its own hash, and what is compiled is compiled anew.
         if not any(wheels.values()) and data is not None and _NO_HASH.search(name):
             continue
-        if data is None or not any(fits(data, digest) for digest in {*wheels.values()}):
-            wrong |= dict.fromkeys(wheels, name)
-    return wrong
+        if data is None or not any(fits(data, digest) for digest in wheels.values()):
+            return f"{name} is not as the wheel {min(wheels)} has it"
+    return ""
 
 
-def _differences(site: Path, versions: Mapping[str, str]) -> dict[str, str]:
-    """Return by distribution why those in a folder are not those that uv has named."""
+def _other_versions(site: Path, versions: Mapping[str, str]) -> str:
+    """Name a distribution that is in the folder or that uv has named, and not both."""
     found = {
-        (_name(wheel), _plain(wheel.rpartition("-")[2]))
-        for wheel in (path.name.removesuffix(".dist-info") for path in site.glob("*.dist-info"))
+        (normal(name), Version(version))
+        for name, _, version in (path.stem.rpartition("-") for path in site.glob("*.dist-info"))
     }
-    named = {(normal(name), _plain(version)) for name, version in versions.items()}
-    more = {name: f"{name} {version} is there and not asked for" for name, version in found - named}
-    return more | {name: f"{name} {version} is not there" for name, version in named - found}
+    named = {(normal(name), Version(version)) for name, version in versions.items()}
+    for name, version in sorted(found ^ named):
+        there = "there and not asked for" if (name, version) in found else "not there"
+        return f"{name} {version} is {there}"
+    return ""
 
 
-def _strangers(site: Path, recorded: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """Return by distribution that may be the one a file that no wheel has brought."""
-    files = {
-        Path(base, name).relative_to(site).as_posix()
-        for base, _, names in os.walk(site)
-        for name in names
-    }
-    wrong = {}
-    for name in sorted(files - recorded.keys() - _FROM_UV):
-        top = name.partition("/")[0]
-        near = {
-            wheel for path in recorded if path.startswith(f"{top}/") for wheel in recorded[path]
-        }
-        for wheel in near or {wheel for wheels in recorded.values() for wheel in wheels}:
-            wrong[_name(wheel)] = f"no wheel has the file {name}"
-    return wrong
+def _stranger(site: Path, recorded: Mapping[str, Mapping[str, str]]) -> str:
+    """Name a file that no wheel has brought."""
+    files = {path.relative_to(site).as_posix() for path in site.rglob("*") if not path.is_dir()}
+    more = files - recorded.keys() - _FROM_UV
+    return f"no wheel has the file {min(more)}" if more else ""
 
 
 def _refuse_two_owners(
@@ -175,17 +158,12 @@ def _refuse_two_owners(
         # Where nothing is packed, a licence or a readme of two wheels makes no difference.
         if not whole and not name.endswith(_CODE):
             continue
-        if len({*wheels.values()}) > 1 and not is_launcher(name, (site / name).read_bytes()):
+        if len({*wheels.values()}) > 1 and not is_launcher(site, name):
             what = f"{' and '.join(wheels)} each bring another {name}: only one can be there"
             then = "Leave one of them out, or lock versions that do not clash."
             raise PipelineError(where, what, then)
 
 
-def _name(wheel: str) -> str:
+def distribution_of(wheel: str) -> str:
+    """Return the normalised name in that of a wheel."""
     return normal(wheel.rpartition("-")[0])
-
-
-def _plain(version: str) -> str:
-    """Return a version without what makes no difference: old wheels spell 2023.3 as 2023.03."""
-    text = re.sub(r"[-_.]*([a-z]+)[-_.]*", r"\1", version.lower())
-    return re.sub(r"\d+", lambda number: str(int(number[0])), text)

@@ -15,7 +15,7 @@ from ...edge.pythons import base_python, how_to_install
 from ...project.project import FROM_RUNTIME, Function
 from ...runtime.function_code import LocalRuntime
 from .hash_lock import FUNCTION_LOCK, pick, read_lock, versions
-from .install import Place, install, own_folder
+from .install import install, own_folder
 from .requirements import SDK
 
 _LOCAL_LOCK = "scripts/requirements-local.txt"
@@ -98,7 +98,7 @@ def _install(lock: str, machine: Machine, python: Path, folder: Path, *options: 
         install(
             machine.uv,
             [*wanted, *options, "-r", file],
-            Place(lambda: own_folder(folder)),
+            partial(own_folder, folder),
             where=f"install {', '.join(versions(lock))}",
         )
     (folder / ".lock").unlink(missing_ok=True)

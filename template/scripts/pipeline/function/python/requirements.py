@@ -1,13 +1,11 @@
-"""What requirements lead to: whether that is installed, and what of it the runtime has already.
-
-Worked out from an installed folder while each distribution's RECORD and METADATA are still there.
-"""
+"""What is installed in a folder: what it says of itself, and whether requirements lead to it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from importlib.metadata import Distribution, distributions
+from email.parser import HeaderParser
+from importlib import metadata
 from pathlib import Path
 
 from packaging.markers import default_environment
@@ -16,9 +14,13 @@ from packaging.requirements import InvalidRequirement, Requirement
 from ...core.errors import PipelineError
 from ...project.runtimes import Runtime
 from ...project.tables import normal
+from ..engine import Distribution
 
+# Distributions by normalised name.
+Site = Mapping[str, metadata.Distribution]
 # What a requirement's markers are held against, as `packaging` names it.
 Markers = Mapping[str, str]
+_SHORT = 80  # characters; longer ones are a licence's text, not its name
 _VERSIONS = re.compile(r"^(\s*[\w.-]+\s*(?:\[[^\]]*\])?)[^;]*")
 # boto3 and what it is made of, as in Lambda's Python runtimes.
 SDK = ("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3")
@@ -46,30 +48,41 @@ def markers_of(runtime: Runtime, architecture: str) -> Markers:
     }
 
 
-def installed_in(folder: Path) -> dict[str, Distribution]:
-    """Return the distributions in a folder by normalised name."""
-    found = distributions(path=[str(folder)])
-    return {normal(distribution.metadata["Name"]): distribution for distribution in found}
+def installed_in(folder: Path) -> Site:
+    """Return the distributions in a folder, or at the root of a zip."""
+    found = metadata.distributions(path=[str(folder)])
+    return {normal(one.metadata["Name"]): one for one in found}
+
+
+def facts_of(one: metadata.Distribution) -> Distribution:
+    """Return what a distribution says of itself, and the tags of the wheel that it came in.
+
+    The licence is `License-Expression`, else `License` when it is one short line, else the last
+    licence classifier.
+    """
+    every = one.metadata.get_all
+    short = [line for line in every("License", []) if "\n" not in line and len(line) < _SHORT]
+    classifiers = [line for line in every("Classifier", []) if line.startswith("License ::")]
+    last = [line.rpartition("::")[2].strip() for line in classifiers[-1:]]
+    licence = next(filter(None, [*every("License-Expression", []), *short, *last]), "")
+    wheel = HeaderParser().parsestr(one.read_text("WHEEL") or "")
+    return Distribution(one.version, licence, tuple(wheel.get_all("Tag") or ()))
 
 
 def needs(
-    requires: Mapping[str, Sequence[str]], direct: Iterable[str], markers: Markers
+    installed: Site, direct: Iterable[str], markers: Markers
 ) -> Iterator[tuple[str, Requirement]]:
-    """Yield who asks for what: the requirements `direct`, for whom the name is empty, and theirs.
-
-    `requires` holds each installed distribution's `Requires-Dist`, by normalised name.
-    """
+    """Yield who asks for what: the requirements `direct`, by the empty name, and theirs."""
     waiting = list(_asked("", direct, "", markers))
     seen = set()
     while waiting:
         who, wanted = waiting.pop()
         yield who, wanted
-        for extra in ("", *wanted.extras):
-            package = normal(wanted.name), extra
-            if package not in seen:
-                seen.add(package)
-                lines = requires.get(package[0], ())
-                waiting += _asked(package[0], lines, extra, markers)
+        name = normal(wanted.name)
+        for extra in ("", *wanted.extras) if name in installed else ():
+            if (name, extra) not in seen:
+                seen.add((name, extra))
+                waiting += _asked(name, installed[name].requires or (), extra, markers)
 
 
 def _asked(
@@ -85,68 +98,37 @@ def _asked(
             yield who, wanted
 
 
-def refuse_misfits(folder: Path, direct: Sequence[str], markers: Markers, lock: str) -> None:
-    """Refuse what is installed in a folder unless it is what the requirements `direct` lead to.
+def refuse_misfits(installed: Site, direct: Sequence[str], markers: Markers, lock: str) -> None:
+    """Refuse what is installed unless it is what the requirements `direct` lead to.
 
     So a lock is noticed that was made for another runtime, that was edited, or of which nothing
     asks for a part any more. Raises PipelineError with the place `lock`.
     """
-    installed = installed_in(folder)
-    requires = {name: found.requires or () for name, found in installed.items()}
     left = set(installed)
-    for who, wanted in needs(requires, direct, markers):
+    for who, wanted in needs(installed, direct, markers):
         name = normal(wanted.name)
         left.discard(name)
         version = installed[name].version if name in installed else ""
         if not version or not wanted.specifier.contains(version, prereleases=True):
-            raise _misfit(lock, f"{who or 'pyproject.toml'} asks for {wanted}", version)
+            raise misfit(lock, f"{who or 'pyproject.toml'} asks for {wanted}", version)
     if left:
         what = f"nothing in pyproject.toml leads to what is locked: {', '.join(sorted(left))}"
         raise PipelineError(lock, what, "Run `python3 tasks.py lock`.")
 
 
-def refuse_unlocked(lock: str, locked: Mapping[str, Sequence[str]], direct: Sequence[str]) -> None:
-    """Refuse a lock without a version that each of the project's requirements takes.
-
-    `locked` has the versions by normalised name. Raises PipelineError with the place `lock`.
-    """
-    for wanted in map(Requirement, direct):
-        versions = locked.get(normal(wanted.name), ())
-        fits = any(wanted.specifier.contains(version, prereleases=True) for version in versions)
-        # With a marker it may be for other Pythons only, and rightly not in the lock.
-        if not fits and (versions or not wanted.marker):
-            raise _misfit(lock, f"pyproject.toml asks for {wanted}", " and ".join(versions))
-
-
-def _misfit(lock: str, asked: str, version: str) -> PipelineError:
+def misfit(lock: str, asked: str, version: str) -> PipelineError:
+    """Return the error for a lock that has another version than is asked for, or none."""
     what = f"{asked}, and {version or 'none of it'} is locked"
     return PipelineError(lock, what, "Run `python3 tasks.py lock`.")
 
 
-def sdk_files(folder: Path, requirements: Sequence[str], markers: Markers) -> frozenset[str]:
-    """Return the files of the SDK's distributions that nothing else in `folder` needs.
+def left_to_runtime(installed: Site, direct: Iterable[str], markers: Markers) -> frozenset[str]:
+    """Return the distributions of the SDK that nothing else needs.
 
-    `requirements` are the project's own. What they name besides boto3, botocore and s3transfer
-    stays, as does everything that a distribution which stays requires.
-    """
-    installed = installed_in(folder)
-    requires = {name: found.requires or () for name, found in installed.items()}
-    keep = needed(requires, requirements, markers)
-    return frozenset(
-        file.as_posix()
-        for name in SDK
-        if name in installed and name not in keep
-        for file in installed[name].files or ()
-    )
-
-
-def needed(
-    requires: Mapping[str, Sequence[str]], direct: Iterable[str], markers: Markers
-) -> frozenset[str]:
-    """Return the distributions that stay: all but the SDK, and what those require.
-
-    `requires` holds each installed distribution's `Requires-Dist`.
+    `direct` are the project's own requirements. What they name besides boto3, botocore and
+    s3transfer stays, as does everything that a distribution which stays requires.
     """
     asked = [line for line in direct if normal(Requirement(line).name) not in _ITSELF]
-    roots = [*asked, *(name for name in requires if name not in SDK)]
-    return frozenset(normal(wanted.name) for _, wanted in needs(requires, roots, markers))
+    roots = [*asked, *(name for name in installed if name not in SDK)]
+    needed = {normal(wanted.name) for _, wanted in needs(installed, roots, markers)}
+    return frozenset(SDK) & installed.keys() - needed

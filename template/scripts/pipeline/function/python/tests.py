@@ -6,7 +6,7 @@ Tests run in it, types are checked against it, and editors find it at its one pa
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,16 +18,16 @@ from ...edge.files import new_folder, read_json, remove_folder, write_json
 from ...edge.locks import shared_once_made
 from ...edge.machine import Machine
 from ...edge.pythons import base_python, how_to_install, is_program
+from ...edge.uv import Uv
 from ...project.project import FROM_RUNTIME, Project
 from ..engine import POST_DEPLOYMENT, Linter, TestCommand, TestRequest
 from .hash_lock import FUNCTION_LOCK, TEST_LOCK, check_lock, locked, read_lock
-from .install import Place, install
+from .install import install
 from .interpreter import runtime_sdk
-from .requirements import markers_here, refuse_misfits
+from .requirements import installed_in, markers_here, refuse_misfits
 
 _PYTHON = ".pipeline/python"
 _STAMP = "made-from.json"
-_NO_TESTS = 5  # pytest's exit code when it collected none
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def test_command(
             words.append(POST_DEPLOYMENT)
         elif not any(POST_DEPLOYMENT in argument for argument in request.arguments):
             words.append(f"--ignore={POST_DEPLOYMENT}")
-        yield TestCommand((*words, *request.arguments), note, _NO_TESTS)
+        yield TestCommand((*words, *request.arguments), note)
 
 
 @contextmanager
@@ -59,73 +59,59 @@ def own_python(
 
     It is always at the same path, which editors know. It waits for processes that use it as it was.
     """
-    wanted, note, fill = _wanted(project, machine, reporter)
-    folder = project.root / _PYTHON
-    lock = folder.with_name(f"{folder.name}.lock")
-    waiting = partial(reporter.line, f"another process makes or uses {_PYTHON}; waiting for it")
-    make = partial(_make, folder, wanted, fill, reporter)
-    with shared_once_made(lock, waiting, make, lambda: read_json(folder / _STAMP) == wanted):
-        yield _python_in(folder), note
-
-
-def _wanted(
-    project: Project, machine: Machine, reporter: Reporter
-) -> tuple[str, str, Callable[[Path], None]]:
-    """Return a digest of what is asked for, a note on the Python, and what fills its folder."""
     version = project.function.runtime.version
     found = machine.python(version)
     base, note = found or base_python(), ""
     if not found:
         note = f"on this machine's Python, there is no python{version}: {how_to_install(version)}"
-    locks = {FUNCTION_LOCK: project.dependencies, TEST_LOCK: project.test_dependencies}
-    digest = hashlib.sha256(repr((str(base), *locks.values())).encode())
-    for lock, requirements in locks.items():
-        text = read_lock(project.root, lock)
-        check_lock(lock, text, requirements)
-        digest.update(text.encode())
+    asked = {FUNCTION_LOCK: project.dependencies, TEST_LOCK: project.test_dependencies}
+    texts = {lock: read_lock(project.root, lock) for lock in asked}
+    for lock, text in texts.items():
+        check_lock(lock, text, asked[lock])
     sdk = None
     if project.function.boto3 == FROM_RUNTIME:
         sdk, told = runtime_sdk(base, machine)
-        digest.update(str(sdk).encode())
         reporter.line(told)
+    wanted = hashlib.sha256(repr((base, asked, texts, sdk)).encode()).hexdigest()
+    folder = project.root / _PYTHON
+    waiting = partial(reporter.line, f"another process makes or uses {_PYTHON}; waiting for it")
 
-    def fill(part: Path) -> None:
-        uv = machine.uv
+    def is_made() -> bool:
+        return bool(read_json(folder / _STAMP) == wanted)
 
-        def make() -> tuple[Sequence[str | Path], Path]:
-            uv.make_venv(part, base)
-            return ["--python", _python_in(part)], _site_of(part)
+    def make() -> None:
+        if is_made() and is_whole_folder(folder) and is_program(_python_in(folder)):
+            return
+        reporter.line("  installing what the tests need ...")
+        for left in folder.parent.glob(f".{folder.name}.*"):
+            remove_folder(left)
+        with new_folder(folder) as part:
+            site = _fill(part, base, project.root, machine.uv)
+            if found:
+                # Another Python than the function's may rightly lack what only its own one needs.
+                direct = [line for lines in asked.values() for line in lines]
+                refuse_misfits(installed_in(site), direct, markers_here(version), ", ".join(asked))
+            if sdk:
+                # After everything that is installed, as on Lambda.
+                (site / "zz_runtime_sdk.pth").write_text(f"{sdk}\n", encoding="utf-8")
+            write_json(part / _STAMP, wanted)
+            seal_folder(part, folder)
 
-        install(
-            uv,
-            [argument for lock in locks for argument in ("-r", project.root / lock)],
-            Place(make, whole=False),
-            where="install what the tests need",
-        )
-        # Another Python than the function's may rightly lack what only its own one needs.
-        if found:
-            asked = (*project.dependencies, *project.test_dependencies)
-            refuse_misfits(_site_of(part), asked, markers_here(version), ", ".join(locks))
-        if sdk:
-            # After everything that is installed, as on Lambda.
-            path = _site_of(part) / "zz_runtime_sdk.pth"
-            path.write_text(f"{sdk}\n", encoding="utf-8")
-
-    return digest.hexdigest(), note, fill
+    lock_file = folder.with_name(f"{folder.name}.lock")
+    with shared_once_made(lock_file, waiting, make, is_made):
+        yield _python_in(folder), note
 
 
-def _make(folder: Path, wanted: str, fill: Callable[[Path], None], reporter: Reporter) -> None:
-    """Make the folder unless it is as wanted and whole; no other process uses it."""
-    is_same = read_json(folder / _STAMP) == wanted
-    if is_same and is_whole_folder(folder) and is_program(_python_in(folder)):
-        return
-    reporter.line("  installing what the tests need ...")
-    for left in folder.parent.glob(f".{folder.name}.*"):
-        remove_folder(left)
-    with new_folder(folder) as part:
-        fill(part)
-        write_json(part / _STAMP, wanted)
-        seal_folder(part, folder)
+def _fill(part: Path, base: Path, root: Path, uv: Uv) -> Path:
+    """Make an environment of what both locks name, and return where its modules are."""
+
+    def make() -> tuple[Sequence[str | Path], Path]:
+        uv.make_venv(part, base)
+        return ["--python", _python_in(part)], _site_of(part)
+
+    words = [word for lock in (FUNCTION_LOCK, TEST_LOCK) for word in ("-r", root / lock)]
+    install(uv, words, make, where="install what the tests need", whole=False)
+    return _site_of(part)
 
 
 def _site_of(venv: Path) -> Path:
