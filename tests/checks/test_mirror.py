@@ -9,7 +9,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipeline.core.errors import PipelineError
-from pipeline.zip.extract import mirror
+from pipeline.zip.mirror import mirror
 from pipeline.zip.reader import open_archive
 from pipeline.zip.writer import Member, store, write_zip
 

@@ -18,7 +18,7 @@ from pipeline.deploy.aws_session import Connection, Credentials
 from pipeline.deploy.main import deploy
 from pipeline.deploy.plan import Applied
 from pipeline.deploy.worker import WorkerContext
-from pipeline.local.embedded import embedded_aws, new_keys
+from pipeline.local.embedded import embedded_aws
 from pipeline.local.strict import Settling
 
 from tests.deploy.deploy_support import (
@@ -163,15 +163,14 @@ class StrictAws:
 def strict_aws(folder: Path, settles: float = SETTLES) -> Iterator[StrictAws]:
     """Run one until the block ends, with the role that functions need."""
     clock = Clock()
-    keys = new_keys()
     settling = Settling(settles, lambda: clock.seconds)
     with (
-        embedded_aws(folder / "aws", {}, keys, settling=settling) as endpoint,
-        faults_before(endpoint) as faults,
+        embedded_aws(folder / "aws", {}, settling=settling) as there,
+        faults_before(there.endpoint) as faults,
     ):
-        aws = StrictAws(endpoint, faults, keys.access_key, folder, clock)
-        aws.lambdas = aws.client(endpoint)
+        aws = StrictAws(there.endpoint, faults, there.access_key, folder, clock)
+        aws.lambdas = aws.client(there.endpoint)
         trust = json.dumps({"Statement": []})
-        iam = aws.client(endpoint, "iam")
+        iam = aws.client(there.endpoint, "iam")
         iam.create_role(RoleName="greeter", AssumeRolePolicyDocument=trust)
         yield aws

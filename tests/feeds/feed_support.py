@@ -11,7 +11,7 @@ from pipeline.feeds.feed import Feed
 from pipeline.feeds.publish import Published, publish
 from pipeline.package.contents import Package
 from pipeline.package.nupkg import pack
-from pipeline.package.nuspec import fill_tokens, parse
+from pipeline.package.nuspec import parse
 from pipeline.zip.writer import store
 
 from tests.standins.loopback import Answer, Asked
@@ -28,9 +28,7 @@ def package(
 ) -> Package:
     """Make a package with one file, named so that no two of a test get in each other's way."""
     folder.mkdir(parents=True, exist_ok=True)
-    nuspec = fill_tokens(
-        parse(_NUSPEC.format(id=ID, version=version, text=text).encode(), "test"), {}
-    )
+    nuspec = parse(_NUSPEC.format(id=ID, version=version, text=text).encode(), "test")
     path = folder / f"{len(list(folder.iterdir()))}.nupkg"
     pack(nuspec, {"code.py": store(content)}, path)
     return Package.open(path)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.core.manifest import Manifest, Source
 from pipeline.package.nupkg import pack
-from pipeline.package.nuspec import fill_tokens, parse
+from pipeline.package.nuspec import parse
 from pipeline.zip.writer import store
 
 from tests.deploy.deploy_support import function_zip, manifest
@@ -52,7 +52,7 @@ def built(root: Path, path: Path) -> Path:
     files = {"build.json": made.to_json(), "function.zip": function_zip()}
     path.parent.mkdir(parents=True, exist_ok=True)
     members = {name: store(data) for name, data in files.items()}
-    pack(fill_tokens(parse(text.encode(), "test"), {}), members, path)
+    pack(parse(text.encode(), "test"), members, path)
     return path
 
 

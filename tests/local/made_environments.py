@@ -21,8 +21,7 @@ from pipeline.deploy.main import deploy
 from pipeline.deploy.observe import Wait
 from pipeline.deploy.worker import WorkerContext
 from pipeline.edge.machine import Machine
-from pipeline.local.embedded import embedded_aws, new_keys
-from pipeline.local.strict import Settling
+from pipeline.local.embedded import embedded_aws
 from pipeline.octopus.client import Access
 from pipeline.octopus.waiting import Patience
 from pipeline.package.contents import Package
@@ -243,18 +242,20 @@ def _briefly(seconds: float) -> None:
 @contextmanager
 def whole(folder: Path, runtimes: Mapping[str, LocalRuntime]) -> Iterator[Whole]:
     """Run both until the block ends, with the stack's file, and a file for its bucket."""
-    keys, clock = new_keys(), Clock()
+    clock = Clock()
     with (
-        embedded_aws(folder / "aws", runtimes, keys, settling=Settling(0)) as endpoint,
+        embedded_aws(folder / "aws", runtimes) as there,
         OctopusServer(State(clock)) as octopus,
-        faults_before(endpoint) as aws_faults,
+        faults_before(there.endpoint) as aws_faults,
         faults_before(octopus.url) as octopus_faults,
     ):
         sample = folder / "tests" / "events" / "example-bucket" / "incoming" / "one.log"
         for path, text in ((folder / "environment" / "stack.yaml", RETAINED), (sample, "a line")):
             path.parent.mkdir(parents=True)
             path.write_text(text, encoding="utf-8")
-        made = Whole(folder, endpoint, keys.access_key, octopus, aws_faults, octopus_faults, clock)
+        made = Whole(
+            folder, there.endpoint, there.access_key, octopus, aws_faults, octopus_faults, clock
+        )
         place = {"LocationConstraint": "eu-west-1"}
         made.aws("s3").create_bucket(Bucket="deployments", CreateBucketConfiguration=place)
         octopus.add_project("Orders", script_step("Acme.Orders"))

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from pipeline.core.errors import PipelineError
 from pipeline.local.background import Background, running, start, stop
-from pipeline.local.server import parse_runtime
 from pipeline.local.state import LocalAws, read_state
 from pipeline.runtime.function_code import LocalRuntime
 
@@ -115,15 +114,11 @@ def test_a_start_that_fails_shows_the_servers_last_words(wanted: Background) -> 
     assert not wanted.state.exists()
 
 
-def test_runtimes_travel_on_the_command_line(tmp_path: Path) -> None:
-    """What `command` writes for a runtime, `parse_runtime` reads again."""
+def test_what_is_wanted_travels_on_the_command_line(tmp_path: Path) -> None:
+    """What `command` writes, `read` reads again: all but the environment."""
     runtime = LocalRuntime(tmp_path / "a b" / "python", tmp_path / "ric", "3.12", (tmp_path / "x",))
-    bare = LocalRuntime(tmp_path / "python", tmp_path / "ric", "3.13")
-    made = Background(
-        tmp_path / "s.json", {"python3.13": runtime, "python3.14": bare}, {}
-    ).command()
-    texts = [made[at + 1] for at, word in enumerate(made) if word == "--runtime"]
-    assert dict(map(parse_runtime, texts)) == {"python3.13": runtime, "python3.14": bare}
-    for text in ("python3.13", "python3.13=/python"):
-        with refused("--runtime", PipelineError):
-            parse_runtime(text)
+    bare = LocalRuntime(tmp_path / "node", tmp_path / "ric", "22", language="node")
+    runtimes = {"python3.13": runtime, "nodejs22.x": bare}
+    wanted = Background(tmp_path / "s.json", runtimes, {"TOKEN": "secret"}, cache=tmp_path)
+    for one in (wanted, replace(wanted, cache=None, ends_with_us=True)):
+        assert Background.read(one.command()[-1]) == replace(one, environ={})

@@ -23,7 +23,6 @@ from pipeline.local.moto_metrics import judged_state
 from pipeline.local.moto_stack import replace_dropped
 from pipeline.local.patches import Patches
 from pipeline.local.state import LocalAws
-from pipeline.runtime.function_code import FunctionConfig
 from pipeline.runtime.invocation import Figures, Invocation
 
 from tests.local.local_support import APP, ROLE, TRUST, client, eventually, zipped
@@ -260,7 +259,7 @@ def pool() -> Iterator[_Pool]:
     """Return a pool behind moto's functions in this process."""
     pool = _Pool()
     stand_in: Any = pool
-    execution = Execution(stand_in, FunctionConfig(""))
+    execution = Execution(stand_in, LocalAws("", "", "", "eu-west-1", 0, 0.0))
     with Patches() as patches:
         replace_execution(patches, execution)
         replace_qualifiers(patches)

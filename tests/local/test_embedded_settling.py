@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from pipeline.local.embedded import embedded_aws, new_keys
-from pipeline.local.state import LocalAws
+from pipeline.local.embedded import embedded_aws
 from pipeline.local.strict import Settling
 
 from tests.local.local_support import APP, MINOR, ROLE, TRUST, client, zipped
@@ -40,10 +39,8 @@ class Slow:
 def slow(tmp_path: Path) -> Iterator[Slow]:
     """Return a function that was just created, where everything takes half a minute."""
     clock = [1000.0]
-    keys = new_keys()
     settling = Settling(30, lambda: clock[0])
-    with embedded_aws(tmp_path, {}, keys, settling=settling) as endpoint:
-        aws = LocalAws(endpoint, keys.access_key, keys.secret_key, "eu-west-1", 0, 0.0)
+    with embedded_aws(tmp_path, {}, region="eu-west-1", settling=settling) as aws:
         client(aws, "iam").create_role(RoleName="function", AssumeRolePolicyDocument=TRUST)
         lambdas = client(aws, "lambda")
         code = {"ZipFile": zipped({"app.py": APP})}

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def test_a_breakpoint_stops_at_the_terminal(code: FunctionCode, tmp_path: Path) 
     person, terminal = os.openpty()
     process = FunctionProcess(
         replace(code, folder=folder),
-        replace(CONFIG, timeout=0.01),
+        replace(CONFIG, timeout=0.5),
         terminal=os.ttyname(terminal),
     )
     said = bytearray()
@@ -67,12 +68,13 @@ def test_a_breakpoint_stops_at_the_terminal(code: FunctionCode, tmp_path: Path) 
         for prompt, typed in (("(Pdb) ", "p 'seen', found\n"), ("(Pdb) ", "c\n")):
             while said.count(prompt.encode()) <= typed.count("c\n"):
                 said.extend(os.read(person, 1000))
+            time.sleep(0.3)
             os.write(person, typed.encode())
 
-    debugging = threading.Thread(target=look_around)
+    debugging = threading.Thread(target=look_around, daemon=True)
     debugging.start()
     done = process.invoke(b'"here"')
-    debugging.join()
+    debugging.join(10)
     process.close()
     for file in (person, terminal):
         os.close(file)

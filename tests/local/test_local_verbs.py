@@ -413,32 +413,30 @@ import json, sys
 from pathlib import Path
 from pipeline.core.events import Reporter
 from pipeline.local.background import Background
-from pipeline.local.server import parse_runtime
 from pipeline.verbs.local import start_local, state_file, stop_local
 from tests.local.local_support import Seen
 from tests.local.test_local_verbs import _project
 
-root, *runtimes = sys.argv[1:]
+root, *told = sys.argv[1:]
 project, seen = _project(Path(root)), Seen()
 
 def tell(event):
     seen.events.append(event)
     print(event, file=sys.stderr, flush=True)
 
-if runtimes:
-    wanted = Background(state_file(Path(root)), dict(map(parse_runtime, runtimes)), {})
-    started = start_local(project, wanted, Reporter(tell))
+if told:
+    started = start_local(project, Background.read(*told), Reporter(tell))
     print(json.dumps([started.aws.pid, dict(started.outputs), seen.finished()]))
 else:
     print(json.dumps(stop_local(project, Reporter(tell))))
 """
 
 
-def _process(root: Path, log: Path, runtimes: tuple[str, ...]) -> subprocess.Popen[str]:
+def _process(root: Path, log: Path, told: tuple[str, ...]) -> subprocess.Popen[str]:
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "template/scripts")])}
     with log.open("wb") as stderr:
         return subprocess.Popen(
-            [sys.executable, "-c", STARTER, str(root), *runtimes],
+            [sys.executable, "-c", STARTER, str(root), *told],
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
@@ -459,13 +457,11 @@ def _at_once(root: Path, *each: tuple[str, ...]) -> list[Any]:
 
 
 @pytest.mark.slow
-def test_starts_and_a_stop_at_once(
-    tmp_path: Path, python: Path, ric: Path, runtimes: dict[str, LocalRuntime]
-) -> None:
+def test_starts_and_a_stop_at_once(tmp_path: Path, runtimes: dict[str, LocalRuntime]) -> None:
     """Starts at the same time, cold, all succeed: one makes the stack. A stop waits its turn."""
     (tmp_path / "environment").mkdir()
     (tmp_path / "environment" / "stack.yaml").write_text(STACK, encoding="utf-8")
-    start = (f"{next(iter(runtimes))}={python}{os.pathsep}{ric}",)
+    start = (Background(state_file(tmp_path), runtimes, {}).command()[-1],)
     starts = _at_once(tmp_path, start, start, start)
     assert len({pid for pid, _, _ in starts}) == 1
     assert [outputs for _, outputs, _ in starts] == [starts[0][1]] * 3

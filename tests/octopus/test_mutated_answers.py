@@ -64,9 +64,11 @@ def _feed(server: OctopusServer, clock: Clock, folder: Path) -> None:
 
 def _of_version(package: Package, version: str) -> Package:
     nuspec = package.listing.nuspec
-    metadata = tuple(
-        replace(item, text=version) if item.name == "version" else item for item in nuspec.metadata
+    children = tuple(
+        replace(item, text=version) if item.name == "version" else item
+        for item in nuspec.metadata.children
     )
+    metadata = replace(nuspec.metadata, children=children)
     listing = replace(package.listing, nuspec=replace(nuspec, metadata=metadata))
     return replace(package, listing=listing)
 

@@ -18,19 +18,13 @@ from pipeline.core.manifest import (
     Manifest,
     Source,
     ZipFacts,
-    json_bytes,
 )
 from pipeline.core.names import SBOM_NAME
 from pipeline.function.engine import Distribution
 from pipeline.package.nupkg import pack
 from pipeline.package.nuspec import Nuspec, parse, render_for_package
 from pipeline.package.sbom import make_sbom
-from pipeline.package.statement import (
-    STATEMENT_NAME,
-    Origin,
-    make_predicate,
-    make_statement,
-)
+from pipeline.package.statement import STATEMENT_NAME, make_statement
 from pipeline.zip.reader import open_archive
 from pipeline.zip.writer import Member, compress, store, write_zip
 
@@ -117,8 +111,8 @@ def sealed(
     rendered = render_for_package(nuspec(), Source(COMMIT, "main", None))
     digests["Acme.Sample.nuspec"] = hashlib.sha256(rendered).hexdigest()
     tags = {"six": ("py2-none-any", "py3-none-any")} if wheels is None else wheels
-    origin = Origin(manifest, LIBRARY, tags)
-    return {**files, STATEMENT_NAME: json_bytes(make_statement(digests, make_predicate(origin)))}
+    statement = make_statement(manifest, digests, library=LIBRARY, wheels=tags)
+    return {**files, STATEMENT_NAME: statement}
 
 
 def nuspec(version: str = "2.0.7") -> Nuspec:

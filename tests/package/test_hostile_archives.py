@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipeline.core.errors import PipelineError
-from pipeline.zip.extract import extract
 from pipeline.zip.reader import check_members, open_archive, read_member
 
 from tests.package.crafted_zips import (
@@ -107,18 +106,17 @@ def test_hostile_archives_are_refused(tmp_path: Path) -> None:
     assert_said("\n".join(said))
 
 
-def test_lying_members_are_refused_and_nothing_is_left(tmp_path: Path) -> None:
-    """A size or checksum that lies is found by looking and by extracting; no folder appears."""
+def test_lying_members_are_refused() -> None:
+    """A size or checksum that lies is found by looking and by reading alike."""
     said: list[str] = []
     for case, data in LYING.items():
-        archive, looked, extracted = open_archive(data), [case], [case]
+        archive, looked, read = open_archive(data), [case], [case]
         with refused("zip", PipelineError, said=looked):
             check_members(archive)
-        with refused("zip", PipelineError, said=extracted):
-            extract(archive, tmp_path / "out", {item.name: item.name for item in archive.entries})
-        assert looked == extracted
+        with refused("zip", PipelineError, said=read):
+            contents(data)
+        assert looked == read
         said += looked
-    assert list(tmp_path.iterdir()) == []
     assert_said("\n".join(said))
 
 

@@ -82,8 +82,8 @@ def test_reading_gives_back_what_was_packed(tmp_path: Path) -> None:
     assert (listing.nuspec.id, listing.nuspec.text("authors")) == ("Acme.Sample", "a & b")
     assert len(listing.archive.entries) == len(CONTENTS) + 4
     assert listing.files["function.zip"].method == STORED
-    repository = next(item for item in listing.nuspec.metadata if item.name == "repository")
-    assert dict(repository.attributes)["commit"] == "c0ffee"
+    (repository,) = listing.nuspec.metadata.below("repository")
+    assert repository.attribute("commit") == "c0ffee"
 
 
 def test_a_package_without_opc_parts_is_read(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from functools import cache
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -144,19 +144,11 @@ class Manifest:
             what = f"the manifest has schema {shown}, this library reads {_SCHEMA}"
             then = "Use the library of the commit that the package was built from."
             raise PipelineError(where, what, then)
-        part = ""
         try:
-            parts = {each.name: document[each.name] for each in fields(cls)}
-            for part, read in _PARTS.items():
-                parts[part] = read(parts[part])
-        except KeyError as error:
-            raise _invalid(where, f"it has no {error}") from error
+            manifest: Manifest = value_of(cls, document)
         except TypeError as error:
-            raise _invalid(where, f"{part!r} is of another shape") from error
-        manifest = cls(**parts)
-        wrong = mistyped_part(manifest, cls, "")
-        problem = f"{wrong} is of another type" if wrong else next(_problems(manifest), "")
-        if problem:
+            raise _invalid(where, str(error)) from error
+        for problem in _problems(manifest):
             raise _invalid(where, problem)
         return manifest
 
@@ -198,38 +190,28 @@ def json_bytes(document: Mapping[str, Any]) -> bytes:
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n"
 
 
-def _dependencies(items: list[dict[str, Any]]) -> tuple[Dependency, ...]:
-    return tuple(Dependency(item["name"], item["version"], tuple(item["hashes"])) for item in items)
+# Annotations are compiled at each look.
+_hints = cache(get_type_hints)
 
 
-# How those parts are read that JSON has in another shape.
-_PARTS: Mapping[str, Callable[[Any], Any]] = {
-    "source": lambda facts: Source(**facts),
-    "function": lambda facts: FunctionFacts(**facts),
-    "function_zip": lambda facts: ZipFacts(**facts),
-    "dependencies": _dependencies,
-    "tools": _dependencies,
-}
+def value_of(kind: Any, document: Any, name: str = "it") -> Any:
+    """Return a document of JSON as a value of a declared type: a class of values, or a part of one.
 
-
-@cache
-def _hints(kind: Any) -> Mapping[str, Any]:
-    """Return the types of a class's parts, whose annotations are compiled at each look."""
-    return get_type_hints(kind)
-
-
-def mistyped_part(value: Any, kind: Any, name: str) -> str:
-    """Name the first part of a value that is not of its declared type, or give ""."""
+    What the class does not know is left out. Raises TypeError that names the part which is
+    missing, or of another type.
+    """
     origin, inner = get_origin(kind), get_args(kind)
-    parts: list[tuple[Any, Any, str]]
-    if isinstance(kind, type) and is_dataclass(kind):
-        parts = [(getattr(value, part), hint, part) for part, hint in _hints(kind).items()]
-    elif origin is tuple and isinstance(value, tuple):
-        parts = [(item, inner[0], name) for item in value]
-    elif origin is Mapping and isinstance(value, Mapping):
-        parts = [(item, inner[1], name) for item in value.values()]
-    else:
-        simple = inner if origin is UnionType else (kind,)
-        # JSON's true is a number to isinstance.
-        return "" if type(value) in simple else name
-    return next(filter(None, (mistyped_part(*part) for part in parts)), "")
+    if isinstance(kind, type) and is_dataclass(kind) and isinstance(document, dict):
+        for part in fields(kind):
+            if part.name not in document and part.default is MISSING:
+                raise TypeError(f"{name} has no {part.name!r}")
+        given = {part: hint for part, hint in _hints(kind).items() if part in document}
+        return kind(**{part: value_of(hint, document[part], part) for part, hint in given.items()})
+    if origin is tuple and isinstance(document, list):
+        return tuple(value_of(inner[0], item, name) for item in document)
+    if origin is Mapping and isinstance(document, dict):
+        return {key: value_of(inner[1], item, name) for key, item in document.items()}
+    # JSON's true is a number to isinstance.
+    if type(document) in (inner if origin is UnionType else (kind,)):
+        return document
+    raise TypeError(f"{name} is of another type")

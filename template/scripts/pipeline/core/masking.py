@@ -34,14 +34,8 @@ def masked(sink: Sink, secrets: Iterable[str]) -> Sink:
     hidden = _forms(secrets)
 
     def emit(event: Event) -> None:
-        changes: dict[str, Any] = {
-            field.name: _hide(value, hidden)
-            if isinstance(value, PipelineError)
-            else _hide_text(value, hidden)
-            for field in fields(event)
-            if isinstance(value := getattr(event, field.name), (str, PipelineError))
-        }
-        sink(replace(event, **changes))
+        parts = {field.name: _hide(getattr(event, field.name), hidden) for field in fields(event)}
+        sink(replace(event, **parts))
 
     return emit
 
@@ -75,7 +69,7 @@ def environment_secrets(environ: Mapping[str, str]) -> list[str]:
 
 def masked_text(text: str, secrets: Iterable[str]) -> str:
     """Return a text with `secrets` hidden, by the same rules."""
-    return _hide_text(text, _forms(secrets))
+    return str(_hide(text, _forms(secrets)))
 
 
 def _forms(secrets: Iterable[str]) -> list[str]:
@@ -90,15 +84,15 @@ def _forms(secrets: Iterable[str]) -> list[str]:
     return sorted(found, key=lambda form: (-len(form), form))
 
 
-def _hide(error: PipelineError, hidden: list[str]) -> PipelineError:
-    parts = (_hide_text(part, hidden) for part in (error.where, error.what, error.then))
-    return type(error)(*parts)
-
-
-def _hide_text(text: str, hidden: list[str]) -> str:
+def _hide(part: Any, hidden: list[str]) -> Any:
+    """Return a text or an error with secrets hidden, and anything else as it is."""
+    if isinstance(part, PipelineError):
+        return type(part)(*(_hide(text, hidden) for text in (part.where, part.what, part.then)))
+    if not isinstance(part, str):
+        return part
     for form in hidden:
-        text = text.replace(form, MASK)
-    return _USER.sub(_hide_user, text) if "://" in text else text
+        part = part.replace(form, MASK)
+    return _USER.sub(_hide_user, part) if "://" in part else part
 
 
 def _hide_user(match: re.Match[str]) -> str:

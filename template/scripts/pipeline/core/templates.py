@@ -44,9 +44,13 @@ def resolve(
             what = f"{keys[0]} holds #{{{name}}}, which is not the plain name of a variable"
             then = "Put filters and conditions into an Octopus variable, and name that one here."
             raise PipelineError(where, what, then)
-    values = _values_of(list(used), variables)
+    values = {name.lower(): value for name, value in variables.items()}
     missing = [*missing]
-    missing += [f"{name} (for {', '.join(used[name])})" for name in used if name not in values]
+    missing += [
+        f"{name} (for {', '.join(keys)})"
+        for name, keys in used.items()
+        if name.lower() not in values
+    ]
     if missing:
         count = "a variable is" if len(missing) == 1 else f"{len(missing)} variables are"
         raise PipelineError(
@@ -57,7 +61,7 @@ def resolve(
         )
 
     def fill(match: re.Match[str]) -> str:
-        return match[0][1:] if match[1] else values[match[2].strip()]
+        return match[0][1:] if match[1] else values[match[2].strip().lower()]
 
     return {key: _REFERENCE.sub(fill, template) for key, template in templates.items()}
 
@@ -95,9 +99,3 @@ def declared_values(
                     values[name] = environ[candidate]
                     break
     return values
-
-
-def _values_of(names: list[str], variables: Mapping[str, str]) -> dict[str, str]:
-    any_case = {name.lower(): value for name, value in variables.items()}
-    found = {name: variables.get(name, any_case.get(name.lower())) for name in names}
-    return {name: value for name, value in found.items() if value is not None}

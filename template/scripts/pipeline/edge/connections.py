@@ -24,7 +24,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from ..core.errors import PipelineError
-from .urls import no_address, split_user
+from .urls import no_address, origin, split_user
 
 _CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _MOST_BEFORE_THE_BODY = 1 << 20  # bytes of the status, the headers, and interim answers
@@ -83,18 +83,15 @@ class Connections:
         Raises PipelineError for an address or a setting that cannot be used.
         """
         self.seconds = seconds
-        try:
-            parts = urlsplit(url)
-        except ValueError as error:
-            raise no_address(url) from error
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        found = origin(url)
+        if not found:
             raise no_address(url)
-        proxy = proxy_for(url, self._environ)
-        key = parts.scheme, proxy
-        if key not in self._pools:
-            self._pools[key] = _pools(self._environ, parts.scheme, proxy)
-            self._pools[key].pool_classes_by_scheme = self._kinds()
-        return self._pools[key]
+        scheme, proxy = found[0], proxy_for(url, self._environ)
+        if (scheme, proxy) not in self._pools:
+            pools = _pools(self._environ, scheme, proxy)
+            pools.pool_classes_by_scheme = self._kinds()
+            self._pools[scheme, proxy] = pools
+        return self._pools[scheme, proxy]
 
     def _kinds(self) -> dict[str, type[HTTPConnectionPool]]:
         """Return connections by scheme whose answers are bounded."""

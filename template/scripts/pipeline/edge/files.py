@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -100,7 +100,7 @@ def _line(data: bytes, at: int) -> int:
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Yield an open file that replaces `path` when the block ends well, and is removed otherwise.
 
-    Raises OSError, as `replacing_folder` does: the caller knows what should be written.
+    Raises OSError: the caller knows what should be written.
     """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path))
     try:
@@ -114,30 +114,28 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def replacing_folder(target: Path) -> Iterator[Path]:
-    """Yield an empty folder that replaces `target` when the block ends well, else is removed."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(dir=target.parent, prefix=_prefix(target)))
+def new_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty folder that replaces `target` when the block ends well, else is removed.
+
+    Raises PipelineError where it cannot be written; an error inside the block stays as it is.
+    """
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(dir=target.parent, prefix=_prefix(target)))
     try:
-        part.chmod(0o755)
+        with writing(target):
+            part.chmod(0o755)
         yield part
-        _replace_folder(part, target)
+        with writing(target):
+            if target.exists():
+                old = Path(tempfile.mkdtemp(dir=target.parent, prefix=_prefix(target)))
+                target.replace(old / target.name)
+                part.replace(target)
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                part.replace(target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-
-
-@contextmanager
-def new_folder(target: Path) -> Iterator[Path]:
-    """Do as `replacing_folder` does; raises PipelineError for a folder that cannot be written.
-
-    An error inside the block stays as it is.
-    """
-    with ExitStack() as folder:
-        with writing(target):
-            part = folder.enter_context(replacing_folder(target))
-        yield part
-        with writing(target):
-            folder.close()
 
 
 def remove_folder(folder: Path) -> None:
@@ -178,16 +176,6 @@ def reading(where: str, then: str = "") -> Iterator[None]:
         yield
     except OSError as error:
         raise PipelineError(where, f"cannot be read: {error.strerror or error}", then) from error
-
-
-def _replace_folder(part: Path, target: Path) -> None:
-    if target.exists():
-        old = Path(tempfile.mkdtemp(dir=target.parent, prefix=_prefix(target)))
-        target.replace(old / target.name)
-        part.replace(target)
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        part.replace(target)
 
 
 def _prefix(path: Path) -> str:

@@ -8,7 +8,6 @@ it had its effect. Answers are bounded in size, time, redirects and nesting.
 from __future__ import annotations
 
 import json
-import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,10 +18,12 @@ import urllib3
 from urllib3 import exceptions as faults
 
 from ..core.errors import PipelineError
+from ..core.strict_json import parse_json
+from ..core.text import quoted
 from .connections import Connections, EndlessError
 from .http_text import body_words, hint
 from .upload import Upload
-from .urls import joined, no_address, origin, split_user, without_user
+from .urls import joined, origin, split_user, without_user
 
 _READING = ("GET", "HEAD")
 _SECRET_HEADERS = ("authorization", "cookie", "x-nuget-apikey", "x-octopus-apikey")
@@ -34,7 +35,7 @@ _BLOCK = 1 << 16
 _MOST_IN_MEMORY = 32 << 20  # bytes of a body; a long deployment's whole log has a few million
 _MOST_OF_AN_ERROR = 1 << 18
 _MOST_REDIRECTS = 5
-_DEEPEST = 100  # lists and objects inside each other; Octopus nests less than ten
+_LOOK_BETWEEN = "Look at the URL, and at what stands between this machine and the server."
 _NEVER_LEFT = (faults.NewConnectionError, faults.ConnectTimeoutError, faults.ProxyError)
 
 
@@ -80,19 +81,13 @@ class Response:
 
     def json(self) -> Any:
         """Return the JSON document; None for an empty body. Raises PipelineError for others."""
-        then = "Look at the URL, and at what stands between this machine and the server."
+        if not self.body.strip():
+            return None
         try:
-            document = json.loads(self.body) if self.body.strip() else None
-            is_deep = _is_deep(document)
-        except ValueError as error:
-            what = f"the answer is not JSON: {body_words(self.body)}"
-            raise PipelineError(self.where, what, then) from error
-        except RecursionError:
-            is_deep = True
-        if is_deep:
-            what = f"the answer is JSON that is nested more than {_DEEPEST} levels deep"
-            raise PipelineError(self.where, what, then)
-        return document
+            return parse_json(self.body, self.where, largest=_MOST_IN_MEMORY)
+        except PipelineError as error:
+            what = f"{error.what}\nThe answer begins with {quoted(body_words(self.body))}"
+            raise PipelineError(self.where, what, _LOOK_BETWEEN) from error
 
 
 class HttpError(PipelineError):
@@ -223,34 +218,18 @@ class Http:
         headers = {name.lower(): value for name, value in raw.headers.items()}
         if raw.status // 100 != 2 and raw.status not in request.expect:  # noqa: PLR2004 - 2xx
             raise _refusal(request, raw, _error_body(request, raw), headers.get("location", ""))
-        whole = False
         try:
             for block in _blocks(raw, request.most):
                 take(block)
-            whole = True
+            raw.release_conn()
         except EndlessError as error:
             raise _over_bounds(request, error) from error
         except faults.HTTPError as error:
             what = f"the answer broke off: {_words(error)}"
             raise NoAnswerError(request.where, what, "Try again.") from error
         finally:
-            raw.release_conn() if whole else raw.close()
+            raw.close()  # what was given back stays open
         return Response(raw.status, headers, b"", request.where, url)
-
-
-def _is_deep(document: Any) -> bool:
-    """Tell whether a document is nested deeper than recursive readers can follow."""
-    level = [document]
-    for _ in range(_DEEPEST + 1):
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, (dict, list))
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-        if not level:
-            return False
-    return True
 
 
 def _refuse_unsendable(request: Request) -> None:
@@ -284,11 +263,7 @@ def _redirected(request: Request, url: str, location: str) -> str:
 def _over_bounds(request: Request, error: EndlessError) -> PipelineError:
     """Return the error for an answer over its bounds; what was sent may have had its effect."""
     kind = PipelineError if request.method in _READING else NoAnswerError
-    return kind(
-        request.where,
-        str(error),
-        "Look at the URL, and at what stands between this machine and the server.",
-    )
+    return kind(request.where, str(error), _LOOK_BETWEEN)
 
 
 def _blocks(raw: urllib3.BaseHTTPResponse, most: int) -> Iterator[bytes]:
@@ -343,18 +318,15 @@ def _words(error: BaseException) -> str:
 
 def _failure(request: Request, error: faults.HTTPError) -> tuple[PipelineError, bool]:
     """Return the error for an attempt that failed, and whether the request may be repeated."""
-    reason = error.reason if isinstance(error, faults.MaxRetryError) else error
-    text = _words(reason or error)
-    if isinstance(reason, faults.LocationValueError):
-        return no_address(without_user(request.url)), False
-    if isinstance(reason, faults.SSLError) and _is_about_trust(reason):
+    text = _words(error)
+    if isinstance(error, faults.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
         untrusted = PipelineError(
             request.where,
             f"the server's certificate is not trusted: {text}",
             "Name your organisation's CA file in REQUESTS_CA_BUNDLE or SSL_CERT_FILE.",
         )
         return untrusted, False
-    if isinstance(reason, _NEVER_LEFT):
+    if isinstance(error, _NEVER_LEFT):
         unreachable = PipelineError(
             request.where,
             f"the server cannot be reached: {text}",
@@ -365,15 +337,6 @@ def _failure(request: Request, error: faults.HTTPError) -> tuple[PipelineError, 
         request.where, f"no answer: {text}", "Look at the server, then repeat."
     )
     return unanswered, request.method in _READING
-
-
-def _is_about_trust(reason: BaseException) -> bool:
-    cause: object = reason
-    while isinstance(cause, BaseException):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return True
-        cause = cause.__cause__ or cause.__context__ or (cause.args[0] if cause.args else None)
-    return False
 
 
 def _refusal(

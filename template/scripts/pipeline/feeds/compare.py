@@ -59,7 +59,9 @@ def compare_download(package: Package, http: Http, request: Request) -> Found:
 
 
 def _content(listing: PackageListing) -> dict[str, bytes]:
-    metadata = hashlib.sha256(repr(sorted(map(repr, listing.nuspec.metadata))).encode()).digest()
+    metadata = hashlib.sha256(
+        repr(sorted(map(repr, listing.nuspec.metadata.children))).encode()
+    ).digest()
     files = {
         name: hashlib.sha256(read_member(listing.archive, entry)).digest()
         for name, entry in listing.files.items()

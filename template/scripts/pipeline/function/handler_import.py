@@ -22,7 +22,7 @@ from ..runtime.api import Kind, ProcessEvent, RuntimeApi
 from ..runtime.child import Child
 from ..runtime.function_code import FunctionCode, FunctionConfig, LocalRuntime
 from ..runtime.surroundings import function_environment
-from ..zip.extract import mirror
+from ..zip.mirror import mirror
 from ..zip.reader import FUNCTION_LIMITS, open_archive
 from .handler import FunctionFiles, HandlerCheck, Known, known_here
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -16,7 +15,7 @@ Environ = dict[str, Any]
 Start = Callable[..., Any]
 App = Callable[[Environ, Start], Iterable[bytes]]
 REQUEST_ID = "x-pipeline-request-id"
-_CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d{8}/([^/]*)/([^/]*)/aws4_request")
+_CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d{8}/[^/]*/([^/]*)/aws4_request")
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,6 @@ class Scope:
     """Whom a call says it is from (access key) and where it goes."""
 
     access_key: str = ""
-    region: str = ""
     service: str = ""
 
 
@@ -45,23 +43,8 @@ def scope(environ: Mapping[str, Any]) -> Scope:
         found = _CREDENTIAL.match("Credential=" + query.get("X-Amz-Credential", [""])[0])
         if not found and "Signature" in query:
             # boto3 presigns addresses of S3 in the older way.
-            return Scope(query.get("AWSAccessKeyId", [""])[0], "", "s3")
-    return Scope(found[1], found[2], found[3]) if found else Scope()
-
-
-def call(app: App, environ: Environ, body: bytes) -> Reply:
-    """Let `app` answer the request with this body."""
-    environ["wsgi.input"] = io.BytesIO(body)
-    environ["CONTENT_LENGTH"] = str(len(body))
-    begun: list[tuple[int, list[tuple[str, str]]]] = []
-
-    def start(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> None:  # noqa: ARG001
-        begun.append((int(status[:3]), headers))
-
-    pieces = app(environ, start)
-    answer = b"".join(pieces)
-    status, headers = begun[-1]
-    return Reply(status, tuple(headers), answer)
+            return Scope(query.get("AWSAccessKeyId", [""])[0], "s3")
+    return Scope(found[1], found[2]) if found else Scope()
 
 
 def send(reply: Reply, start_response: Start) -> list[bytes]:

@@ -11,13 +11,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from ..core.errors import PipelineError
 from ..edge.shell import NOTHING_REAL, scrubbed
 from ..runtime.function_code import LocalRuntime
-from .state import LocalAws, read_state, work_folder
+from .state import LocalAws, read_state
 
 _WHERE = "embedded AWS"
 _SCRIPTS = Path(__file__).resolve().parents[2]
@@ -53,21 +53,31 @@ class Background:
 
     @property
     def work(self) -> Path:
-        """The folder of the server's functions."""
-        return work_folder(self.state)
+        """The folder of the server's functions, unzipped."""
+        return self.state.with_name("work")
 
     def command(self) -> list[str]:
-        """Return the server's command line; it holds no secret."""
-        words = [str(self.python), "-m", "pipeline.local.server", "--state", str(self.state)]
-        words += ["--region", self.region, "--log", str(self.log)]
-        words += ["--settle", str(self.settle)]
-        words += ["--cache", str(self.cache)] if self.cache else []
-        words += ["--until-stdin-ends"] if self.ends_with_us else []
-        for name, runtime in self.runtimes.items():
-            places = [runtime.program, runtime.ric, *runtime.extra_paths]
-            label = f"{name}@{runtime.version}" if runtime.version else name
-            words += ["--runtime", f"{label}={os.pathsep.join(map(str, places))}"]
-        return words
+        """Return the server's command line, which `read` reads; it holds no secret."""
+        told = json.dumps(asdict(replace(self, environ={})), default=str)
+        return [str(self.python), "-m", "pipeline.local.server", told]
+
+    @classmethod
+    def read(cls, told: str) -> Background:
+        """Return what `command` told a server."""
+        given = json.loads(told)
+        for key in ("state", "python", "cache"):
+            given[key] = given[key] and Path(given[key])
+        runtimes = {
+            name: LocalRuntime(
+                Path(one["program"]),
+                Path(one["ric"]),
+                one["version"],
+                tuple(map(Path, one["extra_paths"])),
+                one["language"],
+            )
+            for name, one in given["runtimes"].items()
+        }
+        return cls(**{**given, "runtimes": runtimes})
 
 
 def running(state: Path) -> LocalAws | None:
@@ -171,8 +181,6 @@ def _alive(pid: int) -> bool:
             return False
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except OSError:  # it may be another user's by now
         return False
-    except PermissionError:
-        return True
     return True

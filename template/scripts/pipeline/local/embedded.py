@@ -6,11 +6,14 @@ moto keeps its state in globals, so there is one at a time in a process; a secon
 from __future__ import annotations
 
 import contextlib
+import json
+import os
+import re
 import secrets
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,75 +26,101 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from ..runtime.function_code import FunctionConfig, LocalRuntime
+from ..runtime.function_code import LocalRuntime
 from ..runtime.pool import Pool
-from .aws_http import App, Environ, Start, in_aws_words
+from .aws_http import App, Environ, Reply, Start, error_reply, in_aws_words, scope, send
 from .guard import guarded
 from .moto_aliases import replace_qualifiers
 from .moto_lambda import Execution, replace_execution
 from .moto_stack import replace_dropped
 from .patches import Patches
-from .strict import Settling, StrictLambda
+from .state import LocalAws
+from .strict import Settling, be_strict
+from .strict_rules import REQUEST_LIMIT
 
-
-@dataclass(frozen=True)
-class Keys:
-    """The key a caller needs, and the one functions are given; both random."""
-
-    access_key: str = field(repr=False)
-    secret_key: str = field(repr=False)
-    function_key: str = field(repr=False)
-    function_secret: str = field(repr=False)
-
-
-def new_keys() -> Keys:
-    """Make the keys of one start; access keys have the length and letters of real ones."""
-    return Keys(_access_key(), secrets.token_urlsafe(30), _access_key(), secrets.token_urlsafe(30))
+_PROVISIONED = re.compile(r"GET /20\d\d-\d\d-\d\d/functions/[^/]+/provisioned-concurrency/?")
 
 
 @contextmanager
 def embedded_aws(
     folder: Path,
     runtimes: Mapping[str, LocalRuntime],
-    keys: Keys,
     *,
-    control: App | None = None,
+    region: str = "us-east-1",
+    log: str = "",
     settling: Settling | None = None,
-) -> Iterator[str]:
+    stop: threading.Event | None = None,
+) -> Iterator[LocalAws]:
     """Serve on a free loopback port until the block ends; state, processes and patches go with it.
 
-    Yields the address. `folder` is its own, `runtimes` by name like `python3.13`. `control`
-    answers paths below `/_pipeline/` for holders of the key. `settling` says how long a change of
-    a function takes.
+    Yields where it is and its keys, which are random. `folder` is its own, `runtimes` by name like
+    `python3.13`. `settling` says how long a change of a function takes; `stop` is set when the
+    holder of the server's key asks for that.
     """
     with contextlib.ExitStack() as stack:
         server = make_server("127.0.0.1", 0, _nothing, threaded=True, request_handler=_QuietHandler)
         stack.callback(server.server_close)
-        endpoint = f"http://127.0.0.1:{server.server_port}"
-        common = FunctionConfig(
-            "", endpoint=endpoint, access_key=keys.function_key, secret_key=keys.function_secret
+        aws = LocalAws(
+            endpoint=f"http://127.0.0.1:{server.server_port}",
+            access_key=_access_key(),
+            secret_key=secrets.token_urlsafe(30),
+            region=region,
+            pid=os.getpid(),
+            started=time.time(),
+            log=log,
+            function_key=_access_key(),
+            function_secret=secrets.token_urlsafe(30),
         )
-        execution = Execution(Pool(folder, runtimes), common)
+        execution = Execution(Pool(folder, runtimes), aws)
         stack.callback(moto_api_backend.reset)
         stack.callback(execution.close)
         patches = stack.enter_context(Patches())
         replace_execution(patches, execution)
         replace_qualifiers(patches)
         replace_dropped(patches)
-        server.app = _application(keys, server.server_port, control, settling or Settling())
+        be_strict(patches, settling or Settling())
+        server.app = _application(aws, stop or threading.Event())
         _serve(server, stack)
-        yield endpoint
+        yield aws
 
 
-def _application(keys: Keys, port: int, control: App | None, settling: Settling) -> App:
+def _application(aws: LocalAws, stop: threading.Event) -> App:
     # The first import of these takes most of a second; better now than in somebody's first call.
     for service in ("lambda", "s3", "cloudformation", "logs", "iam", "sqs"):
         get_backend(service)
-    app: App = StrictLambda(in_aws_words(DomainDispatcherApplication(_backend_app)), settling)
-    if control is not None:
-        app = _with_control(app, control)
+    served = in_aws_words(DomainDispatcherApplication(_backend_app))
+
+    def route(environ: Environ, start_response: Start) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if not path.startswith("/_pipeline/"):
+            answer = _beforehand(environ)
+            return send(answer, start_response) if answer else served(environ, start_response)
+        if scope(environ).access_key != aws.access_key:
+            refused = error_reply(environ, 403, "AccessDenied", "A function's key opens AWS alone.")
+            return send(refused, start_response)
+        if path == "/_pipeline/stop":
+            stop.set()
+        return send(Reply(200, (), json.dumps({"pid": aws.pid}).encode()), start_response)
+
+    port = aws.endpoint.rpartition(":")[2]
     hosts = (f"127.0.0.1:{port}", f"localhost:{port}")
-    return guarded(app, keys=(keys.access_key, keys.function_key), hosts=hosts)
+    return guarded(route, keys=(aws.access_key, aws.function_key), hosts=hosts)
+
+
+def _beforehand(environ: Environ) -> Reply | None:
+    """Answer calls of Lambda that moto does not know, or should not read."""
+    if scope(environ).service != "lambda":
+        return None
+    # moto's addresses take no dollar sign in a function's name.
+    environ["PATH_INFO"] = environ.get("PATH_INFO", "").replace("$", "%24")
+    if int(environ.get("CONTENT_LENGTH") or 0) > REQUEST_LIMIT:
+        message = f"Request must be smaller than {REQUEST_LIMIT} bytes for this operation"
+        return error_reply(environ, 413, "RequestEntityTooLargeException", message)
+    if _PROVISIONED.fullmatch(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"):
+        # What asks whether there is any may know; that there can be none is said to others.
+        none = json.dumps({"ProvisionedConcurrencyConfigs": []}).encode()
+        return Reply(200, (("Content-Type", "application/json"),), none)
+    return None
 
 
 def _backend_app(service: Any) -> Any:
@@ -99,14 +128,6 @@ def _backend_app(service: Any) -> Any:
     # Otherwise Flask answers with a page that hides what went wrong.
     app.config["PROPAGATE_EXCEPTIONS"] = True
     return app
-
-
-def _with_control(app: App, control: App) -> App:
-    def route(environ: Environ, start_response: Start) -> Iterable[bytes]:
-        chosen = control if environ.get("PATH_INFO", "").startswith("/_pipeline/") else app
-        return chosen(environ, start_response)
-
-    return route
 
 
 def _serve(server: BaseWSGIServer, stack: contextlib.ExitStack) -> None:

@@ -63,7 +63,7 @@ def _of_form(environ: Environ, keys: tuple[str, ...]) -> Scope:
     length, body = int(environ.get("CONTENT_LENGTH") or 0), environ["wsgi.input"]
     fields = body.read(min(length, _FIELDS_LIMIT))
     found = _FORM_KEY.search(fields)
-    asking = Scope(found[1].decode("latin-1") if found else "", "", "s3")
+    asking = Scope(found[1].decode("latin-1") if found else "", "s3")
     if _is_known(asking, keys):
         environ["wsgi.input"] = io.BytesIO(fields + body.read(length - len(fields)))
     return asking

@@ -18,8 +18,12 @@ from moto.awslambda.utils import make_function_arn
 from .patches import Original, Patches
 
 # What a function's description says of one state of it, and not of what is published.
-STATE = frozenset(
-    {"FunctionArn", "LastModified", "LastUpdateStatus", "RevisionId", "State", "Version"}
+_STATE = frozenset(
+    {
+        *("FunctionArn", "LastModified", "RevisionId", "Version"),
+        *("LastUpdateStatus", "LastUpdateStatusReason", "LastUpdateStatusReasonCode"),
+        *("State", "StateReason", "StateReasonCode"),
+    }
 )
 
 
@@ -74,7 +78,7 @@ def _publish_version(self: Any, name_or_arn: str, description: str = "") -> Any:
     latest = self.get_function_by_name_or_arn_forbid_qualifier(name_or_arn)
     versions = self._functions[latest.function_name]["versions"]
     published = {
-        name: value for name, value in latest.get_configuration().items() if name not in STATE
+        name: value for name, value in latest.get_configuration().items() if name not in _STATE
     }
     if versions and versions[-1].published == published:
         return versions[-1]

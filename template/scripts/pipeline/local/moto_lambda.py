@@ -13,7 +13,6 @@ import json
 import random
 import time
 import uuid
-from dataclasses import replace
 from functools import partial
 from typing import Any
 from urllib.parse import unquote
@@ -35,6 +34,7 @@ from .moto_aliases import chosen_version, through
 from .moto_metrics import Calls, serve_metrics
 from .moto_sources import Queues, serve_sources
 from .patches import Patches
+from .state import LocalAws
 
 _SYNC_LIMIT = 6_291_456
 _ASYNC_LIMIT = 1_048_576
@@ -48,12 +48,12 @@ class _TooLargeError(LambdaClientError):
 class Execution:
     """Runs moto's functions in the pool, writes their logs, and retries asynchronous events.
 
-    `common` is what all functions have in common: the embedded AWS's address, and a key for it.
+    Functions get the address of `aws`, and a key for it.
     """
 
-    def __init__(self, pool: Pool, common: FunctionConfig) -> None:
+    def __init__(self, pool: Pool, aws: LocalAws) -> None:
         self._pool = pool
-        self._common = common
+        self._aws = aws
         # The same calls go to the same versions after each start.
         self._draw = random.Random(0).random  # noqa: S311 - nothing secret
         self._calls = Calls()
@@ -103,9 +103,8 @@ class Execution:
         return through(backend.get_function(function.function_name, version), alias)
 
     def _target(self, function: Any) -> Target:
-        logging = function.logging_config
-        config = replace(
-            self._common,
+        logging = function.kept["LoggingConfig"]
+        config = FunctionConfig(
             name=function.function_name,
             version=str(function.version),
             memory=int(function.memory_size),
@@ -113,6 +112,9 @@ class Execution:
             region=function.region,
             runtime=function.run_time or "",
             environment=dict(function.environment_vars or {}),
+            endpoint=self._aws.endpoint,
+            access_key=self._aws.function_key,
+            secret_key=self._aws.function_secret,
             log_group=logging["LogGroup"],
             log_format=logging["LogFormat"],
             log_level=logging.get("ApplicationLogLevel", ""),
@@ -240,8 +242,8 @@ def _write_log(function: Any, group: str, done: Invocation) -> None:
 
 def _reserved(function: Any) -> int | None:
     backend = get_backend(function.account_id, function.region)
-    reserved = backend.get_function(function.function_name).reserved_concurrency
-    return None if reserved is None else int(reserved)
+    reserved: int | None = backend.get_function(function.function_name).reserved_concurrency
+    return reserved
 
 
 def _retries(function: Any) -> int:
@@ -254,7 +256,7 @@ def _retries(function: Any) -> int:
 
 def _to_dead_letters(job: Job, outcome: Invocation) -> None:
     function = job.function
-    arn = (getattr(function, "dead_letter_config", None) or {}).get("TargetArn", "")
+    arn = (function.kept.get("DeadLetterConfig") or {}).get("TargetArn", "")
     if not arn:
         return
     _, _, service, region, account, name = arn.split(":", 5)

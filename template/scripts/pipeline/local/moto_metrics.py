@@ -144,24 +144,16 @@ def _get_metric_data(
     for query in queries:
         if "MetricStat" not in query:
             raise ValidationError("The embedded AWS evaluates no expressions, only MetricStat.")
-        asked = query["MetricStat"]
-        metric, stat = asked["Metric"], asked["Stat"]
-        found = _series(
-            self.get_all_metrics(),
-            (metric["Namespace"], metric["MetricName"], metric.get("Dimensions", ())),
-            (start_time, end_time),
-            int(asked["Period"]),
-            asked.get("Unit"),
-        )
+        asked = {**query["MetricStat"], **query["MetricStat"]["Metric"]}
+        found = _asked_series(self, asked, (start_time, end_time))
         found.sort(reverse=scan_by == "TimestampDescending")
-        label = query.get("Label") or f"{metric['MetricName']} {stat}"
         if query.get("ReturnData", True):
             results.append(
                 {
                     "Id": query["Id"],
-                    "Label": label,
+                    "Label": query.get("Label") or f"{asked['MetricName']} {asked['Stat']}",
                     "Timestamps": [moment for moment, _ in found],
-                    "Values": [_statistic(stat, values) for _, values in found],
+                    "Values": [_statistic(asked["Stat"], values) for _, values in found],
                     "StatusCode": "Complete",
                 }
             )
@@ -173,17 +165,11 @@ def _get_metric_statistics(self: Any) -> ActionResult:
     plain, extended = asked.get("Statistics", []), asked.get("ExtendedStatistics", [])
     if not plain and not extended:
         raise InvalidParameterCombination("Must specify either Statistics or ExtendedStatistics")
-    if asked["StartTime"] >= asked["EndTime"]:
+    span = asked["StartTime"], asked["EndTime"]
+    if span[0] >= span[1]:
         raise InvalidParameterValue(
             "The parameter StartTime must be less than the parameter EndTime."
         )
-    found = _series(
-        self.cloudwatch_backend.get_all_metrics(),
-        (asked["Namespace"], asked["MetricName"], asked.get("Dimensions", ())),
-        (asked["StartTime"], asked["EndTime"]),
-        int(asked["Period"]),
-        asked.get("Unit"),
-    )
     datapoints = [
         {
             "Timestamp": moment,
@@ -191,9 +177,17 @@ def _get_metric_statistics(self: Any) -> ActionResult:
             **{stat: _statistic(stat, values) for stat in plain},
             "ExtendedStatistics": {stat: _statistic(stat, values) for stat in extended} or None,
         }
-        for moment, values in found
+        for moment, values in _asked_series(self.cloudwatch_backend, asked, span)
     ]
     return ActionResult({"Label": asked["MetricName"], "Datapoints": datapoints})
+
+
+def _asked_series(
+    backend: Any, asked: Mapping[str, Any], span: tuple[datetime, datetime]
+) -> list[tuple[datetime, Counter[float]]]:
+    metric = asked["Namespace"], asked["MetricName"], asked.get("Dimensions", ())
+    period, unit = int(asked["Period"]), asked.get("Unit")
+    return _series(backend.get_all_metrics(), metric, span, period, unit)
 
 
 def _series(

@@ -21,11 +21,7 @@ from functools import partial
 from itertools import accumulate
 from typing import Any
 
-from moto.awslambda.exceptions import (
-    GenericResourcNotFound,
-    InvalidParameterValueException,
-    LambdaClientError,
-)
+from moto.awslambda.exceptions import GenericResourcNotFound, InvalidParameterValueException
 from moto.awslambda.models import LambdaBackend, lambda_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.events.models import EventPattern, Rule
@@ -197,10 +193,6 @@ def _delete_mapping(original: Original, self: Any, uuid: str) -> Any:
     return mapping
 
 
-class _Exists(LambdaClientError):  # noqa: N818 - AWS's answer, not our error
-    code = 409
-
-
 def _check_new(region: Any, source: str, function: Any) -> None:
     """Refuse a mapping that there is already, or whose queue is missing or too impatient."""
     name = function.function_name
@@ -208,7 +200,7 @@ def _check_new(region: Any, source: str, function: Any) -> None:
         if (other.event_source_arn, other.function_arn) == (source, function.function_arn):
             message = f'An event source mapping with SQS arn (" {source} ") and function (" {name} '
             message += '") already exists. Please update or delete the existing mapping with UUID '
-            raise _Exists("ResourceConflictException", message + other.uuid)
+            raise Refusal(409, "ResourceConflictException", message + other.uuid)
     queues: Mapping[str, Any] = sqs_backends[region.account_id][region.region_name].queues
     queue = queues.get(_last(source))
     if queue is None:
@@ -227,10 +219,7 @@ def _check_new(region: Any, source: str, function: Any) -> None:
 
 def _check(spec: Mapping[str, Any], source: str) -> None:
     """Refuse what Lambda refuses of a queue's mapping, by its model and beyond it."""
-    try:
-        check_parameters("UpdateEventSourceMapping", {key: spec[key] for key in _OWN & spec.keys()})
-    except Refusal as refusal:
-        raise LambdaClientError(refusal.code, refusal.message) from refusal
+    check_parameters("UpdateEventSourceMapping", {key: spec[key] for key in _OWN & spec.keys()})
     size, window = spec.get("BatchSize") or 0, spec.get("MaximumBatchingWindowInSeconds") or 0
     if source.endswith(".fifo") and window:
         raise InvalidParameterValueException("Batching window is not supported for FIFO queues")

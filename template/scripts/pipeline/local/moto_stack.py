@@ -35,7 +35,6 @@ from .moto_resources import add_resources
 from .moto_templates import refuse_templates
 from .patches import Original, Patches
 
-_ATTRIBUTES = {"DeadLetterConfig": "dead_letter_config", "LoggingConfig": "logging_config"}
 _LOG_LEVELS = ("ApplicationLogLevel", "SystemLogLevel")
 _NOTIFICATIONS = {
     "LambdaConfigurations": ("CloudFunctionConfiguration", "Function", "CloudFunction"),
@@ -277,15 +276,12 @@ def _init(
     version: Any = 1,
 ) -> None:
     original(self, account_id, spec, region, version)
+    self.kept = {}
     _keep(self, {"LoggingConfig": {}, **spec})
 
 
 def _get_configuration(original: Original, self: Any, on_create: bool = False) -> Any:
-    config = original(self, on_create)
-    for key, attribute in _ATTRIBUTES.items():
-        if value := getattr(self, attribute, None):
-            config[key] = value
-    return config
+    return {**original(self, on_create), **{key: one for key, one in self.kept.items() if one}}
 
 
 def _update_configuration(original: Original, self: Any, config_updates: dict[str, Any]) -> Any:
@@ -298,24 +294,28 @@ def _update_configuration(original: Original, self: Any, config_updates: dict[st
 
 
 def _update_code(original: Original, self: Any, updated_spec: dict[str, Any]) -> Any:
-    if updated_spec.get("Architectures"):
-        self.architectures = list(updated_spec["Architectures"])
+    _keep(self, updated_spec)
     return original(self, updated_spec)
 
 
-def _keep(function: Any, settings: Mapping[str, Any]) -> None:
-    for key, attribute in _ATTRIBUTES.items():
-        if key in settings:
-            setattr(function, attribute, settings[key])
-    if "LoggingConfig" in settings:
+def _keep(function: Any, given: Mapping[str, Any]) -> None:
+    """Keep what moto does not: of a call's settings, or of a template's properties."""
+    kept = {key: given[key] for key in {"DeadLetterConfig"} & given.keys()}
+    if "LoggingConfig" in given:
         group = {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{function.function_name}"}
-        given = {**group, **settings["LoggingConfig"]}
-        levels = dict.fromkeys(_LOG_LEVELS if given["LogFormat"] == "JSON" else (), "INFO")
-        function.logging_config = {**levels, **given}
-    if "EphemeralStorage" in settings:
-        function.ephemeral_storage = int(settings["EphemeralStorage"]["Size"])
-    if "TracingConfig" in settings:
-        function.tracing_config = settings["TracingConfig"]
+        logging = {**group, **given["LoggingConfig"]}
+        levels = dict.fromkeys(_LOG_LEVELS if logging["LogFormat"] == "JSON" else (), "INFO")
+        kept["LoggingConfig"] = {**levels, **logging}
+    # Versions have what was kept when they were published.
+    function.kept = {**function.kept, **kept}
+    if given.get("Architectures"):
+        function.architectures = list(given["Architectures"])
+    if "EphemeralStorage" in given:
+        function.ephemeral_storage = int(given["EphemeralStorage"]["Size"])
+    if "TracingConfig" in given:
+        function.tracing_config = given["TracingConfig"]
+    # A stack's parameters arrive as text; Lambda's API would have got numbers.
+    function.memory_size, function.timeout = int(function.memory_size), int(function.timeout)
 
 
 def _create_function(
@@ -324,7 +324,6 @@ def _create_function(
     properties = resource["Properties"]
     # moto turns the text of inline code into a zip in place.
     written = json.dumps(properties["Code"], sort_keys=True)
-    _as_numbers(properties)
     function = original(cls, name, resource, *where, **named)
     function.stack_code = written
     _apply(function, properties)
@@ -340,7 +339,6 @@ def _update_function(
     region_name: str,  # noqa: ARG001
 ) -> Any:
     properties = cloudformation_json["Properties"]
-    _as_numbers(properties)
     original_resource.update_configuration(properties)
     _apply(original_resource, properties)
     written = json.dumps(properties["Code"], sort_keys=True)
@@ -354,18 +352,10 @@ def _update_function(
     return original_resource
 
 
-def _as_numbers(properties: dict[str, Any]) -> None:
-    """Parameters arrive as text; Lambda's API would have got numbers."""
-    for key in ("MemorySize", "Timeout", "ReservedConcurrentExecutions"):
-        if key in properties:
-            properties[key] = int(properties[key])
-
-
 def _apply(function: Any, properties: Mapping[str, Any]) -> None:
+    reserved = properties.get("ReservedConcurrentExecutions")
+    function.reserved_concurrency = None if reserved is None else int(reserved)
     _keep(function, properties)
-    function.reserved_concurrency = properties.get("ReservedConcurrentExecutions")
-    if properties.get("Architectures"):
-        function.architectures = list(properties["Architectures"])
     if "Tags" in properties:
         function.tags = {tag["Key"]: tag["Value"] for tag in properties["Tags"]}
 

@@ -38,7 +38,7 @@ class Patches(ExitStack):
         """Put `ours` in the place of `owner.name`; it gets the original, and what that is given.
 
         Behind the original it has that one's parameter names, or takes any. Raises PipelineError
-        when the original is missing, has other parameters, or is replaced already.
+        when the original is missing, has other parameters, or is replaced by another stack.
         """
         original = vars(owner).get(name)
         if original is None:
@@ -46,7 +46,7 @@ class Patches(ExitStack):
         # What a class method or a property is made of, and how to make another.
         part = {classmethod: "__func__", property: "fget"}.get(type(original))
         plain, same = (getattr(original, part), type(original)) if part else (original, _itself)
-        if getattr(plain, "__replaced_by__", "") == __name__:
+        if getattr(plain, "__replaced_by__", self) is not self:
             raise PipelineError(
                 "embedded AWS", "it runs in this process already", "Close that one first."
             )
@@ -59,7 +59,7 @@ class Patches(ExitStack):
         def replacement(*given: Any, **named: Any) -> Any:
             return ours(*first, *given, **named)
 
-        vars(replacement)["__replaced_by__"] = __name__
+        vars(replacement)["__replaced_by__"] = self
         setattr(owner, name, same(replacement))
         self.callback(setattr, owner, name, original)
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..core.errors import PipelineError
-from ..core.manifest import mistyped_part
+from ..core.manifest import value_of
 from ..core.strict_json import parse_json
 from ..edge.shell import NOTHING_REAL
 
@@ -45,21 +44,13 @@ class LocalAws:
         }
 
 
-def work_folder(state: Path) -> Path:
-    """Return where the functions of the embedded AWS with this state file lie, unzipped."""
-    return state.with_name("work")
-
-
 def read_state(path: Path) -> LocalAws | None:
     """Return what the file says, or None when there is none that can be read."""
     try:
-        document = parse_json(path.read_bytes(), str(path))
-        names = LocalAws.__annotations__.keys() & document.keys()
-        known: Mapping[str, object] = {name: document[name] for name in names}
-        aws = LocalAws(**known)  # type: ignore[arg-type]
-    except (OSError, PipelineError, AttributeError, TypeError):
+        aws: LocalAws = value_of(LocalAws, parse_json(path.read_bytes(), str(path)))
+    except (OSError, PipelineError, TypeError):
         return None
-    return None if mistyped_part(aws, LocalAws, "") else aws
+    return aws
 
 
 def write_state(path: Path, aws: LocalAws) -> None:

@@ -11,24 +11,25 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlencode
 
-from moto.awslambda.models import lambda_backends
-from moto.core.models import DEFAULT_ACCOUNT_ID
+from flask import request
+from moto.awslambda.models import LambdaAlias, LambdaFunction, LambdaStorage
+from moto.awslambda.responses import LambdaResponse
+from moto.core.utils import camelcase_to_underscores
 from moto.s3.models import s3_backends
 
-from .aws_http import App, Environ, Reply, Start, call, error_reply, scope, send
-from .moto_aliases import STATE, weights
+from .moto_aliases import weights
+from .patches import Original, Patches
 from .strict_rules import (
     LATEST,
-    REQUEST_LIMIT,
     Refusal,
     check_code,
     check_parameters,
@@ -38,28 +39,18 @@ from .strict_rules import (
     stale,
 )
 
-_PATH = re.compile(
-    r"(?P<date>/20\d\d-\d\d-\d\d)/functions/?(?:(?P<name>[^/]+)/?)?"
-    r"(?:(?P<part>code|configuration|versions|aliases|policy|event-invoke-config|invocations)/?"
-    r"(?P<item>[^/]+)?)?\Z"
-)
-_PROVISIONED = re.compile(r"GET /20\d\d-\d\d-\d\d/functions/[^/]+/provisioned-concurrency/?")
 # moto hangs these on the function itself, whatever qualifier the call has.
-_QUALIFIED = ("policy", "event-invoke-config")
-_OPERATIONS = {
-    "POST functions": "CreateFunction",
-    "PUT configuration": "UpdateFunctionConfiguration",
-    "PUT code": "UpdateFunctionCode",
-    "POST versions": "PublishVersion",
-    "POST aliases": "CreateAlias",
-    "PUT aliases": "UpdateAlias",
-    "PUT event-invoke-config": "PutFunctionEventInvokeConfig",
-    "POST event-invoke-config": "UpdateFunctionEventInvokeConfig",
-}
-_SUCCESS = range(200, 300)
-_JSON = (("Content-Type", "application/json"),)
-# What is refused while an earlier one is under way, and itself takes time.
-_SETTLES = ("POST functions", "PUT configuration", "PUT code", "POST versions")
+_QUALIFIED = frozenset(
+    {
+        "AddPermission",
+        "DeleteFunctionEventInvokeConfig",
+        "GetFunctionEventInvokeConfig",
+        "GetPolicy",
+        "PutFunctionEventInvokeConfig",
+        "RemovePermission",
+        "UpdateFunctionEventInvokeConfig",
+    }
+)
 _PENDING = {
     "State": "Pending",
     "StateReason": "The function is being created.",
@@ -70,6 +61,8 @@ _IN_PROGRESS = {
     "LastUpdateStatusReason": "The function is being created.",
     "LastUpdateStatusReasonCode": "Creating",
 }
+# What a stack makes and changes is done at once.
+_called = ContextVar("called through Lambda's API", default=False)
 
 
 @dataclass(frozen=True)
@@ -79,205 +72,167 @@ class Settling:
     seconds: float = 0.0
     now: Callable[[], float] = time.monotonic
 
+    def begin(self, function: Any, state: Mapping[str, str]) -> None:
+        """Hold what was made or changed as pending or in progress, until its time is up."""
+        function.held = (self.now() + self.seconds if _called.get() else 0.0, state)
+        _renew(function)
+
+    def state(self, function: Any) -> Mapping[str, str]:
+        """Return what of a function or version has not settled yet."""
+        until, state = function.held
+        return state if self.now() < until else {}
+
 
 @dataclass(frozen=True)
 class _Call:
-    """A call of the Lambda API: what it wants of which function.
+    """A call of the Lambda API: which function of which backend it means, and its body.
 
-    `item` is what stands behind the part in the address: an alias, or a statement of the policy.
+    `name` has no qualifier. `item` is the name that an alias has in the address.
     """
 
-    method: str
+    operation: str
+    backend: Any
+    settling: Settling
     name: str
-    part: str
-    item: str
     qualifier: str
-    region: str
+    item: str
     body: dict[str, Any]
 
-    @property
-    def kind(self) -> str:
-        """`POST /code` and the like, without names."""
-        return f"{self.method} {self.part or ('function' if self.name else 'functions')}"
+    def function(self, qualifier: str = "") -> Any:
+        """Return moto's function; one that is not there is refused in AWS's words."""
+        return self.backend.get_function(self.name, qualifier or None)
 
-
-class StrictLambda:
-    """A WSGI application in front of moto; one call that changes anything at a time."""
-
-    def __init__(self, app: App, settling: Settling) -> None:
-        self._app = app
-        self._settling = settling
-        self._held: dict[tuple[str, ...], tuple[float, dict[str, str]]] = {}
-        self._revisions: dict[tuple[str, ...], tuple[str, str]] = {}
-        self._lock = threading.RLock()
-
-    def __call__(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
-        """Check a call of the Lambda API, let moto answer it, and complete the answer."""
-        if _PROVISIONED.fullmatch(f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO', '')}"):
-            # What asks whether there is any may know; that there can be none is said to others.
-            none = json.dumps({"ProvisionedConcurrencyConfigs": []}).encode()
-            return send(Reply(200, _JSON, none), start_response)
-        path = _PATH.match(environ.get("PATH_INFO", ""))
-        if scope(environ).service != "lambda" or not path:
-            return self._app(environ, start_response)
-        if int(environ.get("CONTENT_LENGTH") or 0) > REQUEST_LIMIT:
-            message = f"Request must be smaller than {REQUEST_LIMIT} bytes for this operation"
-            refused = error_reply(environ, 413, "RequestEntityTooLargeException", message)
-            return send(refused, start_response)
-        try:
-            if path["part"] == "invocations":
-                self._check_invocation(_read_call(environ, path, b""))
-                return self._app(environ, start_response)  # which takes its time
-            with self._lock:
-                reply = self._answered(environ, path)
-        except Refusal as refusal:
-            reply = error_reply(environ, refusal.status, refusal.code, refusal.message)
-        return send(reply, start_response)
-
-    def _answered(self, environ: Environ, path: re.Match[str]) -> Reply:
-        body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        asked = _read_call(environ, path, body)
-        self._check(asked)
-        if asked.kind == "PUT code" and asked.body.get("DryRun"):
-            return self._dry_run(asked)
-        if asked.part in _QUALIFIED and asked.qualifier:
-            _qualify(environ, path["date"], asked)
-        if asked.kind == "DELETE function" and asked.qualifier not in {"", *_versions(asked)}:
-            return Reply(204, (), b"")  # AWS lets what is not there be deleted
-        there = _versions(asked) if asked.name and asked.kind in _SETTLES else []
-        rewritten = json.dumps(asked.body).encode() if asked.body else body
-        reply = call(self._app, environ, rewritten)
-        if reply.status not in _SUCCESS:
-            return reply
-        if asked.method != "GET":
-            self._touch(asked)
-        if asked.kind in _SETTLES:
-            self._settle(asked, there)
-        return self._completed(asked, reply)
-
-    def _check(self, asked: _Call) -> None:
-        body = asked.body
-        if asked.kind in _OPERATIONS:
-            check_parameters(_OPERATIONS[asked.kind], body)
-        if asked.name and asked.kind in _SETTLES and not body.get("DryRun"):
-            self._check_settled(asked)
-        if asked.kind == "POST functions":
-            check_settings(body, creating=True)
-            _resolve_code(asked, body.get("Code") or {})
-        elif asked.kind in {"PUT configuration", "PUT code"}:
-            if asked.qualifier not in {"", LATEST}:
-                raise invalid("Current operation does not support versions other than $LATEST.")
-            self._check_revision(asked, body.pop("RevisionId", None))
-            check_settings(body, creating=False)
-            if asked.part == "code":
-                _resolve_code(asked, body)
-        elif asked.kind == "POST versions":
-            self._check_revision(asked, body.pop("RevisionId", None))
-            _check_published_hash(asked, body.get("CodeSha256"))
-        elif asked.part == "aliases" and asked.method in {"POST", "PUT"}:
-            self._check_revision(asked, body.pop("RevisionId", None))
-            _check_alias(asked)
-        elif asked.kind == "POST policy":
-            _check_statement(asked)
-        elif asked.kind == "DELETE function" and asked.qualifier:
-            _check_deletion(asked)
-
-    def _check_revision(self, asked: _Call, given: str | None) -> None:
-        if not given:
-            return
-        if asked.part == "aliases":
-            alias = _alias(asked).to_json()
-            current = self._revision(_alias_key(alias), alias)
-        else:
-            config = {**_function(asked).get_configuration(), "Version": LATEST}
-            current = self._revision(_function_key(asked.region, config), config)
-        if given != current:
+    def check_revision(self, current: Callable[[], str]) -> None:
+        """Refuse a RevisionId that is not the current one; moto does not get it."""
+        if (given := self.body.pop("RevisionId", None)) and given != current():
             raise stale()
 
-    def _check_settled(self, asked: _Call) -> None:
-        function = _function(asked)
-        state = self._state((asked.region, function.function_name, "version", LATEST))
-        if state:
+    def latest_revision(self) -> str:
+        """Return the RevisionId of $LATEST."""
+        return str(self.function().get_configuration()["RevisionId"])
+
+    def check_settled(self) -> None:
+        """Refuse what has to wait for an earlier change."""
+        function = self.function()
+        if self.settling.state(function):
             raise _not_now(f"An update is in progress for resource: {function.function_arn}")
 
-    def _check_invocation(self, asked: _Call) -> None:
-        """Refuse to run what is not ready; during an update of $LATEST it runs."""
-        function = _function(asked, asked.qualifier)
-        state = self._state(
-            (asked.region, function.function_name, "version", str(function.version))
-        )
-        if state == _PENDING:
-            raise _not_now("The function is currently in the following state: Pending")
 
-    def _settle(self, asked: _Call, before: list[str]) -> None:
-        """Hold what a call has made or changed as pending or in progress, until its time is up."""
-        until = self._settling.now() + self._settling.seconds
-        function = _function(replace(asked, name=asked.name or asked.body["FunctionName"]))
-        key = (asked.region, function.function_name, "version")
-        if asked.kind.startswith("PUT"):
-            self._held[*key, LATEST] = (until, _IN_PROGRESS)
-        for version in _versions(replace(asked, name=function.function_name)):
-            if version not in before:
-                self._held[*key, version] = (until, _PENDING)
-                # Publishing gives $LATEST another one, too.
-                self._revisions.pop((*key, LATEST), None)
+def be_strict(patches: Patches, settling: Settling) -> None:
+    """Check calls of Lambda's API before moto sees them; one that changes anything at a time."""
+    turn = threading.RLock()
+    for operation in _CHECKS.keys() | _QUALIFIED:
+        name = camelcase_to_underscores(operation)
+        patches.wrap(LambdaResponse, name, partial(_checked, settling, turn))
+    patches.wrap(LambdaResponse, "invoke", partial(_invoke, settling))
+    patches.wrap(LambdaFunction, "__init__", partial(_init, settling))
+    patches.wrap(LambdaFunction, "get_configuration", partial(_get_configuration, settling))
+    for name in ("update_configuration", "update_function_code"):
+        patches.wrap(LambdaFunction, name, partial(_update, settling))
+    patches.wrap(LambdaStorage, "publish_version", partial(_publish, settling))
+    patches.wrap(LambdaAlias, "update", _update_alias)
 
-    def _state(self, key: tuple[str, ...]) -> dict[str, str]:
-        """Return what of a version has not settled yet."""
-        until, state = self._held.get(key, (0.0, {}))
-        return state if self._settling.now() < until else {}
 
-    def _dry_run(self, asked: _Call) -> Reply:
-        """Answer as if the code had been taken, and change nothing."""
-        config = {**_function(asked).get_configuration(), "Version": LATEST}
-        config["RevisionId"] = self._revision(_function_key(asked.region, config), config)
-        code = base64.b64decode(asked.body["ZipFile"])
-        config["CodeSha256"] = base64.b64encode(hashlib.sha256(code).digest()).decode()
-        config["CodeSize"] = len(code)
-        if asked.body.get("Architectures"):
-            config["Architectures"] = asked.body["Architectures"]
-        return Reply(200, _JSON, json.dumps(config).encode())
-
-    def _revision(self, key: tuple[str, ...], document: dict[str, Any]) -> str:
-        """Return the id of this state; another state has another id, however it came about.
-
-        So it has when an update has settled: the id in the answer to the update is of no use then.
-        """
-        kept = {name: value for name, value in document.items() if name not in STATE}
-        kept["settling"] = self._state(key)
-        state = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
-        known = self._revisions.get(key)
-        if known is None or known[0] != state:
-            known = self._revisions[key] = (state, str(uuid.uuid4()))
-        return known[1]
-
-    def _touch(self, asked: _Call) -> None:
-        """Forget the id of what was changed: also a change to the same values gets a new one."""
-        function = (asked.region, _short(asked.name))
-        mine: list[tuple[str, ...]] = []
-        if asked.kind == "DELETE function" and not asked.qualifier:
-            mine = [key for key in self._revisions if key[:2] == function]
-        elif asked.part == "aliases":
-            mine = [(*function, "alias", asked.item)]
-        elif asked.part in {"code", "configuration"}:
-            mine = [(*function, "version", LATEST)]
-        for key in mine:
-            self._revisions.pop(key, None)
-
-    def _completed(self, asked: _Call, reply: Reply) -> Reply:
-        """Add the RevisionIds that moto leaves out."""
+def _checked(settling: Settling, turn: threading.RLock, original: Original, self: Any) -> Any:
+    asked = _read_call(settling, self)
+    with turn:
+        if request.method in {"POST", "PUT"}:
+            check_parameters(asked.operation, asked.body)
+        instead = _CHECKS.get(asked.operation, _no_check)(asked)
+        if instead is not None:
+            return instead
+        if asked.body:
+            self.body = json.dumps(asked.body)
+        if asked.operation in _QUALIFIED and asked.qualifier:
+            # Written into the function's name, moto heeds it.
+            name, _, rest = self.path.partition("/functions/")[2].partition("/")
+            qualified = f"{asked.name.rpartition(':')[2]}:{asked.qualifier}"
+            self.path = self.path.replace(f"/{name}/{rest}", f"/{qualified}/{rest}")
+            self.querystring.pop("Qualifier", None)
+        before = _called.set(True)
         try:
-            document = json.loads(reply.body)
-        except ValueError:
-            return reply
-        for item in _described(document):
-            if "AliasArn" in item:
-                item["RevisionId"] = self._revision(_alias_key(item), item)
-            elif "FunctionArn" in item and "Version" in item:
-                key = _function_key(asked.region, item)
-                item["RevisionId"] = self._revision(key, item)
-                item.update(self._state(key))
-        return Reply(reply.status, reply.headers, json.dumps(document).encode())
+            return original(self)
+        finally:
+            _called.reset(before)
+
+
+def _invoke(settling: Settling, original: Original, self: Any) -> Any:
+    """Refuse to run what is not ready; during an update of $LATEST it runs."""
+    asked = _read_call(settling, self, has_body=False)
+    if settling.state(asked.function(asked.qualifier)) == _PENDING:
+        raise _not_now("The function is currently in the following state: Pending")
+    return original(self)
+
+
+def _read_call(settling: Settling, call: Any, *, has_body: bool = True) -> _Call:
+    operation = call._get_action()  # noqa: SLF001 - moto's own way to know it
+    parts = call.uri_match.get("FunctionName", "").split(":")
+    # `fn:1`, or an ARN with an eighth part.
+    at = 7 if parts[0] == "arn" else 1
+    try:
+        body = json.loads(call.body) if has_body and call.body else {}
+    except ValueError as error:
+        raise Refusal(400, "InvalidRequestContentException", f"Could not parse: {error}") from error
+    return _Call(
+        operation=operation,
+        backend=call.backend,
+        settling=settling,
+        name=":".join(parts[:at]),
+        qualifier=request.args.get("Qualifier", ":".join(parts[at:])),
+        item=call.uri_match.get("Name", ""),
+        body=body if isinstance(body, dict) else {},
+    )
+
+
+def _init(
+    settling: Settling,
+    original: Original,
+    self: Any,
+    account_id: str,
+    spec: dict[str, Any],
+    region: str,
+    version: Any = 1,
+) -> None:
+    original(self, account_id, spec, region, version)
+    settling.begin(self, _PENDING)
+
+
+def _get_configuration(
+    settling: Settling, original: Original, self: Any, on_create: bool = False
+) -> Any:
+    state = settling.state(self)
+    # An update that has settled has another one: that in the answer to the update is of no use.
+    return {**original(self, on_create), "RevisionId": self.revisions[not state], **state}
+
+
+def _update(settling: Settling, original: Original, self: Any, *spec: Any) -> Any:
+    original(self, *spec)
+    # moto changes the code of what it has published, too: to the same.
+    if str(self.version) == LATEST:
+        settling.begin(self, _IN_PROGRESS)
+    return self.get_configuration()
+
+
+def _publish(
+    settling: Settling, original: Original, self: Any, name_or_arn: str, description: str = ""
+) -> Any:
+    latest = self.get_function_by_name_or_arn_forbid_qualifier(name_or_arn)
+    before = [*self.list_versions_by_function(latest.function_name)]
+    version = original(self, name_or_arn, description)
+    if version not in before:
+        settling.begin(version, _PENDING)
+        _renew(latest)
+    return version
+
+
+def _update_alias(original: Original, self: Any, *settings: Any) -> None:
+    original(self, *settings)
+    self.revision_id = str(uuid.uuid4())
+
+
+def _renew(function: Any) -> None:
+    """Give a function other RevisionIds: until it has settled, and then."""
+    function.revisions = str(uuid.uuid4()), str(uuid.uuid4())
 
 
 def _not_now(why: str) -> Refusal:
@@ -285,83 +240,65 @@ def _not_now(why: str) -> Refusal:
     return Refusal(409, "ResourceConflictException", what)
 
 
-def _read_call(environ: Environ, path: re.Match[str], body: bytes) -> _Call:
-    query = parse_qs(environ.get("QUERY_STRING", ""))
-    name, inside = _split(unquote(path["name"] or ""))
-    try:
-        document = json.loads(body) if body else {}
-    except ValueError as error:
-        raise Refusal(400, "InvalidRequestContentException", f"Could not parse: {error}") from error
-    return _Call(
-        method=environ["REQUEST_METHOD"],
-        name=name,
-        part=path["part"] or "",
-        item=unquote(path["item"] or ""),
-        qualifier=query.get("Qualifier", [inside])[0],
-        region=scope(environ).region,
-        body=document if isinstance(document, dict) else {},
-    )
+def _no_check(_: _Call) -> None:
+    """Nothing but the service's model tells what is wrong."""
 
 
-def _split(name: str) -> tuple[str, str]:
-    """Split off a qualifier: `fn:1` or an ARN with an eighth part."""
-    parts = name.split(":")
-    at = 7 if name.startswith("arn:") else 1
-    return ":".join(parts[:at]), ":".join(parts[at:])
+def _check_creation(asked: _Call) -> None:
+    check_settings(asked.body, creating=True)
+    _resolve_code(asked, asked.body.get("Code") or {})
 
 
-def _short(name: str) -> str:
-    return name.rsplit(":", 1)[-1]
+def _check_update(asked: _Call) -> None:
+    if not asked.body.get("DryRun"):
+        asked.check_settled()
+    if asked.qualifier not in {"", LATEST}:
+        raise invalid("Current operation does not support versions other than $LATEST.")
+    asked.check_revision(asked.latest_revision)
+    check_settings(asked.body, creating=False)
 
 
-def _qualify(environ: Environ, date: str, asked: _Call) -> None:
-    """Write the qualifier into the function's name, where moto heeds it."""
-    words = [date, "functions", f"{_short(asked.name)}:{asked.qualifier}", asked.part, asked.item]
-    # werkzeug reads the one, moto the other.
-    environ["PATH_INFO"] = environ["RAW_URI"] = "/".join(word for word in words if word)
-    query = parse_qs(environ.get("QUERY_STRING", ""))
-    environ["QUERY_STRING"] = urlencode({**query, "Qualifier": []}, doseq=True)
+def _check_code(asked: _Call) -> Any:
+    """Check new code; of a DryRun, answer as if it had been taken."""
+    _check_update(asked)
+    _resolve_code(asked, asked.body)
+    config = {**asked.function().get_configuration(), "Version": LATEST}
+    if not asked.body.get("DryRun"):
+        return None
+    code = base64.b64decode(asked.body["ZipFile"])
+    config["CodeSha256"] = base64.b64encode(hashlib.sha256(code).digest()).decode()
+    config["CodeSize"] = len(code)
+    if asked.body.get("Architectures"):
+        config["Architectures"] = asked.body["Architectures"]
+    return json.dumps(config)
 
 
-def _backend(asked: _Call) -> Any:
-    return lambda_backends[DEFAULT_ACCOUNT_ID][asked.region]
-
-
-def _function(asked: _Call, qualifier: str = "") -> Any:
-    """Return moto's function, or refuse one that is not there in AWS's words."""
-    try:
-        return _backend(asked).get_function(asked.name, qualifier or None)
-    except Exception as error:
-        arn = f"arn:aws:lambda:{asked.region}:{DEFAULT_ACCOUNT_ID}:function:{_short(asked.name)}"
-        arn += f":{qualifier}" if qualifier else ""
-        raise Refusal(404, "ResourceNotFoundException", f"Function not found: {arn}") from error
-
-
-def _alias(asked: _Call) -> Any:
-    function = _function(asked)
-    for alias in _backend(asked).list_aliases(function.function_name):
-        if alias.name == asked.item:
-            return alias
-    arn = f"{function.function_arn}:{asked.item}"
-    raise Refusal(404, "ResourceNotFoundException", f"Cannot find alias arn: {arn}")
-
-
-def _versions(asked: _Call) -> list[str]:
-    versions = _backend(asked).list_versions_by_function(_function(asked).function_name)
-    return [str(version.version) for version in versions]
+def _check_publishing(asked: _Call) -> None:
+    asked.check_settled()
+    asked.check_revision(asked.latest_revision)
+    given, current = asked.body.get("CodeSha256"), asked.function().code_sha_256
+    if given and given != current:
+        raise invalid(
+            f"CodeSHA256 ({given}) is different from current CodeSHA256 in $LATEST ({current}). "
+            "Please try again with the CodeSHA256 in $LATEST."
+        )
 
 
 def _check_alias(asked: _Call) -> None:
     """Refuse an alias that would lead nowhere, or to versions that cannot share its calls."""
-    wanted = {**(_alias(asked).to_json() if asked.method == "PUT" else {}), **asked.body}
+    wanted = asked.body
+    if asked.item:
+        alias = asked.backend.get_alias(asked.item, asked.function().function_name)
+        asked.check_revision(lambda: str(alias.revision_id))
+        wanted = {**alias.to_json(), **asked.body}
     version = str(wanted["FunctionVersion"])
     share = (wanted.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
-    found = {number: _function(asked, number) for number in (version, *share)}
+    found = {number: asked.function(number) for number in (version, *share)}
     check_weights(version, share, {name: one.get_configuration() for name, one in found.items()})
 
 
 def _check_statement(asked: _Call) -> None:
-    there = _function(asked, asked.qualifier).policy.statements
+    there = asked.function(asked.qualifier).policy.statements
     sid = asked.body.get("StatementId")
     if sid in [statement.get("Sid") for statement in there]:
         message = (
@@ -371,26 +308,31 @@ def _check_statement(asked: _Call) -> None:
         raise Refusal(409, "ResourceConflictException", message)
 
 
-def _check_deletion(asked: _Call) -> None:
+def _check_deletion(asked: _Call) -> Any:
     """Refuse to delete a version that is needed; an alias is no version, and is refused too."""
+    if not asked.qualifier:
+        return None
     if asked.qualifier == LATEST:
         raise invalid("$LATEST version cannot be deleted without deleting the function.")
+    function = asked.function().function_name
     names = [
         alias.name
-        for alias in _backend(asked).list_aliases(_function(asked).function_name)
+        for alias in asked.backend.list_aliases(function)
         if asked.qualifier in {alias.name, alias.function_version, *weights(alias)}
     ]
     if names:
         message = "Unable to delete version because the following aliases reference it: "
         raise Refusal(409, "ResourceConflictException", f"{message}[{', '.join(names)}]")
+    there = [str(one.version) for one in asked.backend.list_versions_by_function(function)]
+    # AWS lets what is not there be deleted.
+    return None if asked.qualifier in there else (204, {"status": 204}, "")
 
 
 def _resolve_code(asked: _Call, code: dict[str, Any]) -> None:
     """Replace the place of the code by its bytes, and refuse what Lambda would refuse."""
     if "S3Bucket" in code and "S3Key" in code:
-        data = _stored(code["S3Bucket"], code["S3Key"], code.pop("S3ObjectVersion", None))
-        code.pop("S3Bucket")
-        code.pop("S3Key")
+        place = code.pop("S3Bucket"), code.pop("S3Key"), code.pop("S3ObjectVersion", None)
+        data = _stored(asked.backend.account_id, *place)
         code["ZipFile"] = base64.b64encode(data).decode()
     elif "ZipFile" in code:
         data = base64.b64decode(code["ZipFile"])
@@ -399,12 +341,10 @@ def _resolve_code(asked: _Call, code: dict[str, Any]) -> None:
     else:
         raise invalid("Please provide a source for function code.")
     check_code(data)
-    if asked.kind == "PUT code":
-        _function(asked)
 
 
-def _stored(bucket: str, key: str, version: str | None) -> bytes:
-    stored: Any = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
+def _stored(account: str, bucket: str, key: str, version: str | None) -> bytes:
+    stored: Any = s3_backends[account]["aws"]
     problem = "Error occurred while GetObject. S3 Error Code: {}. S3 Error Message: {}"
     if bucket not in stored.buckets:
         text = "The specified bucket does not exist"
@@ -418,28 +358,14 @@ def _stored(bucket: str, key: str, version: str | None) -> bytes:
     return bytes(found.value)
 
 
-def _check_published_hash(asked: _Call, given: str | None) -> None:
-    current = _function(asked).code_sha_256
-    if given and given != current:
-        raise invalid(
-            f"CodeSHA256 ({given}) is different from current CodeSHA256 in $LATEST ({current}). "
-            "Please try again with the CodeSHA256 in $LATEST."
-        )
-
-
-def _described(document: Any) -> list[dict[str, Any]]:
-    if not isinstance(document, dict):
-        return []
-    inner = [document, document.get("Configuration")]
-    for key in ("Functions", "Versions", "Aliases"):
-        inner += document.get(key) or []
-    return [item for item in inner if isinstance(item, dict)]
-
-
-def _function_key(region: str, config: dict[str, Any]) -> tuple[str, ...]:
-    return region, str(config["FunctionName"]), "version", str(config["Version"])
-
-
-def _alias_key(alias: dict[str, Any]) -> tuple[str, ...]:
-    *_, region, _, _, function, name = str(alias["AliasArn"]).split(":")
-    return region, function, "alias", name
+# By operation: what refuses a call that fits the model, or answers in moto's place.
+_CHECKS: dict[str, Callable[[_Call], Any]] = {
+    "AddPermission": _check_statement,
+    "CreateAlias": _check_alias,
+    "CreateFunction": _check_creation,
+    "DeleteFunction": _check_deletion,
+    "PublishVersion": _check_publishing,
+    "UpdateAlias": _check_alias,
+    "UpdateFunctionCode": _check_code,
+    "UpdateFunctionConfiguration": _check_update,
+}

@@ -17,6 +17,7 @@ from typing import Any
 
 import botocore.session
 from botocore.model import ServiceModel, Shape
+from moto.awslambda.exceptions import LambdaClientError
 
 from ..core.lambda_limits import (
     ENVIRONMENT_LIMIT,
@@ -45,14 +46,12 @@ _TYPES = {**_NUMBERS, "string": str, "list": list, "map": dict, "structure": dic
 _JAVA_CLASSES = {r"\p{L}": r"\w", r"\p{Z}": r"\s", r"\p{N}": r"\d"}
 
 
-class Refusal(Exception):  # noqa: N818 - AWS's answer, not our error
+class Refusal(LambdaClientError):  # noqa: N818 - AWS's answer, not our error
     """An error answer: HTTP status, AWS's code, and its message."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(status, code, message)
-        self.status = status
-        self.code = code
-        self.message = message
+        super().__init__(code, message)
+        self.code = status
 
 
 def invalid(message: str) -> Refusal:

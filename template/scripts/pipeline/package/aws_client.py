@@ -7,10 +7,10 @@ versions, examples, resources and time zones go. About 1.3 MB compressed.
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import sysconfig
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 from ..core.errors import PipelineError
 from ..core.manifest import Dependency
@@ -33,24 +33,27 @@ _LEFT_OUT = (
 _METADATA = ("METADATA", "WHEEL", "LICENSE", "LICENCE", "NOTICE", "COPYING")
 
 
-def client_files(services: tuple[str, ...] = SERVICES) -> list[tuple[str, bytes]]:
+def client_files(locked: Mapping[str, str] = MappingProxyType({})) -> list[tuple[str, bytes]]:
     """Return the files of the client by name, read from the interpreter that runs this.
 
-    Raises PipelineError that names what is not installed, or not as pip and uv install it: each
-    file is compared with the hash that its distribution lists.
+    Raises PipelineError that names what is not installed in the version that is `locked`, or not
+    as pip and uv install it: each file is compared with the hash that its distribution lists.
     """
     site = Path(sysconfig.get_path("purelib"))
     listed: dict[str, str] = {}
-    lacking = set(DISTRIBUTIONS)
+    versions: dict[str, str] = {}
     for name, wheels in records(site).items():
         for wheel, digest in wheels.items():
             owner = distribution_of(wheel)
             if owner in DISTRIBUTIONS and not name.startswith("../"):
                 listed[name] = digest
-                lacking.discard(owner)
-    if lacking:
-        raise _damaged(f"{min(lacking)} is not installed, or has no list of its files")
-    names = [name for name in listed if _is_wanted(name)] + _data(listed, services)
+                versions[owner] = wheel.rpartition("-")[2]
+    for name in DISTRIBUTIONS:
+        if name not in versions:
+            raise _damaged(f"{name} is not installed, or has no list of its files")
+        if locked.get(name, versions[name]) != versions[name]:
+            raise _damaged(f"{name} {locked[name]} is locked, in .venv is {versions[name]}")
+    names = [name for name in listed if _is_wanted(name)] + _data(listed)
     return [(name, _checked(name, site / name, listed[name])) for name in sorted(names)]
 
 
@@ -62,20 +65,12 @@ def client_zip(tools: Iterable[Dependency], cache: Path) -> Archive:
     kept = sealed(target)
     if kept is None:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _check_versions(versions)
         members = [
-            Member(CLIENT_FOLDER + name, 0o644, compress(data)) for name, data in client_files()
+            Member(CLIENT_FOLDER + name, 0o644, compress(data))
+            for name, data in client_files(versions)
         ]
         seal(target, write_zip(target, members))
     return open_archive(kept.data if kept else target, where=str(target))
-
-
-def _check_versions(locked: Mapping[str, str]) -> None:
-    for name in DISTRIBUTIONS:
-        found = [item.version for item in importlib.metadata.distributions(name=name)]
-        if name in locked and found[:1] != [locked[name]]:
-            has = ", ".join(found) or "none"
-            raise _damaged(f"{name} {locked[name]} is locked, in .venv is {has}")
 
 
 def _checked(name: str, path: Path, recorded: str) -> bytes:
@@ -102,18 +97,13 @@ def _is_wanted(name: str) -> bool:
     return path.suffix == ".py" or path.name == "cacert.pem"
 
 
-def _data(names: Iterable[str], services: tuple[str, ...]) -> list[str]:
-    taken = [
-        name
-        for name in names
-        if name.startswith(_BOTOCORE_DATA) and name.count("/") == _BOTOCORE_DATA.count("/")
-    ]
-    for service in services:
+def _data(names: Iterable[str]) -> list[str]:
+    """Return the files of data for all services, and of the newest API of each of SERVICES."""
+    inside = [name for name in names if name.startswith(_BOTOCORE_DATA)]
+    taken = [name for name in inside if name.count("/") == _BOTOCORE_DATA.count("/")]
+    for service in SERVICES:
         below = f"{_BOTOCORE_DATA}{service}/"
-        versions = {name[len(below) :].split("/")[0] for name in names if name.startswith(below)}
-        if not versions:
-            what = f"botocore knows no service {service!r}"
-            raise PipelineError("AWS client", what, "Correct SERVICES.")
-        folder = f"{below}{max(versions)}/"
-        taken += [name for name in names if name.startswith(folder) and "/examples-" not in name]
+        newest = max(name[len(below) :].split("/")[0] for name in inside if name.startswith(below))
+        folder = f"{below}{newest}/"
+        taken += [name for name in inside if name.startswith(folder) and "/examples-" not in name]
     return taken

@@ -18,8 +18,7 @@ from ..core.manifest import MANIFEST_NAME, Manifest, ZipFacts
 from ..core.names import DEPLOY_SCRIPT, FUNCTION_ZIP
 from ..core.strict_json import LARGEST_DOCUMENT
 from ..core.text import quoted
-from ..edge.files import reading
-from ..zip.extract import extract
+from ..edge.files import new_folder, reading, writing
 from ..zip.member_names import first_clash, name_problem
 from ..zip.reader import (
     DEFAULT_LIMITS,
@@ -73,7 +72,7 @@ class Package:
             size = file.tell()
         listing = list_package(path)
         check_members(listing.archive)
-        manifest, note, function = _contents(listing, path)
+        manifest, note, function = _contents(listing)
         return cls(path, listing, size, sha256, manifest, note, function)
 
     @property
@@ -88,7 +87,7 @@ class Package:
 
     def data(self, name: str) -> bytes | None:
         """Return the bytes of a small file, or None when the package has none of that name."""
-        return _document(self.listing, name, self.path)
+        return _document(self.listing, name)
 
     @property
     def file_name(self) -> str:
@@ -110,17 +109,19 @@ class Package:
         return read_member(self.listing.archive, self.listing.files[FUNCTION_ZIP])
 
     def unpack_like_octopus(self, folder: Path) -> None:
-        """Extract into a missing or empty folder, with the losses of Octopus's extractor.
+        """Write the files into a new folder, with the losses of Octopus's extractor.
 
         It leaves out the format's parts, every `.nuspec` in any folder and `*.nupkg.sha512`,
         decodes names, and restores no modes. Raises PipelineError.
         """
-        names = {
-            entry.name: name
-            for name, entry in self.listing.files.items()
-            if not name.lower().endswith(LOST_ON_A_WORKER)
-        }
-        extract(self.listing.archive, folder, names)
+        with new_folder(folder) as part:
+            for name, entry in self.listing.files.items():
+                if not name.lower().endswith(LOST_ON_A_WORKER):
+                    path = part / name
+                    with writing(folder / name):
+                        path.parent.mkdir(parents=True, exist_ok=True)
+                        path.write_bytes(read_member(self.listing.archive, entry))
+                        path.chmod(0o644)
 
 
 def list_package(path: Path, limits: Limits = DEFAULT_LIMITS) -> PackageListing:
@@ -146,20 +147,20 @@ def list_package(path: Path, limits: Limits = DEFAULT_LIMITS) -> PackageListing:
     return PackageListing(archive, nuspec, files, parts)
 
 
-def _contents(listing: PackageListing, path: Path) -> tuple[Manifest | None, str, Archive | None]:
+def _contents(listing: PackageListing) -> tuple[Manifest | None, str, Archive | None]:
     """Return manifest, note and function zip of a package; those of one made here must match.
 
     Its files tell whether it was made here: without a manifest that can be read it is damaged.
     """
-    files, where = listing.files, f"{path} {MANIFEST_NAME}"
+    files, path = listing.files, listing.archive.where
     made_here = FUNCTION_ZIP in files and (MANIFEST_NAME in files or DEPLOY_SCRIPT in files)
-    data = _document(listing, MANIFEST_NAME, path)
+    data = _document(listing, MANIFEST_NAME)
     if data is None:
         if made_here:
             raise _damaged(path, f"there is no {MANIFEST_NAME} in it, but a {FUNCTION_ZIP}")
         return None, "", None
     try:
-        manifest = Manifest.from_json(data, where=where)
+        manifest = Manifest.from_json(data, where=f"{path} {MANIFEST_NAME}")
     except PipelineError as error:
         if made_here:
             raise
@@ -181,18 +182,18 @@ def _contents(listing: PackageListing, path: Path) -> tuple[Manifest | None, str
     return manifest, "", function
 
 
-def _damaged(path: Path, what: str) -> PipelineError:
+def _damaged(path: str, what: str) -> PipelineError:
     then = "It was damaged or edited. Take it from the feed again, or build it again."
-    return PipelineError(str(path), what, then)
+    return PipelineError(path, what, then)
 
 
-def _document(listing: PackageListing, name: str, path: Path) -> bytes | None:
+def _document(listing: PackageListing, name: str) -> bytes | None:
     entry = listing.files.get(name)
     if entry is None:
         return None
     if entry.size > LARGEST_DOCUMENT:
         what = f"{entry.size} bytes are too many for such a file"
-        raise PipelineError(f"{path} {name}", what, DISTRUST)
+        raise PipelineError(f"{listing.archive.where} {name}", what, DISTRUST)
     return read_member(listing.archive, entry)
 
 

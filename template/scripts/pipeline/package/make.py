@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
 from ..core.errors import PipelineError
-from ..core.manifest import MANIFEST_NAME, Dependency, Manifest, Source, json_bytes
+from ..core.manifest import MANIFEST_NAME, Dependency, Manifest, Source
 from ..core.names import FUNCTION_ZIP, SBOM_NAME
 from ..core.text import few
 from ..deploy.smoke import SMOKE_FILE, SMOKE_FOLDER, Smoke
@@ -28,26 +28,20 @@ from ..project.tables import normal
 from ..runtime.function_code import LocalRuntime
 from ..zip.globs import select_all
 from ..zip.reader import members_of
-from ..zip.writer import Raw, compress, store
+from ..zip.writer import Raw, compress, plain, store
 from .aws_client import DISTRIBUTIONS, client_zip
 from .build_hooks import Say
 from .library import deploy_half, running_code
 from .nupkg import pack
-from .nuspec import Nuspec, fill_tokens, parse, render_for_package
+from .nuspec import Nuspec, parse, render_for_package
 from .nuspec_rules import check_files, check_metadata
 from .sbom import make_sbom
-from .statement import (
-    STATEMENT_NAME,
-    Origin,
-    library_digest,
-    make_predicate,
-    make_statement,
-    plain_sha256,
-)
+from .statement import STATEMENT_NAME, library_digest, make_statement
 
 # Where the nuspec's $stage$ points. Nothing is written there: the staged files go straight
 # from memory into the package.
 _STAGE = "build-output/stage"
+_STATEMENT = f"{_STAGE}/{STATEMENT_NAME}"
 _NUSPEC = re.compile(rf"{SOURCE}/[^/]+\.nuspec")
 # Their versions decide what the bytes look like, so they belong to a build's inputs.
 TOOL_LOCK = "scripts/requirements-build.txt"
@@ -109,13 +103,8 @@ def restore_dependencies(
 
     It is for Lambda, or for what stands for Lambda `here`.
     """
-    stamp = repr(
-        [
-            (tool.name, tool.version)
-            for tool in tools(project.root)
-            if tool.name in ("deflate", "uv")
-        ]
-    ).encode()
+    used = [tool for tool in tools(project.root) if tool.name in ("deflate", "uv")]
+    stamp = repr([(tool.name, tool.version) for tool in used]).encode()
     engine = engine_for(project.function.runtime)
     return engine.restore(project, machine, _kept(machine) / "dependencies", stamp, warn, here)
 
@@ -125,27 +114,58 @@ def make_package(project: Project, order: Order, restored: Restored, machine: Ma
 
     The same project, order, dependencies and tools give the same bytes on any machine.
     """
-    read, own = function_sources(project, order.sources, restored, machine)
+    function, own = function_sources(project, order.sources, restored, machine)
     zipped = make_function_zip(own.files, restored, order.folder / FUNCTION_ZIP, order.last)
-    installed = restored.installed.distributions
     archive = client_zip(tools(project.root), _kept(machine))
     client = {name: facts_of(metadata.distribution(name)) for name in DISTRIBUTIONS}
     manifest = _manifest(project, order, zipped, restored, own.dependencies, client)
+    installed = restored.installed.distributions
     ecosystem = engine_for(project.function.runtime).ecosystem
     sbom = make_sbom(manifest, installed, client, _kept(machine), ecosystem=ecosystem)
-    deployed = deploy_half(project.root / "scripts")
-    smoke = _smoke_tests(order.sources)
-    staged = _staged(manifest, sbom, zipped, deployed)
-    staged |= {
-        f"{SMOKE_FOLDER}/{PurePosixPath(name).name}": compress(data) for name, data in smoke.items()
+    described = {MANIFEST_NAME: manifest.to_json(), SBOM_NAME: sbom}
+    for name, data in described.items():
+        write_whole(order.folder / name, data)
+
+    scripts, smoke = dict(deploy_half(project.root / "scripts")), _smoke_tests(order.sources)
+    tried = {f"{SMOKE_FOLDER}/{PurePosixPath(name).name}": data for name, data in smoke.items()}
+    staged = {
+        # Stored: it is a zip already, and what deploys it must find exactly these bytes.
+        FUNCTION_ZIP: store(zipped.path.read_bytes(), zipped.facts.sha256),
+        **{name: compress(data) for name, data in {**described, **scripts, **tried}.items()},
+        **{member.name: member.payload for member in members_of(archive)},
     }
-    staged |= {member.name: member.payload for member in members_of(archive)}
-    origin = Origin(manifest, library_digest(project.root), _tags(installed), ecosystem)
+    nuspec = _read_nuspec(project, order.sources, manifest.version)
+    chosen, extras = _chosen(nuspec, order.sources, staged)
+    ours = {**function, **{f"scripts/{name}": data for name, data in scripts.items()}, **smoke}
+    ours |= {**extras, **order.sources.contents([nuspec.where])}
+    notes = refuse_secrets(ours, _packed_settings(manifest), project.secrets_allowed)
+
+    payloads = {f"{_STAGE}/{name}": payload for name, payload in staged.items()}
+    payloads |= {path: compress(data) for path, data in extras.items()}
+    content = {to: payloads[path] for path, to in chosen if path != _STATEMENT}
+    check_files(nuspec, {name: payload.size for name, payload in content.items()})
+    # Last, for it names the bytes of all others; a nuspec may rename it, or leave it out.
+    statement = make_statement(
+        manifest,
+        _digests(content, nuspec, order.source),
+        library=library_digest(project.root),
+        wheels=_tags(installed),
+        ecosystem=ecosystem,
+    )
+    content |= {to: compress(statement) for path, to in chosen if path == _STATEMENT}
     package = order.folder / f"{project.package_id}.{manifest.version}.nupkg"
-    ours = {**read, **{f"scripts/{name}": data for name, data in deployed}, **smoke}
-    contents = _Contents(order.sources, staged, ours)
-    digest, packed, notes = _pack(project, origin, package, contents)
-    return Built(package, digest, zipped, manifest, packed, notes)
+    digest = pack(nuspec, content, package, source=order.source)
+    return Built(package, digest, zipped, manifest, tuple(sorted(ours)), tuple(notes))
+
+
+def _digests(content: Mapping[str, Raw], nuspec: Nuspec, source: Source) -> dict[str, str]:
+    """Return the SHA-256 in hex of each file of a package and of its nuspec, by name."""
+    digests = {
+        name: payload.sha256 or hashlib.sha256(plain(payload)).hexdigest()
+        for name, payload in content.items()
+    }
+    rendered = render_for_package(nuspec, source)
+    return {**digests, f"{nuspec.id}.nuspec": hashlib.sha256(rendered).hexdigest()}
 
 
 def function_sources(
@@ -205,58 +225,6 @@ def _smoke_tests(sources: Sources) -> dict[str, bytes]:
     return found
 
 
-def _staged(
-    manifest: Manifest, sbom: bytes, zipped: FunctionZip, deployed: list[tuple[str, bytes]]
-) -> dict[str, Raw]:
-    write_whole(zipped.path.parent / MANIFEST_NAME, manifest.to_json())
-    write_whole(zipped.path.parent / SBOM_NAME, sbom)
-    return {
-        # Stored: it is a zip already, and what deploys it must find exactly these bytes.
-        FUNCTION_ZIP: store(zipped.path.read_bytes(), zipped.facts.sha256),
-        MANIFEST_NAME: compress(manifest.to_json()),
-        SBOM_NAME: compress(sbom),
-        **{name: compress(data) for name, data in deployed},
-    }
-
-
-@dataclass(frozen=True)
-class _Contents:
-    """What a nuspec chooses from; `ours` are files that are packed whatever it says, by path."""
-
-    sources: Sources
-    staged: Mapping[str, Raw]
-    ours: Mapping[str, bytes]
-
-
-def _pack(
-    project: Project, origin: Origin, target: Path, contents: _Contents
-) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-    """Write the package; return its digest, the paths of own files, and what to know besides."""
-    sources, staged = contents.sources, contents.staged
-    manifest, nuspec_name = origin.manifest, _nuspec_name(project)
-    nuspec = _read_nuspec(project, sources, manifest.version)
-    repository = {f"{_STAGE}/{name}": raw for name, raw in staged.items()}
-    statement = f"{_STAGE}/{STATEMENT_NAME}"
-    paths = [*(file.path for file in sources.files), *repository, statement]
-    chosen = _chosen(nuspec_name, nuspec, paths)
-    _refuse_without(nuspec_name, set(staged) - {SBOM_NAME}, chosen)
-    extras = [source for source, _ in chosen if source not in repository and source != statement]
-    data = sources.contents(extras)
-    ours = {**contents.ours, **data, **sources.contents([nuspec_name])}
-    notes = refuse_secrets(ours, _packed_settings(manifest), project.secrets_allowed)
-    repository.update({name: compress(plain) for name, plain in data.items()})
-    content = {target: repository[source] for source, target in chosen if source != statement}
-    check_files(nuspec, {name: payload.size for name, payload in content.items()})
-    # Last, for it names the bytes of all others; a nuspec may rename it, or leave it out.
-    digests = {name: plain_sha256(payload) for name, payload in content.items()}
-    rendered = render_for_package(nuspec, manifest.source)
-    digests[f"{nuspec.id}.nuspec"] = hashlib.sha256(rendered).hexdigest()
-    last = compress(json_bytes(make_statement(digests, make_predicate(origin))))
-    content |= {target: last for name, target in chosen if name == statement}
-    digest = pack(nuspec, content, target, source=manifest.source)
-    return digest, tuple(sorted(ours)), tuple(notes)
-
-
 def _packed_settings(manifest: Manifest) -> dict[str, str]:
     """Return the settings that travel in the manifest, as lines, by table and key."""
     tables: dict[str, Mapping[str, str]] = {
@@ -273,22 +241,25 @@ def _packed_settings(manifest: Manifest) -> dict[str, str]:
     }
 
 
-def _chosen(name: str, nuspec: Nuspec, paths: list[str]) -> list[tuple[str, str]]:
-    try:
-        return select_all(paths, nuspec.files)
-    except PipelineError as error:
-        raise PipelineError(f"{name} {error.where}", error.what, error.then) from error
+def _chosen(
+    nuspec: Nuspec, sources: Sources, staged: Collection[str]
+) -> tuple[list[tuple[str, str]], Mapping[str, bytes]]:
+    """Return the (path, name in the package) that a nuspec takes, and the bytes of its extras.
 
-
-def _refuse_without(name: str, needed: set[str], chosen: list[tuple[str, str]]) -> None:
-    missing = sorted(needed - {to for source, to in chosen if source == f"{_STAGE}/{to}"})
+    It has to take all that is `staged`, but for the bill of materials.
+    """
+    stage = {f"{_STAGE}/{name}": name for name in staged}
+    paths = [*(file.path for file in sources.files), *stage, _STATEMENT]
+    chosen = select_all(paths, nuspec.files)
+    missing = sorted({*staged} - {SBOM_NAME} - {to for path, to in chosen if stage.get(path) == to})
     if missing:
-        more = f" and {len(missing) - 1} more" if missing[1:] else ""
         raise PipelineError(
-            name,
-            f"it leaves out {missing[0]}{more}, without which the package cannot deploy itself",
+            nuspec.where,
+            f"it leaves out {few(missing, 1)}, without which the package cannot deploy itself",
             'Let its files have <file src="$stage$/**" target="" />.',
         )
+    extras = [path for path, _ in chosen if path not in stage and path != _STATEMENT]
+    return chosen, sources.contents(extras)
 
 
 def _read_nuspec(project: Project, sources: Sources, version: str) -> Nuspec:
@@ -304,8 +275,8 @@ def _read_nuspec(project: Project, sources: Sources, version: str) -> Nuspec:
     if others:
         what = f"a package has one nuspec, and there is {others} as well"
         raise PipelineError(name, what, "Remove the one that does not count any more.")
-    nuspec = parse(sources.contents([name])[name], name)
-    nuspec = fill_tokens(nuspec, {"version": version, "stage": _STAGE})
+    tokens = {"id": project.package_id, "version": version, "stage": _STAGE}
+    nuspec = parse(sources.contents([name])[name], name, tokens)
     check_metadata(nuspec)
     if nuspec.id != project.package_id:
         raise PipelineError(

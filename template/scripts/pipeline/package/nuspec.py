@@ -1,35 +1,28 @@
 """The .nuspec file: read safely, its tokens filled in, and written again for the package.
 
-Metadata is kept as a small tree, so that elements of any release of the format survive. The
-rules for ids, versions and tokens are those of NuGet 2.8.7 and of NuGet.Client together: what
-passes here is read by every client and by Octopus.
+What is read may come from anybody, with elements of any release of the format; what is written
+holds plain elements with texts. Ids and tokens are NuGet's of any age.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import NoReturn
 from xml.parsers import expat
 
 from ..core.errors import PipelineError
 from ..core.manifest import Source
-from ..core.names import LONGEST_ID, package_id_problem, package_version_problem
+from ..core.names import package_id_problem, package_version_problem
 from ..edge.files import decoded
 from ..zip.globs import FileEntry
 from ..zip.reader import DISTRUST
 
 _NAMESPACE = "http://schemas.microsoft.com/packaging/2013/05/nuspec.xsd"
-# As what the root's namespace is kept.
-_SCHEMA = "xmlns"
-_REQUIRED = ("id", "version", "authors", "description")
 _LARGEST = 1 << 20
 _DEEPEST = 12
-_LONGEST_TAG = 20
 _SHORTEN = "Leave in it what NuGet knows."
-_LARGEST_NUMBER = 2**31 - 1
-_VERSION = re.compile(r"([0-9]{1,10}(?:\.[0-9]{1,10}){2,3})(?:-([A-Za-z][0-9A-Za-z-]*))?")
 _TOKEN = re.compile(r"\$(\w*)\$")
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 # For `str.translate`; the standard library's own escaping brings all of urllib along. A bare
@@ -67,21 +60,11 @@ class Element:
 
 @dataclass(frozen=True)
 class Nuspec:
-    """A parsed nuspec; `where` names it in errors, `attributes` are those of its metadata.
+    """A parsed nuspec; `where` names it in errors."""
 
-    `schema` is the namespace of its root, which need not have one.
-    """
-
-    metadata: tuple[Element, ...]
+    metadata: Element
     files: tuple[FileEntry, ...]
     where: str
-    attributes: tuple[tuple[str, str], ...] = ()
-    schema: str = ""
-
-    @property
-    def whole(self) -> Element:
-        """The metadata as one element."""
-        return Element("metadata", "", self.attributes, self.metadata, self.where)
 
     @property
     def id(self) -> str:
@@ -95,16 +78,17 @@ class Nuspec:
 
     def text(self, name: str) -> str:
         """Give the text of a metadata element, "" when it is missing."""
-        return next((item.text for item in self.metadata if item.name == name), "")
+        return next((item.text for item in self.metadata.children if item.name == name), "")
 
 
-def parse(data: bytes, where: str) -> Nuspec:
-    """Read a nuspec of any namespace; tokens stay as they are.
+def parse(data: bytes, where: str, tokens: Mapping[str, str] | None = None) -> Nuspec:
+    """Read a nuspec of any namespace, with `tokens` in the place of `$name$` in any case.
 
-    Raises PipelineError for what is not XML, holds a document type (the way to external
-    entities and to entity bombs), or has no id or version.
+    `$$` is a dollar; without `tokens` all stays as it is. Raises PipelineError for what is not
+    XML, holds a document type (the way to external entities and to entity bombs) or a token that
+    is not known, and has no id or version.
     """
-    root = _tree(data, where)
+    root = _tree(data, where, tokens)
     parts = {child.name: child for child in root.children}
     if root.name != "package" or "metadata" not in parts:
         what = "there is no <package><metadata> in it"
@@ -112,14 +96,12 @@ def parse(data: bytes, where: str) -> Nuspec:
     for item in root.children:
         if item.name not in ("metadata", "files"):
             raise item.error(f"<package> holds <{item.name}>", "It holds <metadata> and <files>.")
-    _refuse_twins(root.children)
     metadata = parts["metadata"]
+    _refuse_twins(root.children)
     _refuse_twins(metadata.children)
     files = parts["files"].children if "files" in parts else ()
-    entries = tuple(map(_file, files))
-    schema = root.attribute(_SCHEMA)
-    nuspec = Nuspec(metadata.children, entries, where, metadata.attributes, schema)
-    _require(nuspec, ("id", "version"))
+    nuspec = Nuspec(metadata, tuple(map(_file, files)), where)
+    require(nuspec, ("id", "version"))
     return nuspec
 
 
@@ -136,64 +118,21 @@ def parse_packed(data: bytes, where: str) -> Nuspec:
     return nuspec
 
 
-def fill_tokens(nuspec: Nuspec, tokens: Mapping[str, str]) -> Nuspec:
-    """Replace `$name$` everywhere, ignoring case, and check the result; `$$` is a dollar.
-
-    `$id$` is the nuspec's own id unless `tokens` says otherwise. Raises PipelineError for an
-    unknown token, missing required metadata, or an id or version that some reader refuses.
-    """
-    values = {"id": nuspec.id, **{name.lower(): value for name, value in tokens.items()}}
-
-    def filled(text: str) -> str:
-        return _TOKEN.sub(lambda found: _value(found.group(1), values, nuspec.where), text)
-
-    result = replace(
-        nuspec,
-        metadata=tuple(_mapped(item, filled) for item in nuspec.metadata),
-        attributes=tuple((name, filled(value)) for name, value in nuspec.attributes),
-        files=tuple(
-            FileEntry(filled(item.src), filled(item.target), filled(item.exclude))
-            for item in nuspec.files
-        ),
-    )
-    _require(result, _REQUIRED)
-    check_id(result.id, nuspec.where)
-    check_version(result.version, nuspec.where)
-    return result
-
-
-def check_id(value: str, where: str) -> None:
-    """Raise PipelineError unless every NuGet reader takes the package id."""
-    problem = package_id_problem(value)
-    if problem:
-        raise PipelineError(
-            where,
-            problem,
-            "Use words of letters, digits and underscores with single dots or hyphens between "
-            f"them, {LONGEST_ID} characters at most.",
-        )
-
-
-def check_version(value: str, where: str) -> None:
-    """Raise PipelineError unless every NuGet reader and Octopus take the package version."""
-    found = _VERSION.fullmatch(value)
-    small = found and all(int(part) <= _LARGEST_NUMBER for part in found[1].split("."))
-    if not found or not small or len(found[2] or "") > _LONGEST_TAG:
-        raise PipelineError(
-            where,
-            f"the package version {value!r} is not one that every NuGet client reads",
-            "Use three or four numbers, and after a hyphen a tag of letters, digits and hyphens "
-            f"that starts with a letter, {_LONGEST_TAG} characters at most.",
-        )
+def require(nuspec: Nuspec, names: Iterable[str]) -> None:
+    """Raise PipelineError where the metadata has no text for one of these names."""
+    missing = [f"<{name}>" for name in names if not nuspec.text(name)]
+    if missing:
+        what = f"{' and '.join(missing)} missing or empty"
+        raise PipelineError(nuspec.where, what, "Fill in the metadata.")
 
 
 def render_for_package(nuspec: Nuspec, source: Source | None = None) -> bytes:
-    """Write the nuspec that goes into the package: its metadata and `<repository>`, no files.
+    """Write the nuspec that goes into the package: its texts and `<repository>`, no files.
 
     A `<repository>` of its own keeps type and url; commit and branch are the source's.
     """
-    metadata = nuspec.metadata
-    own = next((dict(item.attributes) for item in metadata if item.name == "repository"), {})
+    items = nuspec.metadata.children
+    own = next((dict(item.attributes) for item in items if item.name == "repository"), {})
     if source and (own or source.commit or source.branch):
         known = {
             "type": own.get("type", "git"),
@@ -202,16 +141,23 @@ def render_for_package(nuspec: Nuspec, source: Source | None = None) -> bytes:
             "branch": source.branch,
         }
         attributes = tuple((name, value) for name, value in known.items() if value)
-        metadata = (
-            *(item for item in metadata if item.name != "repository"),
+        items = (
+            *(item for item in items if item.name != "repository"),
             Element("repository", attributes=attributes),
         )
-    lines = ['<?xml version="1.0" encoding="utf-8"?>', f'<package xmlns="{_NAMESPACE}">']
-    lines += _lines(replace(nuspec.whole, children=metadata), "  ", nuspec.where)
-    return "\n".join([*lines, "</package>", ""]).encode()
+    lines = [
+        '<?xml version="1.0" encoding="utf-8"?>',
+        f'<package xmlns="{_NAMESPACE}">',
+        "  <metadata>",
+        *(f"    {_rendered(item, nuspec.where)}" for item in items),
+        "  </metadata>",
+        "</package>",
+        "",
+    ]
+    return "\n".join(lines).encode()
 
 
-def _tree(data: bytes, where: str) -> Element:
+def _tree(data: bytes, where: str, tokens: Mapping[str, str] | None) -> Element:
     if len(data) > _LARGEST:
         raise PipelineError(where, f"{len(data)} bytes are too many for a nuspec", _SHORTEN)
     text = decoded(data, where)
@@ -219,27 +165,30 @@ def _tree(data: bytes, where: str) -> Element:
     parser = expat.ParserCreate("utf-8", "}")
     opened = [_Opened("", (), "")]
 
+    def place() -> str:
+        return f"{where}:{parser.CurrentLineNumber}"
+
+    def filled(text: str) -> str:
+        if tokens is None:
+            return text
+        return _TOKEN.sub(lambda found: _value(found[1], tokens, place()), text)
+
     def start(name: str, attributes: dict[str, str]) -> None:
-        place = f"{where}:{parser.CurrentLineNumber}"
         if len(opened) > _DEEPEST:
             what = f"its elements are nested more than {_DEEPEST} deep"
-            raise PipelineError(place, what, _SHORTEN)
-        named = sorted((key.rpartition("}")[2], value) for key, value in attributes.items())
-        namespace, _, local = name.rpartition("}")
-        if len(opened) == 1:
-            named.append((_SCHEMA, namespace))
-        opened.append(_Opened(local, tuple(named), place))
+            raise PipelineError(place(), what, _SHORTEN)
+        named = ((key.rpartition("}")[2], filled(value)) for key, value in attributes.items())
+        opened.append(_Opened(name.rpartition("}")[2], tuple(sorted(named)), place()))
 
     def end(_name: str) -> None:
         done = opened.pop()
-        opened[-1].children.append(done.element())
+        opened[-1].children.append(done.element(filled))
 
     def text_of(piece: str) -> None:
         opened[-1].pieces.append(piece)
 
     def refuse(*_: object) -> NoReturn:
-        place = f"{where}:{parser.CurrentLineNumber}"
-        raise PipelineError(place, "it has a document type", "Remove the <!DOCTYPE ...> part.")
+        raise PipelineError(place(), "it has a document type", "Remove the <!DOCTYPE ...> part.")
 
     parser.StartElementHandler, parser.EndElementHandler = start, end
     parser.CharacterDataHandler = text_of
@@ -263,12 +212,24 @@ class _Opened:
     pieces: list[str] = field(default_factory=list)
     children: list[Element] = field(default_factory=list)
 
-    def element(self) -> Element:
-        text = "".join(self.pieces).strip()
+    def element(self, filled: Callable[[str], str]) -> Element:
+        text = filled("".join(self.pieces).strip()).strip()
         if text and self.children:
             what = f"<{self.name}> holds text beside elements: {text!r}"
             raise PipelineError(self.where, what, "Remove it; in a text, write < as &lt;.")
         return Element(self.name, text, self.attributes, tuple(self.children), self.where)
+
+
+def _value(name: str, tokens: Mapping[str, str], where: str) -> str:
+    if not name:
+        return "$"
+    if name.lower() not in tokens:
+        raise PipelineError(
+            where,
+            f"the token ${name}$ has no value",
+            f"Known are {', '.join(f'${key}$' for key in sorted(tokens))}; write $$ for a dollar.",
+        )
+    return tokens[name.lower()]
 
 
 def _refuse_twins(items: tuple[Element, ...]) -> None:
@@ -290,38 +251,10 @@ def _file(item: Element) -> FileEntry:
         )
         then = 'Write <file src="..." target="..." exclude="..." />, the last two if you need them.'
         raise item.error(what, then)
-    return FileEntry(attributes["src"], attributes.get("target", ""), attributes.get("exclude", ""))
+    return FileEntry(**attributes, place=item.where)
 
 
-def _value(name: str, values: Mapping[str, str], where: str) -> str:
-    if not name:
-        return "$"
-    if name.lower() not in values:
-        raise PipelineError(
-            where,
-            f"the token ${name}$ has no value",
-            f"Known are {', '.join(f'${key}$' for key in sorted(values))}; write $$ for a dollar.",
-        )
-    return values[name.lower()]
-
-
-def _require(nuspec: Nuspec, names: tuple[str, ...]) -> None:
-    missing = [f"<{name}>" for name in names if not nuspec.text(name)]
-    if missing:
-        what = f"{' and '.join(missing)} missing or empty"
-        raise PipelineError(nuspec.where, what, "Fill in the metadata.")
-
-
-def _mapped(item: Element, change: Callable[[str], str]) -> Element:
-    return replace(
-        item,
-        text=change(item.text),
-        attributes=tuple((name, change(value)) for name, value in item.attributes),
-        children=tuple(_mapped(child, change) for child in item.children),
-    )
-
-
-def _lines(item: Element, indent: str, where: str) -> list[str]:
+def _rendered(item: Element, where: str) -> str:
     for value in (item.text, *(value for _, value in item.attributes)):
         illegal = _ILLEGAL.search(value)
         if illegal:
@@ -330,10 +263,5 @@ def _lines(item: Element, indent: str, where: str) -> list[str]:
     attributes = "".join(
         f' {name}="{value.translate(AS_ATTRIBUTE)}"' for name, value in item.attributes
     )
-    start = f"{indent}<{item.name}{attributes}"
-    if item.children:
-        inner = [line for child in item.children for line in _lines(child, f"{indent}  ", where)]
-        return [f"{start}>", *inner, f"{indent}</{item.name}>"]
-    if not item.text:
-        return [f"{start} />"]
-    return [f"{start}>{item.text.translate(AS_TEXT)}</{item.name}>"]
+    start = f"<{item.name}{attributes}"
+    return f"{start}>{item.text.translate(AS_TEXT)}</{item.name}>" if item.text else f"{start} />"

@@ -43,9 +43,8 @@ def make_sbom(
     """Return a build's bill of materials as sorted JSON: the same build gives the same bytes.
 
     `installed` and `client` are the function's distributions, of packages of `ecosystem`, and the
-    AWS client's. What it says
-    of them is kept in the folder `memory`, for the library that knows CycloneDX takes longer to
-    import than a whole package takes to be made.
+    AWS client's. What it says of them is kept in the folder `memory`, for the library that knows
+    CycloneDX takes longer to import than a whole package takes to be made.
     """
     theirs = [tool for tool in manifest.tools if normal(tool.name) in client]
     parts = (
@@ -101,29 +100,23 @@ def _described(known: list[_Known]) -> dict[str, Any]:
 
 
 def _component(part: str, url: str, dependency: Dependency, licence: str) -> Any:
-    from cyclonedx.model import HashType, Property  # noqa: PLC0415
+    from cyclonedx.model import HashAlgorithm, HashType, Property  # noqa: PLC0415
     from cyclonedx.model.component import Component, ComponentType  # noqa: PLC0415
     from packageurl import PackageURL  # noqa: PLC0415
 
     # Several hashes are those that the lock accepts; only a single one is that of the file used.
     only = dependency.hashes if len(dependency.hashes) == 1 else ()
-    pairs = [digest.split(":") for digest in only]
+    pairs = [digest.removeprefix("sha").split(":") for digest in only]
     return Component(
         name=dependency.name,
         version=dependency.version,
         type=ComponentType.LIBRARY,
         purl=PackageURL.from_string(url),
         bom_ref=url if part == FUNCTION else f"{part}:{url}",
-        hashes=[HashType(alg=_algorithm(name), content=content) for name, content in pairs],
+        hashes=[HashType(alg=HashAlgorithm[f"SHA_{bits}"], content=text) for bits, text in pairs],
         licenses=[_license(licence)] if licence else [],
         properties=[Property(name=PART, value=part)],
     )
-
-
-def _algorithm(name: str) -> Any:
-    from cyclonedx.model import HashAlgorithm  # noqa: PLC0415
-
-    return HashAlgorithm[f"SHA_{name.removeprefix('sha')}"]
 
 
 def _license(text: str) -> Any:

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..core.errors import PipelineError
-from ..core.manifest import Dependency, Manifest
+from ..core.manifest import Dependency, Manifest, json_bytes
 from ..core.strict_json import parse_json
 from ..project.tables import normal
 from ..zip.reader import read_member
-from ..zip.writer import Raw, plain
 from .contents import Package
 from .library import read_lf
 from .nupkg import SIGNATURE, package_parts
@@ -32,67 +30,57 @@ BUILDER = "urn:copier-lambda:pipeline:v1"
 LIBRARY = "scripts/MANIFEST"
 
 
-@dataclass(frozen=True)
-class Origin:
-    """What a package was made from.
+def make_statement(
+    manifest: Manifest,
+    digests: Mapping[str, str],
+    *,
+    library: str,
+    wheels: Mapping[str, tuple[str, ...]],
+    ecosystem: str = PYTHON,
+) -> bytes:
+    """Return what was asked for, what went in, and what built it, as JSON.
 
-    `library` is the SHA-256 in hex of the list of the pipeline's own files; `wheels` has the
-    tags of each wheel that was installed, by normalised name. Its packages are `ecosystem`'s.
+    `digests` has the SHA-256 in hex of each file by its name, `library` is that of the list of the
+    pipeline's own files; `wheels` has the tags of each wheel that was installed, by normalised
+    name. Dependencies are packages of `ecosystem`.
     """
-
-    manifest: Manifest
-    library: str
-    wheels: Mapping[str, tuple[str, ...]]
-    ecosystem: str = PYTHON
-
-
-def make_statement(digests: Mapping[str, str], predicate: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a statement about files: `digests` has the SHA-256 in hex of each by its name."""
-    return {
-        "_type": STATEMENT_TYPE,
-        "subject": [
-            {"name": name, "digest": {"sha256": digest}} for name, digest in sorted(digests.items())
+    definition = {
+        "buildType": BUILD_TYPE,
+        "externalParameters": {
+            "packageId": manifest.package_id,
+            "version": manifest.version,
+            "runtime": manifest.function.runtime,
+            "architecture": manifest.function.architecture,
+        },
+        "resolvedDependencies": [
+            *_source(manifest),
+            {"name": LIBRARY, "digest": {"sha256": library}},
+            *(
+                _resolved(item, wheels.get(normal(item.name), ()), ecosystem)
+                for item in manifest.dependencies
+            ),
         ],
-        "predicateType": PREDICATE_TYPE,
-        "predicate": dict(predicate),
     }
-
-
-def make_predicate(origin: Origin) -> dict[str, Any]:
-    """Return the SLSA predicate: what was asked for, what went in, and what built it."""
-    manifest = origin.manifest
-    return {
-        "buildDefinition": {
-            "buildType": BUILD_TYPE,
-            "externalParameters": {
-                "packageId": manifest.package_id,
-                "version": manifest.version,
-                "runtime": manifest.function.runtime,
-                "architecture": manifest.function.architecture,
-            },
-            "resolvedDependencies": [
-                *_source(manifest),
-                {"name": LIBRARY, "digest": {"sha256": origin.library}},
-                *(_resolved(item, origin) for item in manifest.dependencies),
+    tools = {tool.name: tool.version for tool in manifest.tools}
+    return json_bytes(
+        {
+            "_type": STATEMENT_TYPE,
+            "subject": [
+                {"name": name, "digest": {"sha256": digest}}
+                for name, digest in sorted(digests.items())
             ],
-        },
-        "runDetails": {
-            "builder": {
-                "id": BUILDER,
-                "version": {tool.name: tool.version for tool in manifest.tools},
-            }
-        },
-    }
+            "predicateType": PREDICATE_TYPE,
+            "predicate": {
+                "buildDefinition": definition,
+                "runDetails": {"builder": {"id": BUILDER, "version": tools}},
+            },
+        }
+    )
 
 
 def library_digest(root: Path) -> str:
     """Return the SHA-256 of the list of the pipeline's files in a repository, with LF line ends."""
     return hashlib.sha256(read_lf(root / LIBRARY)).hexdigest()
-
-
-def plain_sha256(raw: Raw) -> str:
-    """Return the SHA-256 in hex of a payload's plain bytes."""
-    return raw.sha256 or hashlib.sha256(plain(raw)).hexdigest()
 
 
 def mismatches(package: Package) -> list[str] | None:
@@ -148,9 +136,9 @@ def _source(manifest: Manifest) -> list[dict[str, Any]]:
     return [{"name": "source", "digest": {"gitCommit": source.commit}, "annotations": known}]
 
 
-def _resolved(item: Dependency, origin: Origin) -> dict[str, Any]:
-    described: dict[str, Any] = {"uri": package_url(origin.ecosystem, item)}
-    facts: dict[str, Any] = {"wheelTags": list(origin.wheels.get(normal(item.name), ()))}
+def _resolved(item: Dependency, tags: tuple[str, ...], ecosystem: str) -> dict[str, Any]:
+    described: dict[str, Any] = {"uri": package_url(ecosystem, item)}
+    facts: dict[str, Any] = {"wheelTags": [*tags]}
     if len(item.hashes) == 1:
         described["digest"] = dict(digest.split(":") for digest in item.hashes)
     else:

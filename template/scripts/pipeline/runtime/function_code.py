@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..zip.extract import mirror
+from ..zip.mirror import mirror
 from ..zip.reader import FUNCTION_LIMITS, open_archive
 
 _ACCOUNT = "123456789012"

@@ -20,15 +20,7 @@ from ..core.errors import PipelineError
 from .api import Kind, ProcessEvent, RuntimeApi, Work
 from .child import Child
 from .function_code import FunctionCode, FunctionConfig
-from .invocation import (
-    UNHANDLED,
-    Figures,
-    Invocation,
-    exit_error,
-    posted_type,
-    size_error,
-    timeout_error,
-)
+from .invocation import UNHANDLED, Figures, Invocation, outcome
 from .surroundings import function_environment, placed, start_command
 from .system_log import SystemLog
 
@@ -191,7 +183,7 @@ class FunctionProcess:
     def _invocation(
         self, request_id: str, log: str, figures: Figures, ending: ProcessEvent
     ) -> Invocation:
-        kind, payload = _outcome(request_id, ending, self.config.timeout)
+        kind, payload = outcome(request_id, ending, self.config.timeout)
         status, error_type = "success", ""
         if ending.kind == "timeout":
             status = "timeout"
@@ -245,19 +237,6 @@ def _work(request_id: str, payload: bytes, left: float, context: str, arn: str) 
     if context:
         headers["Lambda-Runtime-Client-Context"] = context
     return Work(request_id, payload, headers)
-
-
-def _outcome(request_id: str, ending: ProcessEvent, timeout: float) -> tuple[str, bytes]:
-    """Return the error's type (empty for an answer) and the payload the caller gets."""
-    if ending.kind == "timeout":
-        return timeout_error(request_id, timeout)
-    if ending.kind == "exit":
-        return exit_error(request_id, ending.code)
-    if ending.kind == "too-large":
-        return size_error()
-    if ending.kind == "answer":
-        return "", ending.body
-    return ending.error_type or posted_type(ending.body), ending.body
 
 
 def _text(child: Child) -> str:

@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import dataclass
 
-from .api import RESPONSE_LIMIT
+from .api import RESPONSE_LIMIT, ProcessEvent
 
 UNHANDLED = "Unhandled"
 _LARGEST_SIGNAL = 64
@@ -53,30 +53,28 @@ class Invocation:
         return self.readable_log().encode()[-_TAIL:]
 
 
-def timeout_error(request_id: str, timeout: float) -> tuple[str, bytes]:
-    """Return the type and payload of an invocation that met its deadline."""
-    message = f"RequestId: {request_id} Error: Task timed out after {timeout:.2f} seconds"
-    return _error("Sandbox.Timedout", message)
+def outcome(request_id: str, ending: ProcessEvent, timeout: float) -> tuple[str, bytes]:
+    """Return the error's type (empty for an answer) and the payload the caller gets."""
+    if ending.kind == "answer":
+        return "", ending.body
+    if ending.kind == "timeout":
+        reason = f"Task timed out after {timeout:.2f} seconds"
+        return _error("Sandbox.Timedout", f"RequestId: {request_id} Error: {reason}")
+    if ending.kind == "exit":
+        reason = _reason(ending.code)
+        return _error("Runtime.ExitError", f"RequestId: {request_id} Error: {reason}")
+    if ending.kind == "too-large":
+        message = "Response payload size exceeded maximum allowed payload size"
+        return _error("Function.ResponseSizeTooLarge", f"{message} ({RESPONSE_LIMIT} bytes).")
+    return ending.error_type or posted_type(ending.body), ending.body
 
 
-def exit_error(request_id: str, code: int) -> tuple[str, bytes]:
-    """Return the type and payload when the process ended by itself; `code` as Python gives it."""
+def _reason(code: int) -> str:
     if code == 0:
-        reason = "Runtime exited without providing a reason"
-    elif -_LARGEST_SIGNAL <= code < 0:
-        signal = _SIGNALS.get(-code, str(-code))
-        reason = f"Runtime exited with error: signal: {signal}"
-    else:
-        reason = f"Runtime exited with error: exit status {code}"
-    return _error("Runtime.ExitError", f"RequestId: {request_id} Error: {reason}")
-
-
-def size_error() -> tuple[str, bytes]:
-    """Return the type and payload of an answer that is larger than Lambda takes."""
-    message = (
-        f"Response payload size exceeded maximum allowed payload size ({RESPONSE_LIMIT} bytes)."
-    )
-    return _error("Function.ResponseSizeTooLarge", message)
+        return "Runtime exited without providing a reason"
+    if -_LARGEST_SIGNAL <= code < 0:
+        return f"Runtime exited with error: signal: {_SIGNALS.get(-code, -code)}"
+    return f"Runtime exited with error: exit status {code}"
 
 
 def posted_type(body: bytes) -> str:

@@ -6,7 +6,7 @@ import base64
 import json
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..core.errors import PipelineError
@@ -26,9 +26,10 @@ class Target:
     code_sha256: str
     code: bytes
 
-    def fingerprint(self) -> str:
-        """Return a text that changes with whatever makes a warm process useless."""
-        return json.dumps([asdict(self.config), self.handler, self.code_sha256], sort_keys=True)
+    @property
+    def label(self) -> str:
+        """What stays the same when code or settings change."""
+        return f"{self.config.region}/{self.config.name}/{self.config.version}"
 
 
 class Pool:
@@ -41,7 +42,7 @@ class Pool:
     def __init__(self, folder: Path, runtimes: Mapping[str, LocalRuntime]) -> None:
         self._folder = folder
         self._runtimes = dict(runtimes)
-        self._idle: dict[str, list[tuple[str, FunctionProcess]]] = {}
+        self._idle: dict[str, list[FunctionProcess]] = {}
         self._busy: set[FunctionProcess] = set()
         self._open = True
         self._lock = threading.Lock()
@@ -61,9 +62,8 @@ class Pool:
         runtime, note = self._runtime(target.config.runtime)
         if runtime is None:
             return _cannot_run(target, request_id, note)
-        mark = target.fingerprint()
         try:
-            process = self._take(target, mark, runtime)
+            process = self._take(target, runtime)
             try:
                 done = process.invoke(
                     payload,
@@ -72,7 +72,7 @@ class Pool:
                     invoked_arn=invoked_arn,
                 )
             finally:
-                self._give_back(target, mark, process)
+                self._give_back(target, process)
         except PipelineError as error:
             return _cannot_run(target, request_id, str(error))
         return replace(done, log=f"{note}\n{done.log}") if note else done
@@ -81,7 +81,7 @@ class Pool:
         """End every process, busy ones too, and remove the unzipped code."""
         with self._lock:
             self._open = False
-            processes = [process for warm in self._idle.values() for _, process in warm]
+            processes = [process for warm in self._idle.values() for process in warm]
             processes += self._busy
             self._idle.clear()
         for process in processes:
@@ -90,31 +90,29 @@ class Pool:
         for folder in code.iterdir() if code.is_dir() else ():
             remove_folder(folder)
 
-    def _take(self, target: Target, mark: str, runtime: LocalRuntime) -> FunctionProcess:
+    def _take(self, target: Target, runtime: LocalRuntime) -> FunctionProcess:
+        code = FunctionCode(self._folder_of(target), target.handler, runtime)
         with self._lock:
             if not self._open:
                 raise PipelineError("embedded AWS", "it is being stopped", "Start it again.")
-            warm = self._idle.setdefault(_name(target), [])
-            stale = [process for other, process in warm if other != mark]
-            warm[:] = [pair for pair in warm if pair[0] == mark]
-            process = warm.pop()[1] if warm else None
-            if process is not None:
-                self._busy.add(process)
-        for old in stale:
-            old.close()
-        if process is not None:
-            return process
-        code = FunctionCode(self._folder_of(target), target.handler, runtime)
-        process = FunctionProcess(code, target.config, bytecode=self._folder / "bytecode")
-        with self._lock:
+            warm = self._idle.pop(target.label, [])
+            fitting = [one for one in warm if (one.code, one.config) == (code, target.config)]
+            if fitting:
+                process = fitting[-1]
+                self._idle[target.label] = fitting[:-1]
+            else:
+                process = FunctionProcess(code, target.config, bytecode=self._folder / "bytecode")
             self._busy.add(process)
+        for old in warm:
+            if old not in fitting:
+                old.close()
         return process
 
-    def _give_back(self, target: Target, mark: str, process: FunctionProcess) -> None:
+    def _give_back(self, target: Target, process: FunctionProcess) -> None:
         with self._lock:
             self._busy.discard(process)
             if self._open:
-                self._idle.setdefault(_name(target), []).append((mark, process))
+                self._idle.setdefault(target.label, []).append(process)
                 return
         process.close()
 
@@ -151,10 +149,6 @@ def native_code(folder: Path, sha256: str) -> Path:
     `folder` is the pool's, `sha256` that zip's in hex.
     """
     return folder / "native" / f"{sha256}.zip"
-
-
-def _name(target: Target) -> str:
-    return f"{target.config.region}/{target.config.name}/{target.config.version}"
 
 
 def _cannot_run(target: Target, request_id: str, reason: str) -> Invocation:

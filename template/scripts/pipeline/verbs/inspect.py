@@ -137,7 +137,7 @@ def _dependencies(contents: Package) -> list[dict[str, str]]:
     if contents.manifest is not None:
         found = [(item.name, item.version) for item in contents.manifest.dependencies]
     else:
-        elements = contents.listing.nuspec.whole.below("dependency")
+        elements = contents.listing.nuspec.metadata.below("dependency")
         found = [(item.attribute("id"), item.attribute("version")) for item in elements]
     # A package for several frameworks names a dependency once for each.
     return [{"name": name, "version": version} for name, version in dict.fromkeys(found)]

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePath
 
 from ..core.errors import PipelineError
-from ..core.manifest import mistyped_part
+from ..core.manifest import value_of
 from ..core.names import package_version_problem
 from ..edge.files import read_json, write_json
 from ..edge.git import Git
@@ -45,13 +45,11 @@ class Latest:
         A package outside the repository is not valid.
         """
         try:
-            latest = cls(**document) if isinstance(document, dict) else None
+            latest: Latest = value_of(cls, document)
         except TypeError:
             return None
-        if latest is None or mistyped_part(latest, cls, "") or "\0" in latest.package:
-            return None
         path = PurePath(latest.package)
-        inside = not path.is_absolute() and ".." not in path.parts
+        inside = not path.is_absolute() and ".." not in path.parts and "\0" not in latest.package
         return latest if inside and not package_version_problem(latest.version) else None
 
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..core.errors import PipelineError
 from .member_names import first_clash, name_problem
@@ -35,11 +35,20 @@ _PLAIN = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 @dataclass(frozen=True)
 class FileEntry:
-    """One `<file>` element: `src` relative to the repository root, either kind of slash."""
+    """One `<file>` element: `src` relative to the repository root, either kind of slash.
+
+    `place` is the file and line that it is in, for errors.
+    """
 
     src: str
     target: str = ""
     exclude: str = ""
+    place: str = field(default="", compare=False)
+
+    @property
+    def where(self) -> str:
+        """The element as errors name it."""
+        return f'{self.place} <file src="{self.src}">'.lstrip()
 
 
 def select(files: Sequence[str], entry: FileEntry) -> list[tuple[str, str]]:
@@ -49,7 +58,7 @@ def select(files: Sequence[str], entry: FileEntry) -> list[tuple[str, str]]:
     for a literal file or a folder that is missing, for a pattern outside the repository, and for
     a file that clients would drop silently.
     """
-    pattern = _normalised(entry.src)
+    pattern = _normalised(entry)
     if pattern.endswith("/"):
         pattern += "**/*"
     fixed = pattern[: pattern.find("*")] if "*" in pattern else pattern
@@ -63,7 +72,7 @@ def select(files: Sequence[str], entry: FileEntry) -> list[tuple[str, str]]:
         if dropped_by_clients(path):
             what = f"it takes {path}, which NuGet clients leave out silently"
             then = f'Rename the file, or leave it out yourself with exclude="{path}".'
-            raise PipelineError(_element(entry), what, then)
+            raise PipelineError(entry.where, what, then)
     return [(path, _target(path, pattern, folder, entry)) for path in taken]
 
 
@@ -76,9 +85,7 @@ def select_all(files: Sequence[str], entries: Sequence[FileEntry]) -> list[tuple
     clash = first_clash(target for (_, target), _ in pairs)
     if clash:
         origins = [
-            f"{source} from {_element(entry)}"
-            for (source, target), entry in pairs
-            if target in clash
+            f"{source} from {entry.where}" for (source, target), entry in pairs if target in clash
         ]
         what = f"the target {clash[1]} is taken twice: by {' and by '.join(origins)}"
         then = "Change one of the targets, or leave the file out with `exclude`."
@@ -103,15 +110,11 @@ def path_matcher(pattern: str) -> Callable[[str], bool]:
     return lambda path: regex.fullmatch(path) is not None
 
 
-def _element(entry: FileEntry) -> str:
-    return f'<file src="{entry.src}">'
-
-
-def _normalised(src: str) -> str:
-    pattern = src.replace("\\", "/")
+def _normalised(entry: FileEntry) -> str:
+    pattern = entry.src.replace("\\", "/")
     while pattern.startswith("./"):
         pattern = pattern[2:].lstrip("/")
-    where = f'<file src="{src}">'
+    where = entry.where
     then = "Write a path relative to the repository root, such as `docs/**/*.md`."
     if pattern in {"", "/", "."}:
         raise PipelineError(where, "it names no file", then)
@@ -153,7 +156,7 @@ def _exclusion(item: str) -> Callable[[str], bool]:
 
 
 def _explain_nothing(files: Sequence[str], entry: FileEntry, folder: str, *, literal: bool) -> None:
-    where = _element(entry)
+    where = entry.where
     if folder and not any(path.startswith(folder) for path in files):
         alike = next((path for path in files if path.lower().startswith(folder.lower())), None)
         if alike is None:
@@ -178,7 +181,7 @@ def _target(path: str, pattern: str, folder: str, entry: FileEntry) -> str:
     if problem:
         what = f'target="{entry.target}" is not a place in a package: {problem}'
         then = "Write a folder or file name without a leading slash and without dots for parts."
-        raise PipelineError(_element(entry), what, then)
+        raise PipelineError(entry.where, what, then)
     return name
 
 

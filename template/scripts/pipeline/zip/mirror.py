@@ -1,51 +1,22 @@
-"""Writing the files of an archive into a folder: into a new one, or into one that is kept equal.
+"""A folder that holds the files of an archive and is kept equal to it.
 
-A new folder gets all of them, or nothing. Unpacking thousands of files again for each build would
-cost more than the build, so in a folder that is kept only what differs is written or removed. A
-file counts as equal when its size fits and its time is the one set here, which is made from the
-checksum: compiled modules are looked up by size and time too, so they stay valid exactly as long
-as their source.
+Unpacking thousands of files again for each build would cost more than the build, so only what
+differs is written or removed. A file counts as equal when its size fits and its time is the one
+set here, which is made from the checksum: compiled modules are looked up by size and time too, so
+they stay valid exactly as long as their source.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
 from pathlib import Path
 
 from ..core.errors import PipelineError
-from ..edge.files import remove_folder, replacing_folder
-from .member_names import first_clash, name_problem
-from .reader import DISTRUST, Archive, Entry, read_member
+from ..edge.files import remove_folder
+from .reader import Archive, Entry, read_member
 
 _LATEST = 0x7FFFFFFF  # the last second that every file system knows
-
-
-def extract(archive: Archive, folder: Path, names: Mapping[str, str]) -> None:
-    """Write files of the archive into `folder`, which must be missing or empty, with mode 0644.
-
-    `names` maps entry names to paths below `folder`. Files appear in `folder` only once all of
-    them are written and checked. Raises PipelineError.
-    """
-    _check(archive, names)
-    try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            what = "is not an empty folder"
-            raise PipelineError(str(folder), what, "Remove it, or name another.")
-        with replacing_folder(folder) as staging:
-            for entry in archive.entries:
-                if entry.name in names:
-                    path = staging / names[entry.name]
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_bytes(read_member(archive, entry))
-                    path.chmod(0o644)
-            if folder.exists():
-                folder.rmdir()
-    except OSError as error:
-        what = f"could not be written from {archive.where}: {error.strerror or error}"
-        then = "Check the free space and the permissions."
-        raise PipelineError(str(folder), what, then) from error
 
 
 def mirror(archive: Archive, folder: Path, *, read_only: bool = False) -> int:
@@ -62,17 +33,6 @@ def mirror(archive: Archive, folder: Path, *, read_only: bool = False) -> int:
         what = f"cannot be written from {archive.where}: {error.strerror or error}"
         then = "Look at the free space and permissions there; temporary files go to TMPDIR."
         raise PipelineError(str(error.filename or folder), what, then) from error
-
-
-def _check(archive: Archive, targets: Mapping[str, str]) -> None:
-    for name, target in targets.items():
-        problem = name_problem(target)
-        if problem:
-            raise PipelineError(archive.where, f"{name!r} as {target!r}: {problem}", DISTRUST)
-    clash = first_clash(targets.values())
-    if clash:
-        what = f"{clash[0]!r} and {clash[1]!r} clash when extracted"
-        raise PipelineError(archive.where, what, DISTRUST)
 
 
 def _follow(archive: Archive, folder: str, *, read_only: bool) -> int:
