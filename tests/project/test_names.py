@@ -65,8 +65,8 @@ def test_what_does_not_fit_is_refused_with_a_name_that_does(
     def proposed(name: str) -> str:
         with pytest.raises(PipelineError) as caught:
             resource_name(name, function)
-        found = re.search("the environment (.+) would do", caught.value.what)
-        assert found, caught.value.what
+        found = re.search("the environment (.+) would do", caught.value.then)
+        assert found, caught.value.then
         return found[1]
 
     assert resource_name(proposed(environment), function)
@@ -77,7 +77,7 @@ def test_a_function_that_leaves_no_room_gets_no_proposal() -> None:
     """It is the function's name that has to change."""
     with pytest.raises(PipelineError) as caught:
         resource_name("CI", "x" * 64)
-    assert "would do" not in caught.value.what
+    assert "would do" not in caught.value.then
 
 
 def test_the_longest_name_is_taken() -> None:

@@ -81,22 +81,21 @@ def resource_name(environment: str, function: str) -> str:
     for a name that Lambda (64 of `A-Za-z0-9_-`) or CloudFormation (a letter, then `A-Za-z0-9-`)
     would refuse; both with an environment's name that all three take, where there is one.
     """
-    name = f"{environment}-{function}"
+    name, instead = f"{environment}-{function}", _instead(environment, function)
     if len(environment) > LONGEST_ENVIRONMENT:
         what = f"Octopus refuses {quoted(environment)} ({len(environment)} characters)"
-        then = f"Octopus takes {LONGEST_ENVIRONMENT} characters for an environment."
-        raise UsageError("environment name", f"{what}{_instead(environment, function)}", then)
+        then = f"Octopus takes {LONGEST_ENVIRONMENT} characters for an environment"
+        raise UsageError("environment name", what, f"{then}{instead}.")
     if not LAMBDA_NAME.fullmatch(name):
-        what = f"Lambda refuses {name!r} ({len(name)} characters){_instead(environment, function)}"
+        what = f"Lambda refuses {name!r} ({len(name)} characters)"
         then = (
             f"A name has at most {FUNCTION_NAME_LIMIT} characters out of A-Z, a-z, 0-9, - and _, "
-            "environment included."
+            f"environment included{instead}."
         )
         raise PipelineError("function name", what, then)
     if not _STACK_NAME.fullmatch(name):
-        what = f"CloudFormation refuses {name!r}{_instead(environment, function)}"
-        then = "A stack's name starts with a letter and has only letters, digits and hyphens."
-        raise PipelineError("stack name", what, then)
+        then = "A stack's name starts with a letter and has only letters, digits and hyphens"
+        raise PipelineError("stack name", f"CloudFormation refuses {name!r}", f"{then}{instead}.")
     return name
 
 
