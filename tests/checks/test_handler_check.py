@@ -28,6 +28,7 @@ from pipeline.zip.reader import members_of
 from tests.checks.checks_support import ARM64, X86_64, elf, fat_macho, zip_of
 from tests.checks.conftest import MINOR
 from tests.local.local_support import alive
+from tests.words import assert_said
 
 Check = Callable[..., HandlerCheck]
 
@@ -173,7 +174,7 @@ def test_an_import_that_hangs(check: Check, source: str) -> None:
     """It is ended after Lambda's limit, and the line where it was is told."""
     done = check({"app.py": FINE + source}, seconds=0.5)
     assert done.found == "handler found, not imported"
-    assert f"{WARNED}src/app.py:3: importing it took more than 0.5 s" in done.note
+    assert_said(done.note)
 
 
 def test_what_a_module_starts_is_not_waited_for(check: Check, tmp_path: Path) -> None:
@@ -223,7 +224,7 @@ def test_what_lambda_can_call(check: Check, source: str, said: str) -> None:
 def test_a_name_that_an_import_of_everything_does_not_bring(check: Check) -> None:
     """Nobody can see it in the source."""
     reason = check({"app.py": "from other import *\n", "other.py": ""}).reason
-    assert reason == "the handler app.handle is missing: its module has no such name"
+    assert_said(reason)
 
 
 def test_a_failure_deep_inside(check: Check) -> None:
@@ -233,38 +234,34 @@ def test_a_failure_deep_inside(check: Check) -> None:
         "helper.py": "import lib\n",
         "lib.py": "\nimport no\n",
     }
-    assert "function.zip lib.py:2: No module named 'no'" in check(files, brought=("lib.py",)).reason
-    assert "src/lib.py:2: No module named 'no'" in check(files).reason
+    assert_said(check(files, brought=("lib.py",)).reason)
+    assert_said(check(files).reason)
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    "source",
     [
-        ("import requests.toolbelt", "; function.zip has requests, but no requests.toolbelt"),
-        ("import tools.gone", "; function.zip has tools, but no tools.gone"),
-        ("import pyyaml", "; pyyaml is locked already, but what it brings is imported by another"),
-        ("import shared", "; src/shared is not in git: `git add src/shared`"),
-        ("import tools.text", "; src/tools/text.py is not in git: `git add src/tools/text.py`"),
-        ("from tools import text", "; src/tools/text.py is not in git: `git add src/tools/text"),
-        (
-            "import gone",
-            "; add gone to dependencies in pyproject.toml, then `python3 tasks.py lock`",
-        ),
-        ("__import__('a b')", "No module named 'a b'"),
+        "import requests.toolbelt",
+        "import tools.gone",
+        "import pyyaml",
+        "import shared",
+        "import tools.text",
+        "import gone",
+        "__import__('a b')",
     ],
 )
-def test_advice_is_never_what_is_done_already(check: Check, source: str, said: str) -> None:
+def test_advice_is_never_what_is_done_already(check: Check, source: str) -> None:
     """A part of what is there, a locked package of another name, a module that git lacks."""
     brought = {"requests/__init__.py": "", "yaml.py": ""}
     files = {**brought, "app.py": source, "tools/__init__.py": ""}
     lists = {"brought": tuple(brought), "locked": ("requests", "pyyaml")}
     unknown = ("shared/text.py", "tools/text.py")
-    assert said in check(files, unknown=unknown, **lists).reason
+    assert_said(check(files, unknown=unknown, **lists).reason)
 
 
 def test_dependencies_of_this_machine_are_not_seen(check: Check) -> None:
     """What is installed for the tests or the pipeline does not hide what is not in the zip."""
-    assert "No module named 'pytest'" in check({"app.py": "import pytest\n" + FINE}).reason
+    assert_said(check({"app.py": "import pytest\n" + FINE}).reason)
 
 
 def test_the_environment_is_lambdas(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,14 +289,14 @@ def test_a_variable_that_only_a_deploy_knows(check: Check) -> None:
     """What to do is told where a module lacks such a variable."""
     source = "import os\nHOST = os.environ['DB_HOST']\n" + FINE
     note = check({"app.py": source}, known=Known({}, {"DB_HOST": "#{Db.Host}"})).note
-    assert "src/app.py:2: KeyError: 'DB_HOST'; DB_HOST has no value here, put Db.Host into " in note
+    assert_said(note)
 
 
 def test_layers(check: Check) -> None:
     """A module may lie in a layer of the stack: it is not held against the package."""
     source = "import from_a_layer\n" + FINE
     note = check({"app.py": source}, layers=True).note
-    assert note.endswith("'from_a_layer'; the stack has layers, which are not here")
+    assert_said(note)
     assert check({"app.py": source}).reason
 
 
@@ -307,7 +304,7 @@ def test_a_warning_names_the_repositorys_line(check: Check) -> None:
     """What a dependency raises was asked for by a line that its author can move."""
     files = {"lib.py": "def connect():\n    raise OSError('no route')\n"}
     files["app.py"] = f"import lib\nCONNECTION = lib.connect()\n{FINE}"
-    assert check(files, brought=("lib.py",)).note == f"{WARNED}src/app.py:2: OSError: no route"
+    assert_said(check(files, brought=("lib.py",)).note)
 
 
 def test_files_for_another_machine(home: Path, runtime: LocalRuntime) -> None:
@@ -317,9 +314,8 @@ def test_files_for_another_machine(home: Path, runtime: LocalRuntime) -> None:
     files = {name: elf(code), "fast/__init__.py": "from . import _c\n"}
     check, brought = checker(home, runtime, other), tuple(files)
     done = check({**files, "app.py": "import fast\n" + FINE}, brought=brought)
-    assert done == HandlerCheck(
-        f"handler found, not imported: its files are for linux {other}, here is {LINUX}"
-    )
+    assert done == HandlerCheck(done.found)
+    assert_said(done.found, {LINUX: "HERE", f"linux {other}": "ANOTHER MACHINE"})
     for source in ("import nowhere\n", "import fast.nowhere\n", "x = = 1\n"):
         done = check({**files, "app.py": source, "fast/__init__.py": ""}, brought=brought)
         assert done.reason.startswith(REFUSED)
@@ -331,10 +327,10 @@ def test_a_mac_has_the_machine_but_not_the_system(home: Path, runtime: LocalRunt
     files = {"fast/_c.cpython-399-linux-gnu.so": elf(code), "app.py": "import fast._c\n"}
     check, system = checker(home, runtime), f"darwin {MACHINE}"
     done = check(files, system=system)
-    assert done.found.endswith(f"its files are for {LINUX}, here is {system}")
-    assert (done.reason, done.note) == ("", "")
+    assert done == HandlerCheck(done.found)
+    assert_said(done.found, {MACHINE: "MACHINE"})
     # And where it is not known why, it is there all the same.
-    assert check(files).note.startswith(f"{WARNED}src/app.py:1: No module named 'fast._c'")
+    assert_said(check(files).note)
 
 
 def test_a_helper_for_another_machine_excuses_nothing(home: Path, runtime: LocalRuntime) -> None:
@@ -358,7 +354,8 @@ def test_another_python(home: Path, runtime: LocalRuntime) -> None:
     """On another minor than the runtime's a failure proves nothing, a success still counts."""
     check = checker(home, replace(runtime, version="3.99"))
     done = check({"app.py": "import only_there\n" + FINE})
-    assert done == HandlerCheck("handler found, not imported: here is Python 3.99")
+    assert done == HandlerCheck(done.found)
+    assert_said(done.found)
     assert check({"app.py": FINE}).found.startswith("handler imported")
     assert "of type int" in check({"app.py": "handle = int('5')\n"}).reason
 
@@ -366,7 +363,7 @@ def test_another_python(home: Path, runtime: LocalRuntime) -> None:
 def test_the_folder_follows_the_zip(check: Check) -> None:
     """What an earlier zip had is not found in the next one, compiled modules included."""
     assert check({"app.py": "import helper\n" + FINE, "helper/__init__.py": ""}).reason == ""
-    assert "No module named 'helper'" in check({"app.py": "import helper\n" + FINE}).reason
+    assert_said(check({"app.py": "import helper\n" + FINE}).reason)
     # The same size within the same second: compiled modules must not outlive their source.
     assert check({"app.py": "import os\n" + FINE}).reason == ""
-    assert "No module named 'no'" in check({"app.py": "import no\n" + FINE}).reason
+    assert_said(check({"app.py": "import no\n" + FINE}).reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -93,14 +94,14 @@ def test_the_largest_environment_that_fits() -> None:
 def test_reserved_names(name: str) -> None:
     """What Lambda sets itself is not ours to set."""
     (reason,) = name_reasons([name])
-    assert reason.startswith(f"{name} is set by Lambda itself")
+    assert_said(reason, {rf"\b{name}\b": "NAME"})
 
 
 @pytest.mark.parametrize("name", ["A", "1A", "A-B", "_A", "", "Ä1", "A B", "A1\n"])
 def test_malformed_names(name: str) -> None:
     """A name is a letter and at least one more letter, digit or underscore."""
     (reason,) = name_reasons([name])
-    assert reason.startswith(f"{name!r} is no name for an environment variable")
+    assert_said(reason, {re.escape(repr(name)): "'NAME'"})
 
 
 @given(st.lists(st.from_regex(r"[A-Za-z][A-Za-z0-9_]+", fullmatch=True).filter(str.isascii)))
@@ -136,8 +137,8 @@ def test_handler_and_description() -> None:
     """128 and 256 characters are taken, one more is not."""
     for what, limit in (("handler", 128), ("description", 256)):
         assert length_reasons(what, "d" * limit) == []
-        reason = f"the {what} has {limit + 1} characters, AWS takes {limit}"
-        assert length_reasons(what, "d" * (limit + 1)) == [reason]
+        (reason,) = length_reasons(what, "d" * (limit + 1))
+        assert_said(reason)
 
 
 def test_names_of_the_function() -> None:
@@ -145,11 +146,9 @@ def test_names_of_the_function() -> None:
     assert function_name_reasons("Orders", ["CI", "Production"]) == []
     long = "x" * 54
     (reason,) = function_name_reasons(long, ["CI", "Production"])
-    assert reason.startswith(f"Lambda refuses 'Production-{long}' (65 characters); ")
+    assert_said(reason)
     assert function_name_reasons("F", ["E" * 50]) == []
     (reason,) = function_name_reasons("F", ["E" * 51])
-    assert reason.startswith("Octopus refuses ")
-    assert reason.endswith(" would do: Octopus takes 50 characters for an environment.")
+    assert_said(reason)
     one, two = function_name_reasons("My_Function", ["CI", "QA 1"])
-    assert one.startswith("CloudFormation refuses 'CI-My_Function': A stack's name")
-    assert two.startswith("Lambda refuses 'QA 1-My_Function' (16 characters): ")
+    assert_said(f"{one}\n{two}")
