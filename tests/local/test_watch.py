@@ -18,6 +18,7 @@ import pytest
 from tests.generated.repository import set_up_child
 from tests.local.local_support import MINOR
 from tests.repositories import ROOT, commit_all, git
+from tests.words import assert_said
 
 SCRIPTS = ROOT / "template" / "scripts"
 HANDLER = "src/app/handler.py"
@@ -197,7 +198,7 @@ def test_untracked_files_are_named_and_join_with_git_add(watching: Watching) -> 
     (watching.root / other).parent.mkdir()
     (watching.root / other).write_text("NUMBER = 7\n", encoding="utf-8")
     said = watching.run(re.compile(r"^warning: .*\n", re.MULTILINE))
-    assert said.strip() == f"warning: {other} is not in the function before `git add`"
+    assert_said(said)
     imports = "from app.deep.other import NUMBER\n\n\ndef handle(*_):\n    return NUMBER\n"
     assert "No module named 'app.deep'" in watching.save(HANDLER, imports)
     git(watching.root, "add", "src")
