@@ -22,6 +22,7 @@ from tests.package.provenance_support import (
     sealed,
     zipped,
 )
+from tests.words import assert_said
 
 CORE = "package/services/metadata/core-properties/"
 
@@ -33,18 +34,16 @@ def test_every_changed_missing_and_added_file_is_named(tmp_path: Path) -> None:
     files["deploy.py"] = DEPLOY.replace(b"d", b"D")
     files["PreDeploy.sh"] = b"rm -rf /\n"
     del files["environment/stack yaml+"]
-    assert mismatches(Package.open(packed(tmp_path / "a.nupkg", files))) == [
-        "PreDeploy.sh is not named in provenance.json",
-        "deploy.py is not as provenance.json says",
-        "environment/stack yaml+ is not in the package",
-    ]
+    misfits = mismatches(Package.open(packed(tmp_path / "a.nupkg", files))) or []
+    assert_said("\n".join(misfits))
 
 
 @pytest.mark.parametrize("data", [b"", b"[" * 100_000, b"\xff", b"null", b'{"subject": []}'])
 def test_no_form_of_damage_passes_for_a_statement(tmp_path: Path, data: bytes) -> None:
     """Cut, nested too deep, of other types: a misfit, and never a trace."""
     package = packed(tmp_path / "a.nupkg", {**contents(), STATEMENT_NAME: data})
-    assert mismatches(Package.open(package)) == [f"{STATEMENT_NAME} is not an in-toto statement"]
+    (misfit,) = mismatches(Package.open(package)) or []
+    assert_said(misfit)
 
 
 def test_a_package_without_a_statement_is_told_from_one_that_does_not_fit(tmp_path: Path) -> None:
@@ -61,7 +60,8 @@ def test_a_file_named_twice_makes_no_statement(tmp_path: Path) -> None:
         statement["subject"].append(statement["subject"][0])
 
     package = packed(tmp_path / "a.nupkg", changed(STATEMENT_NAME, twice))
-    assert mismatches(Package.open(package)) == [f"{STATEMENT_NAME} is not an in-toto statement"]
+    (misfit,) = mismatches(Package.open(package)) or []
+    assert_said(misfit)
 
 
 def test_a_dirty_build_does_not_claim_its_commit(tmp_path: Path) -> None:
