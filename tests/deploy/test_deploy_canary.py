@@ -37,7 +37,7 @@ from tests.deploy.deploy_support import (
 )
 from tests.deploy.fake_lambda import FakeLambda, Killed, Script, refusal
 from tests.deploy.fake_metrics import FakeMetrics
-from tests.words import assert_wording, refused
+from tests.words import assert_said, assert_wording, refused
 
 START = datetime(2026, 11, 26, 8, 0, 30, tzinfo=UTC)
 GOOD = Figures(calls=60, p99=80.0)
@@ -417,7 +417,7 @@ def test_an_instant_switch_warns_of_reserved_concurrency(world: World) -> None:
     """Old environments still hold it while the new ones start."""
     world.fake.reserved = 5
     world.deploy("2.0.8", AWS_Lambda_Strategy="all-at-once")
-    assert "reserved concurrency of 5" in world.recorder.of(Warned)[0].text
+    assert_said(world.recorder.of(Warned)[0].text)
 
 
 def test_a_smoke_test_goes_before_any_traffic(world: World) -> None:

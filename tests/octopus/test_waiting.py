@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +17,7 @@ from pipeline.octopus.waiting import Patience, TaskLog, wait_for
 from tests.octopus.octopus_support import Clock, Events, opened
 from tests.standins.octopus_server import Fault, OctopusServer
 from tests.standins.octopus_state import Moment, Task
-from tests.words import refused
+from tests.words import assert_said, refused
 
 START = Moment(0.0, state="Executing", percent=0)
 END = 60.0
@@ -133,8 +135,7 @@ def test_a_task_that_waits_for_a_person_says_so(
     run = started(server, *script)
     waited(server, clock, events, run)
     intervention, request = events.warnings
-    assert "a person in CI (ManualIntervention)" in intervention
-    assert "a person in CI (ChangeRequest)" in request
+    assert_said(f"{intervention}\n{request}", {re.escape(run.link): "LINK"})
     assert run.link in intervention
 
 
