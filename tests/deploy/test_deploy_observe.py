@@ -10,7 +10,7 @@ from pipeline.deploy.observe import Observed, Wait, observe, settled
 
 from tests.deploy.deploy_support import NAME, OLD, Clock
 from tests.deploy.fake_lambda import FakeLambda
-from tests.words import refused
+from tests.words import assert_said, refused
 
 
 def read_settled(fake: FakeLambda) -> tuple[Observed, list[Any]]:
@@ -59,8 +59,7 @@ def test_a_version_with_snap_start_is_ready_when_that_is() -> None:
     found = settled(fake, NAME, Clock().wait(ceiling=5.0), stage, "1")
     assert found.snap_start == "On"
     (said,) = [event.text for event in shown]
-    assert said.startswith(f"waiting for version 1 of {NAME}: State Active, ")
-    assert said.endswith(", SnapStart OptimizationStatus Off")
+    assert_said(said)
     fake.versions["1"] = {**made, "State": "Inactive"}
     settled(fake, NAME, Clock().wait(ceiling=5.0), stage, "1")
     fake.versions["1"] = made

@@ -28,6 +28,7 @@ from pipeline.project.project import Project
 
 from tests.repositories import Render
 from tests.template.answers import KINDS, WITH_BUCKET
+from tests.words import assert_said
 
 ARM = Platform.of_lambda("arm64")
 _HASH = "sha512-" + "A" * 86 + "=="
@@ -211,7 +212,7 @@ def test_a_missing_handler_is_named_by_the_file_that_lambda_looks_for(
     found = ENGINE.check_handler(
         project, files, lambda _: b"", cast("Machine", None), cast("Reporter", None), imports=False
     )
-    assert "there is no a/other.mjs, .cjs or .js" in found.reason
+    assert_said(found.reason)
 
 
 def test_a_nested_name_stays_whole() -> None:
