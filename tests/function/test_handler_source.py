@@ -157,12 +157,17 @@ def syntax(handler: str, files: Mapping[str, bytes], python: str) -> HandlerChec
 
 @pytest.mark.parametrize("source", [b"x = 1\ndef handle(:\n", b"x = 1\n  y = 2\n", b"\nreturn x\n"])
 def test_a_module_that_is_no_python_is_named_with_its_line(source: bytes) -> None:
-    """The handler's is refused; another one may never be imported, so that is a warning."""
+    """What the handler's import loads is refused; another may never be: that is a warning."""
     files = {"a.py": source, "app.py": b"handle = print", "b.py": b"import lib"}
     done = syntax("app.handle", files, sys.executable)
     assert (done.found, done.note[:12]) == ("handler found", "src/a.py:2: ")
     done = syntax("a.handle", files, sys.executable)
     assert done.reason.startswith("src/a.py:2: ")
+    files = {"app.py": b"from pkg.b import x", "pkg/b.py": b"from . import a", "pkg/a.py": source}
+    files |= {"z.py": b"if:", "pkg/__init__.py": b"", "late.py": b"def f():\n    import z"}
+    assert syntax("app.handle", files, sys.executable).reason.startswith("src/pkg/a.py:2: ")
+    files["pkg/a.py"] = b""
+    assert syntax("late.handle", files, sys.executable).note.startswith("src/z.py:1: ")
     assert syntax("a.handle", {"a.py": b"x = 1"}, sys.executable) == FOUND
     assert "null bytes" in syntax("a.handle", {"a.py": b"\0"}, sys.executable).reason
     assert "not read" in syntax("a.handle", files, "").found

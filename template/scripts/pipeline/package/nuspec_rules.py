@@ -58,7 +58,9 @@ def without_libraries(nuspec: Nuspec) -> tuple[Nuspec, list[str]]:
         attributes=tuple(pair for pair in attributes if pair[0] != "minClientVersion"),
         children=tuple(item for item in items if item.name not in _OF_LIBRARIES),
     )
-    notes = [f"{where} {what} is for libraries and not packaged: remove it" for where, what in named]
+    notes = [
+        f"{where} {what} is for libraries and not packaged: remove it" for where, what in named
+    ]
     return replace(nuspec, metadata=metadata), notes
 
 

@@ -55,13 +55,15 @@ def check_syntax(
 ) -> HandlerCheck:
     """Let the function's Python read the repository's modules, where it is here.
 
-    Only the handler's own is sure to be imported: another one that is no Python is a warning.
+    One that is no Python is refused where the handler is sure to import it, else a warning.
     """
-    file, version = handler_file(files.own, function.handler), function.runtime.version
+    version = function.runtime.version
     python = machine.python(version)
     if python is None:
         return HandlerCheck(f"handler found, not read: there is no Python {version} here")
-    modules = sorted((name for name in files.own if name.endswith(".py")), key=file.__ne__)
+    sure = _loaded(function.handler.rpartition(".")[0].replace("/", "."), files, read)
+    others = sorted(name for name in {*files.own} - {*sure} if name.endswith(".py"))
+    modules = [*sure, *others]
     with tempfile.TemporaryDirectory(prefix="source-") as scratch:
         for number, name in enumerate(modules):
             Path(scratch, str(number)).write_bytes(read(name))
@@ -71,13 +73,52 @@ def check_syntax(
         return _FOUND
     name, line, message = problem.split(":", 2)
     told = f"{files.shown(f'{name}:{line}')}: {message}"
-    return HandlerCheck(reason=told) if name == file else HandlerCheck("handler found", note=told)
+    return HandlerCheck(reason=told) if name in sure else HandlerCheck("handler found", note=told)
 
 
 def handler_file(names: Collection[str], handler: str) -> str:
     """Return which of a function's files is the source of the handler's module; empty if none."""
     path = handler.rpartition(".")[0].replace(".", "/")
     return next((file for file in (f"{path}.py", f"{path}/__init__.py") if file in names), "")
+
+
+def _loaded(module: str, files: FunctionFiles, read: Callable[[str], bytes]) -> list[str]:
+    """Return the repository's files that a module's import loads for certain, as far as we read."""
+    loaded: list[str] = []
+    waiting = [module]
+    while waiting:
+        parts = waiting.pop(0).split(".")
+        for end in range(1, len(parts) + 1):
+            # A module comes after the packages that it lies in.
+            path = handler_file(files.own, f"{'.'.join(parts[:end])}.")
+            if path and path not in loaded:
+                loaded.append(path)
+                waiting += _imported(read(path), path)
+    return loaded
+
+
+def _imported(source: bytes, path: str) -> list[str]:
+    """Return the modules that a file's own statements import; some may be names in a module."""
+    modules: list[str] = []
+    tree = _parsed(source)
+    for node in tree.body if tree else ():
+        if isinstance(node, ast.Import):
+            modules += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            package = path.split("/")[: -node.level] if node.level else []
+            base = ".".join([*package, *filter(None, [node.module])])
+            modules += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    return modules
+
+
+def _parsed(source: bytes) -> ast.Module | None:
+    """Return a module's tree, None where this Python cannot read it."""
+    # A build server would show what Python warns of, on standard error, as a failure.
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            return ast.parse(decode_source(source))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
 
 
 def _refused(function: Function, why: str) -> HandlerCheck:
