@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import symtable
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Collection
@@ -53,12 +54,13 @@ def check(function: Function, files: FunctionFiles, read: Callable[[str], bytes]
 def check_syntax(
     function: Function, files: FunctionFiles, read: Callable[[str], bytes], machine: Machine
 ) -> HandlerCheck:
-    """Let the function's Python read the repository's modules, where it is here.
+    """Let the function's Python read the repository's modules, or this one where it is newer.
 
     One that is no Python is refused where the handler is sure to import it, else a warning.
     """
     version = function.runtime.version
-    python = machine.python(version)
+    is_newer = sys.version_info >= tuple(map(int, version.split(".")))
+    python = machine.python(version) or (Path(sys.executable) if is_newer else None)
     if python is None:
         return HandlerCheck(f"handler found, not read: there is no Python {version} here")
     sure = _loaded(function.handler.rpartition(".")[0].replace("/", "."), files, read)
