@@ -119,6 +119,8 @@ def test_what_lambda_does_not_wait_for() -> None:
     """It is seen in the source too, for a build may not be able to import it."""
     done = check_handler(zipped("async def handle(e, c): ..."), "app.handle")
     assert done.reason.startswith("the handler app.handle is async, which Lambda does not await")
+    done = check_handler(zipped("if x:\n    def handle(e, c): yield 1"), "app.handle")
+    assert done.reason.startswith("the handler app.handle is a generator")
 
 
 @pytest.mark.parametrize("handler", ["orders.api.handle", "orders/api.handle"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import symtable
 import sys
 import tempfile
@@ -10,6 +11,7 @@ import warnings
 from collections.abc import Callable, Collection
 from importlib.util import decode_source
 from pathlib import Path
+from types import CodeType
 
 from ...edge.machine import Machine
 from ...edge.shell import run
@@ -17,6 +19,7 @@ from ...project.project import Function
 from ..handler import FunctionFiles, HandlerCheck
 
 ASYNC = "is async, which Lambda does not await: call it with asyncio.run in a plain function"
+GENERATOR = "is a generator, whose values Lambda does not take: return one value instead"
 _FOUND = HandlerCheck("handler found")
 # Sources lie in the folder by number: for the function's Python to read, and to import nothing.
 _COMPILE = """\
@@ -35,8 +38,9 @@ def check(function: Function, files: FunctionFiles, read: Callable[[str], bytes]
     """Look for the handler in its module's source, of which `read` gives our own; nothing is run.
 
     The last dot splits the function off; slashes are folders, as dots are. Refused is a name
-    that is not there, or only ever an `async` function. A module that makes it in a way that only
-    running it can show (an import of `*`, compiled code), or that this Python cannot read, is not.
+    that is not there, or only ever an `async` function or a generator. A module that makes it in
+    a way that only running it can show (an import of `*`, compiled code), or that this Python
+    cannot read, is not.
     """
     module, _, name = function.handler.rpartition(".")
     path = module.replace(".", "/")
@@ -135,6 +139,7 @@ def _wrong(source: bytes, file: str, name: str) -> str:
             text = decode_source(source)
             nodes = [*ast.walk(ast.parse(text))]
             names = symtable.symtable(text, file, "exec")
+            code = compile(text, file, "exec", dont_inherit=True)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return ""
     if any(isinstance(one, ast.ImportFrom) and one.names[0].name == "*" for one in nodes):
@@ -150,6 +155,14 @@ def _wrong(source: bytes, file: str, name: str) -> str:
     ]
     # A decorator may make another function of it.
     plain = [
-        one for one in bound if isinstance(one, ast.AsyncFunctionDef) and not one.decorator_list
+        one
+        for one in bound
+        if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef)) and not one.decorator_list
     ]
-    return ASYNC if bound and bound == plain else ""
+    if not bound or plain != bound:
+        return ""
+    made = {one.co_firstlineno: one.co_flags for one in code.co_consts if isinstance(one, CodeType)}
+    flags = [made.get(one.lineno, 0) for one in plain]
+    if all(flag & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR) for flag in flags):
+        return ASYNC
+    return GENERATOR if all(flag & inspect.CO_GENERATOR for flag in flags) else ""
