@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -58,6 +59,21 @@ def copy_template(
         quiet=True,
     )
     return folder
+
+
+def copy_work_tree(folder: Path, *paths: str) -> None:
+    """Make `folder` a tagged git repository with the working tree's files, committed or not.
+
+    Those below `paths`, if there are any.
+    """
+    listed = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard", *paths)
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    git(folder, "init", "--quiet")
+    commit_all(folder, "The working tree")
+    git(folder, "tag", NEWER_THAN_ANY_RELEASE)
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 
 import pipeline
@@ -20,7 +23,12 @@ from tests.repositories import ROOT
 _LISTED = re.search(r"downwards only\):\n(.+?)\.", pipeline.__doc__ or "", re.DOTALL)
 ORDER = ("tasks", *re.split(r",\s+", _LISTED[1] if _LISTED else ""))
 LEVEL = {part: level for level, part in enumerate(ORDER)}
-NAMES = {module.name for module in modules()}
+
+
+@cache
+def names() -> frozenset[str]:
+    """Return the names of all modules."""
+    return frozenset(module.name for module in modules())
 
 
 def imported(module: Module) -> Iterator[tuple[int, str]]:
@@ -34,7 +42,7 @@ def imported(module: Module) -> Iterator[tuple[int, str]]:
             target = ".".join([*base, *(node.module or "").split(".")]).strip(".")
             for alias in node.names:
                 inner = f"{target}.{alias.name}".strip(".")
-                yield node.lineno, inner if inner in NAMES else target
+                yield node.lineno, inner if inner in names() else target
 
 
 def foreign(module: Module) -> Iterator[tuple[int, str]]:
@@ -79,7 +87,7 @@ def test_every_import_of_the_library_is_relative_and_real() -> None:
     for module in modules():
         assert "pipeline" not in {name for _, name in foreign(module)}, module.name
         for line, name in imported(module):
-            assert name in NAMES, f"{module.name}:{line} imports {name}"
+            assert name in names(), f"{module.name}:{line} imports {name}"
 
 
 def test_only_the_command_line_knows_invoke_and_the_bootstrap() -> None:
@@ -126,3 +134,15 @@ def test_an_import_upwards_is_seen(source: str) -> None:
     module = Module("project.x", LIBRARY / "project" / "x.py", source, ast.parse(source))
     (found,) = imported(module)
     assert LEVEL[found[1].split(".")[0]] < LEVEL["project"]
+
+
+def test_an_unchanged_build_loads_nothing_that_makes_a_package() -> None:
+    """`build` imports neither a language, nor the packager or its checks, before there is work."""
+    say = "import sys, pipeline.verbs.build; print(*sys.modules)"
+    command = [sys.executable, "-c", say]
+    scripts = {**os.environ, "PYTHONPATH": str(LIBRARY.parent)}
+    done = subprocess.run(command, env=scripts, check=True, capture_output=True, text=True)
+    loaded = set(done.stdout.split())
+    assert "pipeline.project.project" in loaded
+    late = {"pipeline.function.engine", "pipeline.package.make", "pipeline.checks.preflight"}
+    assert not late & loaded

@@ -69,7 +69,7 @@ class StrictAws:
 
     def new_client(self, endpoint: str, service: str) -> Any:
         """Return one more client of a service, that tries each call once."""
-        return botocore.session.Session().create_client(
+        return _session.create_client(
             service,
             region_name=REGION,
             endpoint_url=endpoint,
@@ -157,6 +157,9 @@ class StrictAws:
         assert COMMIT[:12] in found["Description"]
         assert found["Environment"]["Variables"].items() >= {"GREETING": "hello"}.items()
         return release
+
+
+_session = botocore.session.Session()
 
 
 @contextmanager

@@ -5,6 +5,7 @@ Each repository is a bare one of a few small files that borrows its objects from
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,9 +23,17 @@ LINK = b"../a link to nowhere"
 
 
 def template_with_releases(clone: Path, folder: Path) -> Path:
-    """Clone the working tree's template into `folder`, and release it twice."""
+    """Clone the working tree's template into `folder`, and release it twice.
+
+    Of the library a few modules stay: its size only costs time.
+    """
     git(folder.parent, "clone", "--quiet", str(clone), str(folder))
     git(folder, "tag", "--delete", NEWER_THAN_ANY_RELEASE)
+    for path in (folder / "template" / "scripts" / "pipeline").iterdir():
+        if path.is_dir() and path.name != "core":
+            shutil.rmtree(path)
+    write_manifest(folder)
+    commit_all(folder, f"Release {OLD}")
     git(folder, "tag", OLD)
     (folder / "template" / "scripts" / "pipeline" / "new.py").write_text('"""New."""\n', "utf-8")
     page = folder / "template" / "scripts" / "docs" / "updating.md"

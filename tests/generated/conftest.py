@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,11 +29,23 @@ def unused(render: Render, made_once: MadeOnce) -> Iterator[Repository]:
         # Leaves .venv, the tests' environment and the AWS client behind, for every copy.
         made.must("build", "--build-number", "1")
         shutil.rmtree(folder / "build-output")
+        _compile_pytest(folder)
 
     folder = made_once("an unused repository", make)
     starter = Starter.of(folder, environment())
     yield Repository(folder, starter=starter)
     starter.stop()
+
+
+def _compile_pytest(folder: Path) -> None:
+    """Let the tests' environment have bytecode: a build writes none, and would compile it anew."""
+    with tempfile.TemporaryDirectory() as nothing:
+        python = folder / ".pipeline" / "python" / "bin" / "python"
+        collect = [str(python), "-m", "pytest", "-p", "no:cacheprovider", "--junitxml=none.xml"]
+        done = subprocess.run(
+            collect, cwd=nothing, env=environment(), capture_output=True, check=False
+        )
+        assert done.returncode == pytest.ExitCode.NO_TESTS_COLLECTED, done.stderr
 
 
 @pytest.fixture(scope="session")

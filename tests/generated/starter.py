@@ -9,6 +9,8 @@ As a program it is that one process: a line of JSON for each verb in, its exit c
 
 from __future__ import annotations
 
+import atexit
+import gc
 import json
 import os
 import pkgutil
@@ -17,11 +19,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 _LONGEST = 120  # seconds
 
@@ -96,11 +99,13 @@ def _serve(loaded: Path) -> None:
     for name in ("pipeline.cli", "pipeline.verbs"):
         for module in pkgutil.iter_modules(import_module(name).__path__, f"{name}."):
             import_module(module.name)
+    # No fork is to look through it for what can be thrown away, nor to take it apart at its end.
+    gc.collect()
+    gc.freeze()
     for line in orders:
         child = os.fork()
         if not child:
-            _become_a_verb(json.loads(line), loaded)
-            return
+            _end(_become_a_verb, json.loads(line), loaded)
         _, status = os.waitpid(child, 0)
         answers.write(f"{os.waitstatus_to_exitcode(status)}\n")
         answers.flush()
@@ -122,6 +127,23 @@ def _become_a_verb(order: dict[str, Any], loaded: Path) -> None:
     sys.executable = f"{root}/.venv/bin/python"
     sys.argv = [f"{root}/tasks.py", *order["words"]]
     runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+def _end(verb: Callable[..., None], *arguments: object) -> NoReturn:
+    """Run a verb, and end this process with its exit code as Python does, but at once."""
+    try:
+        verb(*arguments)
+        code = 0
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException:  # noqa: BLE001 - Python ends with whatever it is
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

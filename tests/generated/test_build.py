@@ -42,9 +42,16 @@ def package_of(repository: Repository) -> Path:
 
 
 def test_the_files_of_a_build(repository: Repository) -> None:
-    """A build leaves package, function zip, manifest, bill of materials and test results."""
-    done = repository.must("build", "--build-number", "7")
+    """A build leaves package, function zip, manifest, bill of materials and test results.
+
+    With `--json` standard output has one document, and the lines for people are elsewhere.
+    """
+    done = repository.must("build", "--json", "--build-number", "7")
+    answer = done.document
     package = package_of(repository)
+    assert answer["package"] == str(package)
+    assert (answer["version"], answer["reused"], answer["verified"]) == ("1.0.7", False, True)
+    assert "check     0.1 of 250 MB unzipped, handler imported in 0." in done.err
     assert {path.name for path in package.parent.iterdir()} >= {
         package.name,
         "function.zip",
@@ -56,7 +63,9 @@ def test_the_files_of_a_build(repository: Repository) -> None:
     manifest = json.loads((package.parent / "build.json").read_text(encoding="utf-8"))
     printed = base64.b64encode(sha256(package.parent / "function.zip")).decode()
     assert f"CodeSha256 {printed}" in done.err
-    assert manifest["function_zip"]["code_sha256"] == printed
+    assert manifest["function_zip"]["code_sha256"] == answer["code_sha256"] == printed
+    inspected = repository.must("inspect", "--json").document
+    assert (inspected["version"], inspected["manifest"]) == ("1.0.7", manifest)
     assert manifest["source"] == {
         "commit": git(repository.root, "rev-parse", "HEAD").strip(),
         "branch": "main",
@@ -70,7 +79,9 @@ def test_the_files_of_a_build(repository: Repository) -> None:
 
 def test_the_package_opens(repository: Repository) -> None:
     """The package holds the function zip as it lies beside it, and what a worker needs."""
-    repository.must("package", "--build-number", "7")
+    done = repository.must("package", "--build-number", "7")
+    # Only a build imports the handler.
+    assert "check     0.1 of 250 MB unzipped, handler found " in done.err
     package = package_of(repository)
     with zipfile.ZipFile(package) as archive:
         assert archive.testzip() is None
@@ -89,8 +100,8 @@ def test_the_package_opens(repository: Repository) -> None:
 
 def test_an_unchanged_build_is_the_last_build(repository: Repository) -> None:
     """Without a change both stay; `--force`, a version's flag or variable asks for a new one."""
-    first = repository.must("build", "--json").document
-    again = repository.must("build", "--json").document
+    first = repository.must("package", "--json").document
+    again = repository.must("package", "--json").document
     assert again == {**first, "reused": True}
     for flags in (["--force"], ["--build-number", "7"], ["--prerelease"]):
         assert not repository.must("package", "--json", *flags).document["reused"]

@@ -20,13 +20,6 @@ from tests.wheels import write_wheel
 _TABLE = "[tool.pipeline.function]\n"
 
 
-def test_a_good_package_says_what_it_needs(repository: Repository) -> None:
-    """Size and handler are told in one line; `package` looks for the handler only."""
-    size = "check     0.1 of 250 MB unzipped"
-    assert f"{size}, handler imported in 0." in repository.must("build", "--force").err
-    assert f"{size}, handler found " in repository.must("package", "--force").err
-
-
 def test_every_reason_at_once(repository: Repository) -> None:
     """Settings, scripts, compiled files and the handler are told in one error; nothing is left."""
     module = repository.module()

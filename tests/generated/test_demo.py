@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import MadeOnce
 from tests.generated.repository import PYTHON, environment
+from tests.repositories import copy_work_tree
 from tests.tools import tool
 
 # The version that serves after each step, once there is one.
@@ -37,7 +39,7 @@ def processes_of(folder: Path) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("language", ["python", "node"])
-def test_the_demo(template_clone: Path, tmp_path: Path, language: str) -> None:
+def test_the_demo(made_once: MadeOnce, tmp_path: Path, language: str) -> None:
     """`demo` works from an empty home; each act leaves traffic where it should, and no trace.
 
     The demo itself ends where a verb's exit code is another one than is shown, or lines are lost.
@@ -50,7 +52,7 @@ def test_the_demo(template_clone: Path, tmp_path: Path, language: str) -> None:
     home.mkdir()
     done = subprocess.run(
         [PYTHON, "tasks.py", "demo", "--language", language, "--json"],
-        cwd=template_clone,
+        cwd=made_once("the work tree", copy_work_tree),
         env=environment({"TMPDIR": str(temporary), "HOME": str(home), "TERM": "dumb"}),
         capture_output=True,
         encoding="utf-8",

@@ -34,6 +34,7 @@ def local(unused: Repository, tmp_path_factory: pytest.TempPathFactory) -> Itera
         made.must("local.stop")
 
 
+@pytest.mark.slow
 def test_deploying_to_the_embedded_aws(local: Repository) -> None:
     """A plan changes nothing, its deploy what it said, and the next one has nothing to do."""
     built = local.must("package", "--json").document
@@ -214,17 +215,12 @@ def test_what_is_not_deployed(repository: Repository) -> None:
 
 
 def test_a_verified_build_wants_credentials(repository: Repository) -> None:
-    """A build that may go out stops where the credentials are missing, and says so."""
-    repository.must("build", "--build-number", "7")
-    repository.refused(1, "environment CI", "deploy", "ci")
-
-
-def test_a_package_that_was_verified_later(repository: Repository) -> None:
-    """What `verify` proved of the last build's package counts for a deploy."""
+    """What may go out, also since `verify` proved it, stops where the credentials are missing."""
     repository.must("package", "--build-number", "7")
     repository.must("verify")
     latest = repository.latest()
     assert (latest["verified"], latest["tested"]) == (True, False)
+    repository.refused(1, "environment CI", "deploy", "ci")
     shown = repository.verb("deploy", "ci", "--verbose").err
     # A terminal shows it before anything slow begins.
     assert 0 <= shown.find("  deploy    to CI\n") < shown.find("credentials")

@@ -98,22 +98,6 @@ def test_a_dumb_terminal_gets_plain_lines(repository: Repository) -> None:
     assert "\x1b" not in on_a_terminal(repository, "package", "--build-number", "7", TERM="dumb")
 
 
-def test_a_build_as_json(repository: Repository) -> None:
-    """With `--json` standard output has one document, and the lines for people are elsewhere."""
-    done = repository.must("build", "--json", "--build-number", "7")
-    answer = done.document
-    package = Path(answer["package"])
-    assert package.name.endswith(".1.0.7.nupkg")
-    assert package.is_file()
-    assert (answer["version"], answer["reused"], answer["verified"]) == ("1.0.7", False, True)
-    assert f"CodeSha256 {answer['code_sha256']}" in done.err
-    version = repository.must("version", "--json", "--build-number", "7").document
-    assert version == {"version": "1.0.7", "prerelease": False}
-    inspected = repository.must("inspect", "--json").document
-    assert inspected["version"] == "1.0.7"
-    assert inspected["manifest"]["function_zip"]["code_sha256"] == answer["code_sha256"]
-
-
 def test_teamcity(repository: Repository) -> None:
     """On TeamCity all lines go to standard output, with its messages for everything it can show."""
     extra = {"TEAMCITY_VERSION": "2025.07", "BUILD_NUMBER": "12"}

@@ -95,10 +95,8 @@ def test_nothing_kept_is_needed_or_trusted(repository: Repository) -> None:
     assert {path: path.stat().st_mtime_ns for path in cache.glob("*.zip")} == kept
 
 
-def test_an_edited_package(repository: Repository) -> None:
-    """A package in which one byte was changed ends with 3 and names the member and the byte."""
-    repository.must("package", "--build-number", "7")
-    package = package_of(repository)
+def _edited(package: Path) -> Path:
+    """Return a copy with another byte in a member, as a whole package has it."""
     edited = package.with_name("edited.nupkg")
     with zipfile.ZipFile(package) as source, zipfile.ZipFile(edited, "w") as target:
         for info in source.infolist():
@@ -106,7 +104,7 @@ def test_an_edited_package(repository: Repository) -> None:
             if info.filename == "deploy.py":
                 data = data[:10] + b"?" + data[11:]
             target.writestr(info, data, compress_type=info.compress_type)
-    repository.refused(3, "verify edited.nupkg", "verify", str(edited))
+    return edited
 
 
 @pytest.mark.slow
@@ -203,8 +201,12 @@ def test_a_commit_that_is_not_here(repository: Repository, tmp_path: Path) -> No
 
 
 def test_damaged_packages(repository: Repository) -> None:
-    """A damaged package ends with 3 and names what is damaged, by its own name."""
+    """A damaged package ends with 3 and names what is damaged, by its own name.
+
+    One in which a byte was changed, and which is whole, the member and the byte.
+    """
     repository.must("package", "--build-number", "7")
+    repository.refused(3, "verify edited.nupkg", "verify", str(_edited(package_of(repository))))
     whole = package_of(repository).read_bytes()
     with zipfile.ZipFile(package_of(repository)) as archive:
         places = {info.filename: info.header_offset + 60 for info in archive.infolist()}
@@ -224,7 +226,7 @@ def test_damaged_packages(repository: Repository) -> None:
 
 
 def test_what_cannot_be_verified(fresh: Fresh) -> None:
-    """A dirty package and one of an unknown commit are refused, each with its reason."""
+    """A dirty package, one of an unknown commit, and any without `.git`, each with its reason."""
     repository = fresh()
     repository.write("notes.txt", "not committed\n")
     repository.must("package", "--build-number", "7")
@@ -233,6 +235,9 @@ def test_what_cannot_be_verified(fresh: Fresh) -> None:
     repository.must("package", "--build-number", "7")
     repository.forget_commits()
     repository.refused(1, "verify", "verify")
+    # A commit is not what is missing there.
+    shutil.rmtree(repository.root / ".git")
+    repository.refused(1, f"verify {package_of(repository).name}", "verify")
 
 
 def test_nothing_to_verify(repository: Repository) -> None:
@@ -242,11 +247,3 @@ def test_nothing_to_verify(repository: Repository) -> None:
     repository.refused(3, "verify no.nupkg", "verify", "no.nupkg")
     # A folder is told as one.
     repository.refused(1, "package", "inspect", "src")
-
-
-def test_without_git(fresh: Fresh) -> None:
-    """Where there is no `.git`, a commit is not what is missing."""
-    repository = fresh()
-    repository.must("package", "--build-number", "7")
-    shutil.rmtree(repository.root / ".git")
-    repository.refused(1, f"verify {package_of(repository).name}", "verify")

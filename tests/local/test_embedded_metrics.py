@@ -268,7 +268,7 @@ def pool() -> Iterator[_Pool]:
     execution.close()
 
 
-def test_a_tenth_of_10000_calls_runs_the_other_version(pool: _Pool) -> None:
+def test_a_tenth_of_2000_calls_runs_the_other_version(pool: _Pool) -> None:
     """As many as 99.9 % of such draws give, when another service calls; metrics know how many."""
     region: Any = lambda_backends[DEFAULT_ACCOUNT_ID]["eu-south-2"]
     settings: dict[str, Any] = {
@@ -284,9 +284,9 @@ def test_a_tenth_of_10000_calls_runs_the_other_version(pool: _Pool) -> None:
         region.update_function_configuration("fn", None, {"Timeout": timeout})
         region.publish_version("fn")
     region.create_alias("live", "fn", "1", "", {"AdditionalVersionWeights": {"2": 0.1}})
-    while pool.ran.total() < 10_000:
+    while pool.ran.total() < 2_000:
         region.invoke("fn", "live", "{}", {}, {})
-    assert 901 <= pool.ran["2"] <= 1099
+    assert 156 <= pool.ran["2"] <= 244
     cloudwatch = cloudwatch_backends[DEFAULT_ACCOUNT_ID]["eu-south-2"]
     last = asked("Invocations", "Sum", "fn", "fn:live", "2")
     now = datetime.now(UTC).replace(tzinfo=None)

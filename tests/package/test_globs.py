@@ -97,7 +97,7 @@ def test_all_entries_together_are_sorted_by_target() -> None:
     assert select_all(FILES[::-1], entries[::-1]) == expected
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(PATHS, PATTERN, PATTERN | st.just(""), PATTERN | st.just(""))
 def test_any_pattern_selects_given_files_or_says_why(
     files: list[str], src: str, target: str, exclude: str

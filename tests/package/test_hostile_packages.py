@@ -153,7 +153,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return packed(tmp_path_factory.mktemp("good") / "a.nupkg").read_bytes()
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.randoms(use_true_random=False), st.booleans())
 def test_damage_is_refused_or_found(
     tmp_path: Path, good: bytes, dice: random.Random, at_the_end: bool
@@ -182,7 +182,7 @@ _JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_odd_documents_never_end_in_a_traceback(tmp_path: Path, data: st.DataObject) -> None:
     """Any JSON in any place of the package's documents: shown, or known to be wrong."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
-from itertools import combinations, cycle, product
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ QUESTIONS: dict[str, Any] = yaml.safe_load((ROOT / "copier.yml").read_text(encod
 ANSWERS_FILE = ".copier-answers.yml"
 MODULE = "elb_logs_processor"
 KINDS = ("elb-logs", "s3-event", "sqs-queue", "empty")
+# The smallest repository, for tests of what is not the function.
+EMPTY = {"function_kind": "empty", "build_servers": ["teamcity"]}
 # Those whose function begins with an AWS client, and whose stack has a bucket.
 WITH_BUCKET = ("elb-logs", "s3-event")
 SERVERS = {
@@ -27,13 +29,8 @@ SERVERS = {
     "jenkins": "Jenkinsfile",
     "azure": "azure-pipelines.yml",
 }
+_SERVERS = ((), ("teamcity",), ("github", "gitlab", "jenkins", "azure"))
 _OURS = ("scripts/", *SERVERS.values())
-_DIMENSIONS: dict[str, tuple[Any, ...]] = {
-    "function_kind": KINDS,
-    "architecture": ("arm64", "x86_64"),
-    "runtime": ("python3.11", "python3.12", "python3.13", "python3.14", "nodejs22.x", "nodejs24.x"),
-    "build_servers": ((), ("teamcity",), ("github", "gitlab", "jenkins", "azure")),
-}
 
 
 def is_ours(path: str) -> bool:
@@ -78,26 +75,20 @@ def _jinja() -> jinja2.Environment:
     return jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701
 
 
-def _every_pair_once() -> Iterator[dict[str, Any]]:
-    """Yield combinations until each two values of two questions have met."""
-    values = product(*_DIMENSIONS.values())
-    everything = [dict(zip(_DIMENSIONS, chosen, strict=True)) for chosen in values]
-    missing = set().union(*(_pairs(answers) for answers in everything))
-    while missing:
-        best = max(everything, key=lambda answers: len(_pairs(answers) & missing))
-        missing -= _pairs(best)
-        yield {**best, "build_servers": list(best["build_servers"])}
-
-
-def _pairs(answers: Mapping[str, Any]) -> set[frozenset[tuple[str, Any]]]:
-    return {frozenset(pair) for pair in combinations(answers.items(), 2)}
-
-
-PAIRS = tuple(_every_pair_once())
-# Which files there are depends on kind and language, and on the servers by themselves; a whole
-# render takes a second.
+# Which files there are depends on kind and language, and on the servers by themselves; what the
+# settings say on each answer alone.
 COMBINATIONS = tuple(
-    {"function_kind": kind, "build_servers": list(servers), "runtime": runtime}
-    for runtime in ("python3.13", "nodejs24.x")
-    for kind, servers in zip(KINDS, cycle(_DIMENSIONS["build_servers"]), strict=False)
+    {
+        "function_kind": kind,
+        "build_servers": list(servers),
+        "architecture": architecture,
+        "runtime": runtime,
+    }
+    for runtimes in (
+        ("python3.13", "python3.14", "python3.12", "python3.11"),
+        ("nodejs22.x", "nodejs24.x"),
+    )
+    for kind, servers, architecture, runtime in zip(
+        KINDS, cycle(_SERVERS), cycle(("arm64", "x86_64", "x86_64")), cycle(runtimes), strict=False
+    )
 )

@@ -20,7 +20,7 @@ from pipeline.core.errors import Conflict, NotTheSame
 from pipeline.project.buildserver import BuildServer
 
 from tests.repositories import ROOT, Render, commit_all, git
-from tests.template.answers import SERVERS
+from tests.template.answers import EMPTY, SERVERS
 from tests.tools import python_of
 from tests.words import assert_said
 
@@ -31,14 +31,22 @@ _NAMES = {r"[0-9a-f]{64}": "SHA256", r"\b\d+ (more|found)\b": r"N \1"}
 _MARKERS = "<<<<<<< before\na\n=======\nb\n>>>>>>> after\n"
 
 
-@pytest.fixture
-def repository(render: Render, tmp_path: Path) -> Path:
-    """Return a committed repository with TeamCity's file, on a path with spaces."""
-    folder = tmp_path / "a repository"
-    shutil.copytree(render(function_kind="empty", build_servers=["teamcity"]), folder)
+@pytest.fixture(scope="module")
+def _shared(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("doctor") / "a repository"
+    shutil.copytree(render(**EMPTY), folder)
     git(folder, "init", "--quiet")
     commit_all(folder, "Generated")
+    git(folder, "tag", "start")
     return folder
+
+
+@pytest.fixture
+def repository(_shared: Path) -> Path:
+    """Return a committed repository with TeamCity's file, on a path with spaces."""
+    git(_shared, "reset", "--quiet", "--hard", "start")
+    git(_shared, "clean", "--quiet", "-ffdx")
+    return _shared
 
 
 def _edit(repository: Path) -> str:

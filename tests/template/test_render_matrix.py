@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 import runpy
-import shutil
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -21,7 +23,6 @@ from pipeline.project.runtimes import ARCHITECTURES, RUNTIMES
 from tests.repositories import (
     NEWER_THAN_ANY_RELEASE,
     Render,
-    copy_template,
     git,
     refused_by_windows,
 )
@@ -29,7 +30,6 @@ from tests.template.answers import (
     ANSWERS_FILE,
     COMBINATIONS,
     MODULE,
-    PAIRS,
     QUESTIONS,
     SERVERS,
     WITH_BUCKET,
@@ -41,7 +41,38 @@ from tests.template.answers import (
 
 _NUSPEC = "{http://schemas.microsoft.com/packaging/2013/05/nuspec.xsd}"
 
-each_combination = pytest.mark.parametrize("answers", COMBINATIONS, ids=label)
+# A render with the library takes a second, without it a moment: one of each language has it.
+_WHOLE = (COMBINATIONS[2], COMBINATIONS[5])
+
+
+@dataclass(frozen=True)
+class Made:
+    """A render at `root`: of what, and what was answered."""
+
+    root: Path
+    template: Path
+    answers: Mapping[str, Any]
+
+    @cached_property
+    def files(self) -> dict[str, bytes]:
+        """Its files' bytes by their paths."""
+        return _files(self.root)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[*product(COMBINATIONS, [False]), *product(_WHOLE, [True])],
+    ids=lambda made: label(made[0]) + made[1] * " with the library",
+)
+def made(
+    request: pytest.FixtureRequest, template_clone: Path, functions_alone: Path,
+    render: Render, render_function: Render,
+) -> Made:  # fmt: skip
+    """Return each render."""
+    answers, whole = request.param
+    if whole:
+        return Made(render(**answers), template_clone, answers)
+    return Made(render_function(**answers), functions_alone, answers)
 
 
 def _files(root: Path) -> dict[str, bytes]:
@@ -54,56 +85,40 @@ def _computed_or_asked(*, asked: bool) -> dict[str, Any]:
     return {name: q for name, q in questions.items() if (q.get("when", True) is True) is asked}
 
 
-@each_combination
-def test_has_the_expected_files_and_no_others(
-    template_clone: Path, render: Render, answers: Mapping[str, Any]
-) -> None:
-    """A render has each file of the template whose conditions hold, and nothing else."""
-    assert sorted(_files(render(**answers))) == sorted(expected_files(template_clone, answers))
+def test_has_the_expected_files_and_no_others(made: Made) -> None:
+    """A render has each file of the template whose conditions hold, and nothing else.
 
-
-@each_combination
-def test_top_level_is_what_the_readme_describes(render: Render, answers: Mapping[str, Any]) -> None:
-    """A repository's first level holds these names; build servers' files by answer only."""
-    expected = {".editorconfig", ".gitattributes", ".gitignore", ".vscode", ANSWERS_FILE}
-    expected |= {"CHANGELOG.md", "README.md", "renovate.json"}
-    expected |= {"environment", "pyproject.toml", "scripts", "src"}
-    node = {".npmrc", "package.json", "package-lock.json"}
-    expected |= node if language_in(answers) == "node" else {"requirements"}
-    expected |= {"tasks.py", "tests"}
-    expected |= {SERVERS[server].split("/")[0] for server in answers["build_servers"]}
-    assert {path.name for path in render(**answers).iterdir()} == expected
-
-
-@each_combination
-def test_ours_is_the_same_bytes_everywhere(
-    template_clone: Path, render: Render, answers: Mapping[str, Any]
-) -> None:
-    """Files of zone ours are the template's own bytes, whatever was answered."""
-    sources = expected_files(template_clone, answers)
-    ours = {path: content for path, content in _files(render(**answers)).items() if is_ours(path)}
+    Those of zone ours are the template's own bytes, whatever was answered.
+    """
+    sources = expected_files(made.template, made.answers)
+    assert sorted(made.files) == sorted(sources)
+    ours = {path: content for path, content in made.files.items() if is_ours(path)}
     assert ours == {path: sources[path].read_bytes() for path in ours}
-    assert "scripts/pipeline/core/errors.py" in ours
-    chosen = {SERVERS[server] for server in answers["build_servers"]}
+    chosen = {SERVERS[server] for server in made.answers["build_servers"]}
     assert {path for path in ours if not path.startswith("scripts/")} == chosen
 
 
-@each_combination
-def test_names_and_line_ends_work_on_windows_too(
-    render: Render, answers: Mapping[str, Any]
-) -> None:
+def test_top_level_is_what_the_readme_describes(made: Made) -> None:
+    """A repository's first level holds these names; build servers' files by answer only."""
+    expected = {".editorconfig", ".gitattributes", ".gitignore", ".vscode", ANSWERS_FILE}
+    expected |= {"CHANGELOG.md", "README.md", "renovate.json"}
+    expected |= {"environment", "pyproject.toml", "src"}
+    node = {".npmrc", "package.json", "package-lock.json"}
+    expected |= node if language_in(made.answers) == "node" else {"requirements"}
+    expected |= {"tasks.py", "tests"}
+    expected |= {SERVERS[server].split("/")[0] for server in made.answers["build_servers"]}
+    assert {path.name for path in made.root.iterdir()} - {"scripts"} == expected
+
+
+def test_names_and_line_ends_work_on_windows_too(made: Made) -> None:
     """Each name can be checked out on Windows, and no text has a carriage return."""
-    files = _files(render(**answers))
-    assert refused_by_windows(sorted(files)) == []
-    assert [name for name, content in files.items() if b"\r" in content] == []
+    assert refused_by_windows(sorted(made.files)) == []
+    assert [name for name, content in made.files.items() if b"\r" in content] == []
 
 
-@pytest.mark.parametrize("answers", PAIRS, ids=label)
-def test_settings_say_what_was_answered(
-    questions_alone: Path, tmp_path: Path, answers: Mapping[str, Any]
-) -> None:
+def test_settings_say_what_was_answered(made: Made) -> None:
     """The pipeline reads the rendered pyproject.toml and finds the answers in it."""
-    project = Project.load(copy_template(questions_alone, tmp_path / "repository", answers))
+    project, answers = Project.load(made.root), made.answers
     assert project.function.runtime.name == answers["runtime"]
     assert project.function.architecture == answers["architecture"]
     is_node = language_in(answers) == "node"
@@ -118,23 +133,20 @@ def test_settings_say_what_was_answered(
     assert project.test_dependencies == (() if is_node else ("pytest>=8",))
 
 
-@each_combination
-def test_answers_file_holds_exactly_the_answers(render: Render, answers: Mapping[str, Any]) -> None:
+def test_answers_file_holds_exactly_the_answers(made: Made, template_clone: Path) -> None:
     """Every asked question is recorded, nothing computed is, and the version is the template's."""
-    text = (render(**answers) / ANSWERS_FILE).read_text(encoding="utf-8")
-    recorded = yaml.safe_load(text)
-    assert recorded.pop("_commit") == NEWER_THAN_ANY_RELEASE
+    recorded = yaml.safe_load(made.files[ANSWERS_FILE])
+    # Only git tells a version.
+    release = NEWER_THAN_ANY_RELEASE if made.template == template_clone else None
+    assert recorded.pop("_commit", None) == release
     assert recorded.pop("_src_path")
     assert set(recorded) == set(_computed_or_asked(asked=True))
-    assert {name: recorded[name] for name in answers} == answers
+    assert {name: recorded[name] for name in made.answers} == made.answers
 
 
-@each_combination
-def test_nuspec_packs_the_stage_and_the_environment(
-    render: Render, answers: Mapping[str, Any]
-) -> None:
+def test_nuspec_packs_the_stage_and_the_environment(made: Made) -> None:
     """The nuspec has NuGet's required metadata and names the staged folder and environment."""
-    (nuspec,) = (render(**answers) / "src").glob("*.nuspec")
+    (nuspec,) = (made.root / "src").glob("*.nuspec")
     root = ET.fromstring(nuspec.read_bytes())  # noqa: S314
     metadata = {child.tag: child.text for child in root.iterfind(f"{_NUSPEC}metadata/*")}
     assert metadata[f"{_NUSPEC}id"] == nuspec.stem == "ELB.Logs.Processor"
@@ -145,9 +157,9 @@ def test_nuspec_packs_the_stage_and_the_environment(
     assert files == [("$stage$/**", ""), ("environment/**", "environment")]
 
 
-def test_function_reads_the_variables_that_a_deploy_sets(render: Render) -> None:
+def test_function_reads_the_variables_that_a_deploy_sets(render_function: Render) -> None:
     """The ELB function takes the settings' variables as filled in for the embedded AWS."""
-    repository = render(**COMBINATIONS[0])
+    repository = render_function(**COMBINATIONS[0])
     function = Project.load(repository).function
     local = Project.load(repository).environment("local").variables
     known = {**local, "Octopus.Environment.Name": "local"}
@@ -162,25 +174,24 @@ def test_function_reads_the_variables_that_a_deploy_sets(render: Render) -> None
     assert [name for name in filled if f'"{name}"' not in code.read_text(encoding="utf-8")] == []
 
 
-@each_combination
-def test_git_commits_a_fresh_render_whole(
-    render: Render, tmp_path: Path, answers: Mapping[str, Any]
-) -> None:
+def test_git_commits_a_fresh_render_whole(made: Made, tmp_path: Path) -> None:
     """Neither .gitignore nor .gitattributes keeps or changes a file of a fresh render."""
-    rendered = render(**answers)
-    folder = shutil.copytree(rendered, tmp_path / "committed")
-    git(folder, "init", "--quiet")
-    git(folder, "add", "--all")
+    # Git's own folder lies elsewhere: nothing is written into what is shared.
+    where = (f"--git-dir={tmp_path}/git", f"--work-tree={made.root}")
+    git(made.root, *where, "init", "--quiet")
+    git(made.root, *where, "add", "--all")
     committed = tmp_path / "checked out"
-    git(folder, "checkout-index", "--all", f"--prefix={committed}/")
-    assert _files(committed) == _files(rendered)
+    git(made.root, *where, "checkout-index", "--all", f"--prefix={committed}/")
+    assert _files(committed) == made.files
 
 
 def test_ours_is_never_rendered(template_clone: Path) -> None:
-    """No file of zone ours has the suffix that would have copier render it."""
+    """No file of zone ours has a suffix or a name of which copier would make something else."""
     answers = {"function_kind": "empty", "build_servers": list(SERVERS)}
     sources = expected_files(template_clone, answers)
     assert [path for path in sources if is_ours(path) and sources[path].suffix == ".jinja"] == []
+    library = (template_clone / "template" / "scripts").rglob("*")
+    assert [path for path in library if "{" in path.name] == []
 
 
 def test_renovate_leaves_alone_what_comes_otherwise(render: Render) -> None:
@@ -222,9 +233,9 @@ def test_every_question_says_where_its_answer_goes_and_fits_a_terminal() -> None
     assert sorted(_computed_or_asked(asked=False)) == computed
 
 
-def test_tools_read_the_settings(render: Render) -> None:
+def test_tools_read_the_settings(render_function: Render) -> None:
     """pyproject.toml has what other tools want: a normalised name, a version, requires-python."""
-    text = (render(**COMBINATIONS[0]) / "pyproject.toml").read_text(encoding="utf-8")
+    text = (render_function(**COMBINATIONS[0]) / "pyproject.toml").read_text(encoding="utf-8")
     project = tomllib.loads(text)["project"]
     assert project["name"] == "elb-logs-processor"
     assert project["version"] == "0"

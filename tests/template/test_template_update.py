@@ -27,6 +27,7 @@ def template(template_clone: Path, tmp_path: Path) -> Path:
     folder = shutil.copytree(template_clone, tmp_path / "the template")
     library = folder / "template" / "scripts" / "pipeline"
     shutil.rmtree(library)
+    shutil.rmtree(library.with_name("docs"))
     library.mkdir()
     (library / "__init__.py").write_text('"""The library."""\n', encoding="utf-8")
     commit_all(folder, "Smaller")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ import update
 from maintain.manifest import write_manifest
 from tests.generated.repository import PYTHON, RUNTIME, environment
 from tests.repositories import NEWER_THAN_ANY_RELEASE, Render, commit_all, copy_template, git
+from tests.template.answers import EMPTY
 from tests.words import assert_said
 
 _NEXT = "v999.1.0"
@@ -215,7 +217,7 @@ def test_an_answer_that_changes_nothing_or_too_much_is_refused(
 ) -> None:
     """Copier takes any name, and makes half of another function beside the team's."""
     words = ["--apply", str(template_clone), "--preview", "--answer", answer]
-    assert update.main(words, render(function_kind="empty")) == 2
+    assert update.main(words, render(**EMPTY)) == 2
     assert_said(capsys.readouterr().err)
 
 
@@ -229,7 +231,8 @@ def test_what_is_in_the_way_is_refused(
     Before anything is changed, with exit code 3.
     """
     repository, words = tmp_path / "a repository", ["--apply", str(template_clone), "--to", "x"]
-    shutil.copytree(render(function_kind="empty"), repository)
+    # Links: no file is written to.
+    shutil.copytree(render(**EMPTY), repository, copy_function=os.link)
     there, elsewhere = repository / name, tmp_path / "elsewhere"
     there.rename(elsewhere)
     makers = [there.mkdir] if elsewhere.is_file() else [there.touch]

@@ -101,6 +101,14 @@ def connect(credentials: Credentials, place: Mapping[str, str]) -> Connection:
     return Connection(clients("lambda"), clients, caller, metric_delay=seconds)
 
 
+@cache
+def descriptions() -> Any:
+    """Return what reads botocore's descriptions of AWS: once for all sessions, as they are long."""
+    from botocore.session import Session  # noqa: PLC0415 - in the package, beside the library
+
+    return Session(session_vars=NO_FILES).get_component("data_loader")
+
+
 def _region(credentials: Credentials, place: Mapping[str, str]) -> str:
     declared = place.get("region", "")
     if declared and credentials.region and declared != credentials.region:
@@ -120,8 +128,10 @@ def _session(credentials: Credentials, region: str) -> Any:
     from botocore.session import Session  # noqa: PLC0415 - see above
 
     with explained_errors(_WHERE, ""):
+        session = Session(session_vars=NO_FILES if credentials.key else None)
+        session.register_component("data_loader", descriptions())
         return boto3.session.Session(
-            botocore_session=Session(session_vars=NO_FILES if credentials.key else None),
+            botocore_session=session,
             aws_access_key_id=credentials.key or None,
             aws_secret_access_key=credentials.secret or None,
             aws_session_token=credentials.token or None,

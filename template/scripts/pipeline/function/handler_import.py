@@ -8,14 +8,14 @@ only AWS has, and is told as a warning.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..edge.files import read_text
 from ..edge.locks import exclusive
-from ..edge.machine import Machine, this_system
+from ..edge.machine import this_system
 from ..project.project import Function, Project
 from ..project.sources import STACK
 from ..runtime.api import Kind, ProcessEvent, RuntimeApi
@@ -42,9 +42,9 @@ class Here:
     layers: bool
 
     @classmethod
-    def of(cls, project: Project, machine: Machine, runtime: LocalRuntime) -> Here:
+    def of(cls, project: Project, environ: Mapping[str, str], runtime: LocalRuntime) -> Here:
         """Return this machine, with the variables that are known on it."""
-        known = known_here(project, machine.environ)
+        known = known_here(project, environ)
         return cls(runtime, this_system(), known, _has_layers(project.root))
 
     def cannot_load(self, function: Function, files: FunctionFiles) -> str:

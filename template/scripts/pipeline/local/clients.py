@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..deploy.aws_session import NO_FILES
+from ..deploy.aws_session import NO_FILES, descriptions
 from .state import LocalAws
 
 # The id, and each attribute, of what a stack has and the embedded AWS has not.
@@ -21,8 +21,10 @@ def client(aws: LocalAws, service: str, config: Any = None) -> Any:
     import botocore.session  # noqa: PLC0415 - comes with the tooling for the embedded AWS
     from botocore.config import Config  # noqa: PLC0415 - comes with the tooling for the embedded AWS
 
+    made = botocore.session.Session(session_vars=NO_FILES)
+    made.register_component("data_loader", descriptions())
     session = boto3.Session(
-        botocore_session=botocore.session.Session(session_vars=NO_FILES),
+        botocore_session=made,
         aws_access_key_id=aws.access_key,
         aws_secret_access_key=aws.secret_key,
         region_name=aws.region,

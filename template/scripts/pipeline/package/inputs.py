@@ -12,7 +12,6 @@ from ..core.text import few
 from ..edge.git import Git
 from ..project.sources import own_files
 from ..project.worktree import WorkTree
-from .make import tools
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Inputs:
         # Untracked files count: tests that git does not know run as well.
         read = (*tree.changed, *tree.untracked) if git else tuple(files)
         files |= {path: files.get(path, "") + file_digest(root / path).hex() for path in read}
-        parts = (tree.source, tools(root), sorted(files.items()))
+        parts = (tree.source, sorted(files.items()))
         return cls(
             (tree.source.commit, tree.source.branch),
             files,

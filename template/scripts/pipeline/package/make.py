@@ -106,7 +106,9 @@ def restore_dependencies(
     used = [tool for tool in tools(project.root) if tool.name in ("deflate", "uv")]
     stamp = repr([(tool.name, tool.version) for tool in used]).encode()
     engine = engine_for(project.function.runtime)
-    return engine.restore(project, machine, _kept(machine) / "dependencies", stamp, warn, here)
+    return engine.restore(
+        project, machine, _kept(machine.cache) / "dependencies", stamp, warn, here
+    )
 
 
 def make_package(project: Project, order: Order, restored: Restored, machine: Machine) -> Built:
@@ -116,12 +118,12 @@ def make_package(project: Project, order: Order, restored: Restored, machine: Ma
     """
     function, own = function_sources(project, order.sources, restored, machine)
     zipped = make_function_zip(own.files, restored, order.folder / FUNCTION_ZIP, order.last)
-    archive = client_zip(tools(project.root), _kept(machine))
+    archive = client_zip(tools(project.root), _kept(machine.cache))
     client = {name: facts_of(metadata.distribution(name)) for name in DISTRIBUTIONS}
     manifest = _manifest(project, order, zipped, restored, own.dependencies, client)
     installed = restored.installed.distributions
     ecosystem = engine_for(project.function.runtime).ecosystem
-    sbom = make_sbom(manifest, installed, client, _kept(machine), ecosystem=ecosystem)
+    sbom = make_sbom(manifest, installed, client, _kept(machine.cache), ecosystem=ecosystem)
     described = {MANIFEST_NAME: manifest.to_json(), SBOM_NAME: sbom}
     for name, data in described.items():
         write_whole(order.folder / name, data)
@@ -183,9 +185,9 @@ def function_sources(
     return data, engine.own_files(project.function, files, beside, restored, machine)
 
 
-def _kept(machine: Machine) -> Path:
+def _kept(cache: Path) -> Path:
     # What an update of the library would make in another way must not come out of the cache.
-    return machine.cache / f"made-{running_code()[:16]}"
+    return cache / f"made-{running_code()[:16]}"
 
 
 def _nuspec_name(project: Project) -> str:

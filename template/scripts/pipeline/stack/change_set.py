@@ -60,10 +60,11 @@ class Stacks:
         """Call the client. Raises PipelineError with AWS's words that is at `where`."""
         return ask(self.client, "cloudformation", method, where, **request)
 
-    def find(self, name: str) -> dict[str, Any] | None:
-        """Return a stack by name as CloudFormation describes it, None where there is none."""
+    def find(self, name: str, where: str = "") -> dict[str, Any] | None:
+        """Return a stack by name or id as CloudFormation describes it, None where there is none."""
+        where = where or f"stack {name}"
         try:
-            found = self.call(f"stack {name}", "describe_stacks", StackName=name)["Stacks"]
+            found = self.call(where, "describe_stacks", StackName=name)["Stacks"]
         except Missing:
             return None
         return dict(found[0]) if found else None
@@ -86,7 +87,7 @@ class Stacks:
         happened: list[Mapping[str, Any]] = []
         waited, under_way = 0.0, dict[str, float]()
         while True:
-            found = self.find(stack_id)
+            found = self.find(stack_id, where)
             # Not by their places: events may arrive late, and those of one moment in any order.
             new = [one for one in self.events(where, stack_id) if one["EventId"] not in known]
             known |= {event["EventId"] for event in new}

@@ -96,7 +96,7 @@ class Asked:
             aws = start_for_project(project, machine, self.reporter, opened).aws
         elif self.options.local:
             aws = local_aws(project, machine)
-        place = place_in(aws, project, environment, machine, self.means.connect)
+        place = place_in(aws, project, environment, machine.environ, self.means.connect)
         return replace(place, sleep=self.means.sleep)
 
     def place(self) -> Place:

@@ -91,7 +91,7 @@ def test_attached(
     On a build server their lines are passed on as events.
     """
     request = TestRequest(machine.output / _TESTS_XML, tuple(arguments))
-    environ = _child_environ(machine)
+    environ = _child_environ(machine.environ)
     with engine_for(project.function.runtime).tests(project, request, machine, reporter) as tests:
         if tests.note:
             reporter.warn(f"the tests run {tests.note}")
@@ -124,7 +124,7 @@ def _captured(
             done = run(
                 tests.words,
                 cwd=project.root,
-                env={**_child_environ(machine), **variables},
+                env={**_child_environ(machine.environ), **variables},
                 accept=(0, 1, 2, 3, 4, NO_TESTS),
                 where="test",
             )
@@ -146,8 +146,8 @@ def _make_way(results: Path) -> None:
     results.unlink(missing_ok=True)
 
 
-def _child_environ(machine: Machine) -> dict[str, str]:
-    return scrubbed(machine.environ, {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1"})
+def _child_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    return scrubbed(environ, {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1"})
 
 
 def _counts(results: Path) -> tuple[int, int]:

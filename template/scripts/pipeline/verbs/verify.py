@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -107,7 +107,7 @@ def _rebuilt(
             "verify", "there is no .git here", "Verify in a clone of the repository."
         )
     if not git.has(commit):
-        raise _unknown(manifest, git, machine)
+        raise _unknown(manifest, git, machine.root)
     with tempfile.TemporaryDirectory() as name:
         scratch, folder = Path(name), Path(name, "rebuilt")
         folder.mkdir()
@@ -116,14 +116,14 @@ def _rebuilt(
         facts.write_bytes(manifest.to_json())
         if cold:
             machine = _without_caches(machine, scratch)
-        if _is_of_this_library(clone, machine):
+        if _is_of_this_library(clone, machine.root):
             used = replace(machine, root=clone)
             yield rebuild(facts, folder, used, lambda text: reporter.line(text, verbose=True))
         else:
             reporter.line(
                 "  the commit has another library: rebuilding with that one", verbose=True
             )
-            yield _rebuild_in_child(clone, facts, folder, machine)
+            yield _rebuild_in_child(clone, facts, folder, machine.environ)
 
 
 def _without_caches(machine: Machine, scratch: Path) -> Machine:
@@ -139,8 +139,8 @@ def _without_caches(machine: Machine, scratch: Path) -> Machine:
     return replace(machine, cache_folder=lambda: made, tools_folder=tools, environ=environ)
 
 
-def _unknown(manifest: Manifest, git: Git, machine: Machine) -> PipelineError:
-    own = Project.load(machine.root).package_id
+def _unknown(manifest: Manifest, git: Git, root: Path) -> PipelineError:
+    own = Project.load(root).package_id
     if manifest.package_id != own:
         return PipelineError(
             "verify",
@@ -154,23 +154,23 @@ def _unknown(manifest: Manifest, git: Git, machine: Machine) -> PipelineError:
     )
 
 
-def _is_of_this_library(clone: Path, machine: Machine) -> bool:
+def _is_of_this_library(clone: Path, here: Path) -> bool:
     """Tell whether this process would make what the clone's own library and tools make."""
-    locks = [root / TOOL_LOCK for root in (machine.root, clone)]
+    locks = [root / TOOL_LOCK for root in (here, clone)]
     ours, others = (read_text(one, one.name) if one.is_file() else "" for one in locks)
     return ours == others and code_digest(clone / "scripts" / "pipeline") == running_code()
 
 
-def _rebuild_in_child(clone: Path, facts: Path, folder: Path, machine: Machine) -> Path:
+def _rebuild_in_child(clone: Path, facts: Path, folder: Path, environ: Mapping[str, str]) -> Path:
     # The clone makes its own .venv, so its tasks.py is started outside ours.
     script: list[str | Path] = [base_python(), clone / "tasks.py"]
     command = [*script, "package", "--rebuild", facts, "--into", folder]
     settings = {
         name: value
-        for name, value in machine.environ.items()
+        for name, value in environ.items()
         if name.startswith("UV_") or PASSED_TO_NPM.match(name)
     }
-    run(command, cwd=clone, env=scrubbed(machine.environ, settings), where="verify")
+    run(command, cwd=clone, env=scrubbed(environ, settings), where="verify")
     made = list(folder.glob("*.nupkg"))
     if len(made) != 1:
         raise PipelineError(

@@ -65,15 +65,15 @@ def place_of(project: Project, named: str, machine: Machine, connect: Connect = 
     """
     environment = project.environment(named)
     aws = local_aws(project, machine) if environment.is_local else None
-    return place_in(aws, project, environment, machine, connect)
+    return place_in(aws, project, environment, machine.environ, connect)
 
 
 def place_in(
-    aws: LocalAws | None, project: Project, environment: Environment, machine: Machine,
+    aws: LocalAws | None, project: Project, environment: Environment, environ: Mapping[str, str],
     connect: Connect = connect,
 ) -> Place:  # fmt: skip
     """Connect to an environment in an embedded AWS, or in its own account without one."""
-    name, environ = resource_name(environment.name, project.function.name), machine.environ
+    name = resource_name(environment.name, project.function.name)
     if aws is None:
         credentials = worker_credentials(environment, environ)
         connection = connect(credentials, environment.place())

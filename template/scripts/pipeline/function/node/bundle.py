@@ -100,7 +100,7 @@ def bundle(
         words += ["--minify"] if bundling.minify else []
         words += ["--sourcemap", "--sources-content=false"] if bundling.source_map else []
         words += [f"--external:{name}" for name in _external(function, bundling, restored)]
-        _run(words, folder, entry, machine)
+        _run(words, folder, entry, machine.environ)
         meta = json.loads((folder / _META).read_bytes())
         made = [
             (name.removeprefix(f"{SOURCE}/"), False, (folder / name).read_bytes())
@@ -160,9 +160,9 @@ def _program(installed: Path) -> Path:
     )
 
 
-def _run(words: Sequence[str | Path], folder: Path, entry: str, machine: Machine) -> None:
+def _run(words: Sequence[str | Path], folder: Path, entry: str, environ: Mapping[str, str]) -> None:
     try:
-        run(words, cwd=folder, env=scrubbed(machine.environ), where=f"bundle {SOURCE}/{entry}")
+        run(words, cwd=folder, env=scrubbed(environ), where=f"bundle {SOURCE}/{entry}")
     except PipelineError as error:
         then = "Correct that; or lock the package, or name it in external or set bundle = false."
         raise PipelineError(error.where, f"esbuild: {error.then or error.what}", then) from error

@@ -41,7 +41,7 @@ def load_handler(
     project: Project, files: FunctionFiles, machine: Machine, runtime: LocalRuntime
 ) -> HandlerCheck:
     """Load the handler as Lambda would."""
-    function, here = project.function, Here.of(project, machine, runtime)
+    function, here = project.function, Here.of(project, machine.environ, runtime)
     config = FunctionConfig(
         function.name, runtime=function.runtime.name, environment=here.known.values, memory=1024
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -55,7 +55,7 @@ def test_command(
         if not request.after_deployment:
             request.results.with_name(_COVERAGE).unlink(missing_ok=True)
             if tsc := _type_checker(project, packages):
-                _check_types([node, folder / tsc, *_CHECK], project.root, machine)
+                _check_types([node, folder / tsc, *_CHECK], project.root, machine.environ)
         if vitest := packages.program("vitest", "vitest"):
             words: tuple[str | Path, ...] = (node, folder / vitest, *_vitest(request, packages))
         else:
@@ -142,9 +142,9 @@ def _own_runner(root: Path, request: TestRequest, version: int) -> list[str]:
     return ["--test", *options, *rest, *files]
 
 
-def _check_types(words: list[str | Path], root: Path, machine: Machine) -> None:
+def _check_types(words: list[str | Path], root: Path, environ: Mapping[str, str]) -> None:
     try:
-        run(words, cwd=root, env=scrubbed(machine.environ, LEAVE_NOTHING), where="test")
+        run(words, cwd=root, env=scrubbed(environ, LEAVE_NOTHING), where="test")
     except PipelineError as error:
         then = "Nothing was tested. Correct the types, or take typescript out of package.json."
         raise PipelineError("test", f"the types are wrong\n{error.then}", then) from error

@@ -65,7 +65,7 @@ def import_handler(
     project: Project, files: FunctionFiles, machine: Machine, runtime: LocalRuntime
 ) -> HandlerCheck:
     """Import the handler with the variables that are known here."""
-    here = Here.of(project, machine, runtime)
+    here = Here.of(project, machine.environ, runtime)
     return check_import(project.function, files, here, machine.cache / "import")
 
 
