@@ -213,6 +213,21 @@ def test_what_takes_long_is_named_each_minute_and_need_not_be_waited_for() -> No
         Stacks(endless, endless.sleep).settled("env", "id", seen.reporter)
 
 
+def test_an_event_that_arrives_late_is_shown_once_like_any_other() -> None:
+    """CloudFormation gives events of one moment in any order."""
+    client, seen = Formation("UPDATE_IN_PROGRESS", "UPDATE_COMPLETE"), Seen()
+    late = iter([event(3, "Late", "UPDATE_FAILED", "no"), event(2, "On time", "UPDATE_FAILED")])
+
+    def happens() -> None:
+        client.happened.insert(0, next(late))
+
+    def sleep(_: float) -> None:
+        happens()
+
+    ended = Stacks(client, sleep).settled("env", "id", seen.reporter, happens)
+    assert [one["EventId"] for one in ended.events] == ["3", "2"]
+
+
 def test_the_first_resource_that_failed_is_named_with_what_helps() -> None:
     """Others are cancelled for it, and an older operation had failures of its own."""
     old = event(1, "Old", "UPDATE_FAILED", "long ago")
