@@ -126,10 +126,10 @@ def missing(root: Path, error: BaseException) -> str:
 def blame(root: Path) -> str:
     """Return what to do about files of ours that are not the template's; nothing if they are."""
     try:
-        import doctor  # noqa: PLC0415 - a fault may be its own
+        from doctor import ours  # noqa: PLC0415 - a fault may be its own
 
         # On that day nothing is allowed any more: an edit that is may be the cause as well.
-        found = [one.path for one in doctor.ours(root, "9999") if one.kind != "line-ends"]
+        found = [one.path for one in ours(root, "9999") if one.kind != "line-ends"]
     except (ImportError, SyntaxError) as error:
         return f"scripts/doctor.py: {error}\nBring it back: git checkout HEAD -- scripts/doctor.py"
     except Exception:  # noqa: BLE001 - whatever it is, this only explains another error

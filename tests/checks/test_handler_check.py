@@ -350,6 +350,12 @@ def test_a_python_without_a_part_of_its_library(runtime: LocalRuntime) -> None:
     assert outcome(facts, _function(), files, here).note.startswith(WARNED)
 
 
+def test_a_program_that_cannot_be_started(home: Path, runtime: LocalRuntime) -> None:
+    """It is this machine's fault, and so a warning that names the program."""
+    check = checker(home, replace(runtime, program=home / "python"))
+    assert f"{home / 'python'} cannot be started: No such file" in check({"app.py": FINE}).note
+
+
 def test_another_python(home: Path, runtime: LocalRuntime) -> None:
     """On another minor than the runtime's a failure proves nothing, a success still counts."""
     check = checker(home, replace(runtime, version="3.99"))

@@ -24,6 +24,9 @@ def test_names_are_filled_in_any_case() -> None:
     templates = {"URL": "tcp://#{Logstash.Host}:#{ logstash.port }/", "PLAIN": "x"}
     values = {"Logstash.Host": "logs", "Logstash.Port": "5000"}
     assert resolve(templates, values, where="t") == {"URL": "tcp://logs:5000/", "PLAIN": "x"}
+    both = {"One": "1", "ONE": "2", "one": "3"}
+    filled = resolve({"A": "#{One}#{ONE}#{one}"}, both, where="t")
+    assert filled == {"A": "123"}, "two that differ in case alone are each their own"
 
 
 def test_everything_missing_is_named_at_once() -> None:

@@ -230,6 +230,17 @@ def test_a_v2_source_without_a_path_is_a_gallery(
     assert feed.find(made) == SAME
 
 
+@pytest.mark.parametrize(("base", "leads_to"), [("/nuget", "/feeds/team"), ("", "/")])
+def test_a_v2_feed_is_read_where_its_source_leads(
+    v2: NugetV2Feed, v2_server: Loopback, made: Package, base: str, leads_to: str
+) -> None:
+    """As nuget.exe does; a feed that replaces would take another package otherwise."""
+    v2.base, v2.moved = base, leads_to
+    feed = NugetV2(Source(http(), f"{v2_server.url}{base}", KEY))
+    Pusher()(feed, made)
+    assert feed.find(made) == SAME
+
+
 def test_a_v3_index_may_have_versioned_types(
     v3: NugetV3Feed, v3_server: Loopback, made: Package
 ) -> None:

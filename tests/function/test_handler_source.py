@@ -39,9 +39,9 @@ def check_handler(code: bytes, handler: str) -> HandlerCheck:
         return check(function(handler), files, archive.read)
 
 
-def function(handler: str) -> Function:
-    """Return a function with this handler."""
-    runtime = Runtime("", "python", MINOR, (2, 34), "", date.max)
+def function(handler: str, version: str = MINOR) -> Function:
+    """Return a function with this handler, of a version of Python."""
+    runtime = Runtime("", "python", version, (2, 34), "", date.max)
     return Function("F", runtime, "arm64", handler, "", {}, {})
 
 
@@ -121,6 +121,8 @@ def test_what_lambda_does_not_wait_for() -> None:
     """It is seen in the source too, for a build may not be able to import it."""
     done = check_handler(zipped("async def handle(e, c): ..."), "app.handle")
     assert_said(done.reason)
+    done = check_handler(zipped("if x:\n    def handle(e, c): yield 1"), "app.handle")
+    assert_said(done.reason)
 
 
 @pytest.mark.parametrize("handler", ["orders.api.handle", "orders/api.handle"])
@@ -149,25 +151,35 @@ def test_what_this_python_cannot_read_is_taken_on_trust() -> None:
         assert check_handler(zipped(source), "app.handle") == FOUND
 
 
-def syntax(handler: str, files: Mapping[str, bytes], python: str) -> HandlerCheck:
+def syntax(
+    handler: str, files: Mapping[str, bytes], python: str, version: str = MINOR
+) -> HandlerCheck:
     """Let a Python read these files of the repository, beside one of a dependency."""
     every = {**files, "text.txt": b"if:", "lib.py": b"if:"}
     machine = SimpleNamespace(python=lambda _: Path(python) if python else None)
     zipped = FunctionFiles(Path("function.zip"), [*every], [*files, "text.txt"], {})
-    return check_syntax(function(handler), zipped, every.__getitem__, cast("Machine", machine))
+    return check_syntax(
+        function(handler, version), zipped, every.__getitem__, cast("Machine", machine)
+    )
 
 
 @pytest.mark.parametrize("source", [b"x = 1\ndef handle(:\n", b"x = 1\n  y = 2\n", b"\nreturn x\n"])
 def test_a_module_that_is_no_python_is_named_with_its_line(source: bytes) -> None:
-    """The handler's is refused; another one may never be imported, so that is a warning."""
+    """What the handler's import loads is refused; another may never be: that is a warning."""
     files = {"a.py": source, "app.py": b"handle = print", "b.py": b"import lib"}
     done = syntax("app.handle", files, sys.executable)
     assert (done.found, done.note[:12]) == ("handler found", "src/a.py:2: ")
     done = syntax("a.handle", files, sys.executable)
     assert done.reason.startswith("src/a.py:2: ")
+    files = {"app.py": b"from pkg.b import x", "pkg/b.py": b"from . import a", "pkg/a.py": source}
+    files |= {"z.py": b"if:", "pkg/__init__.py": b"", "late.py": b"def f():\n    import z"}
+    assert syntax("app.handle", files, sys.executable).reason.startswith("src/pkg/a.py:2: ")
+    files["pkg/a.py"] = b""
+    assert syntax("late.handle", files, sys.executable).note.startswith("src/z.py:1: ")
     assert syntax("a.handle", {"a.py": b"x = 1"}, sys.executable) == FOUND
     assert "null bytes" in syntax("a.handle", {"a.py": b"\0"}, sys.executable).reason
-    assert "not read" in syntax("a.handle", files, "").found
+    assert "not read" in syntax("a.handle", {"a.py": source}, "", "3.99").found
+    assert syntax("a.handle", {"a.py": source}, "", "3.9").reason.startswith("src/a.py:2: ")
 
 
 def test_reading_a_module_warns_nobody() -> None:

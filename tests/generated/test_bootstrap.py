@@ -300,6 +300,8 @@ def test_a_broken_bootstrap_says_how_to_bring_it_back(clone: Repository) -> None
     done = clone.verb("version")
     assert ("setup:" in done.err, "doctor --fix" in done.err) == (True, True)
     lock.write_text(text, encoding="utf-8")
+    doctor.write_text("", encoding="utf-8")
+    assert "git checkout HEAD -- scripts/doctor.py" in clone.verb("version").err
     doctor.unlink()
     for verb in ("version", "doctor"):
         assert "git checkout HEAD -- scripts/doctor.py" in clone.verb(verb).err

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from pipeline.core.errors import PipelineError
+from pipeline.deploy.aws_session import Connection
 from pipeline.local.state import LocalAws
 from pipeline.project.project import Project
 from pipeline.stack.change_set import (
@@ -24,12 +25,12 @@ from pipeline.stack.change_set import (
     refuse_lost_alias,
 )
 from pipeline.stack.removal import Removal, audit, remove_stack, stop_sources, what_would_go
-from pipeline.verbs.env_place import Asked, StackOptions
+from pipeline.verbs.env_place import Asked, Means, StackOptions
 from pipeline.verbs.env_stack import delete_stack
 
 from tests.local.local_support import Seen, client
 from tests.local.test_local_verbs import STACK
-from tests.project.values_support import machine, write_settings
+from tests.project.values_support import FUNCTION_SETTINGS, machine, write_settings
 from tests.words import refused
 
 NAME = "test-1-Logs"
@@ -85,6 +86,27 @@ def test_a_permanent_environment_goes_only_when_its_name_is_repeated(tmp_path: P
     asked = Asked(project, StackOptions("production"), machine(tmp_path), Seen().reporter)
     with refused("env.delete Production", PipelineError):
         delete_stack(asked)
+
+
+def test_a_closed_way_into_aws_is_tried_once(tmp_path: Path) -> None:
+    """Two environments that share it are both named, and the second costs no wait."""
+    tried = []
+
+    def refuse(*place: object) -> Connection:
+        tried.append(place)
+        raise PipelineError("AWS", "no answer came", "")
+
+    shared = 'account = "123456789012"\nregion = "eu-west-1"\n'
+    text = "".join(f"[tool.pipeline.environments.{one}]\n{shared}" for one in ("CI", "Staging"))
+    project = Project.load(write_settings(tmp_path, f"{FUNCTION_SETTINGS}{text}"))
+    options, means = StackOptions("nowhere"), Means(connect=refuse)
+    here = replace(
+        machine(tmp_path), environ={"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "b"}
+    )
+    unread: list[str] = []
+    assert [*Asked(project, options, here, Seen().reporter, means).places(unread)] == []
+    assert unread == ["nowhere was not looked for in AWS of CI, Staging: no answer came"]
+    assert len(tried) == 1
 
 
 @pytest.mark.parametrize(
@@ -189,6 +211,21 @@ def test_what_takes_long_is_named_each_minute_and_need_not_be_waited_for() -> No
     endless = Formation("UPDATE_IN_PROGRESS")
     with refused("env", PipelineError):
         Stacks(endless, endless.sleep).settled("env", "id", seen.reporter)
+
+
+def test_an_event_that_arrives_late_is_shown_once_like_any_other() -> None:
+    """CloudFormation gives events of one moment in any order."""
+    client, seen = Formation("UPDATE_IN_PROGRESS", "UPDATE_COMPLETE"), Seen()
+    late = iter([event(3, "Late", "UPDATE_FAILED", "no"), event(2, "On time", "UPDATE_FAILED")])
+
+    def happens() -> None:
+        client.happened.insert(0, next(late))
+
+    def sleep(_: float) -> None:
+        happens()
+
+    ended = Stacks(client, sleep).settled("env", "id", seen.reporter, happens)
+    assert [one["EventId"] for one in ended.events] == ["3", "2"]
 
 
 def test_the_first_resource_that_failed_is_named_with_what_helps() -> None:

@@ -216,6 +216,20 @@ def test_a_log_comes_out_whole_however_it_is_read(
     assert not log.cut
 
 
+def test_lines_of_one_moment_keep_their_order() -> None:
+    """Alike ones too; and a gap after lines that are known is one."""
+    log, shown = TaskLog(), list[str]()
+    for texts in (["-", "a", "-"], ["-", "a", "-", "", "b"]):
+        elements = [
+            {"OccurredAt": "1", "Category": "Info" if text else "Gap", "MessageText": text}
+            for text in texts
+        ]
+        step = {"Id": "1", "Name": "Deploy", "LogElements": elements}
+        shown += [text for _, _, text in log.unread(Document({"ActivityLogs": [step]}))]
+    assert shown == ["-", "a", "-", "b"]
+    assert log.cut
+
+
 def test_lines_that_the_server_left_out_are_not_passed_over_in_silence(
     server: OctopusServer, clock: Clock, events: Events
 ) -> None:

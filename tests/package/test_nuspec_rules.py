@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipeline.core.errors import PipelineError
 from pipeline.package.nuspec import Nuspec, parse
-from pipeline.package.nuspec_rules import check_files, check_metadata
+from pipeline.package.nuspec_rules import check_files, check_metadata, without_libraries
 
 from tests.words import assert_said, refused
 
@@ -73,6 +73,7 @@ TAKEN = [
     f"{ACCEPTED}{ADDRESS}",
     "<requireLicenseAcceptance> 0 </requireLicenseAcceptance>",
     "<projectUrl>HTTP://acme</projectUrl><iconUrl>https://acme.example/a b.png</iconUrl>",
+    "<projectUrl>file:///share/x</projectUrl>",
 ]
 TAKEN_SINCE = [
     *(
@@ -82,6 +83,8 @@ TAKEN_SINCE = [
             "Apache-2.0 WITH LLVM-exception AND MIT OR GPL-2.0-or-later",
         )
     ),
+    EXPRESSION.format("MIT") + "<licenseUrl>https://licenses.nuget.org/MIT</licenseUrl>",
+    '<license type="Expression" version="1.0.0">MIT</license>',
     ACCEPTED + EXPRESSION.format("MIT"),
     '<repository type="git" url="https://acme.example/x.git" /><icon>a.png</icon>',
 ]
@@ -119,7 +122,7 @@ def packs(nuget: Nuget, root: Path, text: str) -> bool:
 def test_what_nuget_refuses_is_refused() -> None:
     """The error names file and line, what is wrong, and what to write."""
     said: list[str] = []
-    for inner in (*REFUSED, *REFUSED_SINCE, *OF_LIBRARIES):
+    for inner in (*REFUSED, *REFUSED_SINCE):
         said.append(inner)
         with refused("src/A.nuspec:4", PipelineError, said=said):
             check_metadata(sample(inner))
@@ -130,6 +133,15 @@ def test_what_nuget_takes_is_taken() -> None:
     """Nothing more than that is refused."""
     for inner in (*TAKEN, *TAKEN_SINCE):
         check_metadata(sample(inner))
+
+
+def test_what_libraries_say_is_left_out_with_a_note() -> None:
+    """A nuspec that was a library's is packed without it, and each line to remove is named."""
+    text = BASE.replace("<metadata>", '<metadata minClientVersion="2.8">')
+    nuspec, notes = without_libraries(sample("".join(OF_LIBRARIES), text))
+    check_metadata(nuspec)
+    assert nuspec == sample("")
+    assert_said("\n".join(notes))
 
 
 @pytest.mark.parametrize("name", ["a", "Acme.ElbLogs.Processor", "a-b_c.d", "Ünï", "a" * 100])

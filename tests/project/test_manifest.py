@@ -111,6 +111,14 @@ def test_a_part_of_another_shape_is_refused() -> None:
     assert_said("\n".join(dict.fromkeys(said)))
 
 
+def test_a_function_of_a_newer_library_is_refused() -> None:
+    """A fact that is not read would be missing on the function that is deployed."""
+    document = json.loads(EXAMPLE.to_json())
+    document["function"]["vpc"] = "x"
+    with refused("x.nupkg build.json", PipelineError):
+        Manifest.from_json(json.dumps(document).encode(), where="x.nupkg build.json")
+
+
 @given(st.binary(max_size=40) | st.sampled_from([b"[]", b"{}", b"null", b"7", b'"x"', b'{"a":1}']))
 def test_anything_else_is_refused_for_people(data: bytes) -> None:
     """Whatever the bytes are, a known error names the file and says what to do."""

@@ -277,6 +277,8 @@ test = ["pytest>=8", {include-group = "Lint_Tools"}, {include-group = "more"}]
 lint-tools = ["ruff", {include-group = "more"}]
 more = ["ruff", "mypy; python_version > '3.11'"]
 unused = [{include-group = "missing"}]
+also-unused = []
+Also_Unused = []
 """
     expected = ("pytest>=8", "ruff", 'mypy; python_version > "3.11"')
     assert grouped(tmp_path, text) == expected
@@ -319,6 +321,7 @@ def test_a_bad_group_is_named(tmp_path: Path) -> None:
         circle + '[{include-group = "A"}]',
         'test = [{include-group = "lint"}]',
         'test = [{include-group = "a"}]\na = "ruff"',
+        'test = [{include-group = "a"}]\na = ["ruff", "=1"]',
         'test = ["x", 5]',
         'test = [{include-groups = "a"}]',
         'test = [{include-group = ["a"]}]',

@@ -33,6 +33,12 @@ def test_a_plain_document_is_read(document: Any, ascii_only: bool) -> None:
     assert parse_json(b"\xef\xbb\xbf" + data, "x") == document
 
 
+@pytest.mark.parametrize("data", [rb'{"a": "x\ud83d"}', b'{"a": 1, "a": "x\\ud83d"}'])
+def test_an_answer_is_taken_as_it_is(data: bytes) -> None:
+    """A log that was cut within a character must not end who waits for it."""
+    assert parse_json(data, "x", is_answer=True) == {"a": "x\ud83d"}
+
+
 @pytest.mark.parametrize(
     "data",
     [

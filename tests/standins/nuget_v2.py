@@ -43,13 +43,15 @@ class NugetV2Feed:
     """The feed below `base`.
 
     `readable` is off for write-only feeds; `replaces` is how some servers are set up: a version
-    that is there is replaced. `answers_feeds` is how some answer the question for one entry.
+    that is there is replaced. `answers_feeds` is how some answer the question for one entry;
+    `moved` is where the source's own address leads, and "/" that the feed is at the root.
     """
 
     base: str = "/nuget"
     readable: bool = True
     replaces: bool = False
     answers_feeds: bool = False
+    moved: str = ""
     packages: dict[tuple[str, str], bytes] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
 
@@ -86,7 +88,9 @@ class NugetV2Feed:
         return Answer(201)
 
     def _get(self, asked: Asked, path: str) -> Answer | None:
-        base = self.base or "/api/v2"
+        if self.moved and path == self.base:
+            return Answer(302, b"", {"Location": f"{self.moved}?from=source"})
+        base = self.moved.rstrip("/") if self.moved else self.base or "/api/v2"
         if path in (f"{base}/", base, f"{self.base}/"):
             # 2.8.7 asks for the source's root before anything else.
             return Answer(200, b"<service/>", {"Content-Type": "application/xml"})
@@ -106,7 +110,7 @@ class NugetV2Feed:
             return Answer(
                 200, self.packages[found[1], found[2]], {"Content-Type": "application/zip"}
             )
-        return None
+        return Answer(404, b"<html/>") if self.moved else None
 
     def _entry(self, key: tuple[str, str], asked: Asked, namespaces: str = "") -> str:
         # The OData entry of NuGet's v2 protocol: title is the id, content leads to the file.

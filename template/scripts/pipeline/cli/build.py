@@ -176,7 +176,6 @@ def clear(run: Session) -> None:
 
 
 def _removed(run: Session, where: str, removed: tuple[int, int]) -> None:
-
     files, size = removed
     run.reporter.line(f"{where}: {readable_size(size)} in {counted(files, 'file')} removed")
     run.answer = {"files": files, "size": size}

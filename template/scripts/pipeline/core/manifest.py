@@ -27,6 +27,7 @@ BUCKET = "the bucket"
 # What an environment's place may have besides account, region and role.
 KEEP_VERSIONS = "keep-versions"
 _SCHEMA = 1
+_ITS_LIBRARY = "Use the library of the commit that the package was built from."
 # Facts of the function that older manifests do not have.
 _LATER = ("boto3", "bucket")
 # Build servers name commits of other systems too; nothing that git would take for an option.
@@ -142,12 +143,15 @@ class Manifest:
         if type(schema) is not int or schema != _SCHEMA:
             shown = json.dumps(schema)[:40]
             what = f"the manifest has schema {shown}, this library reads {_SCHEMA}"
-            then = "Use the library of the commit that the package was built from."
-            raise PipelineError(where, what, then)
+            raise PipelineError(where, what, _ITS_LIBRARY)
         try:
             manifest: Manifest = value_of(cls, document)
         except TypeError as error:
             raise _invalid(where, str(error)) from error
+        # What is not read would be missing on the function.
+        for fact in document["function"].keys() - asdict(manifest.function).keys():
+            what = f"this library does not know what the manifest says of the function as {fact!r}"
+            raise PipelineError(where, what, _ITS_LIBRARY)
         for problem in _problems(manifest):
             raise _invalid(where, problem)
         return manifest

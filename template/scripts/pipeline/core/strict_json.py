@@ -20,24 +20,27 @@ _LONGEST_NUMBER = 19  # digits: a whole number fits 64 bits
 _HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 
-def parse_json(data: bytes, where: str, *, largest: int = LARGEST_DOCUMENT) -> Any:
+def parse_json(
+    data: bytes, where: str, *, largest: int = LARGEST_DOCUMENT, is_answer: bool = False
+) -> Any:
     """Return the document in `data`, which is UTF-8; `where` names it in errors.
 
     Raises PipelineError for what is not JSON, and for JSON that readers differ on or cannot
     write again: a key that is there twice, numbers that are infinite, none, or too large, half
     of a surrogate pair, a document that is nested too deep or larger than `largest` bytes.
+    In a service's answer keys and texts are taken as they are: a log has whatever was written.
     """
     if len(data) > largest:
         raise PipelineError(where, f"it has {len(data)} bytes, at most {largest} are read")
     try:
         document = json.loads(
             data.decode("utf-8-sig"),
-            object_pairs_hook=_unique,
+            object_pairs_hook=dict if is_answer else _unique,
             parse_constant=_refuse_constant,
             parse_float=_finite,
             parse_int=_integer,
         )
-        _check(document)
+        _check(document, is_answer=is_answer)
     except RecursionError as error:
         raise PipelineError(where, _TOO_DEEP) from error
     except ValueError as error:
@@ -72,12 +75,12 @@ def _integer(text: str) -> int:
     return int(text)
 
 
-def _check(value: Any, depth: int = 0) -> None:
+def _check(value: Any, depth: int = 0, *, is_answer: bool) -> None:
     if depth >= _DEEPEST:
         raise ValueError(_TOO_DEEP)
-    if isinstance(value, str) and _HALF_A_PAIR.search(value):
+    if not is_answer and isinstance(value, str) and _HALF_A_PAIR.search(value):
         raise ValueError("a text in it holds half of a surrogate pair")
     inner = [*value, *value.values()] if isinstance(value, dict) else value
     if isinstance(inner, list):
         for item in inner:
-            _check(item, depth + 1)
+            _check(item, depth + 1, is_answer=is_answer)

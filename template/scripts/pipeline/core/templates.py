@@ -44,7 +44,8 @@ def resolve(
             what = f"{keys[0]} holds #{{{name}}}, which is not the plain name of a variable"
             then = "Put filters and conditions into an Octopus variable, and name that one here."
             raise PipelineError(where, what, then)
-    values = {name.lower(): value for name, value in variables.items()}
+    # In any case, as Octopus takes them; two that differ in that alone are each their own.
+    values = {**{name.lower(): value for name, value in variables.items()}, **variables}
     missing = [*missing]
     missing += [
         f"{name} (for {', '.join(keys)})"
@@ -61,7 +62,8 @@ def resolve(
         )
 
     def fill(match: re.Match[str]) -> str:
-        return match[0][1:] if match[1] else values[match[2].strip().lower()]
+        name = match[2].strip()
+        return match[0][1:] if match[1] else values[name if name in values else name.lower()]
 
     return {key: _REFERENCE.sub(fill, template) for key, template in templates.items()}
 

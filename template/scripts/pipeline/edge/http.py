@@ -84,7 +84,7 @@ class Response:
         if not self.body.strip():
             return None
         try:
-            return parse_json(self.body, self.where, largest=_MOST_IN_MEMORY)
+            return parse_json(self.body, self.where, largest=_MOST_IN_MEMORY, is_answer=True)
         except PipelineError as error:
             what = f"{error.what}\nThe answer begins with {quoted(body_words(self.body))}"
             raise PipelineError(self.where, what, _LOOK_BETWEEN) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -135,21 +136,29 @@ class NugetV2(_Nuget):
 
     @property
     def _base(self) -> str:
-        base = self.source.url.partition("?")[0].rstrip("/")
+        base = _plain(self.source.url)
         return base if _has_path(base) else f"{base}/api/v2"
 
     def find(self, package: Package) -> Found:
         """Compare by the file that the package's entry leads to."""
-        id_, version = quote(package.id), quote(package.version)
         try:
-            answer = self._read(f"Packages(Id='{id_}',Version='{version}')", HTTPStatus.NOT_FOUND)
-            if answer.status == HTTPStatus.NOT_FOUND:
-                # A feed that cannot be read says 404 as well, to this question too.
-                self._read(f"FindPackagesById()?id='{id_}'")
-                return ABSENT
+            return self._find(package, self._base)
         except HttpError as error:
+            # As nuget.exe, by NuGet.Protocol's ODataServiceDocumentUtils.cs: where the source's
+            # own address leads. A feed may be at a server's root, too.
+            with suppress(HttpError):
+                return self._find(package, _plain(self._read(self.source.url).url))
             return Found(State.UNKNOWN, f"{error.where}: {error.what}")
-        return self._compare(package, answer)
+
+    def _find(self, package: Package, base: str) -> Found:
+        id_, version = quote(package.id), quote(package.version)
+        entry = f"{base}/Packages(Id='{id_}',Version='{version}')"
+        answer = self._read(entry, HTTPStatus.NOT_FOUND)
+        if answer.status != HTTPStatus.NOT_FOUND:
+            return self._compare(package, answer, base)
+        # A feed that cannot be read says 404 as well, to this question too.
+        self._read(f"{base}/FindPackagesById()?id='{id_}'")
+        return ABSENT
 
     def send(self, package: Package, progress: Progress) -> bool:
         """Push the package."""
@@ -157,25 +166,28 @@ class NugetV2(_Nuget):
         where = url if _has_path(url) else f"{self._base}/package"
         return put_package(self.source, where, package, progress)
 
-    def _read(self, path: str, *expect: int) -> Response:
-        url = f"{self._base}/{path}"
+    def _read(self, url: str, *expect: int) -> Response:
         headers = {"Accept": "application/atom+xml,application/xml"} | self.source.headers(url)
         request = Request("GET", url, headers, expect=expect, most=MOST_OF_AN_INDEX)
         return self.source.http.request(request)
 
-    def _compare(self, package: Package, answer: Response) -> Found:
+    def _compare(self, package: Package, answer: Response, base: str) -> Found:
         entries = _entries(answer.body, package.version)
         if entries is None:
             return Found(State.UNKNOWN, f"{answer.where}: the answer is not a package entry")
         if not entries:
             return ABSENT
         content = entries[0].find(f"{_ATOM}content[@src]")
-        url = joined(f"{self._base}/", content.attrib["src"]) if content is not None else ""
+        url = joined(f"{base}/", content.attrib["src"]) if content is not None else ""
         if not url:
             what = "the entry does not lead to the package's file"
             return Found(State.UNKNOWN, f"{answer.where}: {what}")
         request = Request("GET", url, self.source.headers(url))
         return compare_download(package, self.source.http, request)
+
+
+def _plain(url: str) -> str:
+    return url.partition("?")[0].rstrip("/")
 
 
 def _has_path(url: str) -> bool:

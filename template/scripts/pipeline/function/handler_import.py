@@ -87,7 +87,12 @@ def first_event(
     """Start the function's process, and return its first event of these kinds, and its log."""
     api = RuntimeApi()
     env = function_environment(code, config, api=api.address, scratch=scratch, log_stream="check")
-    child = Child(api, [str(word) for word in words], env, code.folder)
+    try:
+        child = Child(api, [str(word) for word in words], env, code.folder)
+    except OSError as error:
+        api.close()
+        said = f"{words[0]} cannot be started: {error.strerror}"
+        return ProcessEvent("exit", code=error.errno or 1), said
     try:
         event = api.first(kinds, seconds)
         return event, child.take_log().decode("utf-8", "replace")

@@ -57,13 +57,23 @@ class TaskLog:
         entries = [
             (e.text("OccurredAt"), e.text("Category"), e.text("MessageText")) for e in elements
         ]
-        lines = Counter(entry for entry in entries if entry[1] != _GAP)
         seen = self.seen.setdefault(activity, Counter())
-        # Without an overlap, lines in between may be missing.
-        self.cut |= lines.total() < len(entries) and not lines & seen
-        new = lines - seen
-        seen |= lines
-        return list(new.elements())
+        known, here = seen.copy(), Counter[_Entry]()
+        new, is_cut = list[_Entry](), False
+        for entry in entries:
+            if entry[1] == _GAP:
+                # Unless what follows is known, lines in between may be missing.
+                is_cut = True
+                continue
+            here[entry] += 1
+            if known[entry]:
+                known[entry] -= 1
+                is_cut = False
+            else:
+                new.append(entry)
+        self.cut |= is_cut
+        seen |= here
+        return new
 
 
 @dataclass

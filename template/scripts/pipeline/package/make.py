@@ -34,7 +34,7 @@ from .build_hooks import Say
 from .library import deploy_half, running_code
 from .nupkg import pack
 from .nuspec import Nuspec, parse, render_for_package
-from .nuspec_rules import check_files, check_metadata
+from .nuspec_rules import check_files, check_metadata, without_libraries
 from .sbom import make_sbom
 from .statement import STATEMENT_NAME, library_digest, make_statement
 
@@ -136,11 +136,11 @@ def make_package(project: Project, order: Order, restored: Restored, machine: Ma
         **{name: compress(data) for name, data in {**described, **scripts, **tried}.items()},
         **{member.name: member.payload for member in members_of(archive)},
     }
-    nuspec = _read_nuspec(project, order.sources, manifest.version)
+    nuspec, left = _read_nuspec(project, order.sources, manifest.version)
     chosen, extras = _chosen(nuspec, order.sources, staged)
     ours = {**function, **{f"scripts/{name}": data for name, data in scripts.items()}, **smoke}
     ours |= {**extras, **order.sources.contents([nuspec.where])}
-    notes = refuse_secrets(ours, _packed_settings(manifest), project.secrets_allowed)
+    secret = refuse_secrets(ours, _packed_settings(manifest), project.secrets_allowed)
 
     payloads = {f"{_STAGE}/{name}": payload for name, payload in staged.items()}
     payloads |= {path: compress(data) for path, data in extras.items()}
@@ -157,7 +157,7 @@ def make_package(project: Project, order: Order, restored: Restored, machine: Ma
     content |= {to: compress(statement) for path, to in chosen if path == _STATEMENT}
     package = order.folder / f"{project.package_id}.{manifest.version}.nupkg"
     digest = pack(nuspec, content, package, source=order.source)
-    return Built(package, digest, zipped, manifest, tuple(sorted(ours)), tuple(notes))
+    return Built(package, digest, zipped, manifest, tuple(sorted(ours)), (*left, *secret))
 
 
 def _digests(content: Mapping[str, Raw], nuspec: Nuspec, source: Source) -> dict[str, str]:
@@ -264,7 +264,8 @@ def _chosen(
     return chosen, sources.contents(extras)
 
 
-def _read_nuspec(project: Project, sources: Sources, version: str) -> Nuspec:
+def _read_nuspec(project: Project, sources: Sources, version: str) -> tuple[Nuspec, list[str]]:
+    """Return the nuspec that the package gets, and notes on what of it is left out."""
     name = _nuspec_name(project)
     found = {file.path for file in sources.files if _NUSPEC.fullmatch(file.path)}
     others = few(found - {name})
@@ -278,7 +279,7 @@ def _read_nuspec(project: Project, sources: Sources, version: str) -> Nuspec:
         what = f"a package has one nuspec, and there is {others} as well"
         raise PipelineError(name, what, "Remove the one that does not count any more.")
     tokens = {"id": project.package_id, "version": version, "stage": _STAGE}
-    nuspec = parse(sources.contents([name])[name], name, tokens)
+    nuspec, left = without_libraries(parse(sources.contents([name])[name], name, tokens))
     check_metadata(nuspec)
     if nuspec.id != project.package_id:
         raise PipelineError(
@@ -292,4 +293,4 @@ def _read_nuspec(project: Project, sources: Sources, version: str) -> Nuspec:
             f"its version is {nuspec.version!r}, this build's is {version!r}",
             "Write <version>$version$</version>.",
         )
-    return nuspec
+    return nuspec, left

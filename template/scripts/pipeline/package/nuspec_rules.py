@@ -1,13 +1,14 @@
 """What a repository's nuspec may say of its package, so that every NuGet client can read it.
 
 The rules are those of NuGet.Client's packer. What other packages would need of this one, its
-dependencies and libraries, is left out of them: a package made here is deployed.
+dependencies and libraries, is left out: a package made here is deployed.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
@@ -28,15 +29,43 @@ _KNOWN = (
     *(*_REQUIRED, "title", "owners", "summary", "releaseNotes", "copyright", "language", "tags"),
     *(*_NEVER_EMPTY, "repository"),
 )
-_ATTRIBUTES = {"license": ("type",), "repository": ("type", "url", "branch", "commit")}
+_OF_LIBRARIES = (
+    *("dependencies", "references", "frameworkAssemblies", "frameworkReferences", "contentFiles"),
+    *("packageTypes", "developmentDependency", "serviceable"),
+)
+_ATTRIBUTES = {"license": ("type", "version"), "repository": ("type", "url", "branch", "commit")}
 _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
-_ADDRESS = re.compile(r"(?i)https?://[^\s/?#]+(?:[/?#].*)?")
+# With a host, or of a kind that has none, like a file's.
+_ADDRESS = re.compile(
+    r"(?i)[a-z][a-z0-9+.-]*://[^\s/?#]+(?:[/?#].*)?"
+    r"|(?!https?:|ftp:)[a-z][a-z0-9+.-]*:(?!//[^/])/*[^\s/].*"
+)
+# What modern packers write beside <license> for old readers.
+_MADE_ADDRESSES = ("https://licenses.nuget.org/", "https://aka.ms/deprecateLicenseUrl")
 _LICENCE_ID = re.compile(r"[A-Za-z0-9.-]+\+?")
 _LARGEST_ICON = 1 << 20
 
 
+def without_libraries(nuspec: Nuspec) -> tuple[Nuspec, list[str]]:
+    """Return a nuspec without what says how others would use the package, and a note on each."""
+    items, attributes = nuspec.metadata.children, nuspec.metadata.attributes
+    named = [
+        *((nuspec.metadata.where, key) for key, _ in attributes if key == "minClientVersion"),
+        *((item.where, f"<{item.name}>") for item in items if item.name in _OF_LIBRARIES),
+    ]
+    metadata = replace(
+        nuspec.metadata,
+        attributes=tuple(pair for pair in attributes if pair[0] != "minClientVersion"),
+        children=tuple(item for item in items if item.name not in _OF_LIBRARIES),
+    )
+    notes = [
+        f"{where} {what} is for libraries and not packaged: remove it" for where, what in named
+    ]
+    return replace(nuspec, metadata=metadata), notes
+
+
 def check_metadata(nuspec: Nuspec) -> None:
-    """Refuse what NuGet's packer refuses, and what says how others would use the package.
+    """Refuse what NuGet's packer refuses.
 
     Tokens are filled in already. Errors name the line, the element, and what to write.
     """
@@ -44,7 +73,7 @@ def check_metadata(nuspec: Nuspec) -> None:
     _check_attributes(nuspec.metadata)
     for item in nuspec.metadata.children:
         if item.name not in _KNOWN:
-            then = f"It holds {', '.join(_KNOWN)}; other elements are for libraries."
+            then = f"It holds {', '.join(_KNOWN)}."
             raise item.error(f"<metadata> holds no <{item.name}>", then)
         _check_attributes(item)
         if item.children:
@@ -103,12 +132,15 @@ def _check_licence(items: Mapping[str, Element]) -> None:
         raise accepted.error(what, 'Add <license type="expression">...</license>.')
     if not licence:
         return
-    if address:
+    if address and not address.text.startswith(_MADE_ADDRESSES):
         raise address.error("<license> and <licenseUrl> are both there", "Remove <licenseUrl>.")
-    kind = licence.attribute("type")
+    kind, version = licence.attribute("type").lower(), licence.attribute("version")
     if kind not in ("expression", "file"):
-        what = f"type of <license> is {kind!r}"
+        what = f"type of <license> is {licence.attribute('type')!r}"
         raise licence.error(what, 'Write type="expression" or type="file".')
+    if version not in ("", "1.0", "1.0.0"):
+        what = f"version of <license> is {version!r}"
+        raise licence.error(what, "Leave it out: there is only 1.0.0.")
     problem = _expression_problem(licence.text) if kind == "expression" else ""
     if problem:
         then = "Write SPDX names with AND, OR and WITH, like MIT OR Apache-2.0."

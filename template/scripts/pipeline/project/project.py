@@ -315,7 +315,8 @@ def _requirement(table: Table, key: str, line: str) -> str:
 
 def _group(groups: Table, name: str) -> Iterator[str]:
     """Yield a dependency group's requirements, those of the groups that it includes among them."""
-    if name not in map(normal, groups.values):
+    spelt = [*map(normal, groups.values)]
+    if name not in spelt:
         return
     from packaging.dependency_groups import resolve_dependency_groups  # noqa: PLC0415 - the same
 
@@ -323,10 +324,18 @@ def _group(groups: Table, name: str) -> Iterator[str]:
     for item in own if isinstance(own, list) else ():
         if isinstance(item, str):
             _requirement(groups, name, item)
+    # What the tests do not need is nobody's business here, even where it is there twice.
+    known = {
+        key: value
+        for key, value in groups.values.items()
+        if normal(key) == name or spelt.count(normal(key)) == 1
+    }
     try:
-        found = resolve_dependency_groups(groups.values, name)
+        found = resolve_dependency_groups(known, name)
     except ExceptionGroup as error:
-        what = "; ".join(str(one).partition("\n")[0] for one in error.exceptions)
+        # A second line has what is no requirement, and a third points into it.
+        texts = [str(one).splitlines()[:2] for one in error.exceptions]
+        what = "; ".join(": ".join(map(str.strip, lines)) for lines in texts)
         then = f'A group is like {name} = ["...", {{include-group = "..."}}].'
         raise groups.error(name, what, then) from error
     for line in found:

@@ -82,15 +82,17 @@ class Stacks:
         Its events are shown. Once a minute it is said what is waited for, and `is_enough` may end
         that.
         """
-        older = {event["EventId"] for event in self.events(where, stack_id)}
+        known = {event["EventId"] for event in self.events(where, stack_id)}
         begin()
         happened: list[Mapping[str, Any]] = []
         waited, under_way = 0.0, dict[str, float]()
         while True:
             found = self.find(stack_id, where)
-            new = [one for one in self.events(where, stack_id) if one["EventId"] not in older]
-            for event in new[len(happened) :]:
-                happened.append(event)
+            # Not by their places: events may arrive late, and those of one moment in any order.
+            new = [one for one in self.events(where, stack_id) if one["EventId"] not in known]
+            known |= {event["EventId"] for event in new}
+            happened += new
+            for event in new:
                 _show(event, reporter)
                 name = str(event["LogicalResourceId"])
                 if not event["ResourceStatus"].endswith("_IN_PROGRESS"):

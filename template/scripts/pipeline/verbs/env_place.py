@@ -127,28 +127,30 @@ class Asked:
         if self.is_placed:
             yield self.place_in(self.environment)
             return
-        reached: dict[tuple[str, ...], Place] = {}
-        closed: dict[str, list[str]] = {}
+        ways: dict[tuple[str, ...], list[str]] = {}
         for one in self.project.environments:
-            if one.is_local or one.way in reached:
-                continue
+            if not one.is_local:
+                ways.setdefault(one.way, []).append(one.name)
+        reached: list[Place] = []
+        closed: dict[str, list[str]] = {}
+        for names in ways.values():
             try:
-                place = self.place_in(self._like(one.name))
+                place = self.place_in(self._like(names[0]))
                 found = place.stacks.find(place.function)
             except PipelineError as error:
-                closed.setdefault(error.what, []).append(one.name)
+                closed.setdefault(error.what, []).extend(names)
                 continue
             if found and owned_by(found) == self.project.package_id:
                 # As it was made: another declared one may share the account.
                 with suppress(PipelineError):
-                    model = tags_of(found).get(LIKE) or one.name
+                    model = tags_of(found).get(LIKE) or names[0]
                     place = replace(place, environment=self._like(model))
                 yield place
                 return
             if not found:
-                reached[one.way] = place
+                reached.append(place)
         unread += [
             f"{self.options.name} was not looked for in AWS of {', '.join(names)}: {reason}"
             for reason, names in closed.items()
         ]
-        yield from reached.values()
+        yield from reached

@@ -26,7 +26,7 @@ from ..handler_import import (
     shortened,
     unpacked,
 )
-from .handler_source import ASYNC
+from .handler_source import ASYNC, GENERATOR
 
 _CHILD = Path(__file__).with_name("handler_child.py")
 # The child ends itself and says where it was; this is for one that cannot.
@@ -34,7 +34,7 @@ _GRACE_SECONDS = 5
 # What is no function that Lambda could call, or would wait for.
 _UNCALLABLE = {
     "async": ASYNC,
-    "generator": "is a generator, whose values Lambda does not take: return one value instead",
+    "generator": GENERATOR,
     "missing": "is missing: its module has no such name",
 }
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import symtable
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Collection
 from importlib.util import decode_source
 from pathlib import Path
+from types import CodeType
 
 from ...edge.machine import Machine
 from ...edge.shell import run
@@ -16,6 +19,7 @@ from ...project.project import Function
 from ..handler import FunctionFiles, HandlerCheck
 
 ASYNC = "is async, which Lambda does not await: call it with asyncio.run in a plain function"
+GENERATOR = "is a generator, whose values Lambda does not take: return one value instead"
 _FOUND = HandlerCheck("handler found")
 # Sources lie in the folder by number: for the function's Python to read, and to import nothing.
 _COMPILE = """\
@@ -34,8 +38,9 @@ def check(function: Function, files: FunctionFiles, read: Callable[[str], bytes]
     """Look for the handler in its module's source, of which `read` gives our own; nothing is run.
 
     The last dot splits the function off; slashes are folders, as dots are. Refused is a name
-    that is not there, or only ever an `async` function. A module that makes it in a way that only
-    running it can show (an import of `*`, compiled code), or that this Python cannot read, is not.
+    that is not there, or only ever an `async` function or a generator. A module that makes it in
+    a way that only running it can show (an import of `*`, compiled code), or that this Python
+    cannot read, is not.
     """
     module, _, name = function.handler.rpartition(".")
     path = module.replace(".", "/")
@@ -53,15 +58,18 @@ def check(function: Function, files: FunctionFiles, read: Callable[[str], bytes]
 def check_syntax(
     function: Function, files: FunctionFiles, read: Callable[[str], bytes], machine: Machine
 ) -> HandlerCheck:
-    """Let the function's Python read the repository's modules, where it is here.
+    """Let the function's Python read the repository's modules, or this one where it is newer.
 
-    Only the handler's own is sure to be imported: another one that is no Python is a warning.
+    One that is no Python is refused where the handler is sure to import it, else a warning.
     """
-    file, version = handler_file(files.own, function.handler), function.runtime.version
-    python = machine.python(version)
+    version = function.runtime.version
+    is_newer = sys.version_info >= tuple(map(int, version.split(".")))
+    python = machine.python(version) or (Path(sys.executable) if is_newer else None)
     if python is None:
         return HandlerCheck(f"handler found, not read: there is no Python {version} here")
-    modules = sorted((name for name in files.own if name.endswith(".py")), key=file.__ne__)
+    sure = _loaded(function.handler.rpartition(".")[0].replace("/", "."), files, read)
+    others = sorted(name for name in {*files.own} - {*sure} if name.endswith(".py"))
+    modules = [*sure, *others]
     with tempfile.TemporaryDirectory(prefix="source-") as scratch:
         for number, name in enumerate(modules):
             Path(scratch, str(number)).write_bytes(read(name))
@@ -71,13 +79,52 @@ def check_syntax(
         return _FOUND
     name, line, message = problem.split(":", 2)
     told = f"{files.shown(f'{name}:{line}')}: {message}"
-    return HandlerCheck(reason=told) if name == file else HandlerCheck("handler found", note=told)
+    return HandlerCheck(reason=told) if name in sure else HandlerCheck("handler found", note=told)
 
 
 def handler_file(names: Collection[str], handler: str) -> str:
     """Return which of a function's files is the source of the handler's module; empty if none."""
     path = handler.rpartition(".")[0].replace(".", "/")
     return next((file for file in (f"{path}.py", f"{path}/__init__.py") if file in names), "")
+
+
+def _loaded(module: str, files: FunctionFiles, read: Callable[[str], bytes]) -> list[str]:
+    """Return the repository's files that a module's import loads for certain, as far as we read."""
+    loaded: list[str] = []
+    waiting = [module]
+    while waiting:
+        parts = waiting.pop(0).split(".")
+        for end in range(1, len(parts) + 1):
+            # A module comes after the packages that it lies in.
+            path = handler_file(files.own, f"{'.'.join(parts[:end])}.")
+            if path and path not in loaded:
+                loaded.append(path)
+                waiting += _imported(read(path), path)
+    return loaded
+
+
+def _imported(source: bytes, path: str) -> list[str]:
+    """Return the modules that a file's own statements import; some may be names in a module."""
+    modules: list[str] = []
+    tree = _parsed(source)
+    for node in tree.body if tree else ():
+        if isinstance(node, ast.Import):
+            modules += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            package = path.split("/")[: -node.level] if node.level else []
+            base = ".".join([*package, *filter(None, [node.module])])
+            modules += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    return modules
+
+
+def _parsed(source: bytes) -> ast.Module | None:
+    """Return a module's tree, None where this Python cannot read it."""
+    # A build server would show what Python warns of, on standard error, as a failure.
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            return ast.parse(decode_source(source))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
 
 
 def _refused(function: Function, why: str) -> HandlerCheck:
@@ -92,6 +139,7 @@ def _wrong(source: bytes, file: str, name: str) -> str:
             text = decode_source(source)
             nodes = [*ast.walk(ast.parse(text))]
             names = symtable.symtable(text, file, "exec")
+            code = compile(text, file, "exec", dont_inherit=True)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return ""
     if any(isinstance(one, ast.ImportFrom) and one.names[0].name == "*" for one in nodes):
@@ -107,6 +155,14 @@ def _wrong(source: bytes, file: str, name: str) -> str:
     ]
     # A decorator may make another function of it.
     plain = [
-        one for one in bound if isinstance(one, ast.AsyncFunctionDef) and not one.decorator_list
+        one
+        for one in bound
+        if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef)) and not one.decorator_list
     ]
-    return ASYNC if bound and bound == plain else ""
+    if not bound or plain != bound:
+        return ""
+    made = {one.co_firstlineno: one.co_flags for one in code.co_consts if isinstance(one, CodeType)}
+    flags = [made.get(one.lineno, 0) for one in plain]
+    if all(flag & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR) for flag in flags):
+        return ASYNC
+    return GENERATOR if all(flag & inspect.CO_GENERATOR for flag in flags) else ""
