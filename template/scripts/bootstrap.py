@@ -147,10 +147,24 @@ def environment(source: Path, root: Path, name: str) -> Path:
     text = (source / LOCKS[name]).read_text(encoding="utf-8")
     folder = _cache(root) / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     (folder / "scripts").mkdir(parents=True, exist_ok=True)
-    (folder / LOCKS[name]).write_text(text, encoding="utf-8")
-    (folder / "uv.toml").write_text(uv_settings(root), encoding="utf-8")
+    _keep(folder / LOCKS[name], text)
+    _keep(folder / "uv.toml", uv_settings(root))
     _ensure(folder, LOCKS[name], LOCKS[name])
     return venv_python(folder)
+
+
+def _keep(file: Path, text: str) -> None:
+    """Give a file a text; another process that reads it meanwhile finds all of it, or of the last.
+
+    It would take half a lock for another one, and install that.
+    """
+    import tempfile  # noqa: PLC0415 - every start of a verb imports this file
+
+    if not file.is_file() or file.read_text(encoding="utf-8") != text:
+        with tempfile.TemporaryDirectory(dir=file.parent) as scratch:
+            whole = Path(scratch, file.name)
+            whole.write_text(text, encoding="utf-8")
+            whole.replace(file)
 
 
 def hold_interrupts(*, hold: bool) -> None:

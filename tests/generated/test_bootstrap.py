@@ -332,3 +332,20 @@ def test_a_file_of_ours_that_is_missing_needs_no_trace(
     )  # fmt: skip
     if name != "bootstrap.py":
         assert "doctor --fix" in done.document["error"]["then"]
+
+
+def test_what_others_read_of_a_shared_environment_is_whole(tmp_path: Path) -> None:
+    """Updates of several repositories use one copier: its files are never half-written."""
+    source = ROOT / "template"
+    folder = bootstrap.environment(source, tmp_path, "update").parents[2]
+    lock, settings = folder / bootstrap.LOCKS["update"], folder / "uv.toml"
+    (tmp_path / "uv.toml").write_text('index-strategy = "first-index"\n', encoding="utf-8")
+    before = lock.stat()
+    with settings.open(encoding="utf-8") as read, lock.open(encoding="utf-8") as held:
+        whole = settings.read_text(encoding="utf-8")
+        bootstrap.environment(source, tmp_path, "update")
+        after = lock.stat()
+        assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+        assert held.read() == (source / bootstrap.LOCKS["update"]).read_text(encoding="utf-8")
+        assert read.read() == whole
+    assert settings.read_text(encoding="utf-8").startswith("index-strategy")
