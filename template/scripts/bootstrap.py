@@ -112,14 +112,16 @@ def _explained(root: Path, kind: type[BaseException], error: BaseException, trac
 
 
 def missing(root: Path, error: BaseException) -> str:
-    """Return what to do where a file of ours is missing or does not parse; else nothing.
+    """Return what to do where a file of ours is missing, emptied or does not parse; else nothing.
 
     A trace would say no more.
     """
     if isinstance(error, SyntaxError):
         is_ours = Path(error.filename or "").is_relative_to(root / "scripts")
     else:
-        is_ours = isinstance(error, ImportError) and str(error.name).split(".")[0] in _OURS
+        lacking = error.obj if isinstance(error, AttributeError) else None
+        name = error.name if isinstance(error, ImportError) else getattr(lacking, "__name__", "")
+        is_ours = str(name).split(".")[0] in _OURS
     return blame(root) if is_ours else ""
 
 
